@@ -1,0 +1,58 @@
+//! What a person did about an escalation. It comes in through a topic of its own, so the log stays the only truth.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::EventTime;
+
+/// One record of the actions topic.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "action")]
+pub struct Action {
+    /// Schema version; this build reads 1.
+    pub v: u32,
+    /// Unique within the conversation: a second action with the same id changes nothing.
+    pub id: String,
+    /// The conversation acted on (a storm's id for a storm), and the key of the record.
+    pub conversation: String,
+    /// When it was done.
+    pub at: EventTime,
+    /// Who did it: a user or system name.
+    pub by: String,
+    /// What was done.
+    pub kind: ActionKind,
+    /// With `hand_off`: where the talk goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
+    /// With `silence`: until when no team is told of this conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<EventTime>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Somebody has seen it and takes it.
+    Acknowledge,
+    /// Answered in public.
+    Reply,
+    /// Moved to a private channel.
+    HandOff,
+    /// Done.
+    Resolve,
+    /// Keep quiet about it until a time.
+    Silence,
+}
+
+/// A private channel that a conversation is handed off to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The platform's direct messages.
+    Dm,
+    /// E-mail.
+    Email,
+    /// Telephone.
+    Phone,
+}

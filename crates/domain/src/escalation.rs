@@ -1,0 +1,133 @@
+//! A decision to tell a team, and its life.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Contribution, EventTime, Tenths};
+
+/// One record of an escalation topic: an escalation opened, or changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "escalation")]
+pub struct Escalation {
+    /// Schema version; this build writes 1.
+    pub v: u32,
+    /// `<escalation>/<step>`: unique per record, derived from the conversation, never from the score.
+    pub id: String,
+    /// The escalation that all its records share.
+    pub escalation: String,
+    /// 0 when opened, one more with every change.
+    pub step: u32,
+    /// Where it stands now.
+    pub state: EscalationState,
+    /// The team that owns it.
+    pub team: String,
+    /// How bad it is.
+    pub level: Level,
+    /// The conversation, or the storm, it is about.
+    pub conversation: String,
+    /// The brand, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// Event time of the decision.
+    pub at: EventTime,
+    /// When the post was written, when it has been seen (for a storm: its first post).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posted_at: Option<EventTime>,
+    /// Risk at the decision, 0..100; none for a storm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Tenths>,
+    /// Why, in words; never empty.
+    #[schemars(length(min = 1))]
+    pub reasons: Vec<String>,
+    /// What made the risk, in points that add up to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contributions: Vec<Contribution>,
+    /// For a storm: posts in it so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
+    /// Version of the policy that decided.
+    pub policy: String,
+}
+
+/// The life of an escalation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EscalationState {
+    /// Somebody should look.
+    Open,
+    /// Somebody does.
+    Acknowledged,
+    /// The brand has answered in public.
+    Answered,
+    /// The talk goes on in private.
+    HandedOff,
+    /// Done, or the risk has passed.
+    Resolved,
+    /// Its conversation fell silent past the horizon.
+    Expired,
+}
+
+impl EscalationState {
+    /// The state as on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Answered => "answered",
+            Self::HandedOff => "handed_off",
+            Self::Resolved => "resolved",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether nothing follows but a new opening.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Resolved | Self::Expired)
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Look when there is time.
+    Low,
+    /// Look today.
+    Medium,
+    /// Look now.
+    High,
+    /// Call people in.
+    Critical,
+}
+
+impl Level {
+    /// All levels, mildest first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The level as on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for EscalationState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,24 @@
+//! The nouns of firewatch and their wire records.
+//!
+//! Everything a user can see on a topic is defined here once: the Rust type, its invariants and its
+//! JSON form are the same item, and the published JSON Schema is generated from it.
+
+mod action;
+mod dead_letter;
+mod escalation;
+mod event;
+mod score;
+pub mod settings;
+mod signal;
+mod time;
+
+pub use action::{Action, ActionKind, Channel};
+pub use dead_letter::{DeadLetter, Origin, RejectionCode};
+pub use escalation::{Escalation, EscalationState, Level};
+pub use event::{Author, Body, BrandReply, Counters, Engagement, EngagementKind, Event, Post};
+pub use score::{Contribution, EngagementCounts, Reach, Score, Sentiment, Tenths, Velocity};
+pub use signal::{Signal, SignalBody};
+pub use time::{Duration, EventTime, TimeError};
+
+/// The one schema version this build writes and reads, the `v` of every record.
+pub const SCHEMA_VERSION: u32 = 1;

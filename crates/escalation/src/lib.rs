@@ -1,0 +1,19 @@
+//! Whom to tell, when, and how often: policy, routing, hysteresis, the life of an escalation, and storms.
+//!
+//! Pure: state, score and time in, decisions with reasons out.
+
+mod baseline;
+mod life;
+mod policy;
+mod route;
+mod storm;
+
+pub use life::{Life, Step};
+pub use policy::{Brand, Policy, PrRoute, Storms, SupportRoute};
+pub use route::{Ticket, support};
+pub use storm::{BrandWatch, storm_brand};
+
+/// The team that guards the brand's name.
+pub const PR: &str = "pr";
+/// The team that helps the person.
+pub const SUPPORT: &str = "support";

@@ -1,0 +1,22 @@
+//! Bytes in, domain event or reasoned rejection out.
+//!
+//! This is the edge where input is checked, once: behind it the types are trusted. Nothing is guessed and
+//! nothing is dropped; what cannot be read becomes a [`Rejection`] that names the place, the value and the
+//! remedy without repeating what a person wrote.
+
+mod record;
+mod rejection;
+
+pub use record::{decode_action, decode_event, decode_signal};
+pub use rejection::Rejection;
+
+/// Largest record in bytes, 1 MiB: Kafka's own default limit.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+/// Largest text of one post in bytes, 256 KiB: four times the longest post of any network read.
+pub const MAX_TEXT_BYTES: usize = 256 << 10;
+/// Longest id in bytes.
+pub const MAX_ID_BYTES: usize = 256;
+/// Most followers believed: a little more than there are people.
+pub const MAX_FOLLOWERS: u64 = 10_000_000_000;
+/// Highest platform counter believed.
+pub const MAX_COUNTER: u64 = 1_000_000_000_000;

@@ -1,0 +1,72 @@
+//! The analysts' bench: training, evaluation, and the recording the demo plays.
+//!
+//! Everything here works on files and prints figures; the shipped models are made by it and by nothing else.
+
+pub mod cascades;
+mod metrics;
+pub mod posts;
+pub mod recording;
+pub mod train_sentiment;
+pub mod train_virality;
+
+pub use metrics::{AveragePrecision, Confusion};
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What stops a bench command.
+#[derive(Debug)]
+pub enum LabError {
+    /// A file that cannot be read or written.
+    File(PathBuf, std::io::Error),
+    /// A line that does not read as it should.
+    Line(PathBuf, usize, String),
+    /// A step of the training that failed.
+    Step(String),
+}
+
+impl fmt::Display for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, e) => write!(f, "{}: {e}", path.display()),
+            Self::Line(path, line, problem) => write!(f, "{}, line {line}: {problem}", path.display()),
+            Self::Step(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl std::error::Error for LabError {}
+
+/// Reads a UTF-8 file whole.
+///
+/// # Errors
+/// Names the file.
+pub(crate) fn read(path: &Path) -> Result<String, LabError> {
+    std::fs::read_to_string(path).map_err(|e| LabError::File(path.into(), e))
+}
+
+/// Writes a file, making its folder.
+///
+/// # Errors
+/// Names the file.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| LabError::File(folder.into(), e))?;
+    }
+    std::fs::write(path, bytes).map_err(|e| LabError::File(path.into(), e))
+}
+
+/// A number drawn from a seed and an index, the same on every machine (SplitMix64, Steele et al. 2014).
+#[must_use]
+pub fn mix(seed: u64, index: u64) -> u64 {
+    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A stable number for a text, to split data sets by.
+#[must_use]
+pub fn text_hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| mix(h, u64::from(b)))
+}

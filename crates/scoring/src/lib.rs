@@ -1,0 +1,33 @@
+//! What was said, who can hear it, how fast it moves, and the risk that joins the three.
+//!
+//! Pure: a text or a summary and a time in, numbers with reasons out. Models are read from bytes.
+
+mod cascade;
+mod reach;
+mod risk;
+mod sentiment;
+mod text;
+mod velocity;
+mod virality;
+mod words;
+
+pub use cascade::{Cascade, Seen};
+pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
+pub use risk::{Assessment, Bar, assess};
+pub use sentiment::{Reading, SentimentModel, Unread};
+pub use text::{Features, Stems};
+pub use velocity::Pace;
+pub use virality::{FEATURES, Feature, ViralityModel, features};
+pub use words::reasons;
+
+/// Bytes that are no model of the kind wanted.
+#[derive(Debug)]
+pub struct ModelError(String);
+
+impl std::fmt::Display for ModelError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; make it again with `firewatch train`", self.0)
+    }
+}
+
+impl std::error::Error for ModelError {}
