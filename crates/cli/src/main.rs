@@ -1,1 +1,52 @@
-fn main() {}
+//! The `firewatch` command: settings, wiring, signals and what a person sees.
+//!
+//! All work is done by the crates below; this one reads files and clocks for them. Exit code 0 is success, 1 a
+//! failure while running, 2 a fault in arguments or settings.
+
+mod args;
+mod asyncapi;
+mod check;
+mod clock;
+mod config;
+mod demo;
+mod http;
+mod lines;
+mod run;
+mod schema;
+mod score;
+mod shell;
+mod summary;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use shell::Failure;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.command {
+        Command::Demo(options) => demo::demo(&options),
+        Command::Run { config } => run::run(&config),
+        Command::Check { config } => check::check(&config),
+        Command::Score(options) => score::score(&options),
+        Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),
+        Command::Train { what } => train::train(what),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Settings(faults)) => {
+            for fault in &faults {
+                eprintln!("firewatch: {fault}");
+            }
+            eprintln!("firewatch: {} to mend; nothing was started", shell::count(faults.len(), "fault"));
+            ExitCode::from(2)
+        }
+        Err(Failure::Running(problem)) => {
+            eprintln!("firewatch: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

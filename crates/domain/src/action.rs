@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::EventTime;
+use crate::{EscalationState, EventTime};
 
 /// One record of the actions topic.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -43,6 +43,20 @@ pub enum ActionKind {
     Resolve,
     /// Keep quiet about it until a time.
     Silence,
+}
+
+impl ActionKind {
+    /// The state that the action moves an escalation to, if it does.
+    #[must_use]
+    pub fn leads_to(self) -> Option<EscalationState> {
+        match self {
+            Self::Acknowledge => Some(EscalationState::Acknowledged),
+            Self::Reply => Some(EscalationState::Answered),
+            Self::HandOff => Some(EscalationState::HandedOff),
+            Self::Resolve => Some(EscalationState::Resolved),
+            Self::Silence => None,
+        }
+    }
 }
 
 /// A private channel that a conversation is handed off to.

@@ -156,6 +156,6 @@ impl JsonSchema for Tenths {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "multipleOf": 0.1 })
+        json_schema!({ "type": "number", "description": "one decimal" })
     }
 }

@@ -52,5 +52,7 @@ pub enum SignalBody {
     Tick {
         /// How many partitions the events topic has.
         sources: u32,
+        /// The source is read to its end and silent: nobody should wait for it until it is heard of again.
+        idle: bool,
     },
 }

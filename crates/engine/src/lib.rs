@@ -1,1 +1,18 @@
-//! x
+//! The engine: the state of one partition's conversations and the one function that takes a record to its effects.
+//!
+//! The same code runs in production behind Kafka, in `firewatch score` behind a pipe, in backtests and in
+//! the demo. It does no I/O and holds no clock, so a recorded stream replays to the same bytes.
+
+mod brain;
+mod conversation;
+mod effect;
+mod metrics;
+mod pipe;
+mod task;
+
+pub use brain::{Brain, UNLISTED};
+pub use conversation::{Fold, Outcome};
+pub use effect::{Effect, dead_letters};
+pub use metrics::Metrics;
+pub use pipe::{Pipe, Tally};
+pub use task::{Handled, Input, Stream, Task};

@@ -17,11 +17,11 @@ const HALF_LIFE: Duration = Duration::from_mins(60);
 /// Topics remembered at most; the rarest leave first.
 const TOPICS: usize = 256;
 /// A storm's topic is in at least this share of its complaints...
-const LEAST_SHARE: f64 = 0.2;
+const LEAST_SHARE: f64 = 0.3;
 /// ...and so many times more frequent than usual.
 const LEAST_LIFT: f64 = 3.0;
 /// Topics that a storm is named by, at most.
-const STORM_TOPICS: usize = 5;
+const STORM_TOPICS: usize = 3;
 
 /// One window's complaints.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -3,15 +3,17 @@
 //! Pure: state, score and time in, decisions with reasons out.
 
 mod baseline;
+mod brand;
 mod life;
 mod policy;
 mod route;
 mod storm;
 
+pub use brand::BrandWatch;
 pub use life::{Life, Step};
 pub use policy::{Brand, Policy, PrRoute, Storms, SupportRoute};
 pub use route::{Ticket, support};
-pub use storm::{BrandWatch, storm_brand};
+pub use storm::storm_brand;
 
 /// The team that guards the brand's name.
 pub const PR: &str = "pr";

@@ -84,13 +84,7 @@ impl Life {
 
     /// Takes what a person did.
     pub fn act(&mut self, kind: ActionKind, by: &str) -> Option<Step> {
-        let state = match kind {
-            ActionKind::Acknowledge => EscalationState::Acknowledged,
-            ActionKind::Reply => EscalationState::Answered,
-            ActionKind::HandOff => EscalationState::HandedOff,
-            ActionKind::Resolve => EscalationState::Resolved,
-            ActionKind::Silence => return None,
-        };
+        let state = kind.leads_to()?;
         self.move_to(state, format!("{state} by {by}"))
     }
 

@@ -19,12 +19,14 @@ pub struct Ticket<'a> {
     pub reasons: Vec<String>,
     /// Points that add up to the risk.
     pub contributions: Vec<Contribution>,
+    /// Version of the policy that decides.
+    pub policy: &'a str,
 }
 
 impl<'a> Ticket<'a> {
     /// A ticket that says nothing yet but what it is about.
     #[must_use]
-    pub fn of(conversation: &'a str) -> Self {
+    pub fn of(conversation: &'a str, policy: &'a Policy) -> Self {
         Self {
             conversation,
             brand: None,
@@ -32,12 +34,13 @@ impl<'a> Ticket<'a> {
             risk: None,
             reasons: vec![],
             contributions: vec![],
+            policy: &policy.version,
         }
     }
 
     /// The record of a step in an escalation's life.
     #[must_use]
-    pub fn record(self, team: &str, life: &Life, step: Step, at: EventTime, policy: &Policy) -> Escalation {
+    pub fn record(self, team: &str, life: &Life, step: Step, at: EventTime) -> Escalation {
         let escalation = format!("{}/{team}/{}", self.conversation, life.round);
         let mut reasons = vec![step.reason];
         reasons.extend(self.reasons);
@@ -57,7 +60,7 @@ impl<'a> Ticket<'a> {
             reasons,
             contributions: self.contributions,
             members: None,
-            policy: policy.version.clone(),
+            policy: self.policy.into(),
         }
     }
 }

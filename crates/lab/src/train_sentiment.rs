@@ -141,8 +141,8 @@ fn fit(posts: &[&Labelled], vocabulary: usize, say: &mut dyn FnMut(String)) -> R
 
 fn feature_set(stems: &mut Stems, text: &str) -> BTreeSet<String> {
     let mut features = BTreeSet::new();
-    Features::new(stems).visit(text, &mut |f| {
-        features.insert(f.to_owned());
+    Features::new(stems).visit(text, &mut |hit| {
+        features.insert(hit.feature.to_owned());
     });
     features
 }

@@ -1,8 +1,8 @@
 //! Trains the virality model on real cascades and measures it on cascades it has not seen.
 //!
 //! The cascades at hand were chosen for their success, so the fitted log-odds are too high. Like in a case-control
-//! study the intercept alone is corrected (King and Zeng 2001): at the moment of posting, an ordinary
-//! account's complaint has the base rate of 3% (Herhausen et al. 2019) to cross the default bar. Followers are
+//! study the intercept alone is corrected (King and Zeng 2001): at the moment of posting, complaints of all authors
+//! together have the base rate of 3% (Herhausen et al. 2019) to cross the default bar. Followers are
 //! missing from most cascades, and small cascades too; the weights of audience and bar are fitted on posts of
 //! known authors instead, and joined to the others as evidence independent of them.
 
@@ -136,7 +136,7 @@ fn fit(train: &[Recorded], authors: &[Author]) -> Result<ViralityModel, LabError
         let from = if OF_AUTHORS.contains(&f.name) { &mut of_authors } else { &mut of_cascades };
         from.next().unwrap_or_default()
     });
-    Ok(ViralityModel::new(short(corrected_bias(weights)), weights))
+    Ok(ViralityModel::new(short(corrected_bias(weights, authors)), weights))
 }
 
 /// The features that are learnt from authors' posts, or those that are not.
@@ -158,11 +158,19 @@ fn logistic(rows: Vec<f64>, labels: Vec<bool>) -> Result<Vec<f64>, LabError> {
     Ok(fitted.params().iter().map(|w| short(sign * w)).collect())
 }
 
-/// The bias that gives an ordinary account's fresh post the base rate.
-fn corrected_bias(weights: [f64; FEATURES.len()]) -> f64 {
-    let fresh = Recorded { followers: Some(TYPICAL_FOLLOWERS), ..Recorded::default() };
-    let at_rest = ViralityModel::new(0.0, weights).log_odds(&look(&fresh, 0.0, BAR));
-    (BASE_RATE / (1.0 - BASE_RATE)).ln() - at_rest
+/// The bias that gives fresh posts of all authors together the base rate, found by bisection.
+fn corrected_bias(weights: [f64; FEATURES.len()], authors: &[Author]) -> f64 {
+    let model = ViralityModel::new(0.0, weights);
+    let fresh = |a: &Author| Recorded { followers: Some(a.followers), ..Recorded::default() };
+    let odds: Vec<f64> = authors.iter().map(|a| model.log_odds(&look(&fresh(a), 0.0, BAR))).collect();
+    let mean =
+        |bias: f64| odds.iter().map(|z| 1.0 / (1.0 + (-bias - z).exp())).sum::<f64>() / odds.len() as f64;
+    let (mut low, mut high) = (-50.0, 50.0);
+    for _ in 0..100 {
+        let middle = (low + high) / 2.0;
+        if mean(middle) < BASE_RATE { low = middle } else { high = middle }
+    }
+    low
 }
 
 fn short(x: f64) -> f64 {

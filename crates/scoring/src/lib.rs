@@ -15,7 +15,7 @@ pub use cascade::{Cascade, Seen};
 pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
 pub use risk::{Assessment, Bar, assess};
 pub use sentiment::{Reading, SentimentModel, Unread};
-pub use text::{Features, Stems};
+pub use text::{Features, Hit, Stems};
 pub use velocity::Pace;
 pub use virality::{FEATURES, Feature, ViralityModel, features};
 pub use words::reasons;

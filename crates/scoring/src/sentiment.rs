@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use firewatch_domain::Sentiment;
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, ModelError, Stems};
+use crate::{Features, Hit, ModelError, Stems};
 
 /// What the file is.
 const FORMAT: &str = "firewatch-sentiment-1";
@@ -16,6 +16,10 @@ const FORMAT: &str = "firewatch-sentiment-1";
 const LEAST_COVERAGE: f32 = 0.15;
 /// Most words named as evidence.
 const EVIDENCE: usize = 3;
+/// Log-odds that a word must add to be named as evidence.
+const LEAST_PULL: f32 = 0.1;
+/// Difference of log-odds between negative and positive from which a stem carries a mood.
+const MOODY: f32 = 0.6;
 /// Most stems handed on as topics.
 const TOPICS: usize = 12;
 
@@ -114,8 +118,7 @@ impl SentimentModel {
             return reading;
         }
         let mut found = Found::default();
-        Features::new(stems).visit(text, &mut |f| found.take(f, &self.weights));
-        reading.evidence = found.evidence();
+        Features::new(stems).visit(text, &mut |hit| found.take(hit, &self.weights));
         reading.topics = std::mem::take(&mut found.topics);
         reading.sentiment = if found.words == 0 && found.hits.is_empty() {
             Err(Unread::NoText)
@@ -124,6 +127,7 @@ impl SentimentModel {
         } else {
             Ok(softmax(found.logits(self.bias)))
         };
+        reading.evidence = found.evidence();
         reading
     }
 }
@@ -133,39 +137,51 @@ impl SentimentModel {
 struct Found {
     words: u32,
     known: u32,
-    hits: Vec<(Box<str>, [f32; 3])>,
+    hits: Vec<Known>,
     topics: Vec<String>,
 }
 
+struct Known {
+    feature: Box<str>,
+    in_words: String,
+    weight: [f32; 3],
+}
+
 impl Found {
-    fn take(&mut self, feature: &str, weights: &HashMap<Box<str>, [f32; 3]>) {
-        let weight = weights.get(feature);
-        if !feature.contains(' ') {
+    fn take(&mut self, hit: &Hit<'_>, weights: &HashMap<Box<str>, [f32; 3]>) {
+        let weight = weights.get(hit.feature);
+        if hit.before.is_none() {
             self.words += 1;
             self.known += u32::from(weight.is_some());
-            let topic = feature.strip_prefix("not_").unwrap_or(feature);
-            let wanted =
-                topic.len() >= 4 && topic.is_ascii() && self.topics.len() < TOPICS && !is_common(topic);
-            if wanted && !self.topics.iter().any(|t| t == topic) {
-                self.topics.push(topic.to_owned());
-            }
+            self.topic(hit.feature, weight);
         }
-        if let Some(w) = weight
-            && !self.hits.iter().any(|(f, _)| **f == *feature)
+        if let Some(weight) = weight
+            && !self.hits.iter().any(|k| *k.feature == *hit.feature)
         {
-            self.hits.push((feature.into(), *w));
+            self.hits.push(Known { feature: hit.feature.into(), in_words: hit.in_words(), weight: *weight });
+        }
+    }
+
+    /// Stems that carry a mood say how somebody feels, not what about.
+    fn topic(&mut self, feature: &str, weight: Option<&[f32; 3]>) {
+        let topic = feature.strip_prefix("not_").unwrap_or(feature);
+        let moody = weight.is_some_and(|w| (w[0] - w[2]).abs() > MOODY);
+        let wanted = topic.len() >= 4 && topic.is_ascii() && !moody && !is_common(topic);
+        if wanted && self.topics.len() < TOPICS && !self.topics.iter().any(|t| t == topic) {
+            self.topics.push(topic.to_owned());
         }
     }
 
     fn logits(&self, bias: [f32; 3]) -> [f32; 3] {
-        self.hits.iter().fold(bias, |z, (_, w)| [z[0] + w[0], z[1] + w[1], z[2] + w[2]])
+        self.hits.iter().fold(bias, |z, k| [z[0] + k.weight[0], z[1] + k.weight[1], z[2] + k.weight[2]])
     }
 
-    fn evidence(&self) -> Vec<String> {
-        let mut weighed: Vec<_> =
-            self.hits.iter().map(|(f, w)| (w[0] - w[1].max(w[2]), f)).filter(|(w, _)| *w > 0.1).collect();
-        weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        weighed.into_iter().take(EVIDENCE).map(|(_, f)| f.replace("not_", "not ")).collect()
+    fn evidence(self) -> Vec<String> {
+        let pull = |k: &Known| k.weight[0] - k.weight[1].max(k.weight[2]);
+        let mut hits = self.hits;
+        hits.retain(|k| pull(k) > LEAST_PULL);
+        hits.sort_by(|a, b| pull(b).total_cmp(&pull(a)).then_with(|| a.feature.cmp(&b.feature)));
+        hits.into_iter().take(EVIDENCE).map(|k| k.in_words).collect()
     }
 }
 
@@ -269,7 +285,7 @@ mod tests {
         let mut stems = Stems::default();
         let bad = model().read(&mut stems, "terrible, not good", Some("en-GB"));
         assert!(bad.sentiment.unwrap().negative > 0.9);
-        assert_eq!(bad.evidence, ["terribl", "not good"]);
+        assert_eq!(bad.evidence, ["terrible", "not good"]);
         let good = model().read(&mut stems, "good", None);
         assert!(good.sentiment.unwrap().positive > 0.8);
         assert!(!good.language_told);

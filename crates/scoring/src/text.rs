@@ -41,12 +41,40 @@ impl Stems {
     }
 }
 
+/// One feature as it stands in the text.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit<'a> {
+    /// The feature: a stem, `not_` and a stem, two stems with a blank between, a mark or an emoji.
+    pub feature: &'a str,
+    /// The word as written, in lower case.
+    pub word: &'a str,
+    /// The word before it, when the feature is a pair.
+    pub before: Option<&'a str>,
+}
+
+impl<'a> Hit<'a> {
+    fn mark(mark: &'a str) -> Self {
+        Self { feature: mark, word: mark, before: None }
+    }
+
+    /// The feature in the words of the text.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.before {
+            Some(before) => format!("{before} {}", self.word),
+            None if self.feature.starts_with("not_") => format!("not {}", self.word),
+            None => self.word.to_owned(),
+        }
+    }
+}
+
 /// Walks a post and hands each feature to a visitor. Cost grows linearly with the text.
 pub struct Features<'a> {
     stems: &'a mut Stems,
     word: String,
     stem: String,
     previous: String,
+    previous_word: String,
     joined: String,
     negated: bool,
 }
@@ -55,12 +83,20 @@ impl<'a> Features<'a> {
     /// A walker that uses this stemmer.
     pub fn new(stems: &'a mut Stems) -> Self {
         let empty = String::new;
-        Self { stems, word: empty(), stem: empty(), previous: empty(), joined: empty(), negated: false }
+        Self {
+            stems,
+            word: empty(),
+            stem: empty(),
+            previous: empty(),
+            previous_word: empty(),
+            joined: empty(),
+            negated: false,
+        }
     }
 
     /// Visits every feature of the text in order; the same feature may come more than once. Pairs hold a blank,
     /// negated stems start with `not_`.
-    pub fn visit(&mut self, text: &str, visit: &mut impl FnMut(&str)) {
+    pub fn visit(&mut self, text: &str, visit: &mut impl FnMut(&Hit<'_>)) {
         self.previous.clear();
         self.negated = false;
         for chunk in text.split_whitespace() {
@@ -68,7 +104,7 @@ impl<'a> Features<'a> {
         }
     }
 
-    fn chunk(&mut self, chunk: &str, visit: &mut impl FnMut(&str)) {
+    fn chunk(&mut self, chunk: &str, visit: &mut impl FnMut(&Hit<'_>)) {
         if chunk.starts_with("http://") || chunk.starts_with("https://") || chunk.starts_with("www.") {
             return;
         }
@@ -76,7 +112,7 @@ impl<'a> Features<'a> {
             return;
         }
         if let Some(mood) = emoticon(chunk) {
-            visit(mood);
+            visit(&Hit::mark(mood));
             return;
         }
         let mut before = ' ';
@@ -115,20 +151,20 @@ impl<'a> Features<'a> {
     }
 
     /// A character that is no part of a word.
-    fn mark(&mut self, c: char, visit: &mut impl FnMut(&str)) {
+    fn mark(&mut self, c: char, visit: &mut impl FnMut(&Hit<'_>)) {
         self.end_word(visit);
         match c {
             '.' | ',' | ';' | ':' => self.negated = false,
             '!' | '?' => {
                 self.negated = false;
-                visit(if c == '!' { "!" } else { "?" });
+                visit(&Hit::mark(if c == '!' { "!" } else { "?" }));
             }
-            _ if is_pictograph(c) => visit(c.encode_utf8(&mut [0; 4])),
+            _ if is_pictograph(c) => visit(&Hit::mark(c.encode_utf8(&mut [0; 4]))),
             _ => {}
         }
     }
 
-    fn end_word(&mut self, visit: &mut impl FnMut(&str)) {
+    fn end_word(&mut self, visit: &mut impl FnMut(&Hit<'_>)) {
         let word = self.word.trim_end_matches('\'');
         if word.is_empty() || word.len() > LONGEST_WORD {
             self.word.clear();
@@ -136,25 +172,27 @@ impl<'a> Features<'a> {
         }
         self.stem.clear();
         if word.bytes().all(|b| b.is_ascii_digit()) {
-            self.stem.push_str("0");
+            self.stem.push('0');
         } else {
             self.stems.push(word, &mut self.stem);
         }
         let negates = is_negation(word);
-        self.word.clear();
+        let mut feature = self.stem.as_str();
         if self.negated && !negates {
             self.joined.clear();
             self.joined.push_str("not_");
             self.joined.push_str(&self.stem);
-            visit(&self.joined);
-        } else {
-            visit(&self.stem);
+            feature = &self.joined;
         }
+        visit(&Hit { feature, word, before: None });
         if !self.previous.is_empty() {
             self.previous.push(' ');
             self.previous.push_str(&self.stem);
-            visit(&self.previous);
+            visit(&Hit { feature: &self.previous, word, before: Some(&self.previous_word) });
         }
+        self.previous_word.clear();
+        self.previous_word.push_str(word);
+        self.word.clear();
         std::mem::swap(&mut self.previous, &mut self.stem);
         self.negated |= negates;
     }
@@ -208,9 +246,9 @@ mod tests {
     fn check(text: &str, expected: &[&str]) {
         let mut stems = Stems::default();
         let mut got = Vec::new();
-        Features::new(&mut stems).visit(text, &mut |f| {
-            if !f.contains(' ') {
-                got.push(f.to_owned());
+        Features::new(&mut stems).visit(text, &mut |hit| {
+            if hit.before.is_none() {
+                got.push(hit.feature.to_owned());
             }
         });
         assert_eq!(got, expected, "{text}");
@@ -239,12 +277,13 @@ mod tests {
     fn pairs_follow_the_words() {
         let mut stems = Stems::default();
         let mut pairs = Vec::new();
-        Features::new(&mut stems).visit("still on hold", &mut |f| {
-            if f.contains(' ') {
-                pairs.push(f.to_owned());
+        Features::new(&mut stems).visit("still holding on", &mut |hit| {
+            if hit.before.is_some() {
+                pairs.push((hit.feature.to_owned(), hit.in_words()));
             }
         });
-        assert_eq!(pairs, ["still on", "on hold"]);
+        let pair = |f: &str, w: &str| (f.to_owned(), w.to_owned());
+        assert_eq!(pairs, [pair("still hold", "still holding"), pair("hold on", "holding on")]);
     }
 
     #[test]

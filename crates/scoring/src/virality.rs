@@ -25,7 +25,7 @@ pub struct Feature {
 /// The features in the order of [`features`].
 pub const FEATURES: [Feature; 5] = [
     Feature { name: "log_bar", part: "base" },
-    Feature { name: "log_size", part: "size" },
+    Feature { name: "log_way_to_bar", part: "size" },
     Feature { name: "log_mean_pace", part: "velocity" },
     Feature { name: "trend", part: "trend" },
     Feature { name: "log_audience", part: "reach" },
@@ -40,12 +40,12 @@ pub(crate) const N: usize = FEATURES.len();
 #[must_use]
 pub fn features(cascade: &Cascade, bar: u64, audience: f64) -> [f64; N] {
     let age = cascade.age().as_mins();
-    let size = (cascade.spread() as f64).ln_1p();
+    let (spread, bar) = (cascade.spread() as f64, bar as f64);
     let audience = audience.max(0.0).ln_1p() - (TYPICAL_FOLLOWERS as f64).ln_1p();
     [
-        (bar as f64).ln(),
-        size,
-        size - age.ln_1p(),
+        bar.ln(),
+        bar.ln_1p() - (bar - spread).max(0.0).ln_1p(),
+        spread.ln_1p() - age.ln_1p(),
         f64::from(cascade.velocity().trend),
         audience / (1.0 + age / PRIOR_FADES_MIN),
     ]
@@ -127,7 +127,7 @@ mod tests {
         let model = ViralityModel::new(-1.0, [0.5; N]);
         let bytes = model.to_bytes().unwrap();
         assert_eq!(ViralityModel::from_bytes(&bytes).unwrap(), model);
-        let other = String::from_utf8(bytes).unwrap().replace("log_size", "log_sighs");
+        let other = String::from_utf8(bytes).unwrap().replace("log_way_to_bar", "log_way_to_tar");
         assert!(ViralityModel::from_bytes(other.as_bytes()).is_err());
     }
 }

@@ -87,10 +87,10 @@ fn unknowns(assessment: &Assessment, reading: Option<&Reading>) -> Vec<String> {
         Some(reading) => match reading.sentiment {
             Err(Unread::NoText) => words.push("the post has no words, so its mood is unknown".into()),
             Err(Unread::OtherLanguage) => {
-                words.push("the post is in a language that is not read, so its mood is unknown".into())
+                words.push("the post is in a language that is not read, so its mood is unknown".into());
             }
             Err(Unread::UnknownWords) => {
-                words.push("too few of the post's words are known to judge its mood".into())
+                words.push("too few of the post's words are known to judge its mood".into());
             }
             Ok(_) if !reading.language_told => words.push("the language is not told; read as English".into()),
             Ok(_) => {}

@@ -1,0 +1,123 @@
+//! What the command line says.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Watches customer complaints spread, and tells the right team early.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play a recorded hour of an insurer's mentions through an embedded Kafka
+    Demo(DemoOptions),
+    /// Consume events from Kafka and emit scores and escalations until told to stop
+    Run {
+        /// The settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+    },
+    /// Check a settings file and its policy without connecting; tells everything that is wrong
+    Check {
+        /// The settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+    },
+    /// Score events given as JSON lines, without a broker: scores and escalations come out as JSON lines
+    Score(ScoreOptions),
+    /// Print the JSON Schema of the records, or an AsyncAPI document of the topics
+    Schema {
+        /// One record: event, action, score, escalation, signal or dead_letter; all when left out
+        record: Option<String>,
+        /// Print an AsyncAPI 3 document of the topics
+        #[arg(long)]
+        asyncapi: bool,
+    },
+    /// Make the shipped models or the demo's recording again from the data sets
+    Train {
+        #[command(subcommand)]
+        what: Training,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DemoOptions {
+    /// How many times faster than life; 0 is as fast as it goes
+    #[arg(long, default_value_t = 90.0, value_parser = speed)]
+    pub speed: f64,
+    /// Plain lines instead of a progress bar, as when the output is no terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// Partitions of each topic
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub partitions: u32,
+    /// Print the recorded events as JSON lines and do nothing else
+    #[arg(long)]
+    pub events: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ScoreOptions {
+    /// The policy file; the demo's when left out
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// A file of events; standard input when left out
+    #[arg(long)]
+    pub input: Option<PathBuf>,
+    /// Write rejected lines here as dead letters (JSON lines); else they are told on standard error
+    #[arg(long)]
+    pub dead_letters: Option<PathBuf>,
+    /// Read times as if the events had arrived at this time (RFC 3339); now when left out
+    #[arg(long)]
+    pub now: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Training {
+    /// The sentiment model
+    Sentiment {
+        #[command(flatten)]
+        files: TrainingFiles,
+        /// Leave out the airline posts, whose licence is non-commercial
+        #[arg(long)]
+        without_airline: bool,
+        /// Use only every n-th post: a quick look, not a model to ship
+        #[arg(long, default_value_t = 1)]
+        every: usize,
+    },
+    /// The virality model
+    Virality {
+        #[command(flatten)]
+        files: TrainingFiles,
+    },
+    /// The demo's recording
+    Recording {
+        #[command(flatten)]
+        files: TrainingFiles,
+        /// What chance starts from
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TrainingFiles {
+    /// The folder of the data sets
+    #[arg(long, env = "FIREWATCH_DATA", default_value = "../shared/data")]
+    pub data: PathBuf,
+    /// The folder to write to
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && (0.0..=100_000.0).contains(&speed) => Ok(speed),
+        _ => Err("give a number from 0 to 100000".into()),
+    }
+}

@@ -1,0 +1,196 @@
+//! The settings file of `firewatch run`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use firewatch_domain::Duration;
+use firewatch_domain::settings::{Fault, Settings};
+use firewatch_engine::Brain;
+use firewatch_kafka::{KafkaSettings, Topics, check_properties};
+
+use crate::shell::{self, Failure};
+
+/// Prefix of environment variables that override keys.
+const PREFIX: &str = "FIREWATCH_";
+/// Variables with our prefix that are no keys: they steer tests and training.
+const NO_KEYS: [&str; 3] = ["FIREWATCH_DATA", "FIREWATCH_REQUIRE_DATA", "FIREWATCH_REQUIRE_KAFKA"];
+
+/// Everything `run` needs, checked.
+pub struct Config {
+    pub kafka: KafkaSettings,
+    pub topics: Topics,
+    pub brain: Brain,
+    pub listen: SocketAddr,
+}
+
+/// Reads and checks a settings file, the environment and the policy it names.
+///
+/// # Errors
+/// Everything that is wrong in any of them.
+pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Failure> {
+    let name = path.display().to_string();
+    let mut s = Settings::parse(&name, &shell::read(path)?).map_err(Failure::Settings)?;
+    s.override_from(PREFIX, variables.into_iter().filter(|(name, _)| !NO_KEYS.contains(&name.as_str())));
+    let kafka = kafka(&mut s);
+    let topics = topics(&mut s);
+    let listen = listen(&mut s);
+    let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
+    let brain = shell::brain(Some(&policy)).map_err(|failure| of_policy(failure, &policy));
+    match (s.finish(()), brain) {
+        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, listen }),
+        (Err(mut faults), Err(Failure::Settings(of_policy))) => {
+            faults.extend(of_policy);
+            Err(Failure::Settings(faults))
+        }
+        (Err(faults), _) => Err(Failure::Settings(faults)),
+        (Ok(()), Err(failure)) => Err(failure),
+    }
+}
+
+fn kafka(s: &mut Settings) -> KafkaSettings {
+    let commit = s.duration("engine.commit_interval", Duration::from_millis(100), 0.005..=10.0);
+    let settings = KafkaSettings {
+        brokers: s.text("kafka.brokers", "localhost:9092"),
+        group: s.text("kafka.group", "firewatch"),
+        common: s.free_section("kafka.common"),
+        consumer: s.free_section("kafka.consumer"),
+        producer: s.free_section("kafka.producer"),
+        commit_interval_ms: commit.as_millis() as u64,
+        commit_records: s.integer("engine.commit_records", 10_000, 1..=1_000_000) as usize,
+    };
+    let sections =
+        [("common", &settings.common), ("consumer", &settings.consumer), ("producer", &settings.producer)];
+    for (section, properties) in sections {
+        for (key, problem) in check_properties(properties) {
+            s.fault(&format!("kafka.{section}.{key}"), problem);
+        }
+    }
+    settings
+}
+
+fn topics(s: &mut Settings) -> Topics {
+    let names = Topics::default();
+    let topics = Topics {
+        events: topic(s, "events", &names.events),
+        actions: topic(s, "actions", &names.actions),
+        signals: topic(s, "signals", &names.signals),
+        scores: topic(s, "scores", &names.scores),
+        dead_letters: topic(s, "dead_letters", &names.dead_letters),
+        escalations: topic(s, "escalations_prefix", &names.escalations),
+    };
+    let mut all = topics.all(&[]);
+    all.sort();
+    if let Some([twice, _]) = all.windows(2).find(|w| w.first() == w.last()) {
+        s.fault("topics", format_args!("`{twice}` is given twice; each topic needs a name of its own"));
+    }
+    topics
+}
+
+fn topic(s: &mut Settings, key: &str, default: &str) -> String {
+    let key = format!("topics.{key}");
+    let name = s.text(&key, default);
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.len() > 249 || !name.chars().all(legal) {
+        s.fault(
+            &key,
+            format_args!("`{name}` is not allowed; give 1 to 249 letters, digits, `.`, `_` or `-`"),
+        );
+    }
+    name
+}
+
+fn listen(s: &mut Settings) -> SocketAddr {
+    let fallback = SocketAddr::from(([127, 0, 0, 1], 9464));
+    let text = s.text("http.listen", &fallback.to_string());
+    let exposed = s.choice("http.expose", "no", &["no", "yes"]) == "yes";
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() || exposed => address,
+        Ok(address) => {
+            let problem = format!(
+                "{address} can be reached from other machines; give a loopback address, or set http.expose = \"yes\""
+            );
+            s.fault("http.listen", problem);
+            fallback
+        }
+        Err(_) => {
+            s.fault(
+                "http.listen",
+                format_args!("`{text}` is not allowed; give an address and port such as {fallback}"),
+            );
+            fallback
+        }
+    }
+}
+
+/// Faults in the policy are told under its file's name.
+fn of_policy(failure: Failure, policy: &Path) -> Failure {
+    let file: PathBuf = policy.into();
+    match failure {
+        Failure::Settings(faults) => Failure::Settings(
+            faults
+                .into_iter()
+                .map(|f| {
+                    let own = f.key == file.display().to_string();
+                    let key = if own { f.key } else { format!("{}: {}", file.display(), f.key) };
+                    Fault { key, problem: f.problem }
+                })
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(config: &str, policy: &str, variables: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firewatch.toml");
+        std::fs::write(&path, config).unwrap();
+        std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        match load(&path, variables) {
+            Ok(_) => Vec::new(),
+            Err(Failure::Settings(faults)) => {
+                let folder = format!("{}/", folder.path().display());
+                faults.iter().map(|f| f.to_string().replace(&folder, "")).collect()
+            }
+            Err(Failure::Running(problem)) => panic!("{problem}"),
+        }
+    }
+
+    #[test]
+    fn the_shipped_sample_is_sound() {
+        let (config, policy) =
+            (include_str!("../../../firewatch.toml"), include_str!("../../../demo/policy.toml"));
+        let config = config.replace("demo/policy.toml", "policy.toml");
+        assert_eq!(faults(&config, policy, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_fault_in_file_environment_properties_and_policy_comes_at_once() {
+        let config = "[kafka]\nbroker = \"x\"\n[kafka.common]\n\"no.such\" = 1\n[kafka.consumer]\n\"session.timeout.ms\" = \"soon\"\n[http]\nlisten = \"0.0.0.0:80\"\n[engine]\ncommit_records = 0\n[topics]\nevents = \"a b\"\nscores = \"firewatch.dlq\"\n";
+        let got = faults(
+            config,
+            "[pr]\nmedium = 200\n",
+            &[("FIREWATCH_KAFKA_GROUPE", "g"), ("FIREWATCH_DATA", "d")],
+        );
+        let starts = [
+            "engine.commit_records: 0 is not allowed; give a whole number 1 to 1000000",
+            "kafka.common.no.such: ",
+            "kafka.consumer.session.timeout.ms: ",
+            "topics.events: `a b` is not allowed",
+            "topics: `firewatch.dlq` is given twice",
+            "http.listen: 0.0.0.0:80 can be reached from other machines",
+            "kafka.broker: unknown key; did you mean `kafka.brokers`?",
+            "FIREWATCH_KAFKA_GROUPE: environment variable that names no key",
+            "policy.toml: brands: no brand is listed",
+            "policy.toml: pr.medium: 200 is not allowed; give a number 1 to 99",
+        ];
+        assert_eq!(got.len(), starts.len(), "{got:#?}");
+        for (fault, start) in got.iter().zip(starts) {
+            assert!(fault.starts_with(start), "{fault}\n{start}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Lines of bytes, each of bounded size.
+
+use std::io::{BufRead, Result};
+
+use firewatch_ingest::MAX_RECORD_BYTES;
+
+/// Reads the next line into `line`, without its end; tells whether there was one. What is beyond the largest record is
+/// read but not kept, so that a line of any length costs bounded memory and is still one line.
+pub fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool> {
+    line.clear();
+    let mut any = false;
+    loop {
+        let chunk = input.fill_buf()?;
+        if chunk.is_empty() {
+            return Ok(any);
+        }
+        any = true;
+        let end = chunk.iter().position(|b| *b == b'\n');
+        let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
+        let room = (MAX_RECORD_BYTES + 1).saturating_sub(line.len());
+        line.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
+        let used = part.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_split_bounded_and_all_counted() {
+        let long = vec![b'x'; 3 * MAX_RECORD_BYTES];
+        let mut bytes = b"one\r\n\n".to_vec();
+        bytes.extend(&long);
+        bytes.extend(b"\nlast");
+        let mut input = std::io::BufReader::with_capacity(1000, bytes.as_slice());
+        let (mut line, mut sizes) = (Vec::new(), Vec::new());
+        while next_line(&mut input, &mut line).unwrap() {
+            sizes.push(line.len());
+        }
+        assert_eq!(sizes, [3, 0, MAX_RECORD_BYTES + 1, 4]);
+    }
+}

@@ -1,0 +1,69 @@
+//! `firewatch run`: the engine behind Kafka, until told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use firewatch_engine::Metrics;
+use firewatch_kafka::Runner;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::shell::Failure;
+use crate::{clock, config, http};
+
+/// Consumes and emits until SIGINT or SIGTERM; then finishes the batch, commits and leaves the group.
+pub fn run(path: &Path) -> Result<(), Failure> {
+    let config = config::load(path, std::env::vars())?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = runtime()?;
+    stop_on_signal(&runtime, stop.clone())?;
+    let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
+    let mut runner =
+        Runner::new(&config.kafka, config.topics, Arc::new(config.brain), metrics.clone(), clock::now)
+            .map_err(|e| Failure::Running(e.to_string()))?;
+    let (listen, health, unheard) = (config.listen, runner.health(), stop.clone());
+    let server = runtime.spawn(async move {
+        if let Err(e) = http::serve(listen, metrics, health).await {
+            eprintln!("firewatch: http.listen {listen}: {e}");
+            unheard.store(true, Ordering::Relaxed);
+        }
+    });
+    eprintln!("firewatch: reading from {}; metrics at http://{listen}/metrics", config.kafka.brokers);
+    let ran = runner.run(&stop).map_err(|e| Failure::Running(e.to_string()));
+    let unbound = server.is_finished();
+    runtime.shutdown_background();
+    // Leaves the group.
+    drop(runner);
+    ran?;
+    if unbound {
+        return Err(Failure::Running("stopped, as nobody could have watched over it".into()));
+    }
+    eprintln!("firewatch: stopped; all that was read is committed");
+    Ok(())
+}
+
+/// A small runtime for signals and HTTP; the records have a thread of their own.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::running("start the runtime", e))
+}
+
+/// Sets `stop` on the first SIGINT or SIGTERM; the second ends the process at once.
+pub fn stop_on_signal(runtime: &tokio::runtime::Runtime, stop: Arc<AtomicBool>) -> Result<(), Failure> {
+    let _inside = runtime.enter();
+    let listen = |kind| signal(kind).map_err(|e| Failure::running("listen for signals", e));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    runtime.spawn(async move {
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            eprintln!("firewatch: stopping after this batch; once more to stop at once");
+        }
+    });
+    Ok(())
+}

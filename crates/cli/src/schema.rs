@@ -1,0 +1,48 @@
+//! `firewatch schema`: the contracts, generated from the types.
+
+use firewatch_domain::{Action, DeadLetter, Escalation, Event, Score, Signal};
+use schemars::{JsonSchema, schema_for};
+use serde_json::{Map, Value, json};
+
+use crate::asyncapi::asyncapi;
+use crate::shell::{Failure, say};
+
+/// The JSON Schema of every record, by name.
+pub fn schemas() -> Map<String, Value> {
+    let mut all = Map::new();
+    all.insert("event".into(), of::<Event>());
+    all.insert("action".into(), of::<Action>());
+    all.insert("score".into(), of::<Score>());
+    all.insert("escalation".into(), of::<Escalation>());
+    all.insert("signal".into(), of::<Signal>());
+    all.insert("dead_letter".into(), of::<DeadLetter>());
+    all
+}
+
+/// Prints one schema, all of them, or the AsyncAPI document.
+pub fn print(record: Option<&str>, whole: bool) -> Result<(), Failure> {
+    let schemas = schemas();
+    let document = match record {
+        _ if whole => asyncapi(&schemas),
+        None => Value::Object(schemas),
+        Some(name) => {
+            let names = || schemas.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let found = schemas.get(name).cloned();
+            found.ok_or_else(|| {
+                Failure::setting(name, format!("no record of this name; give one of {}", names()))
+            })?
+        }
+    };
+    say(format_args!("{document:#}\n"));
+    Ok(())
+}
+
+fn of<T: JsonSchema>() -> Value {
+    let mut schema = schema_for!(T).to_value();
+    if let Some(object) = schema.as_object_mut() {
+        let title = object.get("title").and_then(Value::as_str).unwrap_or_default();
+        let id = json!(format!("urn:firewatch:{title}:v1"));
+        object.insert("$id".into(), id);
+    }
+    schema
+}

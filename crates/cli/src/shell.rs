@@ -1,0 +1,59 @@
+//! Failures as a person is told them, and other small change of the shell.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+
+use firewatch_domain::settings::Fault;
+use firewatch_engine::Brain;
+use firewatch_escalation::Policy;
+
+/// The demo's policy, for want of another.
+pub const DEMO_POLICY: &str = include_str!("../../../demo/policy.toml");
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// Arguments, settings or policy are wrong; nothing was started.
+    Settings(Vec<Fault>),
+    /// Something failed on the way.
+    Running(String),
+}
+
+impl Failure {
+    /// A failure on the way, told with what was being done.
+    pub fn running(doing: &str, problem: impl Display) -> Self {
+        Self::Running(format!("{doing}: {problem}"))
+    }
+
+    /// One fault in arguments or settings.
+    pub fn setting(key: &str, problem: impl Display) -> Self {
+        Self::Settings(vec![Fault { key: key.into(), problem: problem.to_string() }])
+    }
+}
+
+/// Reads a policy file and joins it with the shipped models.
+pub fn brain(policy: Option<&Path>) -> Result<Brain, Failure> {
+    let policy = match policy {
+        None => Policy::parse("the demo's policy", DEMO_POLICY),
+        Some(path) => Policy::parse(&path.display().to_string(), &read(path)?),
+    };
+    let policy = policy.map_err(Failure::Settings)?;
+    Brain::shipped(policy).map_err(|e| Failure::running("shipped models", e))
+}
+
+/// Reads a settings file.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
+}
+
+/// Writes to standard output. Whoever closes it early has seen enough: that is no failure.
+pub fn say(text: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_fmt(format_args!("{text}")).and_then(|()| out.flush());
+}
+
+/// `1 fault`, `2 faults`.
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}

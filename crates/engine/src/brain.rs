@@ -1,0 +1,77 @@
+//! What every task shares and none changes: the policy and the models.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::Post;
+use firewatch_escalation::Policy;
+use firewatch_scoring::{ModelError, SentimentModel, ViralityModel};
+
+/// Stands for brands that the policy does not list, so that no complaint is lost for want of a name.
+pub const UNLISTED: &str = "(unlisted)";
+
+/// Policy and models.
+pub struct Brain {
+    /// The policy in force.
+    pub policy: Policy,
+    /// Reads posts.
+    pub sentiment: SentimentModel,
+    /// Judges spread.
+    pub virality: ViralityModel,
+    /// Brands by handle, lower case and without the `@`.
+    handles: BTreeMap<String, String>,
+}
+
+impl Brain {
+    /// Joins a policy with the models that come with this build.
+    ///
+    /// # Errors
+    /// When a model file is damaged.
+    pub fn shipped(policy: Policy) -> Result<Self, ModelError> {
+        let sentiment = SentimentModel::from_bytes(include_bytes!("../../../models/sentiment.json"))?;
+        let virality = ViralityModel::from_bytes(include_bytes!("../../../models/virality.json"))?;
+        let mut handles = BTreeMap::new();
+        for (name, brand) in &policy.brands {
+            handles.extend(brand.handles.iter().map(|h| (plain(h), name.clone())));
+        }
+        Ok(Self { policy, sentiment, virality, handles })
+    }
+
+    /// The brand whose account wrote a post, if one did.
+    pub(crate) fn written_by_brand(&self, post: &Post) -> Option<&str> {
+        post.author.handle.as_deref().and_then(|h| self.handles.get(&plain(h))).map(String::as_str)
+    }
+
+    /// The brand that a text mentions by a handle, the first one if several.
+    pub(crate) fn mentioned(&self, text: &str) -> Option<&str> {
+        let mentions = text.split_whitespace().filter(|w| w.starts_with('@'));
+        mentions.filter_map(|w| self.handles.get(&plain(w))).map(String::as_str).next()
+    }
+
+    /// The key under which a brand's signals are kept.
+    pub(crate) fn signal_key(&self, brand: Option<&str>) -> &str {
+        brand.and_then(|b| self.policy.brands.get_key_value(b)).map_or(UNLISTED, |(name, _)| name)
+    }
+
+    /// Every key that signals can have.
+    pub(crate) fn signal_keys(&self) -> impl Iterator<Item = &str> {
+        self.policy.brands.keys().map(String::as_str).chain([UNLISTED])
+    }
+}
+
+fn plain(handle: &str) -> String {
+    handle.trim_start_matches('@').trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_').to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brands_are_found_by_their_handles() {
+        let policy = Policy::parse("p", "[brands.acme]\nhandles = [\"@AcmeCare\"]\n").unwrap();
+        let brain = Brain::shipped(policy).unwrap();
+        assert_eq!(brain.mentioned("hey @acmecare, why?"), Some("acme"));
+        assert_eq!(brain.mentioned("hey @acmecares"), None);
+        assert_eq!(brain.signal_key(Some("other")), UNLISTED);
+    }
+}

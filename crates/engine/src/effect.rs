@@ -1,0 +1,142 @@
+//! What the engine wants done: records to write, each with the key it is written under.
+
+use std::io::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use firewatch_domain::{DeadLetter, Escalation, EventTime, Origin, SCHEMA_VERSION, Score, Signal};
+use firewatch_ingest::Rejection;
+
+use crate::Input;
+
+/// Raw bytes in one dead letter at most: base64 makes 4 bytes of 3, and a broker takes 1 MiB by default.
+const DEAD_LETTER_BYTES: usize = 512 << 10;
+
+/// One record to write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// To the scores topic.
+    Score(Box<Score>),
+    /// To the topic of its team.
+    Escalation(Box<Escalation>),
+    /// To the signals topic, which firewatch itself reads.
+    Signal(Box<Signal>),
+    /// To the dead letters topic, under the original key.
+    DeadLetter(Box<DeadLetter>, Option<Vec<u8>>),
+}
+
+impl Effect {
+    /// The record's key; none only for a dead letter that had none.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Score(r) => Some(r.conversation.as_bytes()),
+            Self::Escalation(r) => Some(r.conversation.as_bytes()),
+            Self::Signal(r) => Some(r.brand.as_bytes()),
+            Self::DeadLetter(_, key) => key.as_deref(),
+        }
+    }
+
+    /// The record's id, the same whenever the same input is worked on again.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Score(r) => &r.id,
+            Self::Escalation(r) => &r.id,
+            Self::Signal(r) => &r.id,
+            Self::DeadLetter(r, _) => &r.id,
+        }
+    }
+
+    /// The record's kind, as in its CloudEvents type and in the metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Score(_) => "score",
+            Self::Escalation(_) => "escalation",
+            Self::Signal(_) => "signal",
+            Self::DeadLetter(..) => "dead_letter",
+        }
+    }
+
+    /// Event time of the record; a dead letter has none that can be trusted.
+    #[must_use]
+    pub fn at(&self) -> Option<EventTime> {
+        match self {
+            Self::Score(r) => Some(r.at),
+            Self::Escalation(r) => Some(r.at),
+            Self::Signal(r) => Some(r.at),
+            Self::DeadLetter(..) => None,
+        }
+    }
+
+    /// Writes the record as JSON.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn encode(&self, to: impl Write) -> serde_json::Result<()> {
+        match self {
+            Self::Score(r) => serde_json::to_writer(to, r),
+            Self::Escalation(r) => serde_json::to_writer(to, r),
+            Self::Signal(r) => serde_json::to_writer(to, r),
+            Self::DeadLetter(r, _) => serde_json::to_writer(to, r),
+        }
+    }
+}
+
+/// The dead letters of a record that was rejected: one, or several parts of a very large one.
+pub fn dead_letters<'a>(input: &'a Input<'_>, rejection: &'a Rejection) -> impl Iterator<Item = Effect> + 'a {
+    let parts = input.value.len().div_ceil(DEAD_LETTER_BYTES).max(1);
+    (0..parts).map(move |i| {
+        let start = i * DEAD_LETTER_BYTES;
+        let end = input.value.len().min(start + DEAD_LETTER_BYTES);
+        let raw = STANDARD.encode(input.value.get(start..end).unwrap_or_default());
+        let origin = Origin { topic: input.topic.into(), partition: input.partition, offset: input.offset };
+        let letter = DeadLetter {
+            v: SCHEMA_VERSION,
+            id: format!("{}/{}/{}/{}", input.topic, input.partition, input.offset, i + 1),
+            code: rejection.code,
+            detail: rejection.detail.clone(),
+            origin,
+            raw,
+            part: i as u32 + 1,
+            parts: parts as u32,
+        };
+        Effect::DeadLetter(Box::new(letter), input.key.map(<[u8]>::to_vec))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use firewatch_domain::RejectionCode;
+
+    use super::*;
+    use crate::Stream;
+
+    #[test]
+    fn a_very_large_record_is_kept_whole_in_parts_a_broker_takes() {
+        let value: Vec<u8> = (0..1_300_000_u32).map(|i| i as u8).collect();
+        let arrival = EventTime::EARLIEST;
+        let input = Input {
+            stream: Stream::Events,
+            topic: "t",
+            partition: 3,
+            offset: 7,
+            arrival,
+            key: None,
+            value: &value,
+        };
+        let rejection = Rejection::new(RejectionCode::TooLarge, "too large");
+        let mut raw = Vec::new();
+        for (i, effect) in dead_letters(&input, &rejection).enumerate() {
+            let mut json = Vec::new();
+            effect.encode(&mut json).unwrap();
+            assert!(json.len() < 1_000_000);
+            let Effect::DeadLetter(letter, _) = effect else { panic!("no dead letter") };
+            assert_eq!((letter.part, letter.parts), (i as u32 + 1, 3));
+            assert_eq!(letter.id, format!("t/3/7/{}", i + 1));
+            raw.extend(STANDARD.decode(letter.raw).unwrap());
+        }
+        assert_eq!(raw, value);
+    }
+}

@@ -1,0 +1,185 @@
+//! What a runner counts. Stages hold no metrics; the runner meters each record once, here.
+
+use firewatch_domain::{Duration, EventTime};
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::{Effect, Handled, Outcome, Stream, Task};
+
+/// Bounds of the latency histograms, seconds.
+const SECONDS: [f64; 14] =
+    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0];
+
+/// The metrics of one process.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    records: IntCounterVec,
+    rejected: IntCounterVec,
+    effects: IntCounterVec,
+    latency: HistogramVec,
+    lag: IntGaugeVec,
+    conversations: IntGaugeVec,
+    complaints: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// When a name is refused, which is a fault of the build.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        Ok(Self {
+            records: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("firewatch_records_total", "Records read, by stream and outcome."),
+                    &["stream", "outcome"],
+                ),
+            )?,
+            rejected: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("firewatch_rejected_total", "Records rejected, by stream and reason."),
+                    &["stream", "reason"],
+                ),
+            )?,
+            effects: register(
+                &registry,
+                IntCounterVec::new(Opts::new("firewatch_effects_total", "Records written, by kind."), &["kind"]),
+            )?,
+            latency: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "firewatch_latency_seconds",
+                        "Time to the commit of a record's effects, since its event time or since its arrival.",
+                    )
+                    .buckets(SECONDS.to_vec()),
+                    &["since"],
+                ),
+            )?,
+            lag: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("firewatch_lag_records", "Records not read yet."),
+                    &["stream", "partition"],
+                ),
+            )?,
+            conversations: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("firewatch_conversations", "Conversations in the state of a partition."),
+                    &["partition"],
+                ),
+            )?,
+            complaints: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "firewatch_complaints",
+                        "Complaints open or waiting at the brands of a partition.",
+                    ),
+                    &["partition"],
+                ),
+            )?,
+            registry,
+        })
+    }
+
+    /// Counts a record and what became of it.
+    pub fn handled(&self, stream: Stream, handled: &Handled) {
+        let outcome = match handled.outcome {
+            Outcome::Scored => "scored",
+            Outcome::Folded(_) => "folded",
+            Outcome::Rejected(code) => {
+                self.rejected.with_label_values(&[stream.as_str(), code.as_str()]).inc();
+                "rejected"
+            }
+        };
+        self.records.with_label_values(&[stream.as_str(), outcome]).inc();
+    }
+
+    /// Counts a record written.
+    pub fn effect(&self, effect: &Effect) {
+        self.effects.with_label_values(&[effect.kind()]).inc();
+    }
+
+    /// Records of a stream that came to an outcome: `scored`, `folded` or `rejected`.
+    #[must_use]
+    pub fn ended(&self, stream: &str, outcome: &str) -> u64 {
+        self.records.with_label_values(&[stream, outcome]).get()
+    }
+
+    /// Records of a stream that were read.
+    #[must_use]
+    pub fn read(&self, stream: &str) -> u64 {
+        ["scored", "folded", "rejected"].iter().map(|outcome| self.ended(stream, outcome)).sum()
+    }
+
+    /// Records of a kind that were written.
+    #[must_use]
+    pub fn written(&self, kind: &str) -> u64 {
+        self.effects.with_label_values(&[kind]).get()
+    }
+
+    /// Notes how long a record took to its commit.
+    pub fn committed(&self, now: EventTime, event_time: Option<EventTime>, arrival: EventTime) {
+        if let Some(at) = event_time {
+            self.latency.with_label_values(&["event"]).observe(seconds(now - at));
+        }
+        self.latency.with_label_values(&["arrival"]).observe(seconds(now - arrival));
+    }
+
+    /// Notes how far behind a partition is.
+    pub fn lag(&self, stream: Stream, partition: u32, records: i64) {
+        self.lag.with_label_values(&[stream.as_str(), &partition.to_string()]).set(records);
+    }
+
+    /// Records not read yet, all partitions together.
+    #[must_use]
+    pub fn total_lag(&self) -> i64 {
+        let families = self.lag.collect();
+        families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_gauge().get_value() as i64).sum()
+    }
+
+    /// Notes the size of a partition's state.
+    pub fn state(&self, partition: u32, task: &Task) {
+        let partition = partition.to_string();
+        self.conversations.with_label_values(&[&partition]).set(task.conversations() as i64);
+        self.complaints.with_label_values(&[&partition]).set(task.complaints() as i64);
+    }
+
+    /// Forgets a partition that this process no longer works on.
+    pub fn forget(&self, partition: u32) {
+        let partition = partition.to_string();
+        // A partition that was never noted has nothing to remove.
+        let _ = self.conversations.remove_label_values(&[&partition]);
+        let _ = self.complaints.remove_label_values(&[&partition]);
+        for stream in [Stream::Events, Stream::Actions, Stream::Signals] {
+            let _ = self.lag.remove_label_values(&[stream.as_str(), &partition]);
+        }
+    }
+
+    /// The text that Prometheus scrapes.
+    ///
+    /// # Errors
+    /// When a metric cannot be encoded.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: Result<C, prometheus::Error>,
+) -> Result<C, prometheus::Error> {
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn seconds(span: Duration) -> f64 {
+    span.as_secs().max(0.0)
+}

@@ -1,0 +1,94 @@
+//! The whole topology in one process without a broker: lines in, effects out, signals fed back at once.
+//!
+//! It runs the one task that an events topic of one partition would have.
+
+use firewatch_domain::EventTime;
+use firewatch_ingest::Rejection;
+
+use crate::{Brain, Effect, Input, Outcome, Stream, Task};
+
+/// How many records came to which end; `records` is the sum of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records read.
+    pub records: u64,
+    /// Records that told a new score.
+    pub scored: u64,
+    /// Records taken in with nothing new to tell.
+    pub folded: u64,
+    /// Records with a dead letter.
+    pub rejected: u64,
+}
+
+impl Tally {
+    /// Counts one outcome.
+    pub fn count(&mut self, outcome: Outcome) {
+        self.records += 1;
+        match outcome {
+            Outcome::Scored => self.scored += 1,
+            Outcome::Folded(_) => self.folded += 1,
+            Outcome::Rejected(_) => self.rejected += 1,
+        }
+    }
+}
+
+/// A task fed line by line.
+pub struct Pipe<'a> {
+    brain: &'a Brain,
+    task: Task,
+    name: &'a str,
+    arrival: EventTime,
+    tally: Tally,
+    made: Vec<Effect>,
+}
+
+impl<'a> Pipe<'a> {
+    /// A pipe whose lines are told as `name`, all taken to arrive at `arrival`.
+    #[must_use]
+    pub fn new(brain: &'a Brain, name: &'a str, arrival: EventTime) -> Self {
+        Self { brain, task: Task::new(0, 1), name, arrival, tally: Tally::default(), made: Vec::new() }
+    }
+
+    /// Takes one line; hands each effect but signals to `sink`. Tells why the line was rejected, if it was.
+    pub fn push(&mut self, line: &[u8], sink: &mut impl FnMut(Effect)) -> Option<Rejection> {
+        let input = Input {
+            stream: Stream::Events,
+            topic: self.name,
+            partition: 0,
+            offset: self.tally.records as i64 + 1,
+            arrival: self.arrival,
+            key: None,
+            value: line,
+        };
+        let handled = self.task.handle(&input, self.brain, &mut self.made);
+        self.tally.count(handled.outcome);
+        self.settle(sink);
+        handled.rejection
+    }
+
+    /// Ends the stream: what waits is decided.
+    pub fn finish(mut self, sink: &mut impl FnMut(Effect)) -> Tally {
+        self.task.end_of_stream(self.brain, &mut self.made);
+        self.settle(sink);
+        self.tally
+    }
+
+    /// Conversations in memory.
+    #[must_use]
+    pub fn conversations(&self) -> usize {
+        self.task.conversations()
+    }
+
+    fn settle(&mut self, sink: &mut impl FnMut(Effect)) {
+        let mut answers = Vec::new();
+        for effect in self.made.drain(..) {
+            match effect {
+                Effect::Signal(signal) => {
+                    self.task.signal(*signal, self.brain, &mut answers);
+                }
+                other => sink(other),
+            }
+        }
+        answers.into_iter().for_each(sink);
+    }
+}

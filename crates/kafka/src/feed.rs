@@ -1,0 +1,128 @@
+//! A writer and a reader of plain records, for what stands at either end of the engine: the demo's recording, the
+//! people who wait for escalations, and tests.
+
+use std::time::Duration;
+
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::Headers;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use crate::headers::owned;
+use crate::session::Deliveries;
+use crate::{KafkaSettings, RunError, doing};
+
+/// Longest wait for the brokers to take what was written.
+const FLUSH: Duration = Duration::from_secs(30);
+
+/// Writes records.
+pub struct Feed {
+    producer: ThreadedProducer<Deliveries>,
+}
+
+impl Feed {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When a setting is refused.
+    pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
+        let made = settings.producer_config().create_with_context(Deliveries::default());
+        Ok(Self { producer: made.map_err(doing("make the producer"))? })
+    }
+
+    /// Writes one record with its headers.
+    ///
+    /// # Errors
+    /// When it is refused; a full queue is waited for.
+    pub fn send(
+        &self,
+        topic: &str,
+        key: Option<&str>,
+        value: &[u8],
+        headers: &[(&'static str, String)],
+    ) -> Result<(), RunError> {
+        let mut record = BaseRecord::<str, [u8]>::to(topic).payload(value).headers(owned(headers));
+        record.key = key;
+        while let Err((e, back)) = self.producer.send(record) {
+            if e.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                return Err(RunError::Undelivered(format!("{topic}: {e}")));
+            }
+            self.producer.poll(Duration::from_millis(20));
+            record = back;
+        }
+        Ok(())
+    }
+
+    /// Waits until the brokers have everything.
+    ///
+    /// # Errors
+    /// When a record could not be written.
+    pub fn flush(&self) -> Result<(), RunError> {
+        self.producer.flush(FLUSH).map_err(doing("write"))?;
+        self.producer.context().failure().map_or(Ok(()), |problem| Err(RunError::Undelivered(problem)))
+    }
+}
+
+/// Reads whole topics from their beginning, without a place in any group.
+pub struct Tail {
+    consumer: BaseConsumer,
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The topic.
+    pub topic: String,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub value: Vec<u8>,
+    /// Headers that are text.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Tail {
+    /// Connects and starts at the beginning of each topic.
+    ///
+    /// # Errors
+    /// When a setting is refused or a topic is not known.
+    pub fn new(settings: &KafkaSettings, topics: &[String]) -> Result<Self, RunError> {
+        let made: Result<BaseConsumer, _> = settings.consumer_config().create();
+        let consumer = made.map_err(doing("make the reader"))?;
+        let mut wanted = rdkafka::TopicPartitionList::new();
+        for topic in topics {
+            let metadata = consumer
+                .fetch_metadata(Some(topic), Duration::from_secs(10))
+                .map_err(doing(format!("ask about topic {topic}")))?;
+            for partition in metadata.topics().iter().flat_map(|t| t.partitions()) {
+                wanted
+                    .add_partition_offset(topic, partition.id(), rdkafka::Offset::Beginning)
+                    .map_err(doing("start reading"))?;
+            }
+        }
+        consumer.assign(&wanted).map_err(doing("start reading"))?;
+        Ok(Self { consumer })
+    }
+
+    /// The next record, if one comes in time.
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn next(&self, wait: Duration) -> Result<Option<Received>, RunError> {
+        let Some(polled) = self.consumer.poll(wait) else { return Ok(None) };
+        let message = polled.map_err(doing("read"))?;
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            let text = |h: rdkafka::message::Header<'_, &[u8]>| {
+                Some((h.key.to_owned(), String::from_utf8(h.value?.to_vec()).ok()?))
+            };
+            headers.iter().filter_map(text).collect()
+        });
+        Ok(Some(Received {
+            topic: message.topic().to_owned(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().unwrap_or_default().to_vec(),
+            headers,
+        }))
+    }
+}

@@ -1,0 +1,43 @@
+//! Headers of the records we write: CloudEvents attributes in binary mode, and the trace they belong to.
+//!
+//! CloudEvents Kafka protocol binding 1.0.2; W3C Trace Context.
+
+use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
+
+use firewatch_engine::Effect;
+
+/// `name` and value of every header of an effect; `traceparent` is that of the record which caused it.
+#[must_use]
+pub fn content_headers(effect: &Effect, traceparent: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", effect.id().to_owned()),
+        ("ce_source", "/firewatch".to_owned()),
+        ("ce_type", format!("firewatch.{}.v1", effect.kind())),
+    ];
+    if let Some(at) = effect.at() {
+        headers.push(("ce_time", at.to_string()));
+    }
+    if let Some(subject) = effect.key().and_then(|k| std::str::from_utf8(k).ok()) {
+        headers.push(("ce_subject", subject.to_owned()));
+    }
+    if let Some(parent) = traceparent {
+        headers.push(("traceparent", parent.to_owned()));
+    }
+    headers
+}
+
+pub(crate) fn owned(headers: &[(&'static str, String)]) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
+        all.insert(Header { key, value: Some(value.as_bytes()) })
+    })
+}
+
+/// The trace a record belongs to, when it says so.
+pub(crate) fn traceparent(headers: Option<&BorrowedHeaders>) -> Option<String> {
+    let header = headers?.iter().find(|h| h.key.eq_ignore_ascii_case("traceparent"))?;
+    let value = std::str::from_utf8(header.value?).ok()?;
+    // 2 + 32 + 16 + 2 hexadecimal digits with dashes; what is longer is not ours to carry on.
+    (value.len() <= 128).then(|| value.to_owned())
+}

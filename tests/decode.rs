@@ -1,0 +1,88 @@
+//! Decoding is total: any bytes give an event or a reason, and what we write we read.
+
+use firewatch_domain::{
+    Author, Body, BrandReply, Counters, Engagement, EngagementKind, Event, EventTime, Post, SCHEMA_VERSION,
+};
+use firewatch_ingest::{decode_action, decode_event, decode_signal};
+use proptest::prelude::*;
+
+const ARRIVAL: EventTime = EventTime::from_millis(1_800_000_000_000);
+
+fn id() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9:/_é-]{1,40}"
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let kind = prop_oneof![
+        Just(EngagementKind::Reshare),
+        Just(EngagementKind::Reply),
+        Just(EngagementKind::Quote),
+        Just(EngagementKind::Like)
+    ];
+    let followers = || proptest::option::of(0_u64..10_000_000_000);
+    let count = || proptest::option::of(0_u64..1_000_000_000_000);
+    let author = (id(), proptest::option::of(id()), followers(), proptest::option::of(any::<bool>()))
+        .prop_map(|(id, handle, followers, verified)| Author { id, handle, followers, verified });
+    prop_oneof![
+        (id(), author, ".{0,200}", proptest::option::of("[a-z]{2}"), proptest::option::of(id())).prop_map(
+            |(id, author, text, lang, in_reply_to)| Body::Post(Post { id, author, text, lang, in_reply_to })
+        ),
+        (kind, proptest::option::of(id()), followers())
+            .prop_map(|(kind, actor, followers)| Body::Engagement(Engagement { kind, actor, followers })),
+        (count(), count(), count(), count(), count()).prop_map(
+            |(reshares, replies, quotes, likes, views)| {
+                Body::Counters(Counters { reshares, replies, quotes, likes, views })
+            }
+        ),
+        (id(), ".{0,80}").prop_map(|(account, text)| Body::BrandReply(BrandReply { account, text })),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let at = 946_684_800_000_i64..1_800_000_000_000;
+    (id(), id(), at, proptest::option::of(id()), proptest::option::of(id()), body()).prop_map(
+        |(id, conversation, at, brand, platform, body)| Event {
+            v: SCHEMA_VERSION,
+            id,
+            conversation,
+            at: EventTime::from_millis(at),
+            brand,
+            platform,
+            body,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read(event in event()) {
+        let json = serde_json::to_vec(&event).unwrap();
+        prop_assert_eq!(decode_event(&json, Some(event.conversation.as_bytes()), ARRIVAL).unwrap(), event);
+    }
+
+    #[test]
+    fn any_bytes_have_an_outcome(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = decode_event(&bytes, None, ARRIVAL);
+        let _ = decode_action(&bytes, None, ARRIVAL);
+        let _ = decode_signal(&bytes, None);
+    }
+
+    /// A good record with some bytes changed, cut or put in: the faults that real senders make.
+    #[test]
+    fn damaged_records_have_an_outcome(
+        event in event(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
+        let mut json = serde_json::to_vec(&event).unwrap();
+        let at = at.index(json.len());
+        if cut { json.truncate(at); } else { json[at] = byte; }
+        if let Err(rejection) = decode_event(&json, None, ARRIVAL) {
+            prop_assert!(!rejection.detail.is_empty());
+            prop_assert!(rejection.detail.len() < 1000);
+        }
+    }
+}

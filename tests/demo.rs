@@ -1,0 +1,178 @@
+//! The demo as a newcomer meets it, and its recording through every way there is.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use firewatch_domain::{Body, EngagementKind, Escalation, EventTime};
+use firewatch_engine::{Brain, Effect, Metrics, Pipe};
+use firewatch_escalation::{PR, Policy, SUPPORT};
+use firewatch_ingest::decode_event;
+use firewatch_kafka::{Embedded, Feed, KafkaSettings, Runner, Tail, Topics};
+use firewatch_tests::{firewatch, json_lines, root};
+
+const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
+
+fn now() -> EventTime {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    EventTime::from_millis(since.as_millis() as i64)
+}
+
+fn recording() -> String {
+    std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap()
+}
+
+fn brain() -> Brain {
+    let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
+    Brain::shipped(Policy::parse("demo/policy.toml", &policy).unwrap()).unwrap()
+}
+
+fn piped() -> Vec<Escalation> {
+    let brain = brain();
+    let mut escalations = Vec::new();
+    let mut sink = |effect| {
+        if let Effect::Escalation(e) = effect {
+            escalations.push(*e);
+        }
+    };
+    let mut pipe = Pipe::new(&brain, "recording", NOW);
+    recording().lines().for_each(|line| {
+        pipe.push(line.as_bytes(), &mut sink);
+    });
+    pipe.finish(&mut sink);
+    escalations
+}
+
+#[test]
+fn the_plain_demo_tells_both_teams_with_reasons_and_sums_up() {
+    let out = firewatch().args(["demo", "--plain", "--speed", "0"]).output().unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for wanted in [
+        "Embedded Kafka at 127.0.0.1:",
+        "PR      MEDIUM         takes-off",
+        "reads as a complaint with",
+        "SUPPORT MEDIUM         quiet",
+        "SUPPORT answered       quiet  answered in public by @AldermereCare",
+        "  rejected, in firewatch.dlq                 6",
+        "seconds from post to pr, median",
+        "Try next",
+    ] {
+        assert!(said.contains(wanted), "no {wanted:?} in\n{said}");
+    }
+    let of_pr = |line: &str| line.contains("  PR  ") && line.contains("quiet");
+    assert!(!said.lines().any(of_pr), "the small complaint is not PR's");
+    assert!(!said.contains('\u{1b}'), "plain lines have no control codes");
+}
+
+#[test]
+fn a_stopped_demo_ends_cleanly() {
+    let child = firewatch()
+        .args(["demo", "--plain", "--speed", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().starts_with("Embedded Kafka at"));
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert!(child.wait().unwrap().success());
+    assert!(rest.iter().any(|line| line == "Summary"), "{rest:?}");
+}
+
+#[test]
+fn pr_hears_of_the_one_that_takes_off_before_half_of_its_reshares_and_never_of_the_small_one() {
+    let escalations = piped();
+    let first = escalations.iter().find(|e| e.conversation == "takes-off" && e.team == PR).unwrap();
+    let reshares: Vec<EventTime> = recording()
+        .lines()
+        .filter_map(|line| decode_event(line.as_bytes(), None, NOW).ok())
+        .filter(|e| e.conversation == "takes-off")
+        .filter(|e| matches!(&e.body, Body::Engagement(g) if g.kind == EngagementKind::Reshare))
+        .map(|e| e.at)
+        .collect();
+    let before = reshares.iter().filter(|at| **at <= first.at).count();
+    println!("told after {before} of {} reshares", reshares.len());
+    assert!(reshares.len() > 1000 && before * 2 < reshares.len());
+    let small: Vec<&str> =
+        escalations.iter().filter(|e| e.conversation == "quiet").map(|e| e.team.as_str()).collect();
+    assert_eq!(small, [SUPPORT, SUPPORT], "opened and answered, by support alone");
+}
+
+#[test]
+fn the_outage_is_one_storm_and_not_an_alert_for_each_post() {
+    let escalations = piped();
+    let wave: BTreeMap<String, bool> = recording()
+        .lines()
+        .filter(|l| l.to_lowercase().contains("portal") && l.contains("\"post\""))
+        .filter_map(|line| decode_event(line.as_bytes(), None, NOW).ok())
+        .map(|e| (e.conversation, false))
+        .collect();
+    let alone = escalations.iter().filter(|e| e.step == 0 && wave.contains_key(&e.conversation)).count();
+    let storms: std::collections::BTreeSet<&str> =
+        escalations.iter().filter(|e| e.members.is_some()).map(|e| e.escalation.as_str()).collect();
+    println!("{} posts of the wave, {alone} told on their own, {} storm", wave.len(), storms.len());
+    assert_eq!(wave.len(), 420);
+    assert_eq!(storms.len(), 1);
+    assert!(alone <= 42, "{alone} told on their own");
+}
+
+#[test]
+fn score_gives_the_same_bytes_twice_and_the_brokers_escalations() {
+    let score = || {
+        let input = root().join("demo/recording.jsonl");
+        firewatch().args(["score", "--input"]).arg(input).output().unwrap()
+    };
+    let (a, b) = (score(), score());
+    assert!(a.status.success());
+    assert_eq!(a.stdout, b.stdout, "identical bytes");
+    let by_command: Vec<Escalation> = json_lines(&a.stdout)
+        .into_iter()
+        .filter(|r| !r["team"].is_null())
+        .map(|r| serde_json::from_value(r).unwrap())
+        .collect();
+    let by_pipe: Vec<Escalation> = piped();
+    assert_eq!(by_command, by_pipe);
+    for partitions in [1, 5] {
+        let by_broker = brokered(partitions);
+        let sorted = |mut all: Vec<Escalation>| {
+            all.sort_by(|a, b| a.id.cmp(&b.id));
+            all
+        };
+        let (wanted, got) = (sorted(by_pipe.clone()), sorted(by_broker));
+        assert_eq!(got.len(), wanted.len(), "{partitions} partitions");
+        for (got, wanted) in got.iter().zip(&wanted) {
+            assert_eq!(got, wanted, "{partitions} partitions");
+        }
+    }
+}
+
+/// The recording through the embedded broker and the engine of production, as fast as it goes.
+fn brokered(partitions: u32) -> Vec<Escalation> {
+    let topics = Topics::default();
+    let broker = Embedded::start(&topics, &[PR, SUPPORT], partitions).unwrap();
+    let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
+    settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
+    let metrics = Metrics::new().unwrap();
+    let mut runner = Runner::new(&settings, topics.clone(), Arc::new(brain()), metrics.clone(), now).unwrap();
+    let feed = Feed::new(&settings).unwrap();
+    for line in recording().lines() {
+        let key = decode_event(line.as_bytes(), None, NOW).ok().map(|e| e.conversation);
+        feed.send(&topics.events, key.as_deref(), line.as_bytes(), &[]).unwrap();
+    }
+    feed.flush().unwrap();
+    runner.run_to_end(&AtomicBool::new(true), &AtomicBool::new(false)).unwrap();
+    assert_eq!(metrics.read("events"), recording().lines().count() as u64);
+
+    let tail = Tail::new(&settings, &[PR, SUPPORT].map(|t| topics.of_team(t))).unwrap();
+    let mut escalations = Vec::new();
+    while (escalations.len() as u64) < metrics.written("escalation") {
+        let record = tail.next(Duration::from_secs(10)).unwrap().expect("an escalation that was written");
+        escalations.push(serde_json::from_slice(&record.value).unwrap());
+    }
+    escalations
+}

@@ -1,0 +1,255 @@
+//! The topology on streams of events: what is told, what is not, and that order and repeats do not matter.
+
+use firewatch_domain::EventTime;
+use firewatch_engine::{Brain, Effect, Fold, Input, Outcome, Pipe, Stream, Tally, Task};
+use firewatch_escalation::Policy;
+use firewatch_tests::{event, post, reshare};
+use serde_json::{Value, json};
+
+const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
+const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
+
+fn brain() -> Brain {
+    let policy = Policy::parse("p", "[brands.aldermere]\nhandles = [\"@AldermereCare\"]\n").unwrap();
+    Brain::shipped(policy).unwrap()
+}
+
+fn run(events: &[Value]) -> (Vec<Effect>, Tally) {
+    run_with(&brain(), events)
+}
+
+fn run_with(brain: &Brain, events: &[Value]) -> (Vec<Effect>, Tally) {
+    let mut effects = Vec::new();
+    let mut sink = |e| effects.push(e);
+    let mut pipe = Pipe::new(brain, "test", NOW);
+    for event in events {
+        pipe.push(event.to_string().as_bytes(), &mut sink);
+    }
+    let tally = pipe.finish(&mut sink);
+    (effects, tally)
+}
+
+fn told(effects: &[Effect]) -> Vec<String> {
+    let lines = effects.iter().filter_map(|e| match e {
+        Effect::Escalation(e) => Some(format!("{} {} {}", e.id, e.state, e.level)),
+        _ => None,
+    });
+    lines.collect()
+}
+
+fn viral(n: u32) -> Vec<Value> {
+    let mut all = vec![event("p", "c", 0.0, &post(900, ANGRY))];
+    all.extend(
+        (0..n).map(|i| event(&format!("r{i}"), "c", 5.0 + f64::from(i), &reshare(&format!("a{i}"), 400))),
+    );
+    all
+}
+
+#[test]
+fn a_complaint_that_spreads_goes_to_pr_level_by_level_and_to_support_once() {
+    let (effects, tally) = run(&viral(600));
+    let told = told(&effects);
+    assert!(told.contains(&"c/pr/1/0 open medium".to_owned()), "{told:?}");
+    assert!(told.iter().any(|t| t.ends_with("open critical")), "{told:?}");
+    assert_eq!(told.iter().filter(|t| t.starts_with("c/support/")).count(), 1, "{told:?}");
+    assert_eq!(tally.records, tally.scored + tally.folded + tally.rejected);
+    for effect in &effects {
+        let Effect::Escalation(e) = effect else { continue };
+        assert!(!e.reasons.is_empty());
+        let points: i32 = e.contributions.iter().map(|c| c.points.0).sum();
+        assert!(e.contributions.is_empty() || Some(points) == e.risk.map(|r| r.0), "{e:?}");
+    }
+}
+
+#[test]
+fn the_same_small_complaint_goes_to_support_alone() {
+    let (effects, _) =
+        run(&[event("p", "c", 0.0, &post(235, ANGRY)), event("r", "c", 60.0, &reshare("x", 50))]);
+    assert_eq!(told(&effects).len(), 1);
+    assert!(told(&effects)[0].starts_with("c/support/1/0 open"));
+}
+
+#[test]
+fn repeats_change_nothing() {
+    let once = viral(600);
+    let twice: Vec<Value> = once.iter().flat_map(|e| [e.clone(), e.clone()]).collect();
+    let (a, _) = run(&once);
+    let (b, tally) = run(&twice);
+    assert_eq!(a, b);
+    assert_eq!(tally.folded - once.len() as u64, tally.records - once.len() as u64 - tally.scored);
+}
+
+#[test]
+fn an_engagement_of_a_conversation_never_seen_is_folded_in_and_said_to_be_so() {
+    let orphans: Vec<Value> = (0..800)
+        .map(|i| event(&format!("r{i}"), "c", f64::from(i), &reshare(&format!("a{i}"), None)))
+        .collect();
+    let (effects, tally) = run(&orphans);
+    assert_eq!((tally.rejected, tally.records), (0, 800));
+    let last =
+        effects.iter().rev().find_map(|e| if let Effect::Score(s) = e { Some(s) } else { None }).unwrap();
+    assert!(last.sentiment.is_none());
+    assert!(last.risk_low < last.risk && last.risk < last.risk_high, "{last:?}");
+    let said = last.reasons.join("; ");
+    assert!(said.contains("the post itself has not been seen"), "{said}");
+    assert!(
+        said.contains("the followers of 800 accounts that carry it are unknown")
+            || said.contains("accounts that carry it are unknown"),
+        "{said}"
+    );
+}
+
+#[test]
+fn records_out_of_order_end_at_the_same_score() {
+    let mut shuffled = viral(300);
+    // Neighbours up to some places apart change places, as deliveries do.
+    for i in (0..shuffled.len() - 9).step_by(9) {
+        shuffled[i..i + 9].reverse();
+    }
+    let every_change = Policy::parse("p", "score_step = 0.1\n[brands.aldermere]\n").unwrap();
+    let brain = Brain::shipped(every_change).unwrap();
+    let last = |events: &[Value]| {
+        let (effects, _) = run_with(&brain, events);
+        effects.into_iter().rev().find_map(|e| if let Effect::Score(s) = e { Some(s) } else { None }).unwrap()
+    };
+    let (a, b) = (last(&viral(300)), last(&shuffled));
+    assert!(a.engagements.reshares > 290 && b.engagements.reshares > 290, "{a:?}");
+    assert!((a.risk.value() - b.risk.value()).abs() <= 1.5, "{} {}", a.risk, b.risk);
+}
+
+#[test]
+fn an_answer_ends_the_wait_whoever_of_the_brand_gives_it() {
+    let care = json!({ "post": { "id": "b", "author": { "id": "brand", "handle": "aldermerecare" }, "text": "Please DM us", "in_reply_to": "p" } });
+    for body in [care, json!({ "brand_reply": { "account": "@AldermereCare", "text": "Please DM us" } })] {
+        let early = [event("p", "c", 0.0, &post(235, ANGRY)), event("b", "c", 20.0, &body)];
+        assert_eq!(told(&run(&early).0), Vec::<String>::new(), "answered before anybody had to be told");
+        let mut late = vec![event("p", "c", 0.0, &post(235, ANGRY)), event("b", "c", 540.0, &body)];
+        late.insert(1, event("q", "d", 120.0, &post(10, "Where is the form?")));
+        let told = told(&run(&late).0);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].starts_with("c/support/1/1 answered"));
+    }
+}
+
+#[test]
+fn the_brands_own_posts_are_no_complaints() {
+    let own = json!({ "post": { "id": "b", "author": { "id": "brand", "handle": "@aldermerecare" }, "text": ANGRY } });
+    let (effects, tally) = run(&[event("b", "c", 0.0, &own), event("r", "c", 1.0, &reshare("x", 9))]);
+    assert!(effects.is_empty(), "{effects:?}");
+    assert_eq!(tally.folded, 2);
+}
+
+#[test]
+fn a_complaint_in_reply_to_the_brand_is_heard_by_support() {
+    let own = json!({ "brand": "aldermere", "post": { "id": "b", "author": { "id": "brand", "handle": "@aldermerecare" }, "text": "Enrolment is open" } });
+    let mut reply = post(80, ANGRY);
+    reply["post"]["in_reply_to"] = json!("b");
+    let told = told(&run(&[event("b", "c", 0.0, &own), event("r", "c", 9.0, &reply)]).0);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("c/support/1/0 open"));
+}
+
+#[test]
+fn a_brand_that_no_policy_lists_still_has_its_complaints_told() {
+    let mut stranger = post(50, ANGRY);
+    stranger["brand"] = json!("somebody else");
+    assert_eq!(told(&run(&[event("p", "c", 0.0, &stranger)]).0).len(), 1);
+}
+
+#[test]
+fn actions_move_an_escalation_on_and_silence_keeps_quiet() {
+    let brain = brain();
+    let mut task = Task::new(0, 1);
+    let mut out = Vec::new();
+    let mut take = |stream, json: &Value, out: &mut Vec<Effect>| {
+        let value = json.to_string().into_bytes();
+        let input = Input {
+            stream,
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            arrival: NOW,
+            key: Some(b"c"),
+            value: &value,
+        };
+        task.handle(&input, &brain, out).outcome
+    };
+    for e in viral(600) {
+        take(Stream::Events, &e, &mut out);
+    }
+    out.clear();
+    let action = |id: &str, kind: &str| json!({ "v": 1, "id": id, "conversation": "c", "at": "2026-03-10T15:00:00Z", "by": "kim", "kind": kind, "until": "2026-03-11T15:00:00Z" });
+    assert_eq!(take(Stream::Actions, &action("a1", "acknowledge"), &mut out), Outcome::Folded(Fold::Action));
+    assert_eq!(
+        take(Stream::Actions, &action("a1", "acknowledge"), &mut out),
+        Outcome::Folded(Fold::Duplicate)
+    );
+    take(Stream::Actions, &action("a2", "resolve"), &mut out);
+    let told = told(&out);
+    assert!(told[0].ends_with("acknowledged critical") && told[1].ends_with("resolved critical"), "{told:?}");
+    assert_eq!(
+        out.iter().filter(|e| matches!(e, Effect::Signal(_))).count(),
+        2,
+        "support's side hears of both"
+    );
+
+    let (mut quiet, mut out) = (Task::new(0, 1), Vec::new());
+    let mut events = viral(600);
+    let first = events.remove(0);
+    for (stream, json) in [(Stream::Events, first), (Stream::Actions, action("s", "silence"))]
+        .into_iter()
+        .chain(events.into_iter().map(|e| (Stream::Events, e)))
+    {
+        let value = json.to_string().into_bytes();
+        let input =
+            Input { stream, topic: "t", partition: 0, offset: 0, arrival: NOW, key: None, value: &value };
+        quiet.handle(&input, &brain, &mut out);
+    }
+    assert!(!out.iter().any(|e| matches!(e, Effect::Escalation(_))), "silenced");
+}
+
+#[test]
+fn a_silent_conversation_expires_and_its_state_is_gone() {
+    let brain = brain();
+    let mut task = Task::new(0, 1);
+    let mut out = Vec::new();
+    for e in viral(600).iter().chain([&event("later", "d", 25.0 * 3600.0, &post(9, "Hello there"))]) {
+        let value = e.to_string().into_bytes();
+        let input = Input {
+            stream: Stream::Events,
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            arrival: NOW,
+            key: None,
+            value: &value,
+        };
+        task.handle(&input, &brain, &mut out);
+    }
+    assert!(told(&out).iter().any(|t| t.ends_with("expired critical")), "{:?}", told(&out));
+    assert_eq!(task.conversations(), 1);
+}
+
+#[test]
+fn a_clock_far_ahead_does_not_move_the_streams_time() {
+    let brain = brain();
+    let mut task = Task::new(0, 1);
+    let mut out = Vec::new();
+    let mut take = |e: &Value, arrival: i64| {
+        let value = e.to_string().into_bytes();
+        let arrival = EventTime::from_millis(1_773_151_200_000 + arrival * 1000);
+        let input = Input {
+            stream: Stream::Events,
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            arrival,
+            key: None,
+            value: &value,
+        };
+        task.handle(&input, &brain, &mut out);
+    };
+    take(&event("p", "c", -3600.0, &post(9, "Hello there")), 1);
+    take(&event("x", "future", 86_000.0, &post(9, "Hello there")), 2);
+    assert_eq!(task.conversations(), 2, "nothing expired, for nothing but one sender's clock moved on");
+}

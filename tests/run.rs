@@ -1,0 +1,200 @@
+//! `firewatch run` against the embedded broker: records, headers, dead letters, metrics, and a clean stop.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use firewatch_escalation::{PR, SUPPORT};
+use firewatch_kafka::{Embedded, Feed, KafkaSettings, Received, Tail, Topics};
+use firewatch_tests::{event, firewatch, post, reshare};
+use serde_json::Value;
+
+const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Setup {
+    _broker: Embedded,
+    settings: KafkaSettings,
+    topics: Topics,
+    port: u16,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let topics = Topics::default();
+        let broker = Embedded::start(&topics, &[PR, SUPPORT], 3).unwrap();
+        let settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
+        // A port that was free a moment ago.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { _broker: broker, settings, topics, port }
+    }
+
+    fn start(&self) -> Child {
+        self.command(Path::new("firewatch.toml")).spawn().unwrap()
+    }
+
+    fn command(&self, config: &Path) -> Command {
+        let mut command = firewatch();
+        command
+            .args(["run", "--config"])
+            .arg(config)
+            .env("FIREWATCH_KAFKA_BROKERS", &self.settings.brokers)
+            .env("FIREWATCH_KAFKA_CONSUMER_FETCH_WAIT_MAX_MS", "20")
+            // In an emptied group the mock broker makes the next member wait for a session's length.
+            .env("FIREWATCH_KAFKA_CONSUMER_SESSION_TIMEOUT_MS", "6000")
+            .env("FIREWATCH_HTTP_LISTEN", format!("127.0.0.1:{}", self.port))
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    fn wait_for(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let answer = self.get(path).unwrap_or_default();
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(start.elapsed() < PATIENCE, "{path} still says\n{answer}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn send(&self, events: &[Value]) {
+        let feed = Feed::new(&self.settings).unwrap();
+        for event in events {
+            feed.send(
+                &self.topics.events,
+                event["conversation"].as_str(),
+                event.to_string().as_bytes(),
+                &[("traceparent", TRACE.to_owned())],
+            )
+            .unwrap();
+        }
+        feed.flush().unwrap();
+    }
+
+    fn read(&self, topic: &str, n: usize) -> Vec<Received> {
+        let tail = Tail::new(&self.settings, &[topic.to_owned()]).unwrap();
+        let (mut all, start) = (Vec::new(), Instant::now());
+        while all.len() < n {
+            all.extend(tail.next(Duration::from_millis(100)).unwrap());
+            assert!(start.elapsed() < PATIENCE, "{topic} has {} of {n}", all.len());
+        }
+        all
+    }
+}
+
+fn stop(child: Child) -> String {
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let out = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{said}");
+    assert!(said.contains("stopped; all that was read is committed"), "{said}");
+    said
+}
+
+fn counted(metrics: &str, series: &str) -> u64 {
+    let line = metrics.lines().find(|l| l.starts_with(series));
+    line.and_then(|l| l.rsplit(' ').next()).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+fn header<'a>(record: &'a Received, name: &str) -> &'a str {
+    record.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
+}
+
+#[test]
+fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_on() {
+    let setup = Setup::new();
+    let child = setup.start();
+    setup.wait_for("/readyz", |a| a.starts_with("HTTP/1.1 200"));
+    let mut events = vec![event("p", "c", 0.0, &post(900, ANGRY))];
+    events.extend(
+        (0..600).map(|i| event(&format!("r{i}"), "c", f64::from(i), &reshare(&format!("a{i}"), 400))),
+    );
+    setup.send(&events);
+    let feed = Feed::new(&setup.settings).unwrap();
+    feed.send(&setup.topics.events, Some("k"), b"\xff\xfe not even text", &[]).unwrap();
+    feed.flush().unwrap();
+
+    let metrics = setup.wait_for("/metrics", |m| {
+        counted(m, "firewatch_rejected_total{reason=\"not_utf8\",stream=\"events\"}") == 1
+            && counted(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") > 0
+            && m.contains("firewatch_latency_seconds_count{since=\"arrival\"}")
+    });
+    let read = setup.wait_for("/metrics", |m| {
+        let of =
+            |o: &str| counted(m, &format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}}"));
+        of("scored") + of("folded") + of("rejected") == 602
+    });
+    assert!(read.contains("firewatch_lag_records") && read.contains("firewatch_conversations"), "{metrics}");
+    assert!(setup.get("/healthz").unwrap().starts_with("HTTP/1.1 200"));
+
+    let told = setup.read(&setup.topics.of_team(PR), 2);
+    let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
+    assert_eq!(told[0].key.as_deref(), Some(&b"c"[..]));
+    assert_eq!(header(&told[0], "ce_id"), escalation["id"].as_str().unwrap());
+    assert_eq!(header(&told[0], "ce_type"), "firewatch.escalation.v1");
+    assert_eq!(header(&told[0], "ce_specversion"), "1.0");
+    assert_eq!(header(&told[0], "traceparent"), TRACE, "carried on from the record that caused it");
+
+    let letter: Value = serde_json::from_slice(&setup.read(&setup.topics.dead_letters, 1)[0].value).unwrap();
+    assert_eq!(letter["code"], "not_utf8");
+    assert_eq!(letter["origin"]["topic"], "firewatch.events");
+    stop(child);
+
+    // The next process reads on where this one stopped.
+    let child = setup.start();
+    setup.wait_for("/readyz", |a| a.starts_with("HTTP/1.1 200"));
+    setup.send(&[event("q", "d", 700.0, &post(3, "Where is the form?"))]);
+    let metrics = setup.wait_for("/metrics", |m| {
+        counted(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") == 1
+    });
+    assert_eq!(
+        counted(&metrics, "firewatch_records_total{outcome=\"folded\",stream=\"events\"}"),
+        0,
+        "{metrics}"
+    );
+    stop(child);
+}
+
+#[test]
+fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent() {
+    let setup = Setup::new();
+    let folder = tempfile::tempdir().unwrap();
+    let policy = "[brands.aldermere]\n[storms]\ngroup_wait = \"1s\"\nlateness = \"0s\"\n";
+    std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+    std::fs::write(folder.path().join("firewatch.toml"), "").unwrap();
+    let child = setup.command(&folder.path().join("firewatch.toml")).spawn().unwrap();
+    setup.wait_for("/readyz", |a| a.starts_with("HTTP/1.1 200"));
+    setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
+    let told = setup.read(&setup.topics.of_team(SUPPORT), 1);
+    let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
+    assert_eq!(escalation["id"], "c/support/1/0");
+    stop(child);
+}
+
+#[test]
+fn topics_that_do_not_fit_stop_it_before_it_starts() {
+    let setup = Setup::new();
+    let out = firewatch()
+        .args(["run", "--config", "firewatch.toml"])
+        .env("FIREWATCH_KAFKA_BROKERS", &setup.settings.brokers)
+        .env("FIREWATCH_TOPICS_ACTIONS", "no.such.topic")
+        .env("FIREWATCH_KAFKA_COMMON_ALLOW_AUTO_CREATE_TOPICS", "false")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("no.such.topic"), "{said}");
+}
