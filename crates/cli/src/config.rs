@@ -12,8 +12,9 @@ use crate::shell::{self, Failure};
 
 /// Prefix of environment variables that override keys.
 const PREFIX: &str = "FIREWATCH_";
-/// Variables with our prefix that are no keys: they steer tests and training.
-const NO_KEYS: [&str; 3] = ["FIREWATCH_DATA", "FIREWATCH_REQUIRE_DATA", "FIREWATCH_REQUIRE_KAFKA"];
+/// Variables with our prefix that are no keys: they steer tests and training, or Kubernetes sets them for a service
+/// called firewatch.
+const NO_KEYS: [&str; 4] = ["FIREWATCH_DATA", "FIREWATCH_REQUIRE_", "FIREWATCH_SERVICE_", "FIREWATCH_PORT"];
 
 /// Everything `run` needs, checked.
 pub struct Config {
@@ -30,7 +31,10 @@ pub struct Config {
 pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Failure> {
     let name = path.display().to_string();
     let mut s = Settings::parse(&name, &shell::read(path)?).map_err(Failure::Settings)?;
-    s.override_from(PREFIX, variables.into_iter().filter(|(name, _)| !NO_KEYS.contains(&name.as_str())));
+    s.override_from(
+        PREFIX,
+        variables.into_iter().filter(|(name, _)| !NO_KEYS.iter().any(|no| name.starts_with(no))),
+    );
     let kafka = kafka(&mut s);
     let topics = topics(&mut s);
     let listen = listen(&mut s);
@@ -174,7 +178,7 @@ mod tests {
         let got = faults(
             config,
             "[pr]\nmedium = 200\n",
-            &[("FIREWATCH_KAFKA_GROUPE", "g"), ("FIREWATCH_DATA", "d")],
+            &[("FIREWATCH_KAFKA_GROUPE", "g"), ("FIREWATCH_SERVICE_HOST", "10.0.0.1")],
         );
         let starts = [
             "engine.commit_records: 0 is not allowed; give a whole number 1 to 1000000",

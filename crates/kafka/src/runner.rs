@@ -76,7 +76,7 @@ impl Runner {
         let config: ClientConfig = settings.consumer_config();
         let consumer: BaseConsumer<Group> =
             config.create_with_context(group).map_err(doing("make the consumer"))?;
-        let partitions = same_partitions(&consumer, &topics)?;
+        let partitions = same_partitions(&consumer, &topics, &settings.brokers)?;
         let read = topics.read().map(|(name, _)| name);
         consumer.subscribe(&read).map_err(doing("subscribe"))?;
         Ok(Self {
@@ -309,11 +309,12 @@ impl Runner {
 }
 
 /// The number of partitions that the topics read must share: a task works on the same partition of each.
-fn same_partitions(consumer: &BaseConsumer<Group>, topics: &Topics) -> Result<u32, RunError> {
+fn same_partitions(consumer: &BaseConsumer<Group>, topics: &Topics, brokers: &str) -> Result<u32, RunError> {
     let mut found = Vec::new();
     for (topic, _) in topics.read() {
-        let metadata =
-            consumer.fetch_metadata(Some(topic), ASK).map_err(doing(format!("ask about topic {topic}")))?;
+        let metadata = consumer
+            .fetch_metadata(Some(topic), ASK)
+            .map_err(doing(format!("ask {brokers} about topic {topic}")))?;
         let known = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
         let partitions = known.map_or(0, |t| t.partitions().len());
         if partitions == 0 {

@@ -53,10 +53,25 @@ impl Health {
     }
 }
 
+/// What was last told to be wrong: the client repeats itself with every attempt, a log need not.
+#[derive(Default)]
+struct Trouble(Mutex<String>);
+
+impl Trouble {
+    fn tell(&self, what: String) {
+        let mut last = lock(&self.0);
+        if *last != what {
+            eprintln!("{what}");
+            *last = what;
+        }
+    }
+}
+
 /// Notes deliveries that failed for good.
 #[derive(Default)]
 pub(crate) struct Deliveries {
     failed: Mutex<Option<String>>,
+    trouble: Trouble,
 }
 
 impl Deliveries {
@@ -71,7 +86,7 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        eprintln!("kafka producer: {error}: {reason}");
+        self.trouble.tell(format!("kafka producer: {error}: {reason}"));
     }
 }
 
@@ -95,6 +110,7 @@ pub(crate) struct Group {
     owned: Mutex<(BTreeSet<u32>, bool)>,
     lags: Mutex<BTreeMap<(String, u32), i64>>,
     events: String,
+    trouble: Trouble,
     pub health: Arc<Health>,
 }
 
@@ -106,6 +122,7 @@ impl Group {
             owned: Mutex::default(),
             lags: Mutex::default(),
             events: events.into(),
+            trouble: Trouble::default(),
             health,
         }
     }
@@ -155,7 +172,7 @@ impl ClientContext for Group {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        eprintln!("kafka consumer: {error}: {reason}");
+        self.trouble.tell(format!("kafka consumer: {error}: {reason}"));
     }
 
     fn stats(&self, statistics: Statistics) {
