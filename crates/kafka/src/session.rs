@@ -11,7 +11,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use rdkafka::statistics::Statistics;
@@ -53,17 +53,23 @@ impl Health {
     }
 }
 
-/// What was last told to be wrong: the client repeats itself with every attempt, a log need not.
+/// The kind of trouble last told: the client repeats itself with every attempt, a log need not. Work that succeeds
+/// ends it, so that the same trouble is told again when it comes again.
 #[derive(Default)]
-struct Trouble(Mutex<String>);
+struct Trouble(Mutex<Option<RDKafkaErrorCode>>);
 
 impl Trouble {
-    fn tell(&self, what: String) {
+    fn tell(&self, who: &str, error: &KafkaError, reason: &str) {
         let mut last = lock(&self.0);
-        if *last != what {
-            eprintln!("{what}");
-            *last = what;
+        let code = error.rdkafka_error_code();
+        if last.is_none() || *last != code {
+            eprintln!("{who}: {error}: {reason}");
         }
+        *last = code;
+    }
+
+    fn is_over(&self) {
+        *lock(&self.0) = None;
     }
 }
 
@@ -86,7 +92,7 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.trouble.tell(format!("kafka producer: {error}: {reason}"));
+        self.trouble.tell("kafka producer", &error, reason);
     }
 }
 
@@ -94,9 +100,12 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result {
-            let problem = format!("{}: {error}", message.topic());
-            lock(&self.failed).get_or_insert(problem);
+        match result {
+            Ok(_) => self.trouble.is_over(),
+            Err((error, message)) => {
+                let problem = format!("{}: {error}", message.topic());
+                lock(&self.failed).get_or_insert(problem);
+            }
         }
     }
 }
@@ -162,7 +171,9 @@ impl Group {
                 .add_partition_offset(&topic, partition, Offset::Offset(next))
                 .map_err(crate::doing("commit"))?;
         }
-        consumer.commit(&offsets, CommitMode::Sync).map_err(crate::doing("commit offsets"))
+        consumer.commit(&offsets, CommitMode::Sync).map_err(crate::doing("commit offsets"))?;
+        self.trouble.is_over();
+        Ok(())
     }
 }
 
@@ -172,7 +183,7 @@ impl ClientContext for Group {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.trouble.tell(format!("kafka consumer: {error}: {reason}"));
+        self.trouble.tell("kafka consumer", &error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {
