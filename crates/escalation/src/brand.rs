@@ -91,9 +91,11 @@ impl BrandWatch {
             mark.idle = false;
             self.held.insert((signal.at, signal.id), signal.body);
             while self.held.len() > MOST_HELD {
+                let step = policy.storms.group_wait;
                 let Some(((oldest, _), _)) = self.held.first_key_value() else { break };
-                let end = oldest.floor(policy.storms.group_wait) + policy.storms.group_wait;
-                self.decide_until(end, &brand, policy, &mut told);
+                // A late signal is decided with the window that is next.
+                let start = self.next.map_or(oldest.floor(step), |next| next.max(oldest.floor(step)));
+                self.decide_until(start + step, &brand, policy, &mut told);
             }
         }
         told

@@ -150,3 +150,14 @@ fn the_end_of_the_stream_decides_what_waits_and_a_long_silence_costs_little() {
     ]);
     assert_eq!(lines(&told), ["c1/support/1/0 open 0", "c2/support/1/0 open 0"]);
 }
+
+#[test]
+fn more_late_signals_than_may_wait_are_decided_and_not_waited_for_for_ever() {
+    let mut watch = BrandWatch::new(&policy());
+    watch.take(complaint(0, 600, "first", "bill"), &policy());
+    watch.take(tick(0, 660, 1), &policy());
+    for i in 0..=MOST_HELD {
+        watch.take(complaint(0, 1, &format!("late{i}"), "bill"), &policy());
+    }
+    assert!(watch.held.len() <= MOST_HELD);
+}
