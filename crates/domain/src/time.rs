@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point in time, milliseconds since 1970-01-01T00:00:00Z; RFC 3339 in UTC on the wire.
+/// A point in time, milliseconds since 1970-01-01T00:00:00Z; RFC 3339 in UTC on the wire, the bare number in
+/// binary formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(i64);
 
@@ -152,12 +153,18 @@ impl std::error::Error for TimeError {}
 
 impl Serialize for EventTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for EventTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
         Self::parse(&Cow::<str>::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }

@@ -9,6 +9,7 @@ use firewatch_domain::{
 };
 use firewatch_escalation::{Life, PR, SUPPORT, Step, Ticket, support};
 use firewatch_scoring::{Assessment, Bar, Cascade, Reading, Stems, assess, reasons};
+use serde::{Deserialize, Serialize};
 
 use crate::{Brain, Effect};
 
@@ -51,7 +52,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// A conversation's state, constant in size but for the words kept as evidence.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Conversation {
     brand: Option<Box<str>>,
     root: Option<Box<Root>>,
@@ -66,7 +67,7 @@ pub(crate) struct Conversation {
     told: Option<Tenths>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Root {
     posted_at: EventTime,
     reading: Reading,
@@ -122,12 +123,12 @@ impl Conversation {
         Outcome::Folded(Fold::Action)
     }
 
-    /// Ends what is open, as nothing was heard for the policy's horizon.
-    pub fn expire(mut self, id: &str, at: EventTime, cx: &mut Context<'_>) {
-        let reason = || format!("nothing was heard for {}", cx.brain.policy.horizon);
+    /// Ends what is open, for a reason.
+    pub fn expire(mut self, id: &str, at: EventTime, reason: &str, cx: &mut Context<'_>) {
         let cause = Cause { conversation: id, id: "expiry", at };
-        let step = self.pr.as_mut().and_then(|life| life.move_to(EscalationState::Expired, reason()));
-        let support = self.support.as_mut().and_then(|life| life.move_to(EscalationState::Expired, reason()));
+        let step = self.pr.as_mut().and_then(|life| life.move_to(EscalationState::Expired, reason.into()));
+        let support =
+            self.support.as_mut().and_then(|life| life.move_to(EscalationState::Expired, reason.into()));
         self.tell_pr(step, cause, cx);
         self.tell_support(support, cause, cx);
     }

@@ -6,8 +6,11 @@
 mod brain;
 mod conversation;
 mod effect;
+mod ledger;
 mod metrics;
 mod pipe;
+mod state;
+mod store;
 mod task;
 
 pub use brain::{Brain, UNLISTED};
@@ -15,4 +18,5 @@ pub use conversation::{Fold, Outcome};
 pub use effect::{Effect, dead_letters};
 pub use metrics::Metrics;
 pub use pipe::{Pipe, Tally};
+pub use state::{Change, StateError};
 pub use task::{Handled, Input, Stream, Task};

@@ -3,18 +3,20 @@
 //! A task owns the conversations whose events are in its partition and the brands whose signals are. It shares
 //! nothing with other tasks. Time is the stream's: the latest event time, never ahead of arrival.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use firewatch_domain::{Action, Duration, Event, EventTime, SCHEMA_VERSION, Signal, SignalBody};
 use firewatch_escalation::{BrandWatch, storm_brand};
 use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
 use firewatch_scoring::Stems;
 
-use crate::conversation::{Context, Conversation};
-use crate::{Brain, Effect, Fold, Outcome, dead_letters};
+use crate::conversation::Context;
+use crate::ledger::{Ledger, Progress};
+use crate::store::Conversations;
+use crate::{Brain, Change, Effect, Fold, Outcome, StateError, dead_letters};
 
-/// How exactly silent conversations expire.
-const EXPIRY_STEP: Duration = Duration::from_mins(1);
+/// Conversations that a task follows at most, unless told otherwise: about half a gigabyte.
+const MOST_CONVERSATIONS: usize = 1_000_000;
 
 /// The streams a task reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,16 +74,13 @@ pub struct Handled {
 /// The state of one partition.
 pub struct Task {
     partition: u32,
-    partitions: u32,
-    // Looked up only; whatever is told for several conversations goes by `due`, which is ordered.
-    conversations: HashMap<String, Conversation>,
+    progress: Progress,
+    conversations: Conversations,
     brands: BTreeMap<String, BrandWatch>,
-    /// Conversations to look at again, by the time they may have expired.
-    due: BTreeMap<EventTime, Vec<String>>,
-    stream_time: Option<EventTime>,
-    ticked: EventTime,
-    /// The brands were told that this partition is silent.
-    idle: bool,
+    ledger: Ledger,
+    /// What differs from the last commit, once asked for.
+    changes: Vec<Change>,
+    most_conversations: usize,
     stems: Stems,
 }
 
@@ -91,15 +90,20 @@ impl Task {
     pub fn new(partition: u32, partitions: u32) -> Self {
         Self {
             partition,
-            partitions,
-            conversations: HashMap::new(),
+            progress: Progress { partitions, stream_time: None, ticked: EventTime::EARLIEST, idle: false },
+            conversations: Conversations::default(),
             brands: BTreeMap::new(),
-            due: BTreeMap::new(),
-            stream_time: None,
-            ticked: EventTime::EARLIEST,
-            idle: false,
+            ledger: Ledger::default(),
+            changes: Vec::new(),
+            most_conversations: MOST_CONVERSATIONS,
             stems: Stems::default(),
         }
+    }
+
+    /// Follows at most so many conversations at once; beyond it the one silent for longest is over.
+    #[must_use]
+    pub fn with_most_conversations(self, most: usize) -> Self {
+        Self { most_conversations: most.max(1), ..self }
     }
 
     /// Takes a record; its effects are pushed to `out` in the order they are to be written.
@@ -123,19 +127,19 @@ impl Task {
 
     /// The partition is read to its end and has been silent for `span` more: its time passes, and nobody waits for it.
     pub fn idle(&mut self, span: Duration, brain: &Brain, out: &mut Vec<Effect>) {
-        let (news, before) = (!self.idle, self.ticked);
-        self.idle = true;
-        if let Some(now) = self.stream_time {
+        let (news, before) = (!self.progress.idle, self.progress.ticked);
+        self.progress.idle = true;
+        if let Some(now) = self.progress.stream_time {
             self.advance(now + span, brain, out);
         }
-        if news && self.ticked == before {
+        if news && self.progress.ticked == before {
             self.tick(before, brain, out);
         }
     }
 
     /// No record will follow: what waits for others is decided now. Nothing expires.
     pub fn end_of_stream(&mut self, brain: &Brain, out: &mut Vec<Effect>) {
-        self.idle = false;
+        self.progress.idle = false;
         self.tick(EventTime::END, brain, out);
     }
 
@@ -146,34 +150,104 @@ impl Task {
         Outcome::Folded(Fold::Signal)
     }
 
-    /// Conversations in memory.
+    /// Conversations followed.
     #[must_use]
     pub fn conversations(&self) -> usize {
         self.conversations.len()
     }
 
-    /// Complaints in memory that support was told of and that are not over, or that wait to be told.
+    /// Complaints that support was told of and that are not over, or that wait to be told.
     #[must_use]
     pub fn complaints(&self) -> usize {
         self.brands.values().map(BrandWatch::open).sum()
     }
 
-    fn event(&mut self, event: &Event, arrival: EventTime, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
-        let now = self.time_with(event.at.min(arrival));
-        let conversation = match self.conversations.get_mut(&event.conversation) {
-            Some(known) => known,
-            None => {
-                let due = (event.at + brain.policy.horizon).ceil(EXPIRY_STEP);
-                self.due.entry(due).or_default().push(event.conversation.clone());
-                self.conversations.entry(event.conversation.clone()).or_default()
+    /// Bytes of the state as committed, keys included.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        self.conversations.bytes() + self.ledger.bytes()
+    }
+
+    /// What differs from the last commit, to be written in the same transaction as the effects.
+    ///
+    /// # Errors
+    /// When state cannot be written, which is a fault of the build.
+    pub fn changes(&mut self) -> Result<&[Change], StateError> {
+        self.changes.clear();
+        self.conversations.changes(&mut self.changes)?;
+        self.ledger.changes(self.progress, &mut self.brands, &mut self.changes)?;
+        Ok(&self.changes)
+    }
+
+    /// The changes last asked for are written for good.
+    pub fn committed(&mut self) {
+        for mut change in self.changes.drain(..) {
+            if !self.conversations.commit(&mut change) {
+                self.ledger.commit(change);
             }
+        }
+        self.conversations.committed();
+    }
+
+    /// Undoes all since the last commit, as if those records had never been seen.
+    ///
+    /// # Errors
+    /// When the state as committed cannot be read.
+    pub fn rewind(&mut self, brain: &Brain) -> Result<(), StateError> {
+        self.changes.clear();
+        self.conversations.rewind(brain.policy.horizon)?;
+        self.recall(brain)
+    }
+
+    /// Takes in an entry of the changelog; call [`restored`](Self::restored) after the last one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>, brain: &Brain) -> Result<(), StateError> {
+        if !self.conversations.restore(key, value, brain.policy.horizon)? {
+            self.ledger.commit(Change { key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
+        }
+        Ok(())
+    }
+
+    /// The changelog is read to its end.
+    ///
+    /// # Errors
+    /// When it cannot be read, or was written for another number of partitions.
+    pub fn restored(&mut self, brain: &Brain) -> Result<(), StateError> {
+        self.recall(brain)
+    }
+
+    fn recall(&mut self, brain: &Brain) -> Result<(), StateError> {
+        let partitions = self.progress.partitions;
+        let (progress, brands) = self.ledger.read(&brain.policy)?;
+        let fresh = Progress { partitions, stream_time: None, ticked: EventTime::EARLIEST, idle: false };
+        self.progress = progress.unwrap_or(fresh);
+        self.brands = brands;
+        if self.progress.partitions == partitions {
+            return Ok(());
+        }
+        Err(StateError::other_partitions(self.progress.partitions, partitions))
+    }
+
+    fn event(&mut self, event: &Event, arrival: EventTime, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
+        let at = event.at.min(arrival);
+        let id = &event.conversation;
+        let mut cx = Context {
+            brain,
+            stems: &mut self.stems,
+            source: self.partition,
+            ticked: self.progress.ticked,
+            now: self.progress.time_with(at),
+            out,
         };
-        let mut cx =
-            Context { brain, stems: &mut self.stems, source: self.partition, ticked: self.ticked, now, out };
-        let outcome = conversation.apply(event, &mut cx);
-        self.idle = false;
-        self.advance(event.at.min(arrival), brain, out);
-        outcome
+        self.conversations.begin(id);
+        let outcome = self.conversations.visit(id, brain.policy.horizon, |c| c.apply(event, &mut cx));
+        self.progress.idle = false;
+        self.advance(at, brain, out);
+        self.keep_within_limit(brain, out);
+        // It was begun just now, if it was not there.
+        outcome.unwrap_or(Outcome::Folded(Fold::Unchanged))
     }
 
     fn action(
@@ -183,18 +257,24 @@ impl Task {
         brain: &Brain,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let now = self.time_with(action.at.min(arrival));
+        let now = self.progress.time_with(action.at.min(arrival));
         if let Some(brand) = storm_brand(&action.conversation) {
             let change = self.storm_change(action, brain.signal_key(Some(brand)), now);
             out.extend(change.map(|signal| Effect::Signal(Box::new(signal))));
             return Outcome::Folded(Fold::Action);
         }
-        let Some(conversation) = self.conversations.get_mut(&action.conversation) else {
-            return Outcome::Folded(Fold::Action);
+        let mut cx = Context {
+            brain,
+            stems: &mut self.stems,
+            source: self.partition,
+            ticked: self.progress.ticked,
+            now,
+            out,
         };
-        let mut cx =
-            Context { brain, stems: &mut self.stems, source: self.partition, ticked: self.ticked, now, out };
-        conversation.act(action, &mut cx)
+        let horizon = brain.policy.horizon;
+        let outcome = self.conversations.visit(&action.conversation, horizon, |c| c.act(action, &mut cx));
+        // What nobody knows any more needs nothing done about it.
+        outcome.unwrap_or(Outcome::Folded(Fold::Action))
     }
 
     /// A storm lives with its brand, so what was done about it is passed on.
@@ -205,33 +285,47 @@ impl Task {
             v: SCHEMA_VERSION,
             id: format!("{conversation}/{}", action.id),
             brand: brand.into(),
-            at: action.at.min(now).max(self.ticked),
+            at: action.at.min(now).max(self.progress.ticked),
             source: self.partition,
             body: SignalBody::Change { conversation, state, reason: format!("{state} by {}", action.by) },
         })
     }
 
-    /// Stream time once a record of this time is taken in.
-    fn time_with(&self, at: EventTime) -> EventTime {
-        self.stream_time.map_or(at, |now| now.max(at))
-    }
-
     /// Moves stream time on, never back: conversations expire and brands hear how far this partition has come.
     fn advance(&mut self, now: EventTime, brain: &Brain, out: &mut Vec<Effect>) {
-        if self.stream_time.is_some_and(|t| now <= t) {
+        if self.progress.stream_time.is_some_and(|t| now <= t) {
             return;
         }
-        self.stream_time = Some(now);
-        self.expire(now, brain, out);
+        self.progress.stream_time = Some(now);
+        while let Some((id, due, over)) = self.conversations.expired(now) {
+            let reason = format!("nothing was heard for {}", brain.policy.horizon);
+            over.expire(&id, due, &reason, &mut self.context(now, brain, out));
+        }
         let storms = &brain.policy.storms;
         let mark = (now - storms.lateness).floor(storms.group_wait);
-        if mark > self.ticked {
+        if mark > self.progress.ticked {
             self.tick(mark, brain, out);
         }
     }
 
+    fn keep_within_limit(&mut self, brain: &Brain, out: &mut Vec<Effect>) {
+        let most = self.most_conversations;
+        while self.conversations.len() > most {
+            let Some((id, _, over)) = self.conversations.expired(EventTime::END) else { return };
+            let now = self.progress.stream_time.unwrap_or(EventTime::EARLIEST);
+            let reason =
+                format!("more than {most} conversations at once, and this one was silent for longest");
+            over.expire(&id, now, &reason, &mut self.context(now, brain, out));
+        }
+    }
+
+    fn context<'a>(&'a mut self, now: EventTime, brain: &'a Brain, out: &'a mut Vec<Effect>) -> Context<'a> {
+        let Progress { ticked, .. } = self.progress;
+        Context { brain, stems: &mut self.stems, source: self.partition, ticked, now, out }
+    }
+
     fn tick(&mut self, at: EventTime, brain: &Brain, out: &mut Vec<Effect>) {
-        self.ticked = at;
+        self.progress.ticked = at;
         for brand in brain.signal_keys() {
             out.push(Effect::Signal(Box::new(Signal {
                 v: SCHEMA_VERSION,
@@ -239,33 +333,8 @@ impl Task {
                 brand: brand.into(),
                 at,
                 source: self.partition,
-                body: SignalBody::Tick { sources: self.partitions, idle: self.idle },
+                body: SignalBody::Tick { sources: self.progress.partitions, idle: self.progress.idle },
             })));
-        }
-    }
-
-    fn expire(&mut self, now: EventTime, brain: &Brain, out: &mut Vec<Effect>) {
-        while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= now) {
-            let (due, ids) = entry.remove_entry();
-            for id in ids {
-                let Some(last) = self.conversations.get(&id).map(|c| c.last().unwrap_or(due)) else {
-                    continue;
-                };
-                let next = (last + brain.policy.horizon).ceil(EXPIRY_STEP);
-                if next > due {
-                    self.due.entry(next).or_default().push(id);
-                } else if let Some(over) = self.conversations.remove(&id) {
-                    let mut cx = Context {
-                        brain,
-                        stems: &mut self.stems,
-                        source: self.partition,
-                        ticked: self.ticked,
-                        now,
-                        out,
-                    };
-                    over.expire(&id, due, &mut cx);
-                }
-            }
         }
     }
 }

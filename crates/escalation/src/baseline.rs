@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use firewatch_domain::Duration;
+use serde::{Deserialize, Serialize};
 
 use crate::Storms;
 
@@ -24,14 +25,14 @@ const LEAST_LIFT: f64 = 3.0;
 const STORM_TOPICS: usize = 3;
 
 /// One window's complaints.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Window {
     pub posts: u32,
     pub topics: BTreeMap<String, u32>,
 }
 
 /// What is usual for a brand, and what happened of late.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Baseline {
     /// Complaints per window.
     usual: f64,

@@ -5,11 +5,12 @@
 //! end, and its contents are taken in order of time and id, so that the outcome does not depend on how
 //! the partitions interleave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firewatch_domain::{Duration, Escalation, EscalationState, EventTime, Level, Signal, SignalBody};
 
-use crate::baseline::{Baseline, Window};
+use crate::baseline::Window;
+use crate::parts::{Case, Head, Mark, Part, PartKey};
 use crate::storm::Storm;
 use crate::{Life, Policy, SUPPORT, Step, Ticket};
 
@@ -21,33 +22,13 @@ const MOST_EMPTY: i64 = 5_760;
 /// One brand's state.
 #[derive(Debug, Clone)]
 pub struct BrandWatch {
-    /// How far each source partition has come.
-    sources: BTreeMap<u32, Mark>,
-    /// How many there are.
-    expected_sources: u32,
-    /// The latest tick of any source but that of its end.
-    latest: EventTime,
+    head: Head,
     /// Signals that wait for their window, by time and id.
     held: BTreeMap<(EventTime, String), SignalBody>,
-    /// The start of the next window to decide.
-    next: Option<EventTime>,
-    baseline: Baseline,
-    storm: Option<Storm>,
     /// Complaints told on their own and not over yet.
     cases: BTreeMap<String, Case>,
-}
-
-#[derive(Debug, Clone)]
-struct Case {
-    life: Life,
-    posted_at: Option<EventTime>,
-}
-
-/// How far a source has come, and whether it is silent.
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    at: EventTime,
-    idle: bool,
+    /// What differs from what was last written down.
+    changed: BTreeSet<PartKey>,
 }
 
 /// A change in the life of a complaint or a storm told before.
@@ -62,14 +43,10 @@ impl BrandWatch {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
-            sources: BTreeMap::new(),
-            expected_sources: u32::MAX,
-            latest: EventTime::EARLIEST,
+            head: Head::new(policy),
             held: BTreeMap::new(),
-            next: None,
-            baseline: Baseline::new(&policy.storms),
-            storm: None,
             cases: BTreeMap::new(),
+            changed: BTreeSet::new(),
         }
     }
 
@@ -77,24 +54,29 @@ impl BrandWatch {
     pub fn take(&mut self, signal: Signal, policy: &Policy) -> Vec<Escalation> {
         let brand = signal.brand;
         let mut told = Vec::new();
-        let mark = self.sources.entry(signal.source).or_insert(Mark { at: EventTime::EARLIEST, idle: false });
+        let mark =
+            self.head.sources.entry(signal.source).or_insert(Mark { at: EventTime::EARLIEST, idle: true });
+        if mark.idle || matches!(signal.body, SignalBody::Tick { .. }) {
+            self.changed.insert(PartKey::Head);
+        }
         if let SignalBody::Tick { sources, idle } = signal.body {
-            self.expected_sources = sources;
+            self.head.expected_sources = sources;
             *mark = Mark { at: signal.at.max(mark.at), idle };
             if signal.at < EventTime::END {
-                self.latest = self.latest.max(signal.at);
+                self.head.latest = self.head.latest.max(signal.at);
             }
             if let Some(passed) = self.passed(policy.storms.group_wait) {
                 self.decide_until(passed, &brand, policy, &mut told);
             }
         } else {
             mark.idle = false;
+            self.changed.insert(PartKey::Held(signal.at, signal.id.clone()));
             self.held.insert((signal.at, signal.id), signal.body);
             while self.held.len() > MOST_HELD {
                 let step = policy.storms.group_wait;
                 let Some(((oldest, _), _)) = self.held.first_key_value() else { break };
                 // A late signal is decided with the window that is next.
-                let start = self.next.map_or(oldest.floor(step), |next| next.max(oldest.floor(step)));
+                let start = self.head.next.map_or(oldest.floor(step), |next| next.max(oldest.floor(step)));
                 self.decide_until(start + step, &brand, policy, &mut told);
             }
         }
@@ -107,17 +89,49 @@ impl BrandWatch {
         self.cases.len() + self.held.len()
     }
 
+    /// The parts that changed since this was last asked, each as it is now; none for one that is over.
+    pub fn changes(&mut self) -> Vec<(PartKey, Option<Part>)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed
+            .into_iter()
+            .map(|key| {
+                let part = match &key {
+                    PartKey::Head => Some(Part::Head(Box::new(self.head.clone()))),
+                    PartKey::Case(id) => self.cases.get(id).map(|case| Part::Case(id.clone(), case.clone())),
+                    PartKey::Held(at, id) => {
+                        let held = self.held.get(&(*at, id.clone()));
+                        held.map(|body| Part::Held(*at, id.clone(), body.clone()))
+                    }
+                };
+                (key, part)
+            })
+            .collect()
+    }
+
+    /// Puts a part in its place, as it was written down.
+    pub fn put(&mut self, part: Part) {
+        match part {
+            Part::Head(head) => self.head = *head,
+            Part::Case(id, case) => {
+                self.cases.insert(id, case);
+            }
+            Part::Held(at, id, body) => {
+                self.held.insert((at, id), body);
+            }
+        }
+    }
+
     /// The time that every source has passed which is not silent; the latest of all when all are. When all have
     /// ended, that is where the last of them came to, or the last signal that waits.
     fn passed(&self, step: Duration) -> Option<EventTime> {
-        if self.sources.len() < self.expected_sources as usize {
+        if self.head.sources.len() < self.head.expected_sources as usize {
             return None;
         }
-        let active = self.sources.values().filter(|mark| !mark.idle).map(|mark| mark.at).min();
-        match active.or_else(|| self.sources.values().map(|mark| mark.at).max()) {
+        let active = self.head.sources.values().filter(|mark| !mark.idle).map(|mark| mark.at).min();
+        match active.or_else(|| self.head.sources.values().map(|mark| mark.at).max()) {
             Some(EventTime::END) => {
                 let last = self.held.last_key_value().map(|((at, _), _)| at.floor(step) + step);
-                Some(last.map_or(self.latest, |last| last.max(self.latest)))
+                Some(last.map_or(self.head.latest, |last| last.max(self.head.latest)))
             }
             passed => passed,
         }
@@ -127,9 +141,11 @@ impl BrandWatch {
         let step = policy.storms.group_wait;
         loop {
             let Some(start) = self.next_window(passed, step) else { return };
-            self.next = Some(start + step);
+            self.changed.insert(PartKey::Head);
+            self.head.next = Some(start + step);
             let later = self.held.split_off(&(start + step, String::new()));
             let window = std::mem::replace(&mut self.held, later);
+            self.changed.extend(window.keys().map(|(at, id)| PartKey::Held(*at, id.clone())));
             self.decide(start + step, window, &mut Telling { brand, policy, told });
         }
     }
@@ -138,7 +154,7 @@ impl BrandWatch {
     /// long silence most empty ones are passed over.
     fn next_window(&self, passed: EventTime, step: Duration) -> Option<EventTime> {
         let held = self.held.first_key_value().map(|((at, _), _)| at.floor(step));
-        let next = self.next.or(held)?;
+        let next = self.head.next.or(held)?;
         let worth_it = passed.floor(step) - Duration::from_millis(step.as_millis() * MOST_EMPTY);
         let start = next.max(held.map_or(worth_it, |held| held.min(worth_it)));
         (start + step <= passed).then_some(start)
@@ -165,12 +181,12 @@ impl BrandWatch {
         for topic in complaints.iter().flat_map(|(_, topics)| topics) {
             *counted.topics.entry(topic.clone()).or_default() += 1;
         }
-        self.baseline.push(counted, &out.policy.storms);
+        self.head.baseline.push(counted, &out.policy.storms);
         self.watch_for_storm(end, &complaints, out);
         for (case, topics) in complaints {
             // Answered while it waited: nobody needs to be told.
             let over = changes.iter().any(|c| c.conversation == case.conversation && is_over(c.state));
-            match &mut self.storm {
+            match &mut self.head.storm {
                 Some(storm) if storm.holds(&topics) => storm.members += 1,
                 _ if over => {}
                 _ => self.tell_case(*case, end, out),
@@ -189,39 +205,42 @@ impl BrandWatch {
         out: &mut Telling<'_>,
     ) {
         let policy = &out.policy.storms;
-        let posts = self.baseline.recent_posts();
-        if self.storm.is_some() {
+        let posts = self.head.baseline.recent_posts();
+        if self.head.storm.is_some() {
             return;
         }
-        if f64::from(posts) < self.baseline.alarm(policy) {
-            self.baseline.learn(policy);
+        if f64::from(posts) < self.head.baseline.alarm(policy) {
+            self.head.baseline.learn(policy);
             return;
         }
-        let level =
-            if f64::from(posts) >= 3.0 * self.baseline.alarm(policy) { Level::High } else { Level::Medium };
+        let level = if f64::from(posts) >= 3.0 * self.head.baseline.alarm(policy) {
+            Level::High
+        } else {
+            Level::Medium
+        };
         let reason = format!(
             "{posts} complaints in five minutes where {:.0} are usual",
-            self.baseline.expected(policy)
+            self.head.baseline.expected(policy)
         );
         let mut storm = Storm::new(out.brand, end, level, Step { reason });
         storm.first_post = complaints.iter().filter_map(|(case, _)| case.posted_at).min();
-        storm.topics = self.baseline.standing_out();
-        self.storm = Some(storm);
+        storm.topics = self.head.baseline.standing_out();
+        self.head.storm = Some(storm);
     }
 
     fn tell_or_end_storm(&mut self, end: EventTime, out: &mut Telling<'_>) {
         let policy = &out.policy.storms;
-        let Some(storm) = &mut self.storm else { return };
+        let Some(storm) = &mut self.head.storm else { return };
         if let Some(step) = storm.news(end, policy) {
             out.storm(storm, step, end);
         }
-        let posts = self.baseline.recent_posts();
-        if f64::from(posts) <= self.baseline.calm(policy) {
+        let posts = self.head.baseline.recent_posts();
+        if f64::from(posts) <= self.head.baseline.calm(policy) {
             let reason = format!("{posts} complaints in five minutes, as usual again");
             if let Some(step) = storm.life.move_to(EscalationState::Resolved, reason) {
                 out.storm(storm, step, end);
             }
-            self.storm = None;
+            self.head.storm = None;
         }
     }
 
@@ -232,13 +251,14 @@ impl BrandWatch {
         }
         case.at = end;
         let life = Life::open(case.level);
+        self.changed.insert(PartKey::Case(case.conversation.clone()));
         self.cases.insert(case.conversation.clone(), Case { life, posted_at: case.posted_at });
         out.told.push(case);
     }
 
     fn change(&mut self, change: Change, end: EventTime, out: &mut Telling<'_>) {
         let Change { conversation, state, reason } = change;
-        if let Some(storm) = self.storm.as_mut().filter(|s| s.id == conversation) {
+        if let Some(storm) = self.head.storm.as_mut().filter(|s| s.id == conversation) {
             if let Some(step) = storm.life.move_to(state, reason) {
                 out.storm(storm, step, end);
             }
@@ -251,6 +271,7 @@ impl BrandWatch {
         if case.life.state.is_final() {
             self.cases.remove(&conversation);
         }
+        self.changed.insert(PartKey::Case(conversation));
     }
 }
 

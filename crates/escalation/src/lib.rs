@@ -5,12 +5,14 @@
 mod baseline;
 mod brand;
 mod life;
+mod parts;
 mod policy;
 mod route;
 mod storm;
 
 pub use brand::BrandWatch;
 pub use life::{Life, Step};
+pub use parts::{Case, Head, Part, PartKey};
 pub use policy::{Brand, Policy, PrRoute, Storms, SupportRoute};
 pub use route::{Ticket, support};
 pub use storm::storm_brand;

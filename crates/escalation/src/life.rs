@@ -1,11 +1,12 @@
 //! The life of one escalation: which change may follow which, and the steps that are told.
 
 use firewatch_domain::{ActionKind, EscalationState, EventTime, Level};
+use serde::{Deserialize, Serialize};
 
 use crate::PrRoute;
 
 /// Where an escalation stands. An escalation that ended may open again as a new one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
     /// How many times one was opened for this conversation and team, this one included.
     pub round: u32,
@@ -20,7 +21,7 @@ pub struct Life {
 }
 
 /// A step to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Why, in words.
     pub reason: String,

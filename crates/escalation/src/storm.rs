@@ -1,11 +1,12 @@
 //! A storm: many complaints about one thing, told as one escalation that grows.
 
 use firewatch_domain::{EventTime, Level};
+use serde::{Deserialize, Serialize};
 
 use crate::{Life, Step, Storms};
 
 /// Many complaints about one thing: one escalation that grows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Storm {
     pub id: String,
     pub life: Life,

@@ -6,6 +6,8 @@
 use firewatch_domain::{
     Counters, Duration, Engagement, EngagementCounts, EngagementKind, EventTime, Velocity,
 };
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Audience, Pace};
 
@@ -42,6 +44,29 @@ impl<const N: usize> Seen<N> {
     }
 }
 
+/// The slots in use and which comes next, each hash in four bytes: hashes do not shrink as other numbers do.
+impl<const N: usize> Serialize for Seen<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let used: Vec<[u8; 4]> =
+            self.hashes.iter().filter(|hash| **hash != 0).map(|hash| hash.to_le_bytes()).collect();
+        (self.next, used).serialize(serializer)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Seen<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (next, used) = <(u8, Vec<[u8; 4]>)>::deserialize(deserializer)?;
+        if used.len() > N || usize::from(next) >= N {
+            return Err(D::Error::custom("more ids than are remembered"));
+        }
+        let mut seen = Self { hashes: [0; N], next };
+        for (slot, hash) in seen.hashes.iter_mut().zip(used) {
+            *slot = u32::from_le_bytes(hash);
+        }
+        Ok(seen)
+    }
+}
+
 /// 64-bit FNV-1a folded to 32 bits: the same on every machine and in every version.
 fn fnv(id: &str) -> u32 {
     let hash =
@@ -50,9 +75,11 @@ fn fnv(id: &str) -> u32 {
 }
 
 /// A conversation's engagement, summed up.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cascade {
+    #[serde(with = "plain::counts")]
     counts: EngagementCounts,
+    #[serde(with = "plain::totals")]
     totals: Counters,
     pace: Pace,
     audience: Audience,
@@ -174,6 +201,37 @@ impl Cascade {
     fn see(&mut self, at: EventTime) {
         self.first = Some(self.first.map_or(at, |t| t.min(at)));
         self.last = self.last.max(Some(at));
+    }
+}
+
+/// The wire's records leave out what is absent, which a binary format cannot; state is written in full.
+mod plain {
+    pub mod counts {
+        use firewatch_domain::EngagementCounts;
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        pub fn serialize<S: Serializer>(c: &EngagementCounts, s: S) -> Result<S::Ok, S::Error> {
+            (c.reshares, c.replies, c.quotes, c.likes, c.views).serialize(s)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<EngagementCounts, D::Error> {
+            let (reshares, replies, quotes, likes, views) = Deserialize::deserialize(d)?;
+            Ok(EngagementCounts { reshares, replies, quotes, likes, views })
+        }
+    }
+
+    pub mod totals {
+        use firewatch_domain::Counters;
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        pub fn serialize<S: Serializer>(c: &Counters, s: S) -> Result<S::Ok, S::Error> {
+            (c.reshares, c.replies, c.quotes, c.likes, c.views).serialize(s)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Counters, D::Error> {
+            let (reshares, replies, quotes, likes, views) = Deserialize::deserialize(d)?;
+            Ok(Counters { reshares, replies, quotes, likes, views })
+        }
     }
 }
 

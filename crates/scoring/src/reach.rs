@@ -5,6 +5,7 @@
 //! The product is kept as a sum of logarithms, so order does not matter and memory is constant.
 
 use firewatch_domain::Reach;
+use serde::{Deserialize, Serialize};
 
 /// Accounts that can be reached at all: about the daily users of a large network.
 const POPULATION: f64 = 200_000_000.0;
@@ -16,7 +17,7 @@ pub const TYPICAL_FOLLOWERS: u64 = 300;
 pub const PLAUSIBLE_FOLLOWERS: u64 = 10_000;
 
 /// The carriers of a conversation, summed up.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Audience {
     missed: f64,
     total: f64,

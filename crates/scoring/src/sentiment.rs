@@ -42,7 +42,7 @@ struct File {
 }
 
 /// What was read in a post.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The sentiment, or why there is none.
     pub sentiment: Result<Sentiment, Unread>,
@@ -55,7 +55,7 @@ pub struct Reading {
 }
 
 /// Why a post could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unread {
     /// There is no text.
     NoText,

@@ -5,6 +5,7 @@
 //! out (as Kingma and Ba 2015 do for Adam). S depends on the set of times alone, so order does not matter.
 
 use firewatch_domain::{Duration, EventTime, Velocity};
+use serde::{Deserialize, Serialize};
 
 /// Horizons in minutes.
 const HORIZONS: [f64; 3] = [1.0, 5.0, 60.0];
@@ -12,7 +13,7 @@ const HORIZONS: [f64; 3] = [1.0, 5.0, 60.0];
 const NOISE_FLOOR: f64 = 0.05;
 
 /// Decayed counts of spreading engagements.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pace {
     sums: [f64; 3],
     at: Option<EventTime>,

@@ -1,0 +1,180 @@
+//! The conversations of a task: those touched since the last commit as they are, all others as the bytes that
+//! the changelog holds.
+//!
+//! So memory is the size of the bytes, a restart takes them in without unpacking them, and what was not committed
+//! is undone by dropping it. Packing loses nothing, so when it happens makes no difference.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use firewatch_domain::{Duration, EventTime};
+
+use crate::conversation::Conversation;
+use crate::state::{Change, StateError, decode, encode};
+
+/// How exactly silent conversations expire.
+const EXPIRY_STEP: Duration = Duration::from_mins(1);
+/// Prefix of a conversation's key in the changelog.
+const PREFIX: &[u8] = b"c/";
+
+/// Conversations by id, and when each expires.
+#[derive(Default)]
+pub(crate) struct Conversations {
+    // Looked up only; whatever is told for several conversations goes by `due`, which is ordered.
+    /// As committed.
+    packed: HashMap<Arc<str>, Box<[u8]>>,
+    /// As touched since; none for one that is over.
+    open: HashMap<Arc<str>, Option<Conversation>>,
+    /// By the time they expire, exactly.
+    due: BTreeSet<(EventTime, Arc<str>)>,
+    bytes: usize,
+}
+
+/// When a conversation expires that was last heard of at a time.
+fn expiry(last: EventTime, horizon: Duration) -> EventTime {
+    (last + horizon).ceil(EXPIRY_STEP)
+}
+
+impl Conversations {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    /// Bytes of the entries as committed, keys included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Works on a conversation that is there.
+    pub fn visit<R>(
+        &mut self,
+        id: &str,
+        horizon: Duration,
+        work: impl FnOnce(&mut Conversation) -> R,
+    ) -> Option<R> {
+        let known = self.unpack(id)?;
+        let before = self.open.get(&known).and_then(Option::as_ref).and_then(Conversation::last);
+        let conversation = self.open.get_mut(&known)?.as_mut()?;
+        let result = work(conversation);
+        let after = conversation.last();
+        if before.map(|t| expiry(t, horizon)) != after.map(|t| expiry(t, horizon)) {
+            if let Some(before) = before {
+                self.due.remove(&(expiry(before, horizon), known.clone()));
+            }
+            if let Some(after) = after {
+                self.due.insert((expiry(after, horizon), known));
+            }
+        }
+        Some(result)
+    }
+
+    /// Begins a conversation that is not there yet.
+    pub fn begin(&mut self, id: &str) {
+        if self.unpack(id).is_none() {
+            let key = self.packed.get_key_value(id).map_or_else(|| Arc::from(id), |(key, _)| key.clone());
+            self.open.insert(key, Some(Conversation::default()));
+        }
+    }
+
+    /// Takes out the conversation that expires first, if that is by `now`; tells its id and when it expired.
+    pub fn expired(&mut self, now: EventTime) -> Option<(Arc<str>, EventTime, Conversation)> {
+        let (due, _) = self.due.first()?;
+        if *due > now {
+            return None;
+        }
+        let (due, id) = self.due.pop_first()?;
+        self.unpack(&id)?;
+        let over = self.open.get_mut(&id)?.take()?;
+        Some((id, due, over))
+    }
+
+    /// The key under which a conversation is open; none when there is no such conversation.
+    fn unpack(&mut self, id: &str) -> Option<Arc<str>> {
+        if let Some((key, open)) = self.open.get_key_value(id) {
+            return open.is_some().then(|| key.clone());
+        }
+        let (key, bytes) = self.packed.get_key_value(id)?;
+        // These bytes were made here, or checked when they were taken in.
+        let conversation = decode(id.as_bytes(), bytes).ok()?;
+        self.open.insert(key.clone(), Some(conversation));
+        Some(key.clone())
+    }
+
+    /// Packs what was touched since the last commit.
+    pub fn changes(&self, out: &mut Vec<Change>) -> Result<(), StateError> {
+        for (id, open) in &self.open {
+            let key = [PREFIX, id.as_bytes()].concat();
+            let value = open.as_ref().map(|conversation| encode(&key, conversation)).transpose()?;
+            if value.is_some() || self.packed.contains_key(id) {
+                out.push(Change { key, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a change over as committed. Tells whether it was one of a conversation.
+    pub fn commit(&mut self, change: &mut Change) -> bool {
+        let Some(id) = change.key.strip_prefix(PREFIX).and_then(|id| std::str::from_utf8(id).ok()) else {
+            return false;
+        };
+        let key = self.open.remove_entry(id).map_or_else(|| Arc::from(id), |(key, _)| key);
+        self.bytes -= self.packed.get(&key).map_or(0, |old| old.len() + key.len());
+        match change.value.take() {
+            Some(value) => {
+                self.bytes += value.len() + key.len();
+                self.packed.insert(key, value.into_boxed_slice());
+            }
+            None => {
+                self.packed.remove(&key);
+            }
+        }
+        true
+    }
+
+    /// Nothing more of this commit is to come; what began and ended within it leaves no trace.
+    pub fn committed(&mut self) {
+        self.open.clear();
+    }
+
+    /// Undoes what was done since the last commit.
+    pub fn rewind(&mut self, horizon: Duration) -> Result<(), StateError> {
+        for (id, open) in std::mem::take(&mut self.open) {
+            if let Some(last) = open.and_then(|conversation| conversation.last()) {
+                self.due.remove(&(expiry(last, horizon), id.clone()));
+            }
+            if let Some(bytes) = self.packed.get(&id) {
+                let last = last_heard(&id, bytes)?;
+                self.due.insert((expiry(last, horizon), id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in an entry of the changelog, later ones over earlier ones. Tells whether it was one of a conversation.
+    pub fn restore(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        horizon: Duration,
+    ) -> Result<bool, StateError> {
+        let Some(id) = key.strip_prefix(PREFIX) else { return Ok(false) };
+        let id = std::str::from_utf8(id).map_err(|e| StateError::new(key, e))?;
+        if let Some((known, old)) = self.packed.get_key_value(id) {
+            self.due.remove(&(expiry(last_heard(id, old)?, horizon), known.clone()));
+        }
+        if let Some(value) = value {
+            let due = expiry(last_heard(id, value)?, horizon);
+            let known =
+                self.packed.get_key_value(id).map_or_else(|| Arc::from(id), |(known, _)| known.clone());
+            self.due.insert((due, known));
+        }
+        self.commit(&mut Change { key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
+        Ok(true)
+    }
+}
+
+fn last_heard(id: &str, bytes: &[u8]) -> Result<EventTime, StateError> {
+    let conversation: Conversation = decode(id.as_bytes(), bytes)?;
+    conversation.last().ok_or_else(|| StateError::new(id.as_bytes(), "was never heard of"))
+}

@@ -1,0 +1,92 @@
+//! A brand's state in parts, each written down when it changes.
+//!
+//! A brand can have thousands of open complaints; a change of one must not cost the writing of all.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::{EventTime, SignalBody};
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::Baseline;
+use crate::storm::Storm;
+use crate::{Life, Policy};
+
+/// Which part of a brand's state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartKey {
+    /// All but what the others hold.
+    Head,
+    /// The complaint of a conversation.
+    Case(String),
+    /// A signal that waits, by time and id.
+    Held(EventTime, String),
+}
+
+/// A part of a brand's state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Part {
+    /// All but what the others hold.
+    Head(Box<Head>),
+    /// The complaint of a conversation, told and not over.
+    Case(String, Case),
+    /// A signal that waits.
+    Held(EventTime, String, #[serde(with = "as_json")] SignalBody),
+}
+
+/// What is known of a brand but for its open complaints.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Head {
+    /// How far each source partition has come.
+    pub(crate) sources: BTreeMap<u32, Mark>,
+    /// How many there are.
+    pub(crate) expected_sources: u32,
+    /// The latest tick of any source but that of its end.
+    pub(crate) latest: EventTime,
+    /// The start of the next window to decide.
+    pub(crate) next: Option<EventTime>,
+    pub(crate) baseline: Baseline,
+    pub(crate) storm: Option<Storm>,
+}
+
+impl Head {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        Self {
+            sources: BTreeMap::new(),
+            expected_sources: u32::MAX,
+            latest: EventTime::EARLIEST,
+            next: None,
+            baseline: Baseline::new(&policy.storms),
+            storm: None,
+        }
+    }
+}
+
+/// A complaint told on its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Case {
+    pub(crate) life: Life,
+    pub(crate) posted_at: Option<EventTime>,
+}
+
+/// How far a source has come, and whether it is silent.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    pub at: EventTime,
+    pub idle: bool,
+}
+
+/// The wire's records leave out what is absent, which a binary format cannot: a signal is kept as it came.
+mod as_json {
+    use firewatch_domain::SignalBody;
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(body: &SignalBody, s: S) -> Result<S::Ok, S::Error> {
+        serde_json::to_string(body).map_err(S::Error::custom)?.serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SignalBody, D::Error> {
+        serde_json::from_str(&String::deserialize(d)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,231 @@
+//! State that is packed, undone or read back from its changelog makes no difference to what is told.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::EventTime;
+use firewatch_engine::{Brain, Effect, Input, Stream, Task};
+use firewatch_escalation::Policy;
+use firewatch_tests::{event, post, reshare, root};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
+const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
+
+fn brain() -> Brain {
+    let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
+    Brain::shipped(Policy::parse("demo/policy.toml", &policy).unwrap()).unwrap()
+}
+
+/// The changelog as compaction leaves it.
+type Changelog = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn commit(task: &mut Task, changelog: &mut Changelog) {
+    for change in task.changes().unwrap() {
+        match &change.value {
+            Some(value) => changelog.insert(change.key.clone(), value.clone()),
+            None => changelog.remove(&change.key),
+        };
+    }
+    task.committed();
+}
+
+fn restored(changelog: &Changelog, brain: &Brain) -> Task {
+    let mut task = Task::new(0, 1);
+    for (key, value) in changelog {
+        task.restore(key, Some(value), brain).unwrap();
+    }
+    task.restored(brain).unwrap();
+    task
+}
+
+fn take(task: &mut Task, brain: &Brain, line: &[u8]) -> Vec<Effect> {
+    let (mut made, mut told) = (Vec::new(), Vec::new());
+    let input = Input {
+        stream: Stream::Events,
+        topic: "t",
+        partition: 0,
+        offset: 1,
+        arrival: NOW,
+        key: None,
+        value: line,
+    };
+    task.handle(&input, brain, &mut made);
+    for effect in made {
+        if let Effect::Signal(signal) = &effect {
+            task.signal((**signal).clone(), brain, &mut told);
+        }
+        told.push(effect);
+    }
+    told
+}
+
+/// What is told when the task is disturbed at these records: committed, undone, or read back from its changelog.
+fn disturbed(brain: &Brain, lines: &[String], disturbances: &[(usize, u8)]) -> Vec<Effect> {
+    let mut at: BTreeMap<usize, u8> = disturbances.iter().map(|(i, what)| (i % lines.len(), *what)).collect();
+    let (mut task, mut changelog, mut told) = (Task::new(0, 1), Changelog::new(), Vec::new());
+    let (mut next, mut committed, mut tentative) = (0, 0, Vec::new());
+    while next < lines.len() {
+        tentative.extend(take(&mut task, brain, lines[next].as_bytes()));
+        next += 1;
+        match at.remove(&next) {
+            None => {}
+            Some(0 | 1) => {
+                commit(&mut task, &mut changelog);
+                told.append(&mut tentative);
+                committed = next;
+            }
+            Some(what) => {
+                if what == 2 {
+                    // As when a commit fails after the changes were asked for.
+                    task.changes().unwrap();
+                    task.rewind(brain).unwrap();
+                } else {
+                    task = restored(&changelog, brain);
+                }
+                tentative.clear();
+                next = committed;
+            }
+        }
+    }
+    told.append(&mut tentative);
+    let mut last = Vec::new();
+    task.end_of_stream(brain, &mut last);
+    for effect in last {
+        if let Effect::Signal(signal) = effect {
+            task.signal(*signal, brain, &mut told);
+        }
+    }
+    told
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn commits_undoings_and_restarts_at_any_record_change_nothing_that_is_told(
+        disturbances in prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8), 1..60)
+    ) {
+        let brain = brain();
+        let recording = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
+        let lines: Vec<String> = recording.lines().map(str::to_owned).collect();
+        let disturbances: Vec<(usize, u8)> =
+            disturbances.into_iter().map(|(i, what)| (i.index(lines.len()), what)).collect();
+        let quiet = disturbed(&brain, &lines, &[]);
+        let faulted = disturbed(&brain, &lines, &disturbances);
+        prop_assert!(quiet.len() > 1000);
+        prop_assert_eq!(quiet.len(), faulted.len());
+        for (quiet, faulted) in quiet.iter().zip(&faulted) {
+            prop_assert_eq!(quiet, faulted);
+        }
+    }
+}
+
+#[test]
+fn expiry_and_the_limit_survive_a_restart() {
+    let brain = brain();
+    let hour = 3600.0;
+    let lines: Vec<String> = (0..300)
+        .map(|i| {
+            let secs = f64::from(i) * hour / 4.0;
+            event(&format!("p{i}"), &format!("c{}", i % 120), secs, &post(100, ANGRY)).to_string()
+        })
+        .collect();
+    let quiet = disturbed(&brain, &lines, &[]);
+    let expired = |effects: &[Effect]| {
+        let is = |e: &&Effect| matches!(e, Effect::Escalation(e) if e.state.to_string() == "expired");
+        effects.iter().filter(is).count()
+    };
+    assert!(expired(&quiet) > 100, "{}", expired(&quiet));
+    let disturbances: Vec<(usize, u8)> = (1..60).map(|i| (i * 5, if i % 2 == 0 { 3 } else { 0 })).collect();
+    assert_eq!(disturbed(&brain, &lines, &disturbances), quiet);
+}
+
+fn bytes_after(reshares: u32) -> usize {
+    let brain = brain();
+    let (mut task, mut changelog) = (Task::new(0, 1), Changelog::new());
+    take(&mut task, &brain, event("p", "conversation-1", 0.0, &post(900, ANGRY)).to_string().as_bytes());
+    for i in 0..reshares {
+        let e =
+            event(&format!("r{i}"), "conversation-1", f64::from(i) / 50.0, &reshare(&format!("a{i}"), 400));
+        take(&mut task, &brain, e.to_string().as_bytes());
+    }
+    commit(&mut task, &mut changelog);
+    changelog.iter().filter(|(key, _)| key.starts_with(b"c/")).map(|(_, value)| value.len()).sum()
+}
+
+#[test]
+fn a_conversations_state_does_not_grow_with_its_cascade() {
+    let [few, many, very_many] = [10, 1_000, 100_000].map(bytes_after);
+    println!("bytes of state at 10, 1,000 and 100,000 reshares: {few}, {many}, {very_many}");
+    assert!(very_many <= 512, "{very_many}");
+    // Numbers take a byte more here and there.
+    assert!(very_many <= many + 16, "{many} {very_many}");
+}
+
+#[test]
+fn beyond_the_limit_the_one_silent_for_longest_is_over_and_it_is_said_why() {
+    let brain = brain();
+    let mut task = Task::new(0, 1).with_most_conversations(10);
+    let mut told = Vec::new();
+    for i in 0..100 {
+        let e = event("p", &format!("c{i}"), f64::from(i) * 90.0, &post(100, ANGRY));
+        told.extend(take(&mut task, &brain, e.to_string().as_bytes()));
+        assert!(task.conversations() <= 10);
+    }
+    let ended: Vec<&str> = told
+        .iter()
+        .filter_map(|e| match e {
+            Effect::Escalation(e) if e.state.to_string() == "expired" => Some(e),
+            _ => None,
+        })
+        .inspect(|e| assert!(e.reasons[0].contains("more than 10 conversations"), "{:?}", e.reasons))
+        .map(|e| e.conversation.as_str())
+        .collect();
+    assert_eq!(&ended[..3], ["c0", "c1", "c2"]);
+}
+
+#[test]
+fn state_that_cannot_be_read_is_named_and_not_started_on() {
+    let brain = brain();
+    let (mut task, mut changelog) = (Task::new(0, 1), Changelog::new());
+    take(&mut task, &brain, event("p", "c", 0.0, &post(900, ANGRY)).to_string().as_bytes());
+    commit(&mut task, &mut changelog);
+    let fault = |key: &[u8], value: &[u8]| {
+        let mut task = Task::new(0, 1);
+        let taken = task.restore(key, Some(value), &brain).and_then(|()| task.restored(&brain));
+        taken.unwrap_err().to_string()
+    };
+    let sound = changelog[&b"c/c"[..]].clone();
+    let newer = [&[9], &sound[1..]].concat();
+    assert!(fault(b"c/c", &newer).contains("has version 9, and this build reads 1"));
+    assert!(fault(b"c/c", &sound[..20]).contains("is damaged"));
+    assert!(fault(b"b/x", b"\x01\xff").contains("is damaged"));
+    let mut other = Task::new(0, 12);
+    for (key, value) in &changelog {
+        other.restore(key, Some(value), &brain).unwrap();
+    }
+    let said = other.restored(&brain).unwrap_err().to_string();
+    assert!(said.contains("for 1 partitions, and the topics have 12"), "{said}");
+}
+
+#[test]
+fn nothing_is_written_for_what_began_and_ended_between_two_commits() {
+    let brain = brain();
+    let mut task = Task::new(0, 1).with_most_conversations(1);
+    for i in 0..5 {
+        let e: Value = event("p", &format!("c{i}"), f64::from(i) * 90.0, &post(100, "Hello there"));
+        take(&mut task, &brain, e.to_string().as_bytes());
+    }
+    let keys: Vec<String> = task
+        .changes()
+        .unwrap()
+        .iter()
+        .map(|c| String::from_utf8_lossy(&c.key).into_owned())
+        .filter(|k| k.starts_with("c/"))
+        .collect();
+    assert_eq!(keys, ["c/c4"]);
+    task.committed();
+    assert_eq!(task.conversations(), 1);
+    assert!(task.changes().unwrap().is_empty(), "nothing changed since");
+}
