@@ -11,7 +11,7 @@ use firewatch_domain::{Body, EngagementKind, Escalation, EventTime};
 use firewatch_engine::{Brain, Effect, Metrics, Pipe};
 use firewatch_escalation::{PR, Policy, SUPPORT};
 use firewatch_ingest::decode_event;
-use firewatch_kafka::{Embedded, Feed, KafkaSettings, Runner, Tail, Topics};
+use firewatch_kafka::{Embedded, Feed, Guarantee, KafkaSettings, Runner, Tail, Topics};
 use firewatch_tests::{firewatch, json_lines, root};
 
 const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
@@ -157,6 +157,7 @@ fn brokered(partitions: u32) -> Vec<Escalation> {
     let broker = Embedded::start(&topics, &[PR, SUPPORT], partitions).unwrap();
     let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
     settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
+    settings.guarantee = Guarantee::AtLeastOnce;
     let metrics = Metrics::new().unwrap();
     let mut runner = Runner::new(&settings, topics.clone(), Arc::new(brain()), metrics.clone(), now).unwrap();
     let feed = Feed::new(&settings).unwrap();

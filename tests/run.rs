@@ -45,6 +45,8 @@ impl Setup {
             .env("FIREWATCH_KAFKA_CONSUMER_FETCH_WAIT_MAX_MS", "20")
             // In an emptied group the mock broker makes the next member wait for a session's length.
             .env("FIREWATCH_KAFKA_CONSUMER_SESSION_TIMEOUT_MS", "6000")
+            // Nor has it transactions.
+            .env("FIREWATCH_ENGINE_GUARANTEE", "at_least_once")
             .env("FIREWATCH_HTTP_LISTEN", format!("127.0.0.1:{}", self.port))
             .stderr(Stdio::piped());
         command

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use firewatch_domain::Duration;
 use firewatch_domain::settings::{Fault, Settings};
 use firewatch_engine::Brain;
-use firewatch_kafka::{KafkaSettings, Topics, check_properties};
+use firewatch_kafka::{Guarantee, KafkaSettings, Topics, check_properties};
 
 use crate::shell::{self, Failure};
 
@@ -52,7 +52,10 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
 }
 
 fn kafka(s: &mut Settings) -> KafkaSettings {
-    let commit = s.duration("engine.commit_interval", Duration::from_millis(100), 0.005..=10.0);
+    let commit = s.duration("engine.commit_interval", Duration::from_millis(100), 0.005..=5.0);
+    let idle = s.duration("engine.idle_after", Duration::from_secs(1), 1.0..=86_400.0);
+    let patience = s.duration("engine.patience", Duration::from_mins(10), 10.0..=86_400.0);
+    let guarantee = s.choice("engine.guarantee", "exactly_once", &["exactly_once", "at_least_once"]);
     let settings = KafkaSettings {
         brokers: s.text("kafka.brokers", "localhost:9092"),
         group: s.text("kafka.group", "firewatch"),
@@ -61,6 +64,14 @@ fn kafka(s: &mut Settings) -> KafkaSettings {
         producer: s.free_section("kafka.producer"),
         commit_interval_ms: commit.as_millis() as u64,
         commit_records: s.integer("engine.commit_records", 10_000, 1..=1_000_000) as usize,
+        guarantee: match guarantee.as_str() {
+            "exactly_once" => Guarantee::ExactlyOnce,
+            _ => Guarantee::AtLeastOnce,
+        },
+        idle_after_ms: idle.as_millis() as u64,
+        patience_ms: patience.as_millis() as u64,
+        most_conversations: s.integer("engine.conversations_per_partition", 1_000_000, 1000..=100_000_000)
+            as usize,
     };
     let sections =
         [("common", &settings.common), ("consumer", &settings.consumer), ("producer", &settings.producer)];
@@ -80,6 +91,7 @@ fn topics(s: &mut Settings) -> Topics {
         signals: topic(s, "signals", &names.signals),
         scores: topic(s, "scores", &names.scores),
         dead_letters: topic(s, "dead_letters", &names.dead_letters),
+        state: topic(s, "state", &names.state),
         escalations: topic(s, "escalations_prefix", &names.escalations),
     };
     let mut all = topics.all(&[]);

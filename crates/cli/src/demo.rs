@@ -15,7 +15,7 @@ use firewatch_domain::{Escalation, EscalationState, Event, EventTime};
 use firewatch_engine::Metrics;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_ingest::decode_event;
-use firewatch_kafka::{Embedded, Feed, KafkaSettings, RunError, Runner, Tail, Topics};
+use firewatch_kafka::{Embedded, Feed, Guarantee, KafkaSettings, RunError, Runner, Tail, Topics};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::DemoOptions;
@@ -44,6 +44,8 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "firewatch-demo");
     // The mock broker answers a waiting fetch only when its time is up.
     settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
+    // It has no transactions either.
+    settings.guarantee = Guarantee::AtLeastOnce;
     say(format_args!("Embedded Kafka at {}; topics {}\n", settings.brokers, topics.all(&teams).join(", ")));
 
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;

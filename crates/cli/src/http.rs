@@ -12,7 +12,7 @@ use firewatch_kafka::Health;
 
 use crate::clock;
 
-/// A run loop that has not come round for so long hangs. Longer than the longest wait for brokers.
+/// A run loop or a task that has not come round for so long hangs. Longer than the longest wait for brokers.
 const HANGS_AFTER: Duration = Duration::from_secs(180);
 
 /// Serves until the process ends.
@@ -40,13 +40,12 @@ fn alive(health: &Health) -> (StatusCode, String) {
     if silent < HANGS_AFTER {
         return (StatusCode::OK, "ok\n".into());
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("the run loop has not come round for {silent}\n"))
+    (StatusCode::SERVICE_UNAVAILABLE, format!("nothing has come round for {silent}\n"))
 }
 
-fn is_ready(health: &Health) -> (StatusCode, &'static str) {
-    if health.is_ready() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "no partitions yet\n")
+fn is_ready(health: &Health) -> (StatusCode, String) {
+    match health.readiness() {
+        Ok(()) => (StatusCode::OK, "ok\n".into()),
+        Err(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
     }
 }

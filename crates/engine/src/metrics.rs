@@ -2,9 +2,11 @@
 
 use firewatch_domain::{Duration, EventTime};
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
-use crate::{Effect, Handled, Outcome, Stream, Task};
+use crate::{Handled, Outcome, Stream, Task};
 
 /// Bounds of the latency histograms, seconds.
 const SECONDS: [f64; 14] =
@@ -21,6 +23,11 @@ pub struct Metrics {
     lag: IntGaugeVec,
     conversations: IntGaugeVec,
     complaints: IntGaugeVec,
+    state_bytes: IntGaugeVec,
+    rounds: IntCounterVec,
+    missed: IntCounterVec,
+    restored: IntGaugeVec,
+    restores: Histogram,
 }
 
 impl Metrics {
@@ -84,6 +91,41 @@ impl Metrics {
                     &["partition"],
                 ),
             )?,
+            state_bytes: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("firewatch_state_bytes", "Bytes of a partition's state as committed."),
+                    &["partition"],
+                ),
+            )?,
+            rounds: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("firewatch_rounds_total", "Rounds of work, committed or aborted and done again."),
+                    &["end"],
+                ),
+            )?,
+            missed: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("firewatch_missed_total", "Records deleted from their topic before they were read."),
+                    &["stream"],
+                ),
+            )?,
+            restored: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("firewatch_restored_entries", "Entries of state read back when the partition was taken over."),
+                    &["partition"],
+                ),
+            )?,
+            restores: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new("firewatch_restore_seconds", "Time to read a partition's state back.")
+                        .buckets(SECONDS.to_vec()),
+                ),
+            )?,
             registry,
         })
     }
@@ -101,9 +143,33 @@ impl Metrics {
         self.records.with_label_values(&[stream.as_str(), outcome]).inc();
     }
 
-    /// Counts a record written.
-    pub fn effect(&self, effect: &Effect) {
-        self.effects.with_label_values(&[effect.kind()]).inc();
+    /// Counts a record written, by its kind.
+    pub fn effect(&self, kind: &str) {
+        self.effects.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts a round of reading, working and committing: `committed` or `aborted`.
+    pub fn round(&self, end: &str) {
+        self.rounds.with_label_values(&[end]).inc();
+    }
+
+    /// Notes what it took to read a partition's state back.
+    pub fn restored(&self, partition: u32, entries: u64, took: std::time::Duration) {
+        let partition = partition.to_string();
+        self.restored.with_label_values(&[&partition]).set(entries as i64);
+        self.restores.observe(took.as_secs_f64());
+    }
+
+    /// Counts records that were deleted before they were read.
+    pub fn missed(&self, stream: Stream, records: u64) {
+        self.missed.with_label_values(&[stream.as_str()]).inc_by(records);
+    }
+
+    /// Conversations of all partitions together.
+    #[must_use]
+    pub fn conversations(&self) -> usize {
+        let families = self.conversations.collect();
+        families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_gauge().get_value() as usize).sum()
     }
 
     /// Records of a stream that came to an outcome: `scored`, `folded` or `rejected`.
@@ -149,6 +215,7 @@ impl Metrics {
         let partition = partition.to_string();
         self.conversations.with_label_values(&[&partition]).set(task.conversations() as i64);
         self.complaints.with_label_values(&[&partition]).set(task.complaints() as i64);
+        self.state_bytes.with_label_values(&[&partition]).set(task.state_bytes() as i64);
     }
 
     /// Forgets a partition that this process no longer works on.
@@ -157,6 +224,8 @@ impl Metrics {
         // A partition that was never noted has nothing to remove.
         let _ = self.conversations.remove_label_values(&[&partition]);
         let _ = self.complaints.remove_label_values(&[&partition]);
+        let _ = self.state_bytes.remove_label_values(&[&partition]);
+        let _ = self.restored.remove_label_values(&[&partition]);
         for stream in [Stream::Events, Stream::Actions, Stream::Signals] {
             let _ = self.lag.remove_label_values(&[stream.as_str(), &partition]);
         }

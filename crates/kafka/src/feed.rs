@@ -9,8 +9,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Headers;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
+use crate::client::{Deliveries, Reading};
 use crate::headers::owned;
-use crate::session::Deliveries;
 use crate::{KafkaSettings, RunError, doing};
 
 /// Longest wait for the brokers to take what was written.
@@ -27,7 +27,7 @@ impl Feed {
     /// # Errors
     /// When a setting is refused.
     pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
-        let made = settings.producer_config().create_with_context(Deliveries::default());
+        let made = settings.producer_config(None).create_with_context(Deliveries::default());
         Ok(Self { producer: made.map_err(doing("make the producer"))? })
     }
 
@@ -46,7 +46,7 @@ impl Feed {
         record.key = key;
         while let Err((e, back)) = self.producer.send(record) {
             if e.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                return Err(RunError::Undelivered(format!("{topic}: {e}")));
+                return Err(RunError::Undelivered(topic.to_owned(), e));
             }
             self.producer.poll(Duration::from_millis(20));
             record = back;
@@ -60,13 +60,13 @@ impl Feed {
     /// When a record could not be written.
     pub fn flush(&self) -> Result<(), RunError> {
         self.producer.flush(FLUSH).map_err(doing("write"))?;
-        self.producer.context().failure().map_or(Ok(()), |problem| Err(RunError::Undelivered(problem)))
+        self.producer.context().failure().map_or(Ok(()), |failed| Err(failed.into()))
     }
 }
 
 /// Reads whole topics from their beginning, without a place in any group.
 pub struct Tail {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Reading>,
 }
 
 /// A record as it was read.
@@ -88,8 +88,9 @@ impl Tail {
     /// # Errors
     /// When a setting is refused or a topic is not known.
     pub fn new(settings: &KafkaSettings, topics: &[String]) -> Result<Self, RunError> {
-        let made: Result<BaseConsumer, _> = settings.consumer_config().create();
-        let consumer = made.map_err(doing("make the reader"))?;
+        let mut config = settings.reader_config();
+        let made = config.set("enable.partition.eof", "false").create_with_context(Reading::default());
+        let consumer: BaseConsumer<Reading> = made.map_err(doing("make the reader"))?;
         let mut wanted = rdkafka::TopicPartitionList::new();
         for topic in topics {
             let metadata = consumer

@@ -2,7 +2,7 @@
 //!
 //! CloudEvents Kafka protocol binding 1.0.2; W3C Trace Context.
 
-use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
 
 use firewatch_engine::Effect;
 
@@ -35,7 +35,7 @@ pub(crate) fn owned(headers: &[(&'static str, String)]) -> OwnedHeaders {
 }
 
 /// The trace a record belongs to, when it says so.
-pub(crate) fn traceparent(headers: Option<&BorrowedHeaders>) -> Option<String> {
+pub(crate) fn traceparent(headers: Option<&impl Headers>) -> Option<String> {
     let header = headers?.iter().find(|h| h.key.eq_ignore_ascii_case("traceparent"))?;
     let value = std::str::from_utf8(header.value?).ok()?;
     // 2 + 32 + 16 + 2 hexadecimal digits with dashes; what is longer is not ours to carry on.

@@ -5,7 +5,18 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use firewatch_engine::{Effect, Stream};
 
-/// How to reach a cluster. The property lists are passed to librdkafka as they are, over our defaults.
+/// What a reader of the outputs can count on when something breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarantee {
+    /// With `read_committed`, every effect once: effects, state and offsets are committed in one transaction.
+    ExactlyOnce,
+    /// Every effect, some perhaps twice: effects and state are written before offsets are committed. For brokers
+    /// without transactions.
+    AtLeastOnce,
+}
+
+/// How to reach a cluster, and how to run on it. The property lists are passed to librdkafka as they are, over our
+/// defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `bootstrap.servers`.
@@ -22,6 +33,14 @@ pub struct KafkaSettings {
     pub commit_interval_ms: u64,
     /// Records from one commit to the next at most.
     pub commit_records: usize,
+    /// What outputs can be counted on for.
+    pub guarantee: Guarantee,
+    /// A partition that is read to its end and silent for so long is not waited for, milliseconds.
+    pub idle_after_ms: u64,
+    /// How long to try again before giving up, milliseconds.
+    pub patience_ms: u64,
+    /// Conversations that a partition follows at most.
+    pub most_conversations: usize,
 }
 
 /// The topics' names.
@@ -37,6 +56,8 @@ pub struct Topics {
     pub scores: String,
     /// What could not be read; out.
     pub dead_letters: String,
+    /// The changelog of the state; out, and in when a task begins.
+    pub state: String,
     /// The team's name is put behind this; out.
     pub escalations: String,
 }
@@ -49,6 +70,7 @@ impl Default for Topics {
             signals: "firewatch.signals".into(),
             scores: "firewatch.scores".into(),
             dead_letters: "firewatch.dlq".into(),
+            state: "firewatch.state".into(),
             escalations: "escalations.".into(),
         }
     }
@@ -78,16 +100,17 @@ impl Topics {
         [(&self.events, Stream::Events), (&self.actions, Stream::Actions), (&self.signals, Stream::Signals)]
     }
 
-    /// What a topic is read as.
+    /// The topics of which a task has the same partition.
     #[must_use]
-    pub fn stream(&self, topic: &str) -> Option<Stream> {
-        self.read().into_iter().find(|(name, _)| *name == topic).map(|(_, stream)| stream)
+    pub fn of_task(&self) -> [&str; 4] {
+        [&self.events, &self.actions, &self.signals, &self.state]
     }
 
     /// Every topic, the teams' among them.
     #[must_use]
     pub fn all(&self, teams: &[&str]) -> Vec<String> {
-        let fixed = [&self.events, &self.actions, &self.signals, &self.scores, &self.dead_letters];
+        let fixed =
+            [&self.events, &self.actions, &self.signals, &self.state, &self.scores, &self.dead_letters];
         fixed.into_iter().cloned().chain(teams.iter().map(|t| self.of_team(t))).collect()
     }
 }
@@ -104,41 +127,85 @@ impl KafkaSettings {
             producer: Vec::new(),
             commit_interval_ms: 100,
             commit_records: 10_000,
+            guarantee: Guarantee::ExactlyOnce,
+            idle_after_ms: 1000,
+            patience_ms: 600_000,
+            most_conversations: 1_000_000,
         }
     }
 
-    pub(crate) fn consumer_config(&self) -> ClientConfig {
+    /// The member of the group: it holds partitions and reads nothing.
+    pub(crate) fn member_config(&self) -> ClientConfig {
         let mut config = self.base();
         config
             .set("group.id", &self.group)
-            .set("auto.offset.reset", "earliest")
-            // A task needs its events, actions and signals partitions together; the range assignor keeps partitions
-            // of equal number together.
-            .set("partition.assignment.strategy", "range")
-            .set("isolation.level", "read_committed")
-            .set("queued.max.messages.kbytes", "65536")
-            .set("statistics.interval.ms", "1000");
+            // Partitions that stay where they are go on through a rebalance.
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "10000");
         apply(&mut config, &self.consumer);
-        // Offsets follow the outputs, so they are ours to commit whatever a file says.
-        config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        // Offsets belong to the transactions, whatever a file says; pending ones are waited for.
+        config
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false");
         config
     }
 
-    pub(crate) fn producer_config(&self) -> ClientConfig {
+    /// The reader of one task's partitions.
+    pub(crate) fn reader_config(&self) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("group.id", &self.group)
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.queue.backoff.ms", "10");
+        let own = |key: &str| !MEMBERS_OWN.iter().any(|prefix| key.starts_with(prefix));
+        let properties: Vec<_> = self.consumer.iter().filter(|(key, _)| own(key)).cloned().collect();
+        apply(&mut config, &properties);
+        config
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            // Records that are gone are told of, not skipped over.
+            .set("auto.offset.reset", "error");
+        config
+    }
+
+    /// Whether a group that has no offsets yet begins at the end of its topics.
+    pub(crate) fn begins_at_end(&self) -> bool {
+        let latest = |value: &str| matches!(value, "latest" | "largest" | "end");
+        self.consumer.iter().any(|(key, value)| key == "auto.offset.reset" && latest(value))
+    }
+
+    /// The writer of a task's outputs, or any other when no partition is given.
+    pub(crate) fn producer_config(&self, partition: Option<u32>) -> ClientConfig {
         let mut config = self.base();
         config
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
             // The partitioner of the Java clients: a key lands where any other producer puts it.
-            .set("partitioner", "murmur2_random");
+            .set("partitioner", "murmur2_random")
+            .set("queue.buffering.max.kbytes", "32768");
+        let transactional = partition.filter(|_| self.guarantee == Guarantee::ExactlyOnce);
+        if transactional.is_some() {
+            config.set("transaction.timeout.ms", "10000");
+        }
         apply(&mut config, &self.producer);
+        if let Some(partition) = transactional {
+            // Whoever works on the partition next takes this id over, and so shuts the one before out.
+            config.set("transactional.id", format!("{}-{partition}", self.group));
+        }
         config
     }
 
     fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers).set("client.id", "firewatch");
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "firewatch")
+            // A broker that hangs is given up sooner than the minute that is the default.
+            .set("socket.timeout.ms", "10000");
         apply(&mut config, &self.common);
         // librdkafka's own words are wanted; those of its `debug` property only when that is set.
         let debug = config.get("debug").is_some();
@@ -146,6 +213,16 @@ impl KafkaSettings {
         config
     }
 }
+
+/// Properties, by their beginning, that only a member of a group has a use for.
+const MEMBERS_OWN: [&str; 6] = [
+    "group.",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "max.poll.interval.ms",
+    "partition.assignment.strategy",
+    "auto.offset.reset",
+];
 
 fn apply(config: &mut ClientConfig, properties: &[(String, String)]) {
     for (key, value) in properties {

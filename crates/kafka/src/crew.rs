@@ -1,0 +1,204 @@
+//! The tasks at work in this process, each in a thread of its own: started, told to finish, waited for.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use firewatch_domain::EventTime;
+
+use crate::RunError;
+use crate::client::lock;
+use crate::wait::{Since, pause};
+
+/// How long a task may take to finish what it is at before its partition is given up without it. It cannot commit
+/// afterwards.
+const FINISH: Duration = Duration::from_secs(10);
+/// How often to look whether it has.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What a worker is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It takes over the partition and reads its state.
+    Restoring,
+    /// It works on records.
+    Working,
+    /// Something is wrong, and it tries again.
+    Troubled,
+    /// It has finished.
+    Over,
+}
+
+/// One worker, as seen from outside.
+pub(crate) struct Post {
+    orders: AtomicU8,
+    phase: AtomicU8,
+    beat: AtomicI64,
+}
+
+const WORK: u8 = 0;
+const FINISH_UP: u8 = 1;
+const ABANDON: u8 = 2;
+
+impl Post {
+    fn new(now: EventTime) -> Self {
+        Self {
+            orders: AtomicU8::new(WORK),
+            phase: AtomicU8::new(Phase::Restoring as u8),
+            beat: now.as_millis().into(),
+        }
+    }
+
+    /// It should commit what it has and end.
+    pub fn is_to_finish(&self) -> bool {
+        self.orders.load(Ordering::Relaxed) != WORK
+    }
+
+    /// It should end at once; nothing it does counts any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.orders.load(Ordering::Relaxed) == ABANDON
+    }
+
+    pub fn set(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// It is alive.
+    pub fn beat(&self, now: EventTime) {
+        self.beat.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+}
+
+/// How far a stream that has an end has come, for recordings and replays: first all events are worked on, then all
+/// signals.
+#[derive(Default)]
+pub(crate) struct Course {
+    /// The stream has an end, and its time is not the wall clock's.
+    pub finite: AtomicBool,
+    /// No events or actions will be added.
+    pub fed: AtomicBool,
+    /// Tasks that have worked on all of theirs.
+    pub ended: AtomicUsize,
+    /// No signals will be added.
+    pub last: AtomicBool,
+}
+
+impl Course {
+    pub fn is_finite(&self) -> bool {
+        self.finite.load(Ordering::Relaxed)
+    }
+}
+
+/// The workers.
+#[derive(Default)]
+pub(crate) struct Crew {
+    at_work: Mutex<BTreeMap<u32, (Arc<Post>, JoinHandle<()>)>>,
+    is_member: AtomicBool,
+    failure: Mutex<Option<RunError>>,
+    pub course: Course,
+}
+
+impl Crew {
+    /// Starts a worker.
+    pub fn start(
+        self: &Arc<Self>,
+        partition: u32,
+        now: EventTime,
+        work: impl FnOnce(&Post) -> Result<(), RunError> + Send + 'static,
+    ) -> Result<(), RunError> {
+        let post = Arc::new(Post::new(now));
+        let (own, crew) = (post.clone(), self.clone());
+        let body = move || {
+            if let Err(e) = work(&own) {
+                lock(&crew.failure).get_or_insert(e);
+            }
+            own.set(Phase::Over);
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("task-{partition}"))
+            .spawn(body)
+            .map_err(|e| RunError::Topics(format!("start a thread for partition {partition}: {e}")))?;
+        lock(&self.at_work).insert(partition, (post, thread));
+        Ok(())
+    }
+
+    /// Ends workers: lets them commit what they have, unless it is too late for that.
+    pub fn give_up(&self, partitions: &[u32], too_late: bool) {
+        let gone: Vec<_> = {
+            let mut at_work = lock(&self.at_work);
+            partitions.iter().filter_map(|p| at_work.remove(p)).collect()
+        };
+        let order = if too_late { ABANDON } else { FINISH_UP };
+        for (post, _) in &gone {
+            post.orders.store(order, Ordering::Relaxed);
+        }
+        let start = Since::now();
+        for (post, thread) in gone {
+            while !post.is(Phase::Over) && start.elapsed() < FINISH {
+                pause(LOOK);
+            }
+            if post.is(Phase::Over) {
+                // A panic has been told on standard error.
+                let _ = thread.join();
+            } else {
+                post.orders.store(ABANDON, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Ends all workers.
+    pub fn dismiss(&self) {
+        let all: Vec<u32> = lock(&self.at_work).keys().copied().collect();
+        self.give_up(&all, false);
+    }
+
+    /// Whether every worker has come to the end of its own accord.
+    pub fn is_done(&self) -> bool {
+        lock(&self.at_work).values().all(|(post, _)| post.is(Phase::Over))
+    }
+
+    /// The first failure that stops everything.
+    pub fn failure(&self) -> Option<RunError> {
+        let panicked = || {
+            let at_work = lock(&self.at_work);
+            let broken =
+                at_work.iter().find(|(_, (post, thread))| thread.is_finished() && !post.is(Phase::Over));
+            broken.map(|(p, _)| RunError::Topics(format!("the worker of partition {p} broke down")))
+        };
+        lock(&self.failure).take().or_else(panicked)
+    }
+
+    /// The group has taken us in.
+    pub fn joined(&self) {
+        self.is_member.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether we are in the group and every task of ours works, or what keeps it from that.
+    pub fn readiness(&self) -> Result<(), String> {
+        if !self.is_member.load(Ordering::Relaxed) {
+            return Err("not in the group yet".into());
+        }
+        for (partition, (post, _)) in &*lock(&self.at_work) {
+            if post.is(Phase::Restoring) {
+                return Err(format!("partition {partition} is being restored"));
+            }
+            if post.is(Phase::Troubled) {
+                return Err(format!("partition {partition} is in trouble and tries again"));
+            }
+        }
+        Ok(())
+    }
+
+    /// When the worker that has been silent for longest was last heard of.
+    pub fn oldest_beat(&self) -> Option<EventTime> {
+        let at_work = lock(&self.at_work);
+        let working = at_work.values().filter(|(post, _)| !post.is(Phase::Over));
+        working.map(|(post, _)| EventTime::from_millis(post.beat.load(Ordering::Relaxed))).min()
+    }
+}

@@ -1,0 +1,110 @@
+//! This process as a member of the consumer group: which partitions are ours, and handing them over.
+//!
+//! The member only holds partitions of the events topic; each task reads for itself. librdkafka calls back on the
+//! thread that polls. Partitions are given up there and then, once their tasks have committed: afterwards another
+//! member reads on from it. Cooperative rebalancing leaves all other tasks at work meanwhile.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::{TopicPartitionList, error::RDKafkaErrorCode};
+
+use crate::client::{Trouble, lock, log_line};
+use crate::crew::Crew;
+use crate::{KafkaSettings, RunError, Topics, doing};
+
+/// The member as a client.
+pub(crate) type Member = BaseConsumer<Group>;
+
+/// What the callbacks share with the run loop.
+pub(crate) struct Group {
+    events: String,
+    crew: Arc<Crew>,
+    /// Partitions that became ours and have no task yet.
+    assigned: Mutex<BTreeSet<u32>>,
+    trouble: Trouble,
+}
+
+/// Joins the group.
+pub(crate) fn join(settings: &KafkaSettings, topics: &Topics, crew: Arc<Crew>) -> Result<Member, RunError> {
+    let group = Group {
+        events: topics.events.clone(),
+        crew,
+        assigned: Mutex::default(),
+        trouble: Trouble::default(),
+    };
+    let member: Member =
+        settings.member_config().create_with_context(group).map_err(doing("make the consumer"))?;
+    member.subscribe(&[&topics.events]).map_err(doing("subscribe"))?;
+    Ok(member)
+}
+
+impl Group {
+    /// Partitions that became ours since this was last asked.
+    pub fn newly_assigned(&self) -> BTreeSet<u32> {
+        std::mem::take(&mut *lock(&self.assigned))
+    }
+
+    fn ours(&self, partitions: &TopicPartitionList) -> Vec<u32> {
+        let all = partitions.elements_for_topic(&self.events);
+        all.iter().filter_map(|p| u32::try_from(p.partition()).ok()).collect()
+    }
+}
+
+/// Lets the client do what it has to, for a while.
+pub(crate) fn serve(member: &Member, wait: Duration) -> Result<(), RunError> {
+    match member.poll(wait) {
+        Some(Err(e @ KafkaError::MessageConsumptionFatal(_))) => {
+            Err(RunError::Client("stay in the group".into(), e))
+        }
+        Some(Err(e)) if is_refusal(&e) => Err(RunError::Client("join the group".into(), e)),
+        // Its partitions are paused; a record that slipped through is read by its task as well.
+        _ => Ok(()),
+    }
+}
+
+fn is_refusal(e: &KafkaError) -> bool {
+    let code = e.rdkafka_error_code();
+    matches!(
+        code,
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TopicAuthorizationFailed)
+    )
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.trouble.tell("kafka consumer", &error, reason);
+    }
+}
+
+impl ConsumerContext for Group {
+    fn pre_rebalance(&self, member: &Member, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            let gone = self.ours(partitions);
+            lock(&self.assigned).retain(|partition| !gone.contains(partition));
+            // Another member may have them already: then there is nothing to finish.
+            self.crew.give_up(&gone, member.assignment_lost());
+        }
+    }
+
+    fn post_rebalance(&self, member: &Member, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            // Tasks read for themselves.
+            if let Err(e) = member.pause(partitions) {
+                eprintln!("kafka consumer: pause: {e}");
+            }
+            self.trouble.is_over();
+            lock(&self.assigned).extend(self.ours(partitions));
+            self.crew.joined();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The order in which a task takes its events and its actions: by Kafka timestamp, the event first when they are
+//! equal; each partition's own order is never changed.
+//!
+//! An event is taken once every action is known that was in the log when the event was read, and an action once
+//! the events before it are. So whatever the timing of the reads, the order is that of the two logs.
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Event,
+    Action,
+}
+
+/// Whose turn it is, by the timestamps at the heads of both; none when there is nothing, or when an action must wait
+/// for events that are not read yet. All actions up to their log's end are taken to be known.
+pub(crate) fn turn(event: Option<i64>, action: Option<i64>, events_at_end: bool) -> Option<Turn> {
+    match (event, action) {
+        (Some(event), Some(action)) if action < event => Some(Turn::Action),
+        (Some(_), _) => Some(Turn::Event),
+        (None, Some(_)) if events_at_end => Some(Turn::Action),
+        (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes both logs in order, the events becoming known in batches of these sizes.
+    fn merged(events: &[i64], actions: &[i64], batches: &[usize]) -> Vec<(char, i64)> {
+        let mut order = Vec::new();
+        let (mut known, mut e, mut a) = (0, 0, 0);
+        for size in batches.iter().copied().chain([events.len()]) {
+            known = (known + size).min(events.len());
+            while let Some(turn) =
+                turn(events[..known].get(e).copied(), actions.get(a).copied(), known == events.len())
+            {
+                match turn {
+                    Turn::Event => {
+                        order.push(('e', events[e]));
+                        e += 1;
+                    }
+                    Turn::Action => {
+                        order.push(('a', actions[a]));
+                        a += 1;
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    #[test]
+    fn the_order_does_not_depend_on_how_the_reads_fall() {
+        let (events, actions) = ([1, 3, 3, 2, 7, 9], [0, 3, 8, 20]);
+        let whole = merged(&events, &actions, &[]);
+        let wanted = "a0 e1 e3 e3 e2 a3 e7 a8 e9 a20";
+        assert_eq!(whole.iter().map(|(c, t)| format!("{c}{t}")).collect::<Vec<_>>().join(" "), wanted);
+        for batches in [&[1, 1, 1, 1, 1][..], &[2, 3], &[4], &[0, 0, 5]] {
+            assert_eq!(merged(&events, &actions, batches), whole, "{batches:?}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A task's reader: its partition of each stream, where each has come to, and whether it is at its end.
+//!
+//! It has no place in a group; where to read and what is committed are the worker's to say. Each stream has a queue of
+//! its own, because the client tells the end of a partition without its topic.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use firewatch_engine::Stream;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, OwnedMessage};
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use crate::client::Reading;
+use crate::wait::Since;
+use crate::{KafkaSettings, RunError, Topics, doing};
+
+/// Longest wait for an answer about offsets, and for records that are known to be there.
+const ASK: Duration = Duration::from_secs(10);
+/// Longest wait for the next event before the other streams are looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+/// Between the last record and a partition's end there may be markers of transactions, which are never handed out.
+/// A record that is there comes within this time.
+const MARKERS: Duration = Duration::from_millis(50);
+
+/// Where a task stands in each stream: the offset of the next record.
+pub(crate) type Positions = BTreeMap<Stream, i64>;
+
+/// One stream's partition.
+struct Lane {
+    stream: Stream,
+    topic: String,
+    queue: PartitionQueue<Reading>,
+    /// The offset after the last record handed out.
+    fetched: Cell<i64>,
+    /// Nothing follows the last record handed out, as far as was known then.
+    ended: Cell<bool>,
+    /// The end of the log as last asked for, and since when it is there.
+    end: Cell<i64>,
+    end_since: Cell<Since>,
+}
+
+impl Lane {
+    fn next(&self, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, RunError> {
+        match self.queue.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => {
+                self.fetched.set(message.offset() + 1);
+                self.ended.set(false);
+                Ok(Some(message))
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                self.ended.set(true);
+                Ok(None)
+            }
+            Some(Err(e)) => trouble(e, &self.topic).map(|()| None),
+        }
+    }
+
+    /// Whether it is read to the end last asked for. What is left at an end that has been there for a while is markers.
+    fn at_end(&self) -> bool {
+        self.fetched.get() >= self.end.get()
+            || (self.ended.get() && self.end_since.get().elapsed() >= MARKERS)
+    }
+}
+
+/// Records read and not yet worked on. Actions may have to wait for events of a later batch, so they are not here.
+#[derive(Default)]
+pub(crate) struct Batch<'a> {
+    pub events: VecDeque<BorrowedMessage<'a>>,
+    pub signals: VecDeque<BorrowedMessage<'a>>,
+}
+
+/// The reader.
+pub(crate) struct Reader {
+    consumer: Arc<BaseConsumer<Reading>>,
+    partition: i32,
+    lanes: Vec<Lane>,
+    /// Actions read and not yet worked on.
+    pub actions: VecDeque<OwnedMessage>,
+}
+
+impl Reader {
+    /// Starts to read a partition of each stream at these positions.
+    pub fn open(
+        settings: &KafkaSettings,
+        topics: &Topics,
+        partition: u32,
+        positions: &Positions,
+    ) -> Result<Self, RunError> {
+        let consumer: BaseConsumer<Reading> = settings
+            .reader_config()
+            .create_with_context(Reading::default())
+            .map_err(doing("make the reader"))?;
+        let consumer = Arc::new(consumer);
+        let partition = partition as i32;
+        let mut wanted = TopicPartitionList::new();
+        for (topic, stream) in topics.read() {
+            let at = positions.get(&stream).copied().unwrap_or_default();
+            wanted
+                .add_partition_offset(topic, partition, Offset::Offset(at))
+                .map_err(doing("start reading"))?;
+        }
+        consumer.assign(&wanted).map_err(doing("start reading"))?;
+        let mut lanes = Vec::new();
+        for (topic, stream) in topics.read() {
+            let queue = consumer
+                .split_partition_queue(topic, partition)
+                .ok_or_else(|| RunError::Topics(format!("{topic} has no partition {partition}")))?;
+            lanes.push(Lane {
+                stream,
+                topic: topic.to_owned(),
+                queue,
+                fetched: Cell::new(positions.get(&stream).copied().unwrap_or_default()),
+                ended: Cell::new(false),
+                end: Cell::new(0),
+                end_since: Cell::new(Since::now()),
+            });
+        }
+        Ok(Self { consumer, partition, lanes, actions: VecDeque::new() })
+    }
+
+    /// Reads until the time is up, there are `most` records, or `enough` says so.
+    pub fn gather(
+        &self,
+        wait: Duration,
+        most: usize,
+        enough: impl Fn() -> bool,
+    ) -> Result<(Batch<'_>, Vec<OwnedMessage>), RunError> {
+        let start = Since::now();
+        let (mut batch, mut actions, mut read) = (Batch::default(), Vec::new(), 0);
+        while read < most && !enough() {
+            self.serve()?;
+            let before = read;
+            for lane in &self.lanes {
+                while read < most
+                    && let Some(message) = lane.next(Duration::ZERO)?
+                {
+                    read += 1;
+                    match lane.stream {
+                        Stream::Events => batch.events.push_back(message),
+                        Stream::Signals => batch.signals.push_back(message),
+                        Stream::Actions => actions.push(message.detach()),
+                    }
+                }
+            }
+            let left = wait.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            if read == before
+                && let Some(message) = self.lane(Stream::Events)?.next(left.min(GLANCE))?
+            {
+                read += 1;
+                batch.events.push_back(message);
+            }
+        }
+        Ok((batch, actions))
+    }
+
+    /// Asks where each log ends now.
+    pub fn ask_ends(&self) -> Result<(), RunError> {
+        let mut asked = TopicPartitionList::new();
+        for lane in &self.lanes {
+            asked
+                .add_partition_offset(&lane.topic, self.partition, Offset::End)
+                .map_err(doing("ask where the topics end"))?;
+        }
+        let ends = self.consumer.offsets_for_times(asked, ASK).map_err(doing("ask where the topics end"))?;
+        for lane in &self.lanes {
+            let found = ends.find_partition(&lane.topic, self.partition);
+            let end = found.ok_or_else(|| RunError::Late(format!("{} did not tell its end", lane.topic)))?;
+            end.error().map_err(doing(format!("ask where {} ends", lane.topic)))?;
+            if let Offset::Offset(end) = end.offset()
+                && lane.end.replace(end) != end
+            {
+                lane.end_since.set(Since::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the actions to the end last asked for.
+    pub fn rest_of_actions(&self) -> Result<Vec<OwnedMessage>, RunError> {
+        let lane = self.lane(Stream::Actions)?;
+        let (start, mut rest, mut wait) = (Since::now(), Vec::new(), Duration::ZERO);
+        loop {
+            match lane.next(wait)? {
+                Some(message) => rest.push(message.detach()),
+                None if lane.at_end() => return Ok(rest),
+                None if start.elapsed() >= ASK => {
+                    return Err(RunError::Late(format!("{} could not be read to its end", lane.topic)));
+                }
+                None => {
+                    self.serve()?;
+                    wait = GLANCE;
+                }
+            }
+        }
+    }
+
+    /// Whether a stream is read to the end last asked for.
+    pub fn at_end(&self, stream: Stream) -> Result<bool, RunError> {
+        Ok(self.lane(stream)?.at_end())
+    }
+
+    /// Records not read yet, by stream, as last asked for.
+    pub fn lags(&self) -> impl Iterator<Item = (Stream, i64)> {
+        self.lanes.iter().map(|lane| {
+            let lag = if lane.at_end() { 0 } else { lane.end.get() - lane.fetched.get() };
+            (lane.stream, lag)
+        })
+    }
+
+    /// Lets the client do what it has to. A record that came this way came before its stream had a queue of its own.
+    fn serve(&self) -> Result<(), RunError> {
+        match self.consumer.poll(Duration::ZERO) {
+            None => Ok(()),
+            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {
+                Err(RunError::Late("a record came before it could be told whose it is".into()))
+            }
+            Some(Err(e)) => trouble(e, "the topics"),
+        }
+    }
+
+    fn lane(&self, stream: Stream) -> Result<&Lane, RunError> {
+        let found = self.lanes.iter().find(|lane| lane.stream == stream);
+        found.ok_or_else(|| RunError::Topics(format!("no topic for {}", stream.as_str())))
+    }
+}
+
+/// Most of what the client reports it mends by itself; what it cannot mend is an error.
+fn trouble(e: KafkaError, what: &str) -> Result<(), RunError> {
+    let lasting = matches!(
+        e.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    ) || matches!(e, KafkaError::MessageConsumptionFatal(_));
+    if lasting { Err(RunError::Client(format!("read {what}"), e)) } else { Ok(()) }
+}

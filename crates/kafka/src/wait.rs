@@ -1,0 +1,85 @@
+//! Waiting: how long something has taken, and when to try again.
+//!
+//! The clock is the machine's monotonic one, which no correction of the date disturbs. No result depends on it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+/// First wait before something is tried again.
+const FIRST: Duration = Duration::from_millis(100);
+/// Longest wait between two tries.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// A point in time to measure from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Since(Instant);
+
+impl Since {
+    #[expect(clippy::disallowed_methods, reason = "time-outs are the shell's, and this crate is part of it")]
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Waits.
+#[expect(clippy::disallowed_methods, reason = "there is nothing to be woken by")]
+pub(crate) fn pause(wait: Duration) {
+    std::thread::sleep(wait);
+}
+
+/// Waits that double from try to try, up to a limit, each shortened by up to a half at random, so that many processes do
+/// not come back at once.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    tries: u32,
+    since: Since,
+}
+
+impl Backoff {
+    pub fn new() -> Self {
+        Self { tries: 0, since: Since::now() }
+    }
+
+    /// It works again.
+    pub fn reset(&mut self) {
+        *self = Self::new();
+    }
+
+    /// For how long it has not worked.
+    pub fn lasted(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The wait before the next try.
+    pub fn next(&mut self) -> Duration {
+        if self.tries == 0 {
+            self.since = Since::now();
+        }
+        let whole = FIRST.saturating_mul(1 << self.tries.min(10)).min(LONGEST);
+        self.tries += 1;
+        // The hasher's keys are random, which is all that is needed here.
+        let random = RandomState::new().hash_one(self.tries) % 1000;
+        whole.mul_f64(1.0 - random as f64 / 2000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_limit_and_are_never_the_same_for_all() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
+        assert!(waits[0] <= FIRST && waits[0] >= FIRST / 2);
+        assert!(waits[3] > FIRST * 3 && waits[19] <= LONGEST && waits[19] >= LONGEST / 2);
+        let same = waits[12..].windows(2).filter(|w| w[0] == w[1]).count();
+        assert!(same < 4, "{waits:?}");
+        backoff.reset();
+        assert!(backoff.next() <= FIRST);
+    }
+}
