@@ -1,92 +1,141 @@
 #!/usr/bin/env bash
-# One real Apache Kafka broker (KRaft) on loopback for development: up, down, status.
-# Jars come from the Maven registry at the version pinned in kafka/pom.xml; everything lives under target/kafka.
+# A real Apache Kafka (KRaft) on loopback for development and tests: up [--brokers 3], down, status, jars.
+# Jars come from the Maven registry at the version pinned in kafka/pom.xml; everything lives under target/kafka, or
+# where KAFKA_HOME says. KAFKA_PORT is the first broker's port; the others and their controllers follow it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-home=$PWD/target/kafka
+home=${KAFKA_HOME:-$PWD/target/kafka}
+libs=$PWD/target/kafka/libs
 port=${KAFKA_PORT:-19092}
-controller=$((port + 1))
-topics="firewatch.events firewatch.actions firewatch.signals firewatch.scores firewatch.dlq escalations.pr escalations.support"
+# Quick to start and light on a small machine, at the price of the broker's peak speed.
+java_options=${KAFKA_JAVA_OPTIONS:--Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}
 
-running() { [ -f "$home/pid" ] && kill -0 "$(cat "$home/pid")" 2>/dev/null; }
+usage() { echo "deploy/kafka.sh up [--brokers N] | down | status | start N | stop N | kill N | jars" >&2; exit 2; }
 
-tool() { java -Dlog4j2.level=ERROR -cp "$home/libs/*" "$@"; }
+client_port() { echo $((port + 2 * ($1 - 1))); }
+running() { [ -f "$home/$1.pid" ] && kill -0 "$(cat "$home/$1.pid")" 2>/dev/null; }
+tool() { java -Xshare:auto -XX:TieredStopAtLevel=1 -Dlog4j2.level=ERROR -cp "$libs/*" "$@"; }
+
+addresses() {
+  local all=() i
+  for i in $(seq "$(cat "$home/brokers")"); do all+=("127.0.0.1:$(client_port "$i")"); done
+  local IFS=,
+  echo "${all[*]}"
+}
 
 jars() {
   if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
     echo "A real Kafka needs Java 17 and Maven:  sudo apt-get install openjdk-17-jre-headless maven" >&2
     exit 1
   fi
-  [ -f "$home/libs/.done" ] && cmp -s "$home/libs/.done" deploy/kafka/pom.xml && return
-  rm -rf "$home/libs"
-  mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$home/libs"
-  cp deploy/kafka/pom.xml "$home/libs/.done"
+  [ -f "$libs/.done" ] && cmp -s "$libs/.done" deploy/kafka/pom.xml && return
+  rm -rf "$libs"
+  mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs"
+  cp deploy/kafka/pom.xml "$libs/.done"
 }
 
+# settings BROKER BROKERS
 settings() {
-  cat >"$home/server.properties" <<TEXT
+  local voters=() i replicas=$2 safe=$(($2 > 1 ? 2 : 1))
+  for i in $(seq "$2"); do voters+=("$i@127.0.0.1:$(($(client_port "$i") + 1))"); done
+  local own
+  own=$(client_port "$1")
+  cat >"$home/$1.properties" <<TEXT
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
+node.id=$1
+controller.quorum.voters=$(IFS=,; echo "${voters[*]}")
+listeners=PLAINTEXT://127.0.0.1:$own,CONTROLLER://127.0.0.1:$((own + 1))
 controller.listener.names=CONTROLLER
-log.dirs=$home/data
+log.dirs=$home/data/$1
 num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+default.replication.factor=$replicas
+min.insync.replicas=$safe
+offsets.topic.replication.factor=$replicas
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$safe
+share.coordinator.state.topic.replication.factor=$replicas
+share.coordinator.state.topic.min.isr=$safe
 group.initial.rebalance.delay.ms=0
+# Few partitions keep a cluster on one machine light; a lost broker is noticed soon.
+offsets.topic.num.partitions=6
+transaction.state.log.num.partitions=6
+broker.session.timeout.ms=6000
+num.network.threads=2
+num.io.threads=4
 TEXT
 }
 
-up() {
-  if running; then echo "Kafka is up at 127.0.0.1:$port"; return; fi
-  jars
-  settings
-  if [ ! -d "$home/data" ]; then
-    id=$(tool kafka.tools.StorageTool random-uuid 2>/dev/null | tail -n 1)
-    tool kafka.tools.StorageTool format -t "$id" -c "$home/server.properties" >"$home/format.log" 2>&1
+start() {
+  running "$1" && return
+  # shellcheck disable=SC2086
+  nohup java $java_options -Dlog4j2.level=WARN -cp "$libs/*" kafka.Kafka "$home/$1.properties" >>"$home/$1.log" 2>&1 &
+  echo $! >"$home/$1.pid"
+}
+
+# stop SIGNAL BROKER
+stop() {
+  if running "$2"; then
+    kill "-$1" "$(cat "$home/$2.pid")"
+    while running "$2"; do sleep 0.1; done
   fi
-  nohup java -Xmx1g -Dlog4j2.level=WARN -cp "$home/libs/*" kafka.Kafka "$home/server.properties" >"$home/server.log" 2>&1 &
-  echo $! >"$home/pid"
-  local made=0
-  for _ in $(seq 60); do
-    running || break
-    # The port answers before the broker does; making the first topic is the proof.
-    if tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create --if-not-exists \
-      --topic firewatch.events --partitions 4 >"$home/topics.log" 2>&1; then
-      made=1
-      break
+  rm -f "$home/$2.pid"
+}
+
+up() {
+  local brokers=1
+  case "${1-}" in "") ;; --brokers) brokers=${2:?how many} ;; *) usage ;; esac
+  jars
+  mkdir -p "$home/data"
+  if [ -f "$home/brokers" ] && [ "$(cat "$home/brokers")" != "$brokers" ]; then
+    echo "There are data of $(cat "$home/brokers") brokers in $home; take as many, or remove it" >&2
+    exit 1
+  fi
+  echo "$brokers" >"$home/brokers"
+  local id="" i
+  for i in $(seq "$brokers"); do
+    settings "$i" "$brokers"
+    if [ ! -d "$home/data/$i" ]; then
+      [ -n "$id" ] || id=$(tool kafka.tools.StorageTool random-uuid 2>/dev/null | tail -n 1)
+      tool kafka.tools.StorageTool format -t "$id" -c "$home/$i.properties" >"$home/$i.format.log" 2>&1
+    fi
+    start "$i"
+  done
+  # The ports answer before the cluster does.
+  for _ in $(seq 40); do
+    for i in $(seq "$brokers"); do running "$i" || { tail -n 20 "$home/$i.log" >&2; exit 1; }; done
+    if [ "$(tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$(addresses)" 2>/dev/null |
+      grep -c 'id: ')" -ge "$brokers" ]; then
+      echo "Kafka is up at $(addresses)"
+      return
     fi
     sleep 1
   done
-  if [ $made = 0 ]; then
-    echo "Kafka did not start; the end of $home/server.log:" >&2
-    tail -n 20 "$home/server.log" >&2
-    exit 1
-  fi
-  for topic in $topics; do
-    tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create --if-not-exists \
-      --topic "$topic" --partitions 4 >>"$home/topics.log" 2>&1
-  done
-  echo "Kafka is up at 127.0.0.1:$port with the topics $topics"
+  echo "Kafka did not start; the end of $home/1.log:" >&2
+  tail -n 20 "$home/1.log" >&2
+  exit 1
 }
 
-down() {
-  if running; then
-    kill "$(cat "$home/pid")"
-    while running; do sleep 0.2; done
-  fi
-  rm -f "$home/pid"
-  echo "Kafka is down; its data stay in target/kafka/data until you remove them"
-}
+all() { [ -f "$home/brokers" ] && seq "$(cat "$home/brokers")" || true; }
 
 case "${1-}" in
-  up) up ;;
-  down) down ;;
-  status) if running; then echo "up at 127.0.0.1:$port"; else echo "down"; fi ;;
-  *) echo "./dev kafka up|down|status" >&2; exit 2 ;;
+  up) shift; up "$@" ;;
+  down)
+    # All at once: a broker that stops alone waits for the others to take over from it.
+    for i in $(all); do running "$i" && kill "$(cat "$home/$i.pid")"; done
+    for i in $(all); do stop TERM "$i"; done
+    echo "Kafka is down; its data stay in $home until you remove them"
+    ;;
+  status)
+    [ -n "$(all)" ] || echo "down"
+    for i in $(all); do
+      if running "$i"; then echo "broker $i up at 127.0.0.1:$(client_port "$i")"; else echo "broker $i down"; fi
+    done
+    ;;
+  start) start "${2:?which broker}" ;;
+  stop) stop TERM "${2:?which broker}" ;;
+  kill) stop KILL "${2:?which broker}" ;;
+  jars) jars ;;
+  tool) shift; tool "$@" ;;
+  *) usage ;;
 esac

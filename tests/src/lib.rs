@@ -1,5 +1,9 @@
 //! What tests share: the command, the data sets, and short ways to make and read records.
 
+mod kafka;
+
+pub use kafka::{Cluster, Instance, can_run_kafka};
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -22,6 +22,11 @@ pub enum Command {
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
+    /// Make the topics that a settings file names
+    Topics {
+        #[command(subcommand)]
+        what: TopicsCommand,
+    },
     /// Check a settings file and its policy without connecting; tells everything that is wrong
     Check {
         /// The settings file
@@ -59,6 +64,28 @@ pub struct DemoOptions {
     /// Print the recorded events as JSON lines and do nothing else
     #[arg(long)]
     pub events: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Make those that are not there, with settings that suit them
+    Create(TopicsOptions),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TopicsOptions {
+    /// The settings file
+    #[arg(long, default_value = "firewatch.toml")]
+    pub config: PathBuf,
+    /// Partitions of each topic: how many processes can share the work at most
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub partitions: u32,
+    /// Copies of each partition; the cluster's default when left out
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub replication_factor: Option<u32>,
+    /// Tell what would be made and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

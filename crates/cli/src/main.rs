@@ -16,13 +16,14 @@ mod schema;
 mod score;
 mod shell;
 mod summary;
+mod topics;
 mod train;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, TopicsCommand};
 use shell::Failure;
 
 fn main() -> ExitCode {
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Demo(options) => demo::demo(&options),
         Command::Run { config } => run::run(&config),
+        Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),
         Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),

@@ -95,10 +95,16 @@ impl Course {
     }
 }
 
+/// A worker and its thread.
+struct Hand {
+    post: Arc<Post>,
+    thread: JoinHandle<()>,
+}
+
 /// The workers.
 #[derive(Default)]
 pub(crate) struct Crew {
-    at_work: Mutex<BTreeMap<u32, (Arc<Post>, JoinHandle<()>)>>,
+    at_work: Mutex<BTreeMap<u32, Hand>>,
     is_member: AtomicBool,
     failure: Mutex<Option<RunError>>,
     pub course: Course,
@@ -124,7 +130,7 @@ impl Crew {
             .name(format!("task-{partition}"))
             .spawn(body)
             .map_err(|e| RunError::Topics(format!("start a thread for partition {partition}: {e}")))?;
-        lock(&self.at_work).insert(partition, (post, thread));
+        lock(&self.at_work).insert(partition, Hand { post, thread });
         Ok(())
     }
 
@@ -135,11 +141,11 @@ impl Crew {
             partitions.iter().filter_map(|p| at_work.remove(p)).collect()
         };
         let order = if too_late { ABANDON } else { FINISH_UP };
-        for (post, _) in &gone {
+        for Hand { post, .. } in &gone {
             post.orders.store(order, Ordering::Relaxed);
         }
         let start = Since::now();
-        for (post, thread) in gone {
+        for Hand { post, thread } in gone {
             while !post.is(Phase::Over) && start.elapsed() < FINISH {
                 pause(LOOK);
             }
@@ -160,15 +166,15 @@ impl Crew {
 
     /// Whether every worker has come to the end of its own accord.
     pub fn is_done(&self) -> bool {
-        lock(&self.at_work).values().all(|(post, _)| post.is(Phase::Over))
+        lock(&self.at_work).values().all(|hand| hand.post.is(Phase::Over))
     }
 
     /// The first failure that stops everything.
     pub fn failure(&self) -> Option<RunError> {
         let panicked = || {
             let at_work = lock(&self.at_work);
-            let broken =
-                at_work.iter().find(|(_, (post, thread))| thread.is_finished() && !post.is(Phase::Over));
+            let is_broken = |hand: &Hand| hand.thread.is_finished() && !hand.post.is(Phase::Over);
+            let broken = at_work.iter().find(|(_, hand)| is_broken(hand));
             broken.map(|(p, _)| RunError::Topics(format!("the worker of partition {p} broke down")))
         };
         lock(&self.failure).take().or_else(panicked)
@@ -184,7 +190,7 @@ impl Crew {
         if !self.is_member.load(Ordering::Relaxed) {
             return Err("not in the group yet".into());
         }
-        for (partition, (post, _)) in &*lock(&self.at_work) {
+        for (partition, Hand { post, .. }) in &*lock(&self.at_work) {
             if post.is(Phase::Restoring) {
                 return Err(format!("partition {partition} is being restored"));
             }
@@ -198,7 +204,7 @@ impl Crew {
     /// When the worker that has been silent for longest was last heard of.
     pub fn oldest_beat(&self) -> Option<EventTime> {
         let at_work = lock(&self.at_work);
-        let working = at_work.values().filter(|(post, _)| !post.is(Phase::Over));
-        working.map(|(post, _)| EventTime::from_millis(post.beat.load(Ordering::Relaxed))).min()
+        let working = at_work.values().filter(|hand| !hand.post.is(Phase::Over));
+        working.map(|hand| EventTime::from_millis(hand.post.beat.load(Ordering::Relaxed))).min()
     }
 }

@@ -11,10 +11,13 @@ use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use crate::client::{Deliveries, Reading};
 use crate::headers::owned;
+use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, doing};
 
 /// Longest wait for the brokers to take what was written.
 const FLUSH: Duration = Duration::from_secs(30);
+/// How often to look whether they have.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Writes records.
 pub struct Feed {
@@ -31,7 +34,7 @@ impl Feed {
         Ok(Self { producer: made.map_err(doing("make the producer"))? })
     }
 
-    /// Writes one record with its headers.
+    /// Writes one record with its headers, to the partition of its key.
     ///
     /// # Errors
     /// When it is refused; a full queue is waited for.
@@ -44,6 +47,19 @@ impl Feed {
     ) -> Result<(), RunError> {
         let mut record = BaseRecord::<str, [u8]>::to(topic).payload(value).headers(owned(headers));
         record.key = key;
+        self.write(topic, record)
+    }
+
+    /// Writes one record to a partition, whatever its key.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_to(&self, topic: &str, partition: u32, key: &str, value: &[u8]) -> Result<(), RunError> {
+        let record = BaseRecord::<str, [u8]>::to(topic).partition(partition as i32).key(key).payload(value);
+        self.write(topic, record)
+    }
+
+    fn write(&self, topic: &str, mut record: BaseRecord<'_, str, [u8]>) -> Result<(), RunError> {
         while let Err((e, back)) = self.producer.send(record) {
             if e.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(RunError::Undelivered(topic.to_owned(), e));
@@ -59,7 +75,14 @@ impl Feed {
     /// # Errors
     /// When a record could not be written.
     pub fn flush(&self) -> Result<(), RunError> {
-        self.producer.flush(FLUSH).map_err(doing("write"))?;
+        let start = Since::now();
+        // The client's own wait looks every 100 ms only.
+        while self.producer.in_flight_count() > 0 {
+            if start.elapsed() > FLUSH {
+                return Err(RunError::Late("the brokers do not take what is written".into()));
+            }
+            pause(LOOK);
+        }
         self.producer.context().failure().map_or(Ok(()), |failed| Err(failed.into()))
     }
 }
@@ -74,6 +97,10 @@ pub struct Tail {
 pub struct Received {
     /// The topic.
     pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub offset: i64,
     /// The key.
     pub key: Option<Vec<u8>>,
     /// The value.
@@ -121,6 +148,8 @@ impl Tail {
         });
         Ok(Some(Received {
             topic: message.topic().to_owned(),
+            partition: u32::try_from(message.partition()).unwrap_or_default(),
+            offset: message.offset(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().unwrap_or_default().to_vec(),
             headers,

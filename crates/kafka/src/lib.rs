@@ -27,5 +27,6 @@ pub use feed::{Feed, Received, Tail};
 pub use headers::content_headers;
 pub use runner::{Clock, Health, Runner};
 pub use settings::{Guarantee, KafkaSettings, Topics, check_properties};
+pub use topics::{Plan, create_topics, plan_topics};
 
 pub(crate) use error::doing;

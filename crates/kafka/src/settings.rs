@@ -141,7 +141,9 @@ impl KafkaSettings {
             .set("group.id", &self.group)
             // Partitions that stay where they are go on through a rebalance.
             .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", "10000");
+            .set("session.timeout.ms", "10000")
+            // Members hear of a rebalance with their next heartbeat; partitions that move wait for it.
+            .set("heartbeat.interval.ms", "1000");
         apply(&mut config, &self.consumer);
         // Offsets belong to the transactions, whatever a file says; pending ones are waited for.
         config
@@ -169,6 +171,11 @@ impl KafkaSettings {
             // Records that are gone are told of, not skipped over.
             .set("auto.offset.reset", "error");
         config
+    }
+
+    /// Who asks about topics and makes them.
+    pub(crate) fn admin_config(&self) -> ClientConfig {
+        self.base()
     }
 
     /// Whether a group that has no offsets yet begins at the end of its topics.

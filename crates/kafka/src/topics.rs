@@ -1,46 +1,191 @@
 //! The topics as firewatch needs them: whether they fit, and making them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
+use pollster::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::Reading;
+use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, Topics, doing};
 
 /// Longest wait for an answer about topics.
 const ASK: Duration = Duration::from_secs(10);
+/// Longest wait for topics to be made.
+const MAKE: Duration = Duration::from_secs(30);
+/// Longest wait for all brokers to know of topics that are there.
+const NEWS: Duration = Duration::from_secs(5);
+const DAY: u64 = 24 * 3600 * 1000;
 
-/// The number of partitions that the topics of a task must share: it works on the same partition of each.
-pub(crate) fn same_partitions(settings: &KafkaSettings, topics: &Topics) -> Result<u32, RunError> {
-    let found = partitions(settings, topics.of_task().into_iter())?;
-    let absent: Vec<&str> = found.iter().filter(|(_, n)| **n == 0).map(|(topic, _)| topic.as_str()).collect();
-    if !absent.is_empty() {
-        let problem = format!(
-            "{} not there; make them with `firewatch topics create`, or name others under [topics]",
-            match absent.as_slice() {
-                [one] => format!("topic {one} is"),
-                many => format!("topics {} are", many.join(", ")),
-            }
-        );
-        return Err(RunError::Topics(problem));
-    }
-    let mut counts: Vec<u32> = found.values().copied().collect();
-    counts.dedup();
-    match counts.as_slice() {
-        [one] => Ok(*one),
-        _ => {
-            let list: Vec<String> = found.iter().map(|(topic, n)| format!("{topic} has {n}")).collect();
-            Err(RunError::Topics(format!(
-                "topics must have the same number of partitions, but {}; make those that are too small anew",
-                list.join(", ")
-            )))
+/// A topic as it should be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: u32,
+    /// How many copies; the cluster's default when left out.
+    pub replication: Option<u32>,
+    /// Its settings.
+    pub config: Vec<(&'static str, String)>,
+    /// How many partitions it has already, when it is there.
+    pub found: Option<u32>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<28} {:>3} partitions", self.name, self.found.unwrap_or(self.partitions))?;
+        if self.found.is_some() {
+            return f.write_str(", there already");
         }
+        if let Some(copies) = self.replication {
+            write!(f, ", {copies} copies")?;
+        }
+        self.config.iter().try_for_each(|(key, value)| write!(f, ", {key}={value}"))
     }
 }
 
+/// What `topics create` would make.
+///
+/// # Errors
+/// When no broker answers, or topics that are there do not fit.
+pub fn plan_topics(
+    settings: &KafkaSettings,
+    topics: &Topics,
+    teams: &[&str],
+    partitions: u32,
+    replication: Option<u32>,
+) -> Result<Vec<Plan>, RunError> {
+    let names = topics.all(teams);
+    let found = partitions_of(settings, names.iter().map(String::as_str))?;
+    let plans: Vec<Plan> = names
+        .into_iter()
+        .map(|name| {
+            let mut config = lifetime(topics, &name);
+            if replication.is_some_and(|copies| copies >= 3) {
+                config.push(("min.insync.replicas", "2".into()));
+            }
+            let found = found.get(&name).copied().filter(|n| *n > 0);
+            Plan { name, partitions, replication, config, found }
+        })
+        .collect();
+    let of_task = topics.of_task();
+    let misfit = plans
+        .iter()
+        .filter(|plan| of_task.contains(&plan.name.as_str()))
+        .find_map(|plan| Some((plan, plan.found.filter(|n| *n != partitions)?)));
+    match misfit {
+        None => Ok(plans),
+        Some((plan, n)) => Err(RunError::Topics(format!(
+            "topic {} is there with {n} partitions, and {partitions} are asked for; nothing was made. \
+             Ask for {n}, or name another topic under [topics]",
+            plan.name
+        ))),
+    }
+}
+
+/// Makes those of the planned topics that are not there.
+///
+/// # Errors
+/// When one cannot be made; those before it may be there then.
+pub fn create_topics(settings: &KafkaSettings, plans: &[Plan]) -> Result<(), RunError> {
+    let new: Vec<NewTopic<'_>> = plans
+        .iter()
+        .filter(|plan| plan.found.is_none())
+        .map(|plan| {
+            let copies = plan.replication.map_or(-1, |n| n as i32);
+            let topic = NewTopic::new(&plan.name, plan.partitions as i32, TopicReplication::Fixed(copies));
+            plan.config.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        })
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let options = AdminOptions::new().operation_timeout(Some(MAKE)).request_timeout(Some(MAKE));
+    let made = block_on(admin(settings)?.create_topics(&new, &options)).map_err(doing("make the topics"))?;
+    for made in made {
+        match made {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => return Err(RunError::Topics(format!("make topic {name}: {code}"))),
+        }
+    }
+    Ok(())
+}
+
+/// The number of partitions that the topics of a task must share: it works on the same partition of each. The state's
+/// topic must be compacted, or state would be lost with age.
+pub(crate) fn same_partitions(settings: &KafkaSettings, topics: &Topics) -> Result<u32, RunError> {
+    let start = Since::now();
+    let mut found = partitions_of(settings, topics.of_task().into_iter())?;
+    // Brokers hear of topics that were just made one after the other.
+    while found.values().any(|n| *n == 0) && start.elapsed() < NEWS {
+        pause(NEWS / 20);
+        found = partitions_of(settings, topics.of_task().into_iter())?;
+    }
+    let absent: Vec<&str> = found.iter().filter(|(_, n)| **n == 0).map(|(topic, _)| topic.as_str()).collect();
+    if !absent.is_empty() {
+        let are = if absent.len() == 1 { "is" } else { "are" };
+        return Err(RunError::Topics(format!(
+            "{} {are} not there; `firewatch topics create` makes what is missing, or name others under [topics]",
+            absent.join(", "),
+        )));
+    }
+    let mut counts: Vec<u32> = found.values().copied().collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let [partitions] = counts.as_slice() else {
+        let list: Vec<String> = found.iter().map(|(topic, n)| format!("{topic} has {n}")).collect();
+        return Err(RunError::Topics(format!(
+            "topics must have the same number of partitions, but {}",
+            list.join(", ")
+        )));
+    };
+    match block_on(cleanup_policy(settings, &topics.state)) {
+        Some(policy) if policy != "compact" => Err(RunError::Topics(format!(
+            "topic {} has cleanup.policy={policy}, so state would be lost with age; set it to compact",
+            topics.state
+        ))),
+        _ => Ok(*partitions),
+    }
+}
+
+/// A topic's cleanup policy; none when the broker does not say.
+async fn cleanup_policy(settings: &KafkaSettings, topic: &str) -> Option<String> {
+    let options = AdminOptions::new().request_timeout(Some(ASK));
+    let asked = [ResourceSpecifier::Topic(topic)];
+    let told = admin(settings).ok()?.describe_configs(&asked, &options).await.ok()?;
+    told.first()?.as_ref().ok()?.get("cleanup.policy")?.value.clone()
+}
+
+fn admin(settings: &KafkaSettings) -> Result<AdminClient<Reading>, RunError> {
+    settings.admin_config().create_with_context(Reading::default()).map_err(doing("make an admin client"))
+}
+
+/// How long each topic keeps what.
+fn lifetime(topics: &Topics, name: &str) -> Vec<(&'static str, String)> {
+    if name == topics.state {
+        return vec![
+            ("cleanup.policy", "compact".into()),
+            // A restart reads what compaction has not reached yet, so it is kept short.
+            ("segment.bytes", (64 << 20).to_string()),
+            ("segment.ms", (DAY / 4).to_string()),
+            ("min.cleanable.dirty.ratio", "0.2".into()),
+        ];
+    }
+    let days = match name {
+        _ if name == topics.events || name == topics.scores => 7,
+        _ if name == topics.signals => 2,
+        _ => 30,
+    };
+    vec![("cleanup.policy", "delete".into()), ("retention.ms", (days * DAY).to_string())]
+}
+
 /// How many partitions each topic has; 0 when it is not there.
-fn partitions<'a>(
+fn partitions_of<'a>(
     settings: &KafkaSettings,
     topics: impl Iterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, u32>, RunError> {

@@ -9,7 +9,7 @@ use firewatch_engine::{Change, Effect};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::client::Deliveries;
 use crate::headers::{content_headers, owned};
@@ -23,10 +23,12 @@ const ANSWER: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(50);
 /// Wait while the queue to the brokers is full.
 const FULL: Duration = Duration::from_millis(10);
+/// How often to look whether all is written.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// The writer of one task.
 pub(crate) struct Writer {
-    producer: ThreadedProducer<Deliveries>,
+    producer: BaseProducer<Deliveries>,
     transactional: bool,
     partition: i32,
     topics: Topics,
@@ -40,7 +42,7 @@ impl Writer {
     pub fn open(settings: &KafkaSettings, topics: &Topics, partition: u32) -> Result<Self, RunError> {
         let config = settings.producer_config(Some(partition));
         let made = config.create_with_context(Deliveries::default());
-        let producer: ThreadedProducer<Deliveries> = made.map_err(doing("make the producer"))?;
+        let producer: BaseProducer<Deliveries> = made.map_err(doing("make the producer"))?;
         let transactional = settings.guarantee == Guarantee::ExactlyOnce;
         if transactional {
             again("take over the partition's transactions", || producer.init_transactions(ANSWER))?;
@@ -89,9 +91,11 @@ impl Writer {
             if start.elapsed() > ANSWER {
                 return Err(RunError::Late(format!("the brokers do not take what is written to {topic}")));
             }
-            pause(FULL);
+            self.producer.poll(FULL);
             record = back;
         }
+        // Takes note of what was delivered.
+        self.producer.poll(Duration::ZERO);
         Ok(())
     }
 
@@ -107,7 +111,7 @@ impl Writer {
         if self.transactional {
             self.commit_transaction(offsets, member)?;
         } else {
-            self.producer.flush(ANSWER).map_err(doing("write"))?;
+            self.flush()?;
             if let Some(failed) = self.producer.context().failure() {
                 return Err(failed.into());
             }
@@ -134,11 +138,23 @@ impl Writer {
                 self.producer.send_offsets_to_transaction(offsets, &metadata, ANSWER)
             })?;
         }
+        self.flush()?;
         let committed = again("commit", || self.producer.commit_transaction(ANSWER));
         match (committed, self.producer.context().failure()) {
             (Ok(()), _) => Ok(()),
             (Err(_), Some(failed)) => Err(failed.into()),
             (Err(e), None) => Err(e),
+        }
+    }
+
+    /// Waits until the brokers have all that was written. The client's own wait looks every 100 ms only.
+    fn flush(&self) -> Result<(), RunError> {
+        let start = Since::now();
+        loop {
+            match self.producer.flush(LOOK) {
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) if start.elapsed() < ANSWER => {}
+                flushed => return flushed.map_err(doing("write")),
+            }
         }
     }
 

@@ -1,0 +1,34 @@
+//! `firewatch topics create`: the topics that the settings name, made as they should be.
+
+use firewatch_escalation::{PR, Policy, SUPPORT};
+use firewatch_kafka::{create_topics, plan_topics};
+
+use crate::args::TopicsOptions;
+use crate::config;
+use crate::shell::{Failure, count, say};
+
+/// Makes what is missing, or tells what would be made.
+pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
+    let config = config::load(&options.config, std::env::vars())?;
+    let teams = teams(&config.brain.policy);
+    let copies = options.replication_factor;
+    let plans = plan_topics(&config.kafka, &config.topics, &teams, options.partitions, copies)
+        .map_err(|e| Failure::Running(e.to_string()))?;
+    plans.iter().for_each(|plan| say(format_args!("{plan}\n")));
+    let missing = plans.iter().filter(|plan| plan.found.is_none()).count();
+    if options.dry_run {
+        say(format_args!("dry run: {} would be made\n", count(missing, "topic")));
+        return Ok(());
+    }
+    create_topics(&config.kafka, &plans).map_err(|e| Failure::Running(e.to_string()))?;
+    say(format_args!("{} made\n", count(missing, "topic")));
+    Ok(())
+}
+
+/// Every team that a policy can tell.
+fn teams(policy: &Policy) -> Vec<&str> {
+    let mut teams = vec![PR, SUPPORT, policy.storms.team.as_str()];
+    teams.sort_unstable();
+    teams.dedup();
+    teams
+}

@@ -1,0 +1,165 @@
+//! What can break, and breaking it. Each leaves the world well again.
+
+use std::time::{Duration, Instant};
+
+use crate::world::{PARTITIONS, SESSION, World};
+
+/// A fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Kill,
+    Zombie,
+    Rolling,
+    Scale,
+    BrokerRestart,
+    BrokerKill,
+    Coordinator,
+    SlowOutput,
+    MidRestore,
+}
+
+/// All of them, process faults first.
+pub const ALL: [Fault; 9] = [
+    Fault::Kill,
+    Fault::Zombie,
+    Fault::Rolling,
+    Fault::Scale,
+    Fault::MidRestore,
+    Fault::BrokerRestart,
+    Fault::BrokerKill,
+    Fault::Coordinator,
+    Fault::SlowOutput,
+];
+
+/// What came of one injection.
+#[derive(Default)]
+pub struct Injected {
+    /// Partitions that stayed with their instance, and when the others moved.
+    pub stayed: Vec<(Instant, Vec<u32>)>,
+    /// It could not be shown that it hit what it was meant to hit.
+    pub missed: bool,
+}
+
+impl Fault {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill -9 of an instance",
+            Self::Zombie => "SIGSTOP past the session, SIGCONT",
+            Self::Rolling => "rolling restart of all instances",
+            Self::Scale => "one instance joins and leaves",
+            Self::BrokerRestart => "restart of a broker",
+            Self::BrokerKill => "kill -9 of a broker",
+            Self::Coordinator => "transaction coordinator lost",
+            Self::SlowOutput => "a broker hangs (slow output)",
+            Self::MidRestore => "rebalance amid a restore",
+        }
+    }
+
+    /// Whether it is a broker that breaks.
+    pub fn is_of_brokers(self) -> bool {
+        matches!(self, Self::BrokerRestart | Self::BrokerKill | Self::Coordinator | Self::SlowOutput)
+    }
+
+    /// Breaks it, and waits until all is well again.
+    pub fn inject(self, world: &mut World) -> Injected {
+        world.pause(0..1000);
+        let mut injected = Injected::default();
+        match self {
+            Self::Kill => {
+                let victim = world.any();
+                world.instances.remove(victim).kill();
+                world.pause(0..3000);
+                world.add();
+            }
+            Self::Zombie => {
+                let victim = world.any();
+                world.instances[victim].signal("STOP");
+                std::thread::sleep(SESSION + Duration::from_secs(1));
+                world.pause(0..4000);
+                world.instances[victim].signal("CONT");
+            }
+            Self::Rolling => {
+                for _ in 0..world.instances.len() {
+                    let mut old = world.instances.remove(0);
+                    assert!(old.stop(), "it did not stop in good order; see {}", old.log.display());
+                    world.add();
+                    world.wait_until_well();
+                }
+            }
+            Self::Scale => scale(world, &mut injected),
+            Self::MidRestore => injected.missed = !mid_restore(world),
+            Self::BrokerRestart => {
+                let victim = world.any_broker();
+                world.cluster.stop(victim);
+                world.pause(0..2000);
+                world.cluster.start(victim);
+            }
+            Self::BrokerKill => {
+                let victim = world.any_broker();
+                kill_broker(world, victim);
+            }
+            Self::Coordinator => {
+                let task = world.rng.u32(0..PARTITIONS);
+                let victim = world.coordinator_of(task);
+                kill_broker(world, victim);
+            }
+            Self::SlowOutput => {
+                let victim = world.any_broker();
+                world.cluster.signal(victim, "STOP");
+                world.pause(2000..12_000);
+                world.cluster.signal(victim, "CONT");
+            }
+        }
+        if self.is_of_brokers() {
+            world.wait_for_copies();
+        }
+        world.wait_until_well();
+        injected
+    }
+}
+
+fn kill_broker(world: &mut World, victim: u16) {
+    world.cluster.kill(victim);
+    world.pause(0..5000);
+    world.cluster.start(victim);
+}
+
+/// One instance joins, works for a while and leaves. Tells which partitions stayed where they were.
+fn scale(world: &mut World, injected: &mut Injected) {
+    let before: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
+    let joins = Instant::now();
+    world.add();
+    world.wait_until_well();
+    let after: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
+    let both = before.iter().zip(&after).flat_map(|(b, a)| b.iter().filter(|p| a.contains(p)));
+    injected.stayed.push((joins, both.copied().collect()));
+    world.pause(500..2000);
+    let leaves = Instant::now();
+    let mut newest = world.instances.pop().expect("the instance that joined");
+    assert!(newest.stop(), "it did not stop in good order; see {}", newest.log.display());
+    world.wait_until_well();
+    let last: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
+    let both = after.iter().zip(&last).flat_map(|(b, a)| b.iter().filter(|p| a.contains(p)));
+    injected.stayed.push((leaves, both.copied().collect()));
+}
+
+/// An instance dies; as soon as another restores a partition of it, that one dies too. Whether it was caught at it.
+fn mid_restore(world: &mut World) -> bool {
+    let victim = world.any();
+    world.instances.remove(victim).kill();
+    let start = Instant::now();
+    let restoring = |world: &World| {
+        world.instances.iter().position(|i| i.get("/readyz").is_some_and(|a| a.contains("being restored")))
+    };
+    let mut caught = None;
+    while caught.is_none() && start.elapsed() < SESSION * 3 {
+        caught = restoring(world);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if let Some(at_it) = caught {
+        world.instances.remove(at_it).kill();
+        world.add();
+    }
+    world.add();
+    caught.is_some()
+}

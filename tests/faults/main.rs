@@ -1,0 +1,188 @@
+//! The fault suite: a stream is fed to three instances on three brokers while they are killed, frozen, restarted and
+//! moved; then a quiet run does the same work, and every output is compared.
+//!
+//! `./dev faults` runs it in full, `--short` in about three minutes; `--seed N` repeats what chance did.
+//! `--at-least-once` runs it with transactions off, which it must find out.
+
+mod faults;
+mod feeder;
+mod stream;
+mod verdict;
+mod watch;
+mod world;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use faults::{ALL, Fault, Injected};
+use feeder::{Fed, Pace};
+use firewatch_escalation::{PR, SUPPORT};
+use firewatch_kafka::Guarantee;
+use firewatch_tests::{can_run_kafka, root};
+use verdict::{Row, Verdict};
+use watch::Outputs;
+use world::{PARTITIONS, World};
+
+/// Outputs are complete when none has come for so long and no record waits.
+const CALM: Duration = Duration::from_secs(6);
+
+/// What to do.
+struct Plan {
+    /// Faults, and how many times each.
+    faults: Vec<(Fault, usize)>,
+    pace: Pace,
+    guarantee: Guarantee,
+    name: &'static str,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let has = |flag: &str| args.iter().any(|a| a == flag);
+    let value = |flag: &str| args.iter().position(|a| a == flag).and_then(|i| args.get(i + 1));
+    if !can_run_kafka() {
+        return ExitCode::SUCCESS;
+    }
+    let seed = value("--seed").and_then(|s| s.parse().ok()).unwrap_or_else(|| fastrand::u64(0..1_000_000));
+    let long = has("--long");
+    let only = value("--only").map(String::as_str);
+    let chosen = ALL.into_iter().filter(|f| only.is_none_or(|o| format!("{f:?}").eq_ignore_ascii_case(o)));
+    let times = |fault: Fault| match (long, fault.is_of_brokers()) {
+        (true, false) => 20,
+        (true, true) => 10,
+        (false, _) => 1,
+    };
+    let faults: Vec<(Fault, usize)> = chosen.map(|fault| (fault, times(fault))).collect();
+    let guarantee = if has("--at-least-once") { Guarantee::AtLeastOnce } else { Guarantee::ExactlyOnce };
+    let per_second = if long { 600.0 } else { 1000.0 };
+    let pace = Pace { per_second, seed };
+    println!("seed {seed}");
+    let verdict = run(&Plan { faults, pace, guarantee, name: "faults" });
+    let found = verdict.faults();
+    let ok = found == 0;
+    let events: u64 = verdict.rows.iter().map(|row| row.events).sum();
+    let injected: usize = verdict.rows.iter().map(|row| row.injected).sum();
+    println!(
+        "{}: {injected} faults in {events} events, {} outputs compared, {found} lost, doubled or changed; seed {seed}",
+        if ok { "ok" } else { "FAILED" },
+        verdict.compared
+    );
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs a plan and judges it.
+fn run(plan: &Plan) -> Verdict {
+    let start = Instant::now();
+    let log = |what: &str| eprintln!("{:6.1} s  {what}", start.elapsed().as_secs_f64());
+    let folder = root().join("target/faults").join(plan.name);
+    let _ = std::fs::remove_dir_all(&folder);
+    let mut world = World::new(folder, 29092, plan.pace.seed, plan.guarantee);
+    log("three instances on three brokers are ready");
+    let fed = Fed::default();
+    let over = AtomicBool::new(false);
+    let (settings, topics) = (world.settings.clone(), world.topics.clone());
+    let mut rows = Vec::new();
+    let mut stayed = Vec::new();
+    let mut phases = Vec::new();
+    let faulted = std::thread::scope(|scope| {
+        let feeder = scope.spawn(|| feeder::feed(&settings, &topics, PARTITIONS, plan.pace, &fed));
+        let reader = scope.spawn(|| Outputs::read(&settings, &topics, &[PR, SUPPORT], &over, CALM));
+        for (phase, (fault, times)) in plan.faults.iter().enumerate() {
+            fed.phase.store(phase, Ordering::Relaxed);
+            let begin = Instant::now();
+            let mut missed = 0;
+            for i in 0..*times {
+                let Injected { stayed: kept, missed: no_hit } = fault.inject(&mut world);
+                missed += usize::from(no_hit);
+                stayed.extend(kept);
+                log(&format!("{} {}/{times}", fault.name(), i + 1));
+            }
+            phases.push((begin, Instant::now()));
+            rows.push(Row {
+                fault: *fault,
+                injected: *times,
+                missed,
+                events: 0,
+                lost: 0,
+                doubled: 0,
+                changed: 0,
+                longest_pause: Duration::ZERO,
+            });
+        }
+        fed.stop.store(true, Ordering::Relaxed);
+        feeder.join().expect("the feeder");
+        log("fed; waiting for the last outputs");
+        wait_for_no_lag(&world.instances);
+        over.store(true, Ordering::Relaxed);
+        reader.join().expect("the reader")
+    });
+    for instance in &mut world.instances {
+        instance.stop();
+    }
+    log("now the quiet run");
+    let quiet = quiet_run(&world);
+    log(&format!("{} outputs; comparing", quiet.read));
+    let records = fed.records.lock().expect("counts").clone();
+    for (row, ((begin, end), events)) in rows.iter_mut().zip(phases.iter().zip(records)) {
+        row.events = events;
+        let within = faulted.pauses.iter().filter(|(at, ..)| at >= begin && at <= end);
+        row.longest_pause = within.map(|(_, pause, _)| *pause).max().unwrap_or_default();
+    }
+    tell_pauses_of_others(&stayed, &faulted);
+    let verdict = Verdict::of(rows, &fed.begins.lock().expect("beginnings"), &quiet, &faulted);
+    println!("{verdict}");
+    verdict
+}
+
+fn wait_for_no_lag(instances: &[firewatch_tests::Instance]) {
+    let start = Instant::now();
+    let mut none_since = None;
+    while none_since.is_none_or(|since: Instant| since.elapsed() < Duration::from_secs(3)) {
+        assert!(start.elapsed() < Duration::from_secs(300), "records are still waiting");
+        none_since = match World::lag(instances) {
+            Some(0) => none_since.or(Some(Instant::now())),
+            _ => None,
+        };
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn quiet_run(world: &World) -> Outputs {
+    let (instance, topics) = world.quiet_run();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| Outputs::read(&world.settings, &topics, &[PR, SUPPORT], &over, CALM));
+        let instances = [instance];
+        instances[0].wait_for("/readyz", Duration::from_secs(60), |a| a.starts_with("HTTP/1.1 200"));
+        wait_for_no_lag(&instances);
+        over.store(true, Ordering::Relaxed);
+        reader.join().expect("the reader")
+    })
+}
+
+/// How long partitions that stayed where they were fell silent while an instance joined or left.
+fn tell_pauses_of_others(stayed: &[(Instant, Vec<u32>)], outputs: &Outputs) {
+    if stayed.is_empty() {
+        return;
+    }
+    let mut pauses: Vec<Duration> = Vec::new();
+    for (moment, partitions) in stayed {
+        let kept: BTreeSet<u32> = partitions.iter().copied().collect();
+        for partition in kept {
+            let near = outputs.pauses.iter().filter(|(end, pause, own)| {
+                *own == partition && *end > *moment && *end - *pause < *moment + Duration::from_secs(5)
+            });
+            pauses.push(near.map(|(_, pause, _)| *pause).max().unwrap_or_default());
+        }
+    }
+    pauses.sort_unstable();
+    let at = |share: f64| pauses.get((pauses.len() as f64 * share) as usize).or(pauses.last()).copied();
+    println!(
+        "partitions that stayed while an instance joined or left: {} looked at, median pause {} ms, worst {} ms \
+         (below 150 ms counts as none)",
+        pauses.len(),
+        at(0.5).unwrap_or_default().as_millis(),
+        at(1.0).unwrap_or_default().as_millis(),
+    );
+}

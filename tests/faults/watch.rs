@@ -1,0 +1,109 @@
+//! Reads the outputs as a downstream team would, with `read_committed`, and keeps what is needed to compare two runs:
+//! which records there are, how often, and what they say.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use firewatch_domain::EventTime;
+use firewatch_kafka::{KafkaSettings, Received, Tail, Topics};
+use serde_json::Value;
+
+/// The kinds of output that are compared.
+pub const KINDS: [&str; 4] = ["score", "escalation", "signal", "dead_letter"];
+
+/// A record's kind, key and id.
+pub type Name = (&'static str, String, String);
+
+/// One record, as often as it came.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    pub times: u32,
+    /// Hash of what it says; of the first, if it came more than once.
+    pub says: u64,
+    pub differs: bool,
+    pub at: Option<EventTime>,
+    /// Position in the input, for a dead letter.
+    pub origin: Option<(u32, i64)>,
+}
+
+/// All outputs of a run.
+#[derive(Default)]
+pub struct Outputs {
+    pub records: HashMap<Name, Seen>,
+    pub read: u64,
+    /// When each partition of the scores was last heard of.
+    heard: BTreeMap<u32, Instant>,
+    /// Silences of a partition: when they ended, how long they were, which one.
+    pub pauses: Vec<(Instant, Duration, u32)>,
+}
+
+/// Silences shorter than this are none.
+const LEAST_PAUSE: Duration = Duration::from_millis(150);
+
+impl Outputs {
+    /// Reads until told to stop and nothing has come for `calm`.
+    pub fn read(
+        settings: &KafkaSettings,
+        topics: &Topics,
+        teams: &[&str],
+        stop: &AtomicBool,
+        calm: Duration,
+    ) -> Self {
+        let names: Vec<String> = [&topics.scores, &topics.signals, &topics.dead_letters]
+            .into_iter()
+            .cloned()
+            .chain(teams.iter().map(|team| topics.of_team(team)))
+            .collect();
+        let tail = Tail::new(settings, &names).expect("a reader");
+        let mut outputs = Self::default();
+        let mut last = Instant::now();
+        loop {
+            match tail.next(Duration::from_millis(50)) {
+                Ok(Some(record)) => {
+                    last = Instant::now();
+                    outputs.take(&record, topics);
+                }
+                Ok(None) if stop.load(Ordering::Relaxed) && last.elapsed() > calm => return outputs,
+                // The client tries again by itself.
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, record: &Received, topics: &Topics) {
+        self.read += 1;
+        let kind = match &record.topic {
+            topic if *topic == topics.scores => KINDS[0],
+            topic if *topic == topics.signals => KINDS[2],
+            topic if *topic == topics.dead_letters => KINDS[3],
+            _ => KINDS[1],
+        };
+        if kind == KINDS[0] {
+            let now = Instant::now();
+            if let Some(before) = self.heard.insert(record.partition, now)
+                && now - before > LEAST_PAUSE
+            {
+                self.pauses.push((now, now - before, record.partition));
+            }
+        }
+        let value: Value = serde_json::from_slice(&record.value).expect("JSON");
+        let id = value["id"].as_str().unwrap_or_default().to_owned();
+        let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+        let mut hasher = DefaultHasher::new();
+        record.value.hash(&mut hasher);
+        let says = hasher.finish();
+        let seen = self.records.entry((kind, key, id)).or_default();
+        seen.times += 1;
+        if seen.times == 1 {
+            seen.says = says;
+            seen.at = value["at"].as_str().and_then(|at| EventTime::parse(at).ok());
+            let origin = &value["origin"];
+            seen.origin =
+                origin["partition"].as_u64().zip(origin["offset"].as_i64()).map(|(p, o)| (p as u32, o));
+        } else {
+            seen.differs |= seen.says != says;
+        }
+    }
+}
