@@ -26,7 +26,7 @@ addresses() {
 
 jars() {
   if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
-    echo "A real Kafka needs Java 17 and Maven:  sudo apt-get install openjdk-17-jre-headless maven" >&2
+    echo "A real Kafka needs Java 17 and Maven:  sudo apt-get install default-jre-headless maven" >&2
     exit 1
   fi
   [ -f "$libs/.done" ] && cmp -s "$libs/.done" deploy/kafka/pom.xml && return

@@ -166,7 +166,11 @@ impl Writer {
     /// Gives up what was written since the last commit.
     pub fn abort(&mut self) -> Result<(), RunError> {
         if self.begun && self.transactional {
-            again("abort the transaction", || self.producer.abort_transaction(ANSWER))?;
+            // What was not sent is purged first, which ends only when the client can tell us so.
+            again("abort the transaction", || {
+                self.producer.poll(FULL);
+                self.producer.abort_transaction(AGAIN)
+            })?;
         }
         // Failures of what was given up are of no interest any more.
         let _ = self.producer.context().failure();
