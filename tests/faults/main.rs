@@ -2,7 +2,7 @@
 //! moved; then a quiet run does the same work, and every output is compared.
 //!
 //! `./dev faults` runs it in full, `--short` in about three minutes; `--seed N` repeats what chance did.
-//! `--at-least-once` runs it with transactions off, which it must find out.
+//! `--only FAULT` and `--times N` choose. `--at-least-once` runs it with transactions off, which it must find out.
 
 mod faults;
 mod feeder;
@@ -48,10 +48,12 @@ fn main() -> ExitCode {
     let long = has("--long");
     let only = value("--only").map(String::as_str);
     let chosen = ALL.into_iter().filter(|f| only.is_none_or(|o| format!("{f:?}").eq_ignore_ascii_case(o)));
-    let times = |fault: Fault| match (long, fault.is_of_brokers()) {
-        (true, false) => 20,
-        (true, true) => 10,
-        (false, _) => 1,
+    let given = value("--times").and_then(|n| n.parse().ok());
+    let times = |fault: Fault| match (given, long, fault.is_of_brokers()) {
+        (Some(times), ..) => times,
+        (None, true, false) => 20,
+        (None, true, true) => 10,
+        (None, false, _) => 1,
     };
     let faults: Vec<(Fault, usize)> = chosen.map(|fault| (fault, times(fault))).collect();
     let guarantee = if has("--at-least-once") { Guarantee::AtLeastOnce } else { Guarantee::ExactlyOnce };

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_fault_in_file_environment_properties_and_policy_comes_at_once() {
-        let config = "[kafka]\nbroker = \"x\"\n[kafka.common]\n\"no.such\" = 1\n[kafka.consumer]\n\"session.timeout.ms\" = \"soon\"\n[http]\nlisten = \"0.0.0.0:80\"\n[engine]\ncommit_records = 0\n[topics]\nevents = \"a b\"\nscores = \"firewatch.dlq\"\n";
+        let config = "[kafka]\nbroker = \"x\"\n[kafka.common]\n\"no.such\" = 1\n[kafka.consumer]\n\"session.timeout.ms\" = \"soon\"\n[kafka.producer]\n\"transactional.id\" = \"mine\"\n[http]\nlisten = \"0.0.0.0:80\"\n[engine]\ncommit_records = 0\n[topics]\nevents = \"a b\"\nscores = \"firewatch.dlq\"\n";
         let got = faults(
             config,
             "[pr]\nmedium = 200\n",
@@ -196,6 +196,7 @@ mod tests {
             "engine.commit_records: 0 is not allowed; give a whole number 1 to 1000000",
             "kafka.common.no.such: ",
             "kafka.consumer.session.timeout.ms: ",
+            "kafka.producer.transactional.id: is firewatch's own to set; leave it out",
             "topics.events: `a b` is not allowed",
             "topics: `firewatch.dlq` is given twice",
             "http.listen: 0.0.0.0:80 can be reached from other machines",

@@ -16,13 +16,17 @@ use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::Reading;
-use crate::wait::Since;
+use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, Topics, doing};
 
 /// Longest wait for an answer about offsets, and for records that are known to be there.
 const ASK: Duration = Duration::from_secs(10);
 /// Longest wait for the next event before the other streams are looked at.
 const GLANCE: Duration = Duration::from_millis(5);
+/// An answer that took so long may be out of date.
+const STALE: Duration = Duration::from_secs(2);
+/// How often to ask before a slow answer is taken.
+const TRIES: u32 = 5;
 /// Between the last record and a partition's end there may be markers of transactions, which are never handed out.
 /// A record that is there comes within this time.
 const MARKERS: Duration = Duration::from_millis(50);
@@ -162,8 +166,21 @@ impl Reader {
         Ok((batch, actions))
     }
 
-    /// Asks where each log ends now.
+    /// Asks where each log ends now. A broker that hung may answer before it learns that it leads no longer, and then it
+    /// tells an end that others have passed: what took long is asked again.
     pub fn ask_ends(&self) -> Result<(), RunError> {
+        for _ in 0..TRIES {
+            let start = Since::now();
+            self.ask_ends_once()?;
+            if start.elapsed() < STALE {
+                break;
+            }
+            pause(STALE / 2);
+        }
+        Ok(())
+    }
+
+    fn ask_ends_once(&self) -> Result<(), RunError> {
         let mut asked = TopicPartitionList::new();
         for lane in &self.lanes {
             asked

@@ -221,6 +221,18 @@ impl KafkaSettings {
     }
 }
 
+/// Properties on which exactly-once stands, or that have a key of their own.
+const OURS: [&str; 8] = [
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "isolation.level",
+    "transactional.id",
+];
+
 /// Properties, by their beginning, that only a member of a group has a use for.
 const MEMBERS_OWN: [&str; 6] = [
     "group.",
@@ -243,6 +255,9 @@ pub fn check_properties(properties: &[(String, String)]) -> Vec<(String, String)
     properties
         .iter()
         .filter_map(|(key, value)| {
+            if OURS.contains(&key.as_str()) {
+                return Some((key.clone(), "is firewatch's own to set; leave it out".into()));
+            }
             let refused = ClientConfig::new().set(key, value).create_native_config().err()?;
             Some((key.clone(), refused.to_string()))
         })

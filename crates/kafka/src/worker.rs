@@ -26,6 +26,8 @@ use crate::{Clock, KafkaSettings, RunError, Topics, doing};
 
 /// How often a silent partition is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// Records in a round at most, when rounds keep failing.
+const LEAST_RECORDS: usize = 50;
 
 /// What all workers of a process share.
 pub(crate) struct Job {
@@ -67,6 +69,9 @@ struct Desk {
     told: Vec<&'static str>,
     made: Vec<Effect>,
     silent_since: EventTime,
+    looked: EventTime,
+    /// Records in a round at most: fewer after a round that failed, as it may have been too much for its time-out.
+    most: usize,
 }
 
 impl<'a> Worker<'a> {
@@ -110,7 +115,17 @@ impl<'a> Worker<'a> {
         let committed = restore.positions()?;
         let reader = Reader::open(settings, topics, partition, &committed)?;
         let (worked, silent_since) = (committed.clone(), clock());
-        let desk = Desk { writer, committed, worked, open: vec![], told: vec![], made: vec![], silent_since };
+        let desk = Desk {
+            writer,
+            committed,
+            worked,
+            open: vec![],
+            told: vec![],
+            made: vec![],
+            silent_since,
+            looked: silent_since,
+            most: settings.commit_records,
+        };
         Ok(Some(Bench { task, reader, desk }))
     }
 
@@ -177,16 +192,16 @@ impl<'a> Worker<'a> {
         let settings = &job.settings;
         let interval = Wait::from_millis(settings.commit_interval_ms);
         let mut waiting = std::mem::take(&mut reader.actions);
-        let (mut batch, actions) =
-            reader.gather(interval, settings.commit_records, || post.is_to_finish())?;
+        let (mut batch, actions) = reader.gather(interval, desk.most, || post.is_to_finish())?;
         waiting.extend(actions);
         let now = (job.clock)();
         let mut worked = batch.signals.len();
         for signal in batch.signals.drain(..) {
             desk.take(Stream::Signals, &signal, task, job)?;
         }
-        let look = now - desk.silent_since >= LOOK || job.crew.course.fed.load(Ordering::Relaxed);
+        let look = now - desk.looked >= LOOK || job.crew.course.fed.load(Ordering::Relaxed);
         if look || !batch.events.is_empty() || !waiting.is_empty() {
+            desk.looked = now;
             reader.ask_ends()?;
             waiting.extend(reader.rest_of_actions()?);
         }
@@ -259,6 +274,7 @@ impl Bench {
     fn undo(&mut self, job: &Job, partition: u32) -> Result<(), RunError> {
         self.task.rewind(&job.brain)?;
         self.desk.worked = self.desk.committed.clone();
+        self.desk.most = (self.desk.most / 2).max(LEAST_RECORDS.min(job.settings.commit_records));
         self.desk.open.clear();
         self.desk.told.clear();
         self.desk.made.clear();
@@ -328,6 +344,7 @@ impl Desk {
             job.metrics.round("committed");
         }
         task.committed();
+        self.most = (self.most * 2).min(job.settings.commit_records);
         self.committed.clone_from(&self.worked);
         let now = (job.clock)();
         for (stream, handled, arrival) in self.open.drain(..) {
