@@ -23,6 +23,8 @@ use crate::{KafkaSettings, RunError, Topics, doing};
 const ASK: Duration = Duration::from_secs(10);
 /// Longest wait for the next event before the other streams are looked at.
 const GLANCE: Duration = Duration::from_millis(5);
+/// Longer than a partition is without a leader, by far.
+const FAILOVER: Duration = Duration::from_secs(20);
 /// An answer that took so long may be out of date.
 const STALE: Duration = Duration::from_secs(2);
 /// How often to ask before a slow answer is taken.
@@ -65,10 +67,16 @@ impl Lane {
         }
     }
 
+    /// How long a tail is waited for before it is taken for markers. Events may be held up while their partition changes
+    /// its leader, and no action may overtake them.
+    fn grace(&self) -> Duration {
+        if self.stream == Stream::Events { FAILOVER } else { MARKERS }
+    }
+
     /// Whether it is read to the end last asked for. What is left at an end that has been there for a while is markers.
     fn at_end(&self) -> bool {
         self.fetched.get() >= self.end.get()
-            || (self.ended.get() && self.end_since.get().elapsed() >= MARKERS)
+            || (self.ended.get() && self.end_since.get().elapsed() >= self.grace())
     }
 }
 
@@ -204,13 +212,24 @@ impl Reader {
     /// Reads the actions to the end last asked for.
     pub fn rest_of_actions(&self) -> Result<Vec<OwnedMessage>, RunError> {
         let lane = self.lane(Stream::Actions)?;
-        let (start, mut rest, mut wait) = (Since::now(), Vec::new(), Duration::ZERO);
+        let (start, mut rest, mut wait, mut sought) = (Since::now(), Vec::new(), Duration::ZERO, false);
         loop {
             match lane.next(wait)? {
                 Some(message) => rest.push(message.detach()),
-                None if lane.at_end() => return Ok(rest),
+                None if lane.fetched.get() >= lane.end.get() || (sought && lane.ended.get()) => {
+                    return Ok(rest);
+                }
                 None if start.elapsed() >= ASK => {
                     return Err(RunError::Late(format!("{} could not be read to its end", lane.topic)));
+                }
+                None if !sought && start.elapsed() >= MARKERS => {
+                    // Either markers follow, or the records are held up. Read anew, the end is told when it is reached.
+                    lane.ended.set(false);
+                    sought = true;
+                    let here = Offset::Offset(lane.fetched.get());
+                    self.consumer
+                        .seek(&lane.topic, self.partition, here, ASK)
+                        .map_err(doing(format!("read {} to its end", lane.topic)))?;
                 }
                 None => {
                     self.serve()?;
