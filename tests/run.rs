@@ -1,15 +1,13 @@
 //! `firewatch run` against the embedded broker: records, headers, dead letters, metrics, and a clean stop.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::{Embedded, Feed, KafkaSettings, Received, Tail, Topics};
-use firewatch_tests::{event, firewatch, post, reshare};
+use firewatch_tests::{Instance, event, firewatch, post, reshare};
 use serde_json::Value;
+use tempfile::TempDir;
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -19,7 +17,7 @@ struct Setup {
     _broker: Embedded,
     settings: KafkaSettings,
     topics: Topics,
-    port: u16,
+    logs: TempDir,
 }
 
 impl Setup {
@@ -27,49 +25,26 @@ impl Setup {
         let topics = Topics::default();
         let broker = Embedded::start(&topics, &[PR, SUPPORT], 3).unwrap();
         let settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
-        // A port that was free a moment ago.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { _broker: broker, settings, topics, port }
+        Self { _broker: broker, settings, topics, logs: tempfile::tempdir().unwrap() }
     }
 
-    fn start(&self) -> Child {
-        self.command(Path::new("firewatch.toml")).spawn().unwrap()
+    fn start(&self) -> Instance {
+        self.start_on(Path::new("firewatch.toml"))
     }
 
-    fn command(&self, config: &Path) -> Command {
-        let mut command = firewatch();
-        command
-            .args(["run", "--config"])
-            .arg(config)
-            .env("FIREWATCH_KAFKA_BROKERS", &self.settings.brokers)
-            .env("FIREWATCH_KAFKA_CONSUMER_FETCH_WAIT_MAX_MS", "20")
+    fn start_on(&self, config: &Path) -> Instance {
+        let settings = [
+            ("FIREWATCH_KAFKA_BROKERS", self.settings.brokers.as_str()),
+            ("FIREWATCH_KAFKA_CONSUMER_FETCH_WAIT_MAX_MS", "20"),
             // In an emptied group the mock broker makes the next member wait for a session's length.
-            .env("FIREWATCH_KAFKA_CONSUMER_SESSION_TIMEOUT_MS", "6000")
+            ("FIREWATCH_KAFKA_CONSUMER_SESSION_TIMEOUT_MS", "6000"),
             // Nor has it transactions.
-            .env("FIREWATCH_ENGINE_GUARANTEE", "at_least_once")
-            .env("FIREWATCH_HTTP_LISTEN", format!("127.0.0.1:{}", self.port))
-            .stderr(Stdio::piped());
-        command
-    }
-
-    fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
-    }
-
-    fn wait_for(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let start = Instant::now();
-        loop {
-            let answer = self.get(path).unwrap_or_default();
-            if wanted(&answer) {
-                return answer;
-            }
-            assert!(start.elapsed() < PATIENCE, "{path} still says\n{answer}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            ("FIREWATCH_ENGINE_GUARANTEE", "at_least_once"),
+        ];
+        let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let instance = Instance::start(config, &self.logs.path().join("log"), &settings);
+        instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 200"));
+        instance
     }
 
     fn send(&self, events: &[Value]) {
@@ -97,13 +72,11 @@ impl Setup {
     }
 }
 
-fn stop(child: Child) -> String {
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    let out = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{said}");
+fn stop(mut instance: Instance) {
+    let well = instance.stop();
+    let said = std::fs::read_to_string(&instance.log).unwrap();
+    assert!(well, "{said}");
     assert!(said.contains("stopped; all that was read is committed"), "{said}");
-    said
 }
 
 fn counted(metrics: &str, series: &str) -> u64 {
@@ -118,8 +91,7 @@ fn header<'a>(record: &'a Received, name: &str) -> &'a str {
 #[test]
 fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_on() {
     let setup = Setup::new();
-    let child = setup.start();
-    setup.wait_for("/readyz", |a| a.starts_with("HTTP/1.1 200"));
+    let instance = setup.start();
     let mut events = vec![event("p", "c", 0.0, &post(900, ANGRY))];
     events.extend(
         (0..600).map(|i| event(&format!("r{i}"), "c", f64::from(i), &reshare(&format!("a{i}"), 400))),
@@ -129,18 +101,18 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
     feed.send(&setup.topics.events, Some("k"), b"\xff\xfe not even text", &[]).unwrap();
     feed.flush().unwrap();
 
-    let metrics = setup.wait_for("/metrics", |m| {
+    let metrics = instance.wait_for("/metrics", PATIENCE, |m| {
         counted(m, "firewatch_rejected_total{reason=\"not_utf8\",stream=\"events\"}") == 1
             && counted(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") > 0
             && m.contains("firewatch_latency_seconds_count{since=\"arrival\"}")
     });
-    let read = setup.wait_for("/metrics", |m| {
+    let read = instance.wait_for("/metrics", PATIENCE, |m| {
         let of =
             |o: &str| counted(m, &format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}}"));
         of("scored") + of("folded") + of("rejected") == 602
     });
     assert!(read.contains("firewatch_lag_records") && read.contains("firewatch_conversations"), "{metrics}");
-    assert!(setup.get("/healthz").unwrap().starts_with("HTTP/1.1 200"));
+    assert!(instance.get("/healthz").unwrap().starts_with("HTTP/1.1 200"));
 
     let told = setup.read(&setup.topics.of_team(PR), 2);
     let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
@@ -153,13 +125,12 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
     let letter: Value = serde_json::from_slice(&setup.read(&setup.topics.dead_letters, 1)[0].value).unwrap();
     assert_eq!(letter["code"], "not_utf8");
     assert_eq!(letter["origin"]["topic"], "firewatch.events");
-    stop(child);
+    stop(instance);
 
     // The next process reads on where this one stopped.
-    let child = setup.start();
-    setup.wait_for("/readyz", |a| a.starts_with("HTTP/1.1 200"));
+    let instance = setup.start();
     setup.send(&[event("q", "d", 700.0, &post(3, "Where is the form?"))]);
-    let metrics = setup.wait_for("/metrics", |m| {
+    let metrics = instance.wait_for("/metrics", PATIENCE, |m| {
         counted(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") == 1
     });
     assert_eq!(
@@ -167,7 +138,7 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
         0,
         "{metrics}"
     );
-    stop(child);
+    stop(instance);
 }
 
 #[test]
@@ -177,13 +148,12 @@ fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent()
     let policy = "[brands.aldermere]\n[storms]\ngroup_wait = \"1s\"\nlateness = \"0s\"\n";
     std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
     std::fs::write(folder.path().join("firewatch.toml"), "").unwrap();
-    let child = setup.command(&folder.path().join("firewatch.toml")).spawn().unwrap();
-    setup.wait_for("/readyz", |a| a.starts_with("HTTP/1.1 200"));
+    let instance = setup.start_on(&folder.path().join("firewatch.toml"));
     setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
     let told = setup.read(&setup.topics.of_team(SUPPORT), 1);
     let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
     assert_eq!(escalation["id"], "c/support/1/0");
-    stop(child);
+    stop(instance);
 }
 
 #[test]

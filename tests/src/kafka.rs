@@ -141,12 +141,6 @@ impl Instance {
         Self { child, port, log: log.into() }
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends it a signal.
     pub fn signal(&self, signal: &str) {
         signal_to(&self.child.id().to_string(), signal);

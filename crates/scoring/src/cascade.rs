@@ -77,9 +77,9 @@ fn fnv(id: &str) -> u32 {
 /// A conversation's engagement, summed up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cascade {
-    #[serde(with = "plain::counts")]
+    #[serde(with = "WholeCounts")]
     counts: EngagementCounts,
-    #[serde(with = "plain::totals")]
+    #[serde(with = "WholeTotals")]
     totals: Counters,
     pace: Pace,
     audience: Audience,
@@ -204,35 +204,26 @@ impl Cascade {
     }
 }
 
-/// The wire's records leave out what is absent, which a binary format cannot; state is written in full.
-mod plain {
-    pub mod counts {
-        use firewatch_domain::EngagementCounts;
-        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// The wire's record leaves out what is absent, which a binary format cannot; state is written in full.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "EngagementCounts")]
+struct WholeCounts {
+    reshares: u64,
+    replies: u64,
+    quotes: u64,
+    likes: u64,
+    views: Option<u64>,
+}
 
-        pub fn serialize<S: Serializer>(c: &EngagementCounts, s: S) -> Result<S::Ok, S::Error> {
-            (c.reshares, c.replies, c.quotes, c.likes, c.views).serialize(s)
-        }
-
-        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<EngagementCounts, D::Error> {
-            let (reshares, replies, quotes, likes, views) = Deserialize::deserialize(d)?;
-            Ok(EngagementCounts { reshares, replies, quotes, likes, views })
-        }
-    }
-
-    pub mod totals {
-        use firewatch_domain::Counters;
-        use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-        pub fn serialize<S: Serializer>(c: &Counters, s: S) -> Result<S::Ok, S::Error> {
-            (c.reshares, c.replies, c.quotes, c.likes, c.views).serialize(s)
-        }
-
-        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Counters, D::Error> {
-            let (reshares, replies, quotes, likes, views) = Deserialize::deserialize(d)?;
-            Ok(Counters { reshares, replies, quotes, likes, views })
-        }
-    }
+/// As [`WholeCounts`], for the platform's totals.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Counters")]
+struct WholeTotals {
+    reshares: Option<u64>,
+    replies: Option<u64>,
+    quotes: Option<u64>,
+    likes: Option<u64>,
+    views: Option<u64>,
 }
 
 #[cfg(test)]
