@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use firewatch_engine::Stream;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -134,6 +134,12 @@ impl Reader {
             });
         }
         Ok(Self { consumer, partition, lanes, actions: VecDeque::new() })
+    }
+
+    /// The group, without a place in it.
+    pub fn group(&self) -> Result<ConsumerGroupMetadata, RunError> {
+        let group = self.consumer.group_metadata();
+        group.ok_or_else(|| RunError::Topics("the reader has no group; set kafka.group".into()))
     }
 
     /// Reads until the time is up, there are `most` records, or `enough` says so.

@@ -44,7 +44,7 @@ impl Restore<'_> {
         let start = Since::now();
         let barrier = barrier();
         writer.state(&Change { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
-        writer.commit(&TopicPartitionList::new(), None)?;
+        writer.commit(None)?;
         let consumer = self.reader()?;
         let mut whole = TopicPartitionList::new();
         whole

@@ -21,7 +21,7 @@ use crate::merge::{Turn, turn};
 use crate::reader::{Positions, Reader};
 use crate::restore::Restore;
 use crate::wait::{Backoff, pause};
-use crate::writer::Writer;
+use crate::writer::{Consumed, Writer};
 use crate::{Clock, KafkaSettings, RunError, Topics, doing};
 
 /// How often a silent partition is looked at.
@@ -174,13 +174,13 @@ impl<'a> Worker<'a> {
         if quiet && fed && !self.ended && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)? {
             task.end_of_stream(&job.brain, &mut desk.made);
             desk.write(None)?;
-            desk.commit(task, job, self.member.upgrade().as_deref())?;
+            desk.commit(task, reader, job, self.member.upgrade().as_deref())?;
             self.ended = true;
             course.ended.fetch_add(1, Ordering::Relaxed);
             return Ok(false);
         }
         let over = last && worked == 0 && reader.at_end(Stream::Signals)?;
-        desk.commit(task, job, self.member.upgrade().as_deref())?;
+        desk.commit(task, reader, job, self.member.upgrade().as_deref())?;
         job.metrics.state(self.partition, task);
         Ok(over)
     }
@@ -327,7 +327,13 @@ impl Desk {
         self.write(None)
     }
 
-    fn commit(&mut self, task: &mut Task, job: &Job, member: Option<&Member>) -> Result<(), RunError> {
+    fn commit(
+        &mut self,
+        task: &mut Task,
+        reader: &Reader,
+        job: &Job,
+        member: Option<&Member>,
+    ) -> Result<(), RunError> {
         let mut offsets = TopicPartitionList::new();
         for (topic, stream) in job.topics.read() {
             let (before, now) = (self.committed.get(&stream), self.worked.get(&stream));
@@ -340,7 +346,7 @@ impl Desk {
         for change in task.changes()? {
             self.writer.state(change)?;
         }
-        if self.writer.commit(&offsets, member)? {
+        if self.writer.commit(Some(&Consumed { offsets, reader, member }))? {
             job.metrics.round("committed");
         }
         task.committed();

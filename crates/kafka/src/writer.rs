@@ -1,7 +1,8 @@
 //! A task's writer: effects and state as they are made, then one commit of them and of the offsets they came from.
 //!
 //! With `ExactlyOnce` that is a Kafka transaction under an id of the partition's own: taking the id over aborts what the
-//! owner before left open and shuts it out. The group's metadata in the commit shut out whoever lost the partition.
+//! owner before left open and shuts it out. The commit names the group but no generation of it, so that tasks that stay
+//! where they are commit on while others move.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::client::Deliveries;
 use crate::headers::{content_headers, owned};
 use crate::member::Member;
+use crate::reader::Reader;
 use crate::wait::{Since, pause};
 use crate::{Guarantee, KafkaSettings, RunError, Topics, doing};
 
@@ -25,6 +27,15 @@ const AGAIN: Duration = Duration::from_millis(50);
 const FULL: Duration = Duration::from_millis(10);
 /// How often to look whether all is written.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// What a commit takes note of as worked on.
+pub(crate) struct Consumed<'a> {
+    pub offsets: TopicPartitionList,
+    /// Who read it.
+    pub reader: &'a Reader,
+    /// Who may commit offsets outside transactions; none once the group is left.
+    pub member: Option<&'a Member>,
+}
 
 /// The writer of one task.
 pub(crate) struct Writer {
@@ -99,43 +110,37 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits what was written, and with it these offsets. Nothing is done when there is nothing to commit.
-    pub fn commit(
-        &mut self,
-        offsets: &TopicPartitionList,
-        member: Option<&Member>,
-    ) -> Result<bool, RunError> {
-        if !self.begun && offsets.count() == 0 {
+    /// Commits what was written, and with it what was worked on. Nothing is done when there is nothing to commit.
+    pub fn commit(&mut self, consumed: Option<&Consumed<'_>>) -> Result<bool, RunError> {
+        let consumed = consumed.filter(|c| c.offsets.count() > 0);
+        if !self.begun && consumed.is_none() {
             return Ok(false);
         }
         if self.transactional {
-            self.commit_transaction(offsets, member)?;
+            self.commit_transaction(consumed)?;
         } else {
             self.flush()?;
             if let Some(failed) = self.producer.context().failure() {
                 return Err(failed.into());
             }
-            if offsets.count() > 0 {
-                in_group(member)?.commit(offsets, CommitMode::Sync).map_err(doing("commit offsets"))?;
+            if let Some(Consumed { offsets, member, .. }) = consumed {
+                let member = member.ok_or_else(left)?;
+                member.commit(offsets, CommitMode::Sync).map_err(doing("commit offsets"))?;
             }
         }
         self.begun = false;
         Ok(true)
     }
 
-    fn commit_transaction(
-        &mut self,
-        offsets: &TopicPartitionList,
-        member: Option<&Member>,
-    ) -> Result<(), RunError> {
+    fn commit_transaction(&mut self, consumed: Option<&Consumed<'_>>) -> Result<(), RunError> {
         if !self.begun {
             self.producer.begin_transaction().map_err(doing("begin a transaction"))?;
             self.begun = true;
         }
-        if offsets.count() > 0 {
-            let metadata = in_group(member)?.group_metadata().ok_or_else(left)?;
+        if let Some(Consumed { offsets, reader, .. }) = consumed {
+            let group = reader.group()?;
             again("add offsets to the transaction", || {
-                self.producer.send_offsets_to_transaction(offsets, &metadata, ANSWER)
+                self.producer.send_offsets_to_transaction(offsets, &group, ANSWER)
             })?;
         }
         self.flush()?;
@@ -177,11 +182,6 @@ impl Writer {
         self.begun = false;
         Ok(())
     }
-}
-
-/// Offsets are the group's: without it, nothing is committed.
-fn in_group(member: Option<&Member>) -> Result<&Member, RunError> {
-    member.ok_or_else(left)
 }
 
 fn left() -> RunError {
