@@ -159,7 +159,7 @@ fn brokered(partitions: u32) -> Vec<Escalation> {
     settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
     settings.guarantee = Guarantee::AtLeastOnce;
     let metrics = Metrics::new().unwrap();
-    let mut runner = Runner::new(&settings, topics.clone(), Arc::new(brain()), metrics.clone(), now).unwrap();
+    let runner = Runner::new(settings.clone(), topics.clone(), Arc::new(brain()), metrics.clone(), now);
     let feed = Feed::new(&settings).unwrap();
     for line in recording().lines() {
         let key = decode_event(line.as_bytes(), None, NOW).ok().map(|e| e.conversation);

@@ -31,11 +31,19 @@ pub const ALL: [Fault; 9] = [
     Fault::SlowOutput,
 ];
 
+/// A moment and the partitions to look at from then on.
+pub type Moment = (Instant, Vec<u32>);
+
+/// How long a moment is looked at.
+pub const LOOK: Duration = Duration::from_secs(5);
+
 /// What came of one injection.
 #[derive(Default)]
 pub struct Injected {
     /// Partitions that stayed with their instance, and when the others moved.
-    pub stayed: Vec<(Instant, Vec<u32>)>,
+    pub stayed: Vec<Moment>,
+    /// Moments at which nothing happened.
+    pub undisturbed: Vec<Moment>,
     /// It could not be shown that it hit what it was meant to hit.
     pub missed: bool,
 }
@@ -126,6 +134,8 @@ fn kill_broker(world: &mut World, victim: u16) {
 
 /// One instance joins, works for a while and leaves. Tells which partitions stayed where they were.
 fn scale(world: &mut World, injected: &mut Injected) {
+    injected.undisturbed.push((Instant::now(), (0..PARTITIONS).collect()));
+    std::thread::sleep(LOOK);
     let before: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
     let joins = Instant::now();
     world.add();

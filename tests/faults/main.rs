@@ -2,7 +2,7 @@
 //! moved; then a quiet run does the same work, and every output is compared.
 //!
 //! `./dev faults` runs it in full, `--short` in about three minutes; `--seed N` repeats what chance did.
-//! `--only FAULT` and `--times N` choose. `--at-least-once` runs it with transactions off, which it must find out.
+//! `--only FAULT`, `--times N` and `--rate RECORDS_PER_SECOND` choose. `--at-least-once` runs it with transactions off, which it must find out.
 
 mod faults;
 mod feeder;
@@ -11,12 +11,11 @@ mod verdict;
 mod watch;
 mod world;
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use faults::{ALL, Fault, Injected};
+use faults::{ALL, Fault, LOOK, Moment};
 use feeder::{Fed, Pace};
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::Guarantee;
@@ -57,7 +56,8 @@ fn main() -> ExitCode {
     };
     let faults: Vec<(Fault, usize)> = chosen.map(|fault| (fault, times(fault))).collect();
     let guarantee = if has("--at-least-once") { Guarantee::AtLeastOnce } else { Guarantee::ExactlyOnce };
-    let per_second = if long { 600.0 } else { 1000.0 };
+    let usual = if long { 600.0 } else { 1000.0 };
+    let per_second = value("--rate").and_then(|n| n.parse().ok()).unwrap_or(usual);
     let pace = Pace { per_second, seed };
     println!("seed {seed}");
     let caught = if only.is_none() && guarantee == Guarantee::ExactlyOnce {
@@ -95,7 +95,7 @@ fn run(plan: &Plan) -> Verdict {
     let over = AtomicBool::new(false);
     let (settings, topics) = (world.settings.clone(), world.topics.clone());
     let mut rows = Vec::new();
-    let mut stayed = Vec::new();
+    let (mut stayed, mut undisturbed) = (Vec::new(), Vec::new());
     let mut phases = Vec::new();
     let faulted = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feeder::feed(&settings, &topics, PARTITIONS, plan.pace, &fed));
@@ -105,9 +105,10 @@ fn run(plan: &Plan) -> Verdict {
             let begin = Instant::now();
             let mut missed = 0;
             for i in 0..*times {
-                let Injected { stayed: kept, missed: no_hit } = fault.inject(&mut world);
-                missed += usize::from(no_hit);
-                stayed.extend(kept);
+                let injected = fault.inject(&mut world);
+                missed += usize::from(injected.missed);
+                stayed.extend(injected.stayed);
+                undisturbed.extend(injected.undisturbed);
                 log(&format!("{} {}/{times}", fault.name(), i + 1));
             }
             phases.push((begin, Instant::now()));
@@ -141,7 +142,8 @@ fn run(plan: &Plan) -> Verdict {
         let within = faulted.pauses.iter().filter(|(at, ..)| at >= begin && at <= end);
         row.longest_pause = within.map(|(_, pause, _)| *pause).max().unwrap_or_default();
     }
-    tell_pauses_of_others(&stayed, &faulted);
+    tell_pauses("when nothing happened", &undisturbed, &faulted);
+    tell_pauses("of those that stayed while an instance joined or left", &stayed, &faulted);
     let verdict = Verdict::of(rows, &fed.begins.lock().expect("beginnings"), &quiet, &faulted);
     println!("{verdict}");
     verdict
@@ -173,28 +175,24 @@ fn quiet_run(world: &World) -> Outputs {
     })
 }
 
-/// How long partitions that stayed where they were fell silent while an instance joined or left.
-fn tell_pauses_of_others(stayed: &[(Instant, Vec<u32>)], outputs: &Outputs) {
-    if stayed.is_empty() {
-        return;
-    }
-    let mut pauses: Vec<Duration> = Vec::new();
-    for (moment, partitions) in stayed {
-        let kept: BTreeSet<u32> = partitions.iter().copied().collect();
-        for partition in kept {
-            let near = outputs.pauses.iter().filter(|(end, pause, own)| {
-                *own == partition && *end > *moment && *end - *pause < *moment + Duration::from_secs(5)
-            });
-            pauses.push(near.map(|(_, pause, _)| *pause).max().unwrap_or_default());
-        }
-    }
+/// How long each partition fell silent at these moments: median and worst.
+fn tell_pauses(what: &str, moments: &[Moment], outputs: &Outputs) {
+    let longest = |from: Instant, partition: u32| {
+        let near = outputs
+            .pauses
+            .iter()
+            .filter(|(end, pause, own)| *own == partition && *end > from && *end - *pause < from + LOOK);
+        near.map(|(_, pause, _)| *pause).max().unwrap_or_default()
+    };
+    let of = |(from, all): &Moment| all.iter().map(|p| longest(*from, *p)).collect::<Vec<_>>();
+    let mut pauses: Vec<Duration> = moments.iter().flat_map(of).collect();
     pauses.sort_unstable();
-    let at = |share: f64| pauses.get((pauses.len() as f64 * share) as usize).or(pauses.last()).copied();
+    let Some(worst) = pauses.last() else { return };
     println!(
-        "partitions that stayed while an instance joined or left: {} looked at, median pause {} ms, worst {} ms \
-         (below 150 ms counts as none)",
+        "longest silence of a partition within {} s, {what}: median {} ms, worst {} ms, of {}",
+        LOOK.as_secs(),
+        pauses[pauses.len() / 2].as_millis(),
+        worst.as_millis(),
         pauses.len(),
-        at(0.5).unwrap_or_default().as_millis(),
-        at(1.0).unwrap_or_default().as_millis(),
     );
 }

@@ -97,16 +97,7 @@ impl World {
 
     /// Starts an instance that does the same work again, alone, into topics of its own.
     pub fn quiet_run(&self) -> (Instance, Topics) {
-        let own = |name: &str| format!("quiet.{name}");
-        let topics = Topics {
-            events: self.topics.events.clone(),
-            actions: self.topics.actions.clone(),
-            signals: own(&self.topics.signals),
-            scores: own(&self.topics.scores),
-            dead_letters: own(&self.topics.dead_letters),
-            state: own(&self.topics.state),
-            escalations: own(&self.topics.escalations),
-        };
+        let topics = self.topics.behind("quiet.");
         let mut environment = self.environment();
         environment.retain(|(key, _)| key != "FIREWATCH_KAFKA_GROUP" && key != "FIREWATCH_ENGINE_GUARANTEE");
         environment.extend(
@@ -140,7 +131,7 @@ impl World {
         std::thread::sleep(Duration::from_millis(self.rng.u64(millis)));
     }
 
-    /// Waits until every instance is in the group and works, and together they have all partitions.
+    /// Waits until every instance is in the group and works on something, and together they have all partitions.
     pub fn wait_until_well(&mut self) {
         let start = Instant::now();
         loop {
@@ -149,9 +140,9 @@ impl World {
             }
             let mut held: Vec<u32> = Vec::new();
             let well = self.instances.iter().all(|instance| {
-                let ready = instance.is_ready();
-                held.extend(instance.partitions());
-                ready
+                let (ready, own) = (instance.is_ready(), instance.partitions());
+                held.extend(&own);
+                ready && !own.is_empty()
             });
             held.sort_unstable();
             if well && held == (0..PARTITIONS).collect::<Vec<_>>() {

@@ -196,6 +196,18 @@ impl Instance {
         }
     }
 
+    /// Memory it has in use, bytes.
+    ///
+    /// # Panics
+    /// When the system does not tell; only Linux does.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() << 10
+    }
+
     /// The partitions it works on.
     #[must_use]
     pub fn partitions(&self) -> Vec<u32> {

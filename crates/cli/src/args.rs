@@ -27,6 +27,8 @@ pub enum Command {
         #[command(subcommand)]
         what: TopicsCommand,
     },
+    /// Work on a span of the input once more with another policy or model, into topics of its own
+    Replay(ReplayOptions),
     /// Check a settings file and its policy without connecting; tells everything that is wrong
     Check {
         /// The settings file
@@ -89,6 +91,35 @@ pub struct TopicsOptions {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct ReplayOptions {
+    /// The settings file of the live processes; their group is not touched
+    #[arg(long, default_value = "firewatch.toml")]
+    pub config: PathBuf,
+    /// The policy to try; that of the settings when left out
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// The sentiment model to try; the shipped one when left out
+    #[arg(long)]
+    pub sentiment: Option<PathBuf>,
+    /// The virality model to try; the shipped one when left out
+    #[arg(long)]
+    pub virality: Option<PathBuf>,
+    /// The first record: a time at which it was written (RFC 3339), offsets of the events topic (0:1200,1:1180;
+    /// partitions left out begin where the log does), or `log`
+    #[arg(long, default_value = "log")]
+    pub from: String,
+    /// The record after the last, said likewise
+    #[arg(long, default_value = "log")]
+    pub to: String,
+    /// What is put before the names of the topics that are written to; they must not be there yet
+    #[arg(long, default_value = "replay.", value_parser = prefix)]
+    pub prefix: String,
+    /// Tell what would be read and made, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct ScoreOptions {
     /// The policy file; the demo's when left out
     #[arg(long)]
@@ -140,6 +171,14 @@ pub struct TrainingFiles {
     /// The folder to write to
     #[arg(long)]
     pub out: PathBuf,
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=100).contains(&text.len()) && text.chars().all(legal) {
+        return Ok(text.into());
+    }
+    Err("give 1 to 100 letters, digits, `.`, `_` or `-`".into())
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -49,13 +49,12 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     say(format_args!("Embedded Kafka at {}; topics {}\n", settings.brokers, topics.all(&teams).join(", ")));
 
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
-    let runner =
-        Runner::new(&settings, topics.clone(), brain, metrics.clone(), clock::now).map_err(failed)?;
+    let runner = Runner::new(settings.clone(), topics.clone(), brain, metrics.clone(), clock::now);
     let told = Tail::new(&settings, &teams.map(|t| topics.of_team(t))).map_err(failed)?;
     let feed = Feed::new(&settings).map_err(failed)?;
 
     let play = Play { options, metrics, stop };
-    let summary = play.run(runner, &feed, &told, &topics.events)?;
+    let summary = play.run(&runner, &feed, &told, &topics.events)?;
     runtime.shutdown_background();
     say(&summary);
     Ok(())
@@ -68,7 +67,7 @@ struct Play<'a> {
 }
 
 impl Play<'_> {
-    fn run(&self, mut runner: Runner, feed: &Feed, told: &Tail, events: &str) -> Result<Summary, Failure> {
+    fn run(&self, runner: &Runner, feed: &Feed, told: &Tail, events: &str) -> Result<Summary, Failure> {
         let start = clock::now();
         let fed = AtomicBool::new(false);
         let over = AtomicBool::new(false);

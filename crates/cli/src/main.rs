@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod http;
 mod lines;
+mod replay;
 mod run;
 mod schema;
 mod score;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Run { config } => run::run(&config),
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
+        Command::Replay(options) => replay::replay(&options),
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),
         Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),

@@ -18,9 +18,9 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let runtime = runtime()?;
     stop_on_signal(&runtime, stop.clone())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
-    let mut runner =
-        Runner::new(&config.kafka, config.topics, Arc::new(config.brain), metrics.clone(), clock::now)
-            .map_err(|e| Failure::Running(e.to_string()))?;
+    let brokers = config.kafka.brokers.clone();
+    let runner =
+        Runner::new(config.kafka, config.topics, Arc::new(config.brain), metrics.clone(), clock::now);
     let (listen, health, unheard) = (config.listen, runner.health(), stop.clone());
     let server = runtime.spawn(async move {
         if let Err(e) = http::serve(listen, metrics, health).await {
@@ -28,12 +28,10 @@ pub fn run(path: &Path) -> Result<(), Failure> {
             unheard.store(true, Ordering::Relaxed);
         }
     });
-    eprintln!("firewatch: reading from {}; metrics at http://{listen}/metrics", config.kafka.brokers);
+    eprintln!("firewatch: reading from {}; metrics at http://{listen}/metrics", brokers);
     let ran = runner.run(&stop).map_err(|e| Failure::Running(e.to_string()));
     let unbound = server.is_finished();
     runtime.shutdown_background();
-    // Leaves the group.
-    drop(runner);
     ran?;
     if unbound {
         return Err(Failure::Running("stopped, as nobody could have watched over it".into()));

@@ -1,6 +1,5 @@
 //! `firewatch topics create`: the topics that the settings name, made as they should be.
 
-use firewatch_escalation::{PR, Policy, SUPPORT};
 use firewatch_kafka::{create_topics, plan_topics};
 
 use crate::args::TopicsOptions;
@@ -10,7 +9,7 @@ use crate::shell::{Failure, count, say};
 /// Makes what is missing, or tells what would be made.
 pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
     let config = config::load(&options.config, std::env::vars())?;
-    let teams = teams(&config.brain.policy);
+    let teams = config.brain.policy.teams();
     let copies = options.replication_factor;
     let plans = plan_topics(&config.kafka, &config.topics, &teams, options.partitions, copies)
         .map_err(|e| Failure::Running(e.to_string()))?;
@@ -23,12 +22,4 @@ pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
     create_topics(&config.kafka, &plans).map_err(|e| Failure::Running(e.to_string()))?;
     say(format_args!("{} made\n", count(missing, "topic")));
     Ok(())
-}
-
-/// Every team that a policy can tell.
-fn teams(policy: &Policy) -> Vec<&str> {
-    let mut teams = vec![PR, SUPPORT, policy.storms.team.as_str()];
-    teams.sort_unstable();
-    teams.dedup();
-    teams
 }

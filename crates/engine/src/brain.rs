@@ -9,6 +9,23 @@ use firewatch_scoring::{ModelError, SentimentModel, ViralityModel};
 /// Stands for brands that the policy does not list, so that no complaint is lost for want of a name.
 pub const UNLISTED: &str = "(unlisted)";
 
+/// Model files, as bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Models<'a> {
+    /// Reads posts.
+    pub sentiment: &'a [u8],
+    /// Judges spread.
+    pub virality: &'a [u8],
+}
+
+impl Models<'static> {
+    /// Those that come with this build.
+    pub const SHIPPED: Self = Self {
+        sentiment: include_bytes!("../../../models/sentiment.json"),
+        virality: include_bytes!("../../../models/virality.json"),
+    };
+}
+
 /// Policy and models.
 pub struct Brain {
     /// The policy in force.
@@ -27,8 +44,16 @@ impl Brain {
     /// # Errors
     /// When a model file is damaged.
     pub fn shipped(policy: Policy) -> Result<Self, ModelError> {
-        let sentiment = SentimentModel::from_bytes(include_bytes!("../../../models/sentiment.json"))?;
-        let virality = ViralityModel::from_bytes(include_bytes!("../../../models/virality.json"))?;
+        Self::new(policy, Models::SHIPPED)
+    }
+
+    /// Joins a policy with models.
+    ///
+    /// # Errors
+    /// When bytes are no model.
+    pub fn new(policy: Policy, models: Models<'_>) -> Result<Self, ModelError> {
+        let sentiment = SentimentModel::from_bytes(models.sentiment)?;
+        let virality = ViralityModel::from_bytes(models.virality)?;
         let mut handles = BTreeMap::new();
         for (name, brand) in &policy.brands {
             handles.extend(brand.handles.iter().map(|h| (plain(h), name.clone())));
@@ -53,7 +78,7 @@ impl Brain {
     }
 
     /// Every key that signals can have.
-    pub(crate) fn signal_keys(&self) -> impl Iterator<Item = &str> {
+    pub fn signal_keys(&self) -> impl Iterator<Item = &str> {
         self.policy.brands.keys().map(String::as_str).chain([UNLISTED])
     }
 }

@@ -13,7 +13,7 @@ mod state;
 mod store;
 mod task;
 
-pub use brain::{Brain, UNLISTED};
+pub use brain::{Brain, Models, UNLISTED};
 pub use conversation::{Fold, Outcome};
 pub use effect::{Effect, dead_letters};
 pub use metrics::Metrics;

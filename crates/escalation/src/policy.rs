@@ -97,6 +97,15 @@ impl Policy {
         s.finish(policy)
     }
 
+    /// Every team that it can tell.
+    #[must_use]
+    pub fn teams(&self) -> Vec<&str> {
+        let mut teams = vec![PR, SUPPORT, self.storms.team.as_str()];
+        teams.sort_unstable();
+        teams.dedup();
+        teams
+    }
+
     /// The viral bar of a brand, known or not.
     #[must_use]
     pub fn bar_of(&self, brand: Option<&str>) -> u64 {

@@ -10,23 +10,23 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
-/// The kind of trouble last told: the client repeats itself with every attempt, a log need not. Work that succeeds
-/// ends it, so that the same trouble is told again when it comes again.
+/// The kinds of trouble that were told: the client repeats itself with every attempt, a log need not. Work that succeeds
+/// ends them, so that the same trouble is told again when it comes again.
 #[derive(Default)]
-pub(crate) struct Trouble(Mutex<Option<RDKafkaErrorCode>>);
+pub(crate) struct Trouble(Mutex<Vec<RDKafkaErrorCode>>);
 
 impl Trouble {
     pub fn tell(&self, who: &str, error: &KafkaError, reason: &str) {
-        let mut last = lock(&self.0);
-        let code = error.rdkafka_error_code();
-        if last.is_none() || *last != code {
+        let mut told = lock(&self.0);
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        if !told.contains(&code) {
             eprintln!("{who}: {error}: {reason}");
+            told.push(code);
         }
-        *last = code;
     }
 
     pub fn is_over(&self) {
-        *lock(&self.0) = None;
+        lock(&self.0).clear();
     }
 }
 

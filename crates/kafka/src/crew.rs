@@ -75,23 +75,43 @@ impl Post {
     }
 }
 
-/// How far a stream that has an end has come, for recordings and replays: first all events are worked on, then all
-/// signals.
+/// How far a stream that has an end has come, for recordings and replays: when all events are worked on, each task tells
+/// each brand so; when all of that has been heard, everything was.
 #[derive(Default)]
 pub(crate) struct Course {
-    /// The stream has an end, and its time is not the wall clock's.
-    pub finite: AtomicBool,
-    /// No events or actions will be added.
-    pub fed: AtomicBool,
-    /// Tasks that have worked on all of theirs.
-    pub ended: AtomicUsize,
-    /// No signals will be added.
-    pub last: AtomicBool,
+    /// Times that a brand hears from a task that nothing will follow; none for streams without an end.
+    expected: AtomicUsize,
+    heard: AtomicUsize,
+    fed: AtomicBool,
 }
 
 impl Course {
+    /// The stream has an end, and its time is not the wall clock's.
+    pub fn end_with(&self, brands: usize, tasks: u32) {
+        self.expected.store(brands * tasks as usize, Ordering::Relaxed);
+    }
+
     pub fn is_finite(&self) -> bool {
-        self.finite.load(Ordering::Relaxed)
+        self.expected.load(Ordering::Relaxed) > 0
+    }
+
+    /// No events or actions will be added.
+    pub fn is_fed(&self) -> bool {
+        self.fed.load(Ordering::Relaxed)
+    }
+
+    pub fn fed(&self) {
+        self.fed.store(true, Ordering::Relaxed);
+    }
+
+    /// A brand was told by a task that nothing will follow, and that is committed.
+    pub fn heard(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_over(&self) -> bool {
+        self.is_finite() && self.heard.load(Ordering::Relaxed) >= self.expected.load(Ordering::Relaxed)
     }
 }
 
@@ -188,7 +208,7 @@ impl Crew {
     /// Whether we are in the group and every task of ours works, or what keeps it from that.
     pub fn readiness(&self) -> Result<(), String> {
         if !self.is_member.load(Ordering::Relaxed) {
-            return Err("not in the group yet".into());
+            return Err("not in the group yet, or no broker has answered".into());
         }
         for (partition, Hand { post, .. }) in &*lock(&self.at_work) {
             if post.is(Phase::Restoring) {

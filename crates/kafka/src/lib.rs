@@ -6,6 +6,7 @@
 
 mod client;
 mod crew;
+mod desk;
 mod embedded;
 mod error;
 mod feed;
@@ -13,9 +14,11 @@ mod headers;
 mod member;
 mod merge;
 mod reader;
+mod replay;
 mod restore;
 mod runner;
 mod settings;
+mod span;
 mod topics;
 mod wait;
 mod worker;
@@ -25,8 +28,10 @@ pub use embedded::Embedded;
 pub use error::RunError;
 pub use feed::{Feed, Received, Tail};
 pub use headers::content_headers;
+pub use replay::{Edges, Replay};
 pub use runner::{Clock, Health, Runner};
 pub use settings::{Guarantee, KafkaSettings, Topics, check_properties};
+pub use span::{Edge, Span};
 pub use topics::{Plan, create_topics, plan_topics};
 
 pub(crate) use error::doing;

@@ -41,6 +41,8 @@ struct Lane {
     stream: Stream,
     topic: String,
     queue: PartitionQueue<Reading>,
+    /// Nothing is read from here on; the log's end when there is none.
+    until: Option<i64>,
     /// The offset after the last record handed out.
     fetched: Cell<i64>,
     /// Nothing follows the last record handed out, as far as was known then.
@@ -52,12 +54,16 @@ struct Lane {
 
 impl Lane {
     fn next(&self, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, RunError> {
+        let is_beyond = |offset: i64| self.until.is_some_and(|until| offset >= until);
+        if is_beyond(self.fetched.get()) {
+            return Ok(None);
+        }
         match self.queue.poll(wait) {
             None => Ok(None),
             Some(Ok(message)) => {
                 self.fetched.set(message.offset() + 1);
                 self.ended.set(false);
-                Ok(Some(message))
+                Ok(Some(message).filter(|m| !is_beyond(m.offset())))
             }
             Some(Err(KafkaError::PartitionEOF(_))) => {
                 self.ended.set(true);
@@ -97,12 +103,13 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts to read a partition of each stream at these positions.
+    /// Starts to read a partition of each stream at these positions, up to those ends that are given.
     pub fn open(
         settings: &KafkaSettings,
         topics: &Topics,
         partition: u32,
         positions: &Positions,
+        ends: &Positions,
     ) -> Result<Self, RunError> {
         let consumer: BaseConsumer<Reading> = settings
             .reader_config()
@@ -127,9 +134,10 @@ impl Reader {
                 stream,
                 topic: topic.to_owned(),
                 queue,
+                until: ends.get(&stream).copied(),
                 fetched: Cell::new(positions.get(&stream).copied().unwrap_or_default()),
                 ended: Cell::new(false),
-                end: Cell::new(0),
+                end: Cell::new(ends.get(&stream).copied().unwrap_or_default()),
                 end_since: Cell::new(Since::now()),
             });
         }
@@ -196,13 +204,14 @@ impl Reader {
 
     fn ask_ends_once(&self) -> Result<(), RunError> {
         let mut asked = TopicPartitionList::new();
-        for lane in &self.lanes {
+        let live = || self.lanes.iter().filter(|lane| lane.until.is_none());
+        for lane in live() {
             asked
                 .add_partition_offset(&lane.topic, self.partition, Offset::End)
                 .map_err(doing("ask where the topics end"))?;
         }
         let ends = self.consumer.offsets_for_times(asked, ASK).map_err(doing("ask where the topics end"))?;
-        for lane in &self.lanes {
+        for lane in live() {
             let found = ends.find_partition(&lane.topic, self.partition);
             let end = found.ok_or_else(|| RunError::Late(format!("{} did not tell its end", lane.topic)))?;
             end.error().map_err(doing(format!("ask where {} ends", lane.topic)))?;

@@ -1,4 +1,4 @@
-//! The run loop: check the topics, join the group, keep a worker for each partition that is ours.
+//! The run loop: wait for brokers, check the topics, join the group, keep a worker for each partition that is ours.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -9,9 +9,11 @@ use firewatch_engine::{Brain, Metrics};
 use rdkafka::consumer::Consumer;
 
 use crate::crew::Crew;
+use crate::error::Remedy;
 use crate::member::{self, Member};
 use crate::topics::same_partitions;
-use crate::worker::{Job, Worker};
+use crate::wait::{Backoff, pause_while};
+use crate::worker::{Job, Source, Worker};
 use crate::{KafkaSettings, RunError, Topics};
 
 /// How long to wait for news of the group before looking around.
@@ -35,6 +37,10 @@ impl Health {
         self.crew.readiness()
     }
 
+    fn beat(&self, now: EventTime) {
+        self.beat.store(now.as_millis(), Ordering::Relaxed);
+    }
+
     /// When the loop or the worker that has been silent for longest was last heard of.
     #[must_use]
     pub fn last_beat(&self) -> EventTime {
@@ -45,29 +51,26 @@ impl Health {
 
 /// The Kafka run loop.
 pub struct Runner {
-    job: Arc<Job>,
-    member: Option<Arc<Member>>,
+    settings: KafkaSettings,
+    topics: Topics,
+    brain: Arc<Brain>,
+    metrics: Metrics,
+    clock: Clock,
     health: Arc<Health>,
 }
 
 impl Runner {
-    /// Connects, checks the topics and joins the group.
-    ///
-    /// # Errors
-    /// When a setting is refused, no broker answers, or the topics are not as they must be.
+    /// A loop that has not begun; nothing is connected yet.
+    #[must_use]
     pub fn new(
-        settings: &KafkaSettings,
+        settings: KafkaSettings,
         topics: Topics,
         brain: Arc<Brain>,
         metrics: Metrics,
         clock: Clock,
-    ) -> Result<Self, RunError> {
-        let partitions = same_partitions(settings, &topics)?;
-        let crew = Arc::new(Crew::default());
-        let health = Arc::new(Health { crew: crew.clone(), beat: clock().as_millis().into() });
-        let member = Arc::new(member::join(settings, &topics, crew.clone())?);
-        let job = Job { settings: settings.clone(), topics, brain, metrics, clock, partitions, crew };
-        Ok(Self { job: Arc::new(job), member: Some(member), health })
+    ) -> Self {
+        let health = Health { crew: Arc::default(), beat: clock().as_millis().into() };
+        Self { settings, topics, brain, metrics, clock, health: Arc::new(health) }
     }
 
     /// Whether the process is well, for those who watch it.
@@ -76,12 +79,14 @@ impl Runner {
         self.health.clone()
     }
 
-    /// Runs until told to stop; then every task commits, and the group is left.
+    /// Waits for brokers, joins the group and runs until told to stop; then every task commits, and the group is left.
     ///
     /// # Errors
-    /// What stops a task for good; nothing after its last commit counts then.
-    pub fn run(&mut self, stop: &AtomicBool) -> Result<(), RunError> {
-        self.run_until(stop, |_| false)
+    /// When the topics are not as they must be, no broker answers for too long, or a task cannot go on; nothing after
+    /// its last commit counts then.
+    pub fn run(&self, stop: &AtomicBool) -> Result<(), RunError> {
+        let Some(job) = self.job(stop)? else { return Ok(()) };
+        self.run_until(&job, stop, || false)
     }
 
     /// Runs until all that is there when `fed` is set has been worked on, then ends the stream: what waits is
@@ -89,50 +94,76 @@ impl Runner {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn run_to_end(&mut self, fed: &AtomicBool, stop: &AtomicBool) -> Result<(), RunError> {
-        self.job.crew.course.finite.store(true, Ordering::Relaxed);
-        self.run_until(stop, |job| {
+    pub fn run_to_end(&self, fed: &AtomicBool, stop: &AtomicBool) -> Result<(), RunError> {
+        let Some(job) = self.job(stop)? else { return Ok(()) };
+        job.has_an_end();
+        self.run_until(&job, stop, || {
             let course = &job.crew.course;
-            course.fed.store(fed.load(Ordering::Relaxed), Ordering::Relaxed);
-            let ended = course.ended.load(Ordering::Relaxed) == job.partitions as usize;
-            course.last.store(ended, Ordering::Relaxed);
-            ended && job.crew.is_done()
+            if fed.load(Ordering::Relaxed) {
+                course.fed();
+            }
+            course.is_over() && job.crew.is_done()
         })
     }
 
-    fn run_until(&mut self, stop: &AtomicBool, done: impl Fn(&Job) -> bool) -> Result<(), RunError> {
-        let Some(member) = self.member.clone() else { return Ok(()) };
+    /// Checks the topics, as soon as a broker answers. None when told to stop before.
+    fn job(&self, stop: &AtomicBool) -> Result<Option<Arc<Job>>, RunError> {
+        let Self { settings, topics, brain, metrics, clock, health } = self;
+        let mut backoff = Backoff::new();
+        while !stop.load(Ordering::Relaxed) {
+            match same_partitions(settings, topics) {
+                Ok(partitions) => {
+                    return Ok(Some(Arc::new(Job {
+                        settings: settings.clone(),
+                        topics: topics.clone(),
+                        brain: brain.clone(),
+                        metrics: metrics.clone(),
+                        clock: *clock,
+                        partitions,
+                        crew: health.crew.clone(),
+                    })));
+                }
+                Err(e) if e.remedy() == Remedy::Stop => return Err(e),
+                Err(e) => {
+                    let wait = backoff.next_within(settings.patience_ms, &e)?;
+                    eprintln!("firewatch: {e}; trying again in {} ms", wait.as_millis());
+                    pause_while(wait, || !stop.load(Ordering::Relaxed), || health.beat(clock()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn run_until(&self, job: &Arc<Job>, stop: &AtomicBool, done: impl Fn() -> bool) -> Result<(), RunError> {
+        let member = Arc::new(member::join(&job.settings, &job.topics, job.crew.clone())?);
         let mut ran = Ok(());
-        while ran.is_ok() && !stop.load(Ordering::Relaxed) && !done(&self.job) {
-            self.health.beat.store((self.job.clock)().as_millis(), Ordering::Relaxed);
-            ran = member::serve(&member, POLL).and_then(|()| self.take_over(&member));
-            if let Some(failure) = self.job.crew.failure() {
+        while ran.is_ok() && !stop.load(Ordering::Relaxed) && !done() {
+            self.health.beat((self.clock)());
+            ran = member::serve(&member, POLL).and_then(|()| take_over(job, &member));
+            if let Some(failure) = job.crew.failure() {
                 ran = Err(failure);
             }
         }
-        self.job.crew.dismiss();
-        let failure = self.job.crew.failure();
-        drop(member);
+        job.crew.dismiss();
+        let failure = job.crew.failure();
         // The group is left when the last hold on the member is dropped.
-        self.member = None;
+        drop(member);
         ran.and(failure.map_or(Ok(()), Err))
-    }
-
-    /// Starts a worker for each partition that became ours.
-    fn take_over(&self, member: &Arc<Member>) -> Result<(), RunError> {
-        for partition in member.context().newly_assigned() {
-            let (job, weak) = (self.job.clone(), Arc::downgrade(member));
-            let now = (job.clock)();
-            self.job
-                .crew
-                .start(partition, now, move |post| Worker::new(&job, partition, post, weak).run())?;
-        }
-        Ok(())
     }
 
     /// Conversations that were followed when each task last committed.
     #[must_use]
     pub fn conversations(&self) -> usize {
-        self.job.metrics.conversations()
+        self.metrics.conversations()
     }
+}
+
+/// Starts a worker for each partition that became ours.
+fn take_over(job: &Arc<Job>, member: &Arc<Member>) -> Result<(), RunError> {
+    for partition in member.context().newly_assigned() {
+        let (own, source) = (job.clone(), Source::Group(Arc::downgrade(member)));
+        let work = move |post: &_| Worker::new(&own, partition, post, source).run();
+        job.crew.start(partition, (job.clock)(), work)?;
+    }
+    Ok(())
 }

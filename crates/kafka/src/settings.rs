@@ -109,9 +109,30 @@ impl Topics {
     /// Every topic, the teams' among them.
     #[must_use]
     pub fn all(&self, teams: &[&str]) -> Vec<String> {
-        let fixed =
-            [&self.events, &self.actions, &self.signals, &self.state, &self.scores, &self.dead_letters];
-        fixed.into_iter().cloned().chain(teams.iter().map(|t| self.of_team(t))).collect()
+        let others = [&self.events, &self.actions, &self.state].into_iter().cloned();
+        others.chain(self.outputs(teams)).collect()
+    }
+
+    /// The topics that effects are written to, the teams' among them.
+    #[must_use]
+    pub fn outputs(&self, teams: &[&str]) -> Vec<String> {
+        let fixed = [&self.signals, &self.scores, &self.dead_letters].into_iter().cloned();
+        fixed.chain(teams.iter().map(|t| self.of_team(t))).collect()
+    }
+
+    /// The same inputs, and everything else behind a prefix.
+    #[must_use]
+    pub fn behind(&self, prefix: &str) -> Self {
+        let own = |name: &str| format!("{prefix}{name}");
+        Self {
+            events: self.events.clone(),
+            actions: self.actions.clone(),
+            signals: own(&self.signals),
+            scores: own(&self.scores),
+            dead_letters: own(&self.dead_letters),
+            state: own(&self.state),
+            escalations: own(&self.escalations),
+        }
     }
 }
 
@@ -143,7 +164,7 @@ impl KafkaSettings {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", "10000")
             // Members hear of a rebalance with their next heartbeat; partitions that move wait for it.
-            .set("heartbeat.interval.ms", "1000");
+            .set("heartbeat.interval.ms", "500");
         apply(&mut config, &self.consumer);
         // Offsets belong to the transactions, whatever a file says; pending ones are waited for.
         config
@@ -158,7 +179,9 @@ impl KafkaSettings {
         let mut config = self.base();
         config
             .set("group.id", &self.group)
-            .set("queued.max.messages.kbytes", "16384")
+            // What is read ahead, for each log. The client's own overhead is not counted in the bytes.
+            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.min.messages", "20000")
             .set("fetch.queue.backoff.ms", "10");
         let own = |key: &str| !MEMBERS_OWN.iter().any(|prefix| key.starts_with(prefix));
         let properties: Vec<_> = self.consumer.iter().filter(|(key, _)| own(key)).cloned().collect();
@@ -193,7 +216,7 @@ impl KafkaSettings {
             .set("compression.type", "lz4")
             // The partitioner of the Java clients: a key lands where any other producer puts it.
             .set("partitioner", "murmur2_random")
-            .set("queue.buffering.max.kbytes", "32768");
+            .set("queue.buffering.max.kbytes", "8192");
         let transactional = partition.filter(|_| self.guarantee == Guarantee::ExactlyOnce);
         if transactional.is_some() {
             config.set("transaction.timeout.ms", "10000");

@@ -60,19 +60,13 @@ pub fn plan_topics(
     partitions: u32,
     replication: Option<u32>,
 ) -> Result<Vec<Plan>, RunError> {
-    let names = topics.all(teams);
-    let found = partitions_of(settings, names.iter().map(String::as_str))?;
-    let plans: Vec<Plan> = names
-        .into_iter()
-        .map(|name| {
-            let mut config = lifetime(topics, &name);
-            if replication.is_some_and(|copies| copies >= 3) {
-                config.push(("min.insync.replicas", "2".into()));
-            }
-            let found = found.get(&name).copied().filter(|n| *n > 0);
-            Plan { name, partitions, replication, config, found }
-        })
-        .collect();
+    let mut plans = plan(settings, topics, topics.all(teams), partitions)?;
+    for plan in &mut plans {
+        plan.replication = replication;
+        if replication.is_some_and(|copies| copies >= 3) {
+            plan.config.push(("min.insync.replicas", "2".into()));
+        }
+    }
     let of_task = topics.of_task();
     let misfit = plans
         .iter()
@@ -86,6 +80,37 @@ pub fn plan_topics(
             plan.name
         ))),
     }
+}
+
+/// The outputs of a replay, none of which may be there yet.
+pub(crate) fn plan_outputs(
+    settings: &KafkaSettings,
+    topics: &Topics,
+    teams: &[&str],
+    partitions: u32,
+) -> Result<Vec<Plan>, RunError> {
+    let plans = plan(settings, topics, topics.outputs(teams), partitions)?;
+    match plans.iter().find(|plan| plan.found.is_some()) {
+        None => Ok(plans),
+        Some(Plan { name, .. }) => Err(RunError::Topics(format!(
+            "topic {name} is there already, and a replay would be mixed with what is in it; nothing was made. \
+             Give another --prefix, or delete the topics of the replay before"
+        ))),
+    }
+}
+
+fn plan(
+    settings: &KafkaSettings,
+    topics: &Topics,
+    names: Vec<String>,
+    partitions: u32,
+) -> Result<Vec<Plan>, RunError> {
+    let found = partitions_of(settings, names.iter().map(String::as_str))?;
+    let plan = |name: String| {
+        let found = found.get(&name).copied().filter(|n| *n > 0);
+        Plan { config: lifetime(topics, &name), name, partitions, replication: None, found }
+    };
+    Ok(names.into_iter().map(plan).collect())
 }
 
 /// Makes those of the planned topics that are not there.
@@ -119,12 +144,28 @@ pub fn create_topics(settings: &KafkaSettings, plans: &[Plan]) -> Result<(), Run
 /// The number of partitions that the topics of a task must share: it works on the same partition of each. The state's
 /// topic must be compacted, or state would be lost with age.
 pub(crate) fn same_partitions(settings: &KafkaSettings, topics: &Topics) -> Result<u32, RunError> {
+    let partitions = same(settings, &topics.of_task())?;
+    match block_on(cleanup_policy(settings, &topics.state)) {
+        Some(policy) if policy != "compact" => Err(RunError::Topics(format!(
+            "topic {} has cleanup.policy={policy}, so state would be lost with age; set it to compact",
+            topics.state
+        ))),
+        _ => Ok(partitions),
+    }
+}
+
+/// The number of partitions that the topics share which others write to.
+pub(crate) fn same_input_partitions(settings: &KafkaSettings, topics: &Topics) -> Result<u32, RunError> {
+    same(settings, &[&topics.events, &topics.actions])
+}
+
+fn same(settings: &KafkaSettings, topics: &[&str]) -> Result<u32, RunError> {
     let start = Since::now();
-    let mut found = partitions_of(settings, topics.of_task().into_iter())?;
+    let mut found = partitions_of(settings, topics.iter().copied())?;
     // Brokers hear of topics that were just made one after the other.
     while found.values().any(|n| *n == 0) && start.elapsed() < NEWS {
         pause(NEWS / 20);
-        found = partitions_of(settings, topics.of_task().into_iter())?;
+        found = partitions_of(settings, topics.iter().copied())?;
     }
     let absent: Vec<&str> = found.iter().filter(|(_, n)| **n == 0).map(|(topic, _)| topic.as_str()).collect();
     if !absent.is_empty() {
@@ -144,13 +185,7 @@ pub(crate) fn same_partitions(settings: &KafkaSettings, topics: &Topics) -> Resu
             list.join(", ")
         )));
     };
-    match block_on(cleanup_policy(settings, &topics.state)) {
-        Some(policy) if policy != "compact" => Err(RunError::Topics(format!(
-            "topic {} has cleanup.policy={policy}, so state would be lost with age; set it to compact",
-            topics.state
-        ))),
-        _ => Ok(*partitions),
-    }
+    Ok(*partitions)
 }
 
 /// A topic's cleanup policy; none when the broker does not say.

@@ -5,10 +5,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use crate::RunError;
+
 /// First wait before something is tried again.
 const FIRST: Duration = Duration::from_millis(100);
 /// Longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(10);
+/// How often to look whether a wait is still wanted.
+const STEP: Duration = Duration::from_millis(50);
 
 /// A point in time to measure from.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,17 @@ pub(crate) fn pause(wait: Duration) {
     std::thread::sleep(wait);
 }
 
+/// Waits as long as `wanted` says so; calls `beat` meanwhile.
+pub(crate) fn pause_while(wait: Duration, wanted: impl Fn() -> bool, beat: impl Fn()) {
+    let mut left = wait;
+    while !left.is_zero() && wanted() {
+        beat();
+        let step = left.min(STEP);
+        pause(step);
+        left -= step;
+    }
+}
+
 /// Waits that double from try to try, up to a limit, each shortened by up to a half at random, so that many processes do
 /// not come back at once.
 #[derive(Debug)]
@@ -49,13 +64,17 @@ impl Backoff {
         *self = Self::new();
     }
 
-    /// For how long it has not worked.
-    pub fn lasted(&self) -> Duration {
-        self.since.elapsed()
+    /// The wait before the next try, unless it has not worked for longer than `patience_ms` because of `e`.
+    pub fn next_within(&mut self, patience_ms: u64, e: &RunError) -> Result<Duration, RunError> {
+        let wait = self.next();
+        if self.since.elapsed() <= Duration::from_millis(patience_ms) {
+            return Ok(wait);
+        }
+        Err(RunError::OutOfPatience(format!("tried again for {} s: {e}", patience_ms / 1000)))
     }
 
     /// The wait before the next try.
-    pub fn next(&mut self) -> Duration {
+    fn next(&mut self) -> Duration {
         if self.tries == 0 {
             self.since = Since::now();
         }

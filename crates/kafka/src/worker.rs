@@ -3,31 +3,28 @@
 //! Each worker has a thread of its own, as the client's calls wait for brokers. A round is one transaction. When one
 //! fails, what it did is undone in memory and done again; what cannot be undone so begins anew from the changelog.
 
-use std::sync::Arc;
-use std::sync::Weak;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
 
-use firewatch_domain::{Duration, EventTime};
-use firewatch_engine::{Brain, Effect, Handled, Input, Metrics, Stream, Task};
+use firewatch_domain::Duration;
+use firewatch_engine::{Brain, Metrics, Stream, Task};
+use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
-use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::crew::{Crew, Phase, Post};
+use crate::desk::Desk;
 use crate::error::Remedy;
-use crate::headers::traceparent;
 use crate::member::Member;
 use crate::merge::{Turn, turn};
 use crate::reader::{Positions, Reader};
 use crate::restore::Restore;
-use crate::wait::{Backoff, pause};
+use crate::span::Span;
+use crate::wait::{Backoff, pause_while};
 use crate::writer::{Consumed, Writer};
-use crate::{Clock, KafkaSettings, RunError, Topics, doing};
+use crate::{Clock, Guarantee, KafkaSettings, RunError, Topics};
 
 /// How often a silent partition is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Records in a round at most, when rounds keep failing.
-const LEAST_RECORDS: usize = 50;
 
 /// What all workers of a process share.
 pub(crate) struct Job {
@@ -40,12 +37,27 @@ pub(crate) struct Job {
     pub crew: Arc<Crew>,
 }
 
+impl Job {
+    /// The stream has an end, and its time is not the wall clock's.
+    pub fn has_an_end(&self) {
+        self.crew.course.end_with(self.brain.signal_keys().count(), self.partitions);
+    }
+}
+
+/// Where a worker's records come from, and whether anybody takes note of how far it has come.
+pub(crate) enum Source {
+    /// The group's share of the logs, from where it was committed, with the state that belongs to it.
+    Group(Weak<Member>),
+    /// A span of the logs, from an empty state; no note is taken.
+    Span(Span),
+}
+
 /// One worker.
 pub(crate) struct Worker<'a> {
     job: &'a Job,
     partition: u32,
     post: &'a Post,
-    member: Weak<Member>,
+    source: Source,
     /// The end of the stream has been told.
     ended: bool,
 }
@@ -57,26 +69,9 @@ struct Bench {
     desk: Desk,
 }
 
-/// Where records become effects.
-struct Desk {
-    writer: Writer,
-    /// As of the last commit, and as of the last record.
-    committed: Positions,
-    worked: Positions,
-    /// Records worked on since the last commit, with their arrival.
-    open: Vec<(Stream, Handled, EventTime)>,
-    /// Kinds of effects written since.
-    told: Vec<&'static str>,
-    made: Vec<Effect>,
-    silent_since: EventTime,
-    looked: EventTime,
-    /// Records in a round at most: fewer after a round that failed, as it may have been too much for its time-out.
-    most: usize,
-}
-
 impl<'a> Worker<'a> {
-    pub fn new(job: &'a Job, partition: u32, post: &'a Post, member: Weak<Member>) -> Self {
-        Self { job, partition, post, member, ended: false }
+    pub fn new(job: &'a Job, partition: u32, post: &'a Post, source: Source) -> Self {
+        Self { job, partition, post, source, ended: false }
     }
 
     /// Works until told to finish, or until the stream's end when it has one.
@@ -105,28 +100,38 @@ impl<'a> Worker<'a> {
         let Job { settings, topics, brain, metrics, clock, partitions, .. } = self.job;
         let partition = self.partition;
         let mut writer = Writer::open(settings, topics, partition)?;
-        let restore = Restore { settings, topics, brain, metrics, partition };
-        let unwanted = || {
-            self.post.beat(clock());
-            self.post.is_to_finish()
-        };
         let fresh = Task::new(partition, *partitions).with_most_conversations(settings.most_conversations);
-        let Some(task) = restore.state(fresh, &mut writer, unwanted)? else { return Ok(None) };
-        let committed = restore.positions()?;
-        let reader = Reader::open(settings, topics, partition, &committed)?;
-        let (worked, silent_since) = (committed.clone(), clock());
-        let desk = Desk {
-            writer,
-            committed,
-            worked,
-            open: vec![],
-            told: vec![],
-            made: vec![],
-            silent_since,
-            looked: silent_since,
-            most: settings.commit_records,
+        let (task, committed) = match &self.source {
+            Source::Span(span) => (fresh, span.first.clone()),
+            Source::Group(_) => {
+                let restore = Restore { settings, topics, brain, metrics, partition };
+                let unwanted = || {
+                    self.post.beat(clock());
+                    self.post.is_to_finish()
+                };
+                let Some(task) = restore.state(fresh, &mut writer, unwanted)? else { return Ok(None) };
+                (task, restore.positions()?)
+            }
         };
-        Ok(Some(Bench { task, reader, desk }))
+        let reader = self.read_from(&committed)?;
+        Ok(Some(Bench { task, reader, desk: Desk::new(writer, committed, self.job) }))
+    }
+
+    fn read_from(&self, positions: &Positions) -> Result<Reader, RunError> {
+        let Job { settings, topics, .. } = self.job;
+        let ends = match &self.source {
+            Source::Group(_) => &Positions::new(),
+            Source::Span(span) => &span.end,
+        };
+        Reader::open(settings, topics, self.partition, positions, ends)
+    }
+
+    /// Goes back to the last commit.
+    fn undo(&self, bench: &mut Bench) -> Result<(), RunError> {
+        bench.task.rewind(&self.job.brain)?;
+        bench.desk.undo(self.job);
+        bench.reader = self.read_from(&bench.desk.committed)?;
+        Ok(())
     }
 
     /// Round after round, until told to finish.
@@ -142,14 +147,14 @@ impl<'a> Worker<'a> {
                         return Ok(());
                     }
                 }
-                Err(e) if e.remedy() == Remedy::Redo => {
+                Err(e) if self.remedy(&e) == Remedy::Redo => {
                     bench.desk.writer.abort()?;
                     self.job.metrics.round("aborted");
                     self.wait_after(e, backoff)?;
                     if self.post.is_to_finish() {
                         return Ok(());
                     }
-                    bench.undo(self.job, self.partition)?;
+                    self.undo(&mut bench)?;
                 }
                 Err(e) => return Err(e),
             }
@@ -162,27 +167,46 @@ impl<'a> Worker<'a> {
         let course = &job.crew.course;
         self.post.beat((job.clock)());
         // Asked before the ends of the logs are: what is added afterwards is seen in the next round.
-        let fed = course.fed.load(Ordering::Relaxed);
-        let last = self.ended && course.last.load(Ordering::Relaxed);
+        let (fed, over) = (course.is_fed(), self.ended && course.is_over());
         let worked = self.work(bench)?;
         if self.post.is_abandoned() {
             // Another works here by now, and a commit would only be refused.
             return Ok(true);
         }
-        let Bench { task, reader, desk } = bench;
+        let Bench { task, reader, desk } = &mut *bench;
         let quiet = worked == 0 && reader.actions.is_empty();
-        if quiet && fed && !self.ended && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)? {
-            task.end_of_stream(&job.brain, &mut desk.made);
-            desk.write(None)?;
-            desk.commit(task, reader, job, self.member.upgrade().as_deref())?;
-            self.ended = true;
-            course.ended.fetch_add(1, Ordering::Relaxed);
-            return Ok(false);
+        let ends = quiet && fed && !self.ended;
+        let ends = ends && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
+        if ends {
+            desk.end_of_stream(task, job)?;
         }
-        let over = last && worked == 0 && reader.at_end(Stream::Signals)?;
-        desk.commit(task, reader, job, self.member.upgrade().as_deref())?;
-        job.metrics.state(self.partition, task);
-        Ok(over)
+        self.commit(bench)?;
+        self.ended |= ends;
+        job.metrics.state(self.partition, &bench.task);
+        Ok(over && worked == 0)
+    }
+
+    /// Commits what was done since the last commit.
+    fn commit(&self, bench: &mut Bench) -> Result<(), RunError> {
+        let Bench { task, reader, desk } = bench;
+        let job = self.job;
+        let changes = task.changes()?;
+        let committed = match &self.source {
+            Source::Span(_) => desk.writer.commit(None)?,
+            Source::Group(member) => {
+                for change in changes {
+                    desk.writer.state(change)?;
+                }
+                let (offsets, member) = (desk.offsets(&job.topics)?, member.upgrade());
+                desk.writer.commit(Some(&Consumed { offsets, reader, member: member.as_deref() }))?
+            }
+        };
+        if committed {
+            job.metrics.round("committed");
+        }
+        task.committed();
+        desk.settle(job);
+        Ok(())
     }
 
     /// Reads for a commit interval and works on what came; tells how many records that were.
@@ -199,7 +223,7 @@ impl<'a> Worker<'a> {
         for signal in batch.signals.drain(..) {
             desk.take(Stream::Signals, &signal, task, job)?;
         }
-        let look = now - desk.looked >= LOOK || job.crew.course.fed.load(Ordering::Relaxed);
+        let look = now - desk.looked >= LOOK || job.crew.course.is_fed();
         if look || !batch.events.is_empty() || !waiting.is_empty() {
             desk.looked = now;
             reader.ask_ends()?;
@@ -246,118 +270,23 @@ impl<'a> Worker<'a> {
             // The next owner works on from the last commit.
             return Ok(());
         }
-        if e.remedy() == Remedy::Stop {
+        if self.remedy(&e) == Remedy::Stop {
             return Err(e);
         }
-        let wait = backoff.next();
-        let patience = Wait::from_millis(self.job.settings.patience_ms);
-        if backoff.lasted() > patience {
-            let problem =
-                format!("partition {}: tried again for {} s: {e}", self.partition, patience.as_secs());
-            return Err(RunError::OutOfPatience(problem));
-        }
+        let wait = backoff.next_within(self.job.settings.patience_ms, &e)?;
         self.post.set(Phase::Troubled);
         eprintln!("firewatch: partition {}: {e}; trying again in {} ms", self.partition, wait.as_millis());
-        let mut left = wait;
-        while !left.is_zero() && !self.post.is_to_finish() {
-            self.post.beat((self.job.clock)());
-            let step = left.min(Wait::from_millis(50));
-            pause(step);
-            left -= step;
-        }
-        Ok(())
-    }
-}
-
-impl Bench {
-    /// Goes back to the last commit.
-    fn undo(&mut self, job: &Job, partition: u32) -> Result<(), RunError> {
-        self.task.rewind(&job.brain)?;
-        self.desk.worked = self.desk.committed.clone();
-        self.desk.most = (self.desk.most / 2).max(LEAST_RECORDS.min(job.settings.commit_records));
-        self.desk.open.clear();
-        self.desk.told.clear();
-        self.desk.made.clear();
-        self.reader = Reader::open(&job.settings, &job.topics, partition, &self.desk.committed)?;
-        Ok(())
-    }
-}
-
-impl Desk {
-    fn take(
-        &mut self,
-        stream: Stream,
-        message: &impl Message,
-        task: &mut Task,
-        job: &Job,
-    ) -> Result<(), RunError> {
-        let now = (job.clock)();
-        let input = Input {
-            stream,
-            topic: message.topic(),
-            partition: u32::try_from(message.partition()).unwrap_or_default(),
-            offset: message.offset(),
-            arrival: message.timestamp().to_millis().map_or(now, EventTime::from_millis),
-            key: message.key(),
-            value: message.payload().unwrap_or_default(),
-        };
-        let handled = task.handle(&input, &job.brain, &mut self.made);
-        self.open.push((stream, handled, input.arrival));
-        self.worked.insert(stream, message.offset() + 1);
-        let parent = traceparent(message.headers());
-        self.write(parent.as_deref())
-    }
-
-    /// Hands the effects made so far to the writer.
-    fn write(&mut self, traceparent: Option<&str>) -> Result<(), RunError> {
-        for effect in self.made.drain(..) {
-            self.writer.effect(&effect, traceparent)?;
-            self.told.push(effect.kind());
-        }
+        pause_while(wait, || !self.post.is_to_finish(), || self.post.beat((self.job.clock)()));
         Ok(())
     }
 
-    /// Lets time pass for a partition that is read to its end and silent.
-    fn silence(&mut self, now: EventTime, task: &mut Task, job: &Job) -> Result<(), RunError> {
-        let silent = now - self.silent_since;
-        if silent >= Duration::from_millis(job.settings.idle_after_ms as i64) {
-            task.idle(silent, &job.brain, &mut self.made);
-            self.silent_since = now;
+    fn remedy(&self, e: &RunError) -> Remedy {
+        let transactional = self.job.settings.guarantee == Guarantee::ExactlyOnce;
+        match (e.remedy(), &self.source) {
+            // What a replay has told is in its outputs only, so it cannot begin anew in the middle.
+            (Remedy::Restart, Source::Span(_)) => Remedy::Stop,
+            (Remedy::Redo, Source::Span(_)) if !transactional => Remedy::Stop,
+            (remedy, _) => remedy,
         }
-        self.write(None)
-    }
-
-    fn commit(
-        &mut self,
-        task: &mut Task,
-        reader: &Reader,
-        job: &Job,
-        member: Option<&Member>,
-    ) -> Result<(), RunError> {
-        let mut offsets = TopicPartitionList::new();
-        for (topic, stream) in job.topics.read() {
-            let (before, now) = (self.committed.get(&stream), self.worked.get(&stream));
-            if let Some(next) = now.filter(|_| before != now) {
-                offsets
-                    .add_partition_offset(topic, self.writer.partition(), Offset::Offset(*next))
-                    .map_err(doing("commit"))?;
-            }
-        }
-        for change in task.changes()? {
-            self.writer.state(change)?;
-        }
-        if self.writer.commit(Some(&Consumed { offsets, reader, member }))? {
-            job.metrics.round("committed");
-        }
-        task.committed();
-        self.most = (self.most * 2).min(job.settings.commit_records);
-        self.committed.clone_from(&self.worked);
-        let now = (job.clock)();
-        for (stream, handled, arrival) in self.open.drain(..) {
-            job.metrics.handled(stream, &handled);
-            job.metrics.committed(now, handled.at, arrival);
-        }
-        self.told.drain(..).for_each(|kind| job.metrics.effect(kind));
-        Ok(())
     }
 }

@@ -1,0 +1,142 @@
+//! `firewatch replay`: what another policy or model would have done with a span of the input.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use firewatch_domain::{Duration, EventTime};
+use firewatch_engine::{Brain, Metrics, Models, Stream};
+use firewatch_kafka::{Edge, Edges, Replay, Span};
+
+use crate::args::ReplayOptions;
+use crate::shell::{Failure, brain, count, say};
+use crate::{clock, config, run};
+
+/// How often to tell how far it has come.
+const TELL: Duration = Duration::from_secs(5);
+
+/// Works on the span, or with `--dry-run` tells what would be read and made.
+pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
+    let edges = Edges { from: edge("--from", &options.from)?, to: edge("--to", &options.to)? };
+    let config = config::load(&options.config, std::env::vars())?;
+    let brain = match &options.policy {
+        None => config.brain,
+        Some(path) => brain(Some(path))?,
+    };
+    let brain = Arc::new(with_models(brain, options)?);
+    let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
+    let tools = (metrics.clone(), clock::now as fn() -> EventTime);
+    let replay = Replay::new((&config.kafka, &config.topics), &options.prefix, &edges, brain, tools)
+        .map_err(|e| Failure::Running(e.to_string()))?;
+    let records = tell_spans(replay.spans());
+    replay.outputs().iter().for_each(|plan| say(format_args!("{plan}\n")));
+    if options.dry_run {
+        say("dry run: nothing was made or read\n");
+        return Ok(());
+    }
+    let runtime = run::runtime()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    run::stop_on_signal(&runtime, stop.clone())?;
+    let (start, told) = (clock::now(), Cell::new(clock::now()));
+    let look = || {
+        if clock::now() - told.get() >= TELL {
+            told.set(clock::now());
+            let read = metrics.read("events") + metrics.read("actions");
+            eprintln!("firewatch: {read} of {records} records replayed");
+        }
+    };
+    let whole = replay.run(&stop, look).map_err(|e| {
+        let prefix = &options.prefix;
+        Failure::Running(format!(
+            "{e}; the topics behind `{prefix}` hold a part. Delete them and replay again"
+        ))
+    })?;
+    runtime.shutdown_background();
+    tell_result(&metrics, clock::now() - start);
+    if whole {
+        return Ok(());
+    }
+    Err(Failure::Running("stopped before the end; the topics hold what was replayed until then".into()))
+}
+
+/// Offsets of each partition, and how many records that is.
+fn tell_spans(spans: &[Span]) -> u64 {
+    for (partition, span) in spans.iter().enumerate() {
+        let (events, actions) = (span.of(Stream::Events), span.of(Stream::Actions));
+        say(format_args!(
+            "partition {partition:>4}: events {} to {}, actions {} to {}\n",
+            events.start, events.end, actions.start, actions.end,
+        ));
+    }
+    let records = spans.iter().map(Span::records).sum();
+    say(format_args!("{}\n", count(records as usize, "record")));
+    records
+}
+
+fn tell_result(metrics: &Metrics, took: Duration) {
+    let read = metrics.read("events") + metrics.read("actions");
+    let per_second = read as f64 / took.as_secs().max(0.001);
+    say(format_args!(
+        "{} in {:.1} s, {per_second:.0} a second\n",
+        count(read as usize, "record"),
+        took.as_secs()
+    ));
+    for kind in ["score", "escalation", "dead_letter"] {
+        say(format_args!("{:>12} {kind}s\n", metrics.written(kind)));
+    }
+}
+
+/// Other models in place of the shipped ones, where they are given.
+fn with_models(brain: Brain, options: &ReplayOptions) -> Result<Brain, Failure> {
+    let bytes = |path: &Option<PathBuf>| path.as_deref().map(file).transpose();
+    let (sentiment, virality) = (bytes(&options.sentiment)?, bytes(&options.virality)?);
+    let models = Models {
+        sentiment: sentiment.as_deref().unwrap_or(Models::SHIPPED.sentiment),
+        virality: virality.as_deref().unwrap_or(Models::SHIPPED.virality),
+    };
+    Brain::new(brain.policy, models).map_err(|e| Failure::setting("--sentiment or --virality", e))
+}
+
+fn file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
+}
+
+/// Reads an edge: `log`, a time, or `PARTITION:OFFSET` with commas between.
+fn edge(argument: &str, text: &str) -> Result<Edge, Failure> {
+    if text == "log" {
+        return Ok(Edge::Log);
+    }
+    if let Ok(at) = EventTime::parse(text) {
+        return Ok(Edge::Time(at));
+    }
+    let pair = |pair: &str| {
+        let (partition, offset) = pair.split_once(':')?;
+        Some((partition.parse().ok()?, offset.parse::<i64>().ok().filter(|at| *at >= 0)?))
+    };
+    let offsets: Option<BTreeMap<u32, i64>> = text.split(',').map(pair).collect();
+    offsets.map(Edge::Offsets).ok_or_else(|| {
+        let problem = format!(
+            "`{text}` is no edge; give a time such as 2026-08-03T10:00:00Z, offsets such as 0:1200,1:1180, or `log`"
+        );
+        Failure::setting(argument, problem)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_times_offsets_or_the_log_itself() {
+        let read = |text| edge("--from", text).ok();
+        assert_eq!(read("log"), Some(Edge::Log));
+        let at = EventTime::parse("2026-08-03T10:00:00Z").unwrap();
+        assert_eq!(read("2026-08-03T10:00:00Z"), Some(Edge::Time(at)));
+        assert_eq!(read("0:12,3:7"), Some(Edge::Offsets([(0, 12), (3, 7)].into())));
+        for none in ["", "yesterday", "0:", "0:-1", "0:12,", "12"] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+}

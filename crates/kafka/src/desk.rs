@@ -1,0 +1,136 @@
+//! Where a worker turns records into effects, with an account of what is not committed yet.
+
+use firewatch_domain::{Duration, EventTime};
+use firewatch_engine::{Effect, Handled, Input, Stream, Task};
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use crate::headers::traceparent;
+use crate::reader::Positions;
+use crate::worker::Job;
+use crate::writer::Writer;
+use crate::{RunError, Topics, doing};
+
+/// Records in a round at most, when rounds keep failing.
+const LEAST_RECORDS: usize = 50;
+
+/// The desk.
+pub(crate) struct Desk {
+    pub writer: Writer,
+    /// As of the last commit, and as of the last record.
+    pub committed: Positions,
+    worked: Positions,
+    /// Records worked on since the last commit, with their arrival.
+    open: Vec<(Stream, Handled, EventTime)>,
+    /// Kinds of effects written since.
+    told: Vec<&'static str>,
+    made: Vec<Effect>,
+    pub silent_since: EventTime,
+    pub looked: EventTime,
+    /// Records in a round at most: fewer after a round that failed, as it may have been too much for its time-out.
+    pub most: usize,
+}
+
+impl Desk {
+    pub fn new(writer: Writer, committed: Positions, job: &Job) -> Self {
+        let now = (job.clock)();
+        Self {
+            writer,
+            worked: committed.clone(),
+            committed,
+            open: vec![],
+            told: vec![],
+            made: vec![],
+            silent_since: now,
+            looked: now,
+            most: job.settings.commit_records,
+        }
+    }
+
+    /// Works on a record and writes what comes of it.
+    pub fn take(
+        &mut self,
+        stream: Stream,
+        message: &impl Message,
+        task: &mut Task,
+        job: &Job,
+    ) -> Result<(), RunError> {
+        let now = (job.clock)();
+        let input = Input {
+            stream,
+            topic: message.topic(),
+            partition: u32::try_from(message.partition()).unwrap_or_default(),
+            offset: message.offset(),
+            arrival: message.timestamp().to_millis().map_or(now, EventTime::from_millis),
+            key: message.key(),
+            value: message.payload().unwrap_or_default(),
+        };
+        let handled = task.handle(&input, &job.brain, &mut self.made);
+        self.open.push((stream, handled, input.arrival));
+        self.worked.insert(stream, message.offset() + 1);
+        let parent = traceparent(message.headers());
+        self.write(parent.as_deref())
+    }
+
+    /// Hands the effects made so far to the writer.
+    fn write(&mut self, traceparent: Option<&str>) -> Result<(), RunError> {
+        for effect in self.made.drain(..) {
+            self.writer.effect(&effect, traceparent)?;
+            self.told.push(effect.kind());
+        }
+        Ok(())
+    }
+
+    /// Lets time pass for a partition that is read to its end and silent.
+    pub fn silence(&mut self, now: EventTime, task: &mut Task, job: &Job) -> Result<(), RunError> {
+        let silent = now - self.silent_since;
+        if silent >= Duration::from_millis(job.settings.idle_after_ms as i64) {
+            task.idle(silent, &job.brain, &mut self.made);
+            self.silent_since = now;
+        }
+        self.write(None)
+    }
+
+    /// Tells the brands that nothing will follow.
+    pub fn end_of_stream(&mut self, task: &mut Task, job: &Job) -> Result<(), RunError> {
+        task.end_of_stream(&job.brain, &mut self.made);
+        self.write(None)
+    }
+
+    /// The offsets after what was worked on since the last commit.
+    pub fn offsets(&self, topics: &Topics) -> Result<TopicPartitionList, RunError> {
+        let mut offsets = TopicPartitionList::new();
+        for (topic, stream) in topics.read() {
+            let (before, now) = (self.committed.get(&stream), self.worked.get(&stream));
+            if let Some(next) = now.filter(|_| before != now) {
+                offsets
+                    .add_partition_offset(topic, self.writer.partition(), Offset::Offset(*next))
+                    .map_err(doing("commit"))?;
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// All that was worked on is committed: counts it.
+    pub fn settle(&mut self, job: &Job) {
+        self.most = (self.most * 2).min(job.settings.commit_records);
+        self.committed.clone_from(&self.worked);
+        let now = (job.clock)();
+        for (stream, handled, arrival) in self.open.drain(..) {
+            job.metrics.handled(stream, &handled);
+            job.metrics.committed(now, handled.at, arrival);
+            if stream == Stream::Signals && handled.at == Some(EventTime::END) {
+                job.crew.course.heard();
+            }
+        }
+        self.told.drain(..).for_each(|kind| job.metrics.effect(kind));
+    }
+
+    /// Forgets what was worked on since the last commit.
+    pub fn undo(&mut self, job: &Job) {
+        self.worked.clone_from(&self.committed);
+        self.most = (self.most / 2).max(LEAST_RECORDS.min(job.settings.commit_records));
+        self.open.clear();
+        self.told.clear();
+        self.made.clear();
+    }
+}

@@ -1,0 +1,162 @@
+//! A span of the input: which records of each partition a replay reads.
+//!
+//! It is given for the events; actions go along by time, as they do when tasks take the two in order.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use firewatch_domain::EventTime;
+use firewatch_engine::Stream;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use crate::client::Reading;
+use crate::reader::Positions;
+use crate::wait::Since;
+use crate::{KafkaSettings, RunError, Topics, doing};
+
+/// Longest wait for an answer.
+const ASK: Duration = Duration::from_secs(20);
+/// Wait for a record before looking at the time.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Where a span begins, or ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edge {
+    /// Where the log begins, for a beginning; where it ends by now, for an end.
+    Log,
+    /// At the first record that was written at this time or later.
+    Time(EventTime),
+    /// At these offsets of the events' partitions; where the log begins or ends, for those left out.
+    Offsets(BTreeMap<u32, i64>),
+}
+
+/// One partition's part of a span: of each stream, the first offset, and the one after the last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Span {
+    pub(crate) first: Positions,
+    pub(crate) end: Positions,
+}
+
+impl Span {
+    /// The offsets of a stream.
+    #[must_use]
+    pub fn of(&self, stream: Stream) -> Range<i64> {
+        let at = |positions: &Positions| positions.get(&stream).copied().unwrap_or_default();
+        at(&self.first)..at(&self.end)
+    }
+
+    /// Records of events and actions, markers of transactions among them.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        [Stream::Events, Stream::Actions].map(|s| self.of(s)).iter().map(|r| (r.end - r.start) as u64).sum()
+    }
+}
+
+/// Who asks about offsets.
+pub(crate) struct Surveyor<'a> {
+    settings: &'a KafkaSettings,
+    topics: &'a Topics,
+    consumer: BaseConsumer<Reading>,
+}
+
+impl<'a> Surveyor<'a> {
+    pub fn new(settings: &'a KafkaSettings, topics: &'a Topics) -> Result<Self, RunError> {
+        Ok(Self { settings, topics, consumer: reader(settings)? })
+    }
+
+    /// One partition's part of the span between two edges.
+    pub fn span(&self, partition: u32, from: &Edge, to: &Edge) -> Result<Span, RunError> {
+        let mut span = Span::default();
+        let logs = [(Stream::Events, &self.topics.events), (Stream::Actions, &self.topics.actions)];
+        for (stream, topic) in logs {
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(topic, partition as i32, ASK)
+                .map_err(doing(format!("ask where {topic} begins and ends")))?;
+            let log = low..high;
+            let first = self.offset(stream, partition, from, &log)?.unwrap_or(low);
+            let end = self.offset(stream, partition, to, &log)?.unwrap_or(high);
+            span.first.insert(stream, first);
+            span.end.insert(stream, end.max(first));
+        }
+        Ok(span)
+    }
+
+    /// The offset of an edge; none where the log itself begins or ends.
+    fn offset(
+        &self,
+        stream: Stream,
+        partition: u32,
+        edge: &Edge,
+        log: &Range<i64>,
+    ) -> Result<Option<i64>, RunError> {
+        let time = match edge {
+            Edge::Log => return Ok(None),
+            Edge::Time(at) => at.as_millis(),
+            Edge::Offsets(offsets) => {
+                let Some(&offset) = offsets.get(&partition) else { return Ok(None) };
+                if stream == Stream::Events {
+                    return self.within(partition, offset, log).map(Some);
+                }
+                match self.time_of(partition, offset)? {
+                    Some(time) => time,
+                    None => return Ok(Some(log.end)),
+                }
+            }
+        };
+        self.first_since(self.topic(stream), partition, time).map(|at| Some(at.unwrap_or(log.end)))
+    }
+
+    fn within(&self, partition: u32, offset: i64, log: &Range<i64>) -> Result<i64, RunError> {
+        if (log.start..=log.end).contains(&offset) {
+            return Ok(offset);
+        }
+        Err(RunError::Topics(format!(
+            "{} [{partition}] has the offsets {} to {}, and {offset} is not among them",
+            self.topics.events, log.start, log.end,
+        )))
+    }
+
+    fn topic(&self, stream: Stream) -> &'a str {
+        if stream == Stream::Actions { &self.topics.actions } else { &self.topics.events }
+    }
+
+    /// The first offset whose record was written at a time or later; none when there is no such record.
+    fn first_since(&self, topic: &str, partition: u32, millis: i64) -> Result<Option<i64>, RunError> {
+        let asking = || doing(format!("ask {topic} for a time"));
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_offset(topic, partition as i32, Offset::Offset(millis)).map_err(asking())?;
+        let told = self.consumer.offsets_for_times(asked, ASK).map_err(asking())?;
+        let found = told.find_partition(topic, partition as i32);
+        found.as_ref().map_or(Ok(()), |found| found.error()).map_err(asking())?;
+        Ok(found.and_then(|found| if let Offset::Offset(at) = found.offset() { Some(at) } else { None }))
+    }
+
+    /// When the first event at an offset or after it was written, milliseconds; none when there is none.
+    fn time_of(&self, partition: u32, offset: i64) -> Result<Option<i64>, RunError> {
+        let topic = &self.topics.events;
+        let consumer = reader(self.settings)?;
+        let mut wanted = TopicPartitionList::new();
+        wanted
+            .add_partition_offset(topic, partition as i32, Offset::Offset(offset))
+            .and_then(|()| consumer.assign(&wanted))
+            .map_err(doing(format!("read {topic}")))?;
+        let start = Since::now();
+        while start.elapsed() < ASK {
+            match consumer.poll(GLANCE) {
+                Some(Ok(event)) => return Ok(event.timestamp().to_millis()),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                // The client tries again by itself and has told what is wrong.
+                Some(Err(_)) | None => {}
+            }
+        }
+        Err(RunError::Late(format!("{topic} [{partition}] could not be read at offset {offset}")))
+    }
+}
+
+fn reader(settings: &KafkaSettings) -> Result<BaseConsumer<Reading>, RunError> {
+    settings.reader_config().create_with_context(Reading::default()).map_err(doing("make the reader"))
+}

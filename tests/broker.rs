@@ -1,0 +1,417 @@
+//! `firewatch run` and `replay` on a real Kafka: what a mock cannot show.
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use firewatch_domain::EventTime;
+use firewatch_escalation::{PR, SUPPORT};
+use firewatch_kafka::{Feed, KafkaSettings, Received, Tail, Topics};
+use firewatch_tests::{Cluster, Instance, can_run_kafka, event, firewatch, post, reshare};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
+const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[storms]\ngroup_wait = \"5s\"\n\
+    lateness = \"1s\"\n";
+const PATIENCE: Duration = Duration::from_secs(60);
+const PARTITIONS: u32 = 3;
+
+/// The cluster that the tests of this file share while any of them runs.
+static CLUSTER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+
+fn cluster() -> Arc<Cluster> {
+    let mut shared = CLUSTER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let cluster = Arc::new(Cluster::up("broker", 29192, 1));
+        *shared = Arc::downgrade(&cluster);
+        cluster
+    })
+}
+
+/// One test's topics, group and settings.
+struct Setup {
+    /// The shared cluster, if it is on that.
+    cluster: Option<Arc<Cluster>>,
+    settings: KafkaSettings,
+    topics: Topics,
+    folder: TempDir,
+}
+
+impl Setup {
+    fn new(name: &str) -> Self {
+        let cluster = cluster();
+        Self { cluster: Some(cluster.clone()), ..Self::on(&cluster.bootstrap_servers(), name) }
+    }
+
+    fn on(brokers: &str, name: &str) -> Self {
+        let own = |topic: &str| format!("{name}.{topic}");
+        let topics =
+            Topics { events: own("events"), actions: own("actions"), ..Topics::default().behind(&own("")) };
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+        let setup = Self { cluster: None, settings: KafkaSettings::local(brokers, name), topics, folder };
+        setup.configure("");
+        setup
+    }
+
+    /// Writes the settings file, with `engine` as its section on the engine.
+    fn configure(&self, engine: &str) {
+        let Topics { events, actions, signals, scores, dead_letters, state, escalations } = &self.topics;
+        let (brokers, group) = (&self.settings.brokers, &self.settings.group);
+        let text = format!(
+            "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n[kafka.consumer]\n\
+             \"session.timeout.ms\" = \"6000\"\n[engine]\n{engine}\n[topics]\nevents = \"{events}\"\n\
+             actions = \"{actions}\"\nsignals = \"{signals}\"\nscores = \"{scores}\"\n\
+             dead_letters = \"{dead_letters}\"\nstate = \"{state}\"\nescalations_prefix = \"{escalations}\"\n"
+        );
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("firewatch.toml")
+    }
+
+    fn make_topics(&self) {
+        let out = self.command(&["topics", "create"], &["--partitions", &PARTITIONS.to_string()]);
+        assert!(out.status.success(), "{}", said(&out));
+    }
+
+    fn command(&self, command: &[&str], options: &[&str]) -> Output {
+        firewatch().args(command).arg("--config").arg(self.config()).args(options).output().unwrap()
+    }
+
+    fn run(&self) -> Instance {
+        Instance::start(&self.config(), &self.folder.path().join("log"), &[])
+    }
+
+    fn run_until_ready(&self) -> Instance {
+        let instance = self.run();
+        instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 200"));
+        instance
+    }
+
+    fn feed(&self, events: &[Value]) {
+        let feed = Feed::new(&self.settings).unwrap();
+        for event in events {
+            let key = event["conversation"].as_str();
+            feed.send(&self.topics.events, key, event.to_string().as_bytes(), &[]).unwrap();
+        }
+        feed.flush().unwrap();
+    }
+
+    /// Everything that a reader of committed records finds, once there are `least` records or more and no more come.
+    fn read(&self, topic: &str, least: usize) -> Vec<Received> {
+        let tail = Tail::new(&self.settings, &[topic.to_owned()]).unwrap();
+        let (mut all, start) = (Vec::new(), Instant::now());
+        loop {
+            match tail.next(Duration::from_millis(1500)).unwrap() {
+                Some(record) => all.push(record),
+                None if all.len() >= least => return all,
+                None => assert!(start.elapsed() < PATIENCE, "{topic} holds {} of {least}", all.len()),
+            }
+        }
+    }
+
+    fn tool(&self, args: &[&str]) -> String {
+        self.cluster.as_ref().expect("the shared cluster").tool(args)
+    }
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+}
+
+/// A complaint that spreads, a calm question, and what a conversation may hold.
+fn conversations(n: usize) -> Vec<Value> {
+    let mut events = Vec::new();
+    for i in 0..n {
+        let (conversation, at) = (format!("c{i}"), i as f64 * 4.0);
+        let text = if i % 3 == 0 { ANGRY } else { "Where do I find the form?" };
+        events.push(event(&format!("p{i}"), &conversation, at, &post(900, text)));
+        let reshares = if i % 5 == 0 { 40 } else { 2 };
+        events.extend((0..reshares).map(|r| {
+            event(
+                &format!("r{i}.{r}"),
+                &conversation,
+                at + f64::from(r) / 20.0,
+                &reshare(&format!("a{r}"), 2000),
+            )
+        }));
+    }
+    events
+}
+
+fn values(records: &[Received]) -> Vec<Value> {
+    records.iter().map(|r| serde_json::from_slice(&r.value).unwrap()).collect()
+}
+
+/// Ids and contents, in an order that does not depend on when they were written.
+fn contents(records: &[Received]) -> Vec<(Option<Vec<u8>>, Vec<u8>)> {
+    let mut all: Vec<_> = records.iter().map(|r| (r.key.clone(), r.value.clone())).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
+    if !can_run_kafka() {
+        return;
+    }
+    let setup = Setup::new("poison");
+    // Long enough to be killed in.
+    setup.configure("commit_interval = \"5s\"");
+    setup.make_topics();
+    let mut instance = setup.run_until_ready();
+    let feed = Feed::new(&setup.settings).unwrap();
+    let events = &setup.topics.events;
+    let good = |id: &str| event(id, id, 0.0, &post(900, ANGRY)).to_string();
+    let (a, b) = (good("a"), good("b"));
+    let poison: [&[u8]; 3] = [b"\xff\xfe no text", b"", b"{\"v\":1}"];
+    feed.send_to(events, 1, "a", a.as_bytes()).unwrap();
+    poison.iter().for_each(|value| feed.send_to(events, 1, "k", value).unwrap());
+    feed.send_to(events, 1, "b", b.as_bytes()).unwrap();
+    feed.flush().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    instance.kill();
+    assert_eq!(setup.read(&setup.topics.dead_letters, 0).len(), 0, "nothing was committed");
+
+    setup.configure("commit_interval = \"100ms\"");
+    let mut instance = setup.run_until_ready();
+    let letters = values(&setup.read(&setup.topics.dead_letters, 3));
+    let codes: Vec<_> = letters.iter().filter_map(|l| l["code"].as_str()).collect();
+    let offsets: Vec<_> = letters.iter().filter_map(|l| l["origin"]["offset"].as_i64()).collect();
+    assert_eq!((codes.len(), offsets), (3, vec![1, 2, 3]), "{letters:#?}");
+    // What was committed is not put aside again.
+    instance.kill();
+    let mut instance = setup.run_until_ready();
+    feed.send_to(events, 1, "c", good("c").as_bytes()).unwrap();
+    feed.flush().unwrap();
+    let scores = values(&setup.read(&setup.topics.scores, 3));
+    let mut scored: Vec<_> = scores.iter().filter_map(|s| s["conversation"].as_str()).collect();
+    scored.sort_unstable();
+    assert_eq!(scored, ["a", "b", "c"]);
+    assert_eq!(setup.read(&setup.topics.dead_letters, 3).len(), 3);
+    assert!(instance.stop());
+}
+
+#[test]
+fn memory_stays_flat_and_nothing_is_lost_while_the_output_crawls() {
+    if !can_run_kafka() {
+        return;
+    }
+    let setup = Setup::new("crawls");
+    setup.configure("[kafka.producer]\n\"client.id\" = \"crawls\"");
+    setup.make_topics();
+    let quota = |change: &[&str]| {
+        let entity = ["--entity-type", "clients", "--entity-name", "crawls"];
+        setup.tool(&[&["kafka.admin.ConfigCommand", "--alter"], change, &entity].concat());
+    };
+    let mut instance = setup.run_until_ready();
+    let events = conversations(40_000);
+    setup.feed(&events[..20_000]);
+    std::thread::sleep(Duration::from_secs(2));
+    // A thousandth of what it would write.
+    quota(&["--add-config", "producer_byte_rate=20000"]);
+    setup.feed(&events[20_000..]);
+    std::thread::sleep(Duration::from_secs(20));
+    let used = instance.resident_bytes() >> 20;
+    assert!(!instance.has_ended(), "it waits");
+    let lag = |m: &str| -> u64 {
+        let lines = m.lines().filter(|l| l.starts_with("firewatch_lag_records{"));
+        lines.filter_map(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    };
+    let waiting = lag(&instance.get("/metrics").unwrap_or_default());
+    assert!(waiting > 200_000, "only {waiting} records wait: the output does not crawl");
+    // 330,000 records and their scores would be 700 MB.
+    assert!(used < 250, "{used} MB while the output crawled");
+
+    quota(&["--delete-config", "producer_byte_rate"]);
+    let read = |m: &str| -> u64 {
+        let of = |l: &str| l.starts_with("firewatch_records_total{") && l.contains("stream=\"events\"");
+        m.lines().filter(|l| of(l)).filter_map(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    };
+    let metrics = instance.wait_for("/metrics", PATIENCE * 2, |m| read(m) == events.len() as u64);
+    let written = metrics.lines().find_map(|l| l.strip_prefix("firewatch_effects_total{kind=\"score\"} "));
+    let written: usize = written.and_then(|n| n.parse().ok()).unwrap_or_default();
+    let ids = setup.read(&setup.topics.scores, written);
+    let mut ids: Vec<Value> = values(&ids).iter().map(|s| s["id"].clone()).collect();
+    ids.sort_by_key(Value::to_string);
+    ids.dedup();
+    assert_eq!((ids.len(), written > 20_000), (written, true), "each score once");
+    assert!(instance.stop());
+}
+
+#[test]
+fn it_waits_for_brokers_that_are_away_at_its_start() {
+    if !can_run_kafka() {
+        return;
+    }
+    let late = Cluster::up("late", 29292, 1);
+    let setup = Setup::on(&late.bootstrap_servers(), "away");
+    setup.make_topics();
+    late.stop(1);
+    let mut instance = setup.run();
+    let answer = instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 503"));
+    assert!(answer.contains("no broker has answered"), "{answer}");
+    std::thread::sleep(Duration::from_secs(12));
+    assert!(!instance.has_ended(), "it waits");
+    late.start(1);
+    instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 200"));
+    assert!(instance.stop());
+}
+
+#[test]
+fn topics_that_do_not_fit_are_refused_with_the_remedy() {
+    if !can_run_kafka() {
+        return;
+    }
+    let setup = Setup::new("misfits");
+    let refused = |command: &[&str], options: &[&str]| {
+        let out = setup.command(command, options);
+        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+        said(&out)
+    };
+    let text = refused(&["run"], &[]);
+    assert!(text.contains("are not there; `firewatch topics create` makes what is missing"), "{text}");
+
+    let out = setup.command(&["topics", "create"], &["--partitions", "3", "--dry-run"]);
+    let text = said(&out);
+    assert!(out.status.success() && text.contains("dry run: 8 topics would be made"), "{text}");
+    assert!(text.contains("misfits.firewatch.state") && text.contains("cleanup.policy=compact"), "{text}");
+    assert!(refused(&["run"], &[]).contains("are not there"), "a dry run makes nothing");
+
+    setup.make_topics();
+    let again = said(&setup.command(&["topics", "create"], &["--partitions", "3"]));
+    assert!(again.contains("there already") && again.contains("0 topics made"), "{again}");
+    let text = refused(&["topics", "create"], &["--partitions", "4"]);
+    assert!(text.contains("is there with 3 partitions, and 4 are asked for; nothing was made"), "{text}");
+
+    let topic_command = "org.apache.kafka.tools.TopicCommand";
+    setup.tool(&[topic_command, "--alter", "--topic", &setup.topics.actions, "--partitions", "5"]);
+    let text = refused(&["run"], &[]);
+    assert!(text.contains("the same number of partitions, but misfits.actions has 5"), "{text}");
+
+    let setup = Setup::new("lossy");
+    setup.make_topics();
+    let state = setup.topics.state.clone();
+    let entity = ["--entity-type", "topics", "--entity-name", &state, "--alter", "--add-config"];
+    let config_command = "kafka.admin.ConfigCommand";
+    setup.tool(&[&[config_command][..], &entity, &["cleanup.policy=delete"]].concat());
+    let out = setup.command(&["run"], &[]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(said(&out).contains("lossy.firewatch.state has cleanup.policy=delete"), "{}", said(&out));
+}
+
+#[test]
+fn a_replay_tells_what_production_told_and_another_policy_something_else() {
+    if !can_run_kafka() {
+        return;
+    }
+    let setup = Setup::new("replayed");
+    // Silence follows the wall clock, which no two runs share.
+    setup.configure("idle_after = \"86400s\"");
+    setup.make_topics();
+    let events = conversations(60);
+    let live = setup.run_until_ready();
+    setup.feed(&events);
+    live.wait_for("/metrics", PATIENCE, |m| {
+        let of = |o: &str| format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}} ");
+        let counted = |o: &str| {
+            m.lines().find_map(|l| l.strip_prefix(&of(o))?.parse::<usize>().ok()).unwrap_or_default()
+        };
+        counted("scored") + counted("folded") == events.len()
+    });
+    let compared = |topics: &Topics| {
+        let pr = setup.read(&topics.of_team(PR), 5);
+        (contents(&setup.read(&topics.scores, 60)), contents(&pr))
+    };
+    let offsets = || {
+        let tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        let told = setup.tool(&[tool, "--describe", "--offsets", "--group", "replayed"]);
+        // Group, topic, partition, offset: lag and members are of no interest.
+        let fields = |line: &str| line.split_whitespace().take(4).map(str::to_owned).collect::<Vec<_>>();
+        let mut all: Vec<_> = told.lines().filter(|l| l.starts_with("replayed")).map(fields).collect();
+        all.sort();
+        all
+    };
+    let (production, before) = (compared(&setup.topics), offsets());
+
+    let replay = |options: &[&str]| setup.command(&["replay"], options);
+    let dry = said(&replay(&["--prefix", "same.", "--dry-run"]));
+    assert!(dry.contains(&format!("{} records", events.len())) && dry.contains("dry run"), "{dry}");
+    let out = replay(&["--prefix", "same."]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert_eq!(compared(&setup.topics.behind("same.")), production, "the same policy tells the same");
+    let told = setup.read(&setup.topics.behind("same.").of_team(SUPPORT), 1);
+    assert!(!told.is_empty(), "what waits at the end of the span is decided");
+    assert_eq!(offsets(), before, "the live group is where it was");
+
+    let again = replay(&["--prefix", "same."]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        said(&again).contains("is there already") && said(&again).contains("--prefix"),
+        "{}",
+        said(&again)
+    );
+
+    let strict = setup.folder.path().join("strict.toml");
+    std::fs::write(&strict, POLICY.to_owned() + "[pr]\nmedium = 97.0\nhigh = 98.0\ncritical = 99.0\n")
+        .unwrap();
+    let out = replay(&["--prefix", "strict.", "--policy", strict.to_str().unwrap()]);
+    assert!(out.status.success(), "{}", said(&out));
+    let pr = setup.read(&setup.topics.behind("strict.").of_team(PR), 0);
+    assert!(pr.len() < production.1.len(), "{} with higher bars", pr.len());
+    assert!(live_is_well(live), "the live process went on");
+}
+
+fn live_is_well(mut live: Instance) -> bool {
+    live.is_ready() && live.stop()
+}
+
+#[test]
+fn a_replay_reads_the_span_it_was_told() {
+    if !can_run_kafka() {
+        return;
+    }
+    let setup = Setup::new("spans");
+    setup.make_topics();
+    let feed = Feed::new(&setup.settings).unwrap();
+    let send = |id: &str| {
+        let value = event(id, id, 0.0, &post(900, ANGRY)).to_string();
+        feed.send_to(&setup.topics.events, 0, id, value.as_bytes()).unwrap();
+        feed.flush().unwrap();
+    };
+    ["a", "b"].iter().for_each(|id| send(id));
+    std::thread::sleep(Duration::from_millis(20));
+    let middle = EventTime::from_millis(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64,
+    );
+    std::thread::sleep(Duration::from_millis(20));
+    ["c", "d", "e"].iter().for_each(|id| send(id));
+    let conversations = |prefix: &str| {
+        let scores = setup.read(&setup.topics.behind(prefix).scores, 0);
+        let mut all: Vec<String> =
+            values(&scores).iter().map(|s| s["conversation"].as_str().unwrap().to_owned()).collect();
+        all.sort();
+        all.concat()
+    };
+    let replay = |prefix: &str, span: &[&str]| {
+        let out = setup.command(&["replay", "--prefix", prefix], span);
+        assert!(out.status.success(), "{}", said(&out));
+        conversations(prefix)
+    };
+    assert_eq!(replay("whole.", &[]), "abcde");
+    assert_eq!(replay("offsets.", &["--from", "0:1", "--to", "0:4"]), "bcd");
+    assert_eq!(replay("later.", &["--from", &middle.to_string()]), "cde");
+    assert_eq!(replay("earlier.", &["--to", &middle.to_string()]), "ab");
+    let out = setup.command(&["replay", "--prefix", "none."], &["--from", "0:9"]);
+    assert!(
+        said(&out).contains("spans.events [0] has the offsets 0 to 5, and 9 is not among them"),
+        "{}",
+        said(&out)
+    );
+    let out = setup.command(&["replay", "--prefix", "none."], &["--from", "2200-01-01T00:00:00Z"]);
+    assert!(said(&out).contains("nothing was written in this span"), "{}", said(&out));
+}
