@@ -1,16 +1,14 @@
 //! `firewatch run` and `replay` on a real Kafka: what a mock cannot show.
 
-use std::path::PathBuf;
 use std::process::Output;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use firewatch_domain::EventTime;
 use firewatch_escalation::{PR, SUPPORT};
-use firewatch_kafka::{Feed, KafkaSettings, Received, Tail, Topics};
-use firewatch_tests::{Cluster, Instance, can_run_kafka, event, firewatch, post, reshare};
+use firewatch_kafka::{Feed, Received, Tail, Topics};
+use firewatch_tests::{Cluster, Deployment, Instance, can_run_kafka, event, post, reshare, sum_of};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[storms]\ngroup_wait = \"5s\"\n\
@@ -30,13 +28,11 @@ fn cluster() -> Arc<Cluster> {
     })
 }
 
-/// One test's topics, group and settings.
+/// One test's deployment.
 struct Setup {
     /// The shared cluster, if it is on that.
     cluster: Option<Arc<Cluster>>,
-    settings: KafkaSettings,
-    topics: Topics,
-    folder: TempDir,
+    firewatch: Deployment,
 }
 
 impl Setup {
@@ -46,64 +42,17 @@ impl Setup {
     }
 
     fn on(brokers: &str, name: &str) -> Self {
-        let own = |topic: &str| format!("{name}.{topic}");
-        let topics =
-            Topics { events: own("events"), actions: own("actions"), ..Topics::default().behind(&own("")) };
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
-        let setup = Self { cluster: None, settings: KafkaSettings::local(brokers, name), topics, folder };
-        setup.configure("");
-        setup
-    }
-
-    /// Writes the settings file, with `engine` as its section on the engine.
-    fn configure(&self, engine: &str) {
-        let Topics { events, actions, signals, scores, dead_letters, state, escalations } = &self.topics;
-        let (brokers, group) = (&self.settings.brokers, &self.settings.group);
-        let text = format!(
-            "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n[kafka.consumer]\n\
-             \"session.timeout.ms\" = \"6000\"\n[engine]\n{engine}\n[topics]\nevents = \"{events}\"\n\
-             actions = \"{actions}\"\nsignals = \"{signals}\"\nscores = \"{scores}\"\n\
-             dead_letters = \"{dead_letters}\"\nstate = \"{state}\"\nescalations_prefix = \"{escalations}\"\n"
-        );
-        std::fs::write(self.config(), text).unwrap();
-    }
-
-    fn config(&self) -> PathBuf {
-        self.folder.path().join("firewatch.toml")
-    }
-
-    fn make_topics(&self) {
-        let out = self.command(&["topics", "create"], &["--partitions", &PARTITIONS.to_string()]);
-        assert!(out.status.success(), "{}", said(&out));
-    }
-
-    fn command(&self, command: &[&str], options: &[&str]) -> Output {
-        firewatch().args(command).arg("--config").arg(self.config()).args(options).output().unwrap()
-    }
-
-    fn run(&self) -> Instance {
-        Instance::start(&self.config(), &self.folder.path().join("log"), &[])
-    }
-
-    fn run_until_ready(&self) -> Instance {
-        let instance = self.run();
-        instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 200"));
-        instance
+        Self { cluster: None, firewatch: Deployment::new(brokers, name, POLICY) }
     }
 
     fn feed(&self, events: &[Value]) {
-        let feed = Feed::new(&self.settings).unwrap();
-        for event in events {
-            let key = event["conversation"].as_str();
-            feed.send(&self.topics.events, key, event.to_string().as_bytes(), &[]).unwrap();
-        }
-        feed.flush().unwrap();
+        let key = |event: &Value| event["conversation"].as_str().unwrap_or_default().to_owned();
+        self.firewatch.feed(events.iter().map(|event| (key(event), event.to_string().into_bytes())));
     }
 
     /// Everything that a reader of committed records finds, once there are `least` records or more and no more come.
     fn read(&self, topic: &str, least: usize) -> Vec<Received> {
-        let tail = Tail::new(&self.settings, &[topic.to_owned()]).unwrap();
+        let tail = Tail::new(&self.firewatch.settings, &[topic.to_owned()]).unwrap();
         let (mut all, start) = (Vec::new(), Instant::now());
         loop {
             match tail.next(Duration::from_millis(1500)).unwrap() {
@@ -116,6 +65,14 @@ impl Setup {
 
     fn tool(&self, args: &[&str]) -> String {
         self.cluster.as_ref().expect("the shared cluster").tool(args)
+    }
+}
+
+impl std::ops::Deref for Setup {
+    type Target = Deployment;
+
+    fn deref(&self) -> &Deployment {
+        &self.firewatch
     }
 }
 
@@ -162,8 +119,8 @@ fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
     let setup = Setup::new("poison");
     // Long enough to be killed in.
     setup.configure("commit_interval = \"5s\"");
-    setup.make_topics();
-    let mut instance = setup.run_until_ready();
+    setup.make_topics(PARTITIONS);
+    let mut instance = setup.start_until_ready();
     let feed = Feed::new(&setup.settings).unwrap();
     let events = &setup.topics.events;
     let good = |id: &str| event(id, id, 0.0, &post(900, ANGRY)).to_string();
@@ -178,14 +135,14 @@ fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
     assert_eq!(setup.read(&setup.topics.dead_letters, 0).len(), 0, "nothing was committed");
 
     setup.configure("commit_interval = \"100ms\"");
-    let mut instance = setup.run_until_ready();
+    let mut instance = setup.start_until_ready();
     let letters = values(&setup.read(&setup.topics.dead_letters, 3));
     let codes: Vec<_> = letters.iter().filter_map(|l| l["code"].as_str()).collect();
     let offsets: Vec<_> = letters.iter().filter_map(|l| l["origin"]["offset"].as_i64()).collect();
     assert_eq!((codes.len(), offsets), (3, vec![1, 2, 3]), "{letters:#?}");
     // What was committed is not put aside again.
     instance.kill();
-    let mut instance = setup.run_until_ready();
+    let mut instance = setup.start_until_ready();
     feed.send_to(events, 1, "c", good("c").as_bytes()).unwrap();
     feed.flush().unwrap();
     let scores = values(&setup.read(&setup.topics.scores, 3));
@@ -203,12 +160,12 @@ fn memory_stays_flat_and_nothing_is_lost_while_the_output_crawls() {
     }
     let setup = Setup::new("crawls");
     setup.configure("[kafka.producer]\n\"client.id\" = \"crawls\"");
-    setup.make_topics();
+    setup.make_topics(PARTITIONS);
     let quota = |change: &[&str]| {
         let entity = ["--entity-type", "clients", "--entity-name", "crawls"];
         setup.tool(&[&["kafka.admin.ConfigCommand", "--alter"], change, &entity].concat());
     };
-    let mut instance = setup.run_until_ready();
+    let mut instance = setup.start_until_ready();
     let events = conversations(40_000);
     setup.feed(&events[..20_000]);
     std::thread::sleep(Duration::from_secs(2));
@@ -218,23 +175,14 @@ fn memory_stays_flat_and_nothing_is_lost_while_the_output_crawls() {
     std::thread::sleep(Duration::from_secs(20));
     let used = instance.resident_bytes() >> 20;
     assert!(!instance.has_ended(), "it waits");
-    let lag = |m: &str| -> u64 {
-        let lines = m.lines().filter(|l| l.starts_with("firewatch_lag_records{"));
-        lines.filter_map(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).sum()
-    };
-    let waiting = lag(&instance.get("/metrics").unwrap_or_default());
-    assert!(waiting > 200_000, "only {waiting} records wait: the output does not crawl");
+    let waiting = sum_of(&instance.get("/metrics").unwrap_or_default(), "firewatch_lag_records{");
+    assert!(waiting > 200_000.0, "only {waiting} records wait: the output does not crawl");
     // 330,000 records and their scores would be 700 MB.
     assert!(used < 250, "{used} MB while the output crawled");
 
     quota(&["--delete-config", "producer_byte_rate"]);
-    let read = |m: &str| -> u64 {
-        let of = |l: &str| l.starts_with("firewatch_records_total{") && l.contains("stream=\"events\"");
-        m.lines().filter(|l| of(l)).filter_map(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).sum()
-    };
-    let metrics = instance.wait_for("/metrics", PATIENCE * 2, |m| read(m) == events.len() as u64);
-    let written = metrics.lines().find_map(|l| l.strip_prefix("firewatch_effects_total{kind=\"score\"} "));
-    let written: usize = written.and_then(|n| n.parse().ok()).unwrap_or_default();
+    let metrics = instance.wait_for_events(events.len(), PATIENCE * 2);
+    let written = sum_of(&metrics, "firewatch_effects_total{kind=\"score\"}") as usize;
     let ids = setup.read(&setup.topics.scores, written);
     let mut ids: Vec<Value> = values(&ids).iter().map(|s| s["id"].clone()).collect();
     ids.sort_by_key(Value::to_string);
@@ -250,15 +198,15 @@ fn it_waits_for_brokers_that_are_away_at_its_start() {
     }
     let late = Cluster::up("late", 29292, 1);
     let setup = Setup::on(&late.bootstrap_servers(), "away");
-    setup.make_topics();
+    setup.make_topics(PARTITIONS);
     late.stop(1);
-    let mut instance = setup.run();
+    let mut instance = setup.start();
     let answer = instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 503"));
     assert!(answer.contains("no broker has answered"), "{answer}");
     std::thread::sleep(Duration::from_secs(12));
     assert!(!instance.has_ended(), "it waits");
     late.start(1);
-    instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 200"));
+    instance.wait_until_ready();
     assert!(instance.stop());
 }
 
@@ -282,7 +230,7 @@ fn topics_that_do_not_fit_are_refused_with_the_remedy() {
     assert!(text.contains("misfits.firewatch.state") && text.contains("cleanup.policy=compact"), "{text}");
     assert!(refused(&["run"], &[]).contains("are not there"), "a dry run makes nothing");
 
-    setup.make_topics();
+    setup.make_topics(PARTITIONS);
     let again = said(&setup.command(&["topics", "create"], &["--partitions", "3"]));
     assert!(again.contains("there already") && again.contains("0 topics made"), "{again}");
     let text = refused(&["topics", "create"], &["--partitions", "4"]);
@@ -294,7 +242,7 @@ fn topics_that_do_not_fit_are_refused_with_the_remedy() {
     assert!(text.contains("the same number of partitions, but misfits.actions has 5"), "{text}");
 
     let setup = Setup::new("lossy");
-    setup.make_topics();
+    setup.make_topics(PARTITIONS);
     let state = setup.topics.state.clone();
     let entity = ["--entity-type", "topics", "--entity-name", &state, "--alter", "--add-config"];
     let config_command = "kafka.admin.ConfigCommand";
@@ -312,17 +260,11 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     let setup = Setup::new("replayed");
     // Silence follows the wall clock, which no two runs share.
     setup.configure("idle_after = \"86400s\"");
-    setup.make_topics();
+    setup.make_topics(PARTITIONS);
     let events = conversations(60);
-    let live = setup.run_until_ready();
+    let live = setup.start_until_ready();
     setup.feed(&events);
-    live.wait_for("/metrics", PATIENCE, |m| {
-        let of = |o: &str| format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}} ");
-        let counted = |o: &str| {
-            m.lines().find_map(|l| l.strip_prefix(&of(o))?.parse::<usize>().ok()).unwrap_or_default()
-        };
-        counted("scored") + counted("folded") == events.len()
-    });
+    live.wait_for_events(events.len(), PATIENCE);
     let compared = |topics: &Topics| {
         let pr = setup.read(&topics.of_team(PR), 5);
         (contents(&setup.read(&topics.scores, 60)), contents(&pr))
@@ -356,7 +298,7 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
         said(&again)
     );
 
-    let strict = setup.folder.path().join("strict.toml");
+    let strict = setup.folder().join("strict.toml");
     std::fs::write(&strict, POLICY.to_owned() + "[pr]\nmedium = 97.0\nhigh = 98.0\ncritical = 99.0\n")
         .unwrap();
     let out = replay(&["--prefix", "strict.", "--policy", strict.to_str().unwrap()]);
@@ -376,7 +318,7 @@ fn a_replay_reads_the_span_it_was_told() {
         return;
     }
     let setup = Setup::new("spans");
-    setup.make_topics();
+    setup.make_topics(PARTITIONS);
     let feed = Feed::new(&setup.settings).unwrap();
     let send = |id: &str| {
         let value = event(id, id, 0.0, &post(900, ANGRY)).to_string();

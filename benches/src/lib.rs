@@ -1,1 +1,1 @@
-//! Benchmarks live in `record.rs`; this crate has no code of its own.
+//! Benchmarks live in `record.rs` and `broker/`; this crate has no code of its own.

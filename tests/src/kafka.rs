@@ -109,6 +109,16 @@ fn signal_to(pid: &str, signal: &str) {
     let _ = Command::new("kill").args([&format!("-{signal}"), pid]).status();
 }
 
+/// The sum of all series of a metric, as text that Prometheus would scrape tells them; `series` is how they begin.
+#[must_use]
+pub fn sum_of(metrics: &str, series: &str) -> f64 {
+    metrics.lines().filter(|line| line.starts_with(series)).map(value_of).sum()
+}
+
+fn value_of(line: &str) -> f64 {
+    line.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default()
+}
+
 /// A `firewatch run` of a test.
 pub struct Instance {
     child: Child,
@@ -206,6 +216,39 @@ impl Instance {
         let status = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
         line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() << 10
+    }
+
+    /// Waits until it is in the group and all its tasks work.
+    ///
+    /// # Panics
+    /// When that takes longer than two minutes.
+    pub fn wait_until_ready(&self) {
+        self.wait_for("/readyz", Duration::from_secs(120), |a| a.starts_with("HTTP/1.1 200"));
+    }
+
+    /// Waits until it has worked on so many events since it started, and tells its metrics then.
+    ///
+    /// # Panics
+    /// When that takes longer than `patience`.
+    pub fn wait_for_events(&self, events: usize, patience: Duration) -> String {
+        let done = |m: &str| {
+            let lines = m.lines().filter(|l| l.starts_with("firewatch_records_total{"));
+            lines.filter(|l| l.contains("stream=\"events\"")).map(value_of).sum::<f64>() >= events as f64
+        };
+        self.wait_for("/metrics", patience, done)
+    }
+
+    /// Processor time it has used, all threads together, user and system.
+    ///
+    /// # Panics
+    /// When the system does not tell; only Linux does.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        // After the name, which is in brackets: user and system time are the 12th and 13th, in hundredths of a second.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+        Duration::from_millis(fields.filter_map(|f| f.parse::<u64>().ok()).sum::<u64>() * 10)
     }
 
     /// The partitions it works on.

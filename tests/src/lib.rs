@@ -1,8 +1,10 @@
 //! What tests share: the command, the data sets, and short ways to make and read records.
 
+mod deployment;
 mod kafka;
 
-pub use kafka::{Cluster, Instance, can_run_kafka};
+pub use deployment::Deployment;
+pub use kafka::{Cluster, Instance, can_run_kafka, sum_of};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,120 @@
+//! What exactly-once costs: throughput over a backlog, and the time from an event's arrival to its escalation as a reader
+//! of committed records sees it, both with and without transactions.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use firewatch_domain::EventTime;
+use firewatch_escalation::PR;
+use firewatch_kafka::{Feed, Tail};
+use firewatch_tests::{Cluster, Deployment};
+
+use crate::PARTITIONS;
+use crate::stream::{ANGRY, POLICY, nth, post};
+
+const BACKLOG: usize = 500_000;
+/// Runs of each kind, taking turns.
+const TURNS: usize = 3;
+/// Events a second, and how many, when latency is measured.
+const PACE: f64 = 500.0;
+const TIMED: usize = 10_000;
+const PATIENCE: Duration = Duration::from_secs(300);
+const GUARANTEES: [&str; 2] = ["exactly_once", "at_least_once"];
+
+/// One kind's figures.
+#[derive(Default)]
+struct Figures {
+    per_second: Vec<f64>,
+    /// Processor time of an event, microseconds.
+    cpu_micros: Vec<f64>,
+    latencies: Vec<Duration>,
+}
+
+/// Measures and prints.
+pub fn measure(cluster: &Cluster) {
+    let mut figures = [Figures::default(), Figures::default()];
+    for turn in 0..TURNS {
+        for (guarantee, figures) in GUARANTEES.iter().zip(&mut figures) {
+            backlog(cluster, guarantee, turn, figures);
+            latency(cluster, guarantee, turn, figures);
+        }
+    }
+    println!("{:<14} {:>10} {:>14} {:>9} {:>9}", "guarantee", "events/s", "CPU us/event", "p50 ms", "p99 ms");
+    let mut rows = Vec::new();
+    for (guarantee, figures) in GUARANTEES.iter().zip(&mut figures) {
+        figures.latencies.sort_unstable();
+        let at = |share: f64| figures.latencies[(figures.latencies.len() as f64 * share) as usize].as_secs_f64() * 1e3;
+        let row = [median(&mut figures.per_second), median(&mut figures.cpu_micros), at(0.5), at(0.99)];
+        println!("{guarantee:<14} {:>10.0} {:>14.1} {:>9.0} {:>9.0}", row[0], row[1], row[2], row[3]);
+        rows.push(row);
+    }
+    let ratio = |i: usize| rows[0][i] / rows[1][i];
+    println!("{:<14} {:>10.2} {:>14.2} {:>9.2} {:>9.2}", "ratio", ratio(0), ratio(1), ratio(2), ratio(3));
+}
+
+fn deploy(cluster: &Cluster, name: &str, guarantee: &str) -> Deployment {
+    let firewatch = Deployment::new(&cluster.bootstrap_servers(), name, POLICY);
+    firewatch.configure(&format!("guarantee = \"{guarantee}\""));
+    firewatch.make_topics(PARTITIONS);
+    firewatch
+}
+
+fn backlog(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figures) {
+    let firewatch = deploy(cluster, &format!("backlog.{guarantee}.{turn}"), guarantee);
+    firewatch.feed((0..BACKLOG).map(nth));
+    let mut instance = firewatch.start();
+    instance.wait_for_events(1, PATIENCE);
+    let start = Instant::now();
+    instance.wait_for_events(BACKLOG, PATIENCE);
+    figures.per_second.push(BACKLOG as f64 / start.elapsed().as_secs_f64());
+    figures.cpu_micros.push(instance.cpu().as_secs_f64() * 1e6 / BACKLOG as f64);
+    assert!(instance.stop());
+}
+
+fn latency(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figures) {
+    let firewatch = deploy(cluster, &format!("latency.{guarantee}.{turn}"), guarantee);
+    let mut instance = firewatch.start_until_ready();
+    let sent = Mutex::new(HashMap::new());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let tail = Tail::new(&firewatch.settings, &[firewatch.topics.of_team(PR)]).expect("a reader");
+            let mut latencies = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let Ok(Some(record)) = tail.next(Duration::from_millis(100)) else { continue };
+                let now = Instant::now();
+                let key = record.key.and_then(|key| String::from_utf8(key).ok()).unwrap_or_default();
+                // The first that is told of a conversation.
+                latencies.extend(sent.lock().expect("times").remove(&key).map(|at: Instant| now - at));
+            }
+            latencies
+        });
+        let feed = Feed::new(&firewatch.settings).expect("a feeder");
+        let start = Instant::now();
+        for i in 0..TIMED {
+            let due = start + Duration::from_secs_f64(i as f64 / PACE);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis();
+            let (key, value) = post(i, EventTime::from_millis(now as i64), ANGRY);
+            sent.lock().expect("times").insert(key.clone(), Instant::now());
+            feed.send(&firewatch.topics.events, Some(&key), &value, &[]).expect("an event");
+        }
+        feed.flush().expect("events");
+        instance.wait_for_events(TIMED, PATIENCE);
+        std::thread::sleep(Duration::from_secs(2));
+        over.store(true, Ordering::Relaxed);
+        // What came while it started up is left out.
+        let latencies = reader.join().expect("latencies");
+        figures.latencies.extend(latencies.into_iter().skip(TIMED / 10));
+    });
+    let left = sent.lock().expect("times").len();
+    assert_eq!(left, 0, "{left} complaints were not told");
+    assert!(instance.stop());
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

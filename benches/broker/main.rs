@@ -1,0 +1,30 @@
+//! What it costs on a real broker: exactly-once against at-least-once, a restart with a million conversations, and a
+//! backlog of millions. Needs Java and Maven; takes about ten minutes.
+//!
+//! `./dev bench broker [cost|restore|backlog]`. Ratios within a run mean something, absolute times drift with the machine.
+
+mod backlog;
+mod cost;
+mod restore;
+mod stream;
+
+use firewatch_tests::{Cluster, can_run_kafka};
+
+/// Partitions of every topic.
+const PARTITIONS: u32 = 12;
+
+fn main() {
+    if !can_run_kafka() {
+        return;
+    }
+    let chosen = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
+    let parts: [(&str, fn(&Cluster)); 3] =
+        [("cost", cost::measure), ("restore", restore::measure), ("backlog", backlog::measure)];
+    let cluster = Cluster::up("bench", 29392, 1);
+    for (name, measure) in parts {
+        if chosen.as_deref().is_none_or(|chosen| chosen == name) {
+            println!("\n{name}");
+            measure(&cluster);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! firewatch as one user would deploy it on a cluster: its policy, its settings file, its topics.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use firewatch_kafka::{Feed, KafkaSettings, Topics};
+use tempfile::TempDir;
+
+use crate::{Instance, firewatch};
+
+/// One deployment. Its topics and its group bear its name, so that many fit on a cluster.
+pub struct Deployment {
+    /// How its own feeders and readers reach the cluster.
+    pub settings: KafkaSettings,
+    /// Its topics.
+    pub topics: Topics,
+    folder: TempDir,
+}
+
+impl Deployment {
+    /// Writes the policy and a settings file with every default.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    #[must_use]
+    pub fn new(brokers: &str, name: &str, policy: &str) -> Self {
+        let own = format!("{name}.");
+        let inputs = |topic: &str| format!("{own}{topic}");
+        let topics =
+            Topics { events: inputs("events"), actions: inputs("actions"), ..Topics::default().behind(&own) };
+        let folder = TempDir::new().unwrap_or_else(|e| panic!("a folder: {e}"));
+        write(&folder.path().join("policy.toml"), policy);
+        let deployment = Self { settings: KafkaSettings::local(brokers, name), topics, folder };
+        deployment.configure("");
+        deployment
+    }
+
+    /// Writes the settings file, with `engine` in its section on the engine, and whatever sections follow.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure(&self, engine: &str) {
+        let Topics { events, actions, signals, scores, dead_letters, state, escalations } = &self.topics;
+        let (brokers, group) = (&self.settings.brokers, &self.settings.group);
+        let text = format!(
+            "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n[kafka.consumer]\n\
+             \"session.timeout.ms\" = \"6000\"\n[topics]\nevents = \"{events}\"\nactions = \"{actions}\"\n\
+             signals = \"{signals}\"\nscores = \"{scores}\"\ndead_letters = \"{dead_letters}\"\n\
+             state = \"{state}\"\nescalations_prefix = \"{escalations}\"\n[engine]\n{engine}\n"
+        );
+        write(&self.config(), &text);
+    }
+
+    /// The settings file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder().join("firewatch.toml")
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes its topics.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn make_topics(&self, partitions: u32) {
+        let out = self.command(&["topics", "create"], &["--partitions", &partitions.to_string()]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Runs a command on its settings to the end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn command(&self, command: &[&str], options: &[&str]) -> Output {
+        let out = firewatch().args(command).arg("--config").arg(self.config()).args(options).output();
+        out.unwrap_or_else(|e| panic!("firewatch {}: {e}", command.join(" ")))
+    }
+
+    /// Starts `firewatch run`.
+    #[must_use]
+    pub fn start(&self) -> Instance {
+        Instance::start(&self.config(), &self.folder().join("log"), &[])
+    }
+
+    /// Starts `firewatch run` and waits until all its tasks work.
+    #[must_use]
+    pub fn start_until_ready(&self) -> Instance {
+        let instance = self.start();
+        instance.wait_until_ready();
+        instance
+    }
+
+    /// Writes events, each with its key.
+    ///
+    /// # Panics
+    /// When they are refused.
+    pub fn feed(&self, events: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        let feed = Feed::new(&self.settings).unwrap_or_else(|e| panic!("{e}"));
+        for (key, value) in events {
+            let sent = feed.send(&self.topics.events, Some(&key), &value, &[]);
+            sent.unwrap_or_else(|e| panic!("{e}"));
+        }
+        feed.flush().unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
