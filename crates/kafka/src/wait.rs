@@ -2,6 +2,7 @@
 //!
 //! The clock is the machine's monotonic one, which no correction of the date disturbs. No result depends on it.
 
+use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -64,13 +65,13 @@ impl Backoff {
         *self = Self::new();
     }
 
-    /// The wait before the next try, unless it has not worked for longer than `patience_ms` because of `e`.
-    pub fn next_within(&mut self, patience_ms: u64, e: &RunError) -> Result<Duration, RunError> {
+    /// The wait before the next try, unless it has not worked for longer than `patience_ms` because of `problem`.
+    pub fn next_within(&mut self, patience_ms: u64, problem: impl Display) -> Result<Duration, RunError> {
         let wait = self.next();
         if self.since.elapsed() <= Duration::from_millis(patience_ms) {
             return Ok(wait);
         }
-        Err(RunError::OutOfPatience(format!("tried again for {} s: {e}", patience_ms / 1000)))
+        Err(RunError::OutOfPatience(format!("tried again for {} s: {problem}", patience_ms / 1000)))
     }
 
     /// The wait before the next try.

@@ -273,9 +273,10 @@ impl<'a> Worker<'a> {
         if self.remedy(&e) == Remedy::Stop {
             return Err(e);
         }
-        let wait = backoff.next_within(self.job.settings.patience_ms, &e)?;
+        let problem = format!("partition {}: {e}", self.partition);
+        let wait = backoff.next_within(self.job.settings.patience_ms, &problem)?;
         self.post.set(Phase::Troubled);
-        eprintln!("firewatch: partition {}: {e}; trying again in {} ms", self.partition, wait.as_millis());
+        eprintln!("firewatch: {problem}; trying again in {} ms", wait.as_millis());
         pause_while(wait, || !self.post.is_to_finish(), || self.post.beat((self.job.clock)()));
         Ok(())
     }
