@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use firewatch_domain::EventTime;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::{Feed, Received, Tail, Topics};
-use firewatch_tests::{Cluster, Deployment, Instance, can_run_kafka, event, post, reshare, sum_of};
+use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, post, reshare, sum_of};
 use serde_json::Value;
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
@@ -262,7 +262,7 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     setup.configure("idle_after = \"86400s\"");
     setup.make_topics(PARTITIONS);
     let events = conversations(60);
-    let live = setup.start_until_ready();
+    let mut live = setup.start_until_ready();
     setup.feed(&events);
     live.wait_for_events(events.len(), PATIENCE);
     let compared = |topics: &Topics| {
@@ -305,11 +305,9 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     assert!(out.status.success(), "{}", said(&out));
     let pr = setup.read(&setup.topics.behind("strict.").of_team(PR), 0);
     assert!(pr.len() < production.1.len(), "{} with higher bars", pr.len());
-    assert!(live_is_well(live), "the live process went on");
-}
-
-fn live_is_well(mut live: Instance) -> bool {
-    live.is_ready() && live.stop()
+    let log = std::fs::read_to_string(&live.log).unwrap();
+    assert!(!log.contains("trying again"), "the live process was not disturbed: {log}");
+    assert!(live.is_ready() && live.stop());
 }
 
 #[test]

@@ -45,7 +45,9 @@ pub fn measure(cluster: &Cluster) {
     let mut rows = Vec::new();
     for (guarantee, figures) in GUARANTEES.iter().zip(&mut figures) {
         figures.latencies.sort_unstable();
-        let at = |share: f64| figures.latencies[(figures.latencies.len() as f64 * share) as usize].as_secs_f64() * 1e3;
+        let at = |share: f64| {
+            figures.latencies[(figures.latencies.len() as f64 * share) as usize].as_secs_f64() * 1e3
+        };
         let row = [median(&mut figures.per_second), median(&mut figures.cpu_micros), at(0.5), at(0.99)];
         println!("{guarantee:<14} {:>10.0} {:>14.1} {:>9.0} {:>9.0}", row[0], row[1], row[2], row[3]);
         rows.push(row);

@@ -30,12 +30,15 @@ pub fn measure(cluster: &Cluster) {
     let mut instance = firewatch.start_until_ready();
     let took = start.elapsed();
     // The gauges are set with the first round.
-    let metrics = instance.wait_for("/metrics", PATIENCE, |m| {
-        sum_of(m, "firewatch_conversations{") >= CONVERSATIONS as f64
-    });
-    let (bytes, entries) = (sum_of(&metrics, "firewatch_state_bytes{"), sum_of(&metrics, "firewatch_restored_entries{"));
+    let metrics = instance
+        .wait_for("/metrics", PATIENCE, |m| sum_of(m, "firewatch_conversations{") >= CONVERSATIONS as f64);
+    let (bytes, entries) =
+        (sum_of(&metrics, "firewatch_state_bytes{"), sum_of(&metrics, "firewatch_restored_entries{"));
     let each = |bytes: f64| bytes / CONVERSATIONS as f64;
-    println!("{CONVERSATIONS} conversations restored in {:.1} s, start and group included", took.as_secs_f64());
+    println!(
+        "{CONVERSATIONS} conversations restored in {:.1} s, start and group included",
+        took.as_secs_f64()
+    );
     println!("{entries:.0} entries of the changelog read, {:.0} a second", entries / took.as_secs_f64());
     println!("{:.0} bytes of state a conversation, keys and brands' parts included", each(bytes));
     println!("{:.0} bytes of memory a conversation", each(instance.resident_bytes() as f64));

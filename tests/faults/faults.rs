@@ -139,6 +139,14 @@ fn scale(world: &mut World, injected: &mut Injected) {
     let before: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
     let joins = Instant::now();
     world.add();
+    if world.rng.bool() {
+        // It leaves in the middle of the rebalance that it began.
+        world.pause(200..3000);
+        let mut newest = world.instances.pop().expect("the instance that joined");
+        assert!(newest.stop(), "it did not stop in good order; see {}", newest.log.display());
+        world.wait_until_well();
+        return;
+    }
     world.wait_until_well();
     let after: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
     let both = before.iter().zip(&after).flat_map(|(b, a)| b.iter().filter(|p| a.contains(p)));

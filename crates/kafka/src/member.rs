@@ -11,12 +11,16 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
-use rdkafka::{TopicPartitionList, error::RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Statistics, TopicPartitionList};
 
 use crate::client::{Trouble, lock, log_line};
 use crate::crew::Crew;
+use crate::wait::Since;
 use crate::{KafkaSettings, RunError, Topics, doing};
+
+/// Within this time a member hears of a rebalance: a heartbeat, and what the client then tells.
+const NEWS: Duration = Duration::from_secs(1);
 
 /// The member as a client.
 pub(crate) type Member = BaseConsumer<Group>;
@@ -27,6 +31,8 @@ pub(crate) struct Group {
     crew: Arc<Crew>,
     /// Partitions that became ours and have no task yet.
     assigned: Mutex<BTreeSet<u32>>,
+    /// Since when no rebalance has been under way, as far as the client has told.
+    at_rest: Mutex<Option<Since>>,
     trouble: Trouble,
 }
 
@@ -36,6 +42,7 @@ pub(crate) fn join(settings: &KafkaSettings, topics: &Topics, crew: Arc<Crew>) -
         events: topics.events.clone(),
         crew,
         assigned: Mutex::default(),
+        at_rest: Mutex::default(),
         trouble: Trouble::default(),
     };
     let member: Member =
@@ -48,6 +55,12 @@ impl Group {
     /// Partitions that became ours since this was last asked.
     pub fn newly_assigned(&self) -> BTreeSet<u32> {
         std::mem::take(&mut *lock(&self.assigned))
+    }
+
+    /// Whether no rebalance is under way. In the middle of one, the client would go without a word, and the group would
+    /// wait for it until its session is over.
+    pub fn is_at_rest(&self) -> bool {
+        lock(&self.at_rest).is_some_and(|since| since.elapsed() >= NEWS)
     }
 
     fn ours(&self, partitions: &TopicPartitionList) -> Vec<u32> {
@@ -83,6 +96,14 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.trouble.tell("kafka consumer", &error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut since = lock(&self.at_rest);
+        match statistics.cgrp {
+            Some(group) if group.join_state == "steady" => *since = since.or_else(|| Some(Since::now())),
+            _ => *since = None,
+        }
     }
 }
 

@@ -224,16 +224,15 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads the actions to the end last asked for.
+    /// Reads the actions to the end last asked for, and no further: what was added since may follow events that were added
+    /// since as well, and those are not known yet.
     pub fn rest_of_actions(&self) -> Result<Vec<OwnedMessage>, RunError> {
         let lane = self.lane(Stream::Actions)?;
         let (start, mut rest, mut wait, mut sought) = (Since::now(), Vec::new(), Duration::ZERO, false);
-        loop {
+        while lane.fetched.get() < lane.end.get() {
             match lane.next(wait)? {
                 Some(message) => rest.push(message.detach()),
-                None if lane.fetched.get() >= lane.end.get() || (sought && lane.ended.get()) => {
-                    return Ok(rest);
-                }
+                None if sought && lane.ended.get() => break,
                 None if start.elapsed() >= ASK => {
                     return Err(RunError::Late(format!("{} could not be read to its end", lane.topic)));
                 }
@@ -252,6 +251,7 @@ impl Reader {
                 }
             }
         }
+        Ok(rest)
     }
 
     /// Whether a stream is read to the end last asked for.

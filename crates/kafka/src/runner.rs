@@ -12,12 +12,15 @@ use crate::crew::Crew;
 use crate::error::Remedy;
 use crate::member::{self, Member};
 use crate::topics::same_partitions;
-use crate::wait::{Backoff, pause_while};
+use crate::wait::{Backoff, Since, pause_while};
 use crate::worker::{Job, Source, Worker};
 use crate::{KafkaSettings, RunError, Topics};
 
 /// How long to wait for news of the group before looking around.
 const POLL: Duration = Duration::from_millis(50);
+
+/// How long a rebalance is waited for, with all tasks at work, before the group is left.
+const REST: Duration = Duration::from_secs(5);
 
 /// The wall clock, lent by the shell.
 pub type Clock = fn() -> EventTime;
@@ -136,8 +139,13 @@ impl Runner {
 
     fn run_until(&self, job: &Arc<Job>, stop: &AtomicBool, done: impl Fn() -> bool) -> Result<(), RunError> {
         let member = Arc::new(member::join(&job.settings, &job.topics, job.crew.clone())?);
-        let mut ran = Ok(());
-        while ran.is_ok() && !stop.load(Ordering::Relaxed) && !done() {
+        let (mut ran, mut leaving) = (Ok(()), None);
+        let mut may_leave = || {
+            let stopped = stop.load(Ordering::Relaxed);
+            stopped
+                && (member.context().is_at_rest() || leaving.get_or_insert_with(Since::now).elapsed() >= REST)
+        };
+        while ran.is_ok() && !may_leave() && !done() {
             self.health.beat((self.clock)());
             ran = member::serve(&member, POLL).and_then(|()| take_over(job, &member));
             if let Some(failure) = job.crew.failure() {

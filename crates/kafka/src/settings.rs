@@ -170,7 +170,9 @@ impl KafkaSettings {
         config
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false");
+            .set("enable.auto.offset.store", "false")
+            // They tell whether a rebalance is under way.
+            .set("statistics.interval.ms", "200");
         config
     }
 
@@ -245,7 +247,7 @@ impl KafkaSettings {
 }
 
 /// Properties on which exactly-once stands, or that have a key of their own.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "bootstrap.servers",
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -253,6 +255,7 @@ const OURS: [&str; 8] = [
     "enable.partition.eof",
     "group.id",
     "isolation.level",
+    "statistics.interval.ms",
     "transactional.id",
 ];
 
