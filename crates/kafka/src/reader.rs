@@ -188,12 +188,14 @@ impl Reader {
         Ok((batch, actions))
     }
 
-    /// Asks where each log ends now. A broker that hung may answer before it learns that it leads no longer, and then it
-    /// tells an end that others have passed: what took long is asked again.
+    /// Asks where each log ends now; the events after the others, so that whatever an action followed is before the end
+    /// of the events. A broker that hung may answer before it learns that it leads no longer, and then it tells an end
+    /// that others have passed: what took long is asked again.
     pub fn ask_ends(&self) -> Result<(), RunError> {
         for _ in 0..TRIES {
             let start = Since::now();
-            self.ask_ends_once()?;
+            self.ask_ends_of(|stream| stream != Stream::Events)?;
+            self.ask_ends_of(|stream| stream == Stream::Events)?;
             if start.elapsed() < STALE {
                 break;
             }
@@ -202,13 +204,16 @@ impl Reader {
         Ok(())
     }
 
-    fn ask_ends_once(&self) -> Result<(), RunError> {
+    fn ask_ends_of(&self, wanted: impl Fn(Stream) -> bool) -> Result<(), RunError> {
         let mut asked = TopicPartitionList::new();
-        let live = || self.lanes.iter().filter(|lane| lane.until.is_none());
+        let live = || self.lanes.iter().filter(|lane| lane.until.is_none() && wanted(lane.stream));
         for lane in live() {
             asked
                 .add_partition_offset(&lane.topic, self.partition, Offset::End)
                 .map_err(doing("ask where the topics end"))?;
+        }
+        if asked.count() == 0 {
+            return Ok(());
         }
         let ends = self.consumer.offsets_for_times(asked, ASK).map_err(doing("ask where the topics end"))?;
         for lane in live() {
