@@ -304,3 +304,34 @@ fn trouble(e: KafkaError, what: &str) -> Result<(), RunError> {
     ) || matches!(e, KafkaError::MessageConsumptionFatal(_));
     if lasting { Err(RunError::Client(format!("read {what}"), e)) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Embedded, Feed};
+
+    #[test]
+    fn no_action_is_read_whose_event_may_not_be_known() {
+        let topics = Topics::default();
+        let broker = Embedded::start(&topics, &[], 1).unwrap();
+        let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
+        settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
+        let start = Positions::new();
+        let reader = Reader::open(&settings, &topics, 0, &start, &start).unwrap();
+        reader.ask_ends().unwrap();
+        let feed = Feed::new(&settings).unwrap();
+        for topic in [&topics.events, &topics.actions] {
+            feed.send(topic, Some("c"), b"first the event, then the action", &[]).unwrap();
+            feed.flush().unwrap();
+        }
+        // Long enough for the action to be at hand.
+        pause(Duration::from_millis(500));
+        assert!(reader.rest_of_actions().unwrap().is_empty(), "it was added after the ends were asked for");
+        reader.ask_ends().unwrap();
+        assert_eq!(reader.rest_of_actions().unwrap().len(), 1);
+        assert!(!reader.at_end(Stream::Events).unwrap(), "the event before it is still to be read");
+        let (batch, _) = reader.gather(Duration::from_millis(500), 1, || false).unwrap();
+        assert_eq!(batch.events.len(), 1);
+        assert!(reader.at_end(Stream::Events).unwrap());
+    }
+}

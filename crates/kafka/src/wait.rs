@@ -12,6 +12,8 @@ use crate::RunError;
 const FIRST: Duration = Duration::from_millis(100);
 /// Longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(10);
+/// Tries before giving up, however long ago the first was. They take half a minute.
+const LEAST_TRIES: u32 = 10;
 /// How often to look whether a wait is still wanted.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -68,7 +70,8 @@ impl Backoff {
     /// The wait before the next try, unless it has not worked for longer than `patience_ms` because of `problem`.
     pub fn next_within(&mut self, patience_ms: u64, problem: impl Display) -> Result<Duration, RunError> {
         let wait = self.next();
-        if self.since.elapsed() <= Duration::from_millis(patience_ms) {
+        // A machine that slept was not trying.
+        if self.tries <= LEAST_TRIES || self.since.elapsed() <= Duration::from_millis(patience_ms) {
             return Ok(wait);
         }
         Err(RunError::OutOfPatience(format!("tried again for {} s: {problem}", patience_ms / 1000)))
@@ -101,5 +104,12 @@ mod tests {
         assert!(same < 4, "{waits:?}");
         backoff.reset();
         assert!(backoff.next() <= FIRST);
+    }
+
+    #[test]
+    fn patience_ends_after_enough_tries_and_never_at_the_first() {
+        let mut backoff = Backoff::new();
+        let tries = (1..).find(|_| backoff.next_within(0, "it is broken").is_err());
+        assert_eq!(tries, Some(LEAST_TRIES + 1));
     }
 }
