@@ -13,12 +13,15 @@ use firewatch_tests::{Cluster, can_run_kafka};
 /// Partitions of every topic.
 const PARTITIONS: u32 = 12;
 
+/// Measures on a cluster and prints.
+type Measure = fn(&Cluster);
+
 fn main() {
     if !can_run_kafka() {
         return;
     }
     let chosen = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
-    let parts: [(&str, fn(&Cluster)); 3] =
+    let parts: [(&str, Measure); 3] =
         [("cost", cost::measure), ("restore", restore::measure), ("backlog", backlog::measure)];
     let cluster = Cluster::up("bench", 29392, 1);
     for (name, measure) in parts {

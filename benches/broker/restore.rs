@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Measures and prints.
 pub fn measure(cluster: &Cluster) {
     // Calm enough for nobody to be told: it is conversations that are counted, not complaints.
-    let policy = POLICY.replace("medium = 5.0", "medium = 60.0\nhigh = 70.0\ncritical = 80.0");
+    let policy = POLICY.replace("medium = 6.0", "medium = 60.0\nhigh = 70.0\ncritical = 80.0");
     let firewatch = Deployment::new(&cluster.bootstrap_servers(), "restore", &policy);
     firewatch.configure("idle_after = \"86400s\"");
     firewatch.make_topics(PARTITIONS);
