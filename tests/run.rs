@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::{Embedded, Feed, KafkaSettings, Received, Tail, Topics};
-use firewatch_tests::{Instance, event, firewatch, post, reshare};
+use firewatch_tests::{Instance, event, firewatch, post, reshare, sum_of};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -79,11 +79,6 @@ fn stop(mut instance: Instance) {
     assert!(said.contains("stopped; all that was read is committed"), "{said}");
 }
 
-fn counted(metrics: &str, series: &str) -> u64 {
-    let line = metrics.lines().find(|l| l.starts_with(series));
-    line.and_then(|l| l.rsplit(' ').next()).and_then(|n| n.parse().ok()).unwrap_or(0)
-}
-
 fn header<'a>(record: &'a Received, name: &str) -> &'a str {
     record.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
 }
@@ -102,14 +97,14 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
     feed.flush().unwrap();
 
     let metrics = instance.wait_for("/metrics", PATIENCE, |m| {
-        counted(m, "firewatch_rejected_total{reason=\"not_utf8\",stream=\"events\"}") == 1
-            && counted(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") > 0
+        sum_of(m, "firewatch_rejected_total{reason=\"not_utf8\",stream=\"events\"}") == 1.0
+            && sum_of(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") > 0.0
             && m.contains("firewatch_latency_seconds_count{since=\"arrival\"}")
     });
     let read = instance.wait_for("/metrics", PATIENCE, |m| {
         let of =
-            |o: &str| counted(m, &format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}}"));
-        of("scored") + of("folded") + of("rejected") == 602
+            |o: &str| sum_of(m, &format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}}"));
+        of("scored") + of("folded") + of("rejected") == 602.0
     });
     assert!(read.contains("firewatch_lag_records") && read.contains("firewatch_conversations"), "{metrics}");
     assert!(instance.get("/healthz").unwrap().starts_with("HTTP/1.1 200"));
@@ -131,11 +126,11 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
     let instance = setup.start();
     setup.send(&[event("q", "d", 700.0, &post(3, "Where is the form?"))]);
     let metrics = instance.wait_for("/metrics", PATIENCE, |m| {
-        counted(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") == 1
+        sum_of(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") == 1.0
     });
     assert_eq!(
-        counted(&metrics, "firewatch_records_total{outcome=\"folded\",stream=\"events\"}"),
-        0,
+        sum_of(&metrics, "firewatch_records_total{outcome=\"folded\",stream=\"events\"}"),
+        0.0,
         "{metrics}"
     );
     stop(instance);

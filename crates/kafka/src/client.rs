@@ -5,10 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
+
+use crate::{KafkaSettings, RunError, doing};
 
 /// The kinds of trouble that were told: the client repeats itself with every attempt, a log need not. Work that succeeds
 /// ends them, so that the same trouble is told again when it comes again.
@@ -34,6 +36,11 @@ impl Trouble {
 #[derive(Default)]
 pub(crate) struct Reading {
     trouble: Trouble,
+}
+
+/// Makes a reader that has no partitions yet.
+pub(crate) fn reader(settings: &KafkaSettings) -> Result<BaseConsumer<Reading>, RunError> {
+    settings.reader_config().create_with_context(Reading::default()).map_err(doing("make the reader"))
 }
 
 impl ClientContext for Reading {

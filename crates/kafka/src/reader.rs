@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::client::Reading;
+use crate::client::{Reading, reader};
 use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, Topics, doing};
 
@@ -111,11 +111,7 @@ impl Reader {
         positions: &Positions,
         ends: &Positions,
     ) -> Result<Self, RunError> {
-        let consumer: BaseConsumer<Reading> = settings
-            .reader_config()
-            .create_with_context(Reading::default())
-            .map_err(doing("make the reader"))?;
-        let consumer = Arc::new(consumer);
+        let consumer = Arc::new(reader(settings)?);
         let partition = partition as i32;
         let mut wanted = TopicPartitionList::new();
         for (topic, stream) in topics.read() {

@@ -7,11 +7,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use firewatch_engine::{Brain, Change, Metrics, Stream, Task};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::client::Reading;
+use crate::client::reader;
 use crate::reader::Positions;
 use crate::wait::Since;
 use crate::writer::Writer;
@@ -45,7 +45,7 @@ impl Restore<'_> {
         let barrier = barrier();
         writer.state(&Change { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
         writer.commit(None)?;
-        let consumer = self.reader()?;
+        let consumer = reader(self.settings)?;
         let mut whole = TopicPartitionList::new();
         whole
             .add_partition_offset(&self.topics.state, self.partition as i32, Offset::Beginning)
@@ -89,7 +89,7 @@ impl Restore<'_> {
 
     /// The offsets to read on from; those of a stream never read are its beginning, or its end if the settings say so.
     pub fn positions(&self) -> Result<Positions, RunError> {
-        let consumer = self.reader()?;
+        let consumer = reader(self.settings)?;
         let partition = self.partition as i32;
         let mut asked = TopicPartitionList::new();
         for (topic, _) in self.topics.read() {
@@ -128,13 +128,6 @@ impl Restore<'_> {
             self.metrics.missed(stream, (within - next).max(0) as u64);
         }
         within
-    }
-
-    fn reader(&self) -> Result<BaseConsumer<Reading>, RunError> {
-        self.settings
-            .reader_config()
-            .create_with_context(Reading::default())
-            .map_err(doing("make the reader"))
     }
 }
 

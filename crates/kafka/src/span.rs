@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::client::Reading;
+use crate::client::{Reading, reader};
 use crate::reader::Positions;
 use crate::wait::Since;
 use crate::{KafkaSettings, RunError, Topics, doing};
@@ -155,8 +155,4 @@ impl<'a> Surveyor<'a> {
         }
         Err(RunError::Late(format!("{topic} [{partition}] could not be read at offset {offset}")))
     }
-}
-
-fn reader(settings: &KafkaSettings) -> Result<BaseConsumer<Reading>, RunError> {
-    settings.reader_config().create_with_context(Reading::default()).map_err(doing("make the reader"))
 }

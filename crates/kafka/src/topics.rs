@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use pollster::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::client::Reading;
+use crate::client::{Reading, reader};
 use crate::wait::{Since, pause};
 use crate::{Guarantee, KafkaSettings, RunError, Topics, doing};
 
@@ -229,8 +229,7 @@ fn partitions_of<'a>(
     topics: impl Iterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, u32>, RunError> {
     let brokers = &settings.brokers;
-    let made = settings.reader_config().create_with_context(Reading::default());
-    let consumer: BaseConsumer<Reading> = made.map_err(doing("make a client"))?;
+    let consumer = reader(settings)?;
     topics
         .map(|topic| {
             let metadata = consumer
