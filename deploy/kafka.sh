@@ -29,10 +29,15 @@ jars() {
     echo "A real Kafka needs Java 17 and Maven:  sudo apt-get install default-jre-headless maven" >&2
     exit 1
   fi
-  [ -f "$libs/.done" ] && cmp -s "$libs/.done" deploy/kafka/pom.xml && return
-  rm -rf "$libs"
-  mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs"
-  cp deploy/kafka/pom.xml "$libs/.done"
+  mkdir -p "$(dirname "$libs")"
+  # Tests that start at the same moment fetch the jars once.
+  (
+    command -v flock >/dev/null && flock 9
+    [ -f "$libs/.done" ] && cmp -s "$libs/.done" deploy/kafka/pom.xml && exit
+    rm -rf "$libs"
+    mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs"
+    cp deploy/kafka/pom.xml "$libs/.done"
+  ) 9>"$libs.lock"
 }
 
 # settings BROKER BROKERS
