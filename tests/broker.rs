@@ -253,6 +253,31 @@ fn topics_that_do_not_fit_are_refused_with_the_remedy() {
 }
 
 #[test]
+fn records_deleted_before_they_were_read_are_counted() {
+    if !can_run_kafka() {
+        return;
+    }
+    let setup = Setup::new("deleted");
+    setup.make_topics(1);
+    let events = conversations(40);
+    let mut instance = setup.start_until_ready();
+    setup.feed(&events[..10]);
+    instance.wait_for_events(10, PATIENCE);
+    assert!(instance.stop());
+    setup.feed(&events[10..]);
+    let topic = &setup.topics.events;
+    let deleted = setup.folder().join("deleted.json");
+    let wanted = serde_json::json!({ "partitions": [{ "topic": topic, "partition": 0, "offset": 15 }] });
+    std::fs::write(&deleted, wanted.to_string()).unwrap();
+    let file = deleted.to_str().unwrap();
+    setup.tool(&["org.apache.kafka.tools.DeleteRecordsCommand", "--offset-json-file", file]);
+    let mut instance = setup.start_until_ready();
+    let metrics = instance.wait_for_events(events.len() - 15, PATIENCE);
+    assert_eq!(sum_of(&metrics, "firewatch_missed_total{"), 5.0, "{metrics}");
+    assert!(instance.stop());
+}
+
+#[test]
 fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     if !can_run_kafka() {
         return;

@@ -159,6 +159,8 @@ fn scale(world: &mut World, injected: &mut Injected) {
     let last: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
     let both = after.iter().zip(&last).flat_map(|(b, a)| b.iter().filter(|p| a.contains(p)));
     injected.stayed.push((leaves, both.copied().collect()));
+    // What the next fault does is not this one's.
+    std::thread::sleep(LOOK.saturating_sub(leaves.elapsed()));
 }
 
 /// An instance dies; as soon as another restores a partition of it, that one dies too. Whether it was caught at it.

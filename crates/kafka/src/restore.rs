@@ -105,7 +105,7 @@ impl Restore<'_> {
             let entry = committed.find_partition(topic, partition);
             let position = match entry.map(|entry| (entry.error(), entry.offset())) {
                 Some((Err(e), _)) => return Err(RunError::Client("ask for the committed offsets".into(), e)),
-                Some((Ok(()), Offset::Offset(next))) => self.sound(stream, next, low, high),
+                Some((Ok(()), Offset::Offset(next))) => self.resume(stream, next, low, high)?,
                 _ if self.settings.begins_at_end() && stream == Stream::Events => high,
                 _ => low,
             };
@@ -114,25 +114,53 @@ impl Restore<'_> {
         Ok(positions)
     }
 
-    /// A committed offset that the log still has, or the nearest one, told with what is missing.
-    fn sound(&self, stream: Stream, next: i64, low: i64, high: i64) -> i64 {
-        let within = next.clamp(low, high);
-        if within != next {
-            let partition = self.partition;
+    /// Where to read on from a committed offset; what is missing is told and counted.
+    fn resume(&self, stream: Stream, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
+        let place = format!("{} [{}]", stream.as_str(), self.partition);
+        let at = within(&place, next, low, high)?;
+        if at > next {
+            let missed = at - next;
             eprintln!(
-                "{} [{partition}]: the committed offset is {next}, but the log has {low} to {high}; \
-                 reading on from {within}. {} records were deleted before they were read",
-                stream.as_str(),
-                (within - next).max(0),
+                "firewatch: {place}: the committed offset is {next}, but the log begins at {low}: {missed} records \
+                 were deleted before they were read"
             );
-            self.metrics.missed(stream, (within - next).max(0) as u64);
+            self.metrics.missed(stream, missed.unsigned_abs());
         }
-        within
+        Ok(at)
     }
+}
+
+/// A committed offset that the log still has, or the first one after it. One beyond the log's end cannot be: a broker
+/// that has been deposed without knowing it hides the rest, or records were lost. Either way nothing may be read twice.
+fn within(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
+    if next > high {
+        return Err(RunError::Late(format!(
+            "{place}: the committed offset is {next}, but the log ends at {high}; if its brokers have lost records, \
+             begin with another group and an empty state topic"
+        )));
+    }
+    Ok(next.max(low))
 }
 
 /// Bytes that no other start has: the keys of a hasher are random.
 fn barrier() -> Vec<u8> {
     let random = || RandomState::new().hash_one(std::process::id());
     [random(), random()].iter().flat_map(|n| n.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_deleted_is_passed_over_and_what_is_hidden_is_waited_for() {
+        let at = |next| within("events [0]", next, 10, 20).map_err(|e| e.to_string());
+        assert_eq!((at(3), at(15), at(20)), (Ok(10), Ok(15), Ok(20)));
+        let problem = at(21).unwrap_err();
+        assert!(
+            problem.contains("events [0]: the committed offset is 21, but the log ends at 20"),
+            "{problem}"
+        );
+        assert_eq!(within("events [0]", 21, 10, 20).unwrap_err().remedy(), crate::error::Remedy::Redo);
+    }
 }
