@@ -146,7 +146,8 @@ impl Reader {
         group.ok_or_else(|| RunError::Topics("the reader has no group; set kafka.group".into()))
     }
 
-    /// Reads until the time is up, there are `most` records, or `enough` says so.
+    /// Reads until the time is up, there are `most` records, or `enough` says so. With more at hand than that, each stream
+    /// gets its share: a backlog of events must not keep brands from what was told to them.
     pub fn gather(
         &self,
         wait: Duration,
@@ -154,12 +155,14 @@ impl Reader {
         enough: impl Fn() -> bool,
     ) -> Result<(Batch<'_>, Vec<OwnedMessage>), RunError> {
         let start = Since::now();
+        let share = (most / self.lanes.len()).max(1);
         let (mut batch, mut actions, mut read) = (Batch::default(), Vec::new(), 0);
         while read < most && !enough() {
             self.serve()?;
             let before = read;
             for lane in &self.lanes {
-                while read < most
+                let limit = most.min(read + share);
+                while read < limit
                     && let Some(message) = lane.next(Duration::ZERO)?
                 {
                     read += 1;
@@ -306,16 +309,41 @@ mod tests {
     use super::*;
     use crate::{Embedded, Feed};
 
-    #[test]
-    fn no_action_is_read_whose_event_may_not_be_known() {
+    fn embedded() -> (Embedded, KafkaSettings, Reader) {
         let topics = Topics::default();
         let broker = Embedded::start(&topics, &[], 1).unwrap();
         let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
         settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
         let start = Positions::new();
         let reader = Reader::open(&settings, &topics, 0, &start, &start).unwrap();
+        (broker, settings, reader)
+    }
+
+    #[test]
+    fn a_backlog_of_events_leaves_room_for_the_other_streams() {
+        let (_broker, settings, reader) = embedded();
+        let (topics, feed) = (Topics::default(), Feed::new(&settings).unwrap());
+        for _ in 0..100 {
+            for topic in [&topics.events, &topics.signals] {
+                feed.send(topic, Some("c"), b"{}", &[]).unwrap();
+            }
+        }
+        feed.flush().unwrap();
+        // Long enough for all to be at hand.
+        pause(Duration::from_millis(500));
+        let (batch, _) = reader.gather(Duration::from_secs(5), 30, || false).unwrap();
+        let (events, signals) = (batch.events.len(), batch.signals.len());
+        assert!(
+            events >= 10 && signals >= 10 && events + signals == 30,
+            "{events} events, {signals} signals"
+        );
+    }
+
+    #[test]
+    fn no_action_is_read_whose_event_may_not_be_known() {
+        let (_broker, settings, reader) = embedded();
         reader.ask_ends().unwrap();
-        let feed = Feed::new(&settings).unwrap();
+        let (topics, feed) = (Topics::default(), Feed::new(&settings).unwrap());
         for topic in [&topics.events, &topics.actions] {
             feed.send(topic, Some("c"), b"first the event, then the action", &[]).unwrap();
             feed.flush().unwrap();
