@@ -228,3 +228,20 @@ impl Crew {
         working.map(|hand| EventTime::from_millis(hand.post.beat.load(Ordering::Relaxed))).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_over_when_every_brand_has_heard_from_every_task() {
+        let course = Course::default();
+        assert!(!course.is_finite() && !course.is_over());
+        course.end_with(2, 3);
+        for _ in 0..6 {
+            assert!(course.is_finite() && !course.is_over());
+            course.heard();
+        }
+        assert!(course.is_over());
+    }
+}

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn patience_ends_after_enough_tries_and_never_at_the_first() {
         let mut backoff = Backoff::new();
-        let tries = (1..).find(|_| backoff.next_within(0, "it is broken").is_err());
+        let tries = (1..100).find(|_| backoff.next_within(0, "it is broken").is_err());
         assert_eq!(tries, Some(LEAST_TRIES + 1));
     }
 }
