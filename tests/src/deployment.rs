@@ -78,7 +78,14 @@ impl Deployment {
     /// When it cannot be started.
     #[must_use]
     pub fn command(&self, command: &[&str], options: &[&str]) -> Output {
-        let out = firewatch().args(command).arg("--config").arg(self.config()).args(options).output();
+        let out = firewatch()
+            .args(command)
+            .arg("--config")
+            .arg(self.config())
+            .args(options)
+            // Whatever else runs here may have the usual port.
+            .env("FIREWATCH_HTTP_LISTEN", "127.0.0.1:0")
+            .output();
         out.unwrap_or_else(|e| panic!("firewatch {}: {e}", command.join(" ")))
     }
 
