@@ -17,6 +17,8 @@ use crate::wait::{Since, pause};
 const FINISH: Duration = Duration::from_secs(10);
 /// How often to look whether it has.
 const LOOK: Duration = Duration::from_millis(2);
+/// A worker that is silent for longer than any wait of its own hangs in a call of the client's that never returns.
+const HUNG: firewatch_domain::Duration = firewatch_domain::Duration::from_secs(45);
 
 /// What a worker is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,10 @@ impl Post {
     /// It is alive.
     pub fn beat(&self, now: EventTime) {
         self.beat.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    fn last_beat(&self) -> EventTime {
+        EventTime::from_millis(self.beat.load(Ordering::Relaxed))
     }
 
     fn is(&self, phase: Phase) -> bool {
@@ -178,6 +184,18 @@ impl Crew {
         }
     }
 
+    /// Gives up workers that hang, and tells whose partitions they had. Whatever they still do is refused or comes to
+    /// nothing; one that was only slow loses its round.
+    pub fn give_up_hung(&self, now: EventTime) -> Vec<u32> {
+        let mut at_work = lock(&self.at_work);
+        let hung = |post: &Post| !post.is(Phase::Over) && now - post.last_beat() > HUNG;
+        let gone: Vec<u32> = at_work.iter().filter(|(_, hand)| hung(&hand.post)).map(|(p, _)| *p).collect();
+        for hand in gone.iter().filter_map(|partition| at_work.remove(partition)) {
+            hand.post.orders.store(ABANDON, Ordering::Relaxed);
+        }
+        gone
+    }
+
     /// Ends all workers.
     pub fn dismiss(&self) {
         let all: Vec<u32> = lock(&self.at_work).keys().copied().collect();
@@ -225,13 +243,43 @@ impl Crew {
     pub fn oldest_beat(&self) -> Option<EventTime> {
         let at_work = lock(&self.at_work);
         let working = at_work.values().filter(|hand| !hand.post.is(Phase::Over));
-        working.map(|hand| EventTime::from_millis(hand.post.beat.load(Ordering::Relaxed))).min()
+        working.map(|hand| hand.post.last_beat()).min()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_that_hangs_is_given_up_and_one_that_is_heard_of_is_not() {
+        let crew = Arc::new(Crew::default());
+        let start = EventTime::from_millis(1_000_000);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        for partition in [1, 2] {
+            let own = abandoned.clone();
+            let work = move |post: &Post| {
+                while !post.is_to_finish() {
+                    if partition == 2 {
+                        post.beat(start + HUNG);
+                    }
+                    pause(LOOK);
+                }
+                own.fetch_or(partition == 1 && post.is_abandoned(), Ordering::Relaxed);
+                Ok(())
+            };
+            crew.start(partition, start, work).unwrap();
+        }
+        pause(Duration::from_millis(50));
+        assert_eq!(crew.give_up_hung(start + HUNG), [0_u32; 0], "it may still come back");
+        let late = start + HUNG + firewatch_domain::Duration::from_millis(1);
+        assert_eq!(crew.give_up_hung(late), [1]);
+        assert_eq!(crew.give_up_hung(late), [0_u32; 0], "its place is free");
+        while !abandoned.load(Ordering::Relaxed) {
+            pause(LOOK);
+        }
+        crew.dismiss();
+    }
 
     #[test]
     fn a_stream_is_over_when_every_brand_has_heard_from_every_task() {

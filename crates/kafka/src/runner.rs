@@ -166,9 +166,13 @@ impl Runner {
     }
 }
 
-/// Starts a worker for each partition that became ours.
+/// Starts a worker for each partition that became ours, and for each whose worker hangs.
 fn take_over(job: &Arc<Job>, member: &Arc<Member>) -> Result<(), RunError> {
-    for partition in member.context().newly_assigned() {
+    let hung = job.crew.give_up_hung((job.clock)());
+    if !hung.is_empty() {
+        eprintln!("firewatch: partitions {hung:?}: the Kafka client does not come back; beginning anew");
+    }
+    for partition in member.context().newly_assigned().into_iter().chain(hung) {
         let (own, source) = (job.clone(), Source::Group(Arc::downgrade(member)));
         let work = move |post: &_| Worker::new(&own, partition, post, source).run();
         job.crew.start(partition, (job.clock)(), work)?;
