@@ -1,17 +1,22 @@
 //! Where a worker turns records into effects, with an account of what is not committed yet.
 
 use firewatch_domain::{Duration, EventTime};
-use firewatch_engine::{Effect, Handled, Input, Stream, Task};
+use firewatch_engine::{Change, Effect, Handled, Input, Stream, Task};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use crate::RunError;
 use crate::headers::traceparent;
-use crate::reader::Positions;
+use crate::member::Member;
+use crate::positions::{self, Positions};
 use crate::worker::Job;
 use crate::writer::Writer;
-use crate::{RunError, Topics, doing};
 
 /// Records in a round at most, when rounds keep failing.
 const LEAST_RECORDS: usize = 50;
+
+/// How often the group is told how far a task has come.
+const TELL_GROUP: Duration = Duration::from_secs(1);
 
 /// The desk.
 pub(crate) struct Desk {
@@ -24,6 +29,8 @@ pub(crate) struct Desk {
     /// Kinds of effects written since.
     told: Vec<&'static str>,
     made: Vec<Effect>,
+    /// What the group was last told, and when.
+    told_group: (Positions, EventTime),
     pub silent_since: EventTime,
     pub looked: EventTime,
     /// Records in a round at most: fewer after a round that failed, as it may have been too much for its time-out.
@@ -36,6 +43,7 @@ impl Desk {
         Self {
             writer,
             worked: committed.clone(),
+            told_group: (committed.clone(), now),
             committed,
             open: vec![],
             told: vec![],
@@ -96,18 +104,28 @@ impl Desk {
         self.write(None)
     }
 
-    /// The offsets after what was worked on since the last commit.
-    pub fn offsets(&self, topics: &Topics) -> Result<TopicPartitionList, RunError> {
+    /// How far it has come since the last commit, for the changelog.
+    pub fn progress(&self) -> Option<Change> {
+        (self.worked != self.committed).then(|| positions::entry(&self.worked))
+    }
+
+    /// Lets tools know how far it has come: at once when it is `over`, otherwise now and then. Nothing depends on it, so
+    /// it is neither waited for nor tried again.
+    pub fn tell_group(&mut self, member: &Member, over: bool, job: &Job) {
+        let (told, at) = &self.told_group;
+        let now = (job.clock)();
+        if *told == self.committed || !over && now - *at < TELL_GROUP {
+            return;
+        }
         let mut offsets = TopicPartitionList::new();
-        for (topic, stream) in topics.read() {
-            let (before, now) = (self.committed.get(&stream), self.worked.get(&stream));
-            if let Some(next) = now.filter(|_| before != now) {
-                offsets
-                    .add_partition_offset(topic, self.writer.partition(), Offset::Offset(*next))
-                    .map_err(doing("commit"))?;
+        for (topic, stream) in job.topics.read() {
+            if let Some(next) = self.committed.get(&stream) {
+                // It is refused for offsets below zero only.
+                let _ = offsets.add_partition_offset(topic, self.writer.partition(), Offset::Offset(*next));
             }
         }
-        Ok(offsets)
+        let _ = member.commit(&offsets, CommitMode::Async);
+        self.told_group = (self.committed.clone(), now);
     }
 
     /// All that was worked on is committed: counts it.

@@ -13,6 +13,7 @@ mod feed;
 mod headers;
 mod member;
 mod merge;
+mod positions;
 mod reader;
 mod replay;
 mod restore;

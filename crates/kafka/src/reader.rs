@@ -4,18 +4,19 @@
 //! its own, because the client tells the end of a partition without its topic.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use firewatch_engine::Stream;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::{Reading, reader};
+use crate::positions::Positions;
 use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, Topics, doing};
 
@@ -32,9 +33,6 @@ const TRIES: u32 = 5;
 /// Between the last record and a partition's end there may be markers of transactions, which are never handed out.
 /// A record that is there comes within this time.
 const MARKERS: Duration = Duration::from_millis(50);
-
-/// Where a task stands in each stream: the offset of the next record.
-pub(crate) type Positions = BTreeMap<Stream, i64>;
 
 /// One stream's partition.
 struct Lane {
@@ -138,12 +136,6 @@ impl Reader {
             });
         }
         Ok(Self { consumer, partition, lanes, actions: VecDeque::new() })
-    }
-
-    /// The group, without a place in it.
-    pub fn group(&self) -> Result<ConsumerGroupMetadata, RunError> {
-        let group = self.consumer.group_metadata();
-        group.ok_or_else(|| RunError::Topics("the reader has no group; set kafka.group".into()))
     }
 
     /// Reads until the time is up, there are `most` records, or `enough` says so. With more at hand than that, each stream

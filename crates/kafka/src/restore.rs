@@ -1,4 +1,4 @@
-//! Where a task begins: its state from the changelog, and the offsets that were committed with it.
+//! Where a task begins: its state from the changelog, and the positions that were committed with it.
 //!
 //! The end of a changelog is found by writing to it: once a barrier of our own is read back, everything that was
 //! committed before it has been read. No time-out and no stale answer about offsets can cut it short.
@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::reader;
-use crate::reader::Positions;
+use crate::positions::{self, Positions};
 use crate::wait::Since;
 use crate::writer::Writer;
 use crate::{KafkaSettings, RunError, Topics, doing};
@@ -34,17 +34,17 @@ pub(crate) struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    /// Reads a task's state. None when `unwanted` says that there is no need any more.
+    /// Reads a task's state, and where to read on from. None when `unwanted` says that there is no need any more.
     pub fn state(
         &self,
         task: Task,
         writer: &mut Writer,
         unwanted: impl Fn() -> bool,
-    ) -> Result<Option<Task>, RunError> {
+    ) -> Result<Option<(Task, Positions)>, RunError> {
         let start = Since::now();
         let barrier = barrier();
         writer.state(&Change { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
-        writer.commit(None)?;
+        writer.commit()?;
         let consumer = reader(self.settings)?;
         let mut whole = TopicPartitionList::new();
         whole
@@ -52,6 +52,7 @@ impl Restore<'_> {
             .and_then(|()| consumer.assign(&whole))
             .map_err(doing("read the changelog"))?;
         let (mut task, mut entries, mut heard) = (task, 0_u64, Since::now());
+        let mut positions = None;
         loop {
             match consumer.poll(GLANCE) {
                 None | Some(Err(KafkaError::PartitionEOF(_))) if heard.elapsed() > ASK => {
@@ -74,6 +75,10 @@ impl Restore<'_> {
                         }
                         continue;
                     }
+                    if key == positions::KEY {
+                        positions = message.payload().map(positions::read).transpose()?;
+                        continue;
+                    }
                     task.restore(key, message.payload(), self.brain)?;
                     entries += 1;
                 }
@@ -84,30 +89,22 @@ impl Restore<'_> {
         }
         task.restored(self.brain)?;
         self.metrics.restored(self.partition, entries, start.elapsed());
-        Ok(Some(task))
+        Ok(Some((task, self.resume_all(&positions.unwrap_or_default())?)))
     }
 
     /// The offsets to read on from; those of a stream never read are its beginning, or its end if the settings say so.
-    pub fn positions(&self) -> Result<Positions, RunError> {
+    fn resume_all(&self, committed: &Positions) -> Result<Positions, RunError> {
         let consumer = reader(self.settings)?;
         let partition = self.partition as i32;
-        let mut asked = TopicPartitionList::new();
-        for (topic, _) in self.topics.read() {
-            asked.add_partition(topic, partition);
-        }
-        let committed =
-            consumer.committed_offsets(asked, ASK).map_err(doing("ask for the committed offsets"))?;
         let mut positions = Positions::new();
         for (topic, stream) in self.topics.read() {
             let (low, high) = consumer
                 .fetch_watermarks(topic, partition, ASK)
                 .map_err(doing(format!("ask where {topic} begins and ends")))?;
-            let entry = committed.find_partition(topic, partition);
-            let position = match entry.map(|entry| (entry.error(), entry.offset())) {
-                Some((Err(e), _)) => return Err(RunError::Client("ask for the committed offsets".into(), e)),
-                Some((Ok(()), Offset::Offset(next))) => self.resume(stream, next, low, high)?,
-                _ if self.settings.begins_at_end() && stream == Stream::Events => high,
-                _ => low,
+            let position = match committed.get(&stream) {
+                Some(next) => self.resume(stream, *next, low, high)?,
+                None if self.settings.begins_at_end() && stream == Stream::Events => high,
+                None => low,
             };
             positions.insert(stream, position);
         }

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::{Reading, reader};
-use crate::reader::Positions;
+use crate::positions::Positions;
 use crate::wait::Since;
 use crate::{KafkaSettings, RunError, Topics, doing};
 

@@ -16,11 +16,12 @@ use crate::desk::Desk;
 use crate::error::Remedy;
 use crate::member::Member;
 use crate::merge::{Turn, turn};
-use crate::reader::{Positions, Reader};
+use crate::positions::Positions;
+use crate::reader::Reader;
 use crate::restore::Restore;
 use crate::span::Span;
 use crate::wait::{Backoff, pause_while};
-use crate::writer::{Consumed, Writer};
+use crate::writer::Writer;
 use crate::{Clock, Guarantee, KafkaSettings, RunError, Topics};
 
 /// How often a silent partition is looked at.
@@ -109,8 +110,8 @@ impl<'a> Worker<'a> {
                     self.post.beat(clock());
                     self.post.is_to_finish()
                 };
-                let Some(task) = restore.state(fresh, &mut writer, unwanted)? else { return Ok(None) };
-                (task, restore.positions()?)
+                let Some(restored) = restore.state(fresh, &mut writer, unwanted)? else { return Ok(None) };
+                restored
             }
         };
         let reader = self.read_from(&committed)?;
@@ -186,26 +187,26 @@ impl<'a> Worker<'a> {
         Ok(over && worked == 0)
     }
 
-    /// Commits what was done since the last commit.
+    /// Commits what was done since the last commit, and how far that came.
     fn commit(&self, bench: &mut Bench) -> Result<(), RunError> {
-        let Bench { task, reader, desk } = bench;
+        let Bench { task, desk, .. } = bench;
         let job = self.job;
         let changes = task.changes()?;
-        let committed = match &self.source {
-            Source::Span(_) => desk.writer.commit(None)?,
-            Source::Group(member) => {
-                for change in changes {
-                    desk.writer.state(change)?;
-                }
-                let (offsets, member) = (desk.offsets(&job.topics)?, member.upgrade());
-                desk.writer.commit(Some(&Consumed { offsets, reader, member: member.as_deref() }))?
+        if let Source::Group(_) = &self.source {
+            for change in changes.iter().chain(&desk.progress()) {
+                desk.writer.state(change)?;
             }
-        };
-        if committed {
+        }
+        if desk.writer.commit()? {
             job.metrics.round("committed");
         }
         task.committed();
         desk.settle(job);
+        if let Source::Group(member) = &self.source
+            && let Some(member) = member.upgrade()
+        {
+            desk.tell_group(&member, self.post.is_to_finish(), job);
+        }
         Ok(())
     }
 

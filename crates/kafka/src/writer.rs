@@ -1,21 +1,17 @@
-//! A task's writer: effects and state as they are made, then one commit of them and of the offsets they came from.
+//! A task's writer: effects, state and positions as they are made, then one commit of them all.
 //!
 //! With `ExactlyOnce` that is a Kafka transaction under an id of the partition's own: taking the id over aborts what the
-//! owner before left open and shuts it out. The commit names the group but no generation of it, so that tasks that stay
-//! where they are commit on while others move.
+//! owner before left open and shuts it out. The group has no part in it, so that tasks that stay where they are commit on
+//! while others move.
 
 use std::time::Duration;
 
 use firewatch_engine::{Change, Effect};
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::client::Deliveries;
 use crate::headers::{content_headers, owned};
-use crate::member::Member;
-use crate::reader::Reader;
 use crate::wait::{Since, pause};
 use crate::{Guarantee, KafkaSettings, RunError, Topics, doing};
 
@@ -27,15 +23,6 @@ const AGAIN: Duration = Duration::from_millis(50);
 const FULL: Duration = Duration::from_millis(10);
 /// How often to look whether all is written.
 const LOOK: Duration = Duration::from_millis(1);
-
-/// What a commit takes note of as worked on.
-pub(crate) struct Consumed<'a> {
-    pub offsets: TopicPartitionList,
-    /// Who read it.
-    pub reader: &'a Reader,
-    /// Who may commit offsets outside transactions; none once the group is left.
-    pub member: Option<&'a Member>,
-}
 
 /// The writer of one task.
 pub(crate) struct Writer {
@@ -110,46 +97,25 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits what was written, and with it what was worked on. Nothing is done when there is nothing to commit.
-    pub fn commit(&mut self, consumed: Option<&Consumed<'_>>) -> Result<bool, RunError> {
-        let consumed = consumed.filter(|c| c.offsets.count() > 0);
-        if !self.begun && consumed.is_none() {
+    /// Commits what was written. Tells whether there was anything.
+    pub fn commit(&mut self) -> Result<bool, RunError> {
+        if !self.begun {
             return Ok(false);
         }
-        if self.transactional {
-            self.commit_transaction(consumed)?;
-        } else {
-            self.flush()?;
-            if let Some(failed) = self.producer.context().failure() {
-                return Err(failed.into());
-            }
-            if let Some(Consumed { offsets, member, .. }) = consumed {
-                let member = member.ok_or_else(left)?;
-                member.commit(offsets, CommitMode::Sync).map_err(doing("commit offsets"))?;
-            }
+        self.flush()?;
+        let committed = match self.transactional {
+            true => again("commit", || self.producer.commit_transaction(ANSWER)),
+            false => Ok(()),
+        };
+        match (committed, self.producer.context().failure()) {
+            // A transaction that is committed is whole, whatever was reported before.
+            (Ok(()), Some(failed)) if !self.transactional => return Err(failed.into()),
+            (Ok(()), _) => {}
+            (Err(_), Some(failed)) => return Err(failed.into()),
+            (Err(e), None) => return Err(e),
         }
         self.begun = false;
         Ok(true)
-    }
-
-    fn commit_transaction(&mut self, consumed: Option<&Consumed<'_>>) -> Result<(), RunError> {
-        if !self.begun {
-            self.producer.begin_transaction().map_err(doing("begin a transaction"))?;
-            self.begun = true;
-        }
-        if let Some(Consumed { offsets, reader, .. }) = consumed {
-            let group = reader.group()?;
-            again("add offsets to the transaction", || {
-                self.producer.send_offsets_to_transaction(offsets, &group, ANSWER)
-            })?;
-        }
-        self.flush()?;
-        let committed = again("commit", || self.producer.commit_transaction(ANSWER));
-        match (committed, self.producer.context().failure()) {
-            (Ok(()), _) => Ok(()),
-            (Err(_), Some(failed)) => Err(failed.into()),
-            (Err(e), None) => Err(e),
-        }
     }
 
     /// Waits until the brokers have all that was written. The client's own wait looks every 100 ms only.
@@ -182,10 +148,6 @@ impl Writer {
         self.begun = false;
         Ok(())
     }
-}
-
-fn left() -> RunError {
-    RunError::Late("this process is not in the group any more".into())
 }
 
 /// Asks again while the client says that it may be asked again, for a while.

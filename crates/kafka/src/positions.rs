@@ -1,0 +1,63 @@
+//! How far a task has come in each stream, as an entry of its changelog.
+//!
+//! It is written in the same transaction as the effects and the state it belongs to. The group's own offsets are told
+//! afterwards, for tools that show lag; nothing depends on them once a task has committed.
+
+use std::collections::BTreeMap;
+
+use firewatch_engine::{Change, Stream};
+
+use crate::RunError;
+
+/// The entry's key; no key of a task's state is like it.
+pub(crate) const KEY: &[u8] = b"positions";
+/// The version of the entry that this build writes, and the only one it reads.
+const VERSION: u8 = 1;
+/// The streams in the order of the entry.
+const STREAMS: [Stream; 3] = [Stream::Events, Stream::Actions, Stream::Signals];
+
+/// Where a task stands in each stream: the offset of the next record.
+pub(crate) type Positions = BTreeMap<Stream, i64>;
+
+/// The entry: a version byte, then for each stream the offset as 8 bytes, the lowest first; -1 where there is none.
+pub(crate) fn entry(positions: &Positions) -> Change {
+    let mut value = vec![VERSION];
+    for stream in STREAMS {
+        value.extend(positions.get(&stream).copied().unwrap_or(-1).to_le_bytes());
+    }
+    Change { key: KEY.to_vec(), value: Some(value) }
+}
+
+/// What an entry says.
+pub(crate) fn read(value: &[u8]) -> Result<Positions, RunError> {
+    match value.split_first() {
+        Some((&VERSION, offsets)) if offsets.len() == 8 * STREAMS.len() => {
+            let offsets = offsets.chunks_exact(8).map(|bytes| {
+                let mut whole = [0; 8];
+                whole.copy_from_slice(bytes);
+                i64::from_le_bytes(whole)
+            });
+            Ok(STREAMS.into_iter().zip(offsets).filter(|(_, offset)| *offset >= 0).collect())
+        }
+        _ => Err(RunError::Topics(format!(
+            "the state entry `positions` is damaged, or of another version than {VERSION}, which this build reads; run \
+             the build that wrote it, or begin again with another group and an empty state topic"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_anything_else_is_refused() {
+        let positions = Positions::from([(Stream::Events, 1 << 40), (Stream::Signals, 0)]);
+        let value = entry(&positions).value.unwrap();
+        assert_eq!(read(&value).unwrap(), positions);
+        let newer: Vec<u8> = [&[2], &value[1..]].concat();
+        for other in [&[][..], &value[..20], &newer] {
+            assert!(read(other).unwrap_err().to_string().contains("`positions`"));
+        }
+    }
+}
