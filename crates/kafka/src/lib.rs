@@ -1,7 +1,7 @@
 //! The Kafka side of the engine: group membership, workers with their transactions and changelogs, headers, and the
 //! embedded broker.
 //!
-//! Nothing outside this crate names rdkafka. Effects, state and offsets are committed together; whoever takes a
+//! Nothing outside this crate names rdkafka. Effects, state and positions are committed together; whoever takes a
 //! partition over shuts out the one before and reads what it committed.
 
 mod client;

@@ -8,9 +8,9 @@ use firewatch_engine::{Effect, Stream};
 /// What a reader of the outputs can count on when something breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guarantee {
-    /// With `read_committed`, every effect once: effects, state and offsets are committed in one transaction.
+    /// With `read_committed`, every effect once: effects, state and positions are committed in one transaction.
     ExactlyOnce,
-    /// Every effect, some perhaps twice: effects and state are written before offsets are committed. For brokers
+    /// Every effect, some perhaps twice: effects and state are written before positions are. For brokers
     /// without transactions.
     AtLeastOnce,
 }
@@ -203,7 +203,7 @@ impl KafkaSettings {
         self.base()
     }
 
-    /// Whether a group that has no offsets yet begins at the end of its topics.
+    /// Whether a task that has no positions yet begins at the end of its topics.
     pub(crate) fn begins_at_end(&self) -> bool {
         let latest = |value: &str| matches!(value, "latest" | "largest" | "end");
         self.consumer.iter().any(|(key, value)| key == "auto.offset.reset" && latest(value))
