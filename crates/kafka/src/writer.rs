@@ -103,9 +103,10 @@ impl Writer {
             return Ok(false);
         }
         self.flush()?;
-        let committed = match self.transactional {
-            true => again("commit", || self.producer.commit_transaction(ANSWER)),
-            false => Ok(()),
+        let committed = if self.transactional {
+            again("commit", || self.producer.commit_transaction(ANSWER))
+        } else {
+            Ok(())
         };
         match (committed, self.producer.context().failure()) {
             // A transaction that is committed is whole, whatever was reported before.
