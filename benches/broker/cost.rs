@@ -1,5 +1,5 @@
 //! What exactly-once costs: throughput over a backlog, and the time from an event's arrival to its escalation as a reader
-//! of committed records sees it, both with and without transactions.
+//! of committed records sees it, in a steady stream and alone; both with and without transactions.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -20,6 +20,11 @@ const TURNS: usize = 3;
 /// Events a second, and how many, when latency is measured.
 const PACE: f64 = 500.0;
 const TIMED: usize = 10_000;
+/// Not counted at the beginning of these, while it starts up.
+const FIRST: usize = 1_000;
+/// Events that come alone afterwards, and the time between them.
+const ALONE: usize = 20;
+const APART: Duration = Duration::from_millis(700);
 const PATIENCE: Duration = Duration::from_secs(300);
 const GUARANTEES: [&str; 2] = ["exactly_once", "at_least_once"];
 
@@ -30,6 +35,7 @@ struct Figures {
     /// Processor time of an event, microseconds.
     cpu_micros: Vec<f64>,
     latencies: Vec<Duration>,
+    alone: Vec<Duration>,
 }
 
 /// Measures and prints.
@@ -41,19 +47,38 @@ pub fn measure(cluster: &Cluster) {
             latency(cluster, guarantee, turn, figures);
         }
     }
-    println!("{:<14} {:>10} {:>14} {:>9} {:>9}", "guarantee", "events/s", "CPU us/event", "p50 ms", "p99 ms");
+    println!(
+        "{:<14} {:>10} {:>14} {:>9} {:>9} {:>12} {:>12}",
+        "guarantee", "events/s", "CPU us/event", "p50 ms", "p99 ms", "alone p50 ms", "alone max ms"
+    );
     let mut rows = Vec::new();
     for (guarantee, figures) in GUARANTEES.iter().zip(&mut figures) {
-        figures.latencies.sort_unstable();
-        let at = |share: f64| {
-            figures.latencies[(figures.latencies.len() as f64 * share) as usize].as_secs_f64() * 1e3
-        };
-        let row = [median(&mut figures.per_second), median(&mut figures.cpu_micros), at(0.5), at(0.99)];
-        println!("{guarantee:<14} {:>10.0} {:>14.1} {:>9.0} {:>9.0}", row[0], row[1], row[2], row[3]);
+        let Figures { per_second, cpu_micros, latencies, alone } = figures;
+        let row = [
+            median(per_second),
+            median(cpu_micros),
+            quantile(latencies, 0.5),
+            quantile(latencies, 0.99),
+            quantile(alone, 0.5),
+            quantile(alone, 1.0),
+        ];
+        print_row(guarantee, &row, [0, 1, 0, 0, 0, 0]);
         rows.push(row);
     }
-    let ratio = |i: usize| rows[0][i] / rows[1][i];
-    println!("{:<14} {:>10.2} {:>14.2} {:>9.2} {:>9.2}", "ratio", ratio(0), ratio(1), ratio(2), ratio(3));
+    let ratios: Vec<f64> = rows[0].iter().zip(&rows[1]).map(|(with, without)| with / without).collect();
+    print_row("ratio", &ratios, [2; 6]);
+}
+
+fn print_row(name: &str, row: &[f64], digits: [usize; 6]) {
+    let widths = [10, 14, 9, 9, 12, 12];
+    let cells = row.iter().zip(widths.iter().zip(digits)).map(|(v, (w, d))| format!(" {v:>w$.d$}"));
+    println!("{name:<14}{}", cells.collect::<String>());
+}
+
+/// A quantile, milliseconds.
+fn quantile(durations: &mut [Duration], share: f64) -> f64 {
+    durations.sort_unstable();
+    durations[((durations.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3
 }
 
 fn deploy(cluster: &Cluster, name: &str, guarantee: &str) -> Deployment {
@@ -89,27 +114,33 @@ fn latency(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figure
                 let now = Instant::now();
                 let key = record.key.and_then(|key| String::from_utf8(key).ok()).unwrap_or_default();
                 // The first that is told of a conversation.
-                latencies.extend(sent.lock().expect("times").remove(&key).map(|at: Instant| now - at));
+                let begun = sent.lock().expect("times").remove(&key);
+                latencies.extend(begun.map(|(i, at): (usize, Instant)| (i, now - at)));
             }
             latencies
         });
         let feed = Feed::new(&firewatch.settings).expect("a feeder");
         let start = Instant::now();
-        for i in 0..TIMED {
-            let due = start + Duration::from_secs_f64(i as f64 / PACE);
+        for i in 0..TIMED + ALONE {
+            let alone = u32::try_from(i.saturating_sub(TIMED)).expect("a small number");
+            let due = start + Duration::from_secs_f64(i as f64 / PACE) + APART * alone;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis();
             let (key, value) = post(i, EventTime::from_millis(now as i64), ANGRY);
-            sent.lock().expect("times").insert(key.clone(), Instant::now());
+            sent.lock().expect("times").insert(key.clone(), (i, Instant::now()));
             feed.send(&firewatch.topics.events, Some(&key), &value, &[]).expect("an event");
         }
         feed.flush().expect("events");
-        instance.wait_for_events(TIMED, PATIENCE);
+        instance.wait_for_events(TIMED + ALONE, PATIENCE);
         std::thread::sleep(Duration::from_secs(2));
         over.store(true, Ordering::Relaxed);
-        // What came while it started up is left out.
-        let latencies = reader.join().expect("latencies");
-        figures.latencies.extend(latencies.into_iter().skip(TIMED / 10));
+        for (i, latency) in reader.join().expect("latencies") {
+            match i {
+                ..FIRST => {}
+                FIRST..TIMED => figures.latencies.push(latency),
+                _ => figures.alone.push(latency),
+            }
+        }
     });
     let left = sent.lock().expect("times").len();
     assert_eq!(left, 0, "{left} complaints were not told");

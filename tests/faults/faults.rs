@@ -15,11 +15,12 @@ pub enum Fault {
     BrokerKill,
     Coordinator,
     SlowOutput,
+    Both,
     MidRestore,
 }
 
 /// All of them, process faults first.
-pub const ALL: [Fault; 9] = [
+pub const ALL: [Fault; 10] = [
     Fault::Kill,
     Fault::Zombie,
     Fault::Rolling,
@@ -29,6 +30,7 @@ pub const ALL: [Fault; 9] = [
     Fault::BrokerKill,
     Fault::Coordinator,
     Fault::SlowOutput,
+    Fault::Both,
 ];
 
 /// A moment and the partitions to look at from then on.
@@ -59,13 +61,17 @@ impl Fault {
             Self::BrokerKill => "kill -9 of a broker",
             Self::Coordinator => "transaction coordinator lost",
             Self::SlowOutput => "a broker hangs (slow output)",
+            Self::Both => "kill -9 of a broker, then of an instance",
             Self::MidRestore => "rebalance amid a restore",
         }
     }
 
     /// Whether it is a broker that breaks.
     pub fn is_of_brokers(self) -> bool {
-        matches!(self, Self::BrokerRestart | Self::BrokerKill | Self::Coordinator | Self::SlowOutput)
+        matches!(
+            self,
+            Self::BrokerRestart | Self::BrokerKill | Self::Coordinator | Self::SlowOutput | Self::Both
+        )
     }
 
     /// Breaks it, and waits until all is well again.
@@ -82,7 +88,7 @@ impl Fault {
             Self::Zombie => {
                 let victim = world.any();
                 world.instances[victim].signal("STOP");
-                std::thread::sleep(SESSION + Duration::from_secs(1));
+                world.wait_until_replaced(victim);
                 world.pause(0..4000);
                 world.instances[victim].signal("CONT");
             }
@@ -111,6 +117,7 @@ impl Fault {
                 let victim = world.coordinator_of(task);
                 kill_broker(world, victim);
             }
+            Self::Both => both(world),
             Self::SlowOutput => {
                 let victim = world.any_broker();
                 world.cluster.signal(victim, "STOP");
@@ -130,6 +137,18 @@ fn kill_broker(world: &mut World, victim: u16) {
     world.cluster.kill(victim);
     world.pause(0..5000);
     world.cluster.start(victim);
+}
+
+/// A broker dies, so that commits get only half through; an instance dies before they can go on.
+fn both(world: &mut World) {
+    let broker = world.any_broker();
+    world.cluster.kill(broker);
+    world.pause(500..3000);
+    let victim = world.any();
+    world.instances.remove(victim).kill();
+    world.pause(0..3000);
+    world.cluster.start(broker);
+    world.add();
 }
 
 /// One instance joins, works for a while and leaves. Tells which partitions stayed where they were.

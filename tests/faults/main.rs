@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     println!("seed {seed}");
     let caught = if only.is_none() && guarantee == Guarantee::ExactlyOnce {
         println!("first, with transactions off, which must be found out:");
-        let faults = vec![(Fault::Kill, 2)];
+        let faults = vec![(Fault::Zombie, 2), (Fault::Both, 1)];
         run(&Plan { faults, pace, guarantee: Guarantee::AtLeastOnce, name: "proof" }).faults() > 0
     } else {
         true

@@ -133,17 +133,26 @@ impl World {
 
     /// Waits until every instance is in the group and works on something, and together they have all partitions.
     pub fn wait_until_well(&mut self) {
+        self.wait_until_held(None);
+    }
+
+    /// Waits until the others have taken over all that an instance had, which does not answer.
+    pub fn wait_until_replaced(&mut self, frozen: usize) {
+        self.wait_until_held(Some(frozen));
+    }
+
+    /// Waits until all but one of the instances, or all of them, work, and together have all partitions.
+    fn wait_until_held(&mut self, but: Option<usize>) {
         let start = Instant::now();
         loop {
-            for instance in &mut self.instances {
-                assert!(!instance.has_ended(), "an instance ended by itself; see {}", instance.log.display());
-            }
             let mut held: Vec<u32> = Vec::new();
-            let well = self.instances.iter().all(|instance| {
-                let (ready, own) = (instance.is_ready(), instance.partitions());
+            let mut well = true;
+            for (_, instance) in self.instances.iter_mut().enumerate().filter(|(i, _)| Some(*i) != but) {
+                assert!(!instance.has_ended(), "an instance ended by itself; see {}", instance.log.display());
+                let own = instance.partitions();
+                well &= instance.is_ready() && !own.is_empty();
                 held.extend(&own);
-                ready && !own.is_empty()
-            });
+            }
             held.sort_unstable();
             if well && held == (0..PARTITIONS).collect::<Vec<_>>() {
                 return;

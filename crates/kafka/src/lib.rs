@@ -7,6 +7,7 @@
 mod client;
 mod crew;
 mod desk;
+mod ends;
 mod embedded;
 mod error;
 mod feed;

@@ -16,11 +16,12 @@ use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::{Reading, reader};
+use crate::ends::Ends;
 use crate::positions::Positions;
 use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, Topics, doing};
 
-/// Longest wait for an answer about offsets, and for records that are known to be there.
+/// Longest wait for records that are known to be there.
 const ASK: Duration = Duration::from_secs(10);
 /// Longest wait for the next event before the other streams are looked at.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -182,11 +183,11 @@ impl Reader {
     /// Asks where each log ends now; the events after the others, so that whatever an action followed is before the end
     /// of the events. A broker that hung may answer before it learns that it leads no longer, and then it tells an end
     /// that others have passed: what took long is asked again.
-    pub fn ask_ends(&self) -> Result<(), RunError> {
+    pub fn ask_ends(&self, ends: &Ends) -> Result<(), RunError> {
         for _ in 0..TRIES {
             let start = Since::now();
-            self.ask_ends_of(|stream| stream != Stream::Events)?;
-            self.ask_ends_of(|stream| stream == Stream::Events)?;
+            self.ask_ends_of(ends, |stream| stream != Stream::Events)?;
+            self.ask_ends_of(ends, |stream| stream == Stream::Events)?;
             if start.elapsed() < STALE {
                 break;
             }
@@ -195,25 +196,11 @@ impl Reader {
         Ok(())
     }
 
-    fn ask_ends_of(&self, wanted: impl Fn(Stream) -> bool) -> Result<(), RunError> {
-        let mut asked = TopicPartitionList::new();
+    fn ask_ends_of(&self, ends: &Ends, wanted: impl Fn(Stream) -> bool) -> Result<(), RunError> {
         let live = || self.lanes.iter().filter(|lane| lane.until.is_none() && wanted(lane.stream));
-        for lane in live() {
-            asked
-                .add_partition_offset(&lane.topic, self.partition, Offset::End)
-                .map_err(doing("ask where the topics end"))?;
-        }
-        if asked.count() == 0 {
-            return Ok(());
-        }
-        let ends = self.consumer.offsets_for_times(asked, ASK).map_err(doing("ask where the topics end"))?;
-        for lane in live() {
-            let found = ends.find_partition(&lane.topic, self.partition);
-            let end = found.ok_or_else(|| RunError::Late(format!("{} did not tell its end", lane.topic)))?;
-            end.error().map_err(doing(format!("ask where {} ends", lane.topic)))?;
-            if let Offset::Offset(end) = end.offset()
-                && lane.end.replace(end) != end
-            {
+        let topics: Vec<&str> = live().map(|lane| lane.topic.as_str()).collect();
+        for (lane, end) in live().zip(ends.of(&topics, self.partition)?) {
+            if lane.end.replace(end) != end {
                 lane.end_since.set(Since::now());
             }
         }
@@ -334,7 +321,8 @@ mod tests {
     #[test]
     fn no_action_is_read_whose_event_may_not_be_known() {
         let (_broker, settings, reader) = embedded();
-        reader.ask_ends().unwrap();
+        let ends = Ends::new(&settings).unwrap();
+        reader.ask_ends(&ends).unwrap();
         let (topics, feed) = (Topics::default(), Feed::new(&settings).unwrap());
         for topic in [&topics.events, &topics.actions] {
             feed.send(topic, Some("c"), b"first the event, then the action", &[]).unwrap();
@@ -349,7 +337,7 @@ mod tests {
                 "it was added after the ends were asked for"
             );
         }
-        reader.ask_ends().unwrap();
+        reader.ask_ends(&ends).unwrap();
         assert_eq!(reader.rest_of_actions().unwrap().len(), 1);
         assert!(!reader.at_end(Stream::Events).unwrap(), "the event before it is still to be read");
         let (batch, _) = reader.gather(Duration::from_millis(500), 1, || false).unwrap();

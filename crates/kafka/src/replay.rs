@@ -10,6 +10,7 @@ use std::time::Duration;
 use firewatch_engine::{Brain, Metrics};
 
 use crate::crew::Crew;
+use crate::ends::Ends;
 use crate::span::{Edge, Span, Surveyor};
 use crate::topics::{Plan, create_topics, plan_outputs, same_input_partitions};
 use crate::wait::pause;
@@ -62,7 +63,8 @@ impl Replay {
         // Its transactions have ids of their own, or they would shut the live tasks out.
         let settings = KafkaSettings { group: format!("{prefix}{}", settings.group), ..settings.clone() };
         let crew = Arc::new(Crew::default());
-        let job = Arc::new(Job { settings, topics, brain, metrics, clock, partitions, crew });
+        let ends = Ends::new(&settings)?;
+        let job = Arc::new(Job { settings, topics, brain, metrics, clock, partitions, crew, ends });
         Ok(Self { job, spans, outputs })
     }
 

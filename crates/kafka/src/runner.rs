@@ -9,6 +9,7 @@ use firewatch_engine::{Brain, Metrics};
 use rdkafka::consumer::Consumer;
 
 use crate::crew::Crew;
+use crate::ends::Ends;
 use crate::error::Remedy;
 use crate::member::{self, Member};
 use crate::topics::same_partitions;
@@ -124,6 +125,7 @@ impl Runner {
                         clock: *clock,
                         partitions,
                         crew: health.crew.clone(),
+                        ends: Ends::new(settings)?,
                     })));
                 }
                 Err(e) if e.remedy() == Remedy::Stop => return Err(e),

@@ -13,6 +13,7 @@ use rdkafka::message::OwnedMessage;
 
 use crate::crew::{Crew, Phase, Post};
 use crate::desk::Desk;
+use crate::ends::Ends;
 use crate::error::Remedy;
 use crate::member::Member;
 use crate::merge::{Turn, turn};
@@ -36,6 +37,7 @@ pub(crate) struct Job {
     pub clock: Clock,
     pub partitions: u32,
     pub crew: Arc<Crew>,
+    pub ends: Ends,
 }
 
 impl Job {
@@ -227,7 +229,7 @@ impl<'a> Worker<'a> {
         let look = now - desk.looked >= LOOK || job.crew.course.is_fed();
         if look || !batch.events.is_empty() || !waiting.is_empty() {
             desk.looked = now;
-            reader.ask_ends()?;
+            reader.ask_ends(&job.ends)?;
             waiting.extend(reader.rest_of_actions()?);
         }
         let events_at_end = reader.at_end(Stream::Events)?;

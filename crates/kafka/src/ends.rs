@@ -1,0 +1,48 @@
+//! Where logs end, asked over connections of their own.
+//!
+//! A broker answers the requests of a connection in order, and a fetch holds up those behind it until there is something
+//! to read or `fetch.wait.max.ms` is over. Asked by a reader, the end of a quiet log would come half a second late.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::client::{Reading, reader};
+use crate::{KafkaSettings, RunError, doing};
+
+/// Longest wait for an answer.
+const ASK: Duration = Duration::from_secs(10);
+
+/// Who asks; all tasks of a process share it.
+pub(crate) struct Ends(BaseConsumer<Reading>);
+
+impl Ends {
+    /// Connects to nothing yet.
+    pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
+        Ok(Self(reader(settings)?))
+    }
+
+    /// Where a partition of each topic ends now, in their order: after the last record that is committed.
+    pub fn of(&self, topics: &[&str], partition: i32) -> Result<Vec<i64>, RunError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        // It reads nothing; this lets the client tell what troubles it.
+        let _ = self.0.poll(Duration::ZERO);
+        let mut asked = TopicPartitionList::new();
+        for topic in topics {
+            asked
+                .add_partition_offset(topic, partition, Offset::End)
+                .map_err(doing("ask where the topics end"))?;
+        }
+        let told = self.0.offsets_for_times(asked, ASK).map_err(doing("ask where the topics end"))?;
+        let end = |topic: &&str| {
+            let late = || RunError::Late(format!("{topic} did not tell its end"));
+            let found = told.find_partition(topic, partition).ok_or_else(late)?;
+            found.error().map_err(doing(format!("ask where {topic} ends")))?;
+            if let Offset::Offset(end) = found.offset() { Ok(end) } else { Err(late()) }
+        };
+        topics.iter().map(end).collect()
+    }
+}
