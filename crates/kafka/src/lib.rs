@@ -7,8 +7,8 @@
 mod client;
 mod crew;
 mod desk;
-mod ends;
 mod embedded;
+mod ends;
 mod error;
 mod feed;
 mod headers;

@@ -25,6 +25,8 @@ use crate::{KafkaSettings, RunError, Topics, doing};
 const ASK: Duration = Duration::from_secs(10);
 /// Longest wait for the next event before the other streams are looked at.
 const GLANCE: Duration = Duration::from_millis(5);
+/// The client counts time in these; a shorter wait is none to it.
+const TICK: Duration = Duration::from_millis(1);
 /// Longer than a partition is without a leader, by far.
 const FAILOVER: Duration = Duration::from_secs(20);
 /// An answer that took so long may be out of date.
@@ -167,7 +169,7 @@ impl Reader {
                 }
             }
             let left = wait.saturating_sub(start.elapsed());
-            if left.is_zero() {
+            if left < TICK {
                 break;
             }
             if read == before

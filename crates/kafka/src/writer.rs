@@ -19,10 +19,8 @@ use crate::{Guarantee, KafkaSettings, RunError, Topics, doing};
 const ANSWER: Duration = Duration::from_secs(20);
 /// Wait before a question that may be asked again is asked again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Wait while the queue to the brokers is full.
-const FULL: Duration = Duration::from_millis(10);
-/// How often to look whether all is written.
-const LOOK: Duration = Duration::from_millis(1);
+/// Longest wait for news of deliveries before looking again.
+const NEWS: Duration = Duration::from_millis(10);
 
 /// The writer of one task.
 pub(crate) struct Writer {
@@ -89,7 +87,7 @@ impl Writer {
             if start.elapsed() > ANSWER {
                 return Err(RunError::Late(format!("the brokers do not take what is written to {topic}")));
             }
-            self.producer.poll(FULL);
+            self.producer.poll(NEWS);
             record = back;
         }
         // Takes note of what was delivered.
@@ -119,15 +117,18 @@ impl Writer {
         Ok(true)
     }
 
-    /// Waits until the brokers have all that was written. The client's own wait looks every 100 ms only.
+    /// Waits until the brokers have all that was written. The client's own wait spins through its last millisecond, or
+    /// looks every 100 ms only.
     fn flush(&self) -> Result<(), RunError> {
         let start = Since::now();
-        loop {
-            match self.producer.flush(LOOK) {
-                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) if start.elapsed() < ANSWER => {}
-                flushed => return flushed.map_err(doing("write")),
+        while self.producer.in_flight_count() > 0 {
+            if start.elapsed() > ANSWER {
+                return Err(RunError::Late("the brokers do not take what is written".into()));
             }
+            // Each delivery ends this wait.
+            self.producer.poll(NEWS);
         }
+        Ok(())
     }
 
     /// The partition.
@@ -140,7 +141,7 @@ impl Writer {
         if self.begun && self.transactional {
             // What was not sent is purged first, which ends only when the client can tell us so.
             again("abort the transaction", || {
-                self.producer.poll(FULL);
+                self.producer.poll(NEWS);
                 self.producer.abort_transaction(AGAIN)
             })?;
         }
