@@ -19,18 +19,18 @@ pub enum Fault {
     MidRestore,
 }
 
-/// All of them, process faults first.
+/// All of them, those of brokers first.
 pub const ALL: [Fault; 10] = [
-    Fault::Kill,
-    Fault::Zombie,
-    Fault::Rolling,
-    Fault::Scale,
-    Fault::MidRestore,
     Fault::BrokerRestart,
     Fault::BrokerKill,
     Fault::Coordinator,
     Fault::SlowOutput,
     Fault::Both,
+    Fault::Kill,
+    Fault::Zombie,
+    Fault::Rolling,
+    Fault::Scale,
+    Fault::MidRestore,
 ];
 
 /// A moment and the partitions to look at from then on.

@@ -25,16 +25,23 @@ impl Ends {
 
     /// Where a partition of each topic ends now, in their order: after the last record that is committed.
     pub fn of(&self, topics: &[&str], partition: i32) -> Result<Vec<i64>, RunError> {
-        if topics.is_empty() {
-            return Ok(Vec::new());
-        }
         // It reads nothing; this lets the client tell what troubles it.
         let _ = self.0.poll(Duration::ZERO);
+        self.ask(topics, partition).or_else(|_| {
+            self.look_up(topics)?;
+            self.ask(topics, partition)
+        })
+    }
+
+    fn ask(&self, topics: &[&str], partition: i32) -> Result<Vec<i64>, RunError> {
         let mut asked = TopicPartitionList::new();
         for topic in topics {
             asked
                 .add_partition_offset(topic, partition, Offset::End)
                 .map_err(doing("ask where the topics end"))?;
+        }
+        if topics.is_empty() {
+            return Ok(Vec::new());
         }
         let told = self.0.offsets_for_times(asked, ASK).map_err(doing("ask where the topics end"))?;
         let end = |topic: &&str| {
@@ -44,5 +51,14 @@ impl Ends {
             if let Offset::Offset(end) = found.offset() { Ok(end) } else { Err(late()) }
         };
         topics.iter().map(end).collect()
+    }
+
+    /// Asks anew who leads the partitions. The client looks after topics that it reads, and only those: here it would go on
+    /// believing a broker that told only half of it while it started up.
+    fn look_up(&self, topics: &[&str]) -> Result<(), RunError> {
+        for topic in topics {
+            self.0.fetch_metadata(Some(topic), ASK).map_err(doing(format!("ask who leads {topic}")))?;
+        }
+        Ok(())
     }
 }
