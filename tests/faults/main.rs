@@ -1,7 +1,7 @@
 //! The fault suite: a stream is fed to three instances on three brokers while they are killed, frozen, restarted and
 //! moved; then a quiet run does the same work, and every output is compared.
 //!
-//! `./dev faults` runs it in full, `--short` in about three minutes; `--seed N` repeats what chance did.
+//! `./dev faults` runs it in full, in three quarters of an hour, `--short` in under five minutes; `--seed N` repeats what chance did.
 //! `--only FAULT`, `--times N` and `--rate RECORDS_PER_SECOND` choose. `--at-least-once` runs it with transactions off, which it must find out.
 
 mod faults;
