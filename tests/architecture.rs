@@ -19,12 +19,13 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Dependencies that only one crate may name.
-const ONLY: [(&str, &str); 5] = [
+const ONLY: [(&str, &str); 6] = [
     ("rdkafka", "firewatch-kafka"),
     ("tokio", "firewatch"),
     ("axum", "firewatch"),
     ("prometheus", "firewatch-engine"),
     ("linfa", "firewatch-lab"),
+    ("candle-core", "firewatch-lab"),
 ];
 
 const LICENCES: [&str; 11] = [

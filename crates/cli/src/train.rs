@@ -1,29 +1,25 @@
 //! `firewatch train`: makes what is shipped, again.
 
-use firewatch_lab::{recording, train_sentiment, train_virality};
+use firewatch_lab::figures::Figures;
+use firewatch_lab::posts::Choice;
+use firewatch_lab::{encoder, recording, sentiment, train_virality};
 
-use crate::args::Training;
+use crate::args::{TextTraining, Training};
 use crate::shell::{Failure, say};
 
 /// Trains a model or makes the recording, and prints its figures.
 pub fn train(what: Training) -> Result<(), Failure> {
     let mut tell = |line: String| eprintln!("{line}");
     match what {
-        Training::Sentiment { files, without_airline, every } => {
-            let options = train_sentiment::Options {
-                airline: !without_airline,
-                every,
-                ..train_sentiment::Options::default()
-            };
-            let figures = train_sentiment::train(&files.data, &files.out, &options, &mut tell);
-            say(format_args!(
-                "{:<28} {:>7} {:>13} {:>9} {:>13}\n",
-                "set", "posts", "macro recall", "macro F1", "AP negative"
-            ));
-            for f in figures.map_err(|e| Failure::running("train sentiment", e))? {
-                let (recall, f1, ap) = (f.macro_recall * 100.0, f.macro_f1 * 100.0, f.negative_ap);
-                say(format_args!("{:<28} {:>7} {recall:>13.1} {f1:>9.1} {ap:>13.3}\n", f.set, f.posts));
-            }
+        Training::Encoder { text, base } => {
+            let options = encoder::Options { base, choice: choice(&text) };
+            let figures = encoder::train(&text.files.data, &text.files.out, &options, &mut tell);
+            print(&figures.map_err(|e| Failure::running("train encoder", e))?);
+        }
+        Training::Sentiment { text, teacher } => {
+            let options = sentiment::Options { teacher, choice: choice(&text) };
+            let figures = sentiment::train(&text.files.data, &text.files.out, &options, &mut tell);
+            print(&figures.map_err(|e| Failure::running("train sentiment", e))?);
         }
         Training::Virality { files } => {
             let figures = train_virality::train(&files.data, &files.out, &mut tell);
@@ -46,4 +42,33 @@ pub fn train(what: Training) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn choice(text: &TextTraining) -> Choice {
+    Choice { airline: !text.without_airline, whole_edition: text.hold_out_edition, every: text.every }
+}
+
+/// The rows of a model card.
+fn print(figures: &[Figures]) {
+    say(
+        "| set | posts | macro recall | macro F1 | AP negative | F1 complaint | AP complaint | AP anger | ECE |\n",
+    );
+    say("|---|---|---|---|---|---|---|---|---|\n");
+    for f in figures {
+        let percent = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{:.1}", 100.0 * v));
+        let share = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.3}"));
+        let ece: Vec<String> = f.calibration.iter().flatten().map(|v| format!("{v:.3}")).collect();
+        say(format_args!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            f.set,
+            f.posts,
+            percent(f.sentiment.map(|s| s.0)),
+            percent(f.sentiment.map(|s| s.1)),
+            share(f.sentiment.map(|s| s.2)),
+            percent(f.complaint.map(|c| c.0)),
+            share(f.complaint.map(|c| c.1)),
+            share(f.anger),
+            ece.join(", "),
+        ));
+    }
 }

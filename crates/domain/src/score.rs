@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::EventTime;
+use crate::{EventTime, FlagKind};
 
 /// One record of the scores topic: a conversation, scored again.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -36,6 +36,11 @@ pub struct Score {
     /// Sentiment of the root post; absent when there was nothing to read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentiment: Option<Sentiment>,
+    /// Probability that the root post is written in anger, 0..1; absent when there was nothing to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arousal: Option<f32>,
+    /// What makes the root post urgent or harmful whatever its mood.
+    pub flags: Vec<FlagKind>,
     /// Accounts that could have seen it.
     pub reach: Reach,
     /// How fast it moves.
@@ -48,7 +53,8 @@ pub struct Score {
     pub reasons: Vec<String>,
 }
 
-/// Probabilities of the three sentiments; they add up to 1.
+/// Probabilities of the three sentiments; they add up to 1. They are for a stream in which the three are equally
+/// common.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sentiment {
     /// Negative, 0..1.

@@ -21,7 +21,7 @@ pub struct Models<'a> {
 impl Models<'static> {
     /// Those that come with this build.
     pub const SHIPPED: Self = Self {
-        sentiment: include_bytes!("../../../models/sentiment.json"),
+        sentiment: include_bytes!("../../../models/sentiment.fwm"),
         virality: include_bytes!("../../../models/virality.json"),
     };
 }

@@ -8,7 +8,7 @@ use firewatch_domain::{
     Post, SCHEMA_VERSION, Score, Signal, SignalBody, Tenths,
 };
 use firewatch_escalation::{Life, PR, SUPPORT, Step, Ticket, support};
-use firewatch_scoring::{Assessment, Bar, Cascade, Reading, Stems, assess, reasons};
+use firewatch_scoring::{Assessment, Bar, Cascade, Reading, Scratch, assess, reasons};
 use serde::{Deserialize, Serialize};
 
 use crate::{Brain, Effect};
@@ -42,7 +42,7 @@ pub enum Fold {
 /// What a task lends its conversations.
 pub(crate) struct Context<'a> {
     pub brain: &'a Brain,
-    pub stems: &'a mut Stems,
+    pub scratch: &'a mut Scratch,
     /// The partition.
     pub source: u32,
     /// The time of the last tick, and the stream's: no signal is earlier or later.
@@ -138,7 +138,7 @@ impl Conversation {
         if self.brand.is_none() {
             self.brand = cx.brain.mentioned(&post.text).map(Into::into);
         }
-        let reading = cx.brain.sentiment.read(cx.stems, &post.text, post.lang.as_deref());
+        let reading = cx.brain.sentiment.read(cx.scratch, &post.text, post.lang.as_deref());
         if post.in_reply_to.is_none() && self.root.is_none() && !self.own {
             self.cascade.begin(event.at);
             self.cascade.author(&post.author.id, post.author.followers);
@@ -184,7 +184,7 @@ impl Conversation {
         }
         let reading = self.root.as_ref().map(|r| &r.reading);
         let bar = Bar { reshares: brain.policy.bar_of(self.brand.as_deref()) };
-        let prior = f64::from(brain.sentiment.prior_negative());
+        let prior = f64::from(brain.sentiment.prior_complaint());
         let assessment = assess(&brain.virality, &self.cascade, reading, bar, prior);
 
         let at = self.cascade.last().unwrap_or(event.at);
@@ -210,6 +210,7 @@ impl Conversation {
 
     fn record(&self, event: &Event, at: EventTime, assessment: Assessment) -> Score {
         let reading = self.root.as_ref().map(|r| &r.reading);
+        let said = reading.and_then(|r| r.said.ok());
         Score {
             v: SCHEMA_VERSION,
             id: format!("{}/{}", event.conversation, event.id),
@@ -221,7 +222,9 @@ impl Conversation {
             risk_high: assessment.high,
             complaint: assessment.complaint as f32,
             viral: assessment.viral as f32,
-            sentiment: reading.and_then(|r| r.sentiment.ok()),
+            sentiment: said.map(|s| s.sentiment),
+            arousal: said.map(|s| s.arousal),
+            flags: reading.map_or_else(Vec::new, |r| r.flags.clone()),
             reach: assessment.reach,
             velocity: self.cascade.velocity(),
             engagements: self.cascade.counts(),
@@ -231,7 +234,7 @@ impl Conversation {
     }
 
     fn offer_root_to_support(&mut self, assessment: &Assessment, event: &Event, cx: &mut Context<'_>) {
-        let Some(root) = self.root.as_ref().filter(|r| r.reading.sentiment.is_ok()) else { return };
+        let Some(root) = self.root.as_ref().filter(|r| r.reading.said.is_ok()) else { return };
         if self.support.is_some() || self.answered {
             return;
         }
@@ -245,7 +248,7 @@ impl Conversation {
 
     /// A reply can be a complaint though the root is none.
     fn offer_reply_to_support(&mut self, reading: &Reading, event: &Event, cx: &mut Context<'_>) {
-        let complaint = reading.sentiment.map_or(0.0, |s| f64::from(s.negative));
+        let complaint = reading.said.map_or(0.0, |said| f64::from(said.complaint));
         if self.support.is_some() || self.answered {
             return;
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use firewatch_domain::{Action, Duration, Event, EventTime, SCHEMA_VERSION, Signal, SignalBody};
 use firewatch_escalation::{BrandWatch, storm_brand};
 use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
-use firewatch_scoring::Stems;
+use firewatch_scoring::Scratch;
 
 use crate::conversation::Context;
 use crate::ledger::{Ledger, Progress};
@@ -81,7 +81,7 @@ pub struct Task {
     /// What differs from the last commit, once asked for.
     changes: Vec<Change>,
     most_conversations: usize,
-    stems: Stems,
+    scratch: Scratch,
 }
 
 impl Task {
@@ -96,7 +96,7 @@ impl Task {
             ledger: Ledger::default(),
             changes: Vec::new(),
             most_conversations: MOST_CONVERSATIONS,
-            stems: Stems::default(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -235,7 +235,7 @@ impl Task {
         let id = &event.conversation;
         let mut cx = Context {
             brain,
-            stems: &mut self.stems,
+            scratch: &mut self.scratch,
             source: self.partition,
             ticked: self.progress.ticked,
             now: self.progress.time_with(at),
@@ -265,7 +265,7 @@ impl Task {
         }
         let mut cx = Context {
             brain,
-            stems: &mut self.stems,
+            scratch: &mut self.scratch,
             source: self.partition,
             ticked: self.progress.ticked,
             now,
@@ -321,7 +321,7 @@ impl Task {
 
     fn context<'a>(&'a mut self, now: EventTime, brain: &'a Brain, out: &'a mut Vec<Effect>) -> Context<'a> {
         let Progress { ticked, .. } = self.progress;
-        Context { brain, stems: &mut self.stems, source: self.partition, ticked, now, out }
+        Context { brain, scratch: &mut self.scratch, source: self.partition, ticked, now, out }
     }
 
     fn tick(&mut self, at: EventTime, brain: &Brain, out: &mut Vec<Effect>) {

@@ -3,10 +3,12 @@
 //! Everything here works on files and prints figures; the shipped models are made by it and by nothing else.
 
 pub mod cascades;
+pub mod encoder;
+pub mod figures;
 mod metrics;
 pub mod posts;
 pub mod recording;
-pub mod train_sentiment;
+pub mod sentiment;
 pub mod train_virality;
 
 pub use metrics::{AveragePrecision, Confusion};
@@ -69,4 +71,17 @@ pub fn mix(seed: u64, index: u64) -> u64 {
 #[must_use]
 pub fn text_hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| mix(h, u64::from(b)))
+}
+
+/// Applies a function to every item on all cores; results come in the order of the items.
+pub(crate) fn in_parallel<T: Sync, U: Send>(items: &[T], each: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let chunk = items.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = items
+            .chunks(chunk)
+            .map(|part| scope.spawn(|| part.iter().map(&each).collect::<Vec<U>>()))
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
+    })
 }

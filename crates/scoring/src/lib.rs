@@ -3,19 +3,22 @@
 //! Pure: a text or a summary and a time in, numbers with reasons out. Models are read from bytes.
 
 mod cascade;
+pub mod encoder;
+mod frame;
 mod reach;
+mod reading;
 mod risk;
 mod sentiment;
-mod text;
+pub mod text;
 mod velocity;
 mod virality;
 mod words;
 
 pub use cascade::{Cascade, Seen};
 pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
+pub use reading::{Reading, Unread, evidence, pull_to_complaint};
 pub use risk::{Assessment, Bar, assess};
-pub use sentiment::{Reading, SentimentModel, Unread};
-pub use text::{Features, Hit, Stems};
+pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
 pub use velocity::Pace;
 pub use virality::{FEATURES, Feature, ViralityModel, features};
 pub use words::reasons;

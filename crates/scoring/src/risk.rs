@@ -17,8 +17,6 @@ use crate::{Cascade, FEATURES, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, 
 const CROSSED: f64 = 6.9;
 /// P(complaint) of a post that cannot be read, at its mildest and at its worst.
 const UNREAD: (f64, f64) = (0.05, 0.9);
-/// How far a post of untold language may be from what was read, as a share of the way to the prior.
-const UNTOLD_LANGUAGE: f64 = 0.25;
 
 /// The brand's viral bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,11 +96,10 @@ pub fn assess(
 
 /// P(complaint) with its bounds.
 fn complaint(reading: Option<&Reading>, prior: f64) -> (f64, f64, f64) {
-    match reading.map(|r| (&r.sentiment, r.language_told)) {
-        Some((Ok(s), told)) => {
-            let p = f64::from(s.negative);
-            let doubt = if told { 0.0 } else { UNTOLD_LANGUAGE * (prior - p) };
-            (p, p + doubt.min(0.0), p + doubt.max(0.0))
+    match reading.map(|r| &r.said) {
+        Some(Ok(said)) => {
+            let p = f64::from(said.complaint);
+            (p, p, p)
         }
         _ => (prior, UNREAD.0.min(prior), UNREAD.1.max(prior)),
     }
@@ -144,6 +141,7 @@ mod tests {
     use firewatch_domain::{Engagement, EngagementKind, Sentiment};
 
     use super::*;
+    use crate::Said;
 
     const BAR: Bar = Bar { reshares: 500 };
 
@@ -152,8 +150,9 @@ mod tests {
     }
 
     fn angry() -> Reading {
-        let sentiment = Ok(Sentiment { negative: 0.9, neutral: 0.08, positive: 0.02 });
-        Reading { sentiment, language_told: true, evidence: vec![], topics: vec![] }
+        let sentiment = Sentiment { negative: 0.9, neutral: 0.08, positive: 0.02 };
+        let said = Ok(Said { sentiment, complaint: 0.9, arousal: 0.7 });
+        Reading { said, lang: "en".into(), evidence: vec![], topics: vec![], flags: vec![] }
     }
 
     fn spread(reshares: usize, followers: Option<u64>) -> Cascade {

@@ -1,313 +1,276 @@
-//! Sentiment of a post: a linear model over stems, so that every score can say which words made it.
+//! The text model: linear in features, so that every score can say which words made it.
 //!
-//! Multinomial logistic regression on the presence of features: P(k) = exp(b_k + sum w_kf) / sum over k of the
-//! same. Trained by `firewatch train sentiment`; see `models/sentiment.md` for data and figures.
-
-use std::collections::HashMap;
+//! z_k = b_k + sum of w_kf over the post's features + sum of m_ki times its moods; negative, neutral and positive are
+//! the softmax of theirs, complaint and arousal the logistic function of theirs. Calibration is folded into the
+//! weights. Trained by `firewatch train sentiment`; see `models/sentiment.md` for data and figures.
 
 use firewatch_domain::Sentiment;
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, Hit, ModelError, Stems};
+use crate::ModelError;
+use crate::frame::Frame;
+use crate::text::{
+    COLUMNS, Flag, Flags, Kind, MOODS, Moods, Stems, Table, Token, Tokens, Weights, Words, of_token,
+    pair_key, token_key,
+};
 
-/// What the file is.
-const FORMAT: &str = "firewatch-sentiment-1";
-/// Least share of a post's words that must be known for the model to have an opinion.
-const LEAST_COVERAGE: f32 = 0.15;
-/// Most words named as evidence.
-const EVIDENCE: usize = 3;
-/// Log-odds that a word must add to be named as evidence.
-const LEAST_PULL: f32 = 0.1;
-/// Difference of log-odds between negative and positive from which a stem carries a mood.
-const MOODY: f32 = 0.6;
-/// Most stems handed on as topics.
-const TOPICS: usize = 12;
+/// What is said of a post: negative, neutral, positive, complaint, arousal.
+pub const HEADS: usize = 5;
+/// The column of the table that holds a lexicon's mood.
+const MOOD: usize = 5;
+/// Words whose sums are remembered; a power of two.
+const REMEMBERED: usize = 1 << 14;
 
-/// The sentiment model.
-pub struct SentimentModel {
-    prior: [f32; 3],
-    bias: [f32; 3],
-    // Looked up only, never iterated.
-    weights: HashMap<Box<str>, [f32; 3]>,
-}
+const FRAME: Frame = Frame { magic: b"FWTEXT\r\n", version: 1, what: "a text model" };
 
-/// The file: features and their weights for negative, neutral and positive.
-#[derive(Serialize, Deserialize)]
-struct File {
-    format: String,
-    /// Shares of the classes in the training data.
-    prior: [f32; 3],
-    bias: [f32; 3],
-    features: Vec<(String, [f32; 3])>,
-}
-
-/// What was read in a post.
+/// All of the model that is no table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// The sentiment, or why there is none.
-    pub sentiment: Result<Sentiment, Unread>,
-    /// Whether the language was told; if not, the post was read as English.
-    pub language_told: bool,
-    /// The words that speak most for a complaint, heaviest first; at most 3.
-    pub evidence: Vec<String>,
-    /// Stems that say what it is about; at most 12.
-    pub topics: Vec<String>,
+pub struct Head {
+    /// b.
+    pub bias: [f32; HEADS],
+    /// m.
+    pub moods: [[f32; MOODS]; HEADS],
+    /// What is said of a post that cannot be read: the shares in the training data.
+    pub prior: [f32; HEADS],
 }
 
-/// Why a post could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Unread {
-    /// There is no text.
-    NoText,
-    /// The text is in a language the model does not speak.
-    OtherLanguage,
-    /// Too few of its words are known.
-    UnknownWords,
+impl Head {
+    fn check(&self) -> Result<(), ModelError> {
+        let numbers = self.bias.iter().chain(self.moods.iter().flatten()).chain(&self.prior);
+        if numbers.into_iter().all(|w| w.is_finite()) {
+            return Ok(());
+        }
+        Err(ModelError("a text model with a weight that is no number".into()))
+    }
+}
+
+/// The model.
+pub struct SentimentModel {
+    head: Head,
+    table: Table,
+    flags: Flags,
+}
+
+/// What the model says of a post.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+    /// Adds up to 1; for a stream in which the three are equally common.
+    pub sentiment: Sentiment,
+    /// P(complaint).
+    pub complaint: f32,
+    /// P(the writer is roused: anger, outrage).
+    pub arousal: f32,
+}
+
+impl Said {
+    /// From log-odds: negative, neutral and positive by softmax, complaint and arousal by the logistic function.
+    #[must_use]
+    pub fn of(z: &[f32; HEADS]) -> Self {
+        let sigmoid = |z: f32| 1.0 / (1.0 + (-z).exp());
+        let top = z[0].max(z[1]).max(z[2]);
+        let e = [z[0], z[1], z[2]].map(|v| (v - top).exp());
+        let sum = e[0] + e[1] + e[2];
+        let sentiment = Sentiment { negative: e[0] / sum, neutral: e[1] / sum, positive: e[2] / sum };
+        Self { sentiment, complaint: sigmoid(z[3]), arousal: sigmoid(z[4]) }
+    }
+
+    /// The mean of two opinions.
+    #[must_use]
+    pub fn mean(&self, other: &Self) -> Self {
+        let mean = |a: f32, b: f32| f32::midpoint(a, b);
+        let (a, b) = (self.sentiment, other.sentiment);
+        Self {
+            sentiment: Sentiment {
+                negative: mean(a.negative, b.negative),
+                neutral: mean(a.neutral, b.neutral),
+                positive: mean(a.positive, b.positive),
+            },
+            complaint: mean(self.complaint, other.complaint),
+            arousal: mean(self.arousal, other.arousal),
+        }
+    }
+}
+
+/// A token of the last post and what it adds; pairs add half to either of their words.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Where it starts, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// Log-odds it adds to each of what is said.
+    pub adds: [f32; HEADS],
+    /// It stands under a negation.
+    pub negated: bool,
+    /// One word that the model knows.
+    pub word: bool,
+}
+
+/// What reading needs between posts. It never changes a result.
+pub struct Scratch {
+    tokens: Tokens,
+    pub(crate) stems: Stems,
+    remembered: Box<[Remembered]>,
+    words: Words,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) flags: Vec<Flag>,
+    pub(crate) count: Count,
+}
+
+/// How many words a post has and how many of them are known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Count {
+    pub tokens: u32,
+    pub words: u32,
+    pub known: u32,
+}
+
+/// The sum over a token's features.
+#[derive(Debug, Clone, Copy, Default)]
+struct Remembered {
+    /// The token with how it stands; 0 for none.
+    key: u64,
+    sum: Weights,
+    known: bool,
+}
+
+impl Scratch {
+    /// The flags of the last post, in order of place.
+    #[must_use]
+    pub fn flags(&self) -> &[Flag] {
+        &self.flags
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            tokens: Tokens::default(),
+            stems: Stems::default(),
+            remembered: vec![Remembered::default(); REMEMBERED].into(),
+            words: Words::default(),
+            parts: Vec::new(),
+            flags: Vec::new(),
+            count: Count::default(),
+        }
+    }
 }
 
 impl SentimentModel {
     /// Reads a model file.
     ///
     /// # Errors
-    /// When the bytes are no such file or hold numbers that are none.
+    /// When the bytes are no such file, of another version, cut off, altered, or hold numbers that are none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        let file: File =
-            serde_json::from_slice(bytes).map_err(|e| ModelError(format!("no sentiment model: {e}")))?;
-        if file.format != FORMAT {
-            return Err(ModelError(format!("sentiment model of format {:?}, not {FORMAT:?}", file.format)));
-        }
-        let numbers = file.prior.iter().chain(&file.bias).chain(file.features.iter().flat_map(|(_, w)| w));
-        if numbers.into_iter().any(|w| !w.is_finite()) {
-            return Err(ModelError("sentiment model with a weight that is no number".into()));
-        }
-        let weights = file.features.into_iter().map(|(f, w)| (f.into_boxed_str(), w)).collect();
-        Ok(Self { prior: file.prior, bias: file.bias, weights })
+        let ((head, steps), table): ((Head, Weights), &[u8]) = FRAME.read(bytes)?;
+        head.check()?;
+        Ok(Self { head, table: Table::read(table, steps)?, flags: Flags::shipped()? })
     }
 
-    /// Writes a model file from class shares, biases and `(feature, weights)`, classes in the order negative,
-    /// neutral, positive.
+    /// Writes a model file: at most 16 MiB.
     ///
     /// # Errors
-    /// When a weight is no number.
-    pub fn to_bytes(
-        prior: [f32; 3],
-        bias: [f32; 3],
-        features: Vec<(String, [f32; 3])>,
-    ) -> Result<Vec<u8>, ModelError> {
-        serde_json::to_vec(&File { format: FORMAT.into(), prior, bias, features })
-            .map_err(|e| ModelError(e.to_string()))
+    /// When it would be larger, or a weight is no number.
+    pub fn to_bytes(head: &Head, features: &[(u64, Weights)]) -> Result<Vec<u8>, ModelError> {
+        head.check()?;
+        let (table, mut slots) = (Table::of(features), Vec::new());
+        table.write(&mut slots);
+        FRAME.write(&(head, table.steps()), &slots)
     }
 
-    /// Share of negative posts in the training data: what is said of a post that cannot be read.
+    /// P(complaint) of a post nothing is known of.
     #[must_use]
-    pub fn prior_negative(&self) -> f32 {
-        self.prior[0]
+    pub fn prior_complaint(&self) -> f32 {
+        self.head.prior[3]
     }
 
-    /// Reads a post. `lang` is the platform's tag; none is read as English and said so.
+    /// What is said of a post that cannot be read.
     #[must_use]
-    pub fn read(&self, stems: &mut Stems, text: &str, lang: Option<&str>) -> Reading {
-        let mut reading = Reading {
-            sentiment: Err(Unread::NoText),
-            language_told: lang.is_some(),
-            evidence: vec![],
-            topics: vec![],
-        };
-        if lang.is_some_and(|l| !is_english(l)) {
-            reading.sentiment = Err(Unread::OtherLanguage);
-            return reading;
+    pub fn prior(&self) -> Said {
+        let [negative, neutral, positive, complaint, arousal] = self.head.prior;
+        Said { sentiment: Sentiment { negative, neutral, positive }, complaint, arousal }
+    }
+
+    /// Says what it thinks of an English text; the words that made it and the flags stay in `scratch`.
+    pub fn say(&self, scratch: &mut Scratch, text: &str) -> Said {
+        let Scratch { tokens, stems, remembered, words, parts, flags, count } = scratch;
+        words.clear();
+        parts.clear();
+        *count = Count::default();
+        let (mut z, mut moods) = (self.head.bias, Moods::default());
+        let mut before = None;
+        tokens.visit(text, &mut |token| {
+            words.take(&token);
+            count.tokens += 1;
+            if !token.kind.weighs() {
+                return;
+            }
+            let key = token_key(&token);
+            let found = self.remember(key, &token, stems, remembered);
+            moods.take(&token, found.sum[MOOD]);
+            if token.kind == Kind::Word && !token.tag {
+                count.words += 1;
+                count.known += u32::from(found.known);
+            }
+            let word = found.known && matches!(token.kind, Kind::Word | Kind::Emoji | Kind::Emoticon);
+            let (start, end, negated) = (token.start, token.end, token.negated);
+            parts.push(Part { start, end, adds: adds(&found.sum), negated, word });
+            add(&mut z, &found.sum, 1.0);
+            if let Some(weights) = before.and_then(|before| self.table.get(pair_key(before, key))) {
+                add(&mut z, &weights, 1.0);
+                parts.iter_mut().rev().take(2).for_each(|part| add(&mut part.adds, &weights, 0.5));
+            }
+            before = Some(key);
+        });
+        let values = moods.values();
+        for (z, weights) in z.iter_mut().zip(&self.head.moods) {
+            *z += weights.iter().zip(&values).map(|(w, v)| w * v).sum::<f32>();
         }
-        let mut found = Found::default();
-        Features::new(stems).visit(text, &mut |hit| found.take(hit, &self.weights));
-        reading.topics = std::mem::take(&mut found.topics);
-        reading.sentiment = if found.words == 0 && found.hits.is_empty() {
-            Err(Unread::NoText)
-        } else if (found.known as f32) < LEAST_COVERAGE * found.words as f32 {
-            Err(Unread::UnknownWords)
-        } else {
-            Ok(softmax(found.logits(self.bias)))
-        };
-        reading.evidence = found.evidence();
-        reading
+        self.flags.find(text, words, flags);
+        Said::of(&z)
     }
-}
 
-/// The features of one post that the model knows.
-#[derive(Default)]
-struct Found {
-    words: u32,
-    known: u32,
-    hits: Vec<Known>,
-    topics: Vec<String>,
-}
-
-struct Known {
-    feature: Box<str>,
-    in_words: String,
-    weight: [f32; 3],
-}
-
-impl Found {
-    fn take(&mut self, hit: &Hit<'_>, weights: &HashMap<Box<str>, [f32; 3]>) {
-        let weight = weights.get(hit.feature);
-        if hit.before.is_none() {
-            self.words += 1;
-            self.known += u32::from(weight.is_some());
-            self.topic(hit.feature, weight);
+    fn remember<'r>(
+        &self,
+        key: u64,
+        token: &Token<'_>,
+        stems: &mut Stems,
+        remembered: &'r mut [Remembered],
+    ) -> &'r Remembered {
+        let stands = u64::from(token.negated) << 1 | u64::from(token.tag);
+        let name = (key.rotate_left(7) ^ stands.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
+        let entry = &mut remembered[name as usize >> 1 & (REMEMBERED - 1)];
+        if entry.key != name {
+            *entry = self.sum(name, token, stems);
         }
-        if let Some(weight) = weight
-            && !self.hits.iter().any(|k| *k.feature == *hit.feature)
-        {
-            self.hits.push(Known { feature: hit.feature.into(), in_words: hit.in_words(), weight: *weight });
-        }
+        entry
     }
 
-    /// Stems that carry a mood say how somebody feels, not what about.
-    fn topic(&mut self, feature: &str, weight: Option<&[f32; 3]>) {
-        let topic = feature.strip_prefix("not_").unwrap_or(feature);
-        let moody = weight.is_some_and(|w| (w[0] - w[2]).abs() > MOODY);
-        let wanted = topic.len() >= 4 && topic.is_ascii() && !moody && !is_common(topic);
-        if wanted && self.topics.len() < TOPICS && !self.topics.iter().any(|t| t == topic) {
-            self.topics.push(topic.to_owned());
-        }
-    }
-
-    fn logits(&self, bias: [f32; 3]) -> [f32; 3] {
-        self.hits.iter().fold(bias, |z, k| [z[0] + k.weight[0], z[1] + k.weight[1], z[2] + k.weight[2]])
-    }
-
-    fn evidence(self) -> Vec<String> {
-        let pull = |k: &Known| k.weight[0] - k.weight[1].max(k.weight[2]);
-        let mut hits = self.hits;
-        hits.retain(|k| pull(k) > LEAST_PULL);
-        hits.sort_by(|a, b| pull(b).total_cmp(&pull(a)).then_with(|| a.feature.cmp(&b.feature)));
-        hits.into_iter().take(EVIDENCE).map(|k| k.in_words).collect()
+    fn sum(&self, name: u64, token: &Token<'_>, stems: &mut Stems) -> Remembered {
+        let mut entry = Remembered { key: name, ..Remembered::default() };
+        let known = |key| self.table.get(key).is_some();
+        entry.known = self.table.get(token_key(token)).is_some();
+        of_token(token, stems, &known, &mut |gram| {
+            if let Some(weights) = self.table.get(gram.key) {
+                for (sum, w) in entry.sum.iter_mut().zip(weights).take(MOOD) {
+                    *sum += gram.value * w;
+                }
+                if gram.word {
+                    entry.sum[MOOD] += weights[MOOD];
+                }
+            }
+        });
+        entry
     }
 }
 
-fn softmax(z: [f32; 3]) -> Sentiment {
-    let top = z[0].max(z[1]).max(z[2]);
-    let e = z.map(|v| (v - top).exp());
-    let sum = e[0] + e[1] + e[2];
-    Sentiment { negative: e[0] / sum, neutral: e[1] / sum, positive: e[2] / sum }
+fn add(z: &mut [f32; HEADS], weights: &Weights, times: f32) {
+    z.iter_mut().zip(weights).for_each(|(z, w)| *z += times * w);
 }
 
-fn is_english(tag: &str) -> bool {
-    let language = tag.split(['-', '_']).next().unwrap_or_default();
-    language.eq_ignore_ascii_case("en")
+fn adds(weights: &Weights) -> [f32; HEADS] {
+    let [negative, neutral, positive, complaint, arousal, _] = *weights;
+    [negative, neutral, positive, complaint, arousal]
 }
 
-/// Stems of words that any complaint holds and that name no topic.
-fn is_common(stem: &str) -> bool {
-    matches!(
-        stem,
-        "that"
-            | "this"
-            | "with"
-            | "have"
-            | "been"
-            | "were"
-            | "they"
-            | "them"
-            | "your"
-            | "you'r"
-            | "what"
-            | "when"
-            | "from"
-            | "will"
-            | "would"
-            | "could"
-            | "should"
-            | "just"
-            | "still"
-            | "about"
-            | "there"
-            | "their"
-            | "here"
-            | "becaus"
-            | "than"
-            | "then"
-            | "some"
-            | "more"
-            | "most"
-            | "much"
-            | "veri"
-            | "realli"
-            | "even"
-            | "into"
-            | "over"
-            | "after"
-            | "befor"
-            | "again"
-            | "onli"
-            | "also"
-            | "it"
-            | "don't"
-            | "can't"
-            | "won't"
-            | "didn't"
-            | "doesn't"
-            | "isn't"
-            | "cannot"
-            | "pleas"
-            | "thank"
-            | "anyon"
-            | "everi"
-            | "like"
-            | "want"
-            | "need"
-            | "tell"
-            | "make"
-            | "know"
-            | "time"
-            | "today"
-            | "hour"
-            | "minut"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn model() -> SentimentModel {
-        let features = vec![
-            ("terribl".into(), [2.0, 0.0, -1.0]),
-            ("not_good".into(), [1.0, 0.0, 0.0]),
-            ("good".into(), [-1.0, 0.0, 2.0]),
-        ];
-        let bytes = SentimentModel::to_bytes([0.3, 0.4, 0.3], [0.0; 3], features).unwrap();
-        SentimentModel::from_bytes(&bytes).unwrap()
-    }
-
-    #[test]
-    fn words_move_the_sentiment_and_are_named() {
-        let mut stems = Stems::default();
-        let bad = model().read(&mut stems, "terrible, not good", Some("en-GB"));
-        assert!(bad.sentiment.unwrap().negative > 0.9);
-        assert_eq!(bad.evidence, ["terrible", "not good"]);
-        let good = model().read(&mut stems, "good", None);
-        assert!(good.sentiment.unwrap().positive > 0.8);
-        assert!(!good.language_told);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_said_to_be_unknown() {
-        let mut stems = Stems::default();
-        let mut read = |text, lang| model().read(&mut stems, text, lang).sentiment;
-        assert_eq!(read("", None), Err(Unread::NoText));
-        assert_eq!(read("@you https://a.b", None), Err(Unread::NoText));
-        assert_eq!(read("terrible", Some("es")), Err(Unread::OtherLanguage));
-        assert_eq!(
-            read("completamente inaceptable servicio nunca contestan", None),
-            Err(Unread::UnknownWords)
-        );
-    }
-
-    #[test]
-    fn other_bytes_are_refused() {
-        assert!(SentimentModel::from_bytes(b"{}").is_err());
-        let newer = r#"{"format":"firewatch-sentiment-9","prior":[0,0,0],"bias":[0,0,0],"features":[]}"#;
-        assert!(SentimentModel::from_bytes(newer.as_bytes()).err().unwrap().to_string().contains("-9"));
-    }
-}
+const _: () = assert!(COLUMNS == HEADS + 1 && MOOD == HEADS);

@@ -21,6 +21,7 @@ pub fn reasons(assessment: &Assessment, cascade: &Cascade, reading: Option<&Read
         words.extend(mood(assessment, reading));
         words.push(reach(assessment, cascade));
     }
+    words.extend(reading.into_iter().flat_map(|r| &r.flags).map(|flag| format!("it {}", flag.in_words())));
     words.extend(unknowns(assessment, reading));
     words
 }
@@ -52,7 +53,7 @@ fn sentence(
 
 fn mood(assessment: &Assessment, reading: Option<&Reading>) -> Option<String> {
     let reading = reading?;
-    reading.sentiment.as_ref().ok()?;
+    reading.said.as_ref().ok()?;
     let percent = (assessment.complaint * 100.0).round();
     if reading.evidence.is_empty() || assessment.complaint < 0.5 {
         return Some(format!("reads as a complaint with {percent}%"));
@@ -84,7 +85,7 @@ fn unknowns(assessment: &Assessment, reading: Option<&Reading>) -> Vec<String> {
     let mut words = Vec::new();
     match reading {
         None => words.push("the post itself has not been seen, so its mood is unknown".into()),
-        Some(reading) => match reading.sentiment {
+        Some(reading) => match reading.said {
             Err(Unread::NoText) => words.push("the post has no words, so its mood is unknown".into()),
             Err(Unread::OtherLanguage) => {
                 words.push("the post is in a language that is not read, so its mood is unknown".into());
@@ -92,7 +93,6 @@ fn unknowns(assessment: &Assessment, reading: Option<&Reading>) -> Vec<String> {
             Err(Unread::UnknownWords) => {
                 words.push("too few of the post's words are known to judge its mood".into());
             }
-            Ok(_) if !reading.language_told => words.push("the language is not told; read as English".into()),
             Ok(_) => {}
         },
     }

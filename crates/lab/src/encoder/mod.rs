@@ -1,0 +1,8 @@
+//! Trains the encoder: starts from all-MiniLM-L6-v2 and tunes it on every labelled post, all heads at once.
+
+mod base;
+mod fused;
+mod net;
+mod tune;
+
+pub use tune::{Options, evaluate, train};

@@ -1,0 +1,12 @@
+//! Trains the fast tier: one linear table, taught by labels and by the encoder.
+//!
+//! A linear model of words levels off on the labels alone. What lifts it is the encoder's opinion of every post,
+//! labelled or not (distillation, Hinton et al. 2015): the table learns a mixture of labels and that opinion.
+
+mod calibrate;
+mod lexicon;
+mod sparse;
+mod train;
+mod vocabulary;
+
+pub use train::{Options, evaluate, train};

@@ -1,0 +1,122 @@
+//! Which features there are: those of the texts that occur often enough, each with a column.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use firewatch_scoring::text::{Kind, MOODS, Moods, Stems, Tokens, of_token, pair_key, token_key, word_key};
+
+use super::sparse::Rows;
+
+/// A feature in fewer texts than this is noise.
+const LEAST: u32 = 3;
+
+/// The features and their columns; the moods' columns come after them.
+pub(super) struct Vocabulary {
+    /// Keys by column.
+    pub keys: Vec<u64>,
+    // Looked up only, never iterated.
+    columns: HashMap<u64, u32>,
+    words: HashSet<u64>,
+    moods: BTreeMap<u64, f32>,
+}
+
+impl Vocabulary {
+    /// Chooses from texts; every word with a mood is chosen too.
+    pub fn choose(texts: &[&str], moods: BTreeMap<u64, f32>) -> Self {
+        let mut words = count(texts, |text, visit| {
+            Tokens::default().visit(text, &mut |token| {
+                if token.kind == Kind::Word && !token.tag {
+                    visit(word_key(token.word));
+                }
+            });
+        });
+        words.retain(|_, n| *n >= LEAST);
+        let words: HashSet<u64> = words.into_keys().chain(moods.keys().copied()).collect();
+        let mut stems = Stems::default();
+        let counts = count(texts, |text, visit| {
+            features(text, &mut stems, &words, &mut |key, _| visit(key));
+        });
+        let chosen = counts.into_iter().filter(|(_, n)| *n >= LEAST).map(|(key, _)| key);
+        let mut keys: Vec<u64> = chosen.chain(words.iter().copied()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let columns = keys.iter().copied().zip(0..).collect();
+        Self { keys, columns, words, moods }
+    }
+
+    /// Columns of a row: features and moods.
+    pub fn width(&self) -> usize {
+        self.keys.len() + MOODS
+    }
+
+    /// The mood of a feature.
+    pub fn mood(&self, key: u64) -> f32 {
+        self.moods.get(&key).copied().unwrap_or(0.0)
+    }
+
+    /// A row for each text.
+    pub fn rows(&self, texts: &[&str]) -> Rows {
+        let (mut rows, mut stems) = (Rows::default(), Stems::default());
+        for text in texts {
+            let mut row: BTreeMap<u32, f32> = BTreeMap::new();
+            features(text, &mut stems, &self.words, &mut |key, value| {
+                if let Some(column) = self.columns.get(&key) {
+                    *row.entry(*column).or_default() += value;
+                }
+            });
+            let values = self.moods_of(text, &mut stems);
+            let moods = values.into_iter().enumerate().map(|(i, v)| ((self.keys.len() + i) as u32, v));
+            let row: Vec<(u32, f32)> = row.into_iter().chain(moods).collect();
+            rows.push(&row);
+        }
+        rows
+    }
+
+    fn moods_of(&self, text: &str, stems: &mut Stems) -> [f32; MOODS] {
+        let mut moods = Moods::default();
+        Tokens::default().visit(text, &mut |token| {
+            if !token.kind.weighs() {
+                return;
+            }
+            let mut mood = 0.0;
+            of_token(&token, stems, &|key| self.words.contains(&key), &mut |gram| {
+                if gram.word {
+                    mood += self.mood(gram.key);
+                }
+            });
+            moods.take(&token, mood);
+        });
+        moods.values()
+    }
+}
+
+/// In how many texts each key is visited.
+fn count(texts: &[&str], mut each: impl FnMut(&str, &mut dyn FnMut(u64))) -> HashMap<u64, u32> {
+    let mut counts: HashMap<u64, u32> = HashMap::new();
+    let mut seen = Vec::new();
+    for text in texts {
+        seen.clear();
+        each(text, &mut |key| seen.push(key));
+        seen.sort_unstable();
+        seen.dedup();
+        seen.iter().for_each(|key| *counts.entry(*key).or_default() += 1);
+    }
+    counts
+}
+
+/// The features of a text, pairs among them.
+fn features(text: &str, stems: &mut Stems, words: &HashSet<u64>, visit: &mut impl FnMut(u64, f32)) {
+    let mut before = None;
+    Tokens::default().visit(text, &mut |token| {
+        if !token.kind.weighs() {
+            return;
+        }
+        of_token(&token, stems, &|key| words.contains(&key), &mut |gram| {
+            visit(gram.key, gram.value);
+        });
+        let key = token_key(&token);
+        if let Some(before) = before {
+            visit(pair_key(before, key), 1.0);
+        }
+        before = Some(key);
+    });
+}

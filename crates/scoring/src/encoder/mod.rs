@@ -1,0 +1,60 @@
+//! The second tier: a small transformer, asked only about posts where a better opinion is worth milliseconds.
+//!
+//! A BERT encoder (Devlin et al. 2019) of six layers, started from all-MiniLM-L6-v2 (Apache-2.0), tuned on labelled
+//! posts by `firewatch train encoder` and kept as 8-bit integers. It also teaches the fast tier when that is trained.
+
+mod file;
+mod network;
+mod wordpiece;
+
+use crate::{HEADS, ModelError, Said};
+
+pub use network::{Dense, HEADS_OF_ATTENTION, HIDDEN, INNER, LAYERS, LONGEST, Layer, Norm, Shape, Weights};
+pub use wordpiece::{Vocabulary, plain};
+
+/// The encoder.
+pub struct Encoder {
+    vocabulary: Vocabulary,
+    weights: Weights,
+}
+
+impl Encoder {
+    /// Joins a vocabulary with weights.
+    ///
+    /// # Errors
+    /// When the sizes do not fit each other or a weight is no number.
+    pub fn new(vocabulary: Vocabulary, weights: Weights) -> Result<Self, ModelError> {
+        weights.check(vocabulary.len())?;
+        Ok(Self { vocabulary, weights })
+    }
+
+    /// Reads an encoder file.
+    ///
+    /// # Errors
+    /// When the bytes are no such file, of another version, cut off or altered.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let (vocabulary, weights) = file::read(bytes)?;
+        Self::new(vocabulary, weights)
+    }
+
+    /// Writes an encoder file, weights rounded to 8 bits.
+    ///
+    /// # Errors
+    /// When it would be larger than 16 MiB.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        file::write(&self.vocabulary, &self.weights)
+    }
+
+    /// Says what it thinks of an English text, of which it reads the first 96 pieces of words.
+    #[must_use]
+    pub fn say(&self, text: &str) -> Said {
+        let z = self.log_odds(text);
+        Said::of(&z)
+    }
+
+    /// The same as log-odds: softmax of the first three, logistic of the others.
+    #[must_use]
+    pub fn log_odds(&self, text: &str) -> [f32; HEADS] {
+        self.weights.forward(&self.vocabulary.encode(text))
+    }
+}

@@ -1,0 +1,248 @@
+//! The encoder's arithmetic, for one post at a time.
+//!
+//! x = LN(word + position + type); each layer: x = LN(x + O softmax(QK'/sqrt(d)) V), x = LN(x + W2 gelu(W1 x)); the
+//! heads read the mean over the pieces. LN is the layer norm with epsilon 1e-12; gelu is its tanh form.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use crate::{HEADS, ModelError};
+
+/// Width of the encoder.
+pub const HIDDEN: usize = 384;
+/// Width inside a layer.
+pub const INNER: usize = 1536;
+/// Layers.
+pub const LAYERS: usize = 6;
+/// Heads of attention.
+pub const HEADS_OF_ATTENTION: usize = 12;
+/// Most pieces of a text that are read.
+pub const LONGEST: usize = 96;
+/// Width of a head of attention.
+const EACH: usize = HIDDEN / HEADS_OF_ATTENTION;
+
+/// Rows and columns of a matrix.
+pub type Shape = (usize, usize);
+
+/// y = W x + b; `weight` has a row for each output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dense {
+    /// W, row by row.
+    pub weight: Vec<f32>,
+    /// b.
+    pub bias: Vec<f32>,
+}
+
+/// A layer norm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    /// What it multiplies with.
+    pub weight: Vec<f32>,
+    /// What it adds.
+    pub bias: Vec<f32>,
+}
+
+/// One layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Query, key and value.
+    pub attention: [Dense; 3],
+    /// From the heads back to the width.
+    pub output: Dense,
+    /// After the attention.
+    pub output_norm: Norm,
+    /// Into the wide part.
+    pub inner: Dense,
+    /// And back.
+    pub outer: Dense,
+    /// After both.
+    pub outer_norm: Norm,
+}
+
+/// All weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// A row for each piece.
+    pub words: Vec<f32>,
+    /// A row for each place, the type of the text already added; 96 of them.
+    pub places: Vec<f32>,
+    /// After the sum of the two.
+    pub norm: Norm,
+    /// The layers.
+    pub layers: Vec<Layer>,
+    /// What is said.
+    pub head: Dense,
+}
+
+impl Weights {
+    /// Every matrix with its shape, in the order of the file; `pieces` is the size of the vocabulary.
+    pub fn matrices(&self, pieces: usize) -> Vec<(&Vec<f32>, Shape)> {
+        let mut all = vec![(&self.words, (pieces, HIDDEN)), (&self.places, (LONGEST, HIDDEN))];
+        for layer in &self.layers {
+            all.extend(layer.attention.iter().map(|d| (&d.weight, (HIDDEN, HIDDEN))));
+            all.push((&layer.output.weight, (HIDDEN, HIDDEN)));
+            all.push((&layer.inner.weight, (INNER, HIDDEN)));
+            all.push((&layer.outer.weight, (HIDDEN, INNER)));
+        }
+        all.push((&self.head.weight, (HEADS, HIDDEN)));
+        all
+    }
+
+    /// Every vector with its length, in the order of the file.
+    pub fn vectors(&self) -> Vec<(&Vec<f32>, usize)> {
+        let mut all = vec![(&self.norm.weight, HIDDEN), (&self.norm.bias, HIDDEN)];
+        for layer in &self.layers {
+            all.extend(layer.attention.iter().map(|d| (&d.bias, HIDDEN)));
+            all.push((&layer.output.bias, HIDDEN));
+            all.extend([(&layer.output_norm.weight, HIDDEN), (&layer.output_norm.bias, HIDDEN)]);
+            all.extend([(&layer.inner.bias, INNER), (&layer.outer.bias, HIDDEN)]);
+            all.extend([(&layer.outer_norm.weight, HIDDEN), (&layer.outer_norm.bias, HIDDEN)]);
+        }
+        all.push((&self.head.bias, HEADS));
+        all
+    }
+
+    /// Builds weights from matrices and vectors in the order of the file.
+    pub fn from_parts(
+        mut matrix: impl FnMut(Shape) -> Vec<f32>,
+        mut vector: impl FnMut(usize) -> Vec<f32>,
+        pieces: usize,
+    ) -> Self {
+        let words = matrix((pieces, HIDDEN));
+        let places = matrix((LONGEST, HIDDEN));
+        let norm = Norm { weight: vector(HIDDEN), bias: vector(HIDDEN) };
+        let mut layers = Vec::with_capacity(LAYERS);
+        for _ in 0..LAYERS {
+            let mut dense = |shape: Shape| Dense { weight: matrix(shape), bias: vector(shape.0) };
+            let attention = [(); 3].map(|()| dense((HIDDEN, HIDDEN)));
+            let output = dense((HIDDEN, HIDDEN));
+            let output_norm = Norm { weight: vector(HIDDEN), bias: vector(HIDDEN) };
+            let mut dense = |shape: Shape| Dense { weight: matrix(shape), bias: vector(shape.0) };
+            let (inner, outer) = (dense((INNER, HIDDEN)), dense((HIDDEN, INNER)));
+            let outer_norm = Norm { weight: vector(HIDDEN), bias: vector(HIDDEN) };
+            layers.push(Layer { attention, output, output_norm, inner, outer, outer_norm });
+        }
+        let head = Dense { weight: matrix((HEADS, HIDDEN)), bias: vector(HEADS) };
+        Self { words, places, norm, layers, head }
+    }
+
+    pub(super) fn check(&self, pieces: usize) -> Result<(), ModelError> {
+        let matrices = self.matrices(pieces).into_iter().map(|(m, (rows, columns))| (m, rows * columns));
+        for (values, length) in matrices.chain(self.vectors()) {
+            if values.len() != length {
+                return Err(ModelError(format!(
+                    "an encoder with {} weights where {length} belong",
+                    values.len()
+                )));
+            }
+            if values.iter().any(|w| !w.is_finite()) {
+                return Err(ModelError("an encoder with a weight that is no number".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The heads' log-odds for the pieces of a text; what is beyond the vocabulary or the 96th place is left out.
+    #[must_use]
+    pub fn forward(&self, pieces: &[u32]) -> [f32; HEADS] {
+        let rows =
+            pieces.iter().take(LONGEST).filter_map(|p| self.words.chunks_exact(HIDDEN).nth(*p as usize));
+        let mut x: Vec<f32> = Vec::with_capacity(pieces.len() * HIDDEN);
+        for (row, place) in rows.zip(self.places.chunks_exact(HIDDEN)) {
+            x.extend(row.iter().zip(place).map(|(a, b)| a + b));
+        }
+        self.norm.apply(&mut x);
+        for layer in &self.layers {
+            layer.apply(&mut x);
+        }
+        let n = (x.len() / HIDDEN).max(1) as f32;
+        let mut mean = vec![0.0_f32; HIDDEN];
+        for row in x.chunks_exact(HIDDEN) {
+            mean.iter_mut().zip(row).for_each(|(m, v)| *m += v / n);
+        }
+        let mut z = [0.0; HEADS];
+        z.copy_from_slice(&self.head.apply(&mean, HIDDEN));
+        z
+    }
+}
+
+impl Layer {
+    fn apply(&self, x: &mut [f32]) {
+        let [q, k, v] = [0, 1, 2].map(|i| self.attention[i].apply(x, HIDDEN));
+        let mixed = attend(&q, &k, &v);
+        self.output_norm.add(x, &self.output.apply(&mixed, HIDDEN));
+        let mut wide = self.inner.apply(x, HIDDEN);
+        wide.iter_mut().for_each(|v| *v = gelu(*v));
+        self.outer_norm.add(x, &self.outer.apply(&wide, INNER));
+    }
+}
+
+/// Softmax of the scaled products of queries and keys, times the values, head by head.
+fn attend(q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+    let n = q.len() / HIDDEN;
+    let scale = 1.0 / (EACH as f32).sqrt();
+    let mut out = vec![0.0; q.len()];
+    let mut odds = vec![0.0_f32; n];
+    let part = |m: &[f32], row: usize, head: usize| {
+        row * HIDDEN + head * EACH..m.len().min(row * HIDDEN + (head + 1) * EACH)
+    };
+    for head in 0..HEADS_OF_ATTENTION {
+        for row in 0..n {
+            let query = &q[part(q, row, head)];
+            for (other, odds) in odds.iter_mut().enumerate() {
+                let key = &k[part(k, other, head)];
+                *odds = scale * query.iter().zip(key).map(|(a, b)| a * b).sum::<f32>();
+            }
+            let top = odds.iter().fold(f32::MIN, |a, b| a.max(*b));
+            odds.iter_mut().for_each(|o| *o = (*o - top).exp());
+            let sum: f32 = odds.iter().sum();
+            let range = part(&out, row, head);
+            for (other, odds) in odds.iter().enumerate() {
+                let value = &v[part(v, other, head)];
+                out[range.clone()].iter_mut().zip(value).for_each(|(o, v)| *o += odds / sum * v);
+            }
+        }
+    }
+    out
+}
+
+impl Dense {
+    /// Applies it to every row of `x`, each of `width` values.
+    fn apply(&self, x: &[f32], width: usize) -> Vec<f32> {
+        let (rows, outputs) = (x.len() / width, self.bias.len());
+        let mut y: Vec<f32> = Vec::with_capacity(rows * outputs);
+        (0..rows).for_each(|_| y.extend(&self.bias));
+        let x = ArrayView2::from_shape((rows, width), x);
+        let weight = ArrayView2::from_shape((outputs, width), &self.weight);
+        let to = ArrayViewMut2::from_shape((rows, outputs), &mut y);
+        // The sizes were checked when the weights were read, so that all three are there.
+        if let (Ok(x), Ok(weight), Ok(mut to)) = (x, weight, to) {
+            general_mat_mul(1.0, &x, &weight.t(), 1.0, &mut to);
+        }
+        y
+    }
+}
+
+impl Norm {
+    /// x = LN(x + y).
+    fn add(&self, x: &mut [f32], y: &[f32]) {
+        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+        self.apply(x);
+    }
+
+    fn apply(&self, x: &mut [f32]) {
+        for row in x.chunks_exact_mut(HIDDEN) {
+            let mean = row.iter().sum::<f32>() / HIDDEN as f32;
+            let variance = row.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / HIDDEN as f32;
+            let scale = 1.0 / (variance + 1e-12).sqrt();
+            for ((v, w), b) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
+                *v = (*v - mean) * scale * w + b;
+            }
+        }
+    }
+}
+
+fn gelu(x: f32) -> f32 {
+    const ROOT: f32 = 0.797_884_6;
+    0.5 * x * (1.0 + (ROOT * (x + 0.044_715 * x * x * x)).tanh())
+}

@@ -1,0 +1,175 @@
+//! From a text to the pieces of words that the encoder knows (WordPiece, as in BERT).
+
+use std::collections::HashMap;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::LONGEST;
+use crate::ModelError;
+
+/// The pieces by number. `##` stands before a piece that goes on a word.
+pub struct Vocabulary {
+    pieces: Vec<Box<str>>,
+    // Looked up only, never iterated.
+    numbers: HashMap<Box<str>, u32>,
+    unknown: u32,
+    begin: u32,
+    end: u32,
+    /// Characters of the longest piece: no more need be tried.
+    longest: usize,
+}
+
+impl Vocabulary {
+    /// A vocabulary of these pieces, numbered as they come.
+    ///
+    /// # Errors
+    /// When one of `[UNK]`, `[CLS]` and `[SEP]` is missing.
+    pub fn new(pieces: Vec<Box<str>>) -> Result<Self, ModelError> {
+        let numbers: HashMap<Box<str>, u32> = pieces.iter().cloned().zip(0..).collect();
+        let number = |piece: &str| {
+            let missing = || ModelError(format!("an encoder whose vocabulary has no {piece}"));
+            numbers.get(piece).copied().ok_or_else(missing)
+        };
+        let (unknown, begin, end) = (number("[UNK]")?, number("[CLS]")?, number("[SEP]")?);
+        let longest = pieces.iter().map(|p| p.chars().count()).max().unwrap_or(1);
+        Ok(Self { pieces, numbers, unknown, begin, end, longest })
+    }
+
+    /// How many pieces there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// The pieces in order.
+    #[must_use]
+    pub fn pieces(&self) -> &[Box<str>] {
+        &self.pieces
+    }
+
+    /// The numbers of a text's pieces between those of its begin and end; at most 96.
+    #[must_use]
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut numbers = vec![self.begin];
+        let plain = plain(text);
+        for word in plain.split_whitespace() {
+            if numbers.len() >= LONGEST - 1 {
+                break;
+            }
+            self.cut(word, &mut numbers);
+        }
+        numbers.truncate(LONGEST - 1);
+        numbers.push(self.end);
+        numbers
+    }
+
+    /// The longest piece first, then the longest of the rest; a word that cannot be cut is unknown.
+    fn cut(&self, word: &str, numbers: &mut Vec<u32>) {
+        let whole = numbers.len();
+        let mut from = 0;
+        let mut buffer = String::new();
+        while from < word.len() {
+            let rest = &word[from..];
+            let longest = rest.char_indices().nth(self.longest).map_or(rest.len(), |(i, _)| i);
+            let mut ends = (1..=longest).rev().filter(|end| rest.is_char_boundary(*end));
+            let piece = ends.find_map(|end| {
+                buffer.clear();
+                if from > 0 {
+                    buffer.push_str("##");
+                }
+                buffer.push_str(&rest[..end]);
+                self.numbers.get(buffer.as_str()).map(|number| (*number, end))
+            });
+            let Some((number, end)) = piece else {
+                numbers.truncate(whole);
+                numbers.push(self.unknown);
+                return;
+            };
+            numbers.push(number);
+            from += end;
+        }
+    }
+}
+
+/// A text as the encoder reads it: lower case without accents, marks on their own, links and names without what
+/// they name.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for word in text.split_whitespace() {
+        let begins = |start: &str| word.get(..start.len()).is_some_and(|w| w.eq_ignore_ascii_case(start));
+        if begins("http://") || begins("https://") || begins("www.") {
+            out.push_str("http ");
+        } else if word.len() > 1 && word.starts_with('@') {
+            out.push_str("@ user ");
+        } else {
+            spread(word, &mut out);
+            out.push(' ');
+        }
+    }
+    out
+}
+
+fn spread(word: &str, out: &mut String) {
+    for c in word.nfd().filter(|c| !is_combining_mark(*c) && !c.is_control()) {
+        if is_mark(c) || is_ideograph(c) {
+            out.push(' ');
+            out.push(c);
+            out.push(' ');
+        } else {
+            out.extend(c.to_lowercase());
+        }
+    }
+}
+
+/// As BERT has it: all ASCII that is no letter or digit, and the punctuation of Unicode.
+fn is_mark(c: char) -> bool {
+    c.is_ascii_punctuation()
+        || matches!(u32::from(c), 0xA1 | 0xA7 | 0xAB | 0xB6 | 0xB7 | 0xBB | 0xBF | 0x2010..=0x2027 | 0x2030..=0x205E | 0x3001..=0x3003 | 0x3008..=0x3011)
+}
+
+fn is_ideograph(c: char) -> bool {
+    matches!(u32::from(c), 0x4E00..=0x9FFF | 0x3400..=0x4DBF | 0x20000..=0x2A6DF | 0xF900..=0xFAFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vocabulary() -> Vocabulary {
+        let pieces = ["[UNK]", "[CLS]", "[SEP]", "hold", "##ing", "on", "@", "user", "http", "!", "cafe"];
+        Vocabulary::new(pieces.map(Into::into).into()).unwrap()
+    }
+
+    fn check(text: &str, expected: &str) {
+        let vocabulary = vocabulary();
+        let pieces: Vec<&str> =
+            vocabulary.encode(text).into_iter().map(|n| &*vocabulary.pieces()[n as usize]).collect();
+        assert_eq!(pieces.join(" "), format!("[CLS] {expected} [SEP]"), "{text}");
+    }
+
+    #[test]
+    fn words_are_cut_into_the_longest_pieces() {
+        check("Holding ON!", "hold ##ing on !");
+        check("@AldermereHealth caf\u{e9} https://x.y", "@ user cafe http");
+        check("zzz on", "[UNK] on");
+    }
+
+    #[test]
+    fn long_texts_are_cut_off() {
+        assert_eq!(vocabulary().encode(&"on ".repeat(1000)).len(), LONGEST);
+        assert_eq!(vocabulary().encode(&"x".repeat(100_000)), [1, 0, 2]);
+    }
+
+    #[test]
+    fn a_vocabulary_needs_its_ends() {
+        assert!(Vocabulary::new(vec!["on".into()]).is_err());
+    }
+}

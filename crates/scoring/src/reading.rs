@@ -1,0 +1,230 @@
+//! What was read in a post: the model's opinion where it has one, and why there is none where it has not.
+
+use firewatch_domain::FlagKind;
+use serde::{Deserialize, Serialize};
+
+use crate::sentiment::{HEADS, Part};
+use crate::text::{Flag, foreign};
+use crate::{Said, Scratch, SentimentModel};
+
+/// Share of a post's words that must be known for it to be taken for English without asking further.
+const SURELY_ENGLISH: f32 = 0.8;
+/// Least share of a post's words that must be known for the model to have an opinion.
+const LEAST_KNOWN: f32 = 0.15;
+/// Most words named as evidence.
+const EVIDENCE: usize = 3;
+/// Log-odds that a word must add to be named as evidence.
+const LEAST_PULL: f32 = 0.1;
+/// Difference of log-odds between negative and positive from which a word carries a mood.
+const MOODY: f32 = 0.6;
+/// Most stems handed on as topics.
+const TOPICS: usize = 12;
+/// Tags by which platforms say that they do not know the language, or that there is none.
+const UNTOLD: [&str; 8] = ["", "und", "qam", "qct", "qht", "qme", "qst", "zxx"];
+
+/// What was read in a post.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// What the model says, or why it says nothing.
+    pub said: Result<Said, Unread>,
+    /// The language: as told by the platform, else as detected; `und` when it cannot be told.
+    pub lang: String,
+    /// The words that speak most for a complaint, heaviest first; at most 3.
+    pub evidence: Vec<String>,
+    /// Stems that say what it is about; at most 12.
+    pub topics: Vec<String>,
+    /// What was flagged, each kind once.
+    pub flags: Vec<FlagKind>,
+}
+
+/// Why a post could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unread {
+    /// There is no text.
+    NoText,
+    /// The text is in a language the model does not speak.
+    OtherLanguage,
+    /// Too few of its words are known.
+    UnknownWords,
+}
+
+impl SentimentModel {
+    /// Reads a post. `lang` is the platform's tag (BCP 47); without one the language is detected.
+    #[must_use]
+    pub fn read(&self, scratch: &mut Scratch, text: &str, lang: Option<&str>) -> Reading {
+        let said = self.say(scratch, text);
+        let (said, lang) = match self.language(scratch, text, lang) {
+            Ok(lang) => (Ok(said), lang),
+            Err((why, lang)) => (Err(why), lang),
+        };
+        let mut reading = Reading { said, lang, evidence: vec![], topics: vec![], flags: vec![] };
+        if reading.said.is_ok() {
+            reading.evidence = evidence(scratch, text, pull_to_complaint);
+            reading.topics = topics(scratch, text);
+            reading.flags = kinds(&scratch.flags);
+        }
+        reading
+    }
+
+    /// The language of the text last said something of, or why it is not read and what it is then.
+    fn language(
+        &self,
+        scratch: &Scratch,
+        text: &str,
+        told: Option<&str>,
+    ) -> Result<String, (Unread, String)> {
+        let told = told.filter(|l| !UNTOLD.contains(l));
+        if let Some(lang) = told.filter(|l| !is_english(l)) {
+            return Err((Unread::OtherLanguage, lang.into()));
+        }
+        let count = scratch.count;
+        if count.tokens == 0 || (count.words == 0 && !scratch.parts.iter().any(|p| p.word)) {
+            return Err((Unread::NoText, told.unwrap_or("und").into()));
+        }
+        let known = |share: f32| count.known as f32 >= share * count.words as f32;
+        if !known(SURELY_ENGLISH)
+            && told.is_none()
+            && let Some(lang) = foreign(text)
+        {
+            return Err((Unread::OtherLanguage, lang.into()));
+        }
+        if !known(LEAST_KNOWN) {
+            return Err((Unread::UnknownWords, told.unwrap_or("und").into()));
+        }
+        Ok(told.unwrap_or("en").into())
+    }
+}
+
+/// What a part adds to a complaint, and to the post being negative.
+#[must_use]
+pub fn pull_to_complaint(adds: &[f32; HEADS]) -> f32 {
+    adds[3] + adds[0] - adds[1].max(adds[2])
+}
+
+/// The words of the post last read that pull most, heaviest first; at most 3.
+///
+/// Only words that the model knows are named, so that no name, number or address can be among them.
+#[must_use]
+pub fn evidence(scratch: &Scratch, text: &str, pull: impl Fn(&[f32; HEADS]) -> f32) -> Vec<String> {
+    let mut chosen: Vec<(&Part, f32)> = Vec::with_capacity(EVIDENCE);
+    for _ in 0..EVIDENCE {
+        let free = |p: &Part| p.word && chosen.iter().all(|(c, _)| p.end <= c.start || p.start >= c.end);
+        let parts = scratch.parts.iter().filter(|p| free(p)).map(|p| (p, pull(&p.adds)));
+        let Some(best) = parts.filter(|(_, v)| *v > LEAST_PULL).max_by(|a, b| a.1.total_cmp(&b.1)) else {
+            break;
+        };
+        chosen.push(best);
+    }
+    let words = chosen.iter().map(|(part, _)| {
+        let word = text.get(part.start..part.end).unwrap_or_default().to_lowercase();
+        if part.negated { format!("not {word}") } else { word }
+    });
+    let mut named: Vec<String> = Vec::with_capacity(EVIDENCE);
+    words.for_each(|word| {
+        if !named.contains(&word) {
+            named.push(word);
+        }
+    });
+    named
+}
+
+/// Stems that carry a mood say how somebody feels, not what about.
+fn topics(scratch: &mut Scratch, text: &str) -> Vec<String> {
+    let Scratch { stems, parts, .. } = scratch;
+    let mut topics: Vec<String> = Vec::new();
+    for part in parts.iter().filter(|p| p.word && (p.adds[0] - p.adds[2]).abs() <= MOODY) {
+        let word = text.get(part.start..part.end).unwrap_or_default().trim_start_matches('#');
+        if !word.is_ascii() || word.len() < 4 {
+            continue;
+        }
+        let stem = stems.stem(&word.to_ascii_lowercase());
+        if stem.len() >= 4 && !is_common(stem) && !topics.iter().any(|t| t == stem) {
+            topics.push(stem.to_owned());
+            if topics.len() == TOPICS {
+                break;
+            }
+        }
+    }
+    topics
+}
+
+fn kinds(flags: &[Flag]) -> Vec<FlagKind> {
+    let mut kinds: Vec<FlagKind> = flags.iter().map(|f| f.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+fn is_english(tag: &str) -> bool {
+    let language = tag.split(['-', '_']).next().unwrap_or_default();
+    language.eq_ignore_ascii_case("en")
+}
+
+/// Stems of words that any complaint holds and that name no topic.
+fn is_common(stem: &str) -> bool {
+    matches!(
+        stem,
+        "that"
+            | "this"
+            | "with"
+            | "have"
+            | "been"
+            | "were"
+            | "they"
+            | "them"
+            | "your"
+            | "you'r"
+            | "what"
+            | "when"
+            | "from"
+            | "will"
+            | "would"
+            | "could"
+            | "should"
+            | "just"
+            | "still"
+            | "about"
+            | "there"
+            | "their"
+            | "here"
+            | "becaus"
+            | "than"
+            | "then"
+            | "some"
+            | "more"
+            | "most"
+            | "much"
+            | "veri"
+            | "realli"
+            | "even"
+            | "into"
+            | "over"
+            | "after"
+            | "befor"
+            | "again"
+            | "onli"
+            | "also"
+            | "it"
+            | "don't"
+            | "can't"
+            | "won't"
+            | "didn't"
+            | "doesn't"
+            | "isn't"
+            | "cannot"
+            | "pleas"
+            | "thank"
+            | "anyon"
+            | "everi"
+            | "like"
+            | "want"
+            | "need"
+            | "tell"
+            | "make"
+            | "know"
+            | "time"
+            | "today"
+            | "hour"
+            | "minut"
+    )
+}

@@ -1,0 +1,243 @@
+//! Phrases and numbers that make a post urgent or harmful whatever its mood, with the place they stand at.
+//!
+//! Phrases are looked for in the words as the tokenizer reads them, so that spacing, capitals and elongation do not
+//! hide them. Numbers that name a person (e-mail, phone, card, social security) are looked for in the text itself.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use firewatch_domain::FlagKind;
+use regex::Regex;
+
+use super::{Kind, Token};
+use crate::ModelError;
+
+/// The phrases by kind.
+const PHRASES: &str = include_str!("phrases.txt");
+/// Numbers that name a person.
+const IDENTITY: &str = concat!(
+    r"(?i)\b[a-z0-9._%+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4}\b",
+    r"|\b\d{3}-\d{2}-\d{4}\b",
+    r"|(?:\+?1[ .-]?)?\(?\b[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}\b",
+    r"|\+\d{2}[ .-]?(?:\d[ .-]?){7,11}\d\b",
+    r"|\b(?:\d[ -]?){12,18}\d\b",
+    r"|\b(?:policy|member|claim|account|case|passport|card|ref(?:erence)?|booking|order|nhs|medicare)",
+    r"(?: (?:number|no|id|nr|is|num))*[ #:.]{1,4}(?:is )?[a-z]{0,3}\d{5,16}\b",
+    r"|\b(?:dob|born|date of birth)[ :]{1,3}(?:is |on )?\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}\b",
+);
+/// Digits below which a text holds no such number.
+const LEAST_DIGITS: usize = 6;
+/// Most flags of a post.
+const MOST: usize = 16;
+
+/// A flag and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flag {
+    /// Where it starts, in bytes of the text.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// What it is.
+    pub kind: FlagKind,
+}
+
+/// Finds flags.
+pub struct Flags {
+    phrases: AhoCorasick,
+    /// Of each phrase its kind, and whether its last word may go on.
+    kinds: Vec<(FlagKind, bool)>,
+    identity: Regex,
+}
+
+/// A text's words in a row, with where each stands. Kept between texts.
+#[derive(Debug, Default)]
+pub struct Words {
+    line: String,
+    /// Of each word where it starts in the line, and where it starts and ends in the text.
+    places: Vec<(usize, usize, usize)>,
+}
+
+impl Words {
+    /// Forgets the last text.
+    pub fn clear(&mut self) {
+        self.line.clear();
+        self.places.clear();
+    }
+
+    /// Takes a token.
+    pub fn take(&mut self, token: &Token<'_>) {
+        let word = match token.kind {
+            Kind::Word | Kind::Number | Kind::Money => token.word,
+            Kind::Mark => ".",
+            _ => return,
+        };
+        self.line.push(' ');
+        self.places.push((self.line.len(), token.start, token.end));
+        self.line.push_str(word);
+    }
+
+    /// Where the words from `start` to `end` of the line stand in the text.
+    fn place(&self, start: usize, end: usize) -> (usize, usize) {
+        let first = self.places.partition_point(|(at, ..)| *at < start);
+        let last = self.places.partition_point(|(at, ..)| *at < end).saturating_sub(1);
+        let at = |i: usize| self.places.get(i).copied().unwrap_or_default();
+        (at(first).1, at(last.max(first)).2)
+    }
+}
+
+impl Flags {
+    /// Those that come with this build.
+    ///
+    /// # Errors
+    /// When the list of phrases has a heading that is no kind.
+    pub fn shipped() -> Result<Self, ModelError> {
+        let (mut phrases, mut kinds, mut kind) = (Vec::new(), Vec::new(), None);
+        for line in PHRASES.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+            if let Some(heading) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+                kind = FlagKind::ALL.into_iter().find(|kind| kind.name() == heading);
+            } else if let Some(kind) = kind {
+                let open = line.ends_with('*');
+                phrases.push(format!(" {}", line.trim_end_matches('*')));
+                kinds.push((kind, open));
+            } else {
+                return Err(ModelError(format!("the phrase `{line}` stands under no kind of flag")));
+            }
+        }
+        let phrases = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .build(phrases)
+            .map_err(|e| ModelError(e.to_string()))?;
+        let identity = Regex::new(IDENTITY).map_err(|e| ModelError(e.to_string()))?;
+        Ok(Self { phrases, kinds, identity })
+    }
+
+    /// Finds the flags of a text, whose words were taken, in order of place; at most 16.
+    pub fn find(&self, text: &str, words: &Words, found: &mut Vec<Flag>) {
+        found.clear();
+        for hit in self.phrases.find_overlapping_iter(&words.line) {
+            let Some((kind, open)) = self.kinds.get(hit.pattern().as_usize()).copied() else { continue };
+            let ends = open || matches!(words.line.as_bytes().get(hit.end()), None | Some(b' '));
+            if ends && found.len() < 4 * MOST {
+                let (start, end) = words.place(hit.start() + 1, hit.end());
+                found.push(Flag { start, end, kind });
+            }
+        }
+        if could_identify(text) {
+            let numbers = self.identity.find_iter(text).filter(|m| identifies(m.as_str())).take(MOST);
+            found.extend(numbers.map(|m| Flag {
+                start: m.start(),
+                end: m.end(),
+                kind: FlagKind::PersonalData,
+            }));
+        }
+        join(found);
+        found.truncate(MOST);
+    }
+}
+
+/// Sorts by place and joins those of a kind that overlap.
+fn join(found: &mut Vec<Flag>) {
+    found.sort_unstable_by_key(|f| (f.kind, f.start, f.end));
+    found.dedup_by(|next, last| {
+        let same = next.kind == last.kind && next.start < last.end;
+        if same {
+            last.end = last.end.max(next.end);
+        }
+        same
+    });
+    found.sort_unstable();
+}
+
+fn could_identify(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().filter(|b| b.is_ascii_digit()).count() >= LEAST_DIGITS
+        || bytes.windows(2).any(|w| w[1] == b'@' && w[0].is_ascii_alphanumeric())
+}
+
+/// A long number is a card's only with the right check digit; toll-free numbers are a company's.
+fn identifies(found: &str) -> bool {
+    const TOLL_FREE: [&str; 7] = ["800", "833", "844", "855", "866", "877", "888"];
+    let mut digits = [0_u8; 20];
+    let mut n = 0;
+    if found.bytes().any(|b| b.is_ascii_alphabetic() || b == b'/') {
+        return true;
+    }
+    for (to, digit) in digits.iter_mut().zip(found.bytes().filter(u8::is_ascii_digit)) {
+        *to = digit;
+        n += 1;
+    }
+    let digits = digits.get(..n).unwrap_or_default();
+    if n >= 13 && !found.starts_with('+') {
+        return luhn(digits);
+    }
+    let local = if n == 11 { digits.get(1..) } else { Some(digits) };
+    !TOLL_FREE.iter().any(|area| local.is_some_and(|d| d.starts_with(area.as_bytes())))
+}
+
+/// The check of ISO/IEC 7812-1.
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(i, d)| {
+            let d = u32::from(d - b'0') * if i % 2 == 1 { 2 } else { 1 };
+            if d > 9 { d - 9 } else { d }
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Tokens;
+
+    fn flags(text: &str) -> Vec<(FlagKind, String)> {
+        let (flags, mut words, mut found) = (Flags::shipped().unwrap(), Words::default(), Vec::new());
+        Tokens::default().visit(text, &mut |t| words.take(&t));
+        flags.find(text, &words, &mut found);
+        found.into_iter().map(|f| (f.kind, text[f.start..f.end].to_owned())).collect()
+    }
+
+    fn check(text: &str, expected: &[(FlagKind, &str)]) {
+        let found = flags(text);
+        let found: Vec<(FlagKind, &str)> = found.iter().map(|(k, t)| (*k, &**t)).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn phrases_are_found_however_they_are_spaced_and_written() {
+        check("Talk to MY  LAWYERS then", &[(FlagKind::LegalThreat, "MY  LAWYERS")]);
+        check(
+            "#racist staff, never flying with you",
+            &[(FlagKind::Discrimination, "#racist"), (FlagKind::ChurnThreat, "never flying")],
+        );
+        check(
+            "my meds are late and I almost died",
+            &[(FlagKind::PersonalData, "my meds"), (FlagKind::SafetyHarm, "almost died")],
+        );
+    }
+
+    #[test]
+    fn parts_of_words_and_sentences_are_none() {
+        check("the scampi pursuing a tissue you like", &[]);
+        check("sue! you there", &[]);
+        check("", &[]);
+    }
+
+    #[test]
+    fn identities_are_found_and_toll_free_lines_are_none() {
+        check("mail me: jo.doe@mail.example.org pls", &[(FlagKind::PersonalData, "jo.doe@mail.example.org")]);
+        check("ssn 123-45-6789", &[(FlagKind::PersonalData, "123-45-6789")]);
+        check("call 415-555-0132", &[(FlagKind::PersonalData, "415-555-0132")]);
+        check("call 1-800-555-0132 or 0800", &[]);
+        check("card 4111 1111 1111 1111", &[(FlagKind::PersonalData, "4111 1111 1111 1111")]);
+        check("parcel 4111 1111 1111 1112", &[]);
+        check("claim number: AB1234567", &[(FlagKind::PersonalData, "claim number: AB1234567")]);
+        check("@someone hi, 45 minutes", &[]);
+    }
+
+    #[test]
+    fn flags_of_a_long_text_are_bounded() {
+        assert_eq!(flags(&"scam, ".repeat(10_000)).len(), MOST);
+    }
+}

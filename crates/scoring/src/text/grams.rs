@@ -1,0 +1,233 @@
+//! From tokens to features, named by 64-bit keys: words, negated words, stems, parts of words and pairs of words.
+//!
+//! Parts of three to five letters let the model read words it has not seen, and words run together. Keys are FNV-1a
+//! (Fowler, Noll, Vo) through the finaliser of MurmurHash3, so that a model file means the same on every machine.
+
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+
+use super::{Kind, Stems, Token};
+
+/// The value of a part of a word; whole words count 1.
+pub const PART: f32 = 0.3;
+/// Letters of the parts, from and to.
+const PARTS: (usize, usize) = (3, 5);
+/// Longest tag that is split, in letters.
+const LONGEST_TAG: usize = 30;
+
+/// Sorts of features; each makes other keys of the same letters.
+#[derive(Debug, Clone, Copy)]
+enum Sort {
+    Word = 1,
+    Negated = 2,
+    Stem = 3,
+    Part = 4,
+    Pair = 5,
+    Other = 6,
+}
+
+/// A feature of a token and its value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gram {
+    /// The key.
+    pub key: u64,
+    /// The value.
+    pub value: f32,
+    /// The token's own word: what a lexicon knows.
+    pub word: bool,
+}
+
+/// The key of a word, by which it is known.
+#[must_use]
+pub fn word_key(word: &str) -> u64 {
+    key(Sort::Word, word.as_bytes())
+}
+
+/// What names a token in pairs and memories: its word, or its kind.
+#[must_use]
+pub fn token_key(token: &Token<'_>) -> u64 {
+    let sort = if token.kind == Kind::Word { Sort::Word } else { Sort::Other };
+    key(sort, token.word.as_bytes())
+}
+
+/// The key of two tokens that follow each other.
+#[must_use]
+pub fn pair_key(before: u64, after: u64) -> u64 {
+    mix(before.rotate_left(23).wrapping_add(Sort::Pair as u64) ^ after)
+}
+
+/// Visits the features of one token, pairs left out. `known` tells which words tags may be split into.
+pub fn of_token(
+    token: &Token<'_>,
+    stems: &mut Stems,
+    known: &impl Fn(u64) -> bool,
+    visit: &mut impl FnMut(Gram),
+) {
+    visit(Gram { key: token_key(token), value: 1.0, word: true });
+    if token.kind != Kind::Word {
+        return;
+    }
+    if token.negated {
+        visit(Gram { key: key(Sort::Negated, token.word.as_bytes()), value: 1.0, word: false });
+    }
+    of_word(token.word, stems, visit);
+    if token.tag {
+        split(token.word, known, &mut |piece| {
+            visit(Gram { key: word_key(piece), value: 1.0, word: true });
+            of_stem(piece, stems, visit);
+        });
+    }
+}
+
+fn of_word(word: &str, stems: &mut Stems, visit: &mut impl FnMut(Gram)) {
+    of_stem(word, stems, visit);
+    parts(word, &mut |key| visit(Gram { key, value: PART, word: false }));
+}
+
+fn of_stem(word: &str, stems: &mut Stems, visit: &mut impl FnMut(Gram)) {
+    visit(Gram { key: key(Sort::Stem, stems.stem(word).as_bytes()), value: 1.0, word: false });
+}
+
+/// Parts of three to five letters of the word between its borders.
+fn parts(word: &str, visit: &mut impl FnMut(u64)) {
+    let mut buffer = [0_u8; 48];
+    let length = word.len() + 2;
+    let Some(framed) = buffer.get_mut(..length) else { return };
+    framed.fill(b'<');
+    if let Some(middle) = framed.get_mut(1..=word.len()) {
+        middle.copy_from_slice(word.as_bytes());
+    }
+    if let Some(last) = framed.last_mut() {
+        *last = b'>';
+    }
+    // Borders between characters are those of the word, moved by one.
+    let border = |at: usize| at == 0 || at == length || word.is_char_boundary(at - 1);
+    for from in (0..length).filter(|at| border(*at)) {
+        let mut hash = FnvHasher::default();
+        let mut letters = 0;
+        for (at, byte) in framed.iter().enumerate().skip(from) {
+            hash.write_u8(*byte);
+            if border(at + 1) {
+                letters += 1;
+                if letters >= PARTS.0 {
+                    visit(mix(hash.finish() ^ salt(Sort::Part)));
+                }
+                if letters == PARTS.1 {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Splits a tag into the fewest words that are known; what is none costs more than any word.
+fn split(tag: &str, known: &impl Fn(u64) -> bool, visit: &mut impl FnMut(&str)) {
+    if !tag.is_ascii() || tag.len() > LONGEST_TAG || tag.len() < 4 {
+        return;
+    }
+    // best[end]: the least cost of the letters before `end`, and where the last piece starts.
+    let mut best = [(u32::MAX, 0_usize); LONGEST_TAG + 1];
+    best[0] = (0, 0);
+    for end in 1..=tag.len() {
+        for from in end.saturating_sub(16)..end {
+            let piece = &tag[from..end];
+            let price = match piece.len() {
+                1 if !matches!(piece, "i" | "a") => 30,
+                n if known(word_key(piece)) => {
+                    if n < 3 {
+                        12
+                    } else {
+                        8
+                    }
+                }
+                n => 20 + 10 * n as u32,
+            };
+            let cost = best[from].0.saturating_add(price);
+            if cost < best[end].0 {
+                best[end] = (cost, from);
+            }
+        }
+    }
+    let (mut end, mut pieces, mut n) = (tag.len(), [0_usize; LONGEST_TAG], 0);
+    while end > 0 {
+        pieces[n] = end;
+        n += 1;
+        end = best[end].1;
+    }
+    if n < 2 {
+        return;
+    }
+    let mut from = 0;
+    for end in pieces[..n].iter().rev() {
+        visit(&tag[from..*end]);
+        from = *end;
+    }
+}
+
+fn key(sort: Sort, bytes: &[u8]) -> u64 {
+    let mut hash = FnvHasher::default();
+    hash.write(bytes);
+    mix(hash.finish() ^ salt(sort))
+}
+
+fn salt(sort: Sort) -> u64 {
+    (sort as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The finaliser of MurmurHash3.
+fn mix(mut h: u64) -> u64 {
+    h = (h ^ (h >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    h ^ (h >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Tokens;
+
+    fn keys(text: &str, known: &[&str]) -> Vec<u64> {
+        let known: Vec<u64> = known.iter().map(|w| word_key(w)).collect();
+        let (mut stems, mut keys) = (Stems::default(), Vec::new());
+        Tokens::default().visit(text, &mut |token| {
+            of_token(&token, &mut stems, &|key| known.contains(&key), &mut |gram| keys.push(gram.key));
+        });
+        keys
+    }
+
+    #[test]
+    fn a_negated_word_has_a_feature_more() {
+        let (plain, negated) = (keys("good", &[]), keys("not good", &[]));
+        assert!(plain.iter().all(|k| negated.contains(k)));
+        assert!(negated.contains(&key(Sort::Negated, b"good")));
+        assert!(!plain.contains(&key(Sort::Negated, b"good")));
+    }
+
+    #[test]
+    fn parts_have_three_to_five_letters_between_borders() {
+        // "<ab>" has "<ab", "<ab>" and "ab>"; three letters have six, however many bytes they take.
+        let count = |word| {
+            let mut n = 0;
+            parts(word, &mut |_| n += 1);
+            n
+        };
+        assert_eq!((count("a"), count("ab"), count("\u{e9}t\u{e9}"), count(&"x".repeat(60))), (1, 3, 6, 0));
+    }
+
+    #[test]
+    fn tags_are_split_into_known_words_however_they_are_written() {
+        let known = ["worst", "service", "ever", "a", "not", "good"];
+        let tag = keys("#WorstServiceEver", &known);
+        assert!(known[..3].iter().all(|w| tag.contains(&word_key(w))));
+        assert_eq!(tag, keys("#worstserviceever", &known));
+        assert!(!keys("worstserviceever", &known).contains(&word_key("service")));
+        assert!(!keys("#zzqservice", &[]).contains(&word_key("service")));
+    }
+
+    #[test]
+    fn pairs_know_their_order() {
+        let (a, b) = (word_key("not"), word_key("good"));
+        assert_ne!(pair_key(a, b), pair_key(b, a));
+    }
+}

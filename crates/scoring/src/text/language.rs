@@ -1,0 +1,47 @@
+//! Which language a post is in, when most of its words are strange.
+
+use whichlang::{Lang, detect_language};
+
+/// Letters below which nothing can be told.
+const LEAST_LETTERS: usize = 12;
+
+/// The ISO 639-1 code of a language that is not English, if the text is in one of those that can be told apart.
+#[must_use]
+pub fn foreign(text: &str) -> Option<&'static str> {
+    // Bytes stand in for letters: scripts of three bytes a letter say more in each.
+    if text.bytes().filter(|b| b.is_ascii_alphabetic() || *b >= 0x80).count() < LEAST_LETTERS {
+        return None;
+    }
+    match detect_language(text) {
+        Lang::Eng => None,
+        Lang::Ara => Some("ar"),
+        Lang::Cmn => Some("zh"),
+        Lang::Deu => Some("de"),
+        Lang::Fra => Some("fr"),
+        Lang::Hin => Some("hi"),
+        Lang::Ita => Some("it"),
+        Lang::Jpn => Some("ja"),
+        Lang::Kor => Some("ko"),
+        Lang::Nld => Some("nl"),
+        Lang::Por => Some("pt"),
+        Lang::Rus => Some("ru"),
+        Lang::Spa => Some("es"),
+        Lang::Swe => Some("sv"),
+        Lang::Tur => Some("tr"),
+        Lang::Vie => Some("vi"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::foreign;
+
+    #[test]
+    fn languages_are_told_apart() {
+        assert_eq!(foreign("completamente inaceptable, nunca contestan el teléfono"), Some("es"));
+        assert_eq!(foreign("seit zwei Stunden in der Warteschleife, unfassbar"), Some("de"));
+        assert_eq!(foreign("電話がつながらない、もう二時間です"), Some("ja"));
+        assert_eq!(foreign("two hours on hold and then they hang up on me"), None);
+        assert_eq!(foreign("grr"), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Marks that carry a mood: emoji, emoticons, and the entities that HTML writes for them.
+
+/// Emoji and symbols; variation selectors, joiners and skin tones are none, so that variants read alike.
+pub(super) fn is_pictograph(c: char) -> bool {
+    let c = u32::from(c);
+    matches!(c, 0x2190..=0x2BFF | 0x1F000..=0x1FAFF) && !matches!(c, 0x1F3FB..=0x1F3FF)
+}
+
+/// The character that an entity at the start stands for, and the entity's length.
+pub(super) fn entity(text: &str) -> Option<(char, usize)> {
+    const NAMED: [(&str, char); 7] = [
+        ("&amp;", '&'),
+        ("&lt;", '<'),
+        ("&gt;", '>'),
+        ("&quot;", '"'),
+        ("&apos;", '\''),
+        ("&nbsp;", ' '),
+        ("&hellip;", '\u{2026}'),
+    ];
+    if let Some((name, c)) = NAMED.iter().find(|(name, _)| text.starts_with(name)) {
+        return Some((*c, name.len()));
+    }
+    let digits = text.strip_prefix("&#")?;
+    let end = digits.bytes().take(8).position(|b| b == b';')?;
+    let (radix, number) = match digits.get(..end)?.strip_prefix(['x', 'X']) {
+        Some(hex) => (16, hex),
+        None => (10, digits.get(..end)?),
+    };
+    let c = char::from_u32(u32::from_str_radix(number, radix).ok()?)?;
+    Some((c, end + 3))
+}
+
+/// Emoticons by their mood, longest first where one begins another. Letters are written in lower case.
+const EMOTICONS: [(&str, &[&str]); 12] = [
+    (":)", &[":-))", ":-)", ":))", ":)", "=)", "=]", ":]", ":-]", "(:", "^_^", "^.^", "^^", ":3"]),
+    (":d", &[":-d", ":d", "=d", "xd", "x-d"]),
+    (";)", &[";-)", ";)", ";d"]),
+    (":p", &[":-p", ":p", "=p", "xp"]),
+    ("<3", &["<3", "&lt;3"]),
+    ("</3", &["</3", "&lt;/3"]),
+    (":'(", &[":'-(", ":'(", "t_t", ";_;", ";("]),
+    (">:(", &[">:-(", ">:(", "&gt;:(", ">:|", ":@", ">_<", ">.<"]),
+    (":(", &[":-((", ":-(", ":((", ":(", "=(", "=[", ":[", "):"]),
+    (":/", &[":-/", ":/", ":-\\", ":\\", "=/", ":-s", ":s"]),
+    (":|", &[":-|", ":|", "=|", "-_-", "-.-"]),
+    (":o", &[":-o", ":o", "o_o"]),
+];
+
+/// The mood of an emoticon at the start, and its length. `fresh` says that no letter or digit stands before it.
+pub(super) fn emoticon(text: &str, fresh: bool) -> Option<(&'static str, usize)> {
+    let first = *text.as_bytes().first()?;
+    let could_be = matches!(first, b':' | b';' | b'=' | b'<' | b'>' | b'^' | b'-' | b'(' | b')' | b'&')
+        || (fresh && matches!(first.to_ascii_lowercase(), b'x' | b't' | b'o'));
+    if !could_be {
+        return None;
+    }
+    for (mood, faces) in EMOTICONS {
+        for face in faces {
+            let here = text.get(..face.len()).is_some_and(|t| t.eq_ignore_ascii_case(face));
+            if here && ends(face, &text[face.len()..]) {
+                return Some((mood, face.len()));
+            }
+        }
+    }
+    None
+}
+
+/// A face ends where no letter or digit follows; one that is all marks may be followed by anything but `/`, as in
+/// `://`.
+fn ends(face: &str, rest: &str) -> bool {
+    let lettered = face.ends_with(|c: char| c.is_ascii_alphanumeric());
+    !rest.starts_with(|c: char| c == '/' || (c.is_alphanumeric() && (lettered || face.len() == 2)))
+}

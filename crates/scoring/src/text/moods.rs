@@ -1,0 +1,122 @@
+//! What a lexicon and the manner of writing say of a post as a whole: the few features that are no sums of words.
+//!
+//! The mood of a word is its mean rating in VADER's lexicon (Hutto and Gilbert 2014), -4..4; a negation turns it
+//! by -0.74 and capitals add 0.73, as there.
+
+use super::{Kind, Token};
+
+/// How many there are.
+pub const MOODS: usize = 13;
+/// What a negation makes of a mood.
+const NEGATION: f32 = -0.74;
+/// What capitals add to it.
+const CAPITALS: f32 = 0.73;
+/// Softens sums, as VADER's does.
+const SOFT: f32 = 15.0;
+
+/// Gathers them, token by token.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Moods {
+    positive: f32,
+    negative: f32,
+    best: f32,
+    worst: f32,
+    first: f32,
+    last: f32,
+    words: f32,
+    capitals: f32,
+    stretched: f32,
+    exclamations: f32,
+    questions: f32,
+    numbers: f32,
+}
+
+impl Moods {
+    /// Takes a token and the mood of its word, 0 for none.
+    pub fn take(&mut self, token: &Token<'_>, mood: f32) {
+        self.stretched += f32::from(u8::from(token.stretched));
+        match token.kind {
+            Kind::Word => self.words += 1.0,
+            Kind::Number | Kind::Money => self.numbers += 1.0,
+            Kind::Mark if token.word == "?" => self.questions += 1.0,
+            Kind::Mark if token.word == "!" => self.exclamations += 1.0,
+            Kind::Mark if token.word == "?!" => {
+                self.questions += 1.0;
+                self.exclamations += 1.0;
+            }
+            _ => {}
+        }
+        self.capitals += f32::from(u8::from(token.capitals));
+        if mood != 0.0 {
+            self.rate(mood, token);
+        }
+    }
+
+    fn rate(&mut self, mood: f32, token: &Token<'_>) {
+        let loud = if token.capitals { CAPITALS.copysign(mood) } else { 0.0 };
+        let mood = (mood + loud) * if token.negated { NEGATION } else { 1.0 };
+        self.positive += mood.max(0.0);
+        self.negative += mood.min(0.0);
+        self.best = self.best.max(mood);
+        self.worst = self.worst.min(mood);
+        if self.first == 0.0 {
+            self.first = mood;
+        }
+        self.last = mood;
+    }
+
+    /// The features, each about -1..1.
+    #[must_use]
+    pub fn values(&self) -> [f32; MOODS] {
+        let soft = |x: f32| x / (x * x + SOFT).sqrt();
+        let few = |n: f32| n.min(3.0) / 3.0;
+        [
+            soft(self.positive + self.negative),
+            soft(self.positive),
+            soft(self.negative),
+            self.best / 4.0,
+            self.worst / 4.0,
+            self.first / 4.0,
+            self.last / 4.0,
+            (self.words + 1.0).ln() / 4.0,
+            few(self.capitals),
+            few(self.stretched),
+            few(self.exclamations),
+            few(self.questions),
+            few(self.numbers),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Tokens;
+
+    fn values(text: &str) -> [f32; MOODS] {
+        let mut moods = Moods::default();
+        Tokens::default().visit(text, &mut |token| {
+            let mood = match token.word {
+                "good" => 2.0,
+                "awful" => -3.0,
+                _ => 0.0,
+            };
+            moods.take(&token, mood);
+        });
+        moods.values()
+    }
+
+    #[test]
+    fn negation_turns_and_capitals_strengthen() {
+        assert!(values("good")[0] > 0.0 && values("not good")[0] < 0.0);
+        assert!(values("so AWFUL here")[4] < values("so awful here")[4]);
+        assert_eq!(values("SO AWFUL HERE"), values("so awful here"));
+    }
+
+    #[test]
+    fn the_last_word_counts_and_all_is_bounded() {
+        let long = "good awful! ".repeat(500);
+        assert!(values("awful, then good")[6] > 0.0);
+        assert!(values(&long).iter().all(|v| v.abs() <= 2.5));
+    }
+}

@@ -1,0 +1,169 @@
+//! The weights of all features in one table of 16-byte slots: a mark, then a weight for each column.
+//!
+//! Features are found by the low half of their key and told apart by the high half: of a million keys that are not in
+//! it, about a hundred are taken for one that is. Weights are 16-bit shares of the largest of their column.
+
+use crate::ModelError;
+
+/// What a feature speaks for: negative, neutral, positive, complaint and arousal, and the mood a lexicon gives it.
+pub const COLUMNS: usize = 6;
+/// Bytes of a slot in the file.
+const SLOT: usize = 4 + 2 * COLUMNS;
+/// Share of the slots that are used.
+const FILL: f64 = 0.8;
+
+/// Weights by column.
+pub type Weights = [f32; COLUMNS];
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Slot {
+    /// The high half of the key, odd; 0 where there is none.
+    mark: u32,
+    weights: [i16; COLUMNS],
+}
+
+/// The table.
+pub struct Table {
+    slots: Box<[Slot]>,
+    /// What a weight of one step is worth.
+    steps: Weights,
+}
+
+impl Table {
+    /// A table of these features.
+    #[must_use]
+    pub fn of(features: &[(u64, Weights)]) -> Self {
+        let mut steps = [0.0_f32; COLUMNS];
+        for (_, weights) in features {
+            for (step, w) in steps.iter_mut().zip(weights) {
+                *step = step.max(w.abs() / f32::from(i16::MAX));
+            }
+        }
+        let n = (features.len() as f64 / FILL) as usize + 8;
+        let mut table = Self { slots: vec![Slot::default(); n].into(), steps };
+        for (key, weights) in features {
+            let mut slot = Slot { mark: mark(*key), weights: [0; COLUMNS] };
+            for ((to, w), step) in slot.weights.iter_mut().zip(weights).zip(&steps) {
+                *to = if *step > 0.0 { (w / step).round() as i16 } else { 0 };
+            }
+            table.put(*key, slot);
+        }
+        table
+    }
+
+    fn put(&mut self, key: u64, slot: Slot) {
+        let n = self.slots.len();
+        let start = self.place(key);
+        if let Some(free) = (0..n).map(|i| (start + i) % n).find(|i| self.slots[*i].mark == 0) {
+            self.slots[free] = slot;
+        }
+    }
+
+    fn place(&self, key: u64) -> usize {
+        (((key & 0xffff_ffff) * self.slots.len() as u64) >> 32) as usize
+    }
+
+    /// The weights of a feature, if it is known.
+    #[must_use]
+    pub fn get(&self, key: u64) -> Option<Weights> {
+        let mark = mark(key);
+        let start = self.place(key);
+        let (before, after) = self.slots.split_at(start.min(self.slots.len()));
+        for slot in after.iter().chain(before) {
+            if slot.mark == mark {
+                let mut weights = self.steps;
+                weights.iter_mut().zip(slot.weights).for_each(|(step, w)| *step *= f32::from(w));
+                return Some(weights);
+            }
+            if slot.mark == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// What a step of each column is worth.
+    #[must_use]
+    pub fn steps(&self) -> Weights {
+        self.steps
+    }
+
+    /// Writes the slots, little-endian.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for slot in &self.slots {
+            out.extend(slot.mark.to_le_bytes());
+            slot.weights.iter().for_each(|w| out.extend(w.to_le_bytes()));
+        }
+    }
+
+    /// Reads slots back.
+    ///
+    /// # Errors
+    /// When the bytes are no whole number of slots, none is free, or a step is no number.
+    pub fn read(bytes: &[u8], steps: Weights) -> Result<Self, ModelError> {
+        let (chunks, rest) = bytes.as_chunks::<SLOT>();
+        if !rest.is_empty() || chunks.is_empty() {
+            return Err(ModelError(format!("a table of {} bytes, which is no number of slots", bytes.len())));
+        }
+        let slots: Box<[Slot]> = chunks.iter().map(Slot::read).collect();
+        if slots.iter().all(|s| s.mark != 0) {
+            return Err(ModelError("a table without a free slot".into()));
+        }
+        if steps.iter().any(|s| !s.is_finite()) {
+            return Err(ModelError("a table with a step that is no number".into()));
+        }
+        Ok(Self { slots, steps })
+    }
+}
+
+impl Slot {
+    fn read(bytes: &[u8; SLOT]) -> Self {
+        let (mark, rest) = bytes.split_at(4);
+        let mut slot =
+            Self { mark: u32::from_le_bytes(mark.try_into().unwrap_or_default()), ..Self::default() };
+        for (w, b) in slot.weights.iter_mut().zip(rest.as_chunks::<2>().0) {
+            *w = i16::from_le_bytes(*b);
+        }
+        slot
+    }
+}
+
+fn mark(key: u64) -> u32 {
+    (key >> 32) as u32 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(n: u64) -> Vec<(u64, Weights)> {
+        (0..n)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15), [i as f32, -1.0, 0.5, 0.0, 2.0, 0.25]))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_put_in_is_found_and_survives_the_file() {
+        let features = features(1000);
+        let table = Table::of(&features);
+        let mut bytes = Vec::new();
+        table.write(&mut bytes);
+        assert_eq!(bytes.len(), SLOT * table.slots.len());
+        let read = Table::read(&bytes, table.steps()).unwrap();
+        for (key, weights) in features {
+            let found = read.get(key).unwrap();
+            assert!(found.iter().zip(weights).all(|(a, b)| (a - b).abs() <= 0.02), "{found:?} {weights:?}");
+        }
+        let strangers =
+            (0..10_000_u64).filter(|i| read.get(i.wrapping_mul(0xd134_2543_de82_ef95) ^ 77).is_some());
+        assert!(strangers.count() < 5);
+    }
+
+    #[test]
+    fn damaged_tables_are_refused() {
+        assert!(Table::read(&[0; 17], [1.0; COLUMNS]).is_err());
+        assert!(Table::read(&[], [1.0; COLUMNS]).is_err());
+        assert!(Table::read(&[1; SLOT], [1.0; COLUMNS]).is_err());
+        assert!(Table::read(&[0; SLOT], [f32::NAN; COLUMNS]).is_err());
+    }
+}

@@ -1,0 +1,416 @@
+//! From a post to its tokens: words, numbers, links, mentions, tags, emoji, emoticons and marks, as people type them.
+//!
+//! Nothing is allocated per token and the cost grows linearly with the text. Upper case, elongation and variants of
+//! an emoji do not change a token, they are noted on it. Scope of negation: Das and Chen 2001, as in Pang, Lee and
+//! Vaithyanathan 2002, but for at most four words.
+
+use super::marks::{emoticon, entity, is_pictograph};
+
+/// Longest word, in bytes; the rest of a longer one is dropped.
+const LONGEST_WORD: usize = 40;
+/// Words that a negation reaches.
+const SCOPE: u8 = 4;
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A word; also what stands after a `#`.
+    Word,
+    /// Digits, with `.`, `,` or `:` between them.
+    Number,
+    /// A number after or before a sign of currency.
+    Money,
+    /// A link.
+    Link,
+    /// `@` and a name.
+    Mention,
+    /// An emoji, without its variant, skin tone and joiners.
+    Emoji,
+    /// An emoticon, by its mood.
+    Emoticon,
+    /// `!`, `?` or `...`, once for a run of them.
+    Mark,
+}
+
+impl Kind {
+    /// Links and names say nothing of a mood that would hold on another day: they are told, and weigh nothing.
+    #[must_use]
+    pub fn weighs(self) -> bool {
+        !matches!(self, Self::Link | Self::Mention)
+    }
+}
+
+/// One token.
+#[derive(Debug, Clone, Copy)]
+pub struct Token<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// The word in lower case, with a letter at most twice in a row; for other kinds a name for it.
+    pub word: &'a str,
+    /// Where it starts, in bytes of the text.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// It stands under a negation.
+    pub negated: bool,
+    /// A word of two letters or more in capitals, in a text that is not all capitals.
+    pub capitals: bool,
+    /// A letter, or a mark, stands three times or more in a row.
+    pub stretched: bool,
+    /// The word stands after a `#`.
+    pub tag: bool,
+}
+
+/// Cuts texts into tokens; keeps a buffer between texts.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    word: String,
+}
+
+impl Tokens {
+    /// Visits every token of the text in order.
+    pub fn visit(&mut self, text: &str, visit: &mut impl FnMut(Token<'_>)) {
+        let mut walk =
+            Walk { text, at: 0, word: &mut self.word, scope: 0, shouting: is_all_capitals(text), visit };
+        while walk.at < text.len() {
+            walk.step();
+        }
+    }
+}
+
+/// A walk through one text.
+struct Walk<'t, 'w, V> {
+    text: &'t str,
+    at: usize,
+    word: &'w mut String,
+    /// Words that the last negation still reaches.
+    scope: u8,
+    /// All of it is in capitals, so that capitals say nothing.
+    shouting: bool,
+    visit: &'w mut V,
+}
+
+impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
+    fn step(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let Some(c) = rest.chars().next() else {
+            self.at = self.text.len();
+            return;
+        };
+        let fresh = self.at == 0
+            || self
+                .text
+                .get(..self.at)
+                .and_then(|t| t.chars().next_back())
+                .is_none_or(|b| !b.is_alphanumeric());
+        match c {
+            ' ' | '\n' | '\t' | '\r' => self.at += 1,
+            '@' if fresh && starts_name(rest) => self.name(Kind::Mention),
+            '#' if starts_name(rest) => self.tag(),
+            'h' | 'H' | 'w' | 'W' if fresh && is_link(rest) => self.link(rest),
+            _ if let Some((mood, length)) = emoticon(rest, fresh) => self.plain(Kind::Emoticon, mood, length),
+            '0'..='9' if fresh && is_number(rest) => self.number(rest, false),
+            '$' | '£' | '€' if rest[c.len_utf8()..].starts_with(|d: char| d.is_ascii_digit()) => {
+                self.number(rest, true);
+            }
+            '&' if let Some((_, length)) = entity(rest) => self.at += length,
+            '!' | '?' => self.mark(rest, c),
+            '.' | ',' | ';' | ':' | '\u{2026}' => self.pause(rest, c),
+            _ if c.is_alphanumeric() => self.word(false),
+            _ if is_pictograph(c) => self.emoji(c),
+            _ => self.at += c.len_utf8(),
+        }
+    }
+
+    /// A token of another kind than a word.
+    fn plain(&mut self, kind: Kind, word: &str, length: usize) {
+        let (start, end) = (self.at, self.at + length);
+        self.at = end;
+        let negated = false;
+        (self.visit)(Token {
+            kind,
+            word,
+            start,
+            end,
+            negated,
+            capitals: false,
+            stretched: false,
+            tag: false,
+        });
+    }
+
+    fn name(&mut self, kind: Kind) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let length = 1 + rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - 1);
+        self.plain(kind, "@", length);
+    }
+
+    fn tag(&mut self) {
+        self.at += 1;
+        self.word(true);
+    }
+
+    fn link(&mut self, rest: &str) {
+        self.plain(Kind::Link, "http", rest.find(char::is_whitespace).unwrap_or(rest.len()));
+    }
+
+    fn emoji(&mut self, c: char) {
+        self.plain(Kind::Emoji, c.encode_utf8(&mut [0; 4]), c.len_utf8());
+    }
+
+    fn number(&mut self, rest: &str, sign: bool) {
+        let digits = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | ':');
+        let skip = if sign { rest.chars().next().map_or(0, char::len_utf8) } else { 0 };
+        let end = skip + rest[skip..].find(|c| !digits(c)).unwrap_or(rest.len() - skip);
+        let end = rest[..end].trim_end_matches(['.', ',', ':']).len();
+        let money = sign || rest[end..].starts_with(['$', '£', '€']);
+        let (kind, word) = if money { (Kind::Money, "0$") } else { (Kind::Number, "0") };
+        self.reach();
+        self.plain(kind, word, end);
+    }
+
+    fn mark(&mut self, rest: &str, c: char) {
+        let length = rest.len() - rest.trim_start_matches(['!', '?']).len();
+        let both = rest[..length].contains('!') && rest[..length].contains('?');
+        self.scope = 0;
+        let word = if both {
+            "?!"
+        } else if c == '!' {
+            "!"
+        } else {
+            "?"
+        };
+        let (start, end) = (self.at, self.at + length);
+        self.at = end;
+        let token = Token {
+            kind: Kind::Mark,
+            word,
+            start,
+            end,
+            negated: false,
+            capitals: false,
+            stretched: length > 1,
+            tag: false,
+        };
+        (self.visit)(token);
+    }
+
+    fn pause(&mut self, rest: &str, c: char) {
+        self.scope = 0;
+        let length = rest.len() - rest.trim_start_matches(c).len();
+        if c == '\u{2026}' || (c == '.' && length > 1) {
+            self.plain(Kind::Mark, "...", length);
+        } else {
+            self.at += length;
+        }
+    }
+
+    /// A word, letter by letter.
+    fn word(&mut self, tag: bool) {
+        let start = self.at - usize::from(tag);
+        self.word.clear();
+        let (mut upper, mut letters, mut run, mut stretched, mut last) = (0_u32, 0_u32, 0_u32, false, '\0');
+        while let Some((c, length)) = self.letter(tag) {
+            let apostrophe = is_apostrophe(c);
+            self.at += length;
+            letters += u32::from(c.is_alphabetic());
+            upper += u32::from(c.is_uppercase());
+            if c == '_' {
+                continue;
+            }
+            let lower = if apostrophe { '\'' } else { lower(c) };
+            run = if lower == last { run + 1 } else { 1 };
+            last = lower;
+            stretched |= run > 2 && c.is_alphabetic();
+            if (run <= 2 || !c.is_alphabetic()) && self.word.len() + lower.len_utf8() <= LONGEST_WORD {
+                self.word.push(lower);
+            }
+        }
+        while self.word.ends_with('\'') {
+            self.word.pop();
+        }
+        let capitals = !self.shouting && letters >= 2 && upper == letters;
+        self.emit(Token {
+            kind: Kind::Word,
+            word: "",
+            start,
+            end: self.at,
+            negated: false,
+            capitals,
+            stretched,
+            tag,
+        });
+    }
+
+    /// The next character of a word, and its length as written.
+    fn letter(&self, tag: bool) -> Option<(char, usize)> {
+        let rest = self.text.get(self.at..)?;
+        let c = rest.chars().next()?;
+        if c.is_alphanumeric() || (tag && c == '_') || (!tag && is_apostrophe(c)) {
+            return Some((c, c.len_utf8()));
+        }
+        entity(rest).filter(|(c, _)| is_apostrophe(*c))
+    }
+
+    fn emit(&mut self, token: Token<'_>) {
+        if self.word.is_empty() {
+            return;
+        }
+        let negates = is_negation(self.word);
+        if self.word == "but" {
+            self.scope = 0;
+        }
+        let negated = !negates && self.reach();
+        (self.visit)(Token { word: self.word, negated, ..token });
+        if negates {
+            self.scope = SCOPE;
+        }
+    }
+
+    /// Whether the last negation reaches here; uses up one word of its scope.
+    fn reach(&mut self) -> bool {
+        let reached = self.scope > 0;
+        self.scope = self.scope.saturating_sub(1);
+        reached
+    }
+}
+
+fn lower(c: char) -> char {
+    if c.is_ascii() { c.to_ascii_lowercase() } else { c.to_lowercase().next().unwrap_or(c) }
+}
+
+fn is_apostrophe(c: char) -> bool {
+    matches!(c, '\'' | '\u{2019}' | '\u{2018}' | '\u{b4}' | '`')
+}
+
+fn starts_name(rest: &str) -> bool {
+    rest[1..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+}
+
+fn is_link(rest: &str) -> bool {
+    let begins = |scheme: &str| rest.get(..scheme.len()).is_some_and(|r| r.eq_ignore_ascii_case(scheme));
+    begins("http://") || begins("https://") || begins("www.")
+}
+
+/// Digits that no letter follows: `45`, `4:30`; `4th` and `b4` are words.
+fn is_number(rest: &str) -> bool {
+    let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',' | ':')).unwrap_or(rest.len());
+    !rest[end..].starts_with(|c: char| c.is_alphabetic()) || rest[..end].ends_with(['.', ',', ':'])
+}
+
+/// More than half of the letters are capitals, links and names left out.
+fn is_all_capitals(text: &str) -> bool {
+    let (mut upper, mut lower) = (0_usize, 0_usize);
+    for word in text.split_ascii_whitespace().filter(|w| !w.starts_with('@') && !w.starts_with("http")) {
+        upper += word.bytes().filter(u8::is_ascii_uppercase).count();
+        lower += word.bytes().filter(u8::is_ascii_lowercase).count();
+    }
+    upper > lower
+}
+
+fn is_negation(word: &str) -> bool {
+    word.ends_with("n't")
+        || matches!(
+            word,
+            "not"
+                | "no"
+                | "never"
+                | "cannot"
+                | "cant"
+                | "dont"
+                | "wont"
+                | "didnt"
+                | "doesnt"
+                | "isnt"
+                | "wasnt"
+                | "arent"
+                | "aint"
+                | "havent"
+                | "hasnt"
+                | "wouldnt"
+                | "couldnt"
+                | "shouldnt"
+                | "without"
+                | "nothing"
+                | "nobody"
+                | "none"
+                | "nor"
+                | "neither"
+                | "nowhere"
+                | "hardly"
+                | "barely"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        Tokens::default().visit(text, &mut |t| {
+            words.push(if t.negated { format!("not_{}", t.word) } else { t.word.to_owned() });
+        });
+        words
+    }
+
+    fn check(text: &str, expected: &[&str]) {
+        assert_eq!(words(text), expected, "{text}");
+    }
+
+    fn find(text: &str, word: &str) -> Token<'static> {
+        let mut found = None;
+        Tokens::default().visit(text, &mut |t| {
+            if t.word == word {
+                found = Some(Token { word: "", ..t });
+            }
+        });
+        found.unwrap()
+    }
+
+    #[test]
+    fn words_numbers_money_links_and_mentions() {
+        check("@aldermere 45 min, $30.50 gone https://x.y/z", &["@", "0", "min", "0$", "gone", "http"]);
+        check("on the 4th at 4:30, paid 20€.", &["on", "the", "4th", "at", "0", "paid", "0$"]);
+        check("WWW.x.org me@home.org", &["http", "me", "home", "org"]);
+        check("caf\u{c9} &amp; it\u{2019}s &#39;ok&#39; don&#39;t", &["caf\u{e9}", "it's", "ok", "don't"]);
+    }
+
+    #[test]
+    fn negation_reaches_four_words_or_to_a_mark_or_but() {
+        check("not at all good now. bad", &["not", "not_at", "not_all", "not_good", "not_now", "bad"]);
+        check("don't like it, works", &["don't", "not_like", "not_it", "works"]);
+        check("never late but rude", &["never", "not_late", "but", "rude"]);
+    }
+
+    #[test]
+    fn elongation_capitals_and_tags_are_noted() {
+        check("SOOOOO slow!!! #PortalDown", &["soo", "slow", "!", "portaldown"]);
+        assert!(find("it is SOOO slow today", "soo").stretched);
+        assert!(find("it is SOOO slow today", "soo").capitals);
+        assert!(!find("SOOO SLOW TODAY", "slow").capitals);
+        assert!(find("so #slow", "slow").tag);
+    }
+
+    #[test]
+    fn emoji_lose_their_variants_and_emoticons_have_a_mood() {
+        check("\u{1F44D}\u{1F3FD}\u{1F621}\u{FE0F}", &["\u{1F44D}", "\u{1F621}"]);
+        check("great :-) so sad :'( meh:/", &["great", ":)", "so", "sad", ":'(", "meh", ":/"]);
+        check("&lt;3 <3 see: this 8 (no)", &["<3", "<3", "see", "this", "0", "no"]);
+    }
+
+    #[test]
+    fn spans_are_where_the_token_stands() {
+        let text = "so #Slow \u{1F621} today";
+        let (tag, today) = (find(text, "slow"), find(text, "today"));
+        assert_eq!((&text[tag.start..tag.end], &text[today.start..today.end]), ("#Slow", "today"));
+    }
+
+    #[test]
+    fn any_text_is_cut() {
+        let words = words(&"\u{0}a\u{301}\u{feff}\u{4e2d}".repeat(100));
+        assert!(words.iter().all(|w| w.len() <= LONGEST_WORD));
+        check("", &[]);
+        check("'''' ---- ____", &[]);
+    }
+}

@@ -1,0 +1,179 @@
+//! How the text model bears what people do to a text: capitals, links, names, spaces, variants of emoji, negation,
+//! and bytes that are no language at all.
+
+use firewatch_engine::Models;
+use firewatch_lab::figures::most_likely;
+use firewatch_lab::posts::{Choice, Posts};
+use firewatch_scoring::{Scratch, SentimentModel, Unread};
+use firewatch_tests::data;
+use proptest::prelude::*;
+
+fn model() -> SentimentModel {
+    SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap()
+}
+
+struct Labels(SentimentModel, Scratch);
+
+impl Labels {
+    fn new() -> Self {
+        Self(model(), Scratch::default())
+    }
+
+    fn of(&mut self, text: &str) -> usize {
+        most_likely(&self.0.say(&mut self.1, text)).0
+    }
+}
+
+/// Emoji of one look: the variant that is drawn in colour, and the other skin tones.
+fn other_variants(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match u32::from(c) {
+            0xFE0E | 0xFE0F | 0x1F3FB..=0x1F3FF => {}
+            0x2600..=0x27BF => out.extend([c, '\u{FE0F}']),
+            0x1F44A..=0x1F450 | 0x1F64B..=0x1F64F => out.extend([c, '\u{1F3FD}']),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn capitals(text: &str) -> String {
+    // Links and names keep their case: they are no words.
+    let word =
+        |w: &str| if w.starts_with(['@', 'h']) && w.len() > 8 { w.to_owned() } else { w.to_uppercase() };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+type Change<'a> = (&'a str, &'a dyn Fn(&str) -> String);
+
+#[test]
+fn what_does_not_change_the_meaning_does_not_change_the_label() {
+    let Some(data) = data() else { return };
+    let posts = Posts::read(&data, Choice::default()).unwrap().held_out;
+    let changes: [Change<'_>; 6] = [
+        ("upper case", &capitals),
+        ("lower case", &|t| t.to_lowercase()),
+        ("a link", &|t| format!("{t} https://example.org/a1B2")),
+        ("two mentions", &|t| format!("@someone @another_1 {t}")),
+        ("doubled spaces", &|t| t.replace(' ', "  ")),
+        ("other variants of emoji", &other_variants),
+    ];
+    let mut labels = Labels::new();
+    for (name, change) in changes {
+        let same = posts.iter().filter(|p| labels.of(&p.text) == labels.of(&change(&p.text))).count();
+        let share = same as f64 / posts.len() as f64;
+        println!("{name}: {:.2}% of {} keep their label", 100.0 * share, posts.len());
+        assert!(share >= 0.97, "{name}: {share}");
+    }
+    let changed = posts.iter().filter(|p| other_variants(&p.text) != p.text).count();
+    assert!(changed >= 20, "only {changed} posts hold emoji to vary");
+}
+
+const SUBJECTS: [&str; 8] = [
+    "the service",
+    "this app",
+    "the new plan",
+    "the staff",
+    "my flight",
+    "the food",
+    "your support team",
+    "this phone",
+];
+const PRAISE: [&str; 8] = ["good", "great", "helpful", "amazing", "happy", "friendly", "awesome", "reliable"];
+
+#[test]
+fn negating_a_clause_changes_the_label() {
+    let mut labels = Labels::new();
+    let (mut clauses, mut turned) = (0, 0);
+    for subject in SUBJECTS {
+        for word in PRAISE {
+            let pairs = [
+                (format!("{subject} is {word}"), format!("{subject} is not {word}")),
+                (
+                    format!("{subject} was really {word} today"),
+                    format!("{subject} wasn't really {word} today"),
+                ),
+            ];
+            for (plain, negated) in pairs {
+                if labels.of(&plain) == 2 {
+                    clauses += 1;
+                    turned += usize::from(labels.of(&negated) == 0);
+                }
+            }
+        }
+    }
+    println!("{turned} of {clauses} praising clauses are negative once negated");
+    assert!(clauses >= 100, "only {clauses} clauses were read as praise");
+    assert!(turned * 100 >= clauses * 97, "{turned} of {clauses}");
+}
+
+#[test]
+fn what_is_remembered_changes_nothing() {
+    let mut once = Labels::new();
+    let texts: Vec<String> = (0..40_000).map(|i| format!("word{i} #tag{i} not fine{i}, good")).collect();
+    let last = texts.last().unwrap();
+    let fresh = once.0.say(&mut Scratch::default(), last);
+    for text in &texts {
+        once.0.say(&mut once.1, text);
+    }
+    assert_eq!(once.0.say(&mut once.1, last), fresh);
+}
+
+#[test]
+fn languages_that_are_not_read_are_said_to_be_unknown() {
+    let (model, mut scratch) = (model(), Scratch::default());
+    let mut read = |text: &str, lang: Option<&str>| {
+        let reading = model.read(&mut scratch, text, lang);
+        (reading.said.err(), reading.lang)
+    };
+    let other = |lang: &str| (Some(Unread::OtherLanguage), lang.to_owned());
+    assert_eq!(
+        read("completamente inaceptable, nunca contestan el teléfono y no me ayudan", None),
+        other("es")
+    );
+    assert_eq!(
+        read("C'est une honte, deux heures d'attente et personne ne répond au téléphone", None),
+        other("fr")
+    );
+    assert_eq!(read("Seit zwei Stunden in der Warteschleife und niemand hilft mir", None), other("de"));
+    assert_eq!(read("電話がつながらない、もう二時間です", None), other("ja"));
+    assert_eq!(read("worst service ever", Some("pt-BR")), other("pt-BR"));
+    assert_eq!(read("worst service ever, two hours on hold", Some("und")), (None, "en".to_owned()));
+    assert_eq!(read("grr lol", None), (None, "en".to_owned()));
+    assert_eq!(read("", None), (Some(Unread::NoText), "und".to_owned()));
+    assert_eq!(read("@you https://a.b", None), (Some(Unread::NoText), "und".to_owned()));
+}
+
+#[test]
+fn a_model_that_is_damaged_or_newer_is_refused() {
+    let bytes = Models::SHIPPED.sentiment;
+    let refused = |bytes: &[u8]| SentimentModel::from_bytes(bytes).err().unwrap().to_string();
+    assert!(refused(&bytes[..bytes.len() / 2]).contains("cut off"));
+    let mut altered = bytes.to_vec();
+    altered[bytes.len() / 2] ^= 4;
+    assert!(refused(&altered).contains("checksum"));
+    let mut newer = bytes.to_vec();
+    newer[8] = 9;
+    assert!(refused(&newer).contains("version 9"));
+    assert!(refused(b"{}").contains("not a text model"));
+    assert!(bytes.len() <= 16 << 20);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read(text in "\\PC{0,400}", bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let (model, mut scratch) = (model(), Scratch::default());
+        for text in [text, String::from_utf8_lossy(&bytes).into_owned()] {
+            let said = model.say(&mut scratch, &text);
+            let s = said.sentiment;
+            prop_assert!((s.negative + s.neutral + s.positive - 1.0).abs() < 1e-4);
+            prop_assert!((0.0..=1.0).contains(&said.complaint) && (0.0..=1.0).contains(&said.arousal));
+            for flag in scratch.flags() {
+                prop_assert!(text.get(flag.start..flag.end).is_some());
+            }
+            let reading = model.read(&mut scratch, &text, None);
+            prop_assert!(reading.evidence.len() <= 3 && reading.topics.len() <= 12);
+        }
+    }
+}
