@@ -19,7 +19,7 @@ pub const HEADS: usize = 5;
 /// The column of the table that holds a lexicon's mood.
 const MOOD: usize = 5;
 /// Words whose sums are remembered; a power of two.
-const REMEMBERED: usize = 1 << 14;
+const REMEMBERED: usize = 1 << 16;
 
 const FRAME: Frame = Frame { magic: b"FWTEXT\r\n", version: 1, what: "a text model" };
 

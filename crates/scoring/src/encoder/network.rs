@@ -244,5 +244,11 @@ impl Norm {
 
 fn gelu(x: f32) -> f32 {
     const ROOT: f32 = 0.797_884_6;
-    0.5 * x * (1.0 + (ROOT * (x + 0.044_715 * x * x * x)).tanh())
+    0.5 * x * (1.0 + tanh(ROOT * (x + 0.044_715 * x * x * x)))
+}
+
+/// By one exponential: the library's takes a seventh of the encoder's time.
+fn tanh(x: f32) -> f32 {
+    let e = (2.0 * x.clamp(-9.0, 9.0)).exp();
+    (e - 1.0) / (e + 1.0)
 }
