@@ -1,30 +1,17 @@
 //! The subcommands that need no broker, as a user runs them, on good input and bad.
 
-use std::io::Write;
 use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use firewatch_tests::{event, firewatch, json_lines, post, reshare};
+use firewatch_tests::{event, firewatch, json_lines, piped, post, reshare};
 use serde_json::{Value, json};
 
 fn score(input: &[u8], args: &[&str]) -> (Vec<u8>, String) {
-    let mut child = firewatch()
-        .arg("score")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input).unwrap());
-        let out = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(out.status.success(), "{said}");
-        (out.stdout, said)
-    })
+    let out = piped(&[&["score"], args].concat(), input);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{said}");
+    (out.stdout, said)
 }
 
 /// Line `i` of a stream in which one line of ten is broken in one of ten ways.

@@ -1,27 +1,11 @@
 //! `firewatch predict sentiment` as a user runs it: answers in order, flags in their place, bad lines told.
 
-use std::io::Write;
-use std::process::Stdio;
-
-use firewatch_tests::{firewatch, json_lines};
+use firewatch_tests::{json_lines, piped};
 use serde_json::{Value, json};
 
 fn predict(args: &[&str], input: &[u8]) -> (bool, Vec<Value>, String) {
-    let mut child = firewatch()
-        .args(["predict", "sentiment"])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        // A command that refuses its arguments reads nothing.
-        scope.spawn(move || drop(stdin.write_all(input)));
-        let out = child.wait_with_output().unwrap();
-        (out.status.success(), json_lines(&out.stdout), String::from_utf8_lossy(&out.stderr).into_owned())
-    })
+    let out = piped(&[&["predict", "sentiment"], args].concat(), input);
+    (out.status.success(), json_lines(&out.stdout), String::from_utf8_lossy(&out.stderr).into_owned())
 }
 
 fn ask(args: &[&str], texts: &[&str]) -> Vec<Value> {

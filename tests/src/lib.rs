@@ -6,8 +6,9 @@ mod kafka;
 pub use deployment::Deployment;
 pub use kafka::{Cluster, Instance, can_run_kafka, sum_of};
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -33,6 +34,23 @@ pub fn firewatch() -> Command {
     let mut command = Command::new(path);
     command.current_dir(root());
     command
+}
+
+/// Runs the command to its end with this on its standard input.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn piped(args: &[&str], input: &[u8]) -> Output {
+    let mut command = firewatch();
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // A command that refuses its arguments reads nothing.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().unwrap()
+    })
 }
 
 /// The data sets' folder; none, told with the reason, where a user has none.

@@ -52,6 +52,14 @@ pub struct Post {
     pub angry: Option<bool>,
 }
 
+impl Post {
+    /// What its label as a complaint counts: an airline post was labelled for something else.
+    #[must_use]
+    pub fn weight_as_complaint(&self) -> f32 {
+        if self.set == Set::Airline { 0.25 } else { 1.0 }
+    }
+}
+
 /// Which posts to use.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice {

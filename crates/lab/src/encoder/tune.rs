@@ -41,8 +41,6 @@ const RISE: f64 = 0.06;
 const PIECES: usize = 14_500;
 /// What a complaint or anger counts, next to the class.
 const OTHERS: f32 = 0.5;
-/// What an airline post counts as a complaint: it was labelled for something else.
-const BY_MOOD: f32 = 0.25;
 /// Steps between lines that tell how far it is.
 const TELL: usize = 50;
 
@@ -173,8 +171,7 @@ impl Tuning<'_> {
         for post in chosen.iter().map(|i| &self.posts[*i]) {
             let shares = self.shares[usize::from(post.set == Set::Airline)];
             classes.extend((0..3).map(|k| if post.class == Some(k) { 1.0 / (3.0 * shares[k]) } else { 0.0 }));
-            let complaint = if post.set == Set::Airline { BY_MOOD } else { 1.0 };
-            for (truth, weight) in [(post.complaint, complaint), (post.angry, 1.0)] {
+            for (truth, weight) in [(post.complaint, post.weight_as_complaint()), (post.angry, 1.0)] {
                 yes.push(if truth == Some(true) { OTHERS * weight } else { 0.0 });
                 no.push(if truth == Some(false) { OTHERS * weight } else { 0.0 });
             }

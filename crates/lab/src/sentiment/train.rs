@@ -27,8 +27,6 @@ pub struct Options {
 const LABEL: f32 = 0.25;
 /// What a post without a label counts.
 const UNLABELLED: f32 = 0.8;
-/// What an airline post counts as a complaint: it was labelled for something else.
-const BY_MOOD: f32 = 0.25;
 /// Strength of the penalty with a teacher, and without: labels are noisier than opinions.
 const L2: (f64, f64) = (2.0, 20.0);
 /// Steps of the optimiser at most.
@@ -135,8 +133,7 @@ impl<'a> Lesson<'a> {
         if let Some(class) = post.class {
             yes[class] += weight / (3.0 * self.shares[class]);
         }
-        let complaint = if post.set == Set::Airline { BY_MOOD } else { 1.0 };
-        for (k, truth, times) in [(3, post.complaint, complaint), (4, post.angry, 1.0)] {
+        for (k, truth, times) in [(3, post.complaint, post.weight_as_complaint()), (4, post.angry, 1.0)] {
             match truth {
                 Some(true) => yes[k] += weight * times,
                 Some(false) => no[k] += weight * times,
