@@ -31,7 +31,7 @@ fn main() {
     let encoder = Encoder::from_bytes(ENCODER).unwrap_or_else(|e| panic!("{e}"));
     let vader = SentimentIntensityAnalyzer::new();
     let few: Vec<&String> = posts.iter().step_by(posts.len() / 20).collect();
-    let (mut one, mut two) = (Scratch::default(), Scratch::default());
+    let [mut one, mut two, mut three] = [(); 3].map(|()| Scratch::default());
     report([
         ("parse the post's JSON (serde_json::Value)", lines.len(), &mut || {
             lines.iter().for_each(|l| drop(black_box(serde_json::from_slice::<Value>(l))));
@@ -39,8 +39,15 @@ fn main() {
         ("say: probabilities and flags", posts.len(), &mut || {
             posts.iter().for_each(|p| _ = black_box(model.say(&mut one, p)));
         }),
-        ("read: with language, evidence and topics", posts.len(), &mut || {
+        ("read: with the language", posts.len(), &mut || {
             posts.iter().for_each(|p| drop(black_box(model.read(&mut two, p, None))));
+        }),
+        ("read, and keep every post's words", posts.len(), &mut || {
+            for post in &posts {
+                let mut reading = model.read(&mut three, post, None);
+                reading.keep_words(&mut three, post);
+                drop(black_box(reading));
+            }
         }),
         ("vader_sentiment", posts.len(), &mut || {
             posts.iter().for_each(|p| drop(black_box(vader.polarity_scores(p))));

@@ -127,7 +127,7 @@ fn languages_that_are_not_read_are_said_to_be_unknown() {
         let reading = model.read(&mut scratch, text, lang);
         (reading.said.err(), reading.lang)
     };
-    let other = |lang: &str| (Some(Unread::OtherLanguage), lang.to_owned());
+    let other = |lang: &'static str| (Some(Unread::OtherLanguage), lang.into());
     assert_eq!(
         read("completamente inaceptable, nunca contestan el teléfono y no me ayudan", None),
         other("es")
@@ -139,10 +139,10 @@ fn languages_that_are_not_read_are_said_to_be_unknown() {
     assert_eq!(read("Seit zwei Stunden in der Warteschleife und niemand hilft mir", None), other("de"));
     assert_eq!(read("電話がつながらない、もう二時間です", None), other("ja"));
     assert_eq!(read("worst service ever", Some("pt-BR")), other("pt-BR"));
-    assert_eq!(read("worst service ever, two hours on hold", Some("und")), (None, "en".to_owned()));
-    assert_eq!(read("grr lol", None), (None, "en".to_owned()));
-    assert_eq!(read("", None), (Some(Unread::NoText), "und".to_owned()));
-    assert_eq!(read("@you https://a.b", None), (Some(Unread::NoText), "und".to_owned()));
+    assert_eq!(read("worst service ever, two hours on hold", Some("und")), (None, "en".into()));
+    assert_eq!(read("grr lol", None), (None, "en".into()));
+    assert_eq!(read("", None), (Some(Unread::NoText), "und".into()));
+    assert_eq!(read("@you https://a.b", None), (Some(Unread::NoText), "und".into()));
 }
 
 #[test]
@@ -172,7 +172,8 @@ proptest! {
             for flag in scratch.flags() {
                 prop_assert!(text.get(flag.start..flag.end).is_some());
             }
-            let reading = model.read(&mut scratch, &text, None);
+            let mut reading = model.read(&mut scratch, &text, None);
+            reading.keep_words(&mut scratch, &text);
             prop_assert!(reading.evidence.len() <= 3 && reading.topics.len() <= 12);
         }
     }

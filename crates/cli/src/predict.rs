@@ -2,6 +2,7 @@
 //!
 //! One answer for each line, in order: an opinion, or an error with the number of the line.
 
+use std::borrow::Cow;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 
 use firewatch_engine::Models;
@@ -31,7 +32,7 @@ struct Question {
 #[derive(Serialize)]
 struct Answer {
     id: Value,
-    lang: String,
+    lang: Cow<'static, str>,
     negative: f32,
     neutral: f32,
     positive: f32,

@@ -55,20 +55,21 @@ fn print(figures: &[Figures]) {
     );
     say("|---|---|---|---|---|---|---|---|---|\n");
     for f in figures {
-        let percent = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{:.1}", 100.0 * v));
-        let share = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.3}"));
-        let ece: Vec<String> = f.calibration.iter().flatten().map(|v| format!("{v:.3}")).collect();
-        say(format_args!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-            f.set,
-            f.posts,
-            percent(f.sentiment.map(|s| s.0)),
-            percent(f.sentiment.map(|s| s.1)),
-            share(f.sentiment.map(|s| s.2)),
-            percent(f.complaint.map(|c| c.0)),
-            share(f.complaint.map(|c| c.1)),
-            share(f.anger),
-            ece.join(", "),
-        ));
+        say(format_args!("{f}\n"));
     }
+    say("\nOf what was said with so many percent, so many were so (posts):\n\n");
+    say("| set, what | 0-10 | 10-20 | 20-30 | 30-40 | 40-50 | 50-60 | 60-70 | 70-80 | 80-90 | 90-100 |\n");
+    say("|---|---|---|---|---|---|---|---|---|---|---|\n");
+    for f in figures {
+        for (what, reliability) in ["class", "complaint", "anger"].iter().zip(f.reliability) {
+            let Some(reliability) = reliability else { continue };
+            let cells: Vec<String> = reliability.curve().map(|(_, so, n)| cell(so, n)).collect();
+            say(format_args!("| {}, {what} | {} |\n", f.set, cells.join(" | ")));
+        }
+    }
+}
+
+/// Of a few posts no share is told.
+fn cell(so: f64, posts: usize) -> String {
+    if posts < 10 { String::new() } else { format!("{:.0} ({posts})", 100.0 * so) }
 }

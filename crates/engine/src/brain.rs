@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use firewatch_domain::Post;
 use firewatch_escalation::Policy;
-use firewatch_scoring::{ModelError, SentimentModel, ViralityModel};
+use firewatch_scoring::{ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel};
 
 /// Stands for brands that the policy does not list, so that no complaint is lost for want of a name.
 pub const UNLISTED: &str = "(unlisted)";
@@ -59,6 +59,16 @@ impl Brain {
             handles.extend(brand.handles.iter().map(|h| (plain(h), name.clone())));
         }
         Ok(Self { policy, sentiment, virality, handles })
+    }
+
+    /// Reads a post, and keeps words of it only if somebody could be told of it.
+    pub(crate) fn read(&self, scratch: &mut Scratch, post: &Post) -> Reading {
+        let mut reading = self.sentiment.read(scratch, &post.text, post.lang.as_deref());
+        let told_from = self.policy.support.complaint.min(f64::from(TOLD_IN_WORDS));
+        if reading.said.is_ok_and(|said| f64::from(said.complaint) >= told_from) {
+            reading.keep_words(scratch, &post.text);
+        }
+        reading
     }
 
     /// The brand whose account wrote a post, if one did.

@@ -138,7 +138,7 @@ impl Conversation {
         if self.brand.is_none() {
             self.brand = cx.brain.mentioned(&post.text).map(Into::into);
         }
-        let reading = cx.brain.sentiment.read(cx.scratch, &post.text, post.lang.as_deref());
+        let reading = cx.brain.read(cx.scratch, post);
         if post.in_reply_to.is_none() && self.root.is_none() && !self.own {
             self.cascade.begin(event.at);
             self.cascade.author(&post.author.id, post.author.followers);

@@ -2,6 +2,7 @@
 //!
 //! Everything here works on files and prints figures; the shipped models are made by it and by nothing else.
 
+mod calibrate;
 pub mod cascades;
 pub mod encoder;
 pub mod figures;

@@ -16,7 +16,7 @@ mod words;
 
 pub use cascade::{Cascade, Seen};
 pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
-pub use reading::{Reading, Unread, evidence, pull_to_complaint};
+pub use reading::{Reading, TOLD_IN_WORDS, Unread, evidence, pull_to_complaint};
 pub use risk::{Assessment, Bar, assess};
 pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
 pub use velocity::Pace;

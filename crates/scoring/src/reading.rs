@@ -1,5 +1,7 @@
 //! What was read in a post: the model's opinion where it has one, and why there is none where it has not.
 
+use std::borrow::Cow;
+
 use firewatch_domain::FlagKind;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,8 @@ use crate::{Said, Scratch, SentimentModel};
 const SURELY_ENGLISH: f32 = 0.8;
 /// Least share of a post's words that must be known for the model to have an opinion.
 const LEAST_KNOWN: f32 = 0.15;
+/// P(complaint) from which a post is told to be one in its own words.
+pub const TOLD_IN_WORDS: f32 = 0.5;
 /// Most words named as evidence.
 const EVIDENCE: usize = 3;
 /// Log-odds that a word must add to be named as evidence.
@@ -19,6 +23,8 @@ const LEAST_PULL: f32 = 0.1;
 const MOODY: f32 = 0.6;
 /// Most stems handed on as topics.
 const TOPICS: usize = 12;
+/// Letters of the shortest topic.
+const SHORTEST_TOPIC: usize = 4;
 /// Tags by which platforms say that they do not know the language, or that there is none.
 const UNTOLD: [&str; 8] = ["", "und", "qam", "qct", "qht", "qme", "qst", "zxx"];
 
@@ -28,10 +34,10 @@ pub struct Reading {
     /// What the model says, or why it says nothing.
     pub said: Result<Said, Unread>,
     /// The language: as told by the platform, else as detected; `und` when it cannot be told.
-    pub lang: String,
-    /// The words that speak most for a complaint, heaviest first; at most 3.
+    pub lang: Cow<'static, str>,
+    /// The words that speak most for a complaint, heaviest first, if they were kept; at most 3.
     pub evidence: Vec<String>,
-    /// Stems that say what it is about; at most 12.
+    /// Stems that say what it is about, if they were kept; at most 12.
     pub topics: Vec<String>,
     /// What was flagged, each kind once.
     pub flags: Vec<FlagKind>,
@@ -48,6 +54,16 @@ pub enum Unread {
     UnknownWords,
 }
 
+impl Reading {
+    /// Keeps words of the post, the last that was read with `scratch`, as evidence and topics.
+    pub fn keep_words(&mut self, scratch: &mut Scratch, text: &str) {
+        if self.said.is_ok() {
+            self.evidence = evidence(scratch, text, pull_to_complaint);
+            self.topics = topics(scratch, text);
+        }
+    }
+}
+
 impl SentimentModel {
     /// Reads a post. `lang` is the platform's tag (BCP 47); without one the language is detected.
     #[must_use]
@@ -57,13 +73,8 @@ impl SentimentModel {
             Ok(lang) => (Ok(said), lang),
             Err((why, lang)) => (Err(why), lang),
         };
-        let mut reading = Reading { said, lang, evidence: vec![], topics: vec![], flags: vec![] };
-        if reading.said.is_ok() {
-            reading.evidence = evidence(scratch, text, pull_to_complaint);
-            reading.topics = topics(scratch, text);
-            reading.flags = kinds(&scratch.flags);
-        }
-        reading
+        let flags = if said.is_ok() { kinds(&scratch.flags) } else { vec![] };
+        Reading { said, lang, evidence: vec![], topics: vec![], flags }
     }
 
     /// The language of the text last said something of, or why it is not read and what it is then.
@@ -72,14 +83,15 @@ impl SentimentModel {
         scratch: &Scratch,
         text: &str,
         told: Option<&str>,
-    ) -> Result<String, (Unread, String)> {
+    ) -> Result<Cow<'static, str>, (Unread, Cow<'static, str>)> {
         let told = told.filter(|l| !UNTOLD.contains(l));
         if let Some(lang) = told.filter(|l| !is_english(l)) {
-            return Err((Unread::OtherLanguage, lang.into()));
+            return Err((Unread::OtherLanguage, lang.to_owned().into()));
         }
+        let told_or = |other: &'static str| told.map_or(Cow::from(other), |lang| lang.to_owned().into());
         let count = scratch.count;
         if count.tokens == 0 || (count.words == 0 && !scratch.parts.iter().any(|p| p.word)) {
-            return Err((Unread::NoText, told.unwrap_or("und").into()));
+            return Err((Unread::NoText, told_or("und")));
         }
         let known = |share: f32| count.known as f32 >= share * count.words as f32;
         if !known(SURELY_ENGLISH)
@@ -89,9 +101,9 @@ impl SentimentModel {
             return Err((Unread::OtherLanguage, lang.into()));
         }
         if !known(LEAST_KNOWN) {
-            return Err((Unread::UnknownWords, told.unwrap_or("und").into()));
+            return Err((Unread::UnknownWords, told_or("und")));
         }
-        Ok(told.unwrap_or("en").into())
+        Ok(told_or("en"))
     }
 }
 
@@ -106,39 +118,40 @@ pub fn pull_to_complaint(adds: &[f32; HEADS]) -> f32 {
 /// Only words that the model knows are named, so that no name, number or address can be among them.
 #[must_use]
 pub fn evidence(scratch: &Scratch, text: &str, pull: impl Fn(&[f32; HEADS]) -> f32) -> Vec<String> {
-    let mut chosen: Vec<(&Part, f32)> = Vec::with_capacity(EVIDENCE);
-    for _ in 0..EVIDENCE {
-        let free = |p: &Part| p.word && chosen.iter().all(|(c, _)| p.end <= c.start || p.start >= c.end);
-        let parts = scratch.parts.iter().filter(|p| free(p)).map(|p| (p, pull(&p.adds)));
-        let Some(best) = parts.filter(|(_, v)| *v > LEAST_PULL).max_by(|a, b| a.1.total_cmp(&b.1)) else {
-            break;
-        };
-        chosen.push(best);
+    let mut chosen: Vec<(&Part, f32)> = Vec::with_capacity(EVIDENCE + 1);
+    for part in scratch.parts.iter().filter(|p| p.word) {
+        let pull = pull(&part.adds);
+        if pull > LEAST_PULL {
+            let at = chosen.partition_point(|(_, other)| *other >= pull);
+            chosen.insert(at, (part, pull));
+            chosen.truncate(EVIDENCE);
+        }
     }
-    let words = chosen.iter().map(|(part, _)| {
-        let word = text.get(part.start..part.end).unwrap_or_default().to_lowercase();
-        if part.negated { format!("not {word}") } else { word }
-    });
     let mut named: Vec<String> = Vec::with_capacity(EVIDENCE);
-    words.for_each(|word| {
+    for (part, _) in chosen {
+        let word = text.get(part.start..part.end).unwrap_or_default().to_lowercase();
+        let word = if part.negated { format!("not {word}") } else { word };
         if !named.contains(&word) {
             named.push(word);
         }
-    });
+    }
     named
 }
 
 /// Stems that carry a mood say how somebody feels, not what about.
 fn topics(scratch: &mut Scratch, text: &str) -> Vec<String> {
-    let Scratch { stems, parts, .. } = scratch;
+    let Scratch { stems, parts, lower, .. } = scratch;
     let mut topics: Vec<String> = Vec::new();
     for part in parts.iter().filter(|p| p.word && (p.adds[0] - p.adds[2]).abs() <= MOODY) {
         let word = text.get(part.start..part.end).unwrap_or_default().trim_start_matches('#');
-        if !word.is_ascii() || word.len() < 4 {
+        if !word.is_ascii() || word.len() < SHORTEST_TOPIC {
             continue;
         }
-        let stem = stems.stem(&word.to_ascii_lowercase());
-        if stem.len() >= 4 && !is_common(stem) && !topics.iter().any(|t| t == stem) {
+        lower.clear();
+        lower.push_str(word);
+        lower.make_ascii_lowercase();
+        let stem = stems.stem(lower);
+        if stem.len() >= SHORTEST_TOPIC && !is_common(stem) && !topics.iter().any(|t| t == stem) {
             topics.push(stem.to_owned());
             if topics.len() == TOPICS {
                 break;

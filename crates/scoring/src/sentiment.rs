@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::ModelError;
 use crate::frame::Frame;
 use crate::text::{
-    COLUMNS, Flag, Flags, Kind, MOODS, Moods, Stems, Table, Token, Tokens, Weights, Words, of_token,
-    pair_key, token_key,
+    COLUMNS, Flag, Flags, Kind, MOODS, Moods, Stems, Table, Token, Tokens, Weights, Words, negated_key,
+    of_word, pair_key, token_key, word_key, words_of,
 };
 
 /// What is said of a post: negative, neutral, positive, complaint, arousal.
 pub const HEADS: usize = 5;
 /// The column of the table that holds a lexicon's mood.
 const MOOD: usize = 5;
-/// Words whose sums are remembered; a power of two.
-const REMEMBERED: usize = 1 << 16;
+/// Strange words whose sums are remembered; a power of two.
+const REMEMBERED: usize = 1 << 13;
 
-const FRAME: Frame = Frame { magic: b"FWTEXT\r\n", version: 1, what: "a text model" };
+const FRAME: Frame = Frame { magic: b"FWTEXT\r\n", version: 2, what: "a text model" };
 
 /// All of the model that is no table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,12 +104,15 @@ pub struct Part {
     pub negated: bool,
     /// One word that the model knows.
     pub word: bool,
+    /// What names it in pairs.
+    key: u64,
 }
 
 /// What reading needs between posts. It never changes a result.
 pub struct Scratch {
     tokens: Tokens,
     pub(crate) stems: Stems,
+    pub(crate) lower: String,
     remembered: Box<[Remembered]>,
     words: Words,
     pub(crate) parts: Vec<Part>,
@@ -125,13 +128,12 @@ pub(crate) struct Count {
     pub known: u32,
 }
 
-/// The sum over a token's features.
+/// The sum over the features of a word that the table does not have, or of a tag.
 #[derive(Debug, Clone, Copy, Default)]
 struct Remembered {
-    /// The token with how it stands; 0 for none.
-    key: u64,
+    /// The word with how it stands; 0 for none.
+    name: u64,
     sum: Weights,
-    known: bool,
 }
 
 impl Scratch {
@@ -147,6 +149,7 @@ impl Default for Scratch {
         Self {
             tokens: Tokens::default(),
             stems: Stems::default(),
+            lower: String::new(),
             remembered: vec![Remembered::default(); REMEMBERED].into(),
             words: Words::default(),
             parts: Vec::new(),
@@ -167,7 +170,8 @@ impl SentimentModel {
         Ok(Self { head, table: Table::read(table, steps)?, flags: Flags::shipped()? })
     }
 
-    /// Writes a model file: at most 16 MiB.
+    /// Writes a model file: at most 16 MiB. The weights of a word are the sum over its features, its stem and parts
+    /// among them, so that one look finds them all.
     ///
     /// # Errors
     /// When it would be larger, or a weight is no number.
@@ -193,12 +197,11 @@ impl SentimentModel {
 
     /// Says what it thinks of an English text; the words that made it and the flags stay in `scratch`.
     pub fn say(&self, scratch: &mut Scratch, text: &str) -> Said {
-        let Scratch { tokens, stems, remembered, words, parts, flags, count } = scratch;
+        let Scratch { tokens, stems, remembered, words, parts, flags, count, .. } = scratch;
         words.clear();
         parts.clear();
         *count = Count::default();
         let (mut z, mut moods) = (self.head.bias, Moods::default());
-        let mut before = None;
         tokens.visit(text, &mut |token| {
             words.take(&token);
             count.tokens += 1;
@@ -206,22 +209,23 @@ impl SentimentModel {
                 return;
             }
             let key = token_key(&token);
-            let found = self.remember(key, &token, stems, remembered);
-            moods.take(&token, found.sum[MOOD]);
+            let own = self.table.get(key);
+            let sum = match own {
+                Some(own) if !token.tag => self.stands(own, &token),
+                _ if token.kind == Kind::Word => self.strange(key, &token, stems, remembered),
+                _ => Weights::default(),
+            };
+            moods.take(&token, sum[MOOD]);
             if token.kind == Kind::Word && !token.tag {
                 count.words += 1;
-                count.known += u32::from(found.known);
+                count.known += u32::from(own.is_some());
             }
-            let word = found.known && matches!(token.kind, Kind::Word | Kind::Emoji | Kind::Emoticon);
+            let word = own.is_some() && matches!(token.kind, Kind::Word | Kind::Emoji | Kind::Emoticon);
             let (start, end, negated) = (token.start, token.end, token.negated);
-            parts.push(Part { start, end, adds: adds(&found.sum), negated, word });
-            add(&mut z, &found.sum, 1.0);
-            if let Some(weights) = before.and_then(|before| self.table.get(pair_key(before, key))) {
-                add(&mut z, &weights, 1.0);
-                parts.iter_mut().rev().take(2).for_each(|part| add(&mut part.adds, &weights, 0.5));
-            }
-            before = Some(key);
+            parts.push(Part { start, end, adds: adds(&sum), negated, word, key });
+            add(&mut z, &sum, 1.0);
         });
+        self.add_pairs(parts, &mut z);
         let values = moods.values();
         for (z, weights) in z.iter_mut().zip(&self.head.moods) {
             *z += weights.iter().zip(&values).map(|(w, v)| w * v).sum::<f32>();
@@ -230,37 +234,61 @@ impl SentimentModel {
         Said::of(&z)
     }
 
-    fn remember<'r>(
+    /// Adds what pairs weigh, half of it to either of their words. Looked up in a row of their own, as each look is a
+    /// miss of the cache that the processor need not wait for.
+    fn add_pairs(&self, parts: &mut [Part], z: &mut [f32; HEADS]) {
+        for i in 1..parts.len() {
+            let [before, after] = &mut parts[i - 1..=i] else { return };
+            if let Some(weights) = self.table.get(pair_key(before.key, after.key)) {
+                add(z, &weights, 1.0);
+                add(&mut before.adds, &weights, 0.5);
+                add(&mut after.adds, &weights, 0.5);
+            }
+        }
+    }
+
+    /// What a known word weighs where it stands.
+    fn stands(&self, mut own: Weights, token: &Token<'_>) -> Weights {
+        if token.negated
+            && let Some(weights) = self.table.get(negated_key(token.word))
+        {
+            own.iter_mut().zip(weights).take(MOOD).for_each(|(sum, w)| *sum += w);
+        }
+        own
+    }
+
+    /// What a word that the table does not have, or a tag, weighs.
+    fn strange(
         &self,
         key: u64,
         token: &Token<'_>,
         stems: &mut Stems,
-        remembered: &'r mut [Remembered],
-    ) -> &'r Remembered {
+        remembered: &mut [Remembered],
+    ) -> Weights {
         let stands = u64::from(token.negated) << 1 | u64::from(token.tag);
         let name = (key.rotate_left(7) ^ stands.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
         let entry = &mut remembered[name as usize >> 1 & (REMEMBERED - 1)];
-        if entry.key != name {
-            *entry = self.sum(name, token, stems);
+        if entry.name != name {
+            *entry = Remembered { name, sum: self.sum(token, stems) };
         }
-        entry
+        entry.sum
     }
 
-    fn sum(&self, name: u64, token: &Token<'_>, stems: &mut Stems) -> Remembered {
-        let mut entry = Remembered { key: name, ..Remembered::default() };
+    fn sum(&self, token: &Token<'_>, stems: &mut Stems) -> Weights {
+        let mut sum = Weights::default();
         let known = |key| self.table.get(key).is_some();
-        entry.known = self.table.get(token_key(token)).is_some();
-        of_token(token, stems, &known, &mut |gram| {
-            if let Some(weights) = self.table.get(gram.key) {
-                for (sum, w) in entry.sum.iter_mut().zip(weights).take(MOOD) {
-                    *sum += gram.value * w;
-                }
-                if gram.word {
-                    entry.sum[MOOD] += weights[MOOD];
-                }
+        words_of(token, &known, &mut |word| {
+            if let Some(own) = self.table.get(word_key(word)) {
+                let own = self.stands(own, &Token { word, ..*token });
+                return sum.iter_mut().zip(own).for_each(|(sum, w)| *sum += w);
             }
+            of_word(word, stems, &mut |gram| {
+                if let Some(weights) = self.table.get(gram.key) {
+                    sum.iter_mut().zip(weights).take(MOOD).for_each(|(sum, w)| *sum += gram.value * w);
+                }
+            });
         });
-        entry
+        sum
     }
 }
 

@@ -2,6 +2,7 @@
 
 use firewatch_domain::Contribution;
 
+use crate::reading::TOLD_IN_WORDS;
 use crate::{Assessment, Cascade, Reading, Unread};
 
 /// Parts that move the risk by less than this many tenths are not worth a sentence.
@@ -55,7 +56,7 @@ fn mood(assessment: &Assessment, reading: Option<&Reading>) -> Option<String> {
     let reading = reading?;
     reading.said.as_ref().ok()?;
     let percent = (assessment.complaint * 100.0).round();
-    if reading.evidence.is_empty() || assessment.complaint < 0.5 {
+    if reading.evidence.is_empty() || assessment.complaint < f64::from(TOLD_IN_WORDS) {
         return Some(format!("reads as a complaint with {percent}%"));
     }
     Some(format!(

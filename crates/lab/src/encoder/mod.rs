@@ -2,7 +2,9 @@
 
 mod base;
 mod fused;
+mod many;
 mod net;
 mod tune;
 
-pub use tune::{Options, evaluate, train};
+pub use many::say_all;
+pub use tune::{Options, train};

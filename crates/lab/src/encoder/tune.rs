@@ -10,14 +10,16 @@ use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use candle_nn::ops::{log_softmax, sigmoid};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
-use firewatch_scoring::encoder::{Encoder, Vocabulary};
-use firewatch_scoring::{HEADS, Said};
+use firewatch_scoring::HEADS;
+use firewatch_scoring::encoder::{Dense, Encoder, HIDDEN, Vocabulary};
 
 use super::base;
+use super::many::say_all;
 use super::net::{Batch, Net};
+use crate::calibrate::{Calibration, Seen};
 use crate::figures::{Figures, measure};
 use crate::posts::{Choice, Post, Posts, Set};
-use crate::{LabError, in_parallel, mix, write};
+use crate::{LabError, mix, write};
 
 /// How to train.
 #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ pub struct Options {
 }
 
 /// Times that each post is seen.
-const EPOCHS: usize = 1;
+const EPOCHS: usize = 2;
 /// Posts of a step.
 const BATCH: usize = 32;
 /// Batches that are sorted by length together.
@@ -60,20 +62,18 @@ pub fn train(
     let weights = base::weights(&options.base, &kept)?;
     let net = Net::new(&weights, kept.len()).map_err(step)?;
     let encoded: Vec<Vec<u32>> = posts.train.iter().map(|p| vocabulary.encode(&p.text)).collect();
-    Tuning { net: &net, posts: &posts.train, encoded: &encoded, shares: shares(&posts.train) }.run(say)?;
-    let tuned = Encoder::new(vocabulary, net.weights().map_err(step)?).map_err(step)?;
+    let tuning = Tuning { net: &net, posts: &posts.train, encoded: &encoded, shares: shares(&posts.train) };
+    let calibration = tuning.run(say)?;
+    say(format!("calibrated: {calibration:?}"));
+    let mut weights = net.weights().map_err(step)?;
+    calibrate(&mut weights.head, &calibration);
+    let tuned = Encoder::new(vocabulary, weights).map_err(step)?;
     let bytes = tuned.to_bytes().map_err(step)?;
     write(&out.join("encoder.fwm"), &bytes)?;
     say(format!("{} bytes; measuring on {} posts", bytes.len(), posts.held_out.len()));
     let encoder = Encoder::from_bytes(&bytes).map_err(step)?;
-    Ok(evaluate(&encoder, &posts.held_out))
-}
-
-/// Measures an encoder on held-out posts.
-#[must_use]
-pub fn evaluate(encoder: &Encoder, posts: &[Post]) -> Vec<Figures> {
-    let said: Vec<Said> = in_parallel(posts, |post| encoder.say(&post.text));
-    measure(posts, &said)
+    let texts: Vec<&str> = posts.held_out.iter().map(|p| p.text.as_str()).collect();
+    Ok(measure(&posts.held_out, &say_all(&encoder, &texts, say)?))
 }
 
 fn vocabulary(folder: &Path, posts: &Posts) -> Result<(Vocabulary, Vec<usize>), LabError> {
@@ -87,6 +87,14 @@ fn vocabulary(folder: &Path, posts: &Posts) -> Result<(Vocabulary, Vec<usize>), 
     Ok((base::vocabulary(&pieces, &kept)?, kept))
 }
 
+fn calibrate(head: &mut Dense, calibration: &Calibration) {
+    let Calibration { scale, shift } = calibration;
+    for (row, scale) in head.weight.chunks_exact_mut(HIDDEN).zip(scale) {
+        row.iter_mut().for_each(|w| *w *= scale);
+    }
+    head.bias.iter_mut().zip(scale.iter().zip(shift)).for_each(|(b, (scale, shift))| *b = *b * scale + shift);
+}
+
 /// How often each class occurs among airline posts, and among all others: classes are made equal within each.
 fn shares(posts: &[Post]) -> [[f32; 3]; 2] {
     let mut counts = [[1.0_f32; 3]; 2];
@@ -98,6 +106,14 @@ fn shares(posts: &[Post]) -> [[f32; 3]; 2] {
     counts.map(|c| c.map(|n| n / c.iter().sum::<f32>()))
 }
 
+/// What some posts of a batch make.
+struct Half {
+    loss: f32,
+    /// A row for each post, from before the step.
+    log_odds: Vec<Vec<f32>>,
+    gradients: GradStore,
+}
+
 struct Tuning<'a> {
     net: &'a Net,
     posts: &'a [Post],
@@ -106,49 +122,67 @@ struct Tuning<'a> {
 }
 
 impl Tuning<'_> {
-    fn run(&self, say: &mut dyn FnMut(String)) -> Result<(), LabError> {
+    /// Trains, and calibrates on what was said of each post in the last pass just before it was learnt again.
+    fn run(&self, say: &mut dyn FnMut(String)) -> Result<Calibration, LabError> {
         let variables = self.net.variables();
         let params = ParamsAdamW { lr: RATE, weight_decay: 0.01, ..ParamsAdamW::default() };
         let mut optimizer = AdamW::new(variables.clone(), params).map_err(step)?;
-        let batches: Vec<Vec<usize>> = (0..EPOCHS).flat_map(|epoch| self.batches(epoch as u64)).collect();
+        let batches: Vec<(usize, Vec<usize>)> =
+            (0..EPOCHS).flat_map(|epoch| self.batches(epoch).into_iter().map(move |b| (epoch, b))).collect();
         let (all, rise) = (batches.len() as f64, (batches.len() as f64 * RISE).max(1.0));
-        let mut sum = 0.0;
-        for (i, batch) in batches.iter().enumerate() {
+        let (mut sum, mut seen) = (0.0, Seen::default());
+        for (i, (epoch, batch)) in batches.iter().enumerate() {
             let at = i as f64;
             optimizer.set_learning_rate(RATE * ((at + 1.0) / rise).min((all - at) / (all - rise).max(1.0)));
-            let (first, second) = batch.split_at(batch.len().div_ceil(2));
-            let (loss, mut gradients) = std::thread::scope(|scope| {
-                let other = scope.spawn(|| self.gradients(second, batch.len()));
-                let mine = self.gradients(first, batch.len());
-                let other =
-                    other.join().map_err(|_| LabError::Step("a thread of the training failed".into()))?;
-                Ok::<_, LabError>((mine?, other?))
-            })
-            .map(|((a, mine), (b, other))| (a + b, (mine, other)))?;
+            let [mut mine, other] = self.halves(batch)?;
             for variable in &variables {
-                if let (Some(a), Some(b)) = (gradients.0.get(variable), gradients.1.get(variable)) {
+                if let (Some(a), Some(b)) = (mine.gradients.get(variable), other.gradients.get(variable)) {
                     let both = (a + b).map_err(step)?;
-                    gradients.0.insert(variable, both);
+                    mine.gradients.insert(variable, both);
                 }
             }
-            optimizer.step(&gradients.0).map_err(step)?;
-            sum += loss;
+            optimizer.step(&mine.gradients).map_err(step)?;
+            if epoch + 1 == EPOCHS {
+                self.look(batch, mine.log_odds.iter().chain(&other.log_odds), &mut seen);
+            }
+            sum += mine.loss + other.loss;
             if (i + 1).is_multiple_of(TELL) {
                 say(format!("step {} of {}: loss {:.4}", i + 1, batches.len(), sum / TELL as f32));
                 sum = 0.0;
             }
         }
-        Ok(())
+        seen.calibration()
+    }
+
+    fn look<'z>(&self, batch: &[usize], log_odds: impl Iterator<Item = &'z Vec<f32>>, seen: &mut Seen) {
+        for (post, z) in batch.iter().map(|i| &self.posts[*i]).zip(log_odds) {
+            if let Ok(z) = z.as_slice().try_into() {
+                seen.take(post, z, &self.shares[usize::from(post.set == Set::Airline)]);
+            }
+        }
+    }
+
+    /// The two halves of a batch, on a core each.
+    fn halves(&self, batch: &[usize]) -> Result<[Half; 2], LabError> {
+        let (first, second) = batch.split_at(batch.len().div_ceil(2));
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| self.half(second, batch.len()));
+            let mine = self.half(first, batch.len());
+            let other = other.join().map_err(|_| LabError::Step("a thread of the training failed".into()))?;
+            Ok([mine?, other?])
+        })
     }
 
     /// Posts in an order of chance, those of like length together so that little is filled up.
-    fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
+    fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let epoch = epoch as u64;
         let mut order: Vec<usize> = (0..self.posts.len()).collect();
         order.sort_by_key(|i| mix(7 + epoch, *i as u64));
         let mut batches = Vec::new();
         for chunk in order.chunks_mut(BATCH * SORTED) {
             chunk.sort_by_key(|i| (self.encoded[*i].len(), *i));
-            batches.extend(chunk.chunks(BATCH).map(<[usize]>::to_vec));
+            // A post that is left alone cannot be halved; its turn comes in another pass.
+            batches.extend(chunk.chunks(BATCH).filter(|b| b.len() > 1).map(<[usize]>::to_vec));
         }
         let mut shuffled: Vec<(u64, Vec<usize>)> =
             batches.into_iter().enumerate().map(|(i, b)| (mix(70 + epoch, i as u64), b)).collect();
@@ -156,16 +190,19 @@ impl Tuning<'_> {
         shuffled.into_iter().map(|(_, batch)| batch).collect()
     }
 
-    /// The loss of some posts of a batch of `all`, and its gradients.
-    fn gradients(&self, chosen: &[usize], all: usize) -> Result<(f32, GradStore), LabError> {
-        let loss = self.loss(chosen, all).map_err(step)?;
-        let gradients = loss.backward().map_err(step)?;
-        Ok((loss.to_scalar().map_err(step)?, gradients))
+    /// Some posts of a batch of `all`.
+    fn half(&self, chosen: &[usize], all: usize) -> Result<Half, LabError> {
+        let encoded: Vec<&[u32]> = chosen.iter().map(|i| self.encoded[*i].as_slice()).collect();
+        let z = Batch::new(&encoded).and_then(|batch| self.net.forward(&batch)).map_err(step)?;
+        let loss = self.loss(&z, chosen, all).map_err(step)?;
+        Ok(Half {
+            loss: loss.to_scalar().map_err(step)?,
+            log_odds: z.to_vec2().map_err(step)?,
+            gradients: loss.backward().map_err(step)?,
+        })
     }
 
-    fn loss(&self, chosen: &[usize], all: usize) -> candle_core::Result<Tensor> {
-        let encoded: Vec<&[u32]> = chosen.iter().map(|i| self.encoded[*i].as_slice()).collect();
-        let z = self.net.forward(&Batch::new(&encoded)?)?;
+    fn loss(&self, z: &Tensor, chosen: &[usize], all: usize) -> candle_core::Result<Tensor> {
         // Weights of log-likelihoods: of the three classes, and of yes and no for complaint and anger.
         let (mut classes, mut yes, mut no) = (Vec::new(), Vec::new(), Vec::new());
         for post in chosen.iter().map(|i| &self.posts[*i]) {

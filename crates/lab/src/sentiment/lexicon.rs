@@ -3,41 +3,52 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use firewatch_scoring::text::{Tokens, token_key};
+use firewatch_scoring::text::{Kind, Tokens, token_key};
 
 use crate::{LabError, read};
 
-/// Moods of -4..4 by the key of the token; entries of more than one token are left out.
-pub(super) fn moods(data: &Path) -> Result<BTreeMap<u64, f32>, LabError> {
+/// What the lexicon knows; entries of more than one token are left out.
+#[derive(Debug, Default)]
+pub(super) struct Lexicon {
+    /// Moods of -4..4 by the key of the token.
+    pub moods: BTreeMap<u64, f32>,
+    /// Those tokens that are words.
+    pub words: Vec<Box<str>>,
+}
+
+impl Lexicon {
+    fn take(&mut self, text: &str, mood: f32) {
+        let mut tokens = Vec::new();
+        Tokens::default().visit(text, &mut |token| {
+            let whole = token.start == 0 && token.end >= text.trim_end_matches('\u{fe0f}').len();
+            tokens.push((token_key(&token), (token.kind == Kind::Word).then(|| token.word.into()), whole));
+        });
+        if let [(key, word, true)] = tokens.as_slice() {
+            self.moods.entry(*key).or_insert(mood);
+            self.words.extend(word.clone());
+        }
+    }
+}
+
+/// Reads it.
+pub(super) fn read_lexicon(data: &Path) -> Result<Lexicon, LabError> {
     let folder = data.join("lexicons");
-    let mut moods = BTreeMap::new();
+    let mut lexicon = Lexicon::default();
     let mut words: BTreeMap<String, f32> = BTreeMap::new();
     for line in read(&folder.join("vader_lexicon.txt"))?.lines() {
         let mut fields = line.split('\t');
         if let (Some(entry), Some(Ok(mood))) = (fields.next(), fields.next().map(str::parse::<f32>)) {
             words.insert(entry.to_owned(), mood);
-            if let Some(key) = one_token(entry) {
-                moods.entry(key).or_insert(mood);
-            }
+            lexicon.take(entry, mood);
         }
     }
     // An emoji's mood is that of its description, as VADER has it.
     for line in read(&folder.join("vader_emoji.txt"))?.lines() {
         let Some((emoji, description)) = line.split_once('\t') else { continue };
         let mood: f32 = description.split_whitespace().filter_map(|word| words.get(word)).sum();
-        if let Some(key) = one_token(emoji).filter(|_| mood != 0.0) {
-            moods.entry(key).or_insert(mood.clamp(-4.0, 4.0));
+        if mood != 0.0 {
+            lexicon.take(emoji, mood.clamp(-4.0, 4.0));
         }
     }
-    Ok(moods)
-}
-
-fn one_token(text: &str) -> Option<u64> {
-    let (mut key, mut count) = (None, 0);
-    Tokens::default().visit(text, &mut |token| {
-        count += 1;
-        key = Some(token_key(&token))
-            .filter(|_| token.start == 0 && token.end >= text.trim_end_matches('\u{fe0f}').len());
-    });
-    key.filter(|_| count == 1)
+    Ok(lexicon)
 }

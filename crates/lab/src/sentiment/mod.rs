@@ -3,7 +3,7 @@
 //! A linear model of words levels off on the labels alone. What lifts it is the encoder's opinion of every post,
 //! labelled or not (distillation, Hinton et al. 2015): the table learns a mixture of labels and that opinion.
 
-mod calibrate;
+mod lesson;
 mod lexicon;
 mod sparse;
 mod train;

@@ -1,9 +1,13 @@
 //! Which features there are: those of the texts that occur often enough, each with a column.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use firewatch_scoring::text::{Kind, MOODS, Moods, Stems, Tokens, of_token, pair_key, token_key, word_key};
+use firewatch_scoring::HEADS;
+use firewatch_scoring::text::{
+    Kind, MOODS, Moods, Stems, Tokens, Weights, of_token, of_word, pair_key, token_key, word_key,
+};
 
+use super::lexicon::Lexicon;
 use super::sparse::Rows;
 
 /// A feature in fewer texts than this is noise.
@@ -15,28 +19,33 @@ pub(super) struct Vocabulary {
     pub keys: Vec<u64>,
     // Looked up only, never iterated.
     columns: HashMap<u64, u32>,
-    words: HashSet<u64>,
+    /// The words that are known, by key.
+    words: BTreeMap<u64, Box<str>>,
     moods: BTreeMap<u64, f32>,
 }
 
 impl Vocabulary {
     /// Chooses from texts; every word with a mood is chosen too.
-    pub fn choose(texts: &[&str], moods: BTreeMap<u64, f32>) -> Self {
-        let mut words = count(texts, |text, visit| {
+    pub fn choose(texts: &[&str], lexicon: Lexicon) -> Self {
+        let mut words: BTreeMap<u64, Box<str>> = BTreeMap::new();
+        let counts = count(texts, |text, visit| {
             Tokens::default().visit(text, &mut |token| {
                 if token.kind == Kind::Word && !token.tag {
-                    visit(word_key(token.word));
+                    let key = word_key(token.word);
+                    words.entry(key).or_insert_with(|| token.word.into());
+                    visit(key);
                 }
             });
         });
-        words.retain(|_, n| *n >= LEAST);
-        let words: HashSet<u64> = words.into_keys().chain(moods.keys().copied()).collect();
+        words.retain(|key, _| counts.get(key).is_some_and(|n| *n >= LEAST));
+        words.extend(lexicon.words.into_iter().map(|word| (word_key(&word), word)));
         let mut stems = Stems::default();
         let counts = count(texts, |text, visit| {
             features(text, &mut stems, &words, &mut |key, _| visit(key));
         });
         let chosen = counts.into_iter().filter(|(_, n)| *n >= LEAST).map(|(key, _)| key);
-        let mut keys: Vec<u64> = chosen.chain(words.iter().copied()).collect();
+        let moods = lexicon.moods;
+        let mut keys: Vec<u64> = chosen.chain(words.keys().copied()).chain(moods.keys().copied()).collect();
         keys.sort_unstable();
         keys.dedup();
         let columns = keys.iter().copied().zip(0..).collect();
@@ -48,9 +57,26 @@ impl Vocabulary {
         self.keys.len() + MOODS
     }
 
-    /// The mood of a feature.
-    pub fn mood(&self, key: u64) -> f32 {
+    fn mood(&self, key: u64) -> f32 {
         self.moods.get(&key).copied().unwrap_or(0.0)
+    }
+
+    /// What the model's table holds: the weights of every feature, those of a word summed over its features, and moods.
+    pub fn table(&self, weights: &[[f32; HEADS]]) -> Vec<(u64, Weights)> {
+        let mut stems = Stems::default();
+        let of = |key: &u64| self.columns.get(key).map_or([0.0; HEADS], |column| weights[*column as usize]);
+        let each = self.keys.iter().map(|key| {
+            let mut sum = of(key);
+            if let Some(word) = self.words.get(key) {
+                sum = [0.0; HEADS];
+                of_word(word, &mut stems, &mut |gram| {
+                    sum.iter_mut().zip(of(&gram.key)).for_each(|(sum, w)| *sum += gram.value * w);
+                });
+            }
+            let [a, b, c, d, e] = sum;
+            (*key, [a, b, c, d, e, self.mood(*key)])
+        });
+        each.collect()
     }
 
     /// A row for each text.
@@ -78,7 +104,7 @@ impl Vocabulary {
                 return;
             }
             let mut mood = 0.0;
-            of_token(&token, stems, &|key| self.words.contains(&key), &mut |gram| {
+            of_token(&token, stems, &|key| self.words.contains_key(&key), &mut |gram| {
                 if gram.word {
                     mood += self.mood(gram.key);
                 }
@@ -104,14 +130,22 @@ fn count(texts: &[&str], mut each: impl FnMut(&str, &mut dyn FnMut(u64))) -> Has
 }
 
 /// The features of a text, pairs among them.
-fn features(text: &str, stems: &mut Stems, words: &HashSet<u64>, visit: &mut impl FnMut(u64, f32)) {
+fn features(
+    text: &str,
+    stems: &mut Stems,
+    words: &BTreeMap<u64, Box<str>>,
+    visit: &mut impl FnMut(u64, f32),
+) {
     let mut before = None;
     Tokens::default().visit(text, &mut |token| {
         if !token.kind.weighs() {
             return;
         }
-        of_token(&token, stems, &|key| words.contains(&key), &mut |gram| {
-            visit(gram.key, gram.value);
+        of_token(&token, stems, &|key| words.contains_key(&key), &mut |gram| {
+            // A strange word is no feature itself: the model would take it for a known one.
+            if !gram.word || token.kind != Kind::Word || words.contains_key(&gram.key) {
+                visit(gram.key, gram.value);
+            }
         });
         let key = token_key(&token);
         if let Some(before) = before {

@@ -7,7 +7,7 @@ mod file;
 mod network;
 mod wordpiece;
 
-use crate::{HEADS, ModelError, Said};
+use crate::{ModelError, Said};
 
 pub use network::{Dense, HEADS_OF_ATTENTION, HIDDEN, INNER, LAYERS, LONGEST, Layer, Norm, Shape, Weights};
 pub use wordpiece::{Vocabulary, plain};
@@ -26,6 +26,12 @@ impl Encoder {
     pub fn new(vocabulary: Vocabulary, weights: Weights) -> Result<Self, ModelError> {
         weights.check(vocabulary.len())?;
         Ok(Self { vocabulary, weights })
+    }
+
+    /// Its vocabulary and weights.
+    #[must_use]
+    pub fn parts(&self) -> (&Vocabulary, &Weights) {
+        (&self.vocabulary, &self.weights)
     }
 
     /// Reads an encoder file.
@@ -48,13 +54,6 @@ impl Encoder {
     /// Says what it thinks of an English text, of which it reads the first 96 pieces of words.
     #[must_use]
     pub fn say(&self, text: &str) -> Said {
-        let z = self.log_odds(text);
-        Said::of(&z)
-    }
-
-    /// The same as log-odds: softmax of the first three, logistic of the others.
-    #[must_use]
-    pub fn log_odds(&self, text: &str) -> [f32; HEADS] {
-        self.weights.forward(&self.vocabulary.encode(text))
+        Said::of(&self.weights.forward(&self.vocabulary.encode(text)))
     }
 }

@@ -3,7 +3,8 @@
 //! Phrases are looked for in the words as the tokenizer reads them, so that spacing, capitals and elongation do not
 //! hide them. Numbers that name a person (e-mail, phone, card, social security) are looked for in the text itself.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::automaton::OverlappingState;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
 use firewatch_domain::FlagKind;
 use regex::Regex;
 
@@ -42,6 +43,7 @@ pub struct Flag {
 /// Finds flags.
 pub struct Flags {
     phrases: AhoCorasick,
+    beginnings: Beginnings,
     /// Of each phrase its kind, and whether its last word may go on.
     kinds: Vec<(FlagKind, bool)>,
     identity: Regex,
@@ -90,12 +92,15 @@ impl Flags {
     /// When the list of phrases has a heading that is no kind.
     pub fn shipped() -> Result<Self, ModelError> {
         let (mut phrases, mut kinds, mut kind) = (Vec::new(), Vec::new(), None);
+        let mut beginnings = Beginnings([0; 64]);
         for line in PHRASES.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
             if let Some(heading) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 kind = FlagKind::ALL.into_iter().find(|kind| kind.name() == heading);
             } else if let Some(kind) = kind {
                 let open = line.ends_with('*');
-                phrases.push(format!(" {}", line.trim_end_matches('*')));
+                let phrase = line.trim_end_matches('*');
+                beginnings.note(phrase);
+                phrases.push(phrase);
                 kinds.push((kind, open));
             } else {
                 return Err(ModelError(format!("the phrase `{line}` stands under no kind of flag")));
@@ -103,21 +108,21 @@ impl Flags {
         }
         let phrases = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .start_kind(StartKind::Anchored)
             .build(phrases)
             .map_err(|e| ModelError(e.to_string()))?;
         let identity = Regex::new(IDENTITY).map_err(|e| ModelError(e.to_string()))?;
-        Ok(Self { phrases, kinds, identity })
+        Ok(Self { phrases, beginnings, kinds, identity })
     }
 
     /// Finds the flags of a text, whose words were taken, in order of place; at most 16.
     pub fn find(&self, text: &str, words: &Words, found: &mut Vec<Flag>) {
         found.clear();
-        for hit in self.phrases.find_overlapping_iter(&words.line) {
-            let Some((kind, open)) = self.kinds.get(hit.pattern().as_usize()).copied() else { continue };
-            let ends = open || matches!(words.line.as_bytes().get(hit.end()), None | Some(b' '));
-            if ends && found.len() < 4 * MOST {
-                let (start, end) = words.place(hit.start() + 1, hit.end());
-                found.push(Flag { start, end, kind });
+        for (at, ..) in &words.places {
+            let rest = words.line.as_bytes().get(*at..).unwrap_or_default();
+            if self.beginnings.has(rest) {
+                self.find_at(*at, words, found);
             }
         }
         if could_identify(text) {
@@ -130,6 +135,45 @@ impl Flags {
         }
         join(found);
         found.truncate(MOST);
+    }
+
+    /// Finds the phrases that begin with the word at a place of the line.
+    fn find_at(&self, at: usize, words: &Words, found: &mut Vec<Flag>) {
+        let rest = Input::new(&words.line).span(at..words.line.len()).anchored(Anchored::Yes);
+        let mut state = OverlappingState::start();
+        loop {
+            self.phrases.find_overlapping(rest.clone(), &mut state);
+            let Some(hit) = state.get_match() else { return };
+            let Some((kind, open)) = self.kinds.get(hit.pattern().as_usize()).copied() else { return };
+            let ends = open || matches!(words.line.as_bytes().get(hit.end()), None | Some(b' '));
+            if ends && found.len() < 4 * MOST {
+                let (start, end) = words.place(hit.start(), hit.end());
+                found.push(Flag { start, end, kind });
+            }
+        }
+    }
+}
+
+/// With which three letters phrases begin, as bits by a hash: few words begin so, and only those need be looked at.
+#[derive(Debug)]
+struct Beginnings([u64; 64]);
+
+impl Beginnings {
+    fn note(&mut self, phrase: &str) {
+        let (word, bit) = Self::place(phrase.as_bytes());
+        self.0[word] |= bit;
+    }
+
+    fn has(&self, rest: &[u8]) -> bool {
+        let (word, bit) = Self::place(rest);
+        self.0[word] & bit != 0
+    }
+
+    /// A text of less than three letters is as if blanks followed.
+    fn place(text: &[u8]) -> (usize, u64) {
+        let letter = |i: usize| u32::from(text.get(i).copied().unwrap_or(b' '));
+        let hash = (letter(0) | letter(1) << 8 | letter(2) << 16).wrapping_mul(0x9e37_79b1) >> 20;
+        (hash as usize / 64, 1 << (hash % 64))
     }
 }
 
@@ -147,9 +191,8 @@ fn join(found: &mut Vec<Flag>) {
 }
 
 fn could_identify(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.iter().filter(|b| b.is_ascii_digit()).count() >= LEAST_DIGITS
-        || bytes.windows(2).any(|w| w[1] == b'@' && w[0].is_ascii_alphanumeric())
+    text.bytes().filter(u8::is_ascii_digit).count() >= LEAST_DIGITS
+        || text.match_indices('@').any(|(at, _)| text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 /// A long number is a card's only with the right check digit; toll-free numbers are a company's.

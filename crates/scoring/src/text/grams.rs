@@ -1,7 +1,8 @@
 //! From tokens to features, named by 64-bit keys: words, negated words, stems, parts of words and pairs of words.
 //!
-//! Parts of three to five letters let the model read words it has not seen, and words run together. Keys are FNV-1a
-//! (Fowler, Noll, Vo) through the finaliser of MurmurHash3, so that a model file means the same on every machine.
+//! Parts of three to five letters let the model read words it has not seen; a tag reads as the words it runs together.
+//! Keys are FNV-1a (Fowler, Noll, Vo) through the finaliser of MurmurHash3, so that a model file means the same on
+//! every machine.
 
 use std::hash::Hasher;
 
@@ -57,6 +58,12 @@ pub fn pair_key(before: u64, after: u64) -> u64 {
     mix(before.rotate_left(23).wrapping_add(Sort::Pair as u64) ^ after)
 }
 
+/// The key of a word under a negation.
+#[must_use]
+pub fn negated_key(word: &str) -> u64 {
+    key(Sort::Negated, word.as_bytes())
+}
+
 /// Visits the features of one token, pairs left out. `known` tells which words tags may be split into.
 pub fn of_token(
     token: &Token<'_>,
@@ -64,29 +71,22 @@ pub fn of_token(
     known: &impl Fn(u64) -> bool,
     visit: &mut impl FnMut(Gram),
 ) {
-    visit(Gram { key: token_key(token), value: 1.0, word: true });
     if token.kind != Kind::Word {
-        return;
+        return visit(Gram { key: token_key(token), value: 1.0, word: true });
     }
-    if token.negated {
-        visit(Gram { key: key(Sort::Negated, token.word.as_bytes()), value: 1.0, word: false });
-    }
-    of_word(token.word, stems, visit);
-    if token.tag {
-        split(token.word, known, &mut |piece| {
-            visit(Gram { key: word_key(piece), value: 1.0, word: true });
-            of_stem(piece, stems, visit);
-        });
-    }
+    words_of(token, known, &mut |word| {
+        of_word(word, stems, visit);
+        if token.negated {
+            visit(Gram { key: negated_key(word), value: 1.0, word: false });
+        }
+    });
 }
 
-fn of_word(word: &str, stems: &mut Stems, visit: &mut impl FnMut(Gram)) {
-    of_stem(word, stems, visit);
-    parts(word, &mut |key| visit(Gram { key, value: PART, word: false }));
-}
-
-fn of_stem(word: &str, stems: &mut Stems, visit: &mut impl FnMut(Gram)) {
+/// Visits the features of a word: itself, its stem and its parts.
+pub fn of_word(word: &str, stems: &mut Stems, visit: &mut impl FnMut(Gram)) {
+    visit(Gram { key: word_key(word), value: 1.0, word: true });
     visit(Gram { key: key(Sort::Stem, stems.stem(word).as_bytes()), value: 1.0, word: false });
+    parts(word, &mut |key| visit(Gram { key, value: PART, word: false }));
 }
 
 /// Parts of three to five letters of the word between its borders.
@@ -121,10 +121,12 @@ fn parts(word: &str, visit: &mut impl FnMut(u64)) {
     }
 }
 
-/// Splits a tag into the fewest words that are known; what is none costs more than any word.
-fn split(tag: &str, known: &impl Fn(u64) -> bool, visit: &mut impl FnMut(&str)) {
-    if !tag.is_ascii() || tag.len() > LONGEST_TAG || tag.len() < 4 {
-        return;
+/// Visits the words of a token: of a tag the fewest known words that it can be split into, if there are any; a piece
+/// that is no known word costs more than any word.
+pub fn words_of(token: &Token<'_>, known: &impl Fn(u64) -> bool, visit: &mut impl FnMut(&str)) {
+    let tag = token.word;
+    if !token.tag || !tag.is_ascii() || tag.len() > LONGEST_TAG || tag.len() < 4 {
+        return visit(tag);
     }
     // best[end]: the least cost of the letters before `end`, and where the last piece starts.
     let mut best = [(u32::MAX, 0_usize); LONGEST_TAG + 1];
@@ -154,9 +156,6 @@ fn split(tag: &str, known: &impl Fn(u64) -> bool, visit: &mut impl FnMut(&str)) 
         pieces[n] = end;
         n += 1;
         end = best[end].1;
-    }
-    if n < 2 {
-        return;
     }
     let mut from = 0;
     for end in pieces[..n].iter().rev() {
@@ -223,6 +222,7 @@ mod tests {
         assert_eq!(tag, keys("#worstserviceever", &known));
         assert!(!keys("worstserviceever", &known).contains(&word_key("service")));
         assert!(!keys("#zzqservice", &[]).contains(&word_key("service")));
+        assert_eq!(keys("#zzqservice", &[]), keys("zzqservice", &[]));
     }
 
     #[test]

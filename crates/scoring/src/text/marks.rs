@@ -46,12 +46,27 @@ const EMOTICONS: [(&str, &[&str]); 12] = [
     (":o", &[":-o", ":o", "o_o"]),
 ];
 
+/// Which two first bytes a face can have, by the first: a bit for each second.
+const BEGINNINGS: [u128; 128] = {
+    let mut beginnings = [0; 128];
+    let (mut mood, mut face) = (0, 0);
+    while mood < EMOTICONS.len() {
+        let bytes = EMOTICONS[mood].1[face].as_bytes();
+        let seconds = 1 << bytes[1] | 1 << bytes[1].to_ascii_uppercase();
+        beginnings[bytes[0] as usize] |= seconds;
+        beginnings[bytes[0].to_ascii_uppercase() as usize] |= seconds;
+        face += 1;
+        if face == EMOTICONS[mood].1.len() {
+            (mood, face) = (mood + 1, 0);
+        }
+    }
+    beginnings
+};
+
 /// The mood of an emoticon at the start, and its length. `fresh` says that no letter or digit stands before it.
-pub(super) fn emoticon(text: &str, fresh: bool) -> Option<(&'static str, usize)> {
-    let first = *text.as_bytes().first()?;
-    let could_be = matches!(first, b':' | b';' | b'=' | b'<' | b'>' | b'^' | b'-' | b'(' | b')' | b'&')
-        || (fresh && matches!(first.to_ascii_lowercase(), b'x' | b't' | b'o'));
-    if !could_be {
+pub(super) fn emoticon(text: &str, fresh: impl Fn() -> bool) -> Option<(&'static str, usize)> {
+    let [first @ ..128, second @ ..128, ..] = *text.as_bytes() else { return None };
+    if BEGINNINGS[first as usize] & 1 << second == 0 || (first.is_ascii_alphabetic() && !fresh()) {
         return None;
     }
     for (mood, faces) in EMOTICONS {

@@ -5,12 +5,13 @@ mod grams;
 mod language;
 mod marks;
 mod moods;
+mod negation;
 mod stems;
 mod table;
 mod tokens;
 
 pub use flags::{Flag, Flags, Words};
-pub use grams::{Gram, of_token, pair_key, token_key, word_key};
+pub use grams::{Gram, negated_key, of_token, of_word, pair_key, token_key, word_key, words_of};
 pub use language::foreign;
 pub use moods::{MOODS, Moods};
 pub use stems::Stems;

@@ -10,7 +10,7 @@ pub const COLUMNS: usize = 6;
 /// Bytes of a slot in the file.
 const SLOT: usize = 4 + 2 * COLUMNS;
 /// Share of the slots that are used.
-const FILL: f64 = 0.8;
+const FILL: f64 = 0.6;
 
 /// Weights by column.
 pub type Weights = [f32; COLUMNS];

@@ -1,15 +1,13 @@
 //! From a post to its tokens: words, numbers, links, mentions, tags, emoji, emoticons and marks, as people type them.
 //!
 //! Nothing is allocated per token and the cost grows linearly with the text. Upper case, elongation and variants of
-//! an emoji do not change a token, they are noted on it. Scope of negation: Das and Chen 2001, as in Pang, Lee and
-//! Vaithyanathan 2002, but for at most four words.
+//! an emoji do not change a token, they are noted on it.
 
 use super::marks::{emoticon, entity, is_pictograph};
+use super::negation::Scope;
 
 /// Longest word, in bytes; the rest of a longer one is dropped.
 const LONGEST_WORD: usize = 40;
-/// Words that a negation reaches.
-const SCOPE: u8 = 4;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +59,20 @@ pub struct Token<'a> {
     pub tag: bool,
 }
 
+impl Token<'_> {
+    /// Nothing noted.
+    const PLAIN: Self = Token {
+        kind: Kind::Word,
+        word: "",
+        start: 0,
+        end: 0,
+        negated: false,
+        capitals: false,
+        stretched: false,
+        tag: false,
+    };
+}
+
 /// Cuts texts into tokens; keeps a buffer between texts.
 #[derive(Debug, Default)]
 pub struct Tokens {
@@ -71,7 +83,7 @@ impl Tokens {
     /// Visits every token of the text in order.
     pub fn visit(&mut self, text: &str, visit: &mut impl FnMut(Token<'_>)) {
         let mut walk =
-            Walk { text, at: 0, word: &mut self.word, scope: 0, shouting: is_all_capitals(text), visit };
+            Walk { text, at: 0, word: &mut self.word, scope: Scope::default(), shouting: None, visit };
         while walk.at < text.len() {
             walk.step();
         }
@@ -83,33 +95,31 @@ struct Walk<'t, 'w, V> {
     text: &'t str,
     at: usize,
     word: &'w mut String,
-    /// Words that the last negation still reaches.
-    scope: u8,
-    /// All of it is in capitals, so that capitals say nothing.
-    shouting: bool,
+    scope: Scope,
+    /// All of it is in capitals, so that capitals say nothing; looked up when a word is.
+    shouting: Option<bool>,
     visit: &'w mut V,
 }
 
 impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
     fn step(&mut self) {
+        if self.plain_word() {
+            return;
+        }
         let rest = self.text.get(self.at..).unwrap_or_default();
         let Some(c) = rest.chars().next() else {
             self.at = self.text.len();
             return;
         };
-        let fresh = self.at == 0
-            || self
-                .text
-                .get(..self.at)
-                .and_then(|t| t.chars().next_back())
-                .is_none_or(|b| !b.is_alphanumeric());
         match c {
             ' ' | '\n' | '\t' | '\r' => self.at += 1,
-            '@' if fresh && starts_name(rest) => self.name(Kind::Mention),
+            '@' if self.fresh() && starts_name(rest) => self.name(Kind::Mention),
             '#' if starts_name(rest) => self.tag(),
-            'h' | 'H' | 'w' | 'W' if fresh && is_link(rest) => self.link(rest),
-            _ if let Some((mood, length)) = emoticon(rest, fresh) => self.plain(Kind::Emoticon, mood, length),
-            '0'..='9' if fresh && is_number(rest) => self.number(rest, false),
+            'h' | 'H' | 'w' | 'W' if is_link(rest) && self.fresh() => self.link(rest),
+            _ if let Some((mood, length)) = emoticon(rest, || self.fresh()) => {
+                self.plain(Kind::Emoticon, mood, length);
+            }
+            '0'..='9' if self.fresh() && is_number(rest) => self.number(rest, false),
             '$' | '£' | '€' if rest[c.len_utf8()..].starts_with(|d: char| d.is_ascii_digit()) => {
                 self.number(rest, true);
             }
@@ -122,21 +132,48 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         }
     }
 
+    /// No letter or digit stands before this place.
+    fn fresh(&self) -> bool {
+        let before = self.text.get(..self.at).and_then(|t| t.chars().next_back());
+        before.is_none_or(|c| !c.is_alphanumeric())
+    }
+
+    /// A word as most are, in small letters and nothing else, is read without a copy; says whether it was one.
+    fn plain_word(&mut self) -> bool {
+        let bytes = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let (mut length, mut run, mut last) = (0, 0, 0);
+        while let Some(b @ b'a'..=b'z') = bytes.get(length).copied() {
+            run = if b == last { run + 1 } else { 1 };
+            if run > 2 {
+                return false;
+            }
+            last = b;
+            length += 1;
+        }
+        let ends = bytes.get(length).is_none_or(|b| {
+            b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'_' | b'\'' | b'`' | b'&')
+        });
+        // What could begin a link or an emoticon is looked at with more care.
+        let odd = matches!(
+            bytes,
+            [b'h', b't', b't', b'p', ..] | [b'w', b'w', b'w', ..] | [b'x', b'-' | b'd' | b'p', ..]
+        );
+        if length == 0 || length > LONGEST_WORD || !ends || odd {
+            return false;
+        }
+        let (start, end) = (self.at, self.at + length);
+        let Some(word) = self.text.get(start..end) else { return false };
+        self.at = end;
+        let negated = self.scope.takes(word);
+        (self.visit)(Token { kind: Kind::Word, word, start, end, negated, ..Token::PLAIN });
+        true
+    }
+
     /// A token of another kind than a word.
     fn plain(&mut self, kind: Kind, word: &str, length: usize) {
         let (start, end) = (self.at, self.at + length);
         self.at = end;
-        let negated = false;
-        (self.visit)(Token {
-            kind,
-            word,
-            start,
-            end,
-            negated,
-            capitals: false,
-            stretched: false,
-            tag: false,
-        });
+        (self.visit)(Token { kind, word, start, end, ..Token::PLAIN });
     }
 
     fn name(&mut self, kind: Kind) {
@@ -165,14 +202,14 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         let end = rest[..end].trim_end_matches(['.', ',', ':']).len();
         let money = sign || rest[end..].starts_with(['$', '£', '€']);
         let (kind, word) = if money { (Kind::Money, "0$") } else { (Kind::Number, "0") };
-        self.reach();
+        self.scope.reaches();
         self.plain(kind, word, end);
     }
 
     fn mark(&mut self, rest: &str, c: char) {
         let length = rest.len() - rest.trim_start_matches(['!', '?']).len();
         let both = rest[..length].contains('!') && rest[..length].contains('?');
-        self.scope = 0;
+        self.scope.close();
         let word = if both {
             "?!"
         } else if c == '!' {
@@ -182,21 +219,11 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         };
         let (start, end) = (self.at, self.at + length);
         self.at = end;
-        let token = Token {
-            kind: Kind::Mark,
-            word,
-            start,
-            end,
-            negated: false,
-            capitals: false,
-            stretched: length > 1,
-            tag: false,
-        };
-        (self.visit)(token);
+        (self.visit)(Token { kind: Kind::Mark, word, start, end, stretched: length > 1, ..Token::PLAIN });
     }
 
     fn pause(&mut self, rest: &str, c: char) {
-        self.scope = 0;
+        self.scope.close();
         let length = rest.len() - rest.trim_start_matches(c).len();
         if c == '\u{2026}' || (c == '.' && length > 1) {
             self.plain(Kind::Mark, "...", length);
@@ -229,17 +256,15 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         while self.word.ends_with('\'') {
             self.word.pop();
         }
-        let capitals = !self.shouting && letters >= 2 && upper == letters;
-        self.emit(Token {
-            kind: Kind::Word,
-            word: "",
-            start,
-            end: self.at,
-            negated: false,
-            capitals,
-            stretched,
-            tag,
-        });
+        if self.word.is_empty() {
+            return;
+        }
+        let text = self.text;
+        let mut shouting = || *self.shouting.get_or_insert_with(|| is_all_capitals(text));
+        let capitals = letters >= 2 && upper == letters && !shouting();
+        let (end, negated) = (self.at, self.scope.takes(self.word));
+        let word = &*self.word;
+        (self.visit)(Token { kind: Kind::Word, word, start, end, negated, capitals, stretched, tag });
     }
 
     /// The next character of a word, and its length as written.
@@ -250,28 +275,6 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
             return Some((c, c.len_utf8()));
         }
         entity(rest).filter(|(c, _)| is_apostrophe(*c))
-    }
-
-    fn emit(&mut self, token: Token<'_>) {
-        if self.word.is_empty() {
-            return;
-        }
-        let negates = is_negation(self.word);
-        if self.word == "but" {
-            self.scope = 0;
-        }
-        let negated = !negates && self.reach();
-        (self.visit)(Token { word: self.word, negated, ..token });
-        if negates {
-            self.scope = SCOPE;
-        }
-    }
-
-    /// Whether the last negation reaches here; uses up one word of its scope.
-    fn reach(&mut self) -> bool {
-        let reached = self.scope > 0;
-        self.scope = self.scope.saturating_sub(1);
-        reached
     }
 }
 
@@ -306,40 +309,6 @@ fn is_all_capitals(text: &str) -> bool {
         lower += word.bytes().filter(u8::is_ascii_lowercase).count();
     }
     upper > lower
-}
-
-fn is_negation(word: &str) -> bool {
-    word.ends_with("n't")
-        || matches!(
-            word,
-            "not"
-                | "no"
-                | "never"
-                | "cannot"
-                | "cant"
-                | "dont"
-                | "wont"
-                | "didnt"
-                | "doesnt"
-                | "isnt"
-                | "wasnt"
-                | "arent"
-                | "aint"
-                | "havent"
-                | "hasnt"
-                | "wouldnt"
-                | "couldnt"
-                | "shouldnt"
-                | "without"
-                | "nothing"
-                | "nobody"
-                | "none"
-                | "nor"
-                | "neither"
-                | "nowhere"
-                | "hardly"
-                | "barely"
-        )
 }
 
 #[cfg(test)]

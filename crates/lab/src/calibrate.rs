@@ -1,4 +1,4 @@
-//! Calibration on posts that the fitted table has not seen: a scale for the three classes (temperature, Guo et al.
+//! Calibration on posts that a model has not learnt from, or hardly: a scale for the three classes (temperature, Guo et al.
 //! 2017), and a scale and a shift for complaint and anger (Platt 1999, by linfa's logistic regression).
 
 use firewatch_scoring::HEADS;
@@ -7,16 +7,48 @@ use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2};
 
 use crate::LabError;
+use crate::posts::{Post, Set};
 
 /// What log-odds are multiplied with, and what is added.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Calibration {
+pub(crate) struct Calibration {
     pub scale: [f32; HEADS],
     pub shift: [f32; HEADS],
 }
 
+/// Log-odds that were said of labelled posts.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    classes: Vec<([f32; HEADS], usize, f32)>,
+    complaints: Vec<(f32, bool)>,
+    anger: Vec<(f32, bool)>,
+}
+
+impl Seen {
+    /// Takes what was said of a post; `shares` is how often each class occurs, and makes them equal.
+    pub fn take(&mut self, post: &Post, z: [f32; HEADS], shares: &[f32; 3]) {
+        self.classes.extend(post.class.map(|class| (z, class, 1.0 / shares[class])));
+        let labelled_so = post.complaint.filter(|_| post.set == Set::Complaints);
+        self.complaints.extend(labelled_so.map(|yes| (z[3], yes)));
+        self.anger.extend(post.angry.map(|yes| (z[4], yes)));
+    }
+
+    /// The calibration under which the labels are most likely.
+    ///
+    /// # Errors
+    /// When there is no complaint, or none that is none; and so for anger.
+    pub fn calibration(&self) -> Result<Calibration, LabError> {
+        let t = temperature(&self.classes);
+        let (complaint, anger) = (platt(&self.complaints)?, platt(&self.anger)?);
+        Ok(Calibration {
+            scale: [t, t, t, complaint.0, anger.0],
+            shift: [0.0, 0.0, 0.0, complaint.1, anger.1],
+        })
+    }
+}
+
 /// The scale of the classes under which they are most likely. Each is of log-odds, class and weight.
-pub(super) fn temperature(seen: &[([f32; HEADS], usize, f32)]) -> f32 {
+fn temperature(seen: &[([f32; HEADS], usize, f32)]) -> f32 {
     let loss = |scale: f32| -> f64 {
         let each = seen.iter().map(|(z, class, weight)| {
             let z = [z[0], z[1], z[2]].map(|v| v * scale);
@@ -36,7 +68,7 @@ pub(super) fn temperature(seen: &[([f32; HEADS], usize, f32)]) -> f32 {
 }
 
 /// The scale and shift under which yes and no are most likely.
-pub(super) fn platt(seen: &[(f32, bool)]) -> Result<(f32, f32), LabError> {
+fn platt(seen: &[(f32, bool)]) -> Result<(f32, f32), LabError> {
     let x = Array2::from_shape_fn((seen.len(), 1), |(i, _)| f64::from(seen[i].0));
     let y: Array1<bool> = seen.iter().map(|(_, yes)| *yes).collect();
     let model = LogisticRegression::default()
