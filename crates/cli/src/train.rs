@@ -1,6 +1,5 @@
 //! `firewatch train`: makes what is shipped, again.
 
-use firewatch_lab::figures::Figures;
 use firewatch_lab::posts::Choice;
 use firewatch_lab::{encoder, recording, sentiment, train_virality};
 
@@ -13,13 +12,13 @@ pub fn train(what: Training) -> Result<(), Failure> {
     match what {
         Training::Encoder { text, base } => {
             let options = encoder::Options { base, choice: choice(&text) };
-            let figures = encoder::train(&text.files.data, &text.files.out, &options, &mut tell);
-            print(&figures.map_err(|e| Failure::running("train encoder", e))?);
+            let report = encoder::train(&text.files.data, &text.files.out, &options, &mut tell);
+            say(report.map_err(|e| Failure::running("train encoder", e))?);
         }
         Training::Sentiment { text, teacher } => {
             let options = sentiment::Options { teacher, choice: choice(&text) };
-            let figures = sentiment::train(&text.files.data, &text.files.out, &options, &mut tell);
-            print(&figures.map_err(|e| Failure::running("train sentiment", e))?);
+            let report = sentiment::train(&text.files.data, &text.files.out, &options, &mut tell);
+            say(report.map_err(|e| Failure::running("train sentiment", e))?);
         }
         Training::Virality { files } => {
             let figures = train_virality::train(&files.data, &files.out, &mut tell);
@@ -46,30 +45,4 @@ pub fn train(what: Training) -> Result<(), Failure> {
 
 fn choice(text: &TextTraining) -> Choice {
     Choice { airline: !text.without_airline, whole_edition: text.hold_out_edition, every: text.every }
-}
-
-/// The rows of a model card.
-fn print(figures: &[Figures]) {
-    say(
-        "| set | posts | macro recall | macro F1 | AP negative | F1 complaint | AP complaint | AP anger | ECE |\n",
-    );
-    say("|---|---|---|---|---|---|---|---|---|\n");
-    for f in figures {
-        say(format_args!("{f}\n"));
-    }
-    say("\nOf what was said with so many percent, so many were so (posts):\n\n");
-    say("| set, what | 0-10 | 10-20 | 20-30 | 30-40 | 40-50 | 50-60 | 60-70 | 70-80 | 80-90 | 90-100 |\n");
-    say("|---|---|---|---|---|---|---|---|---|---|---|\n");
-    for f in figures {
-        for (what, reliability) in ["class", "complaint", "anger"].iter().zip(f.reliability) {
-            let Some(reliability) = reliability else { continue };
-            let cells: Vec<String> = reliability.curve().map(|(_, so, n)| cell(so, n)).collect();
-            say(format_args!("| {}, {what} | {} |\n", f.set, cells.join(" | ")));
-        }
-    }
-}
-
-/// Of a few posts no share is told.
-fn cell(so: f64, posts: usize) -> String {
-    if posts < 10 { String::new() } else { format!("{:.0} ({posts})", 100.0 * so) }
 }

@@ -9,6 +9,7 @@ pub mod figures;
 mod metrics;
 pub mod posts;
 pub mod recording;
+pub mod report;
 pub mod sentiment;
 pub mod train_virality;
 

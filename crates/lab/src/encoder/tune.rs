@@ -17,8 +17,8 @@ use super::base;
 use super::many::say_all;
 use super::net::{Batch, Net};
 use crate::calibrate::{Calibration, Seen};
-use crate::figures::{Figures, measure};
 use crate::posts::{Choice, Post, Posts, Set};
+use crate::report::Report;
 use crate::{LabError, mix, write};
 
 /// How to train.
@@ -55,7 +55,7 @@ pub fn train(
     out: &Path,
     options: &Options,
     say: &mut dyn FnMut(String),
-) -> Result<Vec<Figures>, LabError> {
+) -> Result<Report, LabError> {
     let posts = Posts::read(data, options.choice)?;
     say(format!("{} posts to train on", posts.train.len()));
     let (vocabulary, kept) = vocabulary(&options.base, &posts)?;
@@ -73,7 +73,7 @@ pub fn train(
     say(format!("{} bytes; measuring on {} posts", bytes.len(), posts.held_out.len()));
     let encoder = Encoder::from_bytes(&bytes).map_err(step)?;
     let texts: Vec<&str> = posts.held_out.iter().map(|p| p.text.as_str()).collect();
-    Ok(measure(&posts.held_out, &say_all(&encoder, &texts, say)?))
+    Ok(Report::of(&posts.held_out, &say_all(&encoder, &texts, say)?))
 }
 
 fn vocabulary(folder: &Path, posts: &Posts) -> Result<(Vocabulary, Vec<usize>), LabError> {

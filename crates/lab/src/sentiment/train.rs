@@ -12,8 +12,8 @@ use super::sparse::Linear;
 use super::vocabulary::Vocabulary;
 use crate::calibrate::Calibration;
 use crate::encoder::say_all;
-use crate::figures::{Figures, measure};
 use crate::posts::{Choice, Post, Posts};
+use crate::report::Report;
 use crate::{LabError, write};
 
 /// How to train.
@@ -34,7 +34,7 @@ pub fn train(
     out: &Path,
     options: &Options,
     say: &mut dyn FnMut(String),
-) -> Result<Vec<Figures>, LabError> {
+) -> Result<Report, LabError> {
     let posts = Posts::read(data, options.choice)?;
     let teacher = options.teacher.as_deref().map(read_encoder).transpose()?;
     let labelled = posts.train.iter().map(|p| p.text.as_str());
@@ -61,10 +61,10 @@ pub fn train(
 
 /// Measures a model on held-out posts.
 #[must_use]
-pub fn evaluate(model: &SentimentModel, posts: &[Post]) -> Vec<Figures> {
+pub fn evaluate(model: &SentimentModel, posts: &[Post]) -> Report {
     let mut scratch = Scratch::default();
     let said: Vec<Said> = posts.iter().map(|p| model.say(&mut scratch, &p.text)).collect();
-    measure(posts, &said)
+    Report::of(posts, &said)
 }
 
 fn read_encoder(path: &Path) -> Result<Encoder, LabError> {

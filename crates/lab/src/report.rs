@@ -1,0 +1,144 @@
+//! What a model card tells: figures by set, figures of posts that have something in common, which is where a model
+//! fails first, and how far what is said holds.
+
+use std::fmt;
+
+use firewatch_scoring::Said;
+use firewatch_scoring::text::{Kind, Tokens};
+
+use crate::figures::{Figures, measure};
+use crate::posts::Post;
+
+/// A slice of fewer posts tells nothing.
+const LEAST: usize = 40;
+/// Words from which a post is no longer short.
+const SHORT: usize = 9;
+
+/// A slice's name, and whether a post is in it.
+type Slice = (&'static str, fn(&Traits) -> bool);
+
+const SLICES: [Slice; 6] = [
+    ("short", |t| t.words < SHORT),
+    ("with a negation", |t| t.negated),
+    ("with a question", |t| t.question),
+    ("with a tag", |t| t.tag),
+    ("with an emoji or emoticon", |t| t.face),
+    ("with capitals or stretched words", |t| t.loud),
+];
+
+#[derive(Default)]
+struct Traits {
+    words: usize,
+    negated: bool,
+    question: bool,
+    tag: bool,
+    face: bool,
+    loud: bool,
+}
+
+impl Traits {
+    fn of(text: &str) -> Self {
+        let mut traits = Self::default();
+        Tokens::default().visit(text, &mut |token| {
+            traits.words += usize::from(token.kind == Kind::Word);
+            traits.negated |= token.negated;
+            traits.question |= token.kind == Kind::Mark && token.word.starts_with('?');
+            traits.tag |= token.tag;
+            traits.face |= matches!(token.kind, Kind::Emoji | Kind::Emoticon);
+            traits.loud |= token.capitals || (token.kind == Kind::Word && token.stretched);
+        });
+        traits
+    }
+}
+
+/// Figures on held-out posts; displayed as the tables of a card.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// By set.
+    pub sets: Vec<Figures>,
+    /// By set and slice.
+    pub slices: Vec<Figures>,
+}
+
+impl Report {
+    /// Measures what is said of held-out posts.
+    #[must_use]
+    pub fn of(posts: &[Post], said: &[Said]) -> Self {
+        Self { sets: measure(posts, said), slices: measure_slices(posts, said) }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for rows in [&self.sets, &self.slices] {
+            writeln!(
+                f,
+                "| set | posts | macro recall | macro F1 | AP negative | F1 complaint | AP complaint | AP anger | ECE |"
+            )?;
+            writeln!(f, "|---|---|---|---|---|---|---|---|---|")?;
+            rows.iter().try_for_each(|row| writeln!(f, "{row}"))?;
+            writeln!(f)?;
+        }
+        writeln!(f, "Of what was said with so many percent, so many were so (posts):\n")?;
+        writeln!(
+            f,
+            "| set, what | 0-10 | 10-20 | 20-30 | 30-40 | 40-50 | 50-60 | 60-70 | 70-80 | 80-90 | 90-100 |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|")?;
+        for Figures { set, reliability, .. } in &self.sets {
+            for (what, reliability) in ["class", "complaint", "anger"].iter().zip(reliability) {
+                let Some(reliability) = reliability else { continue };
+                let cells: Vec<String> = reliability.curve().map(|(_, so, n)| cell(so, n)).collect();
+                writeln!(f, "| {set}, {what} | {} |", cells.join(" | "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of a few posts no share is told.
+fn cell(so: f64, posts: usize) -> String {
+    if posts < 10 { String::new() } else { format!("{:.0} ({posts})", 100.0 * so) }
+}
+
+/// Every slice of the sets that have the three classes.
+fn measure_slices(posts: &[Post], said: &[Said]) -> Vec<Figures> {
+    let traits: Vec<Traits> = posts.iter().map(|p| Traits::of(&p.text)).collect();
+    let mut all = Vec::new();
+    for (name, is_in) in SLICES {
+        let chosen = || traits.iter().enumerate().filter(|(_, t)| is_in(t)).map(|(i, _)| i);
+        let (posts, said): (Vec<Post>, Vec<Said>) = chosen().map(|i| (posts[i].clone(), said[i])).unzip();
+        let figures =
+            measure(&posts, &said).into_iter().filter(|f| f.sentiment.is_some() && f.posts >= LEAST);
+        all.extend(figures.map(|f| Figures { set: format!("{}, {name}", f.set), ..f }));
+    }
+    all.sort_by(|a, b| a.set.cmp(&b.set));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use firewatch_domain::Sentiment;
+
+    use super::*;
+    use crate::posts::Set;
+
+    #[test]
+    fn a_slice_has_its_posts_and_no_others() {
+        let post = |text: &str, class| Post {
+            text: text.into(),
+            set: Set::Airline,
+            class: Some(class),
+            complaint: None,
+            angry: None,
+        };
+        let few = [post("not good?", 0), post("so good", 2), post("just #late", 1)];
+        let posts: Vec<Post> = (0..LEAST).flat_map(|_| few.clone()).chain([post("meh :/", 0)]).collect();
+        let sentiment = Sentiment { negative: 0.1, neutral: 0.2, positive: 0.7 };
+        let said = vec![Said { sentiment, complaint: 0.0, arousal: 0.0 }; posts.len()];
+        let found = measure_slices(&posts, &said);
+        let of = |name: &str| found.iter().find(|f| f.set == format!("airline, {name}")).map(|f| f.posts);
+        assert_eq!((of("short"), of("with a negation")), (Some(3 * LEAST + 1), Some(LEAST)));
+        assert_eq!((of("with a tag"), of("with an emoji or emoticon")), (Some(LEAST), None));
+    }
+}
