@@ -342,6 +342,11 @@ mod tests {
         check("@aldermere 45 min, $30.50 gone https://x.y/z", &["@", "0", "min", "0$", "gone", "http"]);
         check("on the 4th at 4:30, paid 20€.", &["on", "the", "4th", "at", "0", "paid", "0$"]);
         check("WWW.x.org me@home.org", &["http", "me", "home", "org"]);
+        check("www.x.org http:x https://x wwax httpx", &["http", "http", "x", "http", "wwax", "httpx"]);
+        check(
+            "it isn`t so&#39;s caf\u{e9}s na\u{ef}ve",
+            &["it", "isn't", "not_so's", "not_caf\u{e9}s", "not_na\u{ef}ve"],
+        );
         check("caf\u{c9} &amp; it\u{2019}s &#39;ok&#39; don&#39;t", &["caf\u{e9}", "it's", "ok", "don't"]);
     }
 
@@ -365,6 +370,7 @@ mod tests {
     fn emoji_lose_their_variants_and_emoticons_have_a_mood() {
         check("\u{1F44D}\u{1F3FD}\u{1F621}\u{FE0F}", &["\u{1F44D}", "\u{1F621}"]);
         check("great :-) so sad :'( meh:/", &["great", ":)", "so", "sad", ":'(", "meh", ":/"]);
+        check("hm o_O x-d xD T_T xd9 tt_t", &["hm", ":o", ":d", ":d", ":'(", "xd9", "tt", "t"]);
         check("&lt;3 <3 see: this 8 (no)", &["<3", "<3", "see", "this", "0", "no"]);
     }
 
