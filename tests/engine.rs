@@ -70,6 +70,21 @@ fn the_same_small_complaint_goes_to_support_alone() {
 }
 
 #[test]
+fn a_complaint_is_told_in_its_own_words_and_other_posts_in_none() {
+    let told = |text: &str| {
+        let (effects, _) = run(&[event("p", "c", 0.0, &post(235, text))]);
+        let reasons = effects.iter().filter_map(|e| match e {
+            Effect::Score(score) => Some(score.reasons.join("; ")),
+            _ => None,
+        });
+        reasons.collect::<String>()
+    };
+    assert!(told(ANGRY).contains("\u{201c}worst\u{201d}"), "{}", told(ANGRY));
+    let calm = "Thank you for the quick help today, you are great";
+    assert!(!told(calm).contains('\u{201c}'), "{}", told(calm));
+}
+
+#[test]
 fn repeats_change_nothing() {
     let once = viral(600);
     let twice: Vec<Value> = once.iter().flat_map(|e| [e.clone(), e.clone()]).collect();

@@ -118,6 +118,10 @@ fn what_is_remembered_changes_nothing() {
         once.0.say(&mut once.1, text);
     }
     assert_eq!(once.0.say(&mut once.1, last), fresh);
+    // The same word as a tag, negated, and as a word.
+    for text in ["#goodnews today", "not #goodnews today", "goodnewss today", "#goodnewss today"] {
+        assert_eq!(once.0.say(&mut once.1, text), once.0.say(&mut Scratch::default(), text), "{text}");
+    }
 }
 
 #[test]
