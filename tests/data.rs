@@ -66,7 +66,9 @@ fn the_text_models_are_as_good_as_their_cards_say() {
     let mut scratch = Scratch::default();
     let both: Vec<Said> =
         texts.iter().zip(&second).map(|(text, said)| model.say(&mut scratch, text).mean(said)).collect();
-    hold(&Report::of(&posts, &both).sets, "encoder.md", "both tiers, ");
+    let report = Report::of(&posts, &both);
+    println!("{report}");
+    hold(&report.sets, "encoder.md", "both tiers, ");
 }
 
 #[test]

@@ -45,14 +45,15 @@ pub fn train(
     let rows = vocabulary.rows(&texts);
     let rows = Texts { posts: &posts.train, rows: &rows, columns: vocabulary.width() };
 
-    let lesson = match &teacher {
-        None => Lesson::of_labels(&rows),
-        Some(encoder) => Lesson::taught(&rows, &say_all(encoder, &texts, say)?),
-    };
-    let left_out = lesson.left_out(say)?;
-    let calibration = lesson.calibration(&left_out)?;
-    say(format!("calibrated: {calibration:?}; fitting on all"));
-    let bytes = file(&vocabulary, &lesson.learn()?, &calibration, lesson.prior())?;
+    let own = Lesson::of_labels(&rows);
+    let mut learnt = own.learn(say)?;
+    if let Some(encoder) = &teacher {
+        let taught = Lesson::taught(&rows, &say_all(encoder, &texts, say)?).learn(say)?;
+        learnt = taught.with_complaints_of(&learnt);
+    }
+    let calibration = own.calibration(&learnt.left_out)?;
+    say(format!("calibrated: {calibration:?}"));
+    let bytes = file(&vocabulary, &learnt.linear, &calibration, own.prior())?;
     write(&out.join("sentiment.fwm"), &bytes)?;
     say(format!("{} bytes; measuring on {} posts", bytes.len(), posts.held_out.len()));
     let model = SentimentModel::from_bytes(&bytes).map_err(|e| LabError::Step(e.to_string()))?;
