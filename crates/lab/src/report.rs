@@ -132,13 +132,15 @@ mod tests {
             complaint: None,
             angry: None,
         };
-        let few = [post("not good?", 0), post("so good", 2), post("just #late", 1)];
-        let posts: Vec<Post> = (0..LEAST).flat_map(|_| few.clone()).chain([post("meh :/", 0)]).collect();
+        let few = [post("not good", 0), post("so good", 2), post("just #late?", 1)];
+        let odd = [post("meh :/", 0), post("why?", 0)];
+        let posts: Vec<Post> = (0..LEAST).flat_map(|_| few.clone()).chain(odd).collect();
         let sentiment = Sentiment { negative: 0.1, neutral: 0.2, positive: 0.7 };
         let said = vec![Said { sentiment, complaint: 0.0, arousal: 0.0 }; posts.len()];
         let found = measure_slices(&posts, &said);
         let of = |name: &str| found.iter().find(|f| f.set == format!("airline, {name}")).map(|f| f.posts);
-        assert_eq!((of("short"), of("with a negation")), (Some(3 * LEAST + 1), Some(LEAST)));
-        assert_eq!((of("with a tag"), of("with an emoji or emoticon")), (Some(LEAST), None));
+        assert_eq!((of("short"), of("with a negation")), (Some(3 * LEAST + 2), Some(LEAST)));
+        assert_eq!((of("with a question"), of("with a tag")), (Some(LEAST + 1), Some(LEAST)));
+        assert_eq!((of("with capitals or stretched words"), of("with an emoji or emoticon")), (None, None));
     }
 }
