@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use firewatch_domain::VIRAL_BAR;
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Watches customer complaints spread, and tells the right team early.
@@ -177,6 +179,28 @@ pub enum Training {
 pub enum Prediction {
     /// Sentiment, complaint, arousal and flags: {"id", "text"} in, one answer a line out
     Sentiment(PredictOptions),
+    /// The final size of cascades: CSV `cascade,t_s,followers,user` in, a row for each cascade out, the root not counted
+    Virality(CascadeOptions),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CascadeOptions {
+    /// The age in seconds at which cascades are looked at; nothing later is used
+    #[arg(long, value_name = "SECONDS", value_parser = age)]
+    pub at: f64,
+    /// A file of cascades; standard input when left out
+    #[arg(long)]
+    pub input: Option<PathBuf>,
+    /// Reshares from which a cascade is viral: what `p_viral` speaks of
+    #[arg(long, default_value_t = VIRAL_BAR, value_parser = clap::value_parser!(u64).range(1..))]
+    pub bar: u64,
+    /// Share of the cascades given that take off, reach 50 reshares: 1 for a collection of ones that did, 0.03 for
+    /// complaints as they come
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+    pub takes_off: f64,
+    /// The virality model; the shipped one when left out
+    #[arg(long)]
+    pub model: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -221,6 +245,20 @@ pub struct TrainingFiles {
     /// The folder to write to
     #[arg(long)]
     pub out: PathBuf,
+}
+
+fn age(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(secs) if secs.is_finite() && secs >= 0.0 => Ok(secs),
+        _ => Err("give seconds from 0".into()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("give a share above 0, up to 1".into()),
+    }
 }
 
 fn prefix(text: &str) -> Result<String, String> {

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command, Prediction, TopicsCommand};
+use args::{Args, Command, TopicsCommand};
 use shell::Failure;
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),
         Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),
-        Command::Predict { what: Prediction::Sentiment(options) } => predict::predict(&options),
+        Command::Predict { what } => predict::predict(&what),
         Command::Train { what } => train::train(what),
     };
     match done {

@@ -1,7 +1,9 @@
 //! `firewatch train`: makes what is shipped, again.
 
+use firewatch_engine::Models;
 use firewatch_lab::posts::Choice;
-use firewatch_lab::{encoder, recording, sentiment, train_virality};
+use firewatch_lab::{encoder, recording, sentiment, virality};
+use firewatch_scoring::SentimentModel;
 
 use crate::args::{TextTraining, Training};
 use crate::shell::{Failure, say};
@@ -21,17 +23,10 @@ pub fn train(what: Training) -> Result<(), Failure> {
             say(report.map_err(|e| Failure::running("train sentiment", e))?);
         }
         Training::Virality { files } => {
-            let figures = train_virality::train(&files.data, &files.out, &mut tell);
-            say(format_args!(
-                "{:<24} {:>8} {:>9} {:>8} {:>6} {:>12}\n",
-                "set", "minutes", "cascades", "crossed", "AP", "mean stated"
-            ));
-            for f in figures.map_err(|e| Failure::running("train virality", e))? {
-                let train_virality::Figures { set, age_min, cascades, share, ap, mean_stated } = f;
-                say(format_args!(
-                    "{set:<24} {age_min:>8} {cascades:>9} {share:>8.3} {ap:>6.3} {mean_stated:>12.3}\n"
-                ));
-            }
+            let text = SentimentModel::from_bytes(Models::SHIPPED.sentiment)
+                .map_err(|e| Failure::running("the shipped text model", e))?;
+            virality::train(&files.data, &files.out, &text, &mut tell)
+                .map_err(|e| Failure::running("train virality", e))?;
         }
         Training::Recording { files, seed } => {
             let out = files.out.join("recording.jsonl");

@@ -45,6 +45,8 @@ pub struct Score {
     pub reach: Reach,
     /// How fast it moves.
     pub velocity: Velocity,
+    /// How far it will go: within one, six and twenty-four hours, and until the end.
+    pub forecast: Vec<Outlook>,
     /// Engagement so far.
     pub engagements: EngagementCounts,
     /// What made the risk, in points that add up to it.
@@ -78,6 +80,29 @@ pub struct Reach {
     pub unknown: u64,
 }
 
+/// What is still to come within a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outlook {
+    /// Hours from now; absent: until the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<u32>,
+    /// Further reshares and quotes.
+    pub reshares: Range,
+    /// Further accounts that could see it.
+    pub reach: Range,
+}
+
+/// A forecast and its 80% interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Range {
+    /// One in ten ends below.
+    pub low: u64,
+    /// The forecast.
+    pub expected: u64,
+    /// One in ten ends above.
+    pub high: u64,
+}
+
 /// Spreading engagements (reshares, replies, quotes) per minute.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Velocity {
@@ -87,6 +112,9 @@ pub struct Velocity {
     pub per_minute_5: f32,
     /// Over the last hour or so.
     pub per_minute_60: f32,
+    /// Over the last five minutes or so, where each account counts once and one with under ten followers counts for a
+    /// tenth for each of them: far below `per_minute_5` when bots push.
+    pub discounted_5: f32,
     /// Natural logarithm of the five-minute pace over the sixty-minute pace: above 0 it gathers pace.
     pub trend: f32,
 }
@@ -110,7 +138,7 @@ pub struct EngagementCounts {
 /// A named part of the risk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contribution {
-    /// `base`, `words`, `reach`, `size`, `velocity` or `trend`.
+    /// `base`, `words`, `size`, `velocity` or `reach`.
     pub name: Cow<'static, str>,
     /// Points of risk it adds or takes.
     pub points: Tenths,

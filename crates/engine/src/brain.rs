@@ -22,7 +22,7 @@ impl Models<'static> {
     /// Those that come with this build.
     pub const SHIPPED: Self = Self {
         sentiment: include_bytes!("../../../models/sentiment.fwm"),
-        virality: include_bytes!("../../../models/virality.json"),
+        virality: include_bytes!("../../../models/virality.fwm"),
     };
 }
 

@@ -8,7 +8,7 @@ use firewatch_domain::{
     Post, SCHEMA_VERSION, Score, Signal, SignalBody, Tenths,
 };
 use firewatch_escalation::{Life, PR, SUPPORT, Step, Ticket, support};
-use firewatch_scoring::{Assessment, Bar, Cascade, Reading, Scratch, assess, reasons};
+use firewatch_scoring::{Cascade, Explained, Reading, Scratch, Subject};
 use serde::{Deserialize, Serialize};
 
 use crate::{Brain, Effect};
@@ -141,7 +141,7 @@ impl Conversation {
         let reading = cx.brain.read(cx.scratch, post);
         if post.in_reply_to.is_none() && self.root.is_none() && !self.own {
             self.cascade.begin(event.at);
-            self.cascade.author(&post.author.id, post.author.followers);
+            self.cascade.author(&post.author.id, post.author.followers, event.at);
             self.root = Some(Box::new(Root { posted_at: event.at, reading }));
             return None;
         }
@@ -182,33 +182,63 @@ impl Conversation {
         if self.own {
             return Outcome::Folded(Fold::BrandSpoke);
         }
-        let reading = self.root.as_ref().map(|r| &r.reading);
-        let bar = Bar { reshares: brain.policy.bar_of(self.brand.as_deref()) };
-        let prior = f64::from(brain.sentiment.prior_complaint());
-        let assessment = assess(&brain.virality, &self.cascade, reading, bar, prior);
-
-        let at = self.cascade.last().unwrap_or(event.at);
-        let mut step = None;
-        if self.silenced_until.is_none_or(|until| at >= until) {
-            step = Life::decide(&mut self.pr, assessment.risk.value(), at, &brain.policy.pr);
-            self.offer_root_to_support(&assessment, event, cx);
+        if self.can_tell_nothing(brain) {
+            return Outcome::Folded(Fold::Unchanged);
         }
+        let assessment = self.subject(brain).assess();
+        let at = self.cascade.last().unwrap_or(event.at);
+        let silenced = self.silenced_until.is_some_and(|until| at < until);
+        let step = if silenced {
+            None
+        } else {
+            Life::decide(&mut self.pr, assessment.risk.value(), at, &brain.policy.pr)
+        };
+        let case = self.case_for_support(assessment.complaint, brain).filter(|_| !silenced);
         let first = self.told.is_none() && self.root.is_some();
         let moved = (assessment.risk.value() - self.told.unwrap_or_default().value()).abs()
             >= brain.policy.score_step;
-        if !first && !moved && step.is_none() {
+        let tells_score = first || moved || step.is_some();
+        if !tells_score && case.is_none() {
             return Outcome::Folded(Fold::Unchanged);
         }
-        self.told = Some(assessment.risk);
+        let explained = self.subject(brain).explain(assessment);
+        if let Some((life, step)) = case {
+            self.open_support_case(&explained, (life, step), event, cx);
+        }
+        if !tells_score {
+            return Outcome::Folded(Fold::Unchanged);
+        }
+        self.told = Some(explained.assessment.risk);
         if let (Some(step), Some(life)) = (step, &self.pr) {
-            let ticket = self.ticket(&event.conversation, Some(&assessment), brain);
+            let ticket = self.ticket(&event.conversation, Some(&explained), brain);
             cx.out.push(Effect::Escalation(Box::new(ticket.record(PR, life, step, at))));
         }
-        cx.out.push(Effect::Score(Box::new(self.record(event, at, assessment))));
+        cx.out.push(Effect::Score(Box::new(self.record(event, at, explained))));
         Outcome::Scored
     }
 
-    fn record(&self, event: &Event, at: EventTime, assessment: Assessment) -> Score {
+    fn subject<'a>(&'a self, brain: &'a Brain) -> Subject<'a> {
+        Subject {
+            model: &brain.virality,
+            cascade: &self.cascade,
+            reading: self.root.as_ref().map(|r| &r.reading),
+            bar: brain.policy.bar_of(self.brand.as_deref()),
+            prior: f64::from(brain.sentiment.prior_complaint()),
+        }
+    }
+
+    /// Whether no spread could make anything of it: told once, and too surely no complaint for a new score, an
+    /// escalation or support. Most conversations are, and need no forecast.
+    fn can_tell_nothing(&self, brain: &Brain) -> bool {
+        let (subject, policy) = (self.subject(brain), &brain.policy);
+        self.told.is_some()
+            && self.pr.is_none()
+            && subject.most() < policy.score_step.min(policy.pr.thresholds[0].1)
+            && subject.most() < 100.0 * policy.support.complaint
+    }
+
+    fn record(&self, event: &Event, at: EventTime, explained: Explained) -> Score {
+        let Explained { assessment, contributions, reasons } = explained;
         let reading = self.root.as_ref().map(|r| &r.reading);
         let said = reading.and_then(|r| r.said.ok());
         Score {
@@ -227,20 +257,29 @@ impl Conversation {
             flags: reading.map_or_else(Vec::new, |r| r.flags.clone()),
             reach: assessment.reach,
             velocity: self.cascade.velocity(),
+            forecast: assessment.forecast.told(&self.cascade),
             engagements: self.cascade.counts(),
-            reasons: reasons(&assessment, &self.cascade, reading),
-            contributions: assessment.contributions,
+            reasons,
+            contributions,
         }
     }
 
-    fn offer_root_to_support(&mut self, assessment: &Assessment, event: &Event, cx: &mut Context<'_>) {
-        let Some(root) = self.root.as_ref().filter(|r| r.reading.said.is_ok()) else { return };
-        if self.support.is_some() || self.answered {
-            return;
-        }
-        let Some((life, step)) = support(assessment.complaint, &cx.brain.policy) else { return };
-        let topics = root.reading.topics.clone();
-        let ticket = self.ticket(&event.conversation, Some(assessment), cx.brain);
+    /// The case that a root of such a P(complaint) opens with support, if it does.
+    fn case_for_support(&self, complaint: f64, brain: &Brain) -> Option<(Life, Step)> {
+        let read = self.root.as_ref().is_some_and(|r| r.reading.said.is_ok());
+        let open = read && self.support.is_none() && !self.answered;
+        if open { support(complaint, &brain.policy) } else { None }
+    }
+
+    fn open_support_case(
+        &mut self,
+        explained: &Explained,
+        (life, step): (Life, Step),
+        event: &Event,
+        cx: &mut Context<'_>,
+    ) {
+        let topics = self.root.as_ref().map_or_else(Vec::new, |r| r.reading.topics.clone());
+        let ticket = self.ticket(&event.conversation, Some(explained), cx.brain);
         let case = ticket.record(SUPPORT, &life, step, event.at);
         self.signal_complaint(case, topics, event, cx);
         self.support = Some(life);
@@ -299,16 +338,15 @@ impl Conversation {
     fn ticket<'a>(
         &'a self,
         conversation: &'a str,
-        assessment: Option<&Assessment>,
+        explained: Option<&Explained>,
         brain: &'a Brain,
     ) -> Ticket<'a> {
-        let reading = self.root.as_ref().map(|r| &r.reading);
         Ticket {
             brand: self.brand.as_deref(),
             posted_at: self.root.as_ref().map(|r| r.posted_at),
-            risk: assessment.map(|a| a.risk).or(self.told),
-            reasons: assessment.map_or_else(Vec::new, |a| reasons(a, &self.cascade, reading)),
-            contributions: assessment.map_or_else(Vec::new, |a| a.contributions.clone()),
+            risk: explained.map(|e| e.assessment.risk).or(self.told),
+            reasons: explained.map_or_else(Vec::new, |e| e.reasons.clone()),
+            contributions: explained.map_or_else(Vec::new, |e| e.contributions.clone()),
             ..Ticket::of(conversation, &brain.policy)
         }
     }

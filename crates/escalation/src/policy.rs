@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::settings::{Fault, Settings};
-use firewatch_domain::{Duration, Level};
+use firewatch_domain::{Duration, Level, VIRAL_BAR};
 
 use crate::{PR, SUPPORT};
 
@@ -83,7 +83,7 @@ impl Policy {
     /// Everything that is wrong with it, at once.
     pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Fault>> {
         let mut s = Settings::parse(name, text)?;
-        let viral_bar = s.integer("viral_bar", 500, 10..=1_000_000) as u64;
+        let viral_bar = s.integer("viral_bar", VIRAL_BAR as i64, 10..=1_000_000) as u64;
         let policy = Self {
             version: s.text("version", "unnamed"),
             horizon: s.duration("horizon", Duration::from_mins(24 * 60), 600.0..=2_592_000.0),
@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn a_brand_is_all_a_policy_needs() {
         let policy = Policy::parse("p", "[brands.acme]\n").unwrap();
-        assert_eq!(policy.bar_of(Some("acme")), 500);
-        assert_eq!(policy.bar_of(None), 500);
+        assert_eq!(policy.bar_of(Some("acme")), VIRAL_BAR);
+        assert_eq!(policy.bar_of(None), VIRAL_BAR);
     }
 
     #[test]

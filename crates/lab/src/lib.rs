@@ -11,7 +11,7 @@ pub mod posts;
 pub mod recording;
 pub mod report;
 pub mod sentiment;
-pub mod train_virality;
+pub mod virality;
 
 pub use metrics::{AveragePrecision, Confusion};
 

@@ -1,93 +1,45 @@
 //! The spread of one conversation, summed up in constant memory.
 //!
-//! Takes each engagement in O(1), in any order, and a repeat of a recent one not at all. What platforms
-//! count themselves (snapshots) and what we see one by one are merged: the larger total is true.
+//! Takes each engagement in O(1), in any order, and a repeat of a recent one not at all. What platforms count
+//! themselves (snapshots) and what we see one by one are merged: growth that a snapshot told first is not counted
+//! again when its events come.
 
 use firewatch_domain::{
     Counters, Duration, Engagement, EngagementCounts, EngagementKind, EventTime, Velocity,
 };
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::{Audience, Pace};
+use crate::ages::{Ages, Curve};
+use crate::fade::{Faded, HORIZONS, Left};
+use crate::seen::Seen;
+use crate::velocity::{Pace, weight};
+use crate::{Audience, TYPICAL_FOLLOWERS};
 
 /// Event ids remembered to recognise repeats.
-const RECENT_IDS: usize = 24;
+const RECENT_IDS: usize = 20;
 /// Accounts remembered so that one who reshares again and again counts once.
-const RECENT_ACTORS: usize = 24;
-
-/// A short memory of hashes: the last `N` distinct ones.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen<const N: usize> {
-    hashes: [u32; N],
-    next: u8,
-}
-
-impl<const N: usize> Default for Seen<N> {
-    fn default() -> Self {
-        Self { hashes: [0; N], next: 0 }
-    }
-}
-
-impl<const N: usize> Seen<N> {
-    /// Whether the id is new; it is remembered from now on. Two ids share a hash once in 4 thousand million.
-    pub fn is_new(&mut self, id: &str) -> bool {
-        let hash = fnv(id).max(1);
-        if self.hashes.contains(&hash) {
-            return false;
-        }
-        if let Some(slot) = self.hashes.get_mut(usize::from(self.next)) {
-            *slot = hash;
-        }
-        self.next = (self.next + 1) % N as u8;
-        true
-    }
-}
-
-/// The slots in use and which comes next, each hash in four bytes: hashes do not shrink as other numbers do.
-impl<const N: usize> Serialize for Seen<N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let used: Vec<[u8; 4]> =
-            self.hashes.iter().filter(|hash| **hash != 0).map(|hash| hash.to_le_bytes()).collect();
-        (self.next, used).serialize(serializer)
-    }
-}
-
-impl<'de, const N: usize> Deserialize<'de> for Seen<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (next, used) = <(u8, Vec<[u8; 4]>)>::deserialize(deserializer)?;
-        if used.len() > N || usize::from(next) >= N {
-            return Err(D::Error::custom("more ids than are remembered"));
-        }
-        let mut seen = Self { hashes: [0; N], next };
-        for (slot, hash) in seen.hashes.iter_mut().zip(used) {
-            *slot = u32::from_le_bytes(hash);
-        }
-        Ok(seen)
-    }
-}
-
-/// 64-bit FNV-1a folded to 32 bits: the same on every machine and in every version.
-fn fnv(id: &str) -> u32 {
-    let hash =
-        id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    (hash ^ (hash >> 32)) as u32
-}
+const RECENT_ACTORS: usize = 12;
 
 /// A conversation's engagement, summed up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cascade {
     #[serde(with = "WholeCounts")]
     counts: EngagementCounts,
-    #[serde(with = "WholeTotals")]
-    totals: Counters,
+    /// Of these, what snapshots told and no event has shown yet: reshares, replies, quotes, likes.
+    unseen: [u64; 4],
     pace: Pace,
+    /// How often it was passed on, and to how many followers.
+    passed_on: Faded,
+    exposed: Faded,
+    ages: Ages,
     audience: Audience,
+    author: Option<u64>,
     events: Seen<RECENT_IDS>,
     actors: Seen<RECENT_ACTORS>,
     snapshot_at: Option<EventTime>,
     first: Option<EventTime>,
     last: Option<EventTime>,
+    passed_on_at: Option<EventTime>,
 }
 
 impl Cascade {
@@ -96,79 +48,117 @@ impl Cascade {
         self.events.is_new(id)
     }
 
-    /// The root post, or the first sign of the conversation.
+    /// The root post, or the first sign of the conversation; also a later look at it, for time to pass.
     pub fn begin(&mut self, at: EventTime) {
         self.see(at);
-        self.pace.advance(at);
     }
 
-    /// The root's author.
-    pub fn author(&mut self, id: &str, followers: Option<u64>) {
+    /// The root's author, who posted then.
+    pub fn author(&mut self, id: &str, followers: Option<u64>, at: EventTime) {
+        let left = self.see(at);
         if self.actors.is_new(id) {
-            self.audience.add(followers);
+            self.author = followers;
+            self.carry(followers, at, &left);
         }
     }
 
     /// One reaction.
     pub fn engage(&mut self, engagement: &Engagement, at: EventTime) {
-        self.see(at);
-        let count = match engagement.kind {
-            EngagementKind::Reshare => &mut self.counts.reshares,
-            EngagementKind::Reply => &mut self.counts.replies,
-            EngagementKind::Quote => &mut self.counts.quotes,
-            EngagementKind::Like => {
-                self.counts.likes += 1;
-                self.pace.advance(at);
-                return;
-            }
-        };
-        *count += 1;
-        self.pace.add(at);
-        let carries = engagement.kind != EngagementKind::Reply;
-        if carries && engagement.actor.as_ref().is_none_or(|a| self.actors.is_new(a)) {
-            self.audience.add(engagement.followers);
+        let left = self.see(at);
+        let told = self.count(engagement.kind, at);
+        if engagement.kind == EngagementKind::Like {
+            return;
         }
+        let carries = engagement.kind != EngagementKind::Reply;
+        let new = !carries || engagement.actor.as_ref().is_none_or(|a| self.actors.is_new(a));
+        if !told {
+            let weight = if new { weight(engagement.followers) } else { 0.0 };
+            self.pace.add(1.0, weight, &left);
+        }
+        if !carries || !new {
+            return;
+        }
+        if told {
+            // The snapshot took it for an account of unknown audience.
+            self.audience.forget_unknown();
+            self.exposed.add(-(TYPICAL_FOLLOWERS as f64), &left);
+        } else {
+            self.ages.add(self.age_at(at));
+            self.passed_on.add(1.0, &left);
+            self.passed_on_at = self.passed_on_at.max(Some(at));
+        }
+        self.carry(engagement.followers, at, &left);
+    }
+
+    /// An account that carries it.
+    fn carry(&mut self, followers: Option<u64>, at: EventTime, left: &Left) {
+        self.audience.add(followers, at);
+        self.exposed.add(followers.unwrap_or(TYPICAL_FOLLOWERS) as f64, left);
+    }
+
+    /// Counts one reaction; whether a snapshot had told it already.
+    fn count(&mut self, kind: EngagementKind, at: EventTime) -> bool {
+        let (count, unseen) = match kind {
+            EngagementKind::Reshare => (&mut self.counts.reshares, 0),
+            EngagementKind::Reply => (&mut self.counts.replies, 1),
+            EngagementKind::Quote => (&mut self.counts.quotes, 2),
+            EngagementKind::Like => (&mut self.counts.likes, 3),
+        };
+        let unseen = &mut self.unseen[unseen];
+        let told = *unseen > 0 && self.snapshot_at.is_some_and(|snapshot| at <= snapshot);
+        if told {
+            *unseen -= 1;
+        } else {
+            *count += 1;
+        }
+        told
     }
 
     /// A snapshot of the platform's totals. Growth that was not seen one by one is spread over the time since the
     /// last snapshot, its carriers unknown.
     pub fn snapshot(&mut self, totals: &Counters, at: EventTime) {
-        let before = self.counts();
         self.see(at);
-        let larger = |a: Option<u64>, b: Option<u64>| a.max(b);
-        self.totals = Counters {
-            reshares: larger(self.totals.reshares, totals.reshares),
-            replies: larger(self.totals.replies, totals.replies),
-            quotes: larger(self.totals.quotes, totals.quotes),
-            likes: larger(self.totals.likes, totals.likes),
-            views: larger(self.totals.views, totals.views),
-        };
-        let after = self.counts();
-        let carried = after.reshares + after.quotes - before.reshares - before.quotes;
-        let grown = carried + after.replies - before.replies;
+        let told = [totals.reshares, totals.replies, totals.quotes, totals.likes];
+        let counts = &mut self.counts;
+        let counted = [&mut counts.reshares, &mut counts.replies, &mut counts.quotes, &mut counts.likes];
+        let mut grown = [0; 4];
+        for (i, (count, told)) in counted.into_iter().zip(told).enumerate() {
+            grown[i] = told.unwrap_or(0).saturating_sub(*count);
+            *count += grown[i];
+            self.unseen[i] += grown[i];
+        }
+        counts.views = counts.views.max(totals.views);
+        let [reshares, replies, quotes, _] = grown;
+        let carried = reshares + quotes;
         let since = self.snapshot_at.or(self.first).unwrap_or(at).min(at);
-        self.pace.add_spread(grown, at - since, at);
-        self.audience.add_unknown(carried);
+        let over = Left::over((at - since).as_secs(), self.late(at));
+        self.pace.add((carried + replies) as f64, (carried + replies) as f64, &over);
+        if carried > 0 {
+            self.ages.add_over(carried, self.age_at(since), self.age_at(at));
+            self.passed_on.add(carried as f64, &over);
+            self.passed_on_at = self.passed_on_at.max(Some(at));
+            self.exposed.add((carried * TYPICAL_FOLLOWERS) as f64, &over);
+            self.audience.add_unknown(carried);
+        }
         self.snapshot_at = self.snapshot_at.max(Some(at));
     }
 
     /// Totals so far: what was seen, or the platform's larger count.
     #[must_use]
     pub fn counts(&self) -> EngagementCounts {
-        EngagementCounts {
-            reshares: self.counts.reshares.max(self.totals.reshares.unwrap_or(0)),
-            replies: self.counts.replies.max(self.totals.replies.unwrap_or(0)),
-            quotes: self.counts.quotes.max(self.totals.quotes.unwrap_or(0)),
-            likes: self.counts.likes.max(self.totals.likes.unwrap_or(0)),
-            views: self.totals.views,
-        }
+        self.counts
     }
 
     /// Reshares and quotes: how often it was passed on.
     #[must_use]
     pub fn spread(&self) -> u64 {
-        let counts = self.counts();
-        counts.reshares + counts.quotes
+        self.counts.reshares + self.counts.quotes
+    }
+
+    /// Accounts that passed it on, each counted once as far as it is remembered.
+    #[must_use]
+    pub fn passers(&self) -> u64 {
+        self.ages.total()
     }
 
     /// Who carries it.
@@ -177,12 +167,39 @@ impl Cascade {
         &self.audience
     }
 
+    /// Followers of the root's author, when known.
+    #[must_use]
+    pub fn author_followers(&self) -> Option<u64> {
+        self.author
+    }
+
+    /// Mean followers of those who passed it on, unknown and future ones being typical. The author is none of them: a
+    /// famous one says nothing about those who follow.
+    #[must_use]
+    pub fn mean_followers(&self) -> f64 {
+        self.audience.mean(TYPICAL_FOLLOWERS, self.author)
+    }
+
+    /// Accounts that so many further carriers would add to the reach.
+    #[must_use]
+    pub fn reach_grows_by(&self, carriers: f64) -> f64 {
+        self.audience.grown_by(carriers, self.mean_followers())
+    }
+
     /// Time from the first sign to the last.
     #[must_use]
     pub fn age(&self) -> Duration {
         match (self.first, self.last) {
             (Some(first), Some(last)) => last - first,
             _ => Duration::default(),
+        }
+    }
+
+    /// Time since it was last passed on; its age when it never was.
+    pub(crate) fn quiet(&self) -> Duration {
+        match (self.passed_on_at, self.last) {
+            (Some(at), Some(last)) => last - at,
+            _ => self.age(),
         }
     }
 
@@ -198,9 +215,47 @@ impl Cascade {
         self.pace.velocity(self.age())
     }
 
-    fn see(&mut self, at: EventTime) {
-        self.first = Some(self.first.map_or(at, |t| t.min(at)));
+    /// How it grew: each account that passed it on counts once.
+    pub(crate) fn curve(&self) -> Curve {
+        self.ages.curve(self.age().as_secs())
+    }
+
+    /// How often it was passed on, faded at every horizon.
+    pub(crate) fn passed_on(&self) -> [f64; HORIZONS.len()] {
+        self.passed_on.sums()
+    }
+
+    /// The followers it was passed on to, faded at every horizon; unknown ones are typical.
+    pub(crate) fn exposed(&self) -> [f64; HORIZONS.len()] {
+        self.exposed.sums()
+    }
+
+    /// Lets time pass up to `at`, and tells what is left by now of what happened then.
+    fn see(&mut self, at: EventTime) -> Left {
+        match self.first {
+            Some(first) if first <= at => {}
+            Some(first) => {
+                self.ages.age_by((first - at).as_secs());
+                self.first = Some(at);
+            }
+            None => self.first = Some(at),
+        }
+        if let Some(last) = self.last.filter(|last| *last < at) {
+            let left = Left::after((at - last).as_secs());
+            self.pace.fade(&left);
+            self.passed_on.fade(&left);
+            self.exposed.fade(&left);
+        }
         self.last = self.last.max(Some(at));
+        Left::after(self.late(at))
+    }
+
+    fn late(&self, at: EventTime) -> f64 {
+        self.last.map_or(0.0, |last| (last - at).as_secs())
+    }
+
+    fn age_at(&self, at: EventTime) -> f64 {
+        self.first.map_or(0.0, |first| (at - first).as_secs())
     }
 }
 
@@ -212,17 +267,6 @@ struct WholeCounts {
     replies: u64,
     quotes: u64,
     likes: u64,
-    views: Option<u64>,
-}
-
-/// As [`WholeCounts`], for the platform's totals.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Counters")]
-struct WholeTotals {
-    reshares: Option<u64>,
-    replies: Option<u64>,
-    quotes: Option<u64>,
-    likes: Option<u64>,
     views: Option<u64>,
 }
 
@@ -238,15 +282,34 @@ mod tests {
         EventTime::from_millis(secs * 1000)
     }
 
+    fn told(reshares: u64) -> Counters {
+        Counters { reshares: Some(reshares), ..Counters::default() }
+    }
+
     #[test]
     fn an_account_that_reshares_again_is_heard_once() {
         let mut cascade = Cascade::default();
         cascade.begin(at(0));
         for i in 0..50 {
-            cascade.engage(&reshare("loud", 1000), at(i));
+            cascade.engage(&reshare("loud", 1000), at(2 * i));
+            cascade.engage(&reshare(&i.to_string(), 1), at(2 * i + 1));
         }
-        assert_eq!(cascade.spread(), 50);
-        assert_eq!(cascade.audience().reach().estimate, 1000);
+        assert_eq!(cascade.spread(), 100);
+        assert_eq!(cascade.audience().reach().estimate, 1050);
+        assert_eq!(cascade.passers(), 51);
+    }
+
+    #[test]
+    fn accounts_that_nobody_follows_are_raw_velocity_and_no_discounted_one() {
+        let mut cascade = Cascade::default();
+        cascade.begin(at(0));
+        (0..100).for_each(|i| cascade.engage(&reshare(&i.to_string(), 0), at(i)));
+        let bots = cascade.velocity();
+        (0..100).for_each(|i| cascade.engage(&reshare(&format!("p{i}"), 200), at(i)));
+        let both = cascade.velocity();
+        assert!(bots.per_minute_5 > 30.0 && bots.discounted_5 == 0.0, "{bots:?}");
+        assert!((both.per_minute_5 - 2.0 * bots.per_minute_5).abs() < 0.01);
+        assert!((both.discounted_5 - bots.per_minute_5).abs() < 0.01);
     }
 
     #[test]
@@ -258,25 +321,65 @@ mod tests {
         }
         cascade.snapshot(&Counters { reshares: Some(7), views: Some(900), ..Counters::default() }, at(60));
         assert_eq!(cascade.counts().reshares, 10);
-        cascade.snapshot(&Counters { reshares: Some(25), ..Counters::default() }, at(120));
+        cascade.snapshot(&told(25), at(120));
         assert_eq!(cascade.counts().reshares, 25);
         assert_eq!(cascade.counts().views, Some(900));
         assert_eq!(cascade.audience().reach().unknown, 15);
-        cascade.snapshot(&Counters { reshares: Some(20), ..Counters::default() }, at(180));
+        cascade.snapshot(&told(20), at(180));
         assert_eq!(cascade.counts().reshares, 25, "totals never shrink");
     }
 
     #[test]
-    fn recent_ids_are_recognised_and_old_ones_forgotten() {
-        let mut seen = Seen::<4>::default();
-        assert!(["a", "b", "c", "d"].iter().all(|id| seen.is_new(id)));
-        assert!(!seen.is_new("a"));
-        assert!(seen.is_new("e"));
-        assert!(seen.is_new("a"), "forgotten after four others");
+    fn what_a_snapshot_told_is_not_counted_again_when_its_events_come() {
+        let mut cascade = Cascade::default();
+        cascade.begin(at(0));
+        cascade.snapshot(&told(10), at(600));
+        let before = cascade.clone();
+        for i in 0..10 {
+            cascade.engage(&reshare(&i.to_string(), 700), at(60 * i));
+        }
+        assert_eq!(cascade.spread(), 10);
+        assert_eq!(cascade.velocity(), before.velocity());
+        assert_eq!(cascade.curve().total().round() as u64, 10);
+        assert_eq!(cascade.audience().reach().unknown, 0);
+        assert_eq!(cascade.audience().reach().estimate, 7000);
+        cascade.engage(&reshare("later", 700), at(601));
+        assert_eq!(cascade.spread(), 11, "what comes after the snapshot is new");
     }
 
     #[test]
-    fn memory_is_constant() {
-        assert!(size_of::<Cascade>() <= 512, "{}", size_of::<Cascade>());
+    fn a_cascade_is_summed_up_alike_in_any_order() {
+        let mut times: Vec<i64> = (0..400).map(|i| i * i / 40).collect();
+        let build = |times: &[i64]| {
+            let mut cascade = Cascade::default();
+            cascade.author("a", Some(50), at(0));
+            for (i, t) in times.iter().enumerate() {
+                cascade.engage(&Engagement { actor: None, ..reshare("", i as u64 % 7) }, at(*t));
+            }
+            cascade.begin(at(5000));
+            cascade
+        };
+        let ordered = build(&times);
+        times.reverse();
+        let reversed = build(&times);
+        assert_eq!(ordered.ages, reversed.ages);
+        assert_eq!(ordered.quiet(), reversed.quiet());
+        for (a, b) in ordered.passed_on().iter().zip(reversed.passed_on()) {
+            assert!((a - b).abs() <= 1e-3 * a, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn the_summary_is_small_in_the_store_whatever_the_size() {
+        let mut cascade = Cascade::default();
+        cascade.author("a", Some(u64::MAX), at(1_800_000_000));
+        for i in 0..200_000_i64 {
+            let followers = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36;
+            cascade.engage(&reshare(&i.to_string(), followers), at(1_800_000_000 + i * i / 20_000));
+            cascade.is_new(&format!("event {i}"));
+        }
+        cascade.snapshot(&told(100_000_000), at(1_803_000_000));
+        let bytes = postcard::to_allocvec(&cascade).unwrap().len();
+        assert!(bytes <= 512, "{bytes}");
     }
 }

@@ -2,26 +2,30 @@
 //!
 //! Pure: a text or a summary and a time in, numbers with reasons out. Models are read from bytes.
 
+mod ages;
 mod cascade;
 pub mod encoder;
+mod fade;
 mod frame;
+mod infection;
 mod reach;
 mod reading;
 mod risk;
+mod seen;
 mod sentiment;
 pub mod text;
 mod velocity;
-mod virality;
+pub mod virality;
 mod words;
 
-pub use cascade::{Cascade, Seen};
-pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
+pub use cascade::Cascade;
+pub use infection::{Bounded, Infection};
+pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS, Voice};
 pub use reading::{Reading, TOLD_IN_WORDS, Unread, evidence, pull_to_complaint};
-pub use risk::{Assessment, Bar, assess};
+pub use risk::{Assessment, Explained, Subject};
+pub use seen::Seen;
 pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
-pub use velocity::Pace;
-pub use virality::{FEATURES, Feature, ViralityModel, features};
-pub use words::reasons;
+pub use virality::ViralityModel;
 
 /// Bytes that are no model of the kind wanted.
 #[derive(Debug)]

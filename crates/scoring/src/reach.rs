@@ -4,7 +4,7 @@
 //! M (1 - prod(1 - f_i/M)) accounts: Sainsbury's formula of media planning (Agostini 1961 names and tests it).
 //! The product is kept as a sum of logarithms, so order does not matter and memory is constant.
 
-use firewatch_domain::Reach;
+use firewatch_domain::{EventTime, Reach};
 use serde::{Deserialize, Serialize};
 
 /// Accounts that can be reached at all: about the daily users of a large network.
@@ -16,27 +16,43 @@ pub const TYPICAL_FOLLOWERS: u64 = 300;
 /// Followers that stand for such an account at the upper end: about the 95th percentile.
 pub const PLAUSIBLE_FOLLOWERS: u64 = 10_000;
 
+/// Large accounts that are remembered.
+const LOUDEST: usize = 3;
+
+/// An account that carries a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voice {
+    /// Its followers.
+    pub followers: u64,
+    /// When it carried it.
+    pub at: EventTime,
+}
+
 /// The carriers of a conversation, summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Audience {
     missed: f64,
     total: f64,
     known: u32,
+    /// Of those, the ones that nobody follows.
+    unheard: u32,
     unknown: u64,
-    largest: u64,
+    /// The largest, largest first.
+    loudest: [Option<Voice>; LOUDEST],
 }
 
 impl Audience {
-    /// Adds an account that carries the conversation.
-    pub fn add(&mut self, followers: Option<u64>) {
-        match followers {
-            Some(f) => {
-                self.missed += miss(f);
-                self.total += f as f64;
-                self.known = self.known.saturating_add(1);
-                self.largest = self.largest.max(f);
-            }
-            None => self.add_unknown(1),
+    /// Adds an account that carried the conversation then.
+    pub fn add(&mut self, followers: Option<u64>, at: EventTime) {
+        let Some(f) = followers else { return self.add_unknown(1) };
+        self.missed += miss(f);
+        self.total += f as f64;
+        self.known = self.known.saturating_add(1);
+        self.unheard = self.unheard.saturating_add(u32::from(f == 0));
+        let place = self.loudest.iter().position(|v| v.is_none_or(|v| f > v.followers));
+        if let Some(rest) = place.and_then(|place| self.loudest.get_mut(place..)) {
+            rest.rotate_right(1);
+            rest[0] = Some(Voice { followers: f, at });
         }
     }
 
@@ -45,35 +61,69 @@ impl Audience {
         self.unknown = self.unknown.saturating_add(accounts);
     }
 
-    /// Mean followers of a carrier, those of unknown audience taken to have `followers`.
+    /// An account of which only the number was known has come.
+    pub fn forget_unknown(&mut self) {
+        self.unknown = self.unknown.saturating_sub(1);
+    }
+
+    /// Accounts with a known number of followers, and those without.
     #[must_use]
-    pub fn mean(&self, followers: u64) -> f64 {
-        let (known, unknown) = (f64::from(self.known), self.unknown as f64);
+    pub fn known(&self) -> (u64, u64) {
+        (u64::from(self.known), self.unknown)
+    }
+
+    /// The share of known accounts that nobody follows; none when no account is known.
+    #[must_use]
+    pub fn unheard(&self) -> Option<f64> {
+        (self.known > 0).then(|| f64::from(self.unheard) / f64::from(self.known))
+    }
+
+    /// Mean followers of the carriers whose number is known, nought when there are none.
+    #[must_use]
+    pub fn known_mean(&self) -> f64 {
+        self.total / f64::from(self.known.max(1))
+    }
+
+    /// Mean followers of a carrier other than the author, those of unknown audience taken to have `followers`.
+    pub(crate) fn mean(&self, followers: u64, author: Option<u64>) -> f64 {
+        let (mut total, mut known) = (self.total, f64::from(self.known));
+        if let Some(author) = author {
+            total -= author as f64;
+            known -= 1.0;
+        }
+        let (total, known, unknown) = (total.max(0.0), known.max(0.0), self.unknown as f64);
         if known + unknown < 0.5 {
             return followers as f64;
         }
-        (self.total + unknown * followers as f64) / (known + unknown)
+        (total + unknown * followers as f64) / (known + unknown)
     }
 
-    /// Followers of the largest known carrier.
-    #[must_use]
-    pub fn largest(&self) -> u64 {
-        self.largest
+    /// The largest known carriers, largest first.
+    pub fn loudest(&self) -> impl Iterator<Item = Voice> {
+        self.loudest.into_iter().flatten()
     }
 
     /// The reach with its bounds.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        let with = |followers: u64| {
-            let missed = self.missed + self.unknown as f64 * miss(followers);
-            (POPULATION * -missed.exp_m1()).round() as u64
-        };
         Reach {
-            low: with(0),
-            estimate: with(TYPICAL_FOLLOWERS),
-            high: with(PLAUSIBLE_FOLLOWERS),
+            low: self.seen_by(0, 0.0),
+            estimate: self.seen_by(TYPICAL_FOLLOWERS, 0.0),
+            high: self.seen_by(PLAUSIBLE_FOLLOWERS, 0.0),
             unknown: self.unknown,
         }
+    }
+
+    /// Accounts that so many further carriers with so many followers on average would add.
+    pub(crate) fn grown_by(&self, carriers: f64, followers: f64) -> f64 {
+        let more = carriers * miss(followers as u64);
+        (self.seen_by(TYPICAL_FOLLOWERS, more) - self.seen_by(TYPICAL_FOLLOWERS, 0.0)) as f64
+    }
+
+    /// Accounts that could have seen it, those of unknown audience taken to have `followers`; `more` is what others miss.
+    fn seen_by(&self, followers: u64, more: f64) -> u64 {
+        let missed = self.missed + self.unknown as f64 * miss(followers) + more;
+        (POPULATION * -missed.exp_m1()).round() as u64
     }
 }
 
@@ -90,7 +140,7 @@ mod tests {
     fn small_audiences_add_up_and_large_ones_overlap() {
         let reach = |all: &[u64]| {
             let mut audience = Audience::default();
-            all.iter().for_each(|f| audience.add(Some(*f)));
+            all.iter().for_each(|f| audience.add(Some(*f), EventTime::from_millis(0)));
             audience.reach().estimate
         };
         assert_eq!(reach(&[]), 0);
@@ -103,12 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn further_carriers_add_what_overlap_leaves() {
+        let mut audience = Audience::default();
+        audience.add(Some(1000), EventTime::from_millis(0));
+        assert!((audience.grown_by(10.0, 1000.0) - 10_000.0).abs() < 2.0);
+        let most = audience.grown_by(1e9, 1000.0);
+        assert!(most <= POPULATION, "{most}");
+    }
+
+    #[test]
     fn an_unknown_audience_is_a_range_not_a_zero() {
         let mut audience = Audience::default();
-        audience.add(None);
+        audience.add(None, EventTime::from_millis(0));
         let reach = audience.reach();
         assert_eq!((reach.low, reach.estimate, reach.high, reach.unknown), (0, 300, 10_000, 1));
-        audience.add(Some(700));
-        assert_eq!((audience.mean(0), audience.mean(300)), (350.0, 500.0));
+        audience.add(Some(700), EventTime::from_millis(0));
+        assert_eq!((audience.mean(0, None), audience.mean(300, None)), (350.0, 500.0));
+        assert_eq!((audience.mean(0, Some(700)), audience.mean(300, Some(700))), (0.0, 300.0));
     }
 }

@@ -1,31 +1,39 @@
 //! The risk: P(complaint) times P(viral), in points of 0..100, with parts that add up to it.
 //!
-//! The two are taken as independent given what is known; no data set holds both. The points are shared out
-//! by Shapley's value of the two factors (Shapley 1953), and the viral factor's share among its features by
-//! Aumann and Shapley's (1974; "integrated gradients", Sundararajan et al. 2017): along the straight line from
-//! the baseline, feature i of a logistic function gets d_i (v - v0)/(z - z0), d_i its change of log-odds.
-//! The baseline is a post of unknown mood that an ordinary account has just written.
+//! The two are taken as independent given what is known; no data set holds both. The points are shared out by Shapley's
+//! value of the two factors (Shapley 1953). The viral factor's share is told step by step from an ordinary account's
+//! fresh post: how often it was passed on, at which pace, by whom; each gets points in proportion to its change of the
+//! log-odds.
 
 use std::borrow::Cow;
 
-use firewatch_domain::{Contribution, EventTime, Reach, Tenths};
+use firewatch_domain::{Contribution, Reach, Tenths};
 
-use crate::virality::N;
-use crate::{Cascade, FEATURES, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel, features};
+use crate::virality::{Forecast, Interval, Opening, Outlook};
+use crate::words::reasons;
+use crate::{Cascade, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel};
 
-/// Log-odds of a conversation that has crossed the bar already.
-const CROSSED: f64 = 6.9;
+/// The least and the most that a chance counts as in log-odds.
+const SURE: f64 = 0.999;
 /// P(complaint) of a post that cannot be read, at its mildest and at its worst.
 const UNREAD: (f64, f64) = (0.05, 0.9);
 
-/// The brand's viral bar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bar {
-    /// Reshares and quotes at which a conversation counts as viral.
-    pub reshares: u64,
+/// A conversation, and what it is judged by.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The model.
+    pub model: &'a ViralityModel,
+    /// The spread so far.
+    pub cascade: &'a Cascade,
+    /// What was read in its root post; none while that is unseen.
+    pub reading: Option<&'a Reading>,
+    /// Reshares and quotes at which a conversation of this brand is viral.
+    pub bar: u64,
+    /// P(complaint) of a post nothing is known of.
+    pub prior: f64,
 }
 
-/// A conversation's risk and what it is made of.
+/// A conversation's risk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
     /// The risk, 0..100.
@@ -36,87 +44,116 @@ pub struct Assessment {
     pub high: Tenths,
     /// P(complaint).
     pub complaint: f64,
-    /// P(crosses the bar within the horizon).
+    /// P(crosses the bar).
     pub viral: f64,
-    /// Points that add up to the risk.
-    pub contributions: Vec<Contribution>,
-    /// The reach it was computed from.
+    /// How far it will go.
+    pub forecast: Forecast,
+    /// The reach so far.
     pub reach: Reach,
 }
 
-/// Assesses a conversation. `reading` is what was read in its root post, none while that is unseen; `prior` is
-/// P(complaint) of a post nothing is known of.
-#[must_use]
-pub fn assess(
-    model: &ViralityModel,
-    cascade: &Cascade,
-    reading: Option<&Reading>,
-    bar: Bar,
-    prior: f64,
-) -> Assessment {
-    let reach = cascade.audience().reach();
-    let (complaint, mildest, worst) = complaint(reading, prior);
-
-    let look = |followers: u64| features(cascade, bar.reshares, cascade.audience().mean(followers));
-    let x = look(TYPICAL_FOLLOWERS);
-    let crossed = cascade.spread() >= bar.reshares;
-    let viral = |x: &[f64; N]| {
-        let z = model.log_odds(x);
-        if crossed { z.max(CROSSED) } else { z }
-    };
-    let z = viral(&x);
-    let v = sigmoid(z);
-    let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|followers| sigmoid(viral(&look(followers))));
-    let (v_low, v_high) = (v.min(bounds[0]).min(bounds[1]), v.max(bounds[0]).max(bounds[1]));
-
-    let x0 = baseline(bar);
-    let z0 = model.log_odds(&x0);
-    let v0 = sigmoid(z0);
-    let mut parts = vec![("base", 100.0 * prior * v0), ("words", 50.0 * (complaint - prior) * (v0 + v))];
-    let slope = if (z - z0).abs() < 1e-9 { v * (1.0 - v) } else { (v - v0) / (z - z0) };
-    let per_log_odds = 50.0 * (prior + complaint) * slope;
-    let (now, then) = (model.parts(&x), model.parts(&x0));
-    for (feature, (now, then)) in FEATURES.iter().zip(now.iter().zip(then)) {
-        add(&mut parts, feature.part, (now - then) * per_log_odds);
-    }
-    // What crossing the bar adds beyond the model is the size's doing.
-    add(&mut parts, "size", (z - model.log_odds(&x)) * per_log_odds);
-
-    let risk = Tenths::round(100.0 * complaint * v);
-    Assessment {
-        risk,
-        low: Tenths::round(100.0 * mildest * v_low).min(risk),
-        high: Tenths::round(100.0 * worst * v_high).max(risk),
-        complaint,
-        viral: v,
-        contributions: in_tenths(&parts, risk),
-        reach,
-    }
+/// An assessment with its reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The assessment.
+    pub assessment: Assessment,
+    /// Points that add up to the risk.
+    pub contributions: Vec<Contribution>,
+    /// Why, in words, heaviest first.
+    pub reasons: Vec<String>,
 }
 
-/// P(complaint) with its bounds.
-fn complaint(reading: Option<&Reading>, prior: f64) -> (f64, f64, f64) {
-    match reading.map(|r| &r.said) {
-        Some(Ok(said)) => {
-            let p = f64::from(said.complaint);
-            (p, p, p)
+impl Subject<'_> {
+    /// Says why. Costs twice what the assessment did, so it is for what is told.
+    #[must_use]
+    pub fn explain(&self, assessment: Assessment) -> Explained {
+        let contributions = self.contributions(&assessment);
+        let reasons = reasons(self, &assessment, &contributions);
+        Explained { assessment, contributions, reasons }
+    }
+
+    /// The most that the risk can be, whatever the spread.
+    #[must_use]
+    pub fn most(&self) -> f64 {
+        100.0 * self.complaint().high
+    }
+
+    /// P(complaint), with its mildest and its worst value.
+    #[must_use]
+    pub fn complaint(&self) -> Interval {
+        match self.reading.and_then(|r| r.said.ok()).map(|said| f64::from(said.complaint)) {
+            Some(p) => Interval { low: p, expected: p, high: p },
+            None => Interval {
+                low: UNREAD.0.min(self.prior),
+                expected: self.prior,
+                high: UNREAD.1.max(self.prior),
+            },
         }
-        _ => (prior, UNREAD.0.min(prior), UNREAD.1.max(prior)),
+    }
+
+    /// Judges it.
+    #[must_use]
+    pub fn assess(&self) -> Assessment {
+        let complaint = self.complaint();
+        let forecast = self.model.forecast(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
+        let viral = self.crosses(forecast.end());
+        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|followers| self.if_followed_by(followers, &forecast));
+        let (least, most) = (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
+        let risk = Tenths::round(100.0 * complaint.expected * viral);
+        Assessment {
+            risk,
+            low: Tenths::round(100.0 * complaint.low * least).min(risk),
+            high: Tenths::round(100.0 * complaint.high * most).max(risk),
+            complaint: complaint.expected,
+            viral,
+            forecast,
+            reach: self.cascade.audience().reach(),
+        }
+    }
+
+    /// What made the risk, in points that add up to it.
+    fn contributions(&self, assessed: &Assessment) -> Vec<Contribution> {
+        let steps = self.model.steps(self.cascade, &assessed.forecast);
+        let (prior, c, v) = (self.prior, assessed.complaint, assessed.viral);
+        let fresh = steps.fresh.at_least(self.bar as f64);
+        let [z0, z1, z2, z3] =
+            [fresh, self.crosses(&steps.size), self.crosses(&steps.velocity), v].map(log_odds);
+        // Points for each unit of log-odds; the steps add up to the way from the fresh post to what is.
+        let slope = if (z3 - z0).abs() < 1e-9 { 0.0 } else { (v - fresh) / (z3 - z0) };
+        let each = 50.0 * (prior + c) * slope;
+        let parts = [
+            ("base", 100.0 * prior * fresh),
+            ("words", 50.0 * (c - prior) * (fresh + v)),
+            ("size", (z1 - z0) * each),
+            ("velocity", (z2 - z1) * each),
+            ("reach", (z3 - z2) * each),
+        ];
+        in_tenths(&parts, assessed.risk)
+    }
+
+    /// The post when it was written, by an author with so many followers if their number is not known.
+    fn opening(&self, followers: u64) -> Opening {
+        let said = self.reading.and_then(|r| r.said.ok());
+        Opening {
+            followers: self.cascade.author_followers().unwrap_or(followers) as f64,
+            arousal: said.map_or(0.0, |s| f64::from(s.arousal)),
+            complaint: said.map_or(0.0, |s| f64::from(s.complaint)),
+        }
+    }
+
+    fn if_followed_by(&self, followers: u64, forecast: &Forecast) -> f64 {
+        let takes_off = self.model.takes_off(self.cascade, &self.opening(followers));
+        self.crosses(&Outlook { takes_off, ..*forecast.end() })
+    }
+
+    fn crosses(&self, end: &Outlook) -> f64 {
+        end.at_least(self.bar.saturating_sub(self.cascade.spread()) as f64)
     }
 }
 
-/// The features of a post that an ordinary account has just written.
-fn baseline(bar: Bar) -> [f64; N] {
-    let mut cascade = Cascade::default();
-    cascade.begin(EventTime::from_millis(0));
-    features(&cascade, bar.reshares, TYPICAL_FOLLOWERS as f64)
-}
-
-fn add(parts: &mut Vec<(&'static str, f64)>, name: &'static str, points: f64) {
-    match parts.iter_mut().find(|(n, _)| *n == name) {
-        Some((_, sum)) => *sum += points,
-        None => parts.push((name, points)),
-    }
+fn log_odds(p: f64) -> f64 {
+    let p = p.clamp(1e-9, SURE);
+    (p / (1.0 - p)).ln()
 }
 
 /// Rounds so that the tenths still add up: the remainder goes to the largest part.
@@ -132,21 +169,15 @@ fn in_tenths(parts: &[(&'static str, f64)], risk: Tenths) -> Vec<Contribution> {
     rounded
 }
 
-fn sigmoid(z: f64) -> f64 {
-    1.0 / (1.0 + (-z).exp())
-}
-
 #[cfg(test)]
 mod tests {
-    use firewatch_domain::{Engagement, EngagementKind, Sentiment};
+    use firewatch_domain::{Engagement, EngagementKind, EventTime, Sentiment};
 
     use super::*;
     use crate::Said;
 
-    const BAR: Bar = Bar { reshares: 500 };
-
     fn model() -> ViralityModel {
-        ViralityModel::new(3.0, [-1.0, 1.2, 0.5, 0.2, 0.3])
+        ViralityModel::from_bytes(include_bytes!("../../../models/virality.fwm")).unwrap()
     }
 
     fn angry() -> Reading {
@@ -157,8 +188,7 @@ mod tests {
 
     fn spread(reshares: usize, followers: Option<u64>) -> Cascade {
         let mut cascade = Cascade::default();
-        cascade.begin(EventTime::from_millis(0));
-        cascade.author("a", followers);
+        cascade.author("a", followers, EventTime::from_millis(0));
         for i in 0..reshares {
             let e = Engagement { kind: EngagementKind::Reshare, actor: Some(i.to_string()), followers };
             cascade.engage(&e, EventTime::from_millis(i as i64 * 1000));
@@ -166,34 +196,53 @@ mod tests {
         cascade
     }
 
+    fn judge<T>(
+        cascade: &Cascade,
+        reading: Option<&Reading>,
+        f: impl Fn(&Subject<'_>, Assessment) -> T,
+    ) -> T {
+        let model = model();
+        let subject = Subject { model: &model, cascade, reading, bar: 500, prior: 0.3 };
+        f(&subject, subject.assess())
+    }
+
     #[test]
     fn contributions_add_up_exactly() {
         for n in [0, 1, 10, 100, 499, 500, 5000] {
             for reading in [None, Some(angry())] {
-                let a = assess(&model(), &spread(n, Some(100)), reading.as_ref(), BAR, 0.3);
-                let sum: i32 = a.contributions.iter().map(|c| c.points.0).sum();
-                assert_eq!(sum, a.risk.0, "{n}: {a:?}");
-                assert!(a.low <= a.risk && a.risk <= a.high && a.risk.0 <= 1000);
+                judge(&spread(n, Some(100)), reading.as_ref(), |subject, a| {
+                    let sum: i32 = subject.contributions(&a).iter().map(|c| c.points.0).sum();
+                    assert_eq!(sum, a.risk.0, "{n}: {a:?}");
+                    assert!(a.low <= a.risk && a.risk <= a.high && a.risk.value() <= subject.most() + 0.05);
+                });
             }
         }
     }
 
     #[test]
     fn crossing_the_bar_is_viral_and_said_to_be_size() {
-        let a = assess(&model(), &spread(600, Some(100)), Some(&angry()), BAR, 0.3);
-        assert!(a.viral > 0.99);
-        let size = a.contributions.iter().find(|c| c.name == "size").unwrap();
-        assert!(size.points.0 > 0);
+        judge(&spread(600, Some(100)), Some(&angry()), |subject, a| {
+            assert!(a.viral > 0.99);
+            let parts = subject.contributions(&a);
+            assert!(parts.iter().find(|c| c.name == "size").unwrap().points.value() > 50.0, "{parts:?}");
+        });
+    }
+
+    #[test]
+    fn the_faster_it_spreads_the_higher_the_risk() {
+        let risk = |n: usize| judge(&spread(n, Some(300)), Some(&angry()), |_, a| a.risk);
+        let all = [0, 5, 20, 60, 200, 450].map(risk);
+        assert!(all.is_sorted(), "{all:?}");
+        assert!(all[0].value() < 2.0 && all[5].value() > 50.0, "{all:?}");
     }
 
     #[test]
     fn what_is_unknown_widens_the_risk() {
-        let width = |a: Assessment| a.high.0 - a.low.0;
-        let told = assess(&model(), &spread(50, Some(100)), Some(&angry()), BAR, 0.3);
-        let no_followers = assess(&model(), &spread(50, None), Some(&angry()), BAR, 0.3);
-        let no_root = assess(&model(), &spread(50, Some(100)), None, BAR, 0.3);
-        assert_eq!(width(told), 0);
-        assert!(width(no_followers) > 0);
-        assert!(width(no_root) > 0);
+        let width = |followers, reading: Option<&Reading>| {
+            judge(&spread(30, followers), reading, |_, a| a.high.0 - a.low.0)
+        };
+        assert_eq!(width(Some(100), Some(&angry())), 0);
+        assert!(width(None, Some(&angry())) > 0);
+        assert!(width(Some(100), None) > 0);
     }
 }

@@ -3,75 +3,156 @@
 use firewatch_domain::Contribution;
 
 use crate::reading::TOLD_IN_WORDS;
-use crate::{Assessment, Cascade, Reading, Unread};
+use crate::{Assessment, Cascade, Infection, Reading, Subject, Unread};
 
 /// Parts that move the risk by less than this many tenths are not worth a sentence.
 const WORTH_TELLING: i32 = 5;
-/// A carrier from this many followers on is named.
+/// An account from this many followers on is told of.
 const LARGE_VOICE: u64 = 100_000;
+/// Chance of taking off from which a forecast is told.
+const LIKELY: f64 = 0.2;
+/// Trend beyond which the pace is said to change.
+const CHANGE: f32 = 0.3;
+/// Engagements a minute from which it is told how many of them are discounted.
+const MANY: f32 = 1.0;
 
 /// Why the risk is what it is.
-#[must_use]
-pub fn reasons(assessment: &Assessment, cascade: &Cascade, reading: Option<&Reading>) -> Vec<String> {
-    let mut parts: Vec<&Contribution> =
-        assessment.contributions.iter().filter(|c| c.points.0.abs() >= WORTH_TELLING).collect();
+pub(crate) fn reasons(subject: &Subject<'_>, assessed: &Assessment, parts: &[Contribution]) -> Vec<String> {
+    let told = Told { assessed, cascade: subject.cascade, reading: subject.reading, bar: subject.bar };
+    let mut parts: Vec<&Contribution> = parts.iter().filter(|c| c.points.0.abs() >= WORTH_TELLING).collect();
     parts.sort_by_key(|c| (-c.points.0.abs(), c.name.clone()));
-    let mut words: Vec<String> =
-        parts.into_iter().filter_map(|part| sentence(part, assessment, cascade, reading)).collect();
+    let mut words: Vec<String> = parts.into_iter().filter_map(|part| told.sentence(part)).collect();
     if words.is_empty() {
-        words.extend(mood(assessment, reading));
-        words.push(reach(assessment, cascade));
+        words.extend(told.mood());
+        words.push(told.reach());
     }
-    words.extend(reading.into_iter().flat_map(|r| &r.flags).map(|flag| format!("it {}", flag.in_words())));
-    words.extend(unknowns(assessment, reading));
+    words.extend(told.forecast());
+    words.extend(told.feeds_itself());
+    words.extend(
+        subject.reading.into_iter().flat_map(|r| &r.flags).map(|flag| format!("it {}", flag.in_words())),
+    );
+    words.extend(told.unknowns());
     words
 }
 
-fn sentence(
-    part: &Contribution,
-    assessment: &Assessment,
-    cascade: &Cascade,
-    reading: Option<&Reading>,
-) -> Option<String> {
-    let velocity = cascade.velocity();
-    let counts = cascade.counts();
-    let said = match &*part.name {
-        "words" => mood(assessment, reading)?,
-        "size" => {
-            format!("{} and {} so far", number(cascade.spread(), "reshare"), number(counts.replies, "reply"))
-        }
-        "velocity" => {
-            format!("{:.1} engagements a minute over five minutes, {}", velocity.per_minute_5, age(cascade))
-        }
-        "trend" if velocity.trend >= 0.0 => "it gathers pace".into(),
-        "trend" => "it slows down".into(),
-        "reach" => reach(assessment, cascade),
-        _ => return None,
-    };
-    let sign = if part.points.0 > 0 { "+" } else { "" };
-    Some(format!("{said} ({sign}{})", part.points))
+struct Told<'a> {
+    assessed: &'a Assessment,
+    cascade: &'a Cascade,
+    reading: Option<&'a Reading>,
+    bar: u64,
 }
 
-fn mood(assessment: &Assessment, reading: Option<&Reading>) -> Option<String> {
-    let reading = reading?;
-    reading.said.as_ref().ok()?;
-    let percent = (assessment.complaint * 100.0).round();
-    if reading.evidence.is_empty() || assessment.complaint < f64::from(TOLD_IN_WORDS) {
-        return Some(format!("reads as a complaint with {percent}%"));
+impl Told<'_> {
+    fn sentence(&self, part: &Contribution) -> Option<String> {
+        let counts = self.cascade.counts();
+        let said = match &*part.name {
+            "words" => self.mood()?,
+            "size" => format!(
+                "{} and {} so far, {}",
+                number(self.cascade.spread(), "reshare"),
+                number(counts.replies, "reply"),
+                age(self.cascade)
+            ),
+            "velocity" => self.velocity(),
+            "reach" => self.reach(),
+            _ => return None,
+        };
+        let sign = if part.points.0 > 0 { "+" } else { "" };
+        Some(format!("{said} ({sign}{})", part.points))
     }
-    Some(format!(
-        "reads as a complaint with {percent}%: \u{201c}{}\u{201d}",
-        reading.evidence.join("\u{201d}, \u{201c}")
-    ))
-}
 
-fn reach(assessment: &Assessment, cascade: &Cascade) -> String {
-    let largest = cascade.audience().largest();
-    let seen_by = format!("could have been seen by {} accounts", thousands(assessment.reach.estimate));
-    if largest >= LARGE_VOICE {
-        return format!("{seen_by}, one voice with {} followers among them", thousands(largest));
+    fn velocity(&self) -> String {
+        let v = self.cascade.velocity();
+        let trend = match v.trend {
+            t if t > CHANGE => ", and it gathers pace",
+            t if t < -CHANGE => ", and it slows down",
+            _ => "",
+        };
+        let said = format!("{:.1} engagements a minute over five minutes{trend}", v.per_minute_5);
+        if v.per_minute_5 >= MANY && v.discounted_5 < v.per_minute_5 / 2.0 {
+            return format!(
+                "{said}, but only {:.1} by accounts that have followers and speak for the first time",
+                v.discounted_5
+            );
+        }
+        said
     }
-    seen_by
+
+    fn mood(&self) -> Option<String> {
+        let (assessment, reading) = (self.assessed, self.reading?);
+        reading.said.as_ref().ok()?;
+        let percent = (assessment.complaint * 100.0).round();
+        if reading.evidence.is_empty() || assessment.complaint < f64::from(TOLD_IN_WORDS) {
+            return Some(format!("reads as a complaint with {percent}%"));
+        }
+        Some(format!(
+            "reads as a complaint with {percent}%: \u{201c}{}\u{201d}",
+            reading.evidence.join("\u{201d}, \u{201c}")
+        ))
+    }
+
+    fn reach(&self) -> String {
+        let seen_by = format!("could have been seen by {} accounts", thousands(self.assessed.reach.estimate));
+        let large: Vec<_> =
+            self.cascade.audience().loudest().filter(|v| v.followers >= LARGE_VOICE).collect();
+        let (Some(first), Some(now)) = (large.iter().map(|v| v.at).min(), self.cascade.last()) else {
+            return seen_by;
+        };
+        let accounts =
+            if large.len() == 1 { "1 account".into() } else { format!("{} accounts", large.len()) };
+        let minutes = number((now - first).as_mins().ceil().max(1.0) as u64, "minute");
+        format!("{seen_by}; {accounts} above 100,000 followers carried it in the last {minutes}")
+    }
+
+    fn forecast(&self) -> Option<String> {
+        let forecast = &self.assessed.forecast;
+        if forecast.takes_off() < LIKELY || self.cascade.spread() >= self.bar {
+            return None;
+        }
+        let so_far = self.cascade.spread() as f64;
+        let end = forecast.end().interval().map(|more| so_far + more);
+        Some(format!(
+            "expected to end at {} reshares, between {} and {} in four of five cases; {} to cross {}",
+            rounded(end.expected),
+            rounded(end.low),
+            rounded(end.high),
+            percent(self.assessed.viral),
+            thousands(self.bar)
+        ))
+    }
+
+    fn feeds_itself(&self) -> Option<String> {
+        let infection = Infection::of(self.cascade).filter(Infection::is_supercritical)?;
+        let branching = infection.branching;
+        Some(format!(
+            "each reshare brings {:.1} more, {:.1} at least: it feeds itself",
+            branching.estimate, branching.low
+        ))
+    }
+
+    fn unknowns(&self) -> Vec<String> {
+        let (assessment, reading) = (self.assessed, self.reading);
+        let mut words = Vec::new();
+        match reading {
+            None => words.push("the post itself has not been seen, so its mood is unknown".into()),
+            Some(reading) => match reading.said {
+                Err(Unread::NoText) => words.push("the post has no words, so its mood is unknown".into()),
+                Err(Unread::OtherLanguage) => {
+                    words.push("the post is in a language that is not read, so its mood is unknown".into());
+                }
+                Err(Unread::UnknownWords) => {
+                    words.push("too few of the post's words are known to judge its mood".into());
+                }
+                Ok(_) => {}
+            },
+        }
+        match assessment.reach.unknown {
+            0 => {}
+            1 => words.push("the followers of 1 account that carries it are unknown".into()),
+            n => words.push(format!("the followers of {} accounts that carry it are unknown", thousands(n))),
+        }
+        words
+    }
 }
 
 fn age(cascade: &Cascade) -> String {
@@ -82,27 +163,18 @@ fn age(cascade: &Cascade) -> String {
     }
 }
 
-fn unknowns(assessment: &Assessment, reading: Option<&Reading>) -> Vec<String> {
-    let mut words = Vec::new();
-    match reading {
-        None => words.push("the post itself has not been seen, so its mood is unknown".into()),
-        Some(reading) => match reading.said {
-            Err(Unread::NoText) => words.push("the post has no words, so its mood is unknown".into()),
-            Err(Unread::OtherLanguage) => {
-                words.push("the post is in a language that is not read, so its mood is unknown".into());
-            }
-            Err(Unread::UnknownWords) => {
-                words.push("too few of the post's words are known to judge its mood".into());
-            }
-            Ok(_) => {}
-        },
+/// Two leading digits: more are not known.
+fn rounded(n: f64) -> String {
+    let step = 10_f64.powf((n.max(1.0).log10().floor() - 1.0).max(0.0));
+    thousands(((n / step).round() * step) as u64)
+}
+
+fn percent(p: f64) -> String {
+    match p {
+        p if p < 0.01 => "under 1%".into(),
+        p if p > 0.99 => "over 99%".into(),
+        p => format!("{:.0}%", 100.0 * p),
     }
-    match assessment.reach.unknown {
-        0 => {}
-        1 => words.push("the followers of 1 account that carries it are unknown".into()),
-        n => words.push(format!("the followers of {} accounts that carry it are unknown", thousands(n))),
-    }
-    words
 }
 
 fn number(n: u64, noun: &str) -> String {
@@ -137,5 +209,7 @@ mod tests {
         assert_eq!(number(1, "reply"), "1 reply");
         assert_eq!(number(2000, "reply"), "2,000 replies");
         assert_eq!(number(0, "reshare"), "0 reshares");
+        assert_eq!([3.4, 47.0, 123.0, 98_765.0].map(rounded), ["3", "47", "120", "99,000"]);
+        assert_eq!([0.004, 0.256, 0.999].map(percent), ["under 1%", "26%", "over 99%"]);
     }
 }

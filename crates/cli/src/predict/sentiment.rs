@@ -1,9 +1,9 @@
-//! `firewatch predict sentiment`: what the text model says of posts given as JSON lines.
+//! What the text model says of posts given as JSON lines.
 //!
 //! One answer for each line, in order: an opinion, or an error with the number of the line.
 
 use std::borrow::Cow;
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 
 use firewatch_engine::Models;
 use firewatch_ingest::MAX_RECORD_BYTES;
@@ -13,12 +13,13 @@ use firewatch_scoring::{Reading, Said, Scratch, SentimentModel, Unread, evidence
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bytes;
 use crate::args::{PredictOptions, Tier};
 use crate::lines::next_line;
 use crate::shell::Failure;
 
 /// The second tier that comes with this build.
-const ENCODER: &[u8] = include_bytes!("../../../models/encoder.fwm");
+const ENCODER: &[u8] = include_bytes!("../../../../models/encoder.fwm");
 
 #[derive(Deserialize)]
 struct Question {
@@ -57,28 +58,24 @@ struct Refusal {
 }
 
 /// Reads questions and writes answers until the input ends.
-pub fn predict(options: &PredictOptions) -> Result<(), Failure> {
+pub fn predict(options: &PredictOptions) -> Result<io::Result<()>, Failure> {
     let model = match &options.model {
-        None => SentimentModel::from_bytes(Models::SHIPPED.sentiment),
-        Some(path) => SentimentModel::from_bytes(&bytes(path)?),
+        None => SentimentModel::from_bytes(Models::SHIPPED.sentiment)
+            .map_err(|e| Failure::running("the shipped model", e))?,
+        Some(path) => {
+            SentimentModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?
+        }
     };
     let encoder = match (options.tier, &options.encoder) {
         (Tier::Fast, _) => None,
-        (Tier::Best, None) => Some(Encoder::from_bytes(ENCODER)),
-        (Tier::Best, Some(path)) => Some(Encoder::from_bytes(&bytes(path)?)),
+        (Tier::Best, None) => {
+            Some(Encoder::from_bytes(ENCODER).map_err(|e| Failure::running("the shipped encoder", e))?)
+        }
+        (Tier::Best, Some(path)) => {
+            Some(Encoder::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--encoder", e))?)
+        }
     };
-    let model = model.map_err(|e| Failure::setting("--model", e))?;
-    let encoder = encoder.transpose().map_err(|e| Failure::setting("--encoder", e))?;
-    let mut reader = Reader { model, encoder, scratch: Scratch::default() };
-    match answer(&mut reader) {
-        // Whoever read us has seen enough.
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done.map_err(|e| Failure::running("predict", e)),
-    }
-}
-
-fn bytes(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
+    Ok(answer(&mut Reader { model, encoder, scratch: Scratch::default() }))
 }
 
 fn answer(reader: &mut Reader) -> io::Result<()> {

@@ -1,0 +1,27 @@
+//! `firewatch predict`: asks a model without a stream.
+
+mod sentiment;
+mod virality;
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use crate::args::Prediction;
+use crate::shell::Failure;
+
+/// Answers what is asked until the input ends.
+pub fn predict(what: &Prediction) -> Result<(), Failure> {
+    let done = match what {
+        Prediction::Sentiment(options) => sentiment::predict(options)?,
+        Prediction::Virality(options) => virality::predict(options)?,
+    };
+    match done {
+        // Whoever read us has seen enough.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|e: io::Error| Failure::running("predict", e)),
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
+}

@@ -1,0 +1,82 @@
+//! Early warning: who alerts on the conversations that become large, how many alerts it costs, and how early.
+//!
+//! A rule gives every conversation a score at each of some ages; it alerts at the first age at which the score is at or above
+//! a threshold. The threshold is the lowest that keeps the alerted share of conversations within a budget.
+
+/// A conversation as a rule sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// Reshares in the end.
+    pub size: f64,
+    /// Score and share of the reshares that had happened, age after age.
+    pub looks: Vec<(f64, f64)>,
+}
+
+/// What a rule does with a budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Caught {
+    /// Share of conversations alerted on.
+    pub alerted: f64,
+    /// Share of the large ones alerted on.
+    pub caught: f64,
+    /// Share of the large ones alerted on before a fifth of their reshares.
+    pub early: f64,
+    /// Median share of the reshares that had happened when a large one was alerted on.
+    pub happened: f64,
+}
+
+/// Share of conversations that are called large.
+const LARGE: f64 = 0.1;
+/// An alert is early before this share of the reshares.
+const EARLY: f64 = 0.2;
+
+/// Finds what a rule catches within a budget, a share of all conversations.
+#[must_use]
+pub fn caught(watched: &[Watched], budget: f64) -> Caught {
+    let highest = |w: &Watched| w.looks.iter().fold(f64::NEG_INFINITY, |m, (score, _)| m.max(*score));
+    let mut scores: Vec<f64> = watched.iter().map(highest).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    let most = (budget * watched.len() as f64).floor() as usize;
+    // Those with the same score are alerted on together or not at all.
+    let beyond = scores.get(most).copied().unwrap_or(f64::NEG_INFINITY);
+    let mut sizes: Vec<f64> = watched.iter().map(|w| w.size).collect();
+    sizes.sort_by(|a, b| b.total_cmp(a));
+    let large = sizes.get((LARGE * sizes.len() as f64) as usize).copied().unwrap_or(f64::INFINITY);
+    let (mut alerted, mut of_large, mut happened) = (0, 0, Vec::new());
+    for w in watched {
+        let alert = w.looks.iter().find(|(score, _)| *score > beyond);
+        alerted += usize::from(alert.is_some());
+        if w.size > large {
+            of_large += 1;
+            happened.extend(alert.map(|(_, happened)| *happened));
+        }
+    }
+    happened.sort_by(f64::total_cmp);
+    let share = |n: usize| n as f64 / of_large.max(1) as f64;
+    Caught {
+        alerted: alerted as f64 / watched.len().max(1) as f64,
+        caught: share(happened.len()),
+        early: share(happened.iter().filter(|h| **h < EARLY).count()),
+        happened: happened.get(happened.len() / 2).copied().unwrap_or(f64::NAN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_kept_and_the_first_alert_counts() {
+        let watched: Vec<Watched> = (0..100)
+            .map(|i| {
+                let size = f64::from(i);
+                Watched { size, looks: vec![(size, 0.1), (2.0 * size, 0.5)] }
+            })
+            .collect();
+        let Caught { alerted, caught: found, early, happened } = caught(&watched, 0.1);
+        assert!((alerted - 0.1).abs() < 1e-9 && (found - 1.0).abs() < 1e-9, "{alerted} {found}");
+        assert!(early == 0.0 && happened == 0.5, "{early} {happened}");
+        let all = caught(&watched, 1.0);
+        assert!(all.alerted == 1.0 && all.early == 1.0);
+    }
+}

@@ -1,0 +1,204 @@
+//! The forecast measured on cascades it has not seen, beside SEISMIC and log-linear growth on the same cascades.
+//!
+//! Cross-validated: five models, each trained without a fifth of the cascades and asked about that fifth. A cascade is
+//! asked about at an age when ten reshares or more have been seen, as before that SEISMIC says nothing.
+
+use std::path::Path;
+
+use firewatch_scoring::virality::{Forecast, Opening};
+use firewatch_scoring::{SentimentModel, TYPICAL_FOLLOWERS, ViralityModel};
+
+use super::sample::{Known, SETS, known};
+use super::seismic::seismic;
+use super::train_on;
+use crate::cascades::Recorded;
+use crate::{LabError, in_parallel, text_hash};
+
+/// Parts of the cross-validation.
+const FOLDS: u64 = 5;
+/// Reshares from which a cascade is asked about.
+const LEAST: usize = 10;
+/// Followers that SEISMIC takes unknown accounts to have: nearly all of its best on each set without followers.
+const UNKNOWN: f64 = 1000.0;
+
+/// What was forecast of one cascade at one age by a model that had not seen it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The part it was left out in.
+    pub fold: u64,
+    /// Index of the set.
+    pub set: usize,
+    /// Age in seconds.
+    pub age: f64,
+    /// Reshares seen by then.
+    pub seen: f64,
+    /// Reshares in the end.
+    pub size: f64,
+    /// The forecast.
+    pub forecast: Forecast,
+    /// What SEISMIC says of the final size.
+    pub seismic: f64,
+    /// What log-linear growth says.
+    pub linear: f64,
+}
+
+impl Asked {
+    /// The final size as forecast, with its interval.
+    #[must_use]
+    pub fn ours(&self) -> (f64, f64, f64) {
+        let i = self.forecast.outlooks[0].interval();
+        (self.seen + i.expected, self.seen + i.low, self.seen + i.high)
+    }
+}
+
+/// The part that a cascade is left out in.
+#[must_use]
+pub fn fold(known: &Known) -> u64 {
+    text_hash(&known.cascade.name) % FOLDS
+}
+
+/// Asks about every cascade at some ages, by models that were trained without it.
+///
+/// # Errors
+/// A file that cannot be read, or arithmetic that fails.
+pub fn ask_all(
+    data: &Path,
+    sentiment: &SentimentModel,
+    ages: &[f64],
+    say: &mut dyn FnMut(String),
+) -> Result<Vec<Asked>, LabError> {
+    let all = known(data)?;
+    let folds: Vec<u64> = (0..FOLDS).collect();
+    let parts = in_parallel(&folds, |part| {
+        let (out, within): (Vec<&Known>, Vec<&Known>) = all.iter().partition(|k| fold(k) == *part);
+        let model = train_on(data, sentiment, &within, &mut |_| ())?;
+        Ok(ask(&model, &out, &within, ages))
+    });
+    let mut asked = Vec::new();
+    for part in parts {
+        asked.extend(part?);
+        say(format!("{} forecasts", asked.len()));
+    }
+    Ok(asked)
+}
+
+fn ask(model: &ViralityModel, out: &[&Known], within: &[&Known], ages: &[f64]) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    for age in ages {
+        for set in 0..SETS.len() {
+            let line = line(within, set, *age);
+            for known in out.iter().filter(|k| k.set == set) {
+                let seen = known.cascade.seen(*age) as f64;
+                asked.push(Asked {
+                    fold: fold(known),
+                    set,
+                    age: *age,
+                    seen,
+                    size: known.cascade.size() as f64,
+                    forecast: forecast(model, &known.cascade, *age, 1.0),
+                    seismic: seismic(&known.cascade, *age, UNKNOWN).size,
+                    linear: (line.0 + line.1 * seen.max(1.0).ln()).exp().max(seen),
+                });
+            }
+        }
+    }
+    asked
+}
+
+/// Forecasts a cascade whose text is not known, one of a collection of which a share takes off.
+#[must_use]
+pub fn forecast(model: &ViralityModel, cascade: &Recorded, age: f64, share: f64) -> Forecast {
+    let followers = cascade.followers.unwrap_or(TYPICAL_FOLLOWERS) as f64;
+    model.forecast(&cascade.at(age), &Opening { followers, arousal: 0.0, complaint: 0.0 }).among(share)
+}
+
+/// ln(size) = a + b ln(seen), by least squares on the cascades of a set (Szabo and Huberman 2010).
+fn line(within: &[&Known], set: usize, age: f64) -> (f64, f64) {
+    let points = within.iter().filter(|k| k.set == set && k.cascade.seen(age) >= LEAST);
+    let points: Vec<(f64, f64)> =
+        points.map(|k| ((k.cascade.seen(age) as f64).ln(), (k.cascade.size() as f64).ln())).collect();
+    let n = points.len().max(1) as f64;
+    let (mx, my) = points.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
+    let (xx, xy) = points
+        .iter()
+        .fold((0.0, 0.0), |(xx, xy), (x, y)| (xx + (x - mx) * (x - mx), xy + (x - mx) * (y - my)));
+    let slope = if xx > 0.0 { xy / xx } else { 1.0 };
+    (my - slope * mx, slope)
+}
+
+/// Figures of one set at one age.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// The set's name.
+    pub set: &'static str,
+    /// Age in minutes.
+    pub minutes: f64,
+    /// Cascades asked about.
+    pub cascades: usize,
+    /// Median absolute percentage error of the final size, as a share: ours, SEISMIC's, log-linear growth's.
+    pub error: [f64; 3],
+    /// Kendall's tau between forecast and final size, likewise.
+    pub tau: [f64; 3],
+    /// Share of final sizes within the 80% interval.
+    pub covered: f64,
+}
+
+/// Figures of every set and age.
+#[must_use]
+pub fn figures(asked: &[Asked], ages: &[f64]) -> Vec<Figures> {
+    let mut all = Vec::new();
+    for (set, (name, _)) in SETS.iter().enumerate() {
+        for age in ages {
+            let is_in = |a: &&Asked| a.set == set && (a.age - age).abs() < 1e-9 && a.seen >= LEAST as f64;
+            let asked: Vec<&Asked> = asked.iter().filter(is_in).collect();
+            let said: [fn(&Asked) -> f64; 3] = [|a| a.ours().0, |a| a.seismic, |a| a.linear];
+            let within = |a: &&&Asked| {
+                let (_, low, high) = a.ours();
+                (low.floor()..=high.ceil()).contains(&a.size)
+            };
+            all.push(Figures {
+                set: name,
+                minutes: age / 60.0,
+                cascades: asked.len(),
+                error: said.map(|said| median(asked.iter().map(|a| (said(a) - a.size).abs() / a.size))),
+                tau: said.map(|said| kendall(&asked.iter().map(|a| (said(a), a.size)).collect::<Vec<_>>())),
+                covered: asked.iter().filter(within).count() as f64 / asked.len().max(1) as f64,
+            });
+        }
+    }
+    all
+}
+
+/// The middle value; of an even number the lower one.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Kendall's tau-b (1945).
+fn kendall(points: &[(f64, f64)]) -> f64 {
+    let (mut sum, mut x_differs, mut y_differs) = (0.0, 0.0, 0.0);
+    for (i, a) in points.iter().enumerate() {
+        for b in &points[..i] {
+            let sign = |a: f64, b: f64| if a == b { 0.0 } else { (a - b).signum() };
+            let (x, y) = (sign(a.0, b.0), sign(a.1, b.1));
+            sum += x * y;
+            x_differs += x * x;
+            y_differs += y * y;
+        }
+    }
+    sum / f64::sqrt(x_differs * y_differs).max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tau_and_median_of_known_values() {
+        assert!((kendall(&[(1.0, 1.0), (2.0, 2.0), (3.0, 4.0), (4.0, 3.0)]) - 4.0 / 6.0).abs() < 1e-9);
+        assert!((kendall(&[(1.0, 1.0), (1.0, 2.0), (2.0, 3.0)]) - 2.0 / 6.0_f64.sqrt()).abs() < 1e-9);
+        assert!((median([3.0, f64::INFINITY, 1.0].into_iter()) - 3.0).abs() < 1e-9);
+    }
+}

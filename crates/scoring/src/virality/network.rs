@@ -1,0 +1,100 @@
+//! The forecast's arithmetic: features in, for each horizon the chances of so much more.
+//!
+//! Three layers of x = silu(W x + b), silu(x) = x / (1 + exp(-x)), and a softmax for each horizon over bins of growth.
+
+use serde::{Deserialize, Serialize};
+
+use super::features::{FEATURES, Features};
+
+/// Width of the layers.
+pub const WIDTH: usize = 64;
+/// Layers before the last.
+pub const LAYERS: usize = 3;
+/// Horizons that are forecast: until the end, an hour, six and twenty-four hours.
+pub const OUTLOOKS: usize = 4;
+/// Bins of growth.
+pub const BINS: usize = 30;
+/// Outputs of the last layer.
+pub const OUTPUTS: usize = OUTLOOKS * BINS;
+
+/// One layer; `weight` has a row for each input, so that a row is one run of products and sums.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// W, transposed: inputs times outputs.
+    pub weight: Vec<f32>,
+    /// b.
+    pub bias: Vec<f32>,
+}
+
+/// All weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// What is taken off each feature.
+    pub mean: Vec<f32>,
+    /// What it is then multiplied with.
+    pub scale: Vec<f32>,
+    /// The layers, the last with [`OUTPUTS`].
+    pub layers: Vec<Layer>,
+}
+
+/// The shapes of the layers: inputs and outputs.
+pub const SHAPES: [(usize, usize); LAYERS + 1] =
+    [(FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, OUTPUTS)];
+
+impl Network {
+    /// Whether all sizes are as they must be and all numbers are some.
+    pub(super) fn is_sound(&self) -> bool {
+        let sizes = self.layers.iter().map(|l| (l.weight.len(), l.bias.len()));
+        let numbers = self.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias));
+        self.mean.len() == FEATURES
+            && self.scale.len() == FEATURES
+            && sizes.eq(SHAPES.iter().map(|(inputs, outputs)| (inputs * outputs, *outputs)))
+            && numbers.chain(&self.mean).chain(&self.scale).all(|x| x.is_finite())
+    }
+
+    /// For each outlook the chances of the bins; they add up to 1.
+    pub(super) fn chances(&self, features: &Features) -> [[f32; BINS]; OUTLOOKS] {
+        let mut x = [0.0_f32; FEATURES];
+        for ((x, f), (mean, scale)) in x.iter_mut().zip(features.0).zip(self.mean.iter().zip(&self.scale)) {
+            *x = (f - mean) * scale;
+        }
+        let [first, middle @ .., last] = self.layers.as_slice() else {
+            return [[1.0 / BINS as f32; BINS]; OUTLOOKS];
+        };
+        let mut h: [f32; WIDTH] = first.apply(&x);
+        silu(&mut h);
+        for layer in middle {
+            h = layer.apply(&h);
+            silu(&mut h);
+        }
+        let out: [f32; OUTPUTS] = last.apply(&h);
+        let mut chances = [[0.0; BINS]; OUTLOOKS];
+        for (chances, out) in chances.iter_mut().zip(out.chunks_exact(BINS)) {
+            let most = out.iter().fold(f32::MIN, |m, x| m.max(*x));
+            let mut sum = 0.0;
+            for (chance, x) in chances.iter_mut().zip(out) {
+                *chance = (x - most).exp();
+                sum += *chance;
+            }
+            chances.iter_mut().for_each(|c| *c /= sum);
+        }
+        chances
+    }
+}
+
+impl Layer {
+    fn apply<const IN: usize, const OUT: usize>(&self, x: &[f32; IN]) -> [f32; OUT] {
+        let mut y = [0.0_f32; OUT];
+        y.iter_mut().zip(&self.bias).for_each(|(y, b)| *y = *b);
+        for (x, row) in x.iter().zip(self.weight.chunks_exact(OUT)) {
+            for (y, w) in y.iter_mut().zip(row) {
+                *y += x * w;
+            }
+        }
+        y
+    }
+}
+
+fn silu(x: &mut [f32]) {
+    x.iter_mut().for_each(|x| *x /= 1.0 + (-*x).exp());
+}
