@@ -52,6 +52,11 @@ pub enum Command {
         #[command(subcommand)]
         what: Prediction,
     },
+    /// Measure a model on data it has not seen, and draw charts
+    Evaluate {
+        #[command(subcommand)]
+        what: Evaluation,
+    },
     /// Make the shipped models or the demo's recording again from the data sets
     Train {
         #[command(subcommand)]
@@ -172,6 +177,15 @@ pub enum Training {
         /// What chance starts from
         #[arg(long, default_value_t = 7)]
         seed: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Evaluation {
+    /// The recipe of the virality model, cross-validated beside SEISMIC and log-linear growth: some minutes
+    Virality {
+        #[command(flatten)]
+        files: TrainingFiles,
     },
 }
 

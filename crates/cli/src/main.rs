@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),
         Command::Predict { what } => predict::predict(&what),
         Command::Train { what } => train::train(what),
+        Command::Evaluate { what } => train::evaluate(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

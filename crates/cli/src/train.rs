@@ -1,11 +1,12 @@
-//! `firewatch train`: makes what is shipped, again.
+//! `firewatch train` makes what is shipped, again; `firewatch evaluate` measures how good the recipe is.
 
 use firewatch_engine::Models;
 use firewatch_lab::posts::Choice;
+use firewatch_lab::virality::report::Report;
 use firewatch_lab::{encoder, recording, sentiment, virality};
 use firewatch_scoring::SentimentModel;
 
-use crate::args::{TextTraining, Training};
+use crate::args::{Evaluation, TextTraining, Training};
 use crate::shell::{Failure, say};
 
 /// Trains a model or makes the recording, and prints its figures.
@@ -23,9 +24,7 @@ pub fn train(what: Training) -> Result<(), Failure> {
             say(report.map_err(|e| Failure::running("train sentiment", e))?);
         }
         Training::Virality { files } => {
-            let text = SentimentModel::from_bytes(Models::SHIPPED.sentiment)
-                .map_err(|e| Failure::running("the shipped text model", e))?;
-            virality::train(&files.data, &files.out, &text, &mut tell)
+            virality::train(&files.data, &files.out, &text_model()?, &mut tell)
                 .map_err(|e| Failure::running("train virality", e))?;
         }
         Training::Recording { files, seed } => {
@@ -36,6 +35,24 @@ pub fn train(what: Training) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Measures a recipe, prints its figures and draws its charts.
+pub fn evaluate(what: &Evaluation) -> Result<(), Failure> {
+    let Evaluation::Virality { files } = what;
+    let failed = |e| Failure::running("evaluate virality", e);
+    let mut tell = |line: String| eprintln!("{line}");
+    let report = Report::of(&files.data, &text_model()?, &mut tell).map_err(failed)?;
+    say(&report);
+    for chart in report.draw(&files.out).map_err(failed)? {
+        eprintln!("{}", files.out.join(chart).display());
+    }
+    Ok(())
+}
+
+fn text_model() -> Result<SentimentModel, Failure> {
+    SentimentModel::from_bytes(Models::SHIPPED.sentiment)
+        .map_err(|e| Failure::running("the shipped text model", e))
 }
 
 fn choice(text: &TextTraining) -> Choice {

@@ -3,6 +3,13 @@
 //! A rule gives every conversation a score at each of some ages; it alerts at the first age at which the score is at or above
 //! a threshold. The threshold is the lowest that keeps the alerted share of conversations within a budget.
 
+use std::collections::BTreeMap;
+
+use firewatch_domain::VIRAL_BAR;
+
+use super::evaluate::Asked;
+use super::sample::Known;
+
 /// A conversation as a rule sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
@@ -59,6 +66,51 @@ pub fn caught(watched: &[Watched], budget: f64) -> Caught {
         early: share(happened.iter().filter(|h| **h < EARLY).count()),
         happened: happened.get(happened.len() / 2).copied().unwrap_or(f64::NAN),
     }
+}
+
+/// Minutes of the counting rules "so many reshares in so many minutes".
+const COUNTED: [f64; 6] = [1.0, 5.0, 10.0, 30.0, 60.0, 1440.0];
+
+/// What our chance of crossing a bar catches within each budget, and what the best counting rule does, until an age in
+/// seconds. The best is the one that catches most.
+#[must_use]
+pub fn trade_off(
+    asked: &[Asked],
+    known: &[Known],
+    until: f64,
+    budgets: &[f64],
+) -> Vec<(f64, Caught, Caught)> {
+    let ours = watched(asked, until, p_viral);
+    let count = |minutes: f64| watched(asked, until, |a: &Asked| came_within(minutes, a, known));
+    let counting = COUNTED.map(count);
+    let best = |budget: f64| {
+        let all = counting.iter().map(|watched| caught(watched, budget));
+        all.max_by(|a, b| a.caught.total_cmp(&b.caught))
+    };
+    budgets.iter().filter_map(|b| Some((*b, caught(&ours, *b), best(*b)?))).collect()
+}
+
+/// The chance of crossing the default bar.
+#[must_use]
+pub fn p_viral(asked: &Asked) -> f64 {
+    asked.forecast.end().at_least(VIRAL_BAR as f64 - asked.seen)
+}
+
+/// Reshares of the last minutes.
+fn came_within(minutes: f64, asked: &Asked, known: &[Known]) -> f64 {
+    let before = asked.age - 60.0 * minutes;
+    let earlier = if before > 0.0 { known[asked.cascade].cascade.seen(before) } else { 0 };
+    asked.seen - earlier as f64
+}
+
+/// Every conversation as a rule sees it until an age in seconds.
+fn watched(asked: &[Asked], until: f64, rule: impl Fn(&Asked) -> f64) -> Vec<Watched> {
+    let mut all: BTreeMap<usize, Watched> = BTreeMap::new();
+    for a in asked.iter().filter(|a| a.age <= until) {
+        let one = all.entry(a.cascade).or_insert_with(|| Watched { size: a.size, looks: Vec::new() });
+        one.looks.push((rule(a), a.seen / a.size.max(1.0)));
+    }
+    all.into_values().collect()
 }
 
 #[cfg(test)]

@@ -21,11 +21,17 @@ const LEAST: usize = 10;
 /// Followers that SEISMIC takes unknown accounts to have: nearly all of its best on each set without followers.
 const UNKNOWN: f64 = 1000.0;
 
+/// Ages at which everything is asked about, in seconds.
+pub const AGES: [f64; 15] = [
+    60.0, 120.0, 180.0, 300.0, 450.0, 600.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0, 7200.0, 14_400.0,
+    28_800.0, 86_400.0,
+];
+
 /// What was forecast of one cascade at one age by a model that had not seen it.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The part it was left out in.
-    pub fold: u64,
+    /// Index of the cascade among those of [`known`].
+    pub cascade: usize,
     /// Index of the set.
     pub set: usize,
     /// Age in seconds.
@@ -57,52 +63,54 @@ pub fn fold(known: &Known) -> u64 {
     text_hash(&known.cascade.name) % FOLDS
 }
 
-/// Asks about every cascade at some ages, by models that were trained without it.
+/// Asks about every cascade at every age, by models that were trained without it, in the order of ages and cascades.
 ///
 /// # Errors
 /// A file that cannot be read, or arithmetic that fails.
 pub fn ask_all(
     data: &Path,
     sentiment: &SentimentModel,
-    ages: &[f64],
     say: &mut dyn FnMut(String),
 ) -> Result<Vec<Asked>, LabError> {
     let all = known(data)?;
     let folds: Vec<u64> = (0..FOLDS).collect();
     let parts = in_parallel(&folds, |part| {
-        let (out, within): (Vec<&Known>, Vec<&Known>) = all.iter().partition(|k| fold(k) == *part);
+        let within: Vec<&Known> = all.iter().filter(|k| fold(k) != *part).collect();
         let model = train_on(data, sentiment, &within, &mut |_| ())?;
-        Ok(ask(&model, &out, &within, ages))
+        let out = all.iter().enumerate().filter(|(_, k)| fold(k) == *part);
+        Ok(AGES.iter().flat_map(|age| ask(&model, out.clone(), &within, *age)).collect::<Vec<Asked>>())
     });
     let mut asked = Vec::new();
     for part in parts {
         asked.extend(part?);
         say(format!("{} forecasts", asked.len()));
     }
+    asked.sort_by(|a: &Asked, b| a.age.total_cmp(&b.age).then(a.cascade.cmp(&b.cascade)));
     Ok(asked)
 }
 
-fn ask(model: &ViralityModel, out: &[&Known], within: &[&Known], ages: &[f64]) -> Vec<Asked> {
-    let mut asked = Vec::new();
-    for age in ages {
-        for set in 0..SETS.len() {
-            let line = line(within, set, *age);
-            for known in out.iter().filter(|k| k.set == set) {
-                let seen = known.cascade.seen(*age) as f64;
-                asked.push(Asked {
-                    fold: fold(known),
-                    set,
-                    age: *age,
-                    seen,
-                    size: known.cascade.size() as f64,
-                    forecast: forecast(model, &known.cascade, *age, 1.0),
-                    seismic: seismic(&known.cascade, *age, UNKNOWN).size,
-                    linear: (line.0 + line.1 * seen.max(1.0).ln()).exp().max(seen),
-                });
-            }
+fn ask<'a>(
+    model: &ViralityModel,
+    out: impl Iterator<Item = (usize, &'a Known)>,
+    within: &[&Known],
+    age: f64,
+) -> Vec<Asked> {
+    let lines: Vec<(f64, f64)> = (0..SETS.len()).map(|set| line(within, set, age)).collect();
+    out.map(|(cascade, known)| {
+        let seen = known.cascade.seen(age) as f64;
+        let (level, slope) = lines[known.set];
+        Asked {
+            cascade,
+            set: known.set,
+            age,
+            seen,
+            size: known.cascade.size() as f64,
+            forecast: forecast(model, &known.cascade, age, 1.0),
+            seismic: seismic(&known.cascade, age, UNKNOWN).size,
+            linear: (level + slope * seen.max(1.0).ln()).exp().max(seen),
         }
-    }
-    asked
+    })
+    .collect()
 }
 
 /// Forecasts a cascade whose text is not known, one of a collection of which a share takes off.
@@ -143,34 +151,33 @@ pub struct Figures {
     pub covered: f64,
 }
 
-/// Figures of every set and age.
+/// Figures of every set at some ages.
 #[must_use]
 pub fn figures(asked: &[Asked], ages: &[f64]) -> Vec<Figures> {
-    let mut all = Vec::new();
-    for (set, (name, _)) in SETS.iter().enumerate() {
-        for age in ages {
-            let is_in = |a: &&Asked| a.set == set && (a.age - age).abs() < 1e-9 && a.seen >= LEAST as f64;
-            let asked: Vec<&Asked> = asked.iter().filter(is_in).collect();
-            let said: [fn(&Asked) -> f64; 3] = [|a| a.ours().0, |a| a.seismic, |a| a.linear];
-            let within = |a: &&&Asked| {
-                let (_, low, high) = a.ours();
-                (low.floor()..=high.ceil()).contains(&a.size)
-            };
-            all.push(Figures {
-                set: name,
-                minutes: age / 60.0,
-                cascades: asked.len(),
-                error: said.map(|said| median(asked.iter().map(|a| (said(a) - a.size).abs() / a.size))),
-                tau: said.map(|said| kendall(&asked.iter().map(|a| (said(a), a.size)).collect::<Vec<_>>())),
-                covered: asked.iter().filter(within).count() as f64 / asked.len().max(1) as f64,
-            });
-        }
+    let sets = SETS.iter().enumerate();
+    sets.flat_map(|(set, (name, _))| ages.iter().map(move |age| of_one(asked, set, name, *age))).collect()
+}
+
+fn of_one(asked: &[Asked], set: usize, name: &'static str, age: f64) -> Figures {
+    let is_in = |a: &&Asked| a.set == set && a.age == age && a.seen >= LEAST as f64;
+    let asked: Vec<&Asked> = asked.iter().filter(is_in).collect();
+    let said: [fn(&Asked) -> f64; 3] = [|a| a.ours().0, |a| a.seismic, |a| a.linear];
+    let within = |a: &&&Asked| {
+        let (_, low, high) = a.ours();
+        (low.floor()..=high.ceil()).contains(&a.size)
+    };
+    Figures {
+        set: name,
+        minutes: age / 60.0,
+        cascades: asked.len(),
+        error: said.map(|said| median(asked.iter().map(|a| (said(a) - a.size).abs() / a.size))),
+        tau: said.map(|said| kendall(&asked.iter().map(|a| (said(a), a.size)).collect::<Vec<_>>())),
+        covered: asked.iter().filter(within).count() as f64 / asked.len().max(1) as f64,
     }
-    all
 }
 
 /// The middle value; of an even number the lower one.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)

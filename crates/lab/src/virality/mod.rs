@@ -1,8 +1,10 @@
 //! Training of the virality model, and its measurement beside the methods it has to beat.
 
+mod charts;
 pub mod early;
 pub mod evaluate;
 mod fit;
+pub mod report;
 pub mod sample;
 pub mod seismic;
 mod takeoff;

@@ -1,0 +1,180 @@
+//! The charts of a measurement, as SVG.
+
+use std::path::Path;
+
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use super::early::Caught;
+use super::report::Report;
+use super::sample::SETS;
+use crate::{LabError, write};
+
+const SIZE: (u32, u32) = (720, 440);
+/// Okabe and Ito's colours (2008), which colour-blind people can tell apart.
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+];
+
+/// A line of a chart: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
+struct Line {
+    name: String,
+    points: Vec<(f64, f64)>,
+    thin: bool,
+    colour: RGBColor,
+}
+
+/// What a chart is about.
+struct Frame<X> {
+    title: &'static str,
+    x: (&'static str, X),
+    y: (&'static str, std::ops::Range<f64>),
+}
+
+/// Draws all charts into a folder.
+pub fn draw(report: &Report, folder: &Path) -> Result<Vec<&'static str>, LabError> {
+    let charts = [
+        ("error-by-age.svg", error_by_age(report)?),
+        ("interval-reliability.svg", reliability(report)?),
+        ("viral-calibration.svg", calibration(report)?),
+        ("early-warning.svg", early_warning(report)?),
+        ("lead-time.svg", lead_time(report)?),
+    ];
+    charts.into_iter().map(|(name, svg)| write(&folder.join(name), svg.as_bytes()).map(|()| name)).collect()
+}
+
+fn error_by_age(report: &Report) -> Result<String, LabError> {
+    let mut lines = Vec::new();
+    for ((set, _), colour) in SETS.iter().zip(COLOURS) {
+        for (i, name) in ["forecast", "SEISMIC"].iter().enumerate() {
+            let of_set = report.by_age.iter().filter(|f| f.set == *set && f.cascades >= 20);
+            let points = of_set.map(|f| (f.minutes, 100.0 * f.error[i].min(2.0))).collect();
+            lines.push(Line { name: format!("{name}, {set}"), points, thin: i > 0, colour });
+        }
+    }
+    let frame = Frame {
+        title: "Median error of the final size, by age",
+        x: ("minutes after the post", (1.0..1440.0).log_scale()),
+        y: ("error, %", 0.0..100.0),
+    };
+    chart(frame, &lines)
+}
+
+fn perfect() -> Line {
+    Line { name: "perfect".into(), points: vec![(0.0, 0.0), (100.0, 100.0)], thin: true, colour: BLACK }
+}
+
+fn percent(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    points.map(|(x, y)| (100.0 * x, 100.0 * y)).collect()
+}
+
+fn reliability(report: &Report) -> Result<String, LabError> {
+    let points = percent(report.reliability.iter().copied());
+    let ours = Line { name: "forecast".into(), points, thin: false, colour: COLOURS[0] };
+    let frame = Frame {
+        title: "Final sizes below each level of the forecast, at 10, 30 and 60 minutes",
+        x: ("level, %", 0.0..100.0),
+        y: ("final sizes below, %", 0.0..100.0),
+    };
+    chart(frame, &[ours, perfect()])
+}
+
+fn calibration(report: &Report) -> Result<String, LabError> {
+    let points = percent(report.calibration.iter().map(|(said, so, _)| (*said, *so)));
+    let ours = Line { name: "chance of crossing 1,000".into(), points, thin: false, colour: COLOURS[0] };
+    let frame = Frame {
+        title: "Of what was said with so many percent, so many crossed the bar",
+        x: ("said, %", 0.0..100.0),
+        y: ("so, %", 0.0..100.0),
+    };
+    chart(frame, &[ours, perfect()])
+}
+
+fn early_warning(report: &Report) -> Result<String, LabError> {
+    trade_off(report, "Large conversations caught, by alerts", "caught, %", |c| c.caught)
+}
+
+fn lead_time(report: &Report) -> Result<String, LabError> {
+    let title = "Large conversations caught before a fifth of their reshares, by alerts";
+    trade_off(report, title, "caught early, %", |c| c.early)
+}
+
+fn trade_off(
+    report: &Report,
+    title: &'static str,
+    y: &'static str,
+    value: impl Fn(&Caught) -> f64,
+) -> Result<String, LabError> {
+    let mut lines = Vec::new();
+    for (rows, (watched, colours)) in
+        report.early.iter().zip([("an hour", &COLOURS[..2]), ("a day", &COLOURS[2..4])])
+    {
+        let ours = percent(rows.iter().map(|(budget, ours, _)| (*budget, value(ours))));
+        let counting = percent(rows.iter().map(|(budget, _, counting)| (*budget, value(counting))));
+        lines.push(Line {
+            name: format!("forecast, watched for {watched}"),
+            points: ours,
+            thin: false,
+            colour: colours[0],
+        });
+        lines.push(Line {
+            name: format!("best count, watched for {watched}"),
+            points: counting,
+            thin: true,
+            colour: colours[1],
+        });
+    }
+    chart(Frame { title, x: ("conversations alerted on, %", 0.0..40.0), y: (y, 0.0..100.0) }, &lines)
+}
+
+fn chart<X>(frame: Frame<X>, lines: &[Line]) -> Result<String, LabError>
+where
+    X: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+{
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(frame.title, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(40)
+            .y_label_area_size(48)
+            .build_cartesian_2d(frame.x.1, frame.y.1)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_desc(frame.x.0)
+            .y_desc(frame.y.0)
+            .draw()
+            .map_err(failed)?;
+        for Line { name, points, thin, colour } in lines {
+            let style = colour.stroke_width(if *thin { 1 } else { 3 });
+            chart
+                .draw_series(LineSeries::new(points.iter().copied(), style))
+                .map_err(failed)?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style));
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.8))
+            .position(SeriesLabelPosition::UpperRight)
+            .draw()
+            .map_err(failed)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(e: impl std::fmt::Display) -> LabError {
+    LabError::Step(format!("the chart failed: {e}"))
+}
