@@ -1,13 +1,19 @@
 //! On the real data sets: what the model cards say holds, and what is shipped can be made again.
 
 use firewatch_engine::Models;
+use firewatch_lab::AveragePrecision;
+use firewatch_lab::cascades::cascades;
 use firewatch_lab::encoder::say_all;
 use firewatch_lab::figures::Figures;
 use firewatch_lab::posts::{CLASSES, Choice, Post, Posts, Set};
-use firewatch_lab::report::Report;
+use firewatch_lab::report::Report as TextReport;
+use firewatch_lab::virality::evaluate::forecast;
+use firewatch_lab::virality::report::Report;
+use firewatch_lab::virality::seismic::seismic;
 use firewatch_lab::{recording, sentiment, virality};
 use firewatch_scoring::encoder::Encoder;
-use firewatch_scoring::{Said, Scratch, SentimentModel};
+use firewatch_scoring::virality::{BASE_RATE, TAKEN_OFF};
+use firewatch_scoring::{Infection, Said, Scratch, SentimentModel, ViralityModel};
 use firewatch_tests::{data, root};
 use vader_sentiment::SentimentIntensityAnalyzer;
 
@@ -60,13 +66,13 @@ fn the_text_models_are_as_good_as_their_cards_say() {
     hold(&fast.slices, "sentiment.md", "");
     let texts: Vec<&str> = posts.iter().map(|p| p.text.as_str()).collect();
     let second = say_all(&encoder, &texts, &mut |_| ()).unwrap();
-    let report = Report::of(&posts, &second);
+    let report = TextReport::of(&posts, &second);
     println!("{report}");
     hold(&report.sets, "encoder.md", "");
     let mut scratch = Scratch::default();
     let both: Vec<Said> =
         texts.iter().zip(&second).map(|(text, said)| model.say(&mut scratch, text).mean(said)).collect();
-    let report = Report::of(&posts, &both);
+    let report = TextReport::of(&posts, &both);
     println!("{report}");
     hold(&report.sets, "encoder.md", "both tiers, ");
 }
@@ -130,6 +136,68 @@ fn the_virality_model_and_the_recording_are_what_their_makers_make() {
     same("virality.fwm", "models/virality.fwm");
     recording::record(&data, &folder.path().join("recording.jsonl"), 7).unwrap();
     same("recording.jsonl", "demo/recording.jsonl");
+}
+
+#[test]
+fn what_streams_say_of_infectiousness_is_what_the_paper_says() {
+    let Some(data) = data() else { return };
+    for age in [600.0, 3600.0, 21_600.0] {
+        let cascades = cascades(&data.join("cascades/seismic100_dev.csv")).unwrap();
+        let mut ratios: Vec<f64> = cascades
+            .iter()
+            .map(|c| {
+                let ours = Infection::of(&c.at(age)).unwrap().infectiousness.estimate;
+                ours / seismic(c, age, 300.0).infectiousness
+            })
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let at = |share: f64| ratios[(share * (ratios.len() - 1) as f64) as usize];
+        println!("{age} s: streaming to exact {:.2}, 80% of them {:.2} to {:.2}", at(0.5), at(0.1), at(0.9));
+        assert!((0.7..1.4).contains(&at(0.5)), "{age} s: {ratios:?}");
+    }
+}
+
+#[test]
+fn the_virality_recipe_is_as_good_as_its_card_says() {
+    let Some(data) = data() else { return };
+    let text = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap();
+    let report = Report::of(&data, &text, &mut |_| ()).unwrap();
+    println!("{report}");
+    for f in &report.figures {
+        let row = format!("{}, {}", f.set, f.minutes);
+        for (column, figure) in f.error.iter().chain(&f.tau).chain([&f.covered]).enumerate() {
+            let stated = stated("virality.md", &row, 2 + column);
+            assert!((figure - stated).abs() < 0.0051, "{row}, column {column}: {figure} is not {stated}");
+        }
+        let [ours, seismic, linear] = f.error;
+        assert!(ours < seismic && ours < linear, "{f:?}");
+    }
+}
+
+#[test]
+fn where_most_posts_never_take_off_the_shipped_model_says_so() {
+    let Some(data) = data() else { return };
+    let model = ViralityModel::from_bytes(Models::SHIPPED.virality).unwrap();
+    let all = cascades(&data.join("cascades/auspol_dev.csv")).unwrap();
+    let rows = [1.0, 10.0, 60.0].map(|minutes| {
+        let (mut ap, mut said, mut so) = (AveragePrecision::default(), 0.0, 0.0);
+        for cascade in &all {
+            let age = 60.0 * minutes;
+            let end = *forecast(&model, cascade, age, BASE_RATE).end();
+            let p = end.at_least(TAKEN_OFF as f64 - cascade.seen(age) as f64);
+            let took_off = cascade.size() as u64 >= TAKEN_OFF;
+            ap.add(p, took_off);
+            said += p / all.len() as f64;
+            so += f64::from(u8::from(took_off)) / all.len() as f64;
+        }
+        let row = (format!("auspol, {minutes} min"), said, ap.value());
+        println!("| {} | {} | {so:.3} | {said:.3} | {:.3} |", row.0, all.len(), row.2);
+        row
+    });
+    for (row, said, ap) in rows {
+        assert!((said - stated("virality.md", &row, 3)).abs() < 0.0006, "{row}: {said}");
+        assert!((ap - stated("virality.md", &row, 4)).abs() < 0.0006, "{row}: {ap}");
+    }
 }
 
 #[test]

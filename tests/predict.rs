@@ -1,4 +1,4 @@
-//! `firewatch predict sentiment` as a user runs it: answers in order, flags in their place, bad lines told.
+//! `firewatch predict` as a user runs it: answers in order, flags in their place, bad lines told.
 
 use firewatch_tests::{json_lines, piped};
 use serde_json::{Value, json};
@@ -94,4 +94,93 @@ fn a_file_that_is_no_model_is_refused() {
     assert!(!done && said.contains("--encoder"), "{said}");
     let (done, _, said) = predict(&["--model", "absent.fwm"], b"");
     assert!(!done && said.contains("absent.fwm"), "{said}");
+}
+
+/// What `predict virality` says of each cascade: name, observed, predicted, low80, high80, p_viral.
+fn cascades(args: &[&str], csv: &str) -> (bool, Vec<(String, [f64; 5])>, String) {
+    let out = piped(&[&["predict", "virality"], args].concat(), csv.as_bytes());
+    let text = String::from_utf8(out.stdout).unwrap();
+    let mut lines = text.lines();
+    if out.status.code() != Some(2) {
+        assert_eq!(lines.next(), Some("cascade,observed,predicted,low80,high80,p_viral"));
+    }
+    let rows = lines.map(|line| {
+        let (name, numbers) = line.split_once(',').unwrap();
+        let numbers: Vec<f64> = numbers.split(',').map(|n| n.parse().unwrap()).collect();
+        (name.to_owned(), numbers.try_into().unwrap())
+    });
+    (out.status.success(), rows.collect(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+/// A cascade that comes slower and slower, its rows with users and followers or without.
+fn cascade(name: &str, reshares: u32, told: bool) -> Vec<String> {
+    let row = |i: u32| {
+        let (t, who) =
+            (f64::from(i) * f64::from(i) / 4.0, if told { format!("{},u{i}", i % 900) } else { ",".into() });
+        format!("{name},{t},{who}")
+    };
+    (0..=reshares).map(row).collect()
+}
+
+fn csv(rows: &[String]) -> String {
+    format!("cascade,t_s,followers,user\n{}\n", rows.join("\n"))
+}
+
+#[test]
+fn cascades_are_forecast_from_what_was_seen_by_an_age_and_nothing_later() {
+    let all = csv(&[cascade("a", 100, true), cascade("b", 300, false)].concat());
+    let (done, rows, said) = cascades(&["--at", "600"], &all);
+    assert!(done && said.is_empty(), "{said}");
+    assert_eq!(rows.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    for (name, [observed, predicted, low, high, p]) in &rows {
+        assert_eq!(*observed, 48.0, "{name}");
+        assert!(observed <= low && low <= predicted && predicted < high, "{name}: {low} {predicted} {high}");
+        assert!((0.0..1.0).contains(p));
+    }
+    let early: Vec<String> = cascade("a", 48, true).into_iter().chain(cascade("b", 48, false)).collect();
+    assert_eq!(cascades(&["--at", "600"], &csv(&early)).1, rows, "later rows are not used");
+    let (_, low_bar, _) = cascades(&["--at", "600", "--bar", "60"], &all);
+    assert!(low_bar[0].1[4] > rows[0].1[4]);
+    let (_, crossed, _) = cascades(&["--at", "600", "--bar", "48"], &all);
+    assert_eq!(crossed[0].1[4], 1.0);
+}
+
+#[test]
+fn rows_shuffled_and_doubled_change_no_forecast() {
+    let rows = cascade("a", 200, true);
+    let (_, plain, _) = cascades(&["--at", "3600"], &csv(&rows));
+    let mut mixed = [rows.clone(), rows].concat();
+    mixed[1..]
+        .sort_by_key(|row| row.bytes().fold(7_u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b))));
+    assert_eq!(cascades(&["--at", "3600"], &csv(&mixed)).1, plain);
+}
+
+#[test]
+fn fresh_and_idle_cascades_have_a_forecast_too() {
+    let rows = ["a,0,235,u".to_owned(), "b,0,,".to_owned(), "c,0,1000000,v".to_owned()];
+    for share in ["1", "0.03"] {
+        let (done, said, _) = cascades(&["--at", "0", "--takes-off", share], &csv(&rows));
+        assert!(done && said.len() == 3);
+        assert!(said.iter().all(|(_, n)| n[0] == 0.0 && n[2] <= n[1] && n[1] <= n[3]), "{said:?}");
+    }
+    let (_, said, _) = cascades(&["--at", "60", "--takes-off", "0.03"], &csv(&rows));
+    assert!(said[0].1[1] == 0.0 && said[0].1[4] < 0.01, "235 followers and nothing yet: {:?}", said[0]);
+    assert!(said[2].1[4] > said[0].1[4], "fame helps: {said:?}");
+}
+
+#[test]
+fn bad_rows_of_cascades_are_told_and_the_others_answered() {
+    let text = "cascade,t_s,followers,user\na,0,10,u\na,soon,10,u\na,5,10,w\n";
+    let (done, rows, said) = cascades(&["--at", "60"], text);
+    assert!(!done && rows.len() == 1 && rows[0].1[0] == 1.0);
+    assert!(said.contains("standard input, line 3: `t_s` is `soon`; give seconds from 0"), "{said}");
+    assert!(said.contains("1 bad row left out"), "{said}");
+    let (done, rows, said) = cascades(&["--at", "60"], "id,when\n1,2\n");
+    assert!(!done && rows.is_empty() && said.contains("give `cascade,t_s,followers,user`"), "{said}");
+    assert!(cascades(&["--at", "-1"], text).2.contains("seconds from 0"));
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("m");
+    std::fs::write(&model, [b"FWVIRA\r\n".as_slice(), &[9; 40]].concat()).unwrap();
+    let (done, _, said) = cascades(&["--at", "60", "--model", model.to_str().unwrap()], text);
+    assert!(!done && said.contains("--model: a virality model of version"), "{said}");
 }

@@ -200,7 +200,7 @@ pub enum Prediction {
 #[derive(Debug, ClapArgs)]
 pub struct CascadeOptions {
     /// The age in seconds at which cascades are looked at; nothing later is used
-    #[arg(long, value_name = "SECONDS", value_parser = age)]
+    #[arg(long, value_name = "SECONDS", value_parser = age, allow_negative_numbers = true)]
     pub at: f64,
     /// A file of cascades; standard input when left out
     #[arg(long)]
@@ -208,8 +208,8 @@ pub struct CascadeOptions {
     /// Reshares from which a cascade is viral: what `p_viral` speaks of
     #[arg(long, default_value_t = VIRAL_BAR, value_parser = clap::value_parser!(u64).range(1..))]
     pub bar: u64,
-    /// Share of the cascades given that take off, reach 50 reshares: 1 for a collection of ones that did, 0.03 for
-    /// complaints as they come
+    /// Share of the cascades given that take off, reach 50 reshares: 1 for a collection of ones that did, 0.01 for posts and
+    /// 0.03 for complaints as they come
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
     pub takes_off: f64,
     /// The virality model; the shipped one when left out

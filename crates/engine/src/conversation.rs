@@ -5,9 +5,9 @@
 
 use firewatch_domain::{
     Action, ActionKind, Body, Engagement, EngagementKind, Escalation, EscalationState, Event, EventTime,
-    Post, SCHEMA_VERSION, Score, Signal, SignalBody, Tenths,
+    FlagKind, Post, SCHEMA_VERSION, Score, Signal, SignalBody, Tenths,
 };
-use firewatch_escalation::{Life, PR, SUPPORT, Step, Ticket, support};
+use firewatch_escalation::{Found, Life, PR, SUPPORT, Step, Ticket, support};
 use firewatch_scoring::{Cascade, Explained, Reading, Scratch, Subject};
 use serde::{Deserialize, Serialize};
 
@@ -191,7 +191,8 @@ impl Conversation {
         let step = if silenced {
             None
         } else {
-            Life::decide(&mut self.pr, assessment.risk.value(), at, &brain.policy.pr)
+            let found = Found { risk: assessment.risk.value(), harm: self.harm(brain), at };
+            Life::decide(&mut self.pr, found, &brain.policy.pr)
         };
         let case = self.case_for_support(assessment.complaint, brain).filter(|_| !silenced);
         let first = self.told.is_none() && self.root.is_some();
@@ -217,6 +218,12 @@ impl Conversation {
         Outcome::Scored
     }
 
+    /// Harm that the first post speaks of, of the policy's kinds the first.
+    fn harm(&self, brain: &Brain) -> Option<FlagKind> {
+        let flags = &self.root.as_ref()?.reading.flags;
+        brain.policy.pr.harms.iter().copied().find(|kind| flags.contains(kind))
+    }
+
     fn subject<'a>(&'a self, brain: &'a Brain) -> Subject<'a> {
         Subject {
             model: &brain.virality,
@@ -238,7 +245,7 @@ impl Conversation {
     }
 
     fn record(&self, event: &Event, at: EventTime, explained: Explained) -> Score {
-        let Explained { assessment, contributions, reasons } = explained;
+        let Explained { assessment, forecast, contributions, reasons } = explained;
         let reading = self.root.as_ref().map(|r| &r.reading);
         let said = reading.and_then(|r| r.said.ok());
         Score {
@@ -257,7 +264,7 @@ impl Conversation {
             flags: reading.map_or_else(Vec::new, |r| r.flags.clone()),
             reach: assessment.reach,
             velocity: self.cascade.velocity(),
-            forecast: assessment.forecast.told(&self.cascade),
+            forecast: forecast.told(&self.cascade),
             engagements: self.cascade.counts(),
             reasons,
             contributions,

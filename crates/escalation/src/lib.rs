@@ -11,7 +11,7 @@ mod route;
 mod storm;
 
 pub use brand::BrandWatch;
-pub use life::{Life, Step};
+pub use life::{Found, Life, Step};
 pub use parts::{Case, Head, Part, PartKey};
 pub use policy::{Brand, Policy, PrRoute, Storms, SupportRoute};
 pub use route::{Ticket, support};

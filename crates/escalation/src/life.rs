@@ -1,6 +1,6 @@
 //! The life of one escalation: which change may follow which, and the steps that are told.
 
-use firewatch_domain::{ActionKind, EscalationState, EventTime, Level};
+use firewatch_domain::{ActionKind, EscalationState, EventTime, FlagKind, Level};
 use serde::{Deserialize, Serialize};
 
 use crate::PrRoute;
@@ -27,6 +27,39 @@ pub struct Step {
     pub reason: String,
 }
 
+/// What was found in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// The risk, 0..100.
+    pub risk: f64,
+    /// Harm that its first post speaks of, the gravest if several.
+    pub harm: Option<FlagKind>,
+    /// When.
+    pub at: EventTime,
+}
+
+impl Found {
+    /// The level that it reaches, and why.
+    fn reached(&self, route: &PrRoute) -> Option<(Level, Step)> {
+        let risk = self.risk;
+        let by_risk =
+            route.thresholds.iter().rev().find(|(_, least)| risk >= *least).map(|(level, least)| {
+                let reason = format!("risk {risk:.1} reached {least}, the policy's threshold for {level}");
+                (*level, Step { reason })
+            });
+        let harm = self.harm.filter(|kind| route.harms.contains(kind)).zip(route.harm_floor);
+        let by_harm = harm.map(|(kind, level)| {
+            let reason = format!("it {}: {level} at least, whatever its reach", kind.in_words());
+            (level, Step { reason })
+        });
+        // Of the same level, the risk is what is told.
+        match (by_risk, by_harm) {
+            (Some(risk), Some(harm)) => Some(if harm.0 > risk.0 { harm } else { risk }),
+            (risk, harm) => risk.or(harm),
+        }
+    }
+}
+
 impl Life {
     /// A first escalation of this level.
     #[must_use]
@@ -34,35 +67,34 @@ impl Life {
         Self { round: 1, step: 0, state: EscalationState::Open, level, calm_since: None }
     }
 
-    /// Takes a new risk: opens, raises, or ends after a calm. Between the threshold and the margin below it nothing
-    /// happens, so a risk that wobbles on the line does not flap.
-    pub fn decide(life: &mut Option<Self>, risk: f64, at: EventTime, route: &PrRoute) -> Option<Step> {
-        let reached = route.thresholds.iter().rev().find(|(_, least)| risk >= *least).copied();
-        match (life.as_mut(), reached) {
+    /// Takes what was found: opens, raises, or ends after a calm. Between the threshold and the margin below it nothing
+    /// happens, so a risk that wobbles on the line does not flap. Harm does not calm down: a person ends it.
+    pub fn decide(life: &mut Option<Self>, found: Found, route: &PrRoute) -> Option<Step> {
+        match (life.as_mut(), found.reached(route)) {
             (None, None) => None,
-            (None, Some((level, least))) => {
+            (None, Some((level, step))) => {
                 *life = Some(Self::open(level));
-                Some(crossed(risk, level, least))
+                Some(step)
             }
-            (Some(old), Some((level, least))) if old.state.is_final() => {
+            (Some(old), Some((level, step))) if old.state.is_final() => {
                 // What a person closed stays closed unless it gets worse.
                 if level <= old.level {
                     return None;
                 }
                 let round = old.round + 1;
                 *life = Some(Self { round, ..Self::open(level) });
-                Some(crossed(risk, level, least))
+                Some(step)
             }
-            (Some(open), Some((level, least))) => {
+            (Some(open), Some((level, step))) => {
                 open.calm_since = None;
                 if level <= open.level {
                     return None;
                 }
                 open.level = level;
                 open.step += 1;
-                Some(crossed(risk, level, least))
+                Some(step)
             }
-            (Some(open), None) if !open.state.is_final() => open.calm(risk, at, route),
+            (Some(open), None) if !open.state.is_final() => open.calm(found.risk, found.at, route),
             (Some(_), None) => None,
         }
     }
@@ -108,10 +140,6 @@ impl Life {
     }
 }
 
-fn crossed(risk: f64, level: Level, least: f64) -> Step {
-    Step { reason: format!("risk {risk:.1} reached {least}, the policy's threshold for {level}") }
-}
-
 #[cfg(test)]
 mod tests {
     use firewatch_domain::Duration;
@@ -127,10 +155,14 @@ mod tests {
         EventTime::from_millis(0) + Duration::from_mins(m)
     }
 
+    fn found(m: i64, risk: f64) -> Found {
+        Found { risk, harm: None, at: minute(m) }
+    }
+
     fn steps(risks: &[(i64, f64)]) -> Vec<(i64, u32, u32, Level)> {
         let mut life = None;
         let told = risks.iter().filter_map(|(m, risk)| {
-            Life::decide(&mut life, *risk, minute(*m), &route())?;
+            Life::decide(&mut life, found(*m, *risk), &route())?;
             life.as_ref().map(|l: &Life| (*m, l.round, l.step, l.level))
         });
         told.collect()
@@ -152,11 +184,32 @@ mod tests {
     #[test]
     fn what_a_person_resolved_opens_again_only_when_worse() {
         let mut life = None;
-        assert!(Life::decide(&mut life, 20.0, minute(0), &route()).is_some());
+        assert!(Life::decide(&mut life, found(0, 20.0), &route()).is_some());
         assert!(life.as_mut().unwrap().act(ActionKind::Resolve, "kim").is_some());
-        assert!(Life::decide(&mut life, 30.0, minute(1), &route()).is_none());
-        assert!(Life::decide(&mut life, 40.0, minute(2), &route()).is_some());
+        assert!(Life::decide(&mut life, found(1, 30.0), &route()).is_none());
+        assert!(Life::decide(&mut life, found(2, 40.0), &route()).is_some());
         assert_eq!(life.map(|l| (l.round, l.step, l.level)), Some((2, 0, Level::High)));
+    }
+
+    #[test]
+    fn harm_has_a_least_level_whatever_the_risk_and_does_not_calm_down() {
+        let harmed = |m, risk, harm| Found { harm: Some(harm), ..found(m, risk) };
+        let mut life = None;
+        assert!(Life::decide(&mut life, harmed(0, 1.0, FlagKind::ChurnThreat), &route()).is_none());
+        let step = Life::decide(&mut life, harmed(1, 1.0, FlagKind::SafetyHarm), &route()).unwrap();
+        assert_eq!(
+            step.reason,
+            "it speaks of danger to somebody's health or safety: medium at least, whatever its reach"
+        );
+        assert!(
+            (2..60)
+                .all(|m| Life::decide(&mut life, harmed(m, 1.0, FlagKind::SafetyHarm), &route()).is_none())
+        );
+        assert_eq!(life.as_ref().map(|l| (l.state, l.level)), Some((EscalationState::Open, Level::Medium)));
+        let step = Life::decide(&mut life, harmed(61, 80.0, FlagKind::SafetyHarm), &route()).unwrap();
+        assert!(step.reason.starts_with("risk 80.0"), "{step:?}");
+        let none = Policy::parse("p", "[brands.a]\n[pr]\nharm_floor = \"none\"\n").unwrap().pr;
+        assert!(Life::decide(&mut None, harmed(0, 1.0, FlagKind::SafetyHarm), &none).is_none());
     }
 
     #[test]

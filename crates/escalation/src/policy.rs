@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::settings::{Fault, Settings};
-use firewatch_domain::{Duration, Level, VIRAL_BAR};
+use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
 
 use crate::{PR, SUPPORT};
 
@@ -46,6 +46,10 @@ pub struct PrRoute {
     pub clear_margin: f64,
     /// How long the risk must stay there.
     pub clear_after: Duration,
+    /// The level that a post which speaks of harm has at least; none if it has none.
+    pub harm_floor: Option<Level>,
+    /// The kinds of harm.
+    pub harms: Vec<FlagKind>,
 }
 
 /// Levels by probability of a complaint.
@@ -149,7 +153,34 @@ fn pr(s: &mut Settings) -> PrRoute {
         thresholds: [(Level::Medium, medium), (Level::High, high), (Level::Critical, critical)],
         clear_margin,
         clear_after: s.duration("pr.clear_after", Duration::from_mins(10), 0.0..=86_400.0),
+        harm_floor: harm_floor(s),
+        harms: harms(s),
     }
+}
+
+fn harm_floor(s: &mut Settings) -> Option<Level> {
+    let levels = Level::ALL.map(Level::as_str);
+    let choices = [&["none"], levels.as_slice()].concat();
+    let chosen = s.choice("pr.harm_floor", Level::Medium.as_str(), &choices);
+    Level::ALL.into_iter().find(|level| level.as_str() == chosen)
+}
+
+fn harms(s: &mut Settings) -> Vec<FlagKind> {
+    let names = s.texts("pr.harms");
+    if names.is_empty() {
+        return vec![FlagKind::SafetyHarm, FlagKind::LegalThreat];
+    }
+    let mut kinds = Vec::new();
+    for name in names {
+        match FlagKind::ALL.into_iter().find(|kind| kind.name() == name) {
+            Some(kind) => kinds.push(kind),
+            None => {
+                let all = FlagKind::ALL.map(FlagKind::name).join(", ");
+                s.fault("pr.harms", format_args!("{name:?} is no kind of harm; give some of {all}"));
+            }
+        }
+    }
+    kinds
 }
 
 fn support(s: &mut Settings) -> SupportRoute {

@@ -106,25 +106,26 @@ impl Audience {
     /// The reach with its bounds.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        Reach {
-            low: self.seen_by(0, 0.0),
-            estimate: self.seen_by(TYPICAL_FOLLOWERS, 0.0),
-            high: self.seen_by(PLAUSIBLE_FOLLOWERS, 0.0),
-            unknown: self.unknown,
-        }
+        let [low, estimate, high] = [0, TYPICAL_FOLLOWERS, PLAUSIBLE_FOLLOWERS].map(|f| self.seen_by(f));
+        Reach { low, estimate, high, unknown: self.unknown }
+    }
+
+    /// Accounts that could have seen it, those of unknown audience taken to have `followers`.
+    #[must_use]
+    pub fn seen_by(&self, followers: u64) -> u64 {
+        reached(self.missed + self.unknown as f64 * miss(followers)).round() as u64
     }
 
     /// Accounts that so many further carriers with so many followers on average would add.
     pub(crate) fn grown_by(&self, carriers: f64, followers: f64) -> f64 {
-        let more = carriers * miss(followers as u64);
-        (self.seen_by(TYPICAL_FOLLOWERS, more) - self.seen_by(TYPICAL_FOLLOWERS, 0.0)) as f64
+        let missed = self.missed + self.unknown as f64 * miss(TYPICAL_FOLLOWERS);
+        reached(missed + carriers * miss(followers as u64)) - reached(missed)
     }
+}
 
-    /// Accounts that could have seen it, those of unknown audience taken to have `followers`; `more` is what others miss.
-    fn seen_by(&self, followers: u64, more: f64) -> u64 {
-        let missed = self.missed + self.unknown as f64 * miss(followers) + more;
-        (POPULATION * -missed.exp_m1()).round() as u64
-    }
+/// Accounts that do not miss it, from the logarithm of the chance that one does.
+fn reached(missed: f64) -> f64 {
+    POPULATION * -missed.exp_m1()
 }
 
 /// Logarithm of the chance that a random account does not follow one with so many followers.

@@ -46,8 +46,8 @@ pub struct Assessment {
     pub complaint: f64,
     /// P(crosses the bar).
     pub viral: f64,
-    /// How far it will go.
-    pub forecast: Forecast,
+    /// How far it will go in the end.
+    pub end: Outlook,
     /// The reach so far.
     pub reach: Reach,
 }
@@ -57,6 +57,8 @@ pub struct Assessment {
 pub struct Explained {
     /// The assessment.
     pub assessment: Assessment,
+    /// How far it will go, by time.
+    pub forecast: Forecast,
     /// Points that add up to the risk.
     pub contributions: Vec<Contribution>,
     /// Why, in words, heaviest first.
@@ -69,7 +71,8 @@ impl Subject<'_> {
     pub fn explain(&self, assessment: Assessment) -> Explained {
         let contributions = self.contributions(&assessment);
         let reasons = reasons(self, &assessment, &contributions);
-        Explained { assessment, contributions, reasons }
+        let forecast = self.model.forecast(self.cascade, &assessment.end);
+        Explained { assessment, forecast, contributions, reasons }
     }
 
     /// The most that the risk can be, whatever the spread.
@@ -95,9 +98,9 @@ impl Subject<'_> {
     #[must_use]
     pub fn assess(&self) -> Assessment {
         let complaint = self.complaint();
-        let forecast = self.model.forecast(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
-        let viral = self.crosses(forecast.end());
-        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|followers| self.if_followed_by(followers, &forecast));
+        let end = self.model.end(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
+        let viral = self.crosses(&end);
+        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|followers| self.if_followed_by(followers, &end));
         let (least, most) = (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
         let risk = Tenths::round(100.0 * complaint.expected * viral);
         Assessment {
@@ -106,14 +109,14 @@ impl Subject<'_> {
             high: Tenths::round(100.0 * complaint.high * most).max(risk),
             complaint: complaint.expected,
             viral,
-            forecast,
+            end,
             reach: self.cascade.audience().reach(),
         }
     }
 
     /// What made the risk, in points that add up to it.
     fn contributions(&self, assessed: &Assessment) -> Vec<Contribution> {
-        let steps = self.model.steps(self.cascade, &assessed.forecast);
+        let steps = self.model.steps(self.cascade, &assessed.end);
         let (prior, c, v) = (self.prior, assessed.complaint, assessed.viral);
         let fresh = steps.fresh.at_least(self.bar as f64);
         let [z0, z1, z2, z3] =
@@ -131,19 +134,19 @@ impl Subject<'_> {
         in_tenths(&parts, assessed.risk)
     }
 
-    /// The post when it was written, by an author with so many followers if their number is not known.
+    /// The post and its audience, where accounts of unknown audience have so many followers.
     fn opening(&self, followers: u64) -> Opening {
         let said = self.reading.and_then(|r| r.said.ok());
         Opening {
-            followers: self.cascade.author_followers().unwrap_or(followers) as f64,
+            followers: self.cascade.audience().seen_by(followers) as f64,
             arousal: said.map_or(0.0, |s| f64::from(s.arousal)),
             complaint: said.map_or(0.0, |s| f64::from(s.complaint)),
         }
     }
 
-    fn if_followed_by(&self, followers: u64, forecast: &Forecast) -> f64 {
+    fn if_followed_by(&self, followers: u64, end: &Outlook) -> f64 {
         let takes_off = self.model.takes_off(self.cascade, &self.opening(followers));
-        self.crosses(&Outlook { takes_off, ..*forecast.end() })
+        self.crosses(&Outlook { takes_off, ..*end })
     }
 
     fn crosses(&self, end: &Outlook) -> f64 {

@@ -11,6 +11,8 @@ const WORTH_TELLING: i32 = 5;
 const LARGE_VOICE: u64 = 100_000;
 /// Chance of taking off from which a forecast is told.
 const LIKELY: f64 = 0.2;
+/// Seconds before which too little exposure has had its time to say that something feeds itself.
+const YOUNG: f64 = 300.0;
 /// Trend beyond which the pace is said to change.
 const CHANGE: f32 = 0.3;
 /// Engagements a minute from which it is told how many of them are discounted.
@@ -105,12 +107,12 @@ impl Told<'_> {
     }
 
     fn forecast(&self) -> Option<String> {
-        let forecast = &self.assessed.forecast;
-        if forecast.takes_off() < LIKELY || self.cascade.spread() >= self.bar {
+        let end = &self.assessed.end;
+        if end.takes_off < LIKELY || self.cascade.spread() >= self.bar {
             return None;
         }
         let so_far = self.cascade.spread() as f64;
-        let end = forecast.end().interval().map(|more| so_far + more);
+        let end = end.interval().map(|more| so_far + more);
         Some(format!(
             "expected to end at {} reshares, between {} and {} in four of five cases; {} to cross {}",
             rounded(end.expected),
@@ -122,12 +124,12 @@ impl Told<'_> {
     }
 
     fn feeds_itself(&self) -> Option<String> {
+        if self.cascade.age().as_secs() < YOUNG {
+            return None;
+        }
         let infection = Infection::of(self.cascade).filter(Infection::is_supercritical)?;
-        let branching = infection.branching;
-        Some(format!(
-            "each reshare brings {:.1} more, {:.1} at least: it feeds itself",
-            branching.estimate, branching.low
-        ))
+        let low = infection.branching.low;
+        Some(format!("it feeds itself: each reshare brings another {low:.1} at least"))
     }
 
     fn unknowns(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 use super::early::Caught;
-use super::report::Report;
+use super::report::{Report, WATCHES};
 use super::sample::SETS;
 use crate::{LabError, write};
 
@@ -34,6 +34,7 @@ struct Frame<X> {
     title: &'static str,
     x: (&'static str, X),
     y: (&'static str, std::ops::Range<f64>),
+    legend: SeriesLabelPosition,
 }
 
 /// Draws all charts into a folder.
@@ -61,6 +62,7 @@ fn error_by_age(report: &Report) -> Result<String, LabError> {
         title: "Median error of the final size, by age",
         x: ("minutes after the post", (1.0..1440.0).log_scale()),
         y: ("error, %", 0.0..100.0),
+        legend: SeriesLabelPosition::UpperRight,
     };
     chart(frame, &lines)
 }
@@ -80,6 +82,7 @@ fn reliability(report: &Report) -> Result<String, LabError> {
         title: "Final sizes below each level of the forecast, at 10, 30 and 60 minutes",
         x: ("level, %", 0.0..100.0),
         y: ("final sizes below, %", 0.0..100.0),
+        legend: SeriesLabelPosition::LowerRight,
     };
     chart(frame, &[ours, perfect()])
 }
@@ -91,6 +94,7 @@ fn calibration(report: &Report) -> Result<String, LabError> {
         title: "Of what was said with so many percent, so many crossed the bar",
         x: ("said, %", 0.0..100.0),
         y: ("so, %", 0.0..100.0),
+        legend: SeriesLabelPosition::LowerRight,
     };
     chart(frame, &[ours, perfect()])
 }
@@ -111,25 +115,22 @@ fn trade_off(
     value: impl Fn(&Caught) -> f64,
 ) -> Result<String, LabError> {
     let mut lines = Vec::new();
-    for (rows, (watched, colours)) in
-        report.early.iter().zip([("an hour", &COLOURS[..2]), ("a day", &COLOURS[2..4])])
-    {
+    for ((rows, (set, until)), colour) in report.early.iter().zip(WATCHES).zip(COLOURS) {
+        let watched = format!("{}, {} h", SETS[set].0, until / 3600.0);
         let ours = percent(rows.iter().map(|(budget, ours, _)| (*budget, value(ours))));
         let counting = percent(rows.iter().map(|(budget, _, counting)| (*budget, value(counting))));
-        lines.push(Line {
-            name: format!("forecast, watched for {watched}"),
-            points: ours,
-            thin: false,
-            colour: colours[0],
-        });
-        lines.push(Line {
-            name: format!("best count, watched for {watched}"),
-            points: counting,
-            thin: true,
-            colour: colours[1],
-        });
+        lines.push(Line { name: format!("forecast, {watched}"), points: ours, thin: false, colour });
+        lines.push(Line { name: format!("best count, {watched}"), points: counting, thin: true, colour });
     }
-    chart(Frame { title, x: ("conversations alerted on, %", 0.0..40.0), y: (y, 0.0..100.0) }, &lines)
+    chart(
+        Frame {
+            title,
+            x: ("conversations alerted on, %", 0.0..50.0),
+            y: (y, 0.0..100.0),
+            legend: SeriesLabelPosition::LowerRight,
+        },
+        &lines,
+    )
 }
 
 fn chart<X>(frame: Frame<X>, lines: &[Line]) -> Result<String, LabError>
@@ -166,7 +167,7 @@ where
         chart
             .configure_series_labels()
             .background_style(WHITE.mix(0.8))
-            .position(SeriesLabelPosition::UpperRight)
+            .position(frame.legend)
             .draw()
             .map_err(failed)?;
         area.present().map_err(failed)?;
@@ -174,7 +175,6 @@ where
     Ok(svg)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(e: impl std::fmt::Display) -> LabError {
     LabError::Step(format!("the chart failed: {e}"))
 }

@@ -71,17 +71,17 @@ pub fn caught(watched: &[Watched], budget: f64) -> Caught {
 /// Minutes of the counting rules "so many reshares in so many minutes".
 const COUNTED: [f64; 6] = [1.0, 5.0, 10.0, 30.0, 60.0, 1440.0];
 
-/// What our chance of crossing a bar catches within each budget, and what the best counting rule does, until an age in
-/// seconds. The best is the one that catches most.
+/// What our chance of crossing a bar catches within each budget, and what the best counting rule does, in a set watched
+/// until an age in seconds. The best is the one that catches most.
 #[must_use]
 pub fn trade_off(
     asked: &[Asked],
     known: &[Known],
-    until: f64,
+    watch: (usize, f64),
     budgets: &[f64],
 ) -> Vec<(f64, Caught, Caught)> {
-    let ours = watched(asked, until, p_viral);
-    let count = |minutes: f64| watched(asked, until, |a: &Asked| came_within(minutes, a, known));
+    let ours = watched(asked, watch, p_viral);
+    let count = |minutes: f64| watched(asked, watch, |a: &Asked| came_within(minutes, a, known));
     let counting = COUNTED.map(count);
     let best = |budget: f64| {
         let all = counting.iter().map(|watched| caught(watched, budget));
@@ -103,10 +103,10 @@ fn came_within(minutes: f64, asked: &Asked, known: &[Known]) -> f64 {
     asked.seen - earlier as f64
 }
 
-/// Every conversation as a rule sees it until an age in seconds.
-fn watched(asked: &[Asked], until: f64, rule: impl Fn(&Asked) -> f64) -> Vec<Watched> {
+/// Every conversation of a set as a rule sees it until an age in seconds.
+fn watched(asked: &[Asked], (set, until): (usize, f64), rule: impl Fn(&Asked) -> f64) -> Vec<Watched> {
     let mut all: BTreeMap<usize, Watched> = BTreeMap::new();
-    for a in asked.iter().filter(|a| a.age <= until) {
+    for a in asked.iter().filter(|a| a.set == set && a.age <= until) {
         let one = all.entry(a.cascade).or_insert_with(|| Watched { size: a.size, looks: Vec::new() });
         one.looks.push((rule(a), a.seen / a.size.max(1.0)));
     }

@@ -52,7 +52,7 @@ impl Asked {
     /// The final size as forecast, with its interval.
     #[must_use]
     pub fn ours(&self) -> (f64, f64, f64) {
-        let i = self.forecast.outlooks[0].interval();
+        let i = self.forecast.end().interval();
         (self.seen + i.expected, self.seen + i.low, self.seen + i.high)
     }
 }
@@ -117,7 +117,7 @@ fn ask<'a>(
 #[must_use]
 pub fn forecast(model: &ViralityModel, cascade: &Recorded, age: f64, share: f64) -> Forecast {
     let followers = cascade.followers.unwrap_or(TYPICAL_FOLLOWERS) as f64;
-    model.forecast(&cascade.at(age), &Opening { followers, arousal: 0.0, complaint: 0.0 }).among(share)
+    model.forecast_collected(&cascade.at(age), &Opening { followers, arousal: 0.0, complaint: 0.0 }, share)
 }
 
 /// ln(size) = a + b ln(seen), by least squares on the cascades of a set (Szabo and Huberman 2010).

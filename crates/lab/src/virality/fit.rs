@@ -17,7 +17,7 @@ const RATE: f64 = 2e-3;
 /// Pull of the weights to nought.
 const DECAY: f64 = 1e-3;
 /// Of 256 outputs of a layer this many are dropped in a step.
-const DROPPED: u8 = 38;
+const DROPPED: u8 = 51;
 /// Steps between lines that tell how far it is.
 const TELL: usize = 500;
 

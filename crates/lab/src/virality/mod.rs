@@ -11,8 +11,10 @@ mod takeoff;
 
 use std::path::Path;
 
+use firewatch_scoring::virality::Parts;
 use firewatch_scoring::{SentimentModel, ViralityModel};
 
+use crate::cascades::authors;
 use crate::{LabError, write};
 use sample::{Known, known, looks};
 
@@ -42,10 +44,11 @@ fn train_on(
     all: &[&Known],
     say: &mut dyn FnMut(String),
 ) -> Result<ViralityModel, LabError> {
-    let takeoff = takeoff::fit(data, sentiment, all)?;
-    say(format!("{takeoff:?}"));
+    let authors = authors(&data.join("authors/engagement_dev.csv"))?;
+    let (takeoff, sizes) = (takeoff::fit(&authors, sentiment, all)?, takeoff::sizes(&authors, all));
+    say(format!("{takeoff:?} {sizes:?}"));
     let looks = looks(all);
     say(format!("{} looks at {} cascades", looks.len(), all.len()));
     let network = fit::fit(&looks, STEPS, say)?;
-    ViralityModel::new(network, takeoff).map_err(|e| LabError::Step(e.to_string()))
+    ViralityModel::new(Parts { network, takeoff, sizes }).map_err(|e| LabError::Step(e.to_string()))
 }

@@ -3,20 +3,24 @@
 use std::fmt;
 use std::path::Path;
 
+use firewatch_domain::VIRAL_BAR;
 use firewatch_scoring::SentimentModel;
 
 use super::charts;
 use super::early::{Caught, p_viral, trade_off};
 use super::evaluate::{AGES, Asked, Figures, ask_all, figures};
-use super::sample::{Known, known};
+use super::sample::{Known, SETS, known};
 use crate::LabError;
 
 /// Ages of the table, in seconds.
 const TOLD: [f64; 3] = [600.0, 1800.0, 3600.0];
 /// Budgets of the trade-off: shares of the conversations that are alerted on.
-const BUDGETS: [f64; 7] = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4];
-/// Until when is watched: the first hour and the first day, in seconds.
-const UNTIL: [f64; 2] = [3600.0, 86_400.0];
+const BUDGETS: [f64; 6] = [0.03, 0.05, 0.1, 0.15, 0.2, 0.3];
+/// The sets of the trade-off, and until when they are watched: the first hour and the first day, in seconds. The
+/// third has large cascades alone.
+pub(super) const WATCHES: [(usize, f64); 4] = [(0, 3600.0), (0, 86_400.0), (1, 3600.0), (1, 86_400.0)];
+/// The set whose cascades end below the default bar, as it was cut off there.
+const CUT_OFF: usize = 1;
 /// Levels at which the distribution is held against what came.
 const LEVELS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
@@ -27,11 +31,12 @@ pub struct Report {
     pub figures: Vec<Figures>,
     /// The same at every age.
     pub by_age: Vec<Figures>,
-    /// Within each budget what we catch and what the best counting rule does, watched for an hour and for a day.
-    pub early: [Vec<(f64, Caught, Caught)>; 2],
+    /// Within each budget what we catch and what the best counting rule does, by set and time watched.
+    pub early: [Vec<(f64, Caught, Caught)>; 4],
     /// For each level the share of final sizes below it.
     pub reliability: Vec<(f64, f64)>,
-    /// For bins of the chance of crossing the default bar: mean said, share that crossed, cascades.
+    /// For bins of the chance of crossing the default bar: mean said, share that crossed, cascades. Without the set that
+    /// was cut off below it.
     pub calibration: Vec<(f64, f64, usize)>,
 }
 
@@ -48,7 +53,7 @@ impl Report {
         Self {
             figures: figures(asked, &TOLD),
             by_age: figures(asked, &AGES),
-            early: UNTIL.map(|until| trade_off(asked, known, until, &BUDGETS)),
+            early: WATCHES.map(|watch| trade_off(asked, known, watch, &BUDGETS)),
             reliability: reliability(asked),
             calibration: calibration(asked),
         }
@@ -74,11 +79,12 @@ fn reliability(asked: &[Asked]) -> Vec<(f64, f64)> {
 
 fn calibration(asked: &[Asked]) -> Vec<(f64, f64, usize)> {
     let mut bins = vec![(0.0, 0.0, 0_usize); 10];
-    for a in asked.iter().filter(|a| TOLD.contains(&a.age) && a.seen < firewatch_domain::VIRAL_BAR as f64) {
+    let open = |a: &&Asked| TOLD.contains(&a.age) && a.seen < VIRAL_BAR as f64 && a.set != CUT_OFF;
+    for a in asked.iter().filter(open) {
         let said = p_viral(a);
         let bin = &mut bins[((said * 10.0) as usize).min(9)];
         bin.0 += said;
-        bin.1 += f64::from(u8::from(a.size >= firewatch_domain::VIRAL_BAR as f64));
+        bin.1 += f64::from(u8::from(a.size >= VIRAL_BAR as f64));
         bin.2 += 1;
     }
     let mean = |(said, so, n): (f64, f64, usize)| (said / n.max(1) as f64, so / n.max(1) as f64, n);
@@ -96,8 +102,9 @@ impl fmt::Display for Report {
             let cells: Vec<String> = error.iter().chain(tau).map(|x| format!("{x:.3}")).collect();
             writeln!(f, "| {set}, {minutes} | {cascades} | {} | {covered:.2} |", cells.join(" | "))?;
         }
-        for (hours, rows) in [1, 24].iter().zip(&self.early) {
-            writeln!(f, "\nWatched for {hours} h, ours and the best counting rule:\n")?;
+        for ((set, until), rows) in WATCHES.iter().zip(&self.early) {
+            let (name, _) = SETS[*set];
+            writeln!(f, "\n{name} watched for {} h, ours and the best counting rule:\n", until / 3600.0)?;
             writeln!(f, "| budget | caught | early | happened | caught | early | happened |")?;
             writeln!(f, "|---|---|---|---|---|---|---|")?;
             for (budget, ours, counting) in rows {

@@ -1,19 +1,20 @@
 //! The two regressions that say whether a post takes off at all (linfa's logistic regression, L2).
 //!
 //! Posts of known authors teach what author and text say. What the reshares so far say is learnt from cascades that took off
-//! against made ones that did not: as many reshares as such posts had, thinned from the times of real cascades. The
-//! intercept is set to the base rate, as King and Zeng (2001) correct case-control samples.
+//! against made ones that did not: as many reshares as such posts had, half of them thinned from the times of real
+//! cascades and half the first ones of such, for a small one may have begun like a large one. The intercept is set to
+//! the base rate, as King and Zeng (2001) correct case-control samples; sizes are weighed for the same reason.
 
-use std::path::Path;
-
-use firewatch_scoring::virality::{BASE_RATE, EVIDENCE, OPENING, Opening, TAKEN_OFF, Takeoff, evidence};
+use firewatch_scoring::virality::{
+    BASE_RATE, EVIDENCE, OPENING, Opening, Sizes, TAKEN_OFF, Takeoff, evidence,
+};
 use firewatch_scoring::{Scratch, SentimentModel};
 use linfa::prelude::*;
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2};
 
 use super::sample::Known;
-use crate::cascades::{Author, authors};
+use crate::cascades::Author;
 use crate::{LabError, mix};
 
 /// Ages at which a cascade is looked at, their logarithm even between two bounds in seconds.
@@ -25,18 +26,30 @@ const ALPHA: f64 = 1.0;
 /// Fits both.
 ///
 /// # Errors
-/// A file that cannot be read, or a fit that fails.
-pub fn fit(data: &Path, sentiment: &SentimentModel, known: &[&Known]) -> Result<Takeoff, LabError> {
-    let authors = authors(&data.join("authors/engagement_dev.csv"))?;
+/// A fit that fails.
+pub fn fit(authors: &[Author], sentiment: &SentimentModel, known: &[&Known]) -> Result<Takeoff, LabError> {
     let mut scratch = Scratch::default();
     let openings: Vec<Opening> = authors.iter().map(|a| opening(a, sentiment, &mut scratch)).collect();
     let rows: Vec<_> =
-        openings.iter().zip(&authors).map(|(o, a)| (o.terms(), a.retweets >= TAKEN_OFF)).collect();
+        openings.iter().zip(authors).map(|(o, a)| (o.terms(), a.retweets >= TAKEN_OFF)).collect();
     let opening: [f64; OPENING] = logistic(&rows)?;
     let small: Vec<u64> = authors.iter().map(|a| a.retweets).filter(|n| *n < TAKEN_OFF).collect();
     let evidence: [f64; EVIDENCE] = logistic(&grown(known, &small))?;
     let bias = bias(&Takeoff { bias: 0.0, opening, evidence }, &openings);
     Ok(Takeoff { bias, opening, evidence })
+}
+
+/// The sizes of collections, and of all posts that take off: the power by Hill's estimator (1975).
+#[must_use]
+pub fn sizes(authors: &[Author], known: &[&Known]) -> Sizes {
+    let least = TAKEN_OFF as f64;
+    let logs: Vec<f64> = known.iter().map(|k| (k.cascade.size() as f64).max(least).ln()).collect();
+    let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+    let square = logs.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / logs.len() as f64;
+    let large: Vec<f64> = authors.iter().map(|a| a.retweets as f64).filter(|n| *n >= least).collect();
+    // Whole numbers: a size stands for half of one below it.
+    let power = large.len() as f64 / large.iter().map(|n| (n / (least - 0.5)).ln()).sum::<f64>();
+    Sizes { mean: short(mean), deviation: short(square.sqrt()), power: short(power) }
 }
 
 fn opening(author: &Author, sentiment: &SentimentModel, scratch: &mut Scratch) -> Opening {
@@ -57,12 +70,15 @@ fn grown(known: &[&Known], small: &[u64]) -> Vec<([f64; EVIDENCE], bool)> {
         let i = i as u64;
         let times: Vec<f64> = known.cascade.reshares.iter().map(|r| r.secs).collect();
         let size = small.get((mix(11, i) % small.len().max(1) as u64) as usize).copied().unwrap_or(0);
-        let thinned: Vec<f64> =
-            (0..size).map(|k| times[(mix(mix(12, i), k) % times.len() as u64) as usize]).collect();
+        let of_small: Vec<f64> = if i.is_multiple_of(2) {
+            (0..size).map(|k| times[(mix(mix(12, i), k) % times.len() as u64) as usize]).collect()
+        } else {
+            times.iter().take(size as usize).copied().collect()
+        };
         for look in 0..LOOKS {
             let even = mix(mix(13, i), look) as f64 / u64::MAX as f64;
             let age = (AGES.0.ln() + even * (AGES.1 / AGES.0).ln()).exp();
-            for (times, takes_off) in [(&times, true), (&thinned, false)] {
+            for (times, takes_off) in [(&times, true), (&of_small, false)] {
                 let seen = times.iter().filter(|t| **t <= age).count() as u64;
                 if seen < TAKEN_OFF {
                     rows.push((evidence(seen as f64, age), takes_off));

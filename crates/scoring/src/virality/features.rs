@@ -64,7 +64,7 @@ impl Features {
 
     /// Of a cascade now if no account's followers were known.
     #[must_use]
-    pub(crate) fn of_unknown(cascade: &Cascade) -> Self {
+    pub fn of_unknown(cascade: &Cascade) -> Self {
         growth(cascade).done()
     }
 

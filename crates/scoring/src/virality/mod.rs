@@ -12,7 +12,7 @@ mod takeoff;
 pub use features::{FEATURES, Features};
 pub use network::{BINS, LAYERS, Layer, Network, OUTLOOKS, OUTPUTS, SHAPES, WIDTH};
 pub use outlook::{Interval, Outlook, bin_ends, growth};
-pub use takeoff::{BASE_RATE, EVIDENCE, OPENING, Opening, TAKEN_OFF, Takeoff, evidence};
+pub use takeoff::{BASE_RATE, EVIDENCE, OPENING, Opening, Sizes, TAKEN_OFF, Takeoff, evidence};
 
 use firewatch_domain::Range;
 use serde::{Deserialize, Serialize};
@@ -25,34 +25,15 @@ const FRAME: Frame = Frame { magic: b"FWVIRA\r\n", version: 1, what: "a virality
 /// The seconds ahead of the outlooks; the first is the end.
 pub const AHEAD: [f64; OUTLOOKS] = [f64::INFINITY, 3600.0, 21_600.0, 86_400.0];
 
-/// What is forecast of a conversation.
+/// What is forecast of a conversation: until the end, in an hour, six hours and a day, as in [`AHEAD`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Forecast {
-    /// Until the end, in an hour, six hours and a day, as in [`AHEAD`].
-    pub outlooks: [Outlook; OUTLOOKS],
-}
+pub struct Forecast(pub [Outlook; OUTLOOKS]);
 
 impl Forecast {
     /// Until the end.
     #[must_use]
     pub fn end(&self) -> &Outlook {
-        &self.outlooks[0]
-    }
-
-    /// The chance that it takes off.
-    #[must_use]
-    pub fn takes_off(&self) -> f64 {
-        self.end().takes_off
-    }
-
-    /// The same among conversations of which a share takes off: [`BASE_RATE`] is that of complaints, 1 that of a
-    /// collection of cascades that did.
-    #[must_use]
-    pub fn among(mut self, share: f64) -> Self {
-        for outlook in &mut self.outlooks {
-            outlook.takes_off = takeoff::among(outlook.takes_off, share);
-        }
-        self
+        &self.0[0]
     }
 
     /// As it is told: further reshares, and what they add to the reach; what comes first first.
@@ -62,7 +43,7 @@ impl Forecast {
             let whole = i.map(f64::round);
             Range { low: whole.low as u64, expected: whole.expected as u64, high: whole.high as u64 }
         };
-        let [end, ahead @ ..] = &self.outlooks;
+        let [end, ahead @ ..] = &self.0;
         let hours = AHEAD.iter().skip(1).map(|secs| Some((secs / 3600.0) as u32));
         let all = ahead.iter().zip(hours).chain([(end, None)]);
         all.map(|(outlook, hours)| {
@@ -75,13 +56,25 @@ impl Forecast {
 }
 
 /// The trained model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ViralityModel {
-    network: Network,
-    takeoff: Takeoff,
+    parts: Parts,
+    /// What the network says of a post that was just written: the same of all, and most of what is asked.
+    fresh: [[f32; BINS]; OUTLOOKS],
 }
 
-/// What a conversation's forecast would be if less were known of it: the way from a fresh post to what is.
+/// The model as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// How it grows.
+    pub network: Network,
+    /// Whether it takes off.
+    pub takeoff: Takeoff,
+    /// How large those become that do.
+    pub sizes: Sizes,
+}
+
+/// What a conversation's outlook would be if less were known of it: the way from a fresh post to what is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Steps {
     /// An ordinary account has just written it.
@@ -90,24 +83,22 @@ pub struct Steps {
     pub size: Outlook,
     /// At the pace that it was.
     pub velocity: Outlook,
-    /// By those who did, and written by whoever did.
-    pub reach: Outlook,
 }
+
+/// A calm post of an ordinary account.
+const ORDINARY: Opening = Opening { followers: TYPICAL_FOLLOWERS as f64, arousal: 0.0, complaint: 0.0 };
 
 impl ViralityModel {
     /// A model of its parts.
     ///
     /// # Errors
     /// When sizes are wrong or a number is none.
-    pub fn new(network: Network, takeoff: Takeoff) -> Result<Self, ModelError> {
-        Self { network, takeoff }.checked()
-    }
-
-    fn checked(self) -> Result<Self, ModelError> {
-        if self.network.is_sound() && self.takeoff.is_sound() {
-            return Ok(self);
+    pub fn new(parts: Parts) -> Result<Self, ModelError> {
+        if !(parts.network.is_sound() && parts.takeoff.is_sound() && parts.sizes.is_sound()) {
+            return Err(ModelError("a virality model with other features than this build computes".into()));
         }
-        Err(ModelError("a virality model with other features than this build computes".into()))
+        let fresh = parts.network.chances(&Features::of_unknown(&Cascade::default()));
+        Ok(Self { parts, fresh })
     }
 
     /// Reads a model file.
@@ -115,7 +106,7 @@ impl ViralityModel {
     /// # Errors
     /// When the bytes are no such file, or one of another build.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        FRAME.read::<Self>(bytes)?.0.checked()
+        Self::new(FRAME.read(bytes)?.0)
     }
 
     /// Writes the model file.
@@ -123,39 +114,74 @@ impl ViralityModel {
     /// # Errors
     /// When it cannot be written.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
-        FRAME.write(self, &[])
+        FRAME.write(&self.parts, &[])
     }
 
-    /// Forecasts a conversation from what it is now.
+    /// Forecasts the end of a conversation from what it is now, followers by way of its opening alone: of the cascades that
+    /// were learnt from only the largest tell their followers, so that to know some would seem to make any conversation
+    /// large. Sizes are weighed as they are among all posts.
     #[must_use]
-    pub fn forecast(&self, cascade: &Cascade, opening: &Opening) -> Forecast {
+    pub fn end(&self, cascade: &Cascade, opening: &Opening) -> Outlook {
+        let [chances] = self.chances(cascade);
+        self.parts.among_all(cascade.passers() as f64, self.takes_off(cascade, opening), chances)
+    }
+
+    /// All outlooks of a conversation whose end was forecast.
+    #[must_use]
+    pub fn forecast(&self, cascade: &Cascade, end: &Outlook) -> Forecast {
+        let all: [_; OUTLOOKS] = self.chances(cascade);
+        Forecast(all.map(|chances| self.parts.among_all(end.so_far, end.takes_off, chances)))
+    }
+
+    /// Forecasts a cascade of a collection like those that were learnt from, of which a share takes off: 1 where all did,
+    /// [`BASE_RATE`] for posts as they come.
+    #[must_use]
+    pub fn forecast_collected(&self, cascade: &Cascade, opening: &Opening, share: f64) -> Forecast {
+        let takes_off = takeoff::among(self.takes_off(cascade, opening), share);
         let so_far = cascade.passers() as f64;
-        let takes_off = self.takeoff.chance(opening, so_far, cascade.age().as_secs());
-        let chances = self.network.chances(&Features::of(cascade));
-        Forecast { outlooks: chances.map(|chances| Outlook { so_far, takes_off, chances }) }
+        let all: [_; OUTLOOKS] = self.parts.network.chances(&Features::of(cascade));
+        Forecast(all.map(|chances| Outlook { so_far, takes_off, chances }))
     }
 
     /// The chance that a conversation takes off, whatever became of it since.
     #[must_use]
     pub fn takes_off(&self, cascade: &Cascade, opening: &Opening) -> f64 {
-        self.takeoff.chance(opening, cascade.passers() as f64, cascade.age().as_secs())
+        self.parts.takeoff.chance(opening, cascade.passers() as f64, cascade.age().as_secs())
     }
 
-    /// The way to a forecast, one kind of knowledge after another.
+    /// The way to an outlook, one kind of knowledge after another.
     #[must_use]
-    pub fn steps(&self, cascade: &Cascade, forecast: &Forecast) -> Steps {
-        let ordinary = Opening { followers: TYPICAL_FOLLOWERS as f64, arousal: 0.0, complaint: 0.0 };
-        let (n, age) = (cascade.passers() as f64, cascade.age().as_secs());
-        let end = |so_far: f64, age: f64, features: &Features| {
-            let takes_off = self.takeoff.chance(&ordinary, so_far, age);
-            let [chances, ..] = self.network.chances(features);
-            Outlook { so_far, takes_off, chances }
-        };
-        Steps {
-            fresh: end(0.0, 0.0, &Features::steady(0.0, 0.0)),
-            size: end(n, age, &Features::steady(n, age)),
-            velocity: end(n, age, &Features::of_unknown(cascade)),
-            reach: *forecast.end(),
+    pub fn steps(&self, cascade: &Cascade, end: &Outlook) -> Steps {
+        let takes_off = self.takes_off(cascade, &ORDINARY);
+        let velocity = Outlook { takes_off, ..*end };
+        let fresh = self.parts.among_all(0.0, self.parts.takeoff.chance(&ORDINARY, 0.0, 0.0), self.fresh[0]);
+        if is_fresh(cascade) {
+            return Steps { fresh, size: velocity, velocity };
         }
+        Steps { fresh, size: self.parts.steady(end.so_far, cascade.age().as_secs()), velocity }
+    }
+
+    /// Chances by growth, for the first `N` outlooks.
+    fn chances<const N: usize>(&self, cascade: &Cascade) -> [[f32; BINS]; N] {
+        match self.fresh.first_chunk() {
+            Some(fresh) if is_fresh(cascade) => *fresh,
+            _ => self.parts.network.chances(&Features::of_unknown(cascade)),
+        }
+    }
+}
+
+fn is_fresh(cascade: &Cascade) -> bool {
+    cascade.passers() == 0 && cascade.age().as_secs() < 1.0
+}
+
+impl Parts {
+    /// Passed on so often within an age in seconds by ordinary accounts, at a steady pace.
+    fn steady(&self, n: f64, age: f64) -> Outlook {
+        let [chances] = self.network.chances(&Features::steady(n, age));
+        self.among_all(n, self.takeoff.chance(&ORDINARY, n, age), chances)
+    }
+
+    fn among_all(&self, so_far: f64, takes_off: f64, chances: [f32; BINS]) -> Outlook {
+        Outlook { so_far, takes_off, chances }.weighed(&self.sizes)
     }
 }

@@ -13,7 +13,7 @@ pub const LAYERS: usize = 3;
 /// Horizons that are forecast: until the end, an hour, six and twenty-four hours.
 pub const OUTLOOKS: usize = 4;
 /// Bins of growth.
-pub const BINS: usize = 30;
+pub const BINS: usize = 40;
 /// Outputs of the last layer.
 pub const OUTPUTS: usize = OUTLOOKS * BINS;
 
@@ -52,14 +52,14 @@ impl Network {
             && numbers.chain(&self.mean).chain(&self.scale).all(|x| x.is_finite())
     }
 
-    /// For each outlook the chances of the bins; they add up to 1.
-    pub(super) fn chances(&self, features: &Features) -> [[f32; BINS]; OUTLOOKS] {
+    /// For the first `N` outlooks the chances of the bins; they add up to 1.
+    pub(super) fn chances<const N: usize>(&self, features: &Features) -> [[f32; BINS]; N] {
         let mut x = [0.0_f32; FEATURES];
         for ((x, f), (mean, scale)) in x.iter_mut().zip(features.0).zip(self.mean.iter().zip(&self.scale)) {
             *x = (f - mean) * scale;
         }
         let [first, middle @ .., last] = self.layers.as_slice() else {
-            return [[1.0 / BINS as f32; BINS]; OUTLOOKS];
+            return [[1.0 / BINS as f32; BINS]; N];
         };
         let mut h: [f32; WIDTH] = first.apply(&x);
         silu(&mut h);
@@ -67,27 +67,33 @@ impl Network {
             h = layer.apply(&h);
             silu(&mut h);
         }
-        let out: [f32; OUTPUTS] = last.apply(&h);
-        let mut chances = [[0.0; BINS]; OUTLOOKS];
-        for (chances, out) in chances.iter_mut().zip(out.chunks_exact(BINS)) {
-            let most = out.iter().fold(f32::MIN, |m, x| m.max(*x));
-            let mut sum = 0.0;
-            for (chance, x) in chances.iter_mut().zip(out) {
-                *chance = (x - most).exp();
-                sum += *chance;
-            }
-            chances.iter_mut().for_each(|c| *c /= sum);
+        let mut chances = [[0.0; BINS]; N];
+        for (i, chances) in chances.iter_mut().enumerate() {
+            *chances = softmax(last.apply_part(&h, i));
         }
         chances
     }
 }
 
+fn softmax(mut x: [f32; BINS]) -> [f32; BINS] {
+    let most = x.iter().fold(f32::MIN, |m, x| m.max(*x));
+    x.iter_mut().for_each(|x| *x = (*x - most).exp());
+    let sum: f32 = x.iter().sum();
+    x.map(|x| x / sum)
+}
+
 impl Layer {
     fn apply<const IN: usize, const OUT: usize>(&self, x: &[f32; IN]) -> [f32; OUT] {
+        self.apply_part(x, 0)
+    }
+
+    /// The outputs from `OUT` times `part` on, as many as fit.
+    fn apply_part<const IN: usize, const OUT: usize>(&self, x: &[f32; IN], part: usize) -> [f32; OUT] {
+        let from = part * OUT;
         let mut y = [0.0_f32; OUT];
-        y.iter_mut().zip(&self.bias).for_each(|(y, b)| *y = *b);
-        for (x, row) in x.iter().zip(self.weight.chunks_exact(OUT)) {
-            for (y, w) in y.iter_mut().zip(row) {
+        y.iter_mut().zip(self.bias.iter().skip(from)).for_each(|(y, b)| *y = *b);
+        for (x, row) in x.iter().zip(self.weight.chunks_exact(self.bias.len().max(1))) {
+            for (y, w) in y.iter_mut().zip(row.get(from..).unwrap_or_default()) {
                 *y += x * w;
             }
         }

@@ -1,9 +1,12 @@
 //! A forecast as a distribution: how many more reshares, with which chance.
 
+use std::sync::LazyLock;
+
 use super::network::BINS;
+use super::takeoff::Sizes;
 
 /// Growth is u = ln((more + 0.5) / (so far + 1)); the bins between these bounds are equally wide, and two are open.
-const GROWTH: (f64, f64) = (-5.5, 4.0);
+const GROWTH: (f64, f64) = (-5.5, 7.5);
 /// How far the open bins reach.
 const OPEN: (f64, f64) = (1.5, 1.0);
 /// The share of the distribution below the forecast. Growth is skewed: a bit below the median lies the value that is
@@ -32,6 +35,14 @@ pub fn bin_ends(bin: usize) -> (f64, f64) {
     let end = if bin + 1 == BINS { GROWTH.1 + OPEN.1 } else { at(bin) };
     (begin, end)
 }
+
+/// By how much the logarithm of the size grows in the middle of each bin: ln(1 + exp(u)).
+static MIDDLES: LazyLock<[f64; BINS]> = LazyLock::new(|| {
+    std::array::from_fn(|i| {
+        let (begin, end) = bin_ends(i);
+        ((begin + end) / 2.0).exp().ln_1p()
+    })
+});
 
 /// A forecast of a number, with its 80% interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,6 +73,17 @@ pub struct Outlook {
 }
 
 impl Outlook {
+    /// The same where some final sizes are likelier than in what was learnt from.
+    pub(super) fn weighed(mut self, sizes: &Sizes) -> Self {
+        let (so_far, mut sum) = ((self.so_far + 1.0).ln(), 0.0);
+        for (chance, times) in self.chances.iter_mut().zip(MIDDLES.iter()) {
+            *chance *= sizes.likelier(so_far + times) as f32;
+            sum += *chance;
+        }
+        self.chances.iter_mut().for_each(|chance| *chance /= sum);
+        self
+    }
+
     /// The number of further reshares that a share of the outcomes stays below.
     #[must_use]
     pub fn quantile(&self, share: f64) -> f64 {

@@ -9,8 +9,9 @@ use crate::TYPICAL_FOLLOWERS;
 
 /// Reshares from which a conversation has taken off.
 pub const TAKEN_OFF: u64 = 50;
-/// Share of posts that take off, where nothing else is known: 3% of negative brand posts go viral (Herhausen et al. 2019).
-pub const BASE_RATE: f64 = 0.03;
+/// Share of posts that take off, where nothing else is known: that of 9,943 posts of known authors. For an angry complaint
+/// the odds are three times as high, which agrees with the 3% of negative brand posts that go viral (Herhausen et al. 2019).
+pub const BASE_RATE: f64 = 0.012;
 /// Minutes after which silence says no more.
 const LONGEST: f64 = 4320.0;
 /// Terms of an opening.
@@ -18,10 +19,10 @@ pub const OPENING: usize = 3;
 /// Terms of the evidence.
 pub const EVIDENCE: usize = 4;
 
-/// What is known of a post when it is written.
+/// What is known of a post when it is written, and of who carries it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Opening {
-    /// Followers of the author.
+    /// Followers of the author, and of all who carry it: a famous account that passes it on is as good as one that wrote it.
     pub followers: f64,
     /// Probability that it is written in anger, 0..1.
     pub arousal: f64,
@@ -54,6 +55,41 @@ pub struct Takeoff {
     pub opening: [f64; OPENING],
     /// Weights of the evidence's terms.
     pub evidence: [f64; EVIDENCE],
+}
+
+/// How large conversations become that take off. Collections were chosen for their success: the logarithm of the size is about
+/// normal in those that were learnt from, where of all posts the share of larger ones falls with a power of the size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// Mean of the logarithm of the size in the collections.
+    pub mean: f64,
+    /// Its standard deviation.
+    pub deviation: f64,
+    /// The power of all posts.
+    pub power: f64,
+}
+
+/// The logarithms of the sizes between which the collections are held to be chosen: 50 and 1,000.
+const LOG_SIZES: (f64, f64) = (3.912, 6.908);
+/// By how much a size can be made likelier than the largest at most.
+const MOST: f64 = 10.0;
+
+impl Sizes {
+    /// How much likelier a final size of this logarithm is among all that take off than in the collections, against the
+    /// largest sizes.
+    #[must_use]
+    pub fn likelier(&self, log_size: f64) -> f64 {
+        let log_ratio = |x: f64| {
+            let deviations = (x - self.mean) / self.deviation;
+            -self.power * x + 0.5 * deviations * deviations
+        };
+        let (least, largest) = LOG_SIZES;
+        (log_ratio(log_size.clamp(least, largest)) - log_ratio(largest)).exp().clamp(1.0, MOST)
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.deviation > 0.0 && [self.mean, self.deviation, self.power].iter().all(|x| x.is_finite())
+    }
 }
 
 /// A chance that was told for [`BASE_RATE`], among posts of which another share takes off.
