@@ -27,9 +27,9 @@ fn main() {
             lines.iter().for_each(|l| drop(black_box(serde_json::from_slice::<Value>(l))));
         }),
         ("update, cascades of 100", hundred.1 * times, &mut || {
-            (0..times).for_each(|_| drop(black_box(grown(hundred.0))));
+            (0..times).for_each(|_| _ = black_box(grown(hundred.0)));
         }),
-        ("update, a cascade of 100,000", all.1, &mut || drop(black_box(grown(all.0)))),
+        ("update, a cascade of 100,000", all.1, &mut || _ = black_box(grown(all.0))),
         ("forecast after 100", times, &mut || {
             (0..times).for_each(|_| _ = black_box(model.end(black_box(&few), &CALM)));
         }),
