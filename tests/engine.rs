@@ -271,3 +271,72 @@ fn a_clock_far_ahead_does_not_move_the_streams_time() {
     take(&event("x", "future", 86_000.0, &post(9, "Hello there")), 2);
     assert_eq!(task.conversations(), 2, "nothing expired, for nothing but one sender's clock moved on");
 }
+
+fn scores(effects: &[Effect]) -> Vec<&Score> {
+    effects.iter().filter_map(|e| if let Effect::Score(s) = e { Some(&**s) } else { None }).collect()
+}
+
+#[test]
+fn every_score_says_what_is_to_come_and_never_less_for_later() {
+    let (effects, _) = run(&viral(600));
+    let scores = scores(&effects);
+    assert!(scores.len() > 10);
+    for score in &scores {
+        assert_eq!(
+            score.forecast.iter().map(|o| o.hours).collect::<Vec<_>>(),
+            [Some(1), Some(6), Some(24), None]
+        );
+        for o in &score.forecast {
+            for range in [o.reshares, o.reach] {
+                assert!(range.low <= range.expected && range.expected <= range.high, "{score:?}");
+            }
+        }
+        assert!(score.forecast.is_sorted_by_key(|o| (o.reshares.expected, o.reshares.high)), "{score:?}");
+    }
+    let fresh = scores[0].forecast[3].reshares;
+    assert_eq!((fresh.low, fresh.expected), (0, 0), "most posts stay where they are");
+    let grown = scores.iter().rev().find(|s| s.engagements.reshares < 1000).unwrap();
+    assert!(grown.forecast[3].reshares.low > 50 && grown.forecast[3].reach.expected > 10_000, "{grown:?}");
+    assert!(grown.reasons.join("; ").contains("in four of five cases"), "{:?}", grown.reasons);
+}
+
+#[test]
+fn large_accounts_are_told_of_and_bots_are_told_apart() {
+    let mut events = viral(40);
+    for (i, followers) in [250_000, 180_000].into_iter().enumerate() {
+        let e = reshare(&format!("loud{i}"), followers);
+        events.push(event(&format!("l{i}"), "c", 60.0 + i as f64, &e));
+    }
+    let every_change = Policy::parse("p", "score_step = 0.1\n[brands.aldermere]\n").unwrap();
+    let (effects, _) = run_with(&Brain::shipped(every_change).unwrap(), &events);
+    let said = scores(&effects).last().unwrap().reasons.join("; ");
+    assert!(said.contains("2 accounts above 100,000 followers carried it in the last minute"), "{said}");
+
+    let mut bots = vec![event("p", "c", 0.0, &post(900, ANGRY))];
+    bots.extend(
+        (0..300).map(|i| event(&format!("r{i}"), "c", 900.0 + f64::from(i), &reshare(&format!("b{i}"), 0))),
+    );
+    let (effects, _) = run(&bots);
+    let scores = scores(&effects);
+    let last = scores.last().unwrap();
+    assert!(last.velocity.per_minute_5 > 20.0 && last.velocity.discounted_5 == 0.0, "{last:?}");
+    let said: Vec<&String> = scores.iter().flat_map(|s| &s.reasons).collect();
+    assert!(said.iter().any(|r| r.contains("but only 0.0 by accounts that have followers")), "{said:?}");
+}
+
+#[test]
+fn danger_is_told_to_pr_at_once_whatever_its_reach_and_a_person_ends_it() {
+    let text = "Your brakes failed on the motorway and my daughter nearly died. Nobody answers.";
+    let later = event("r", "c", 90_000.0, &reshare("a", 5));
+    let (effects, _) = run(&[event("p", "c", 0.0, &post(3, text)), later]);
+    let pr: Vec<_> = effects
+        .iter()
+        .filter_map(|e| if let Effect::Escalation(e) = e { Some(e) } else { None })
+        .filter(|e| e.team == "pr")
+        .collect();
+    assert_eq!((pr.len(), pr[0].level.to_string().as_str()), (1, "medium"), "{pr:?}");
+    assert!(pr[0].reasons[0].contains("whatever its reach"), "{:?}", pr[0].reasons);
+    let none = Policy::parse("p", "[brands.aldermere]\n[pr]\nharm_floor = \"none\"\n").unwrap();
+    let (effects, _) = run_with(&Brain::shipped(none).unwrap(), &[event("p", "c", 0.0, &post(3, text))]);
+    assert!(told(&effects).iter().all(|t| !t.contains("/pr/")), "{:?}", told(&effects));
+}

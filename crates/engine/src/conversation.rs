@@ -234,12 +234,13 @@ impl Conversation {
         }
     }
 
-    /// Whether no spread could make anything of it: told once, and too surely no complaint for a new score, an
-    /// escalation or support. Most conversations are, and need no forecast.
+    /// Whether no spread could make anything of it: told once, harmless, and too surely no complaint for a new score,
+    /// an escalation or support. Most conversations are, and need no forecast.
     fn can_tell_nothing(&self, brain: &Brain) -> bool {
         let (subject, policy) = (self.subject(brain), &brain.policy);
         self.told.is_some()
             && self.pr.is_none()
+            && self.harm(brain).is_none()
             && subject.most() < policy.score_step.min(policy.pr.thresholds[0].1)
             && subject.most() < 100.0 * policy.support.complaint
     }

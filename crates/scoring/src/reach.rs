@@ -17,7 +17,7 @@ pub const TYPICAL_FOLLOWERS: u64 = 300;
 pub const PLAUSIBLE_FOLLOWERS: u64 = 10_000;
 
 /// Large accounts that are remembered.
-const LOUDEST: usize = 3;
+pub(crate) const LOUDEST: usize = 3;
 
 /// An account that carries a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

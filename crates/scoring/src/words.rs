@@ -2,6 +2,7 @@
 
 use firewatch_domain::Contribution;
 
+use crate::reach::LOUDEST;
 use crate::reading::TOLD_IN_WORDS;
 use crate::{Assessment, Cascade, Infection, Reading, Subject, Unread};
 
@@ -100,10 +101,16 @@ impl Told<'_> {
         let (Some(first), Some(now)) = (large.iter().map(|v| v.at).min(), self.cascade.last()) else {
             return seen_by;
         };
-        let accounts =
-            if large.len() == 1 { "1 account".into() } else { format!("{} accounts", large.len()) };
-        let minutes = number((now - first).as_mins().ceil().max(1.0) as u64, "minute");
-        format!("{seen_by}; {accounts} above 100,000 followers carried it in the last {minutes}")
+        let accounts = match large.len() {
+            1 => "1 account".into(),
+            LOUDEST => format!("at least {LOUDEST} accounts"),
+            n => format!("{n} accounts"),
+        };
+        let ago = match (now - first).as_mins().ceil() as u64 {
+            0 | 1 => "minute".into(),
+            minutes => format!("{minutes} minutes"),
+        };
+        format!("{seen_by}; {accounts} above 100,000 followers carried it in the last {ago}")
     }
 
     fn forecast(&self) -> Option<String> {

@@ -36,7 +36,8 @@ impl Forecast {
         &self.0[0]
     }
 
-    /// As it is told: further reshares, and what they add to the reach; what comes first first.
+    /// As it is told: further reshares, and what they add to the reach; what comes first first, and no more of it than
+    /// of what comes later.
     #[must_use]
     pub fn told(&self, cascade: &Cascade) -> Vec<firewatch_domain::Outlook> {
         let range = |i: Interval| {
@@ -45,13 +46,20 @@ impl Forecast {
         };
         let [end, ahead @ ..] = &self.0;
         let hours = AHEAD.iter().skip(1).map(|secs| Some((secs / 3600.0) as u32));
-        let all = ahead.iter().zip(hours).chain([(end, None)]);
-        all.map(|(outlook, hours)| {
+        let mut later = end.interval();
+        let mut all = Vec::with_capacity(OUTLOOKS);
+        for (outlook, hours) in std::iter::once((end, None)).chain(ahead.iter().zip(hours).rev()) {
             let more = outlook.interval();
-            let reach = range(more.map(|n| cascade.reach_grows_by(n)));
-            firewatch_domain::Outlook { hours, reshares: range(more), reach }
-        })
-        .collect()
+            later = Interval {
+                low: more.low.min(later.low),
+                expected: more.expected.min(later.expected),
+                high: more.high.min(later.high),
+            };
+            let reach = range(later.map(|n| cascade.reach_grows_by(n)));
+            all.push(firewatch_domain::Outlook { hours, reshares: range(later), reach });
+        }
+        all.reverse();
+        all
     }
 }
 
