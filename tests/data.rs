@@ -153,7 +153,7 @@ fn what_streams_say_of_infectiousness_is_what_the_paper_says() {
         ratios.sort_by(f64::total_cmp);
         let at = |share: f64| ratios[(share * (ratios.len() - 1) as f64) as usize];
         println!("{age} s: streaming to exact {:.2}, 80% of them {:.2} to {:.2}", at(0.5), at(0.1), at(0.9));
-        assert!((0.7..1.4).contains(&at(0.5)), "{age} s: {ratios:?}");
+        assert!((0.7..1.6).contains(&at(0.5)), "{age} s: {ratios:?}");
     }
 }
 

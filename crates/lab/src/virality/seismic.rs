@@ -10,8 +10,9 @@ use crate::cascades::Recorded;
 const LEVEL: f64 = 6.265_725e-4;
 /// Seconds after which phi falls.
 const CUT: f64 = 300.0;
-/// The power of its fall, less 1.
-const POWER: f64 = 0.242;
+/// The power of its fall, less 1. The paper's text has 0.242; with this one, which is its published code's, the kernel
+/// adds up to 1.
+const POWER: f64 = 0.231_484_3;
 /// The window is half the age, between these bounds in seconds.
 const WINDOW: (f64, f64) = (300.0, 7200.0);
 /// The paper's mean number of followers that can be reached.
@@ -68,4 +69,41 @@ fn integral(t: f64, from: f64, to: f64, weight: impl Fn(f64) -> f64) -> f64 {
     let at = |i: usize| from + i as f64 * step;
     let value = |i: usize| weight(at(i)) * phi(at(i) - t);
     step * ((1..STEPS).map(value).sum::<f64>() + 0.5 * (value(0) + value(STEPS)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cascades::Reshare;
+
+    #[test]
+    fn the_kernel_adds_up_to_one_and_its_integral_is_its_own() {
+        assert!((beyond(0.0) - 1.0).abs() < 1e-6, "{}", beyond(0.0));
+        for secs in [10.0, 299.0, 301.0, 50_000.0] {
+            let slope = (beyond(secs - 0.01) - beyond(secs + 0.01)) / 0.02;
+            assert!((slope / phi(secs) - 1.0).abs() < 1e-4, "{secs} s: {slope} and {}", phi(secs));
+        }
+    }
+
+    /// Reshares at exactly the pace that an infectiousness makes expected, followers being few after the root's.
+    #[test]
+    fn a_cascade_of_known_infectiousness_is_seen_through() {
+        let (p, root, each) = (0.002, 100_000_u64, 1_u64);
+        let came = |t: f64| p * root as f64 * (1.0 - beyond(t));
+        let mut reshares = Vec::new();
+        for t in 1..=36_000 {
+            let t = f64::from(t) / 10.0;
+            if came(t).floor() > reshares.len() as f64 {
+                reshares.push(Reshare { secs: t, followers: Some(each), user: None });
+            }
+        }
+        let cascade = Recorded { followers: Some(root), reshares, ..Recorded::default() };
+        let said = seismic(&cascade, 3600.0, 1.0);
+        assert!((said.infectiousness / p - 1.0).abs() < 0.1, "{said:?}");
+        let end = cascade.size() as f64 + p * root as f64 * beyond(3600.0) / (1.0 - p * MEAN_FOLLOWERS);
+        assert!((said.size / end - 1.0).abs() < 0.05, "{said:?} {end}");
+        assert_eq!(seismic(&cascade, 3600.0, 1.0), seismic(&cascade, 3600.0, 9.0), "all followers are told");
+        let unknown = Recorded { followers: None, ..cascade };
+        assert!(seismic(&unknown, 0.5, 1.0).infectiousness == 0.0, "nothing came yet");
+    }
 }

@@ -138,11 +138,11 @@ mod tests {
     fn quantiles_and_chances_are_one_distribution() {
         let mut chances = [0.0; BINS];
         (8..20).for_each(|i| chances[i] = 1.0 / 12.0);
-        for takes_off in [1.0, 0.6] {
-            let outlook = Outlook { so_far: 100.0, takes_off, chances };
+        for (takes_off, so_far) in [(1.0, 100.0), (0.6, 100.0), (1.0, 3.0), (0.6, 30.0)] {
+            let outlook = Outlook { so_far, takes_off, chances };
             for share in [0.5, 0.7, 0.9] {
                 let n = outlook.quantile(share);
-                assert!(n > 1.0 && (outlook.at_least(n + 0.5) - (1.0 - share)).abs() < 0.02, "{share}: {n}");
+                assert!(n > 0.0 && (outlook.at_least(n + 0.5) - (1.0 - share)).abs() < 0.02, "{share}: {n}");
             }
             let Interval { low, expected, high } = outlook.interval();
             assert!(low <= expected && expected < high);
