@@ -1,5 +1,6 @@
 //! On the real data sets: what the model cards say holds, and what is shipped can be made again.
 
+use firewatch_domain::{Engagement, EngagementKind, EventTime};
 use firewatch_engine::Models;
 use firewatch_lab::AveragePrecision;
 use firewatch_lab::cascades::cascades;
@@ -10,10 +11,10 @@ use firewatch_lab::report::Report as TextReport;
 use firewatch_lab::virality::evaluate::forecast;
 use firewatch_lab::virality::report::Report;
 use firewatch_lab::virality::seismic::seismic;
-use firewatch_lab::{recording, sentiment, virality};
+use firewatch_lab::{mix, recording, sentiment, virality};
 use firewatch_scoring::encoder::Encoder;
-use firewatch_scoring::virality::{BASE_RATE, TAKEN_OFF};
-use firewatch_scoring::{Infection, Said, Scratch, SentimentModel, ViralityModel};
+use firewatch_scoring::virality::{BASE_RATE, Opening, TAKEN_OFF};
+use firewatch_scoring::{Cascade, Infection, Said, Scratch, SentimentModel, ViralityModel};
 use firewatch_tests::{data, root};
 use vader_sentiment::SentimentIntensityAnalyzer;
 
@@ -136,6 +137,43 @@ fn the_virality_model_and_the_recording_are_what_their_makers_make() {
     same("virality.fwm", "models/virality.fwm");
     recording::record(&data, &folder.path().join("recording.jsonl"), 7).unwrap();
     same("recording.jsonl", "demo/recording.jsonl");
+}
+
+/// Real cascades, each event up to ten minutes late and the root as well, end where they end in order.
+#[test]
+fn ten_minutes_of_disorder_hardly_move_a_forecast() {
+    let Some(data) = data() else { return };
+    let model = ViralityModel::from_bytes(Models::SHIPPED.virality).unwrap();
+    let at = |secs: f64| EventTime::from_millis((secs * 1000.0) as i64);
+    let mut worst = 0.0_f64;
+    for (i, cascade) in
+        cascades(&data.join("cascades/twitter1516_dev.csv")).unwrap().iter().step_by(9).enumerate()
+    {
+        let age = 3600.0;
+        let seen = &cascade.reshares[..cascade.seen(age)];
+        let late = |k: usize| mix(i as u64, k as u64) as f64 / u64::MAX as f64 * 600.0;
+        let mut order: Vec<usize> = (0..=seen.len()).collect();
+        let arrival = |k: &usize| if *k == 0 { late(0) } else { seen[k - 1].secs + late(*k) };
+        order.sort_by(|a, b| arrival(a).total_cmp(&arrival(b)));
+        let mut mixed = Cascade::default();
+        for k in order {
+            if k == 0 {
+                mixed.author(cascade.author.as_deref().unwrap(), cascade.followers, at(0.0));
+                continue;
+            }
+            let reshare = &seen[k - 1];
+            let (kind, actor) = (EngagementKind::Reshare, reshare.user.clone());
+            mixed.engage(&Engagement { kind, actor, followers: reshare.followers }, at(reshare.secs));
+        }
+        mixed.begin(at(age));
+        let calm = Opening { followers: 300.0, arousal: 0.0, complaint: 0.0 };
+        let end = |c: &Cascade| {
+            c.spread() as f64 + model.forecast_collected(c, &calm, 1.0).end().interval().expected
+        };
+        worst = worst.max((end(&mixed) / end(&cascade.at(age)) - 1.0).abs());
+    }
+    println!("disorder moves a forecast by {:.1}% at most", 100.0 * worst);
+    assert!(worst < 0.05, "{worst}");
 }
 
 #[test]

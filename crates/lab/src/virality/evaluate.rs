@@ -18,7 +18,8 @@ use crate::{LabError, in_parallel, text_hash};
 const FOLDS: u64 = 5;
 /// Reshares from which a cascade is asked about.
 const LEAST: usize = 10;
-/// Followers that SEISMIC takes unknown accounts to have: nearly all of its best on each set without followers.
+/// Followers that SEISMIC takes accounts of unknown audience to have. Of 200 to 100,000 tried it does best with about so
+/// many on Weibo, and at 30 and 60 minutes on Twitter.
 const UNKNOWN: f64 = 1000.0;
 
 /// Ages at which everything is asked about, in seconds.
