@@ -2,8 +2,8 @@
 //!
 //! The two are taken as independent given what is known; no data set holds both. The points are shared out by Shapley's
 //! value of the two factors (Shapley 1953). The viral factor's share is told step by step from an ordinary account's
-//! fresh post: how often it was passed on, at which pace, by whom; each gets points in proportion to its change of the
-//! log-odds.
+//! calm fresh post: how often it was passed on, at which pace, what it says, to how many; each gets points in proportion
+//! to its change of the log-odds.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::virality::{Forecast, Interval, Opening, Outlook};
 use crate::words::reasons;
 use crate::{Cascade, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel};
 
-/// The least and the most that a chance counts as in log-odds.
+/// The most that a chance counts as in log-odds: beyond it nothing more is worth points.
 const SURE: f64 = 0.999;
 /// P(complaint) of a post that cannot be read, at its mildest and at its worst.
 const UNREAD: (f64, f64) = (0.05, 0.9);
@@ -100,7 +100,7 @@ impl Subject<'_> {
         let complaint = self.complaint();
         let end = self.model.end(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
         let viral = self.crosses(&end);
-        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|followers| self.if_followed_by(followers, &end));
+        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|unknown| self.crosses_with(&self.opening(unknown), &end));
         let (least, most) = (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
         let risk = Tenths::round(100.0 * complaint.expected * viral);
         Assessment {
@@ -119,17 +119,19 @@ impl Subject<'_> {
         let steps = self.model.steps(self.cascade, &assessed.end);
         let (prior, c, v) = (self.prior, assessed.complaint, assessed.viral);
         let fresh = steps.fresh.at_least(self.bar as f64);
-        let [z0, z1, z2, z3] =
-            [fresh, self.crosses(&steps.size), self.crosses(&steps.velocity), v].map(log_odds);
+        let ordinary = Opening { followers: TYPICAL_FOLLOWERS as f64, ..self.opening(TYPICAL_FOLLOWERS) };
+        let said = self.crosses_with(&ordinary, &assessed.end);
+        let [z0, z1, z2, z3, z4] =
+            [fresh, self.crosses(&steps.size), self.crosses(&steps.velocity), said, v].map(log_odds);
         // Points for each unit of log-odds; the steps add up to the way from the fresh post to what is.
-        let slope = if (z3 - z0).abs() < 1e-9 { 0.0 } else { (v - fresh) / (z3 - z0) };
+        let slope = if (z4 - z0).abs() < 1e-9 { 0.0 } else { (v - fresh) / (z4 - z0) };
         let each = 50.0 * (prior + c) * slope;
         let parts = [
             ("base", 100.0 * prior * fresh),
-            ("words", 50.0 * (c - prior) * (fresh + v)),
+            ("words", 50.0 * (c - prior) * (fresh + v) + (z3 - z2) * each),
             ("size", (z1 - z0) * each),
             ("velocity", (z2 - z1) * each),
-            ("reach", (z3 - z2) * each),
+            ("reach", (z4 - z3) * each),
         ];
         in_tenths(&parts, assessed.risk)
     }
@@ -144,8 +146,8 @@ impl Subject<'_> {
         }
     }
 
-    fn if_followed_by(&self, followers: u64, end: &Outlook) -> f64 {
-        let takes_off = self.model.takes_off(self.cascade, &self.opening(followers));
+    fn crosses_with(&self, opening: &Opening, end: &Outlook) -> f64 {
+        let takes_off = self.model.takes_off(self.cascade, opening);
         self.crosses(&Outlook { takes_off, ..*end })
     }
 
@@ -228,6 +230,19 @@ mod tests {
             assert!(a.viral > 0.99);
             let parts = subject.contributions(&a);
             assert!(parts.iter().find(|c| c.name == "size").unwrap().points.value() > 50.0, "{parts:?}");
+        });
+    }
+
+    #[test]
+    fn an_ordinary_audience_has_no_part_in_the_risk_and_anger_is_no_reach() {
+        let mut fresh = Cascade::default();
+        fresh.author("a", Some(TYPICAL_FOLLOWERS), EventTime::from_millis(0));
+        let e = Engagement { kind: EngagementKind::Reshare, actor: None, followers: Some(0) };
+        (1..30).for_each(|s| fresh.engage(&e, EventTime::from_millis(s * 1000)));
+        judge(&fresh, Some(&angry()), |subject, a| {
+            let parts = subject.contributions(&a);
+            let points = |name| parts.iter().find(|c| c.name == name).unwrap().points.0;
+            assert!(points("reach") == 0 && points("words") > 30, "{parts:?}");
         });
     }
 

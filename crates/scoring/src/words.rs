@@ -29,6 +29,7 @@ pub(crate) fn reasons(subject: &Subject<'_>, assessed: &Assessment, parts: &[Con
         words.extend(told.mood());
         words.push(told.reach());
     }
+    words.extend(told.large_voices());
     words.extend(told.forecast());
     words.extend(told.feeds_itself());
     words.extend(
@@ -95,22 +96,24 @@ impl Told<'_> {
     }
 
     fn reach(&self) -> String {
-        let seen_by = format!("could have been seen by {} accounts", thousands(self.assessed.reach.estimate));
+        format!("could have been seen by {} accounts", thousands(self.assessed.reach.estimate))
+    }
+
+    /// Large accounts are told of whatever they are worth in points: who speaks is news of its own.
+    fn large_voices(&self) -> Option<String> {
         let large: Vec<_> =
             self.cascade.audience().loudest().filter(|v| v.followers >= LARGE_VOICE).collect();
-        let (Some(first), Some(now)) = (large.iter().map(|v| v.at).min(), self.cascade.last()) else {
-            return seen_by;
-        };
+        let first = large.iter().map(|v| v.at).min()?;
         let accounts = match large.len() {
             1 => "1 account".into(),
             LOUDEST => format!("at least {LOUDEST} accounts"),
             n => format!("{n} accounts"),
         };
-        let ago = match (now - first).as_mins().ceil() as u64 {
+        let ago = match (self.cascade.last()? - first).as_mins().ceil() as u64 {
             0 | 1 => "minute".into(),
             minutes => format!("{minutes} minutes"),
         };
-        format!("{seen_by}; {accounts} above 100,000 followers carried it in the last {ago}")
+        Some(format!("{accounts} above 100,000 followers carried it in the last {ago}"))
     }
 
     fn forecast(&self) -> Option<String> {

@@ -10,7 +10,7 @@ mod outlook;
 mod takeoff;
 
 pub use features::{FEATURES, Features};
-pub use network::{BINS, LAYERS, Layer, Network, OUTLOOKS, OUTPUTS, SHAPES, WIDTH};
+pub use network::{BINS, Layer, Network, OUTLOOKS, OUTPUTS, SHAPES, WIDTH};
 pub use outlook::{Interval, Outlook, bin_ends, growth};
 pub use takeoff::{BASE_RATE, EVIDENCE, OPENING, Opening, Sizes, TAKEN_OFF, Takeoff, evidence};
 

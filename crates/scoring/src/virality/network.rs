@@ -9,7 +9,7 @@ use super::features::{FEATURES, Features};
 /// Width of the layers.
 pub const WIDTH: usize = 64;
 /// Layers before the last.
-pub const LAYERS: usize = 3;
+const LAYERS: usize = 3;
 /// Horizons that are forecast: until the end, an hour, six and twenty-four hours.
 pub const OUTLOOKS: usize = 4;
 /// Bins of growth.
