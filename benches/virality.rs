@@ -31,10 +31,10 @@ fn main() {
         }),
         ("update, a cascade of 100,000", all.1, &mut || _ = black_box(grown(all.0))),
         ("forecast after 100", times, &mut || {
-            (0..times).for_each(|_| _ = black_box(model.end(black_box(&few), &CALM)));
+            (0..times).for_each(|_| _ = black_box(model.day(black_box(&few), &CALM)));
         }),
         ("forecast after 100,000", times, &mut || {
-            (0..times).for_each(|_| _ = black_box(model.end(black_box(&very_many), &CALM)));
+            (0..times).for_each(|_| _ = black_box(model.day(black_box(&very_many), &CALM)));
         }),
     ]);
 }

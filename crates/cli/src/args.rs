@@ -205,7 +205,7 @@ pub struct CascadeOptions {
     /// A file of cascades; standard input when left out
     #[arg(long)]
     pub input: Option<PathBuf>,
-    /// Reshares from which a cascade is viral: what `p_viral` speaks of
+    /// Reshares from which a cascade is viral; `p_viral` is the chance that it is within a day from then
     #[arg(long, default_value_t = VIRAL_BAR, value_parser = clap::value_parser!(u64).range(1..))]
     pub bar: u64,
     /// Share of the cascades given that take off, reach 50 reshares: 1 for a collection of ones that did, 0.01 for posts and

@@ -23,7 +23,7 @@ pub struct Score {
     pub brand: Option<String>,
     /// Event time of the score.
     pub at: EventTime,
-    /// 100 times the probability that this is a complaint and will cross the viral bar within the horizon.
+    /// 100 times the probability that this is a complaint and will cross the viral bar within a day.
     pub risk: Tenths,
     /// The risk if what is unknown were at its mildest.
     pub risk_low: Tenths,
@@ -31,7 +31,7 @@ pub struct Score {
     pub risk_high: Tenths,
     /// Probability that the post is a complaint, 0..1.
     pub complaint: f32,
-    /// Probability that the conversation crosses the viral bar within the horizon, 0..1.
+    /// Probability that the conversation crosses the viral bar within a day, 0..1.
     pub viral: f32,
     /// Sentiment of the root post; absent when there was nothing to read.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use crate::{PR, SUPPORT};
 pub struct Policy {
     /// The name of this version, told with each escalation.
     pub version: String,
-    /// A conversation silent for so long is over; also the horizon of the viral bar.
+    /// A conversation silent for so long is over.
     pub horizon: Duration,
     /// A score is told again when the risk has moved by so many points.
     pub score_step: f64,

@@ -44,10 +44,10 @@ pub struct Assessment {
     pub high: Tenths,
     /// P(complaint).
     pub complaint: f64,
-    /// P(crosses the bar).
+    /// P(crosses the bar within a day).
     pub viral: f64,
-    /// How far it will go in the end.
-    pub end: Outlook,
+    /// How far it will go within a day.
+    pub day: Outlook,
     /// The reach so far.
     pub reach: Reach,
 }
@@ -70,8 +70,8 @@ impl Subject<'_> {
     #[must_use]
     pub fn explain(&self, assessment: Assessment) -> Explained {
         let contributions = self.contributions(&assessment);
-        let reasons = reasons(self, &assessment, &contributions);
-        let forecast = self.model.forecast(self.cascade, &assessment.end);
+        let forecast = self.model.forecast(self.cascade, &assessment.day);
+        let reasons = reasons(self, &assessment, &contributions, forecast.end());
         Explained { assessment, forecast, contributions, reasons }
     }
 
@@ -98,9 +98,9 @@ impl Subject<'_> {
     #[must_use]
     pub fn assess(&self) -> Assessment {
         let complaint = self.complaint();
-        let end = self.model.end(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
-        let viral = self.crosses(&end);
-        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|unknown| self.crosses_with(&self.opening(unknown), &end));
+        let day = self.model.day(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
+        let viral = self.crosses(&day);
+        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|unknown| self.crosses_with(&self.opening(unknown), &day));
         let (least, most) = (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
         let risk = Tenths::round(100.0 * complaint.expected * viral);
         Assessment {
@@ -109,18 +109,18 @@ impl Subject<'_> {
             high: Tenths::round(100.0 * complaint.high * most).max(risk),
             complaint: complaint.expected,
             viral,
-            end,
+            day,
             reach: self.cascade.audience().reach(),
         }
     }
 
     /// What made the risk, in points that add up to it.
     fn contributions(&self, assessed: &Assessment) -> Vec<Contribution> {
-        let steps = self.model.steps(self.cascade, &assessed.end);
+        let steps = self.model.steps(self.cascade, &assessed.day);
         let (prior, c, v) = (self.prior, assessed.complaint, assessed.viral);
         let fresh = steps.fresh.at_least(self.bar as f64);
         let ordinary = Opening { followers: TYPICAL_FOLLOWERS as f64, ..self.opening(TYPICAL_FOLLOWERS) };
-        let said = self.crosses_with(&ordinary, &assessed.end);
+        let said = self.crosses_with(&ordinary, &assessed.day);
         let [z0, z1, z2, z3, z4] =
             [fresh, self.crosses(&steps.size), self.crosses(&steps.velocity), said, v].map(log_odds);
         // Points for each unit of log-odds; the steps add up to the way from the fresh post to what is.
@@ -146,13 +146,13 @@ impl Subject<'_> {
         }
     }
 
-    fn crosses_with(&self, opening: &Opening, end: &Outlook) -> f64 {
+    fn crosses_with(&self, opening: &Opening, day: &Outlook) -> f64 {
         let takes_off = self.model.takes_off(self.cascade, opening);
-        self.crosses(&Outlook { takes_off, ..*end })
+        self.crosses(&Outlook { takes_off, ..*day })
     }
 
-    fn crosses(&self, end: &Outlook) -> f64 {
-        end.at_least(self.bar.saturating_sub(self.cascade.spread()) as f64)
+    fn crosses(&self, day: &Outlook) -> f64 {
+        day.at_least(self.bar.saturating_sub(self.cascade.spread()) as f64)
     }
 }
 

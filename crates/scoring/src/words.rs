@@ -4,6 +4,7 @@ use firewatch_domain::Contribution;
 
 use crate::reach::LOUDEST;
 use crate::reading::TOLD_IN_WORDS;
+use crate::virality::Outlook;
 use crate::{Assessment, Cascade, Infection, Reading, Subject, Unread};
 
 /// Parts that move the risk by less than this many tenths are not worth a sentence.
@@ -20,7 +21,12 @@ const CHANGE: f32 = 0.3;
 const MANY: f32 = 1.0;
 
 /// Why the risk is what it is.
-pub(crate) fn reasons(subject: &Subject<'_>, assessed: &Assessment, parts: &[Contribution]) -> Vec<String> {
+pub(crate) fn reasons(
+    subject: &Subject<'_>,
+    assessed: &Assessment,
+    parts: &[Contribution],
+    end: &Outlook,
+) -> Vec<String> {
     let told = Told { assessed, cascade: subject.cascade, reading: subject.reading, bar: subject.bar };
     let mut parts: Vec<&Contribution> = parts.iter().filter(|c| c.points.0.abs() >= WORTH_TELLING).collect();
     parts.sort_by_key(|c| (-c.points.0.abs(), c.name.clone()));
@@ -30,7 +36,7 @@ pub(crate) fn reasons(subject: &Subject<'_>, assessed: &Assessment, parts: &[Con
         words.push(told.reach());
     }
     words.extend(told.large_voices());
-    words.extend(told.forecast());
+    words.extend(told.forecast(end));
     words.extend(told.feeds_itself());
     words.extend(
         subject.reading.into_iter().flat_map(|r| &r.flags).map(|flag| format!("it {}", flag.in_words())),
@@ -116,15 +122,14 @@ impl Told<'_> {
         Some(format!("{accounts} above 100,000 followers carried it in the last {ago}"))
     }
 
-    fn forecast(&self) -> Option<String> {
-        let end = &self.assessed.end;
+    fn forecast(&self, end: &Outlook) -> Option<String> {
         if end.takes_off < LIKELY || self.cascade.spread() >= self.bar {
             return None;
         }
         let so_far = self.cascade.spread() as f64;
         let end = end.interval().map(|more| so_far + more);
         Some(format!(
-            "expected to end at {} reshares, between {} and {} in four of five cases; {} to cross {}",
+            "expected to end at {} reshares, between {} and {} in four of five cases; {} to cross {} within a day",
             rounded(end.expected),
             rounded(end.low),
             rounded(end.high),

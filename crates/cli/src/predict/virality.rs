@@ -66,7 +66,7 @@ fn write(cascades: &[Recorded], model: &ViralityModel, options: &CascadeOptions)
             format!("{:.1}", observed + more.expected),
             (observed + more.low).floor().to_string(),
             (observed + more.high).ceil().to_string(),
-            format!("{:.6}", end.at_least(options.bar as f64 - observed)),
+            format!("{:.9}", forecast.crosses(options.bar as f64, observed)),
         ])?;
     }
     Ok(out.flush()?)

@@ -89,7 +89,8 @@ fn reliability(report: &Report) -> Result<String, LabError> {
 
 fn calibration(report: &Report) -> Result<String, LabError> {
     let points = percent(report.calibration.iter().map(|(said, so, _)| (*said, *so)));
-    let ours = Line { name: "chance of crossing 1,000".into(), points, thin: false, colour: COLOURS[0] };
+    let ours =
+        Line { name: "chance of crossing 1,000 in a day".into(), points, thin: false, colour: COLOURS[0] };
     let frame = Frame {
         title: "Of what was said with so many percent, so many crossed the bar",
         x: ("said, %", 0.0..100.0),

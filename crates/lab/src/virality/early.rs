@@ -90,10 +90,10 @@ pub fn trade_off(
     budgets.iter().filter_map(|b| Some((*b, caught(&ours, *b), best(*b)?))).collect()
 }
 
-/// The chance of crossing the default bar.
+/// The chance of crossing the default bar within a day.
 #[must_use]
 pub fn p_viral(asked: &Asked) -> f64 {
-    asked.forecast.end().at_least(VIRAL_BAR as f64 - asked.seen)
+    asked.forecast.crosses(VIRAL_BAR as f64, asked.seen)
 }
 
 /// Reshares of the last minutes.

@@ -35,8 +35,8 @@ pub struct Report {
     pub early: [Vec<(f64, Caught, Caught)>; 4],
     /// For each level the share of final sizes below it.
     pub reliability: Vec<(f64, f64)>,
-    /// For bins of the chance of crossing the default bar: mean said, share that crossed, cascades. Without the set that
-    /// was cut off below it.
+    /// For bins of the chance of crossing the default bar within a day: mean said, share that did, cascades. Without the set
+    /// that was cut off below it.
     pub calibration: Vec<(f64, f64, usize)>,
 }
 
@@ -55,7 +55,7 @@ impl Report {
             by_age: figures(asked, &AGES),
             early: WATCHES.map(|watch| trade_off(asked, known, watch, &BUDGETS)),
             reliability: reliability(asked),
-            calibration: calibration(asked),
+            calibration: calibration(asked, known),
         }
     }
 
@@ -77,14 +77,15 @@ fn reliability(asked: &[Asked]) -> Vec<(f64, f64)> {
     LEVELS.map(|level| (level, below(level))).to_vec()
 }
 
-fn calibration(asked: &[Asked]) -> Vec<(f64, f64, usize)> {
+fn calibration(asked: &[Asked], known: &[Known]) -> Vec<(f64, f64, usize)> {
     let mut bins = vec![(0.0, 0.0, 0_usize); 10];
     let open = |a: &&Asked| TOLD.contains(&a.age) && a.seen < VIRAL_BAR as f64 && a.set != CUT_OFF;
     for a in asked.iter().filter(open) {
         let said = p_viral(a);
         let bin = &mut bins[((said * 10.0) as usize).min(9)];
         bin.0 += said;
-        bin.1 += f64::from(u8::from(a.size >= VIRAL_BAR as f64));
+        let within_a_day = known[a.cascade].cascade.seen(a.age + 86_400.0) as u64;
+        bin.1 += f64::from(u8::from(within_a_day >= VIRAL_BAR));
         bin.2 += 1;
     }
     let mean = |(said, so, n): (f64, f64, usize)| (said / n.max(1) as f64, so / n.max(1) as f64, n);
@@ -110,13 +111,9 @@ impl fmt::Display for Report {
             for (budget, ours, counting) in rows {
                 write!(f, "| {:.0}% |", 100.0 * budget)?;
                 for Caught { caught, early, happened, .. } in [ours, counting] {
-                    write!(
-                        f,
-                        " {:.0}% | {:.0}% | {:.0}% |",
-                        100.0 * caught,
-                        100.0 * early,
-                        100.0 * happened
-                    )?;
+                    let happened =
+                        if happened.is_nan() { String::new() } else { format!("{:.0}%", 100.0 * happened) };
+                    write!(f, " {:.0}% | {:.0}% | {happened} |", 100.0 * caught, 100.0 * early)?;
                 }
                 writeln!(f)?;
             }

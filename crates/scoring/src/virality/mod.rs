@@ -24,6 +24,10 @@ const FRAME: Frame = Frame { magic: b"FWVIRA\r\n", version: 1, what: "a virality
 
 /// The seconds ahead of the outlooks; the first is the end.
 pub const AHEAD: [f64; OUTLOOKS] = [f64::INFINITY, 3600.0, 21_600.0, 86_400.0];
+/// The outlook that the risk is about, a day: who crosses the bar later leaves time to see it come.
+const DAY: usize = 3;
+/// What a chance is told below 1 by when the bar has just been crossed.
+const CROSSED: f64 = 1e-6;
 
 /// What is forecast of a conversation: until the end, in an hour, six hours and a day, as in [`AHEAD`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +38,22 @@ impl Forecast {
     #[must_use]
     pub fn end(&self) -> &Outlook {
         &self.0[0]
+    }
+
+    /// Within a day.
+    #[must_use]
+    pub fn day(&self) -> &Outlook {
+        &self.0[DAY]
+    }
+
+    /// The chance that a conversation seen so often crosses a bar within a day. Of those that have crossed it, 1 less a
+    /// millionth for the one that just did, and less of a millionth the larger it is expected to become: they still sort.
+    #[must_use]
+    pub fn crosses(&self, bar: f64, seen: f64) -> f64 {
+        if seen < bar {
+            return self.day().at_least(bar - seen);
+        }
+        1.0 - CROSSED * bar / (seen + self.end().interval().expected)
     }
 
     /// As it is told: further reshares, and what they add to the reach; what comes first first, and no more of it than
@@ -125,20 +145,28 @@ impl ViralityModel {
         FRAME.write(&self.parts, &[])
     }
 
-    /// Forecasts the end of a conversation from what it is now, followers by way of its opening alone: of the cascades that
+    /// Forecasts a conversation's next day from what it is now, followers by way of its opening alone: of the cascades that
     /// were learnt from only the largest tell their followers, so that to know some would seem to make any conversation
     /// large. Sizes are weighed as they are among all posts.
     #[must_use]
-    pub fn end(&self, cascade: &Cascade, opening: &Opening) -> Outlook {
-        let [chances] = self.chances(cascade);
+    pub fn day(&self, cascade: &Cascade, opening: &Opening) -> Outlook {
+        let chances = if is_fresh(cascade) {
+            self.fresh[DAY]
+        } else {
+            self.parts.network.chances_of(DAY, &Features::of_unknown(cascade))
+        };
         self.parts.among_all(cascade.passers() as f64, self.takes_off(cascade, opening), chances)
     }
 
-    /// All outlooks of a conversation whose end was forecast.
+    /// All outlooks of a conversation whose next day was forecast.
     #[must_use]
-    pub fn forecast(&self, cascade: &Cascade, end: &Outlook) -> Forecast {
-        let all: [_; OUTLOOKS] = self.chances(cascade);
-        Forecast(all.map(|chances| self.parts.among_all(end.so_far, end.takes_off, chances)))
+    pub fn forecast(&self, cascade: &Cascade, day: &Outlook) -> Forecast {
+        let all = if is_fresh(cascade) {
+            self.fresh
+        } else {
+            self.parts.network.chances(&Features::of_unknown(cascade))
+        };
+        Forecast(all.map(|chances| self.parts.among_all(day.so_far, day.takes_off, chances)))
     }
 
     /// Forecasts a cascade of a collection like those that were learnt from, of which a share takes off: 1 where all did,
@@ -147,7 +175,7 @@ impl ViralityModel {
     pub fn forecast_collected(&self, cascade: &Cascade, opening: &Opening, share: f64) -> Forecast {
         let takes_off = takeoff::among(self.takes_off(cascade, opening), share);
         let so_far = cascade.passers() as f64;
-        let all: [_; OUTLOOKS] = self.parts.network.chances(&Features::of(cascade));
+        let all = self.parts.network.chances(&Features::of(cascade));
         Forecast(all.map(|chances| Outlook { so_far, takes_off, chances }))
     }
 
@@ -157,24 +185,17 @@ impl ViralityModel {
         self.parts.takeoff.chance(opening, cascade.passers() as f64, cascade.age().as_secs())
     }
 
-    /// The way to an outlook, one kind of knowledge after another.
+    /// The way to the outlook of the next day, one kind of knowledge after another.
     #[must_use]
-    pub fn steps(&self, cascade: &Cascade, end: &Outlook) -> Steps {
+    pub fn steps(&self, cascade: &Cascade, day: &Outlook) -> Steps {
         let takes_off = self.takes_off(cascade, &ORDINARY);
-        let velocity = Outlook { takes_off, ..*end };
-        let fresh = self.parts.among_all(0.0, self.parts.takeoff.chance(&ORDINARY, 0.0, 0.0), self.fresh[0]);
+        let velocity = Outlook { takes_off, ..*day };
+        let fresh =
+            self.parts.among_all(0.0, self.parts.takeoff.chance(&ORDINARY, 0.0, 0.0), self.fresh[DAY]);
         if is_fresh(cascade) {
             return Steps { fresh, size: velocity, velocity };
         }
-        Steps { fresh, size: self.parts.steady(end.so_far, cascade.age().as_secs()), velocity }
-    }
-
-    /// Chances by growth, for the first `N` outlooks.
-    fn chances<const N: usize>(&self, cascade: &Cascade) -> [[f32; BINS]; N] {
-        match self.fresh.first_chunk() {
-            Some(fresh) if is_fresh(cascade) => *fresh,
-            _ => self.parts.network.chances(&Features::of_unknown(cascade)),
-        }
+        Steps { fresh, size: self.parts.steady(day.so_far, cascade.age().as_secs()), velocity }
     }
 }
 
@@ -185,7 +206,7 @@ fn is_fresh(cascade: &Cascade) -> bool {
 impl Parts {
     /// Passed on so often within an age in seconds by ordinary accounts, at a steady pace.
     fn steady(&self, n: f64, age: f64) -> Outlook {
-        let [chances] = self.network.chances(&Features::steady(n, age));
+        let chances = self.network.chances_of(DAY, &Features::steady(n, age));
         self.among_all(n, self.takeoff.chance(&ORDINARY, n, age), chances)
     }
 

@@ -52,14 +52,25 @@ impl Network {
             && numbers.chain(&self.mean).chain(&self.scale).all(|x| x.is_finite())
     }
 
-    /// For the first `N` outlooks the chances of the bins; they add up to 1.
-    pub(super) fn chances<const N: usize>(&self, features: &Features) -> [[f32; BINS]; N] {
+    /// For each outlook the chances of the bins; they add up to 1.
+    pub(super) fn chances(&self, features: &Features) -> [[f32; BINS]; OUTLOOKS] {
+        let hidden = self.hidden(features);
+        std::array::from_fn(|outlook| self.said(&hidden, outlook))
+    }
+
+    /// For one outlook the chances of the bins.
+    pub(super) fn chances_of(&self, outlook: usize, features: &Features) -> [f32; BINS] {
+        self.said(&self.hidden(features), outlook)
+    }
+
+    /// What goes into the last layer.
+    fn hidden(&self, features: &Features) -> [f32; WIDTH] {
         let mut x = [0.0_f32; FEATURES];
         for ((x, f), (mean, scale)) in x.iter_mut().zip(features.0).zip(self.mean.iter().zip(&self.scale)) {
             *x = (f - mean) * scale;
         }
-        let [first, middle @ .., last] = self.layers.as_slice() else {
-            return [[1.0 / BINS as f32; BINS]; N];
+        let [first, middle @ .., _] = self.layers.as_slice() else {
+            return [0.0; WIDTH];
         };
         let mut h: [f32; WIDTH] = first.apply(&x);
         silu(&mut h);
@@ -67,11 +78,11 @@ impl Network {
             h = layer.apply(&h);
             silu(&mut h);
         }
-        let mut chances = [[0.0; BINS]; N];
-        for (i, chances) in chances.iter_mut().enumerate() {
-            *chances = softmax(last.apply_part(&h, i));
-        }
-        chances
+        h
+    }
+
+    fn said(&self, hidden: &[f32; WIDTH], outlook: usize) -> [f32; BINS] {
+        self.layers.last().map_or([1.0 / BINS as f32; BINS], |last| softmax(last.apply_part(hidden, outlook)))
     }
 }
 
