@@ -39,6 +39,8 @@ pub enum Command {
     },
     /// Score events given as JSON lines, without a broker: scores and escalations come out as JSON lines
     Score(ScoreOptions),
+    /// Check a drafted public reply, given on standard input: exit code 1 when it must not be sent, and why
+    Guard(GuardOptions),
     /// Print the JSON Schema of the records, or an AsyncAPI document of the topics
     Schema {
         /// One record: event, action, score, escalation, signal or dead_letter; all when left out
@@ -78,6 +80,13 @@ pub struct DemoOptions {
     /// Print the recorded events as JSON lines and do nothing else
     #[arg(long)]
     pub events: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct GuardOptions {
+    /// The verdict as one JSON object, places in characters
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

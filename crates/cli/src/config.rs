@@ -172,7 +172,7 @@ mod tests {
                 let folder = format!("{}/", folder.path().display());
                 faults.iter().map(|f| f.to_string().replace(&folder, "")).collect()
             }
-            Err(Failure::Running(problem)) => panic!("{problem}"),
+            Err(other) => panic!("{other:?}"),
         }
     }
 

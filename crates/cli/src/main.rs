@@ -9,6 +9,7 @@ mod check;
 mod clock;
 mod config;
 mod demo;
+mod guard;
 mod http;
 mod lines;
 mod predict;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Replay(options) => replay::replay(&options),
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),
+        Command::Guard(options) => guard::guard(&options),
         Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),
         Command::Predict { what } => predict::predict(&what),
         Command::Train { what } => train::train(what),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
             eprintln!("firewatch: {} to mend; nothing was started", shell::count(faults.len(), "fault"));
             ExitCode::from(2)
         }
+        Err(Failure::Told) => ExitCode::FAILURE,
         Err(Failure::Running(problem)) => {
             eprintln!("firewatch: {problem}");
             ExitCode::FAILURE

@@ -18,6 +18,8 @@ pub enum Failure {
     Settings(Vec<Fault>),
     /// Something failed on the way.
     Running(String),
+    /// The answer is no, and it has been told.
+    Told,
 }
 
 impl Failure {

@@ -28,7 +28,7 @@ pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
 pub use virality::ViralityModel;
 
 /// Bytes that are no model of the kind wanted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ModelError(String);
 
 impl std::fmt::Display for ModelError {

@@ -1,0 +1,72 @@
+//! Whether a drafted public reply may be sent, and if not, why.
+
+use std::io::{Read, stdin};
+
+use firewatch_domain::Channel;
+use firewatch_scoring::text::{Replies, ReplyFault};
+use serde_json::{Value, json};
+
+use crate::args::GuardOptions;
+use crate::shell::{Failure, say};
+
+/// Bytes of a draft at most: no platform takes a longer one.
+const LONGEST: u64 = 64 << 10;
+
+/// Reads the draft and tells the verdict; a failure when it must not be sent.
+pub fn guard(options: &GuardOptions) -> Result<(), Failure> {
+    let replies = Replies::shipped().map_err(|e| Failure::running("guard", e))?;
+    let mut draft = String::new();
+    let read = stdin().lock().take(LONGEST + 1).read_to_string(&mut draft);
+    let bytes = read.map_err(|e| Failure::running("the draft on standard input", e))?;
+    if bytes as u64 > LONGEST {
+        let problem = format!("longer than {LONGEST} bytes; give one reply");
+        return Err(Failure::running("the draft on standard input", problem));
+    }
+    let (faults, channels) = (replies.faults(&draft), replies.channels(&draft));
+    if options.json {
+        say(format_args!("{}\n", as_json(&draft, &faults, &channels)));
+    } else {
+        say(in_words(&draft, &faults, &channels));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Failure::Told) }
+}
+
+fn in_words(draft: &str, faults: &[ReplyFault], channels: &[Channel]) -> String {
+    if faults.is_empty() {
+        let named: Vec<&str> = channels.iter().map(|channel| name(*channel)).collect();
+        let offers = if named.is_empty() { "a private place".into() } else { named.join(", ") };
+        return format!("may be sent; it offers {offers}\n");
+    }
+    let line = |fault: &ReplyFault| match part(draft, fault) {
+        "" => format!("must not be sent: it {}\n", fault.kind.in_words()),
+        part => format!("must not be sent: \u{201c}{part}\u{201d} {}\n", fault.kind.in_words()),
+    };
+    faults.iter().map(line).collect()
+}
+
+fn as_json(draft: &str, faults: &[ReplyFault], channels: &[Channel]) -> Value {
+    let characters = |bytes: usize| draft.get(..bytes).unwrap_or_default().chars().count();
+    let fault = |fault: &ReplyFault| {
+        json!({
+            "kind": fault.kind.name(),
+            "start": characters(fault.start),
+            "end": characters(fault.end),
+            "part": part(draft, fault),
+            "reason": fault.kind.in_words(),
+        })
+    };
+    let faults: Vec<Value> = faults.iter().map(fault).collect();
+    json!({ "send": faults.is_empty(), "channels": channels, "faults": faults })
+}
+
+fn part<'a>(draft: &'a str, fault: &ReplyFault) -> &'a str {
+    draft.get(fault.start..fault.end).unwrap_or_default()
+}
+
+fn name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Dm => "direct messages",
+        Channel::Email => "e-mail",
+        Channel::Phone => "the phone",
+    }
+}

@@ -1,0 +1,83 @@
+//! Regular expressions kept as data: under headings, a line each, so that they can be read and amended without code.
+
+use regex::{Regex, RegexBuilder};
+
+use crate::ModelError;
+
+/// The words that speak of health, with "*" for any ending; `{condition}` in a form.
+const CONDITIONS: &str = include_str!("conditions.txt");
+/// Most bytes of a compiled form.
+const LARGEST: usize = 64 << 20;
+/// How deep names may stand for lines that name others.
+const DEPTH: usize = 3;
+
+/// A file of forms: `[heading]`, then lines; `# ` begins a comment, and `{name}` stands for the lines of `[name]`.
+pub(super) struct Forms(pub &'static str);
+
+impl Forms {
+    /// Every line under a heading, capitals alike and either apostrophe.
+    pub fn all(&self, heading: &str) -> Result<Vec<Regex>, ModelError> {
+        self.lines(heading).map(|line| self.compile(heading, line.into())).collect()
+    }
+
+    /// The lines under a heading as one alternative.
+    pub fn one(&self, heading: &str) -> Result<Regex, ModelError> {
+        self.compile(heading, self.joined(heading))
+    }
+
+    fn lines(&self, heading: &str) -> impl Iterator<Item = &'static str> {
+        let wanted = heading.to_owned();
+        let under = self.0.lines().skip_while(move |line| heading_of(line) != Some(wanted.as_str())).skip(1);
+        let own = under.take_while(|line| heading_of(line).is_none());
+        own.filter(|line| !line.is_empty() && !line.starts_with("# "))
+    }
+
+    fn joined(&self, heading: &str) -> String {
+        self.lines(heading).collect::<Vec<_>>().join("|")
+    }
+
+    fn compile(&self, heading: &str, mut form: String) -> Result<Regex, ModelError> {
+        for _ in 0..DEPTH {
+            for name in self.0.lines().filter_map(heading_of) {
+                let place = format!("{{{name}}}");
+                if form.contains(&place) {
+                    form = form.replace(&place, &self.joined(name));
+                }
+            }
+        }
+        // Straight or curly; within a class it is a class of its own.
+        let form = form.replace("{condition}", &conditions()).replace('\'', "['\u{2019}]");
+        let built = RegexBuilder::new(&form).case_insensitive(true).size_limit(LARGEST).build();
+        built.map_err(|e| ModelError(format!("the form [{heading}]: {e}")))
+    }
+}
+
+fn heading_of(line: &str) -> Option<&str> {
+    let heading = line.strip_prefix('[')?.strip_suffix(']')?;
+    heading.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(heading)
+}
+
+/// The words that speak of health, as one alternative.
+fn conditions() -> String {
+    let words = CONDITIONS.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', '[']));
+    let form = |word: &str| match word.strip_suffix('*') {
+        Some(stem) => format!("{}[a-z]*", regex::escape(stem)),
+        None => regex::escape(word),
+    };
+    words.map(form).collect::<Vec<_>>().join("|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_for_their_lines_and_either_apostrophe_will_do() {
+        let forms = Forms("# of\n[day]\nmon|tue\n\nwed\n[said]\nit's (?:{day})\n");
+        let said = forms.one("said").unwrap();
+        assert!(said.is_match("IT'S wed") && said.is_match("it\u{2019}s tue") && !said.is_match("its mon"));
+        assert_eq!(forms.all("day").unwrap().len(), 2);
+        let fault = Forms("[a]\n(b\n").one("a").unwrap_err().to_string();
+        assert!(fault.contains("the form [a]"), "{fault}");
+    }
+}

@@ -1,0 +1,272 @@
+//! What a brand's public reply does: which private channels it offers, and what it must not do in public.
+//!
+//! In health care a reply may not even say that the author is a customer (HIPAA, 45 CFR 164.502: that somebody is a
+//! patient is protected in itself). So a draft is held back when it says so, asks for identifiers where all can read
+//! them, shows any, or offers no private way on.
+
+use std::sync::LazyLock;
+
+use firewatch_domain::Channel;
+use regex::Regex;
+
+use super::forms::Forms;
+use super::{Personal, PersonalData, PersonalKind};
+use crate::ModelError;
+
+/// What a public reply must not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReplyFaultKind {
+    /// It says that the author is a customer or patient.
+    Confirms,
+    /// It asks for identifiers where all can read the answer.
+    AsksInPublic,
+    /// It shows personal data.
+    ShowsPersonalData,
+    /// It offers no private channel.
+    NoPrivateChannel,
+}
+
+impl ReplyFaultKind {
+    /// Its name for machines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Confirms => "confirms",
+            Self::AsksInPublic => "asks_in_public",
+            Self::ShowsPersonalData => "shows_personal_data",
+            Self::NoPrivateChannel => "no_private_channel",
+        }
+    }
+
+    /// What is wrong and what to do, as its writer reads it.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Confirms => {
+                "says that the author is a customer or patient; speak of what you do for everybody, such as \
+                 \u{201c}we take this seriously\u{201d}"
+            }
+            Self::AsksInPublic => "asks for identifiers in public; ask for them in a private message",
+            Self::ShowsPersonalData => "shows personal data in public; leave it out",
+            Self::NoPrivateChannel => {
+                "offers no private channel; add one, such as \u{201c}please send us a DM\u{201d}"
+            }
+        }
+    }
+}
+
+/// Something that a reply must not do, and where it does it; what is missing is missing at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyFault {
+    /// What.
+    pub kind: ReplyFaultKind,
+    /// Where it starts, in bytes of the text.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// Reads replies.
+pub struct Replies {
+    channels: Vec<(Channel, Regex)>,
+    /// A private place that needs no naming of a channel.
+    private: Regex,
+    public: Regex,
+    asks: Regex,
+    /// A request that goes with a channel named a sentence before.
+    goes_on: Regex,
+    /// It says where to send what was asked for a sentence before.
+    sent_so: Regex,
+    /// Before an e-mail address or a number: it is the brand's own.
+    own: Regex,
+    /// Before a condition: it is the author's, or somebody's of theirs.
+    authors: Regex,
+    confirms: Regex,
+    personal: &'static PersonalData,
+}
+
+/// The forms by what they mean.
+const FORMS: Forms = Forms(include_str!("replies.txt"));
+
+impl Replies {
+    /// What this build knows; it is made once, when it is first asked for.
+    ///
+    /// # Errors
+    /// When a form is none, which is a fault of the build.
+    pub fn shipped() -> Result<&'static Self, ModelError> {
+        static SHIPPED: LazyLock<Result<Replies, ModelError>> = LazyLock::new(Replies::new);
+        SHIPPED.as_ref().map_err(Clone::clone)
+    }
+
+    fn new() -> Result<Self, ModelError> {
+        Ok(Self {
+            channels: vec![
+                (Channel::Dm, FORMS.one("dm")?),
+                (Channel::Email, FORMS.one("email")?),
+                (Channel::Phone, FORMS.one("phone")?),
+            ],
+            private: FORMS.one("private")?,
+            public: FORMS.one("public")?,
+            asks: FORMS.one("asks")?,
+            goes_on: FORMS.one("goes_on")?,
+            sent_so: FORMS.one("sent_so")?,
+            own: FORMS.one("own")?,
+            authors: FORMS.one("authors")?,
+            confirms: FORMS.one("confirms")?,
+            personal: PersonalData::shipped()?,
+        })
+    }
+
+    /// The private channels that a reply offers.
+    #[must_use]
+    pub fn channels(&self, text: &str) -> Vec<Channel> {
+        self.channels.iter().filter(|(_, form)| form.is_match(text)).map(|(channel, _)| *channel).collect()
+    }
+
+    /// All that a reply must not do in public; empty when it may be sent.
+    #[must_use]
+    pub fn faults(&self, text: &str) -> Vec<ReplyFault> {
+        let mut faults: Vec<ReplyFault> = Vec::new();
+        let mut offered = false;
+        for (start, sentence) in sentences(text) {
+            if self.is_private(sentence) && self.sent_so.is_match(sentence) {
+                faults.pop_if(|last| last.kind == ReplyFaultKind::AsksInPublic);
+            }
+            let private = self.is_private(sentence);
+            let may_ask = private || (offered && self.goes_on.is_match(sentence));
+            let asked = self.asks.captures(sentence).and_then(|groups| groups.name("it"));
+            if let Some(it) = asked.filter(|_| !may_ask || self.public.is_match(sentence)) {
+                let kind = ReplyFaultKind::AsksInPublic;
+                faults.push(ReplyFault { kind, start: start + it.start(), end: start + it.end() });
+            }
+            // An identifier that is asked for in private says nothing of who has one.
+            let confirmed =
+                self.confirms.find(sentence).filter(|it| asked.is_none_or(|a| a.start() > it.end()));
+            faults.extend(confirmed.map(|it| ReplyFault {
+                kind: ReplyFaultKind::Confirms,
+                start: start + it.start(),
+                end: start + it.end(),
+            }));
+            offered |= private;
+        }
+        for span in self.personal.find(text) {
+            let told = faults.iter().any(|f| f.start < span.end && span.start < f.end);
+            if !told && self.shows(text, span) {
+                let kind = ReplyFaultKind::ShowsPersonalData;
+                faults.push(ReplyFault { kind, start: span.start, end: span.end });
+            }
+        }
+        if !self.is_private(text) {
+            let end = text.len();
+            faults.push(ReplyFault { kind: ReplyFaultKind::NoPrivateChannel, start: end, end });
+        }
+        faults.sort_by_key(|f| (f.start, f.end));
+        faults
+    }
+
+    /// Whether personal data in a reply is the author's: a brand may tell its own address, and what it does about illness.
+    fn shows(&self, text: &str, span: Personal) -> bool {
+        let before = text.get(..span.start).unwrap_or_default();
+        match span.kind {
+            PersonalKind::Email | PersonalKind::Phone => !self.own.is_match(before),
+            PersonalKind::Health => self.authors.is_match(before),
+            _ => true,
+        }
+    }
+
+    fn is_private(&self, text: &str) -> bool {
+        self.private.is_match(text) || self.channels.iter().any(|(_, form)| form.is_match(text))
+    }
+}
+
+/// The sentences of a text, with where each starts.
+fn sentences(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    text.split_inclusive(['.', '!', '?', '\n']).map(move |sentence| {
+        let start = at;
+        at += sentence.len();
+        (start, sentence)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReplyFaultKind::{AsksInPublic, Confirms, NoPrivateChannel, ShowsPersonalData};
+    use super::*;
+
+    fn faults(text: &str) -> Vec<ReplyFaultKind> {
+        Replies::shipped().unwrap().faults(text).into_iter().map(|f| f.kind).collect()
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_author_and_offers_a_private_way_may_be_sent() {
+        for text in [
+            "We're sorry to hear this and want to help. Please send us a DM with your member ID and date of birth.",
+            "@jo That's not the experience we want for anyone. Please DM us so we can look into it.",
+            "We take this seriously. Please email us at care@aldermere.example so that our team can help.",
+            "I'm so sorry for the wait. Could you call us on 1-800-555-0132? We're here until 8pm.",
+            "Thank you for letting us know. Please DM us. Include your policy number so we can find out more.",
+            "We hear you, and long waits are not okay. Use our secure form to tell us more: https://a.example/x",
+            "Can you provide us with the booking reference? Please send this via DM.",
+            "We've replied to your DM, talk to you there!",
+            "We know what diabetes asks of people, and we cover insulin. Please DM us.",
+            "Sorry about the frustration! Shoot us a DM and we'll look into your claim.",
+        ] {
+            assert_eq!(faults(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_said_is_told_with_its_place() {
+        for (text, expected) in [
+            ("We're sorry your surgery was denied. Please DM us.", vec![Confirms]),
+            ("As a valued member you deserve better, please DM us!", vec![Confirms]),
+            ("We see that you called us on Monday. Please DM us.", vec![Confirms]),
+            ("Your claim was processed yesterday. DM us if you need more.", vec![Confirms]),
+            (
+                "We have reviewed your account and sent a DM with the details, please DM us back",
+                vec![Confirms],
+            ),
+            ("Your therapist left our network, please send us a private message.", vec![Confirms]),
+            ("We hope your chemo goes well, DM us any time", vec![Confirms]),
+            ("What is your member ID?", vec![AsksInPublic, NoPrivateChannel]),
+            ("Please reply with your policy number, or DM us.", vec![AsksInPublic]),
+            ("Can you confirm your date of birth and zip code? Then please DM us.", vec![AsksInPublic]),
+            ("DM us if you like. What's your account number?", vec![AsksInPublic]),
+            ("We'll call you at 415-555-0132 today. Please DM us if that's wrong.", vec![ShowsPersonalData]),
+            ("We're sorry to hear of your mom's stroke, please DM us", vec![ShowsPersonalData]),
+            ("Policy 8834521907 is being looked at, please DM us", vec![ShowsPersonalData]),
+            ("Sorry to hear that!", vec![NoPrivateChannel]),
+            ("", vec![NoPrivateChannel]),
+        ] {
+            assert_eq!(faults(text), expected, "{text}");
+        }
+        let text = "Sorry. What is your member ID? DM us.";
+        let fault = Replies::shipped().unwrap().faults(text)[0];
+        assert_eq!(&text[fault.start..fault.end], "member ID");
+    }
+
+    #[test]
+    fn channels_are_read_as_agents_write_them() {
+        let channels = |text: &str| Replies::shipped().unwrap().channels(text);
+        for text in [
+            "@1 please follow and DM your details",
+            "shoot us a DM",
+            "let's meet in DM",
+            "Send us a Direct Message",
+            "can you DM me?",
+        ] {
+            assert_eq!(channels(text), [Channel::Dm], "{text}");
+        }
+        assert_eq!(
+            channels("Email us at a@b.example or call our team on 555"),
+            [Channel::Email, Channel::Phone]
+        );
+        assert_eq!(channels("You can give us a call"), [Channel::Phone]);
+        for text in
+            ["We emailed you", "I've got your DM, thanks", "Which phone is it?", "We replied to your DM"]
+        {
+            assert_eq!(channels(text), [], "{text}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Personal data is found in posts that were written for it, hard ones among them, and hidden.
+
+use std::collections::BTreeMap;
+
+use firewatch_scoring::text::{Personal, PersonalData, PersonalKind};
+use firewatch_tests::piped;
+use serde_json::Value;
+
+/// A post without its marks, and what is marked in it.
+struct Marked {
+    text: String,
+    spans: Vec<Personal>,
+}
+
+fn kind(name: &str) -> PersonalKind {
+    match name {
+        "email" => PersonalKind::Email,
+        "phone" => PersonalKind::Phone,
+        "number" => PersonalKind::Number,
+        "ssn" => PersonalKind::SocialSecurity,
+        "card" => PersonalKind::Card,
+        "birth" => PersonalKind::Birth,
+        "address" => PersonalKind::Address,
+        "health" => PersonalKind::Health,
+        other => panic!("{other} is no kind"),
+    }
+}
+
+fn posts() -> Vec<Marked> {
+    let lines = include_str!("privacy/posts.txt").lines().filter(|l| !l.starts_with("# "));
+    lines.map(marked).collect()
+}
+
+fn marked(line: &str) -> Marked {
+    let (mut text, mut spans, mut rest) = (String::new(), Vec::new(), line);
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let (name, after) = after.split_once('|').unwrap();
+        let (it, after) = after.split_once('}').unwrap();
+        spans.push(Personal { start: text.len(), end: text.len() + it.len(), kind: kind(name) });
+        text.push_str(it);
+        rest = after;
+    }
+    text.push_str(rest);
+    Marked { text, spans }
+}
+
+/// Found, marked, right and told spans of a kind.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    found: f64,
+    marked: f64,
+    right: f64,
+    told: f64,
+}
+
+/// An identifier is found when all its letters and digits are hidden, of a number the words with digits ("file no." names
+/// nobody), and a condition when it is touched: around it stand words like "stage 3" that say nothing without it.
+fn is_found(text: &str, span: &Personal, told: &[Personal]) -> bool {
+    let hidden = |at: usize| told.iter().any(|t| t.start <= at && at < t.end);
+    let it = &text[span.start..span.end];
+    let names = |word: &str| span.kind != PersonalKind::Number || word.contains(|c: char| c.is_ascii_digit());
+    let mut letters = it
+        .match_indices(|c: char| c.is_alphanumeric())
+        .filter(|(at, _)| names(word_at(it, *at)))
+        .map(|(at, _)| hidden(span.start + at));
+    if span.kind == PersonalKind::Health { letters.any(|h| h) } else { letters.all(|h| h) }
+}
+
+fn word_at(text: &str, at: usize) -> &str {
+    let start = text[..at].rfind(' ').map_or(0, |space| space + 1);
+    text[start..].split(' ').next().unwrap_or_default()
+}
+
+fn measure(posts: &[Marked], finder: &PersonalData) -> BTreeMap<PersonalKind, Counts> {
+    let mut counts: BTreeMap<PersonalKind, Counts> = BTreeMap::new();
+    for Marked { text, spans } in posts {
+        let told = finder.find(text);
+        for span in spans {
+            let of = counts.entry(span.kind).or_default();
+            of.marked += 1.0;
+            if is_found(text, span, &told) {
+                of.found += 1.0;
+            } else {
+                println!("missed {:?} in: {text}", &text[span.start..span.end]);
+            }
+        }
+        for t in &told {
+            let of = counts.entry(t.kind).or_default();
+            of.told += 1.0;
+            if spans.iter().any(|s| s.start < t.end && t.start < s.end) {
+                of.right += 1.0;
+            } else {
+                println!("wrongly {:?} {:?} in: {text}", t.kind, &text[t.start..t.end]);
+            }
+        }
+    }
+    counts
+}
+
+/// Recall and precision over some kinds.
+fn rates(counts: &BTreeMap<PersonalKind, Counts>, of: impl Fn(PersonalKind) -> bool) -> (f64, f64) {
+    let mut all = Counts::default();
+    for (_, c) in counts.iter().filter(|(kind, _)| of(**kind)) {
+        all.found += c.found;
+        all.marked += c.marked;
+        all.right += c.right;
+        all.told += c.told;
+    }
+    (all.found / all.marked, all.right / all.told)
+}
+
+#[test]
+fn personal_data_is_found_and_little_else() {
+    let (posts, finder) = (posts(), PersonalData::shipped().unwrap());
+    assert!(posts.len() >= 300);
+    let counts = measure(&posts, finder);
+    println!("{} posts\n| kind | marked | recall | precision |\n|---|---|---|---|", posts.len());
+    for kind in PersonalKind::ALL {
+        let (recall, precision) = rates(&counts, |k| k == kind);
+        let marked = counts.get(&kind).map_or(0.0, |c| c.marked);
+        println!("| {kind:?} | {marked} | {recall:.3} | {precision:.3} |");
+        assert!(recall >= 0.97 && precision >= 0.9, "{kind:?}: {recall} {precision}");
+    }
+    let (recall, precision) = rates(&counts, |k| k != PersonalKind::Health);
+    println!("| identifiers | | {recall:.3} | {precision:.3} |");
+}
+
+#[test]
+fn the_guard_lets_through_what_may_be_sent_and_holds_back_the_rest_with_reasons() {
+    let drafts = include_str!("privacy/replies.txt").lines().filter(|l| !l.starts_with("# "));
+    for (expected, draft) in drafts.map(|line| line.split_once(" | ").unwrap()) {
+        let out = piped(&["guard", "--json"], draft.as_bytes());
+        let verdict: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let mut kinds: Vec<&str> =
+            verdict["faults"].as_array().unwrap().iter().map(|f| f["kind"].as_str().unwrap()).collect();
+        kinds.dedup();
+        let ok = expected == "ok";
+        assert_eq!(kinds.join(","), if ok { "" } else { expected }, "{draft}: {verdict}");
+        assert_eq!(
+            (out.status.code(), verdict["send"].as_bool()),
+            (Some(i32::from(!ok)), Some(ok)),
+            "{draft}"
+        );
+        assert!(!ok || verdict["channels"].as_array().is_some(), "{verdict}");
+    }
+    let out = piped(&["guard"], b"Sorry! What's your member ID?");
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(
+        said.starts_with("must not be sent: \u{201c}member ID\u{201d} asks for identifiers in public;"),
+        "{said}"
+    );
+    assert!(said.contains("offers no private channel; add one"), "{said}");
+    let out = piped(&["guard"], b"Please DM us.");
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), "may be sent; it offers direct messages\n");
+}
+
+#[test]
+fn a_draft_that_is_no_text_is_not_let_through() {
+    for draft in [b"please DM us \xff".as_slice(), &b"DM us ".repeat(20_000)] {
+        let out = piped(&["guard"], draft);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(1) && said.contains("the draft on standard input"), "{said}");
+    }
+}
