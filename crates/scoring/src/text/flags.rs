@@ -114,7 +114,7 @@ impl Flags {
         if could_identify(text)
             && let Ok(personal) = PersonalData::shipped()
         {
-            let spans = personal.find(text).into_iter();
+            let spans = personal.identifiers(text).into_iter();
             found.extend(spans.map(|p| Flag { start: p.start, end: p.end, kind: FlagKind::PersonalData }));
         }
         join(found);
@@ -174,8 +174,15 @@ fn join(found: &mut Vec<Flag>) {
     found.sort_unstable();
 }
 
+/// Handles, hashtags and links are full of digits and name nobody.
+fn is_public(word: &str) -> bool {
+    word.starts_with(['@', '#']) || word.starts_with("http")
+}
+
 fn could_identify(text: &str) -> bool {
-    text.bytes().filter(u8::is_ascii_digit).count() >= LEAST_DIGITS
+    let digits = |word: &str| word.bytes().filter(u8::is_ascii_digit).count();
+    digits(text) >= LEAST_DIGITS
+        && text.split(' ').filter(|word| !is_public(word)).map(digits).sum::<usize>() >= LEAST_DIGITS
         || text.match_indices('@').any(|(at, _)| text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()))
 }
 

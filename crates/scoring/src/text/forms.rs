@@ -47,6 +47,8 @@ impl Forms {
         }
         // Straight or curly; within a class it is a class of its own.
         let form = form.replace("{condition}", &conditions()).replace('\'', "['\u{2019}]");
+        // The ends of words in ASCII: in Unicode the fast engine gives up at the first curly quote.
+        let form = form.replace(r"\b", r"(?-u:\b)");
         let built = RegexBuilder::new(&form).case_insensitive(true).size_limit(LARGEST).build();
         built.map_err(|e| ModelError(format!("the form [{heading}]: {e}")))
     }

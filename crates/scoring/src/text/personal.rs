@@ -121,8 +121,18 @@ impl PersonalData {
     /// All personal data in a text, in order of place, none overlapping; at most 32.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Personal> {
+        self.find_some(text, |_| true)
+    }
+
+    /// What names a person, without what is said of health.
+    #[must_use]
+    pub fn identifiers(&self, text: &str) -> Vec<Personal> {
+        self.find_some(text, |kind| kind != PersonalKind::Health)
+    }
+
+    fn find_some(&self, text: &str, wanted: impl Fn(PersonalKind) -> bool) -> Vec<Personal> {
         let mut found: Vec<Personal> = Vec::new();
-        for (kind, form) in &self.forms {
+        for (kind, form) in self.forms.iter().filter(|(kind, _)| wanted(*kind)) {
             find_form(text, *kind, form, &mut found);
         }
         for it in self.any_number.find_iter(text) {
