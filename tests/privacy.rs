@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use firewatch_domain::EventTime;
+use firewatch_engine::{Brain, Effect, Pipe};
+use firewatch_escalation::Policy;
 use firewatch_scoring::text::{Personal, PersonalData, PersonalKind};
-use firewatch_tests::piped;
+use firewatch_tests::{event, piped, post, reshare};
 use serde_json::Value;
 
 /// A post without its marks, and what is marked in it.
@@ -162,4 +165,51 @@ fn a_draft_that_is_no_text_is_not_let_through() {
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.code() == Some(1) && said.contains("the draft on standard input"), "{said}");
     }
+}
+
+#[test]
+fn nothing_personal_reaches_pr_or_any_other_topic() {
+    let policy = Policy::parse("p", "[brands.aldermere]\n").unwrap();
+    let brain = Brain::shipped(policy).unwrap();
+    let (posts, mut effects) = (posts(), Vec::new());
+    let mut pipe = Pipe::new(&brain, "test", EventTime::from_millis(1_790_000_000_000));
+    for (i, marked) in posts.iter().enumerate() {
+        let (conversation, secs) = (format!("c{i}"), 60.0 * i as f64);
+        // Angry, so that it is kept in words, and passed on, so that PR is told.
+        let text = format!("{} The worst, so angry and disgusted!", marked.text);
+        let mut events = vec![event("p", &conversation, secs, &post(900, &text))];
+        events.extend((0..700).map(|r| {
+            event(
+                &format!("r{r}"),
+                &conversation,
+                secs + 0.05 * f64::from(r),
+                &reshare(&format!("a{r}"), 900),
+            )
+        }));
+        for event in events {
+            assert_eq!(pipe.push(event.to_string().as_bytes(), &mut |effect| effects.push(effect)), None);
+        }
+    }
+    pipe.finish(&mut |effect| effects.push(effect));
+    let (mut told, mut leaks) = (0, Vec::new());
+    for effect in &effects {
+        let mut record = Vec::new();
+        effect.encode(&mut record).unwrap();
+        let record = String::from_utf8(record).unwrap();
+        let pr = matches!(effect, Effect::Escalation(e) if e.team == "pr" && e.conversation.starts_with('c'));
+        told += usize::from(pr && record.contains("\"excerpt\":"));
+        let Some(key) = effect.key().and_then(|k| std::str::from_utf8(k).ok()?.strip_prefix('c')) else {
+            continue;
+        };
+        let Some(marked) = key.parse().ok().and_then(|i: usize| posts.get(i)) else { continue };
+        for span in marked.spans.iter().filter(|s| s.kind != PersonalKind::Health || pr) {
+            let secret = &marked.text[span.start..span.end];
+            // Four digits are in any record.
+            if secret.len() > 4 && record.contains(secret) {
+                leaks.push(secret);
+            }
+        }
+    }
+    assert!(told > posts.len(), "{told}");
+    assert_eq!(leaks, Vec::<&str>::new());
 }

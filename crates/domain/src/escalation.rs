@@ -44,6 +44,10 @@ pub struct Escalation {
     /// What made the risk, in points that add up to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<Contribution>,
+    /// How the post begins, on one line, with what is personal replaced by what it is, such as `[phone]` and `[health]`. For
+    /// PR; who may see the person's data looks the conversation up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
     /// For a storm: posts in it so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,

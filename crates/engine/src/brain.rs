@@ -65,8 +65,13 @@ impl Brain {
     pub(crate) fn read(&self, scratch: &mut Scratch, post: &Post) -> Reading {
         let mut reading = self.sentiment.read(scratch, &post.text, post.lang.as_deref());
         let told_from = self.policy.support.complaint.min(f64::from(TOLD_IN_WORDS));
-        if reading.said.is_ok_and(|said| f64::from(said.complaint) >= told_from) {
+        let is_harmful = reading.flags.iter().any(|kind| self.policy.pr.harms.contains(kind));
+        if is_harmful || reading.said.is_ok_and(|said| f64::from(said.complaint) >= told_from) {
             reading.keep_words(scratch, &post.text);
+            if reading.said.is_ok_and(|said| f64::from(said.complaint) < self.policy.support.complaint) {
+                // They go with the case that it will not open.
+                reading.topics.clear();
+            }
         }
         reading
     }

@@ -286,7 +286,7 @@ impl Conversation {
         event: &Event,
         cx: &mut Context<'_>,
     ) {
-        let topics = self.root.as_ref().map_or_else(Vec::new, |r| r.reading.topics.clone());
+        let topics = self.root.as_mut().map_or_else(Vec::new, |r| std::mem::take(&mut r.reading.topics));
         let ticket = self.ticket(&event.conversation, Some(explained), cx.brain);
         let case = ticket.record(SUPPORT, &life, step, event.at);
         self.signal_complaint(case, topics, event, cx);
@@ -355,6 +355,7 @@ impl Conversation {
             risk: explained.map(|e| e.assessment.risk).or(self.told),
             reasons: explained.map_or_else(Vec::new, |e| e.reasons.clone()),
             contributions: explained.map_or_else(Vec::new, |e| e.contributions.clone()),
+            excerpt: self.root.as_ref().and_then(|r| r.reading.excerpt.as_deref()),
             ..Ticket::of(conversation, &brain.policy)
         }
     }

@@ -2,7 +2,7 @@
 
 use firewatch_domain::{Contribution, Escalation, EventTime, Level, SCHEMA_VERSION, Tenths};
 
-use crate::{Life, Policy, SUPPORT, Step};
+use crate::{Life, PR, Policy, SUPPORT, Step};
 
 /// What is told of a conversation in every escalation about it.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Ticket<'a> {
     pub reasons: Vec<String>,
     /// Points that add up to the risk.
     pub contributions: Vec<Contribution>,
+    /// How the post begins, with what is personal replaced, when it was kept.
+    pub excerpt: Option<&'a str>,
     /// Version of the policy that decides.
     pub policy: &'a str,
 }
@@ -34,6 +36,7 @@ impl<'a> Ticket<'a> {
             risk: None,
             reasons: vec![],
             contributions: vec![],
+            excerpt: None,
             policy: &policy.version,
         }
     }
@@ -59,6 +62,7 @@ impl<'a> Ticket<'a> {
             risk: self.risk,
             reasons,
             contributions: self.contributions,
+            excerpt: self.excerpt.filter(|_| team == PR).map(Into::into),
             members: None,
             policy: self.policy.into(),
         }

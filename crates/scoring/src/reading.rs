@@ -6,7 +6,7 @@ use firewatch_domain::FlagKind;
 use serde::{Deserialize, Serialize};
 
 use crate::sentiment::{HEADS, Part};
-use crate::text::{Flag, foreign};
+use crate::text::{Flag, PersonalData, foreign, redacted};
 use crate::{Said, Scratch, SentimentModel};
 
 /// Share of a post's words that must be known for it to be taken for English without asking further.
@@ -25,6 +25,8 @@ const MOODY: f32 = 0.6;
 const TOPICS: usize = 12;
 /// Letters of the shortest topic.
 const SHORTEST_TOPIC: usize = 4;
+/// Bytes of an excerpt at most.
+const EXCERPT: usize = 128;
 /// Tags by which platforms say that they do not know the language, or that there is none.
 const UNTOLD: [&str; 8] = ["", "und", "qam", "qct", "qht", "qme", "qst", "zxx"];
 
@@ -41,6 +43,8 @@ pub struct Reading {
     pub topics: Vec<String>,
     /// What was flagged, each kind once.
     pub flags: Vec<FlagKind>,
+    /// How the post begins, with what is personal replaced, if its words were kept; at most 128 bytes.
+    pub excerpt: Option<Box<str>>,
 }
 
 /// Why a post could not be read.
@@ -55,12 +59,17 @@ pub enum Unread {
 }
 
 impl Reading {
-    /// Keeps words of the post, the last that was read with `scratch`, as evidence and topics.
+    /// Keeps words of the post, the last that was read with `scratch`, as evidence, topics and excerpt; none that are
+    /// personal.
     pub fn keep_words(&mut self, scratch: &mut Scratch, text: &str) {
+        let Ok(personal) = PersonalData::shipped() else { return };
+        let hidden = personal.find(text);
+        scratch.parts.retain(|part| hidden.iter().all(|h| part.end <= h.start || h.end <= part.start));
         if self.said.is_ok() {
             self.evidence = evidence(scratch, text, pull_to_complaint);
             self.topics = topics(scratch, text);
         }
+        self.excerpt = Some(beginning(&redacted(text, &hidden)).into());
     }
 }
 
@@ -74,7 +83,7 @@ impl SentimentModel {
             Err((why, lang)) => (Err(why), lang),
         };
         let flags = if said.is_ok() { kinds(&scratch.flags) } else { vec![] };
-        Reading { said, lang, evidence: vec![], topics: vec![], flags }
+        Reading { said, lang, evidence: vec![], topics: vec![], flags, excerpt: None }
     }
 
     /// The language of the text last said something of, or why it is not read and what it is then.
@@ -136,6 +145,22 @@ pub fn evidence(scratch: &Scratch, text: &str, pull: impl Fn(&[f32; HEADS]) -> f
         }
     }
     named
+}
+
+/// The beginning of a text on one line, cut after a word.
+fn beginning(text: &str) -> String {
+    let mut line = String::with_capacity(EXCERPT);
+    for word in text.split_whitespace() {
+        if line.len() + word.len() + 1 > EXCERPT - '\u{2026}'.len_utf8() {
+            line.push('\u{2026}');
+            return line;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
 }
 
 /// Stems that carry a mood say how somebody feels, not what about.

@@ -154,14 +154,7 @@ impl PersonalData {
     /// The text with what is personal replaced by what it is.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let (mut redacted, mut at) = (String::with_capacity(text.len()), 0);
-        for Personal { start, end, kind } in self.find(text) {
-            redacted.push_str(text.get(at..start).unwrap_or_default());
-            redacted.push_str(kind.in_place());
-            at = end;
-        }
-        redacted.push_str(text.get(at..).unwrap_or_default());
-        redacted
+        redacted(text, &self.find(text))
     }
 }
 
@@ -176,6 +169,19 @@ fn find_form(text: &str, kind: PersonalKind, form: &Regex, found: &mut Vec<Perso
         // What is none may hold the beginning of one.
         from = if new { it.end() } else { text.ceil_char_boundary(whole.start() + 1) };
     }
+}
+
+/// A text with spans that were found in it replaced by what they are.
+#[must_use]
+pub fn redacted(text: &str, found: &[Personal]) -> String {
+    let (mut redacted, mut at) = (String::with_capacity(text.len()), 0);
+    for Personal { start, end, kind } in found {
+        redacted.push_str(text.get(at..*start).unwrap_or_default());
+        redacted.push_str(kind.in_place());
+        at = *end;
+    }
+    redacted.push_str(text.get(at..).unwrap_or_default());
+    redacted
 }
 
 /// Adds a span if there is room for it; whether there was.
