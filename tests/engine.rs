@@ -49,9 +49,9 @@ fn viral(n: u32) -> Vec<Value> {
 fn a_complaint_that_spreads_goes_to_pr_level_by_level_and_to_support_once() {
     let (effects, tally) = run(&viral(600));
     let told = told(&effects);
-    assert!(told.contains(&"c/pr/1/0 open medium".to_owned()), "{told:?}");
+    assert!(told.contains(&"c/2026-03-10T14:00:00.000Z/pr/1/0 open medium".to_owned()), "{told:?}");
     assert!(told.iter().any(|t| t.ends_with("open critical")), "{told:?}");
-    assert_eq!(told.iter().filter(|t| t.starts_with("c/support/")).count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|t| t.contains("/support/")).count(), 1, "{told:?}");
     assert_eq!(tally.records, tally.scored + tally.folded + tally.rejected);
     for effect in &effects {
         let Effect::Escalation(e) = effect else { continue };
@@ -62,11 +62,32 @@ fn a_complaint_that_spreads_goes_to_pr_level_by_level_and_to_support_once() {
 }
 
 #[test]
+fn a_conversation_heard_of_again_after_it_was_over_has_escalations_of_its_own() {
+    let (three_days, mut events) = (259_200.0, viral(600));
+    events.push(event("other", "d", three_days - 1.0, &reshare("x", 1)));
+    let again = (0..1500).map(|i| {
+        event(&format!("s{i}"), "c", three_days + f64::from(i) / 10.0, &reshare(&format!("b{i}"), 900))
+    });
+    events.extend(again);
+    let (effects, _) = run(&events);
+    let ids: Vec<&str> =
+        effects.iter().filter(|e| matches!(e, Effect::Escalation(_))).map(Effect::id).collect();
+    let of = |day: &str| {
+        ids.iter().filter(|id| id.starts_with(&format!("c/{day}")) && id.contains("/pr/")).count()
+    };
+    assert!(of("2026-03-10") > 1 && of("2026-03-13") > 0, "{ids:?}");
+    let mut unique = ids.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), ids.len(), "{ids:?}");
+}
+
+#[test]
 fn the_same_small_complaint_goes_to_support_alone() {
     let (effects, _) =
         run(&[event("p", "c", 0.0, &post(235, ANGRY)), event("r", "c", 60.0, &reshare("x", 50))]);
     assert_eq!(told(&effects).len(), 1);
-    assert!(told(&effects)[0].starts_with("c/support/1/0 open"));
+    assert!(told(&effects)[0].contains("/support/1/0 open"));
 }
 
 #[test]
@@ -145,7 +166,7 @@ fn an_answer_ends_the_wait_whoever_of_the_brand_gives_it() {
         late.insert(1, event("q", "d", 120.0, &post(10, "Where is the form?")));
         let told = told(&run(&late).0);
         assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[1].starts_with("c/support/1/1 answered"));
+        assert!(told[1].contains("/support/1/1 answered"));
     }
 }
 
@@ -164,7 +185,7 @@ fn a_complaint_in_reply_to_the_brand_is_heard_by_support() {
     reply["post"]["in_reply_to"] = json!("b");
     let told = told(&run(&[event("b", "c", 0.0, &own), event("r", "c", 9.0, &reply)]).0);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("c/support/1/0 open"));
+    assert!(told[0].contains("/support/1/0 open"));
 }
 
 #[test]

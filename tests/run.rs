@@ -147,7 +147,7 @@ fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent()
     setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
     let told = setup.read(&setup.topics.of_team(SUPPORT), 1);
     let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
-    assert_eq!(escalation["id"], "c/support/1/0");
+    assert_eq!(escalation["id"], "c/2026-03-10T14:00:00.000Z/support/1/0");
     stop(instance);
 }
 

@@ -13,7 +13,7 @@ use crate::{Contribution, EventTime, Tenths};
 pub struct Escalation {
     /// Schema version; this build writes 1.
     pub v: u32,
-    /// `<escalation>/<step>`: unique per record, derived from the conversation, never from the score.
+    /// `<escalation>/<step>`: unique per record, derived from the conversation and when it began, never from the score.
     pub id: String,
     /// The escalation that all its records share.
     pub escalation: String,

@@ -191,7 +191,8 @@ impl Conversation {
         let step = if silenced {
             None
         } else {
-            let found = Found { risk: assessment.risk.value(), harm: self.harm(brain), at };
+            let began = self.root.as_ref().map(|r| r.posted_at).or(self.cascade.first());
+            let found = Found { risk: assessment.risk.value(), harm: self.harm(brain), began, at };
             Life::decide(&mut self.pr, found, &brain.policy.pr)
         };
         let case = self.case_for_support(assessment.complaint, brain).filter(|_| !silenced);
@@ -274,9 +275,9 @@ impl Conversation {
 
     /// The case that a root of such a P(complaint) opens with support, if it does.
     fn case_for_support(&self, complaint: f64, brain: &Brain) -> Option<(Life, Step)> {
-        let read = self.root.as_ref().is_some_and(|r| r.reading.said.is_ok());
-        let open = read && self.support.is_none() && !self.answered;
-        if open { support(complaint, &brain.policy) } else { None }
+        let root = self.root.as_ref().filter(|r| r.reading.said.is_ok())?;
+        let open = self.support.is_none() && !self.answered;
+        if open { support(complaint, root.posted_at, &brain.policy) } else { None }
     }
 
     fn open_support_case(
@@ -299,7 +300,7 @@ impl Conversation {
         if self.support.is_some() || self.answered {
             return;
         }
-        let Some((life, step)) = support(complaint, &cx.brain.policy) else { return };
+        let Some((life, step)) = support(complaint, event.at, &cx.brain.policy) else { return };
         let mut ticket = self.ticket(&event.conversation, None, cx.brain);
         ticket.posted_at = Some(event.at);
         ticket.reasons = vec!["the complaint is a reply in the conversation, not its first post".into()];

@@ -250,7 +250,7 @@ impl BrandWatch {
             return;
         }
         case.at = end;
-        let life = Life::open(case.level);
+        let life = Life::open(case.level, case.posted_at);
         self.changed.insert(PartKey::Case(case.conversation.clone()));
         self.cases.insert(case.conversation.clone(), Case { life, posted_at: case.posted_at });
         out.told.push(case);

@@ -8,6 +8,9 @@ use crate::PrRoute;
 /// Where an escalation stands. An escalation that ended may open again as a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
+    /// When what it is about was posted or first heard of; part of its name, as a conversation that is heard of again after
+    /// it was over has another life. None for a storm, whose own name tells.
+    pub began: Option<EventTime>,
     /// How many times one was opened for this conversation and team, this one included.
     pub round: u32,
     /// Changes told since it was opened.
@@ -34,6 +37,8 @@ pub struct Found {
     pub risk: f64,
     /// Harm that its first post speaks of, the gravest if several.
     pub harm: Option<FlagKind>,
+    /// When it was posted, or first heard of.
+    pub began: Option<EventTime>,
     /// When.
     pub at: EventTime,
 }
@@ -63,8 +68,8 @@ impl Found {
 impl Life {
     /// A first escalation of this level.
     #[must_use]
-    pub fn open(level: Level) -> Self {
-        Self { round: 1, step: 0, state: EscalationState::Open, level, calm_since: None }
+    pub fn open(level: Level, began: Option<EventTime>) -> Self {
+        Self { began, round: 1, step: 0, state: EscalationState::Open, level, calm_since: None }
     }
 
     /// Takes what was found: opens, raises, or ends after a calm. Between the threshold and the margin below it nothing
@@ -73,7 +78,7 @@ impl Life {
         match (life.as_mut(), found.reached(route)) {
             (None, None) => None,
             (None, Some((level, step))) => {
-                *life = Some(Self::open(level));
+                *life = Some(Self::open(level, found.began));
                 Some(step)
             }
             (Some(old), Some((level, step))) if old.state.is_final() => {
@@ -82,7 +87,7 @@ impl Life {
                     return None;
                 }
                 let round = old.round + 1;
-                *life = Some(Self { round, ..Self::open(level) });
+                *life = Some(Self { round, ..Self::open(level, old.began) });
                 Some(step)
             }
             (Some(open), Some((level, step))) => {
@@ -156,7 +161,7 @@ mod tests {
     }
 
     fn found(m: i64, risk: f64) -> Found {
-        Found { risk, harm: None, at: minute(m) }
+        Found { risk, harm: None, began: None, at: minute(m) }
     }
 
     fn steps(risks: &[(i64, f64)]) -> Vec<(i64, u32, u32, Level)> {
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn states_follow_in_order() {
-        let mut life = Life::open(Level::Low);
+        let mut life = Life::open(Level::Low, None);
         assert!(life.act(ActionKind::Acknowledge, "kim").is_some());
         assert!(life.act(ActionKind::Acknowledge, "lee").is_none(), "taken already");
         assert!(life.act(ActionKind::HandOff, "kim").is_some());

@@ -44,7 +44,10 @@ impl<'a> Ticket<'a> {
     /// The record of a step in an escalation's life.
     #[must_use]
     pub fn record(self, team: &str, life: &Life, step: Step, at: EventTime) -> Escalation {
-        let escalation = format!("{}/{team}/{}", self.conversation, life.round);
+        let escalation = match life.began {
+            Some(began) => format!("{}/{began}/{team}/{}", self.conversation, life.round),
+            None => format!("{}/{team}/{}", self.conversation, life.round),
+        };
         let mut reasons = vec![step.reason];
         reasons.extend(self.reasons);
         Escalation {
@@ -69,9 +72,9 @@ impl<'a> Ticket<'a> {
     }
 }
 
-/// Whether support should see a complaint, and how urgent it is.
+/// Whether support should see a complaint posted then, and how urgent it is.
 #[must_use]
-pub fn support(complaint: f64, policy: &Policy) -> Option<(Life, Step)> {
+pub fn support(complaint: f64, posted_at: EventTime, policy: &Policy) -> Option<(Life, Step)> {
     let route = &policy.support;
     let (level, least) = match complaint {
         p if p >= route.grave => (Level::Medium, route.grave),
@@ -83,5 +86,5 @@ pub fn support(complaint: f64, policy: &Policy) -> Option<(Life, Step)> {
         complaint * 100.0,
         least * 100.0
     );
-    Some((Life::open(level), Step { reason }))
+    Some((Life::open(level, Some(posted_at)), Step { reason }))
 }

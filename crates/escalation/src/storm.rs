@@ -30,7 +30,7 @@ impl Storm {
     pub fn new(brand: &str, at: EventTime, level: Level, opened: Step) -> Self {
         Self {
             id: format!("storm/{brand}/{at}"),
-            life: Life::open(level),
+            life: Life::open(level, None),
             first_post: None,
             topics: Vec::new(),
             members: 0,

@@ -203,6 +203,12 @@ impl Cascade {
         }
     }
 
+    /// The earliest time seen.
+    #[must_use]
+    pub fn first(&self) -> Option<EventTime> {
+        self.first
+    }
+
     /// The latest time seen.
     #[must_use]
     pub fn last(&self) -> Option<EventTime> {

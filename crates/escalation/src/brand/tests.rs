@@ -21,7 +21,12 @@ fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal 
     let policy = policy();
     let ticket =
         Ticket { posted_at: Some(at(secs)), risk: Some(Tenths(20)), ..Ticket::of(conversation, &policy) };
-    let case = ticket.record(SUPPORT, &Life::open(Level::Low), Step { reason: "r".into() }, at(secs));
+    let case = ticket.record(
+        SUPPORT,
+        &Life::open(Level::Low, Some(at(secs))),
+        Step { reason: "r".into() },
+        at(secs),
+    );
     let body = SignalBody::Complaint { case: Box::new(case), topics: vec![topic.into()] };
     signal(source, secs, conversation, body)
 }
@@ -36,7 +41,11 @@ fn run(signals: impl IntoIterator<Item = Signal>) -> Vec<Escalation> {
 }
 
 fn lines(told: &[Escalation]) -> Vec<String> {
-    let line = |e: &Escalation| format!("{} {} {}", e.id, e.state, e.members.unwrap_or(0));
+    // Without the time that a complaint began, which is part of its id.
+    let line = |e: &Escalation| {
+        let id = e.posted_at.map_or(e.id.clone(), |at| e.id.replacen(&format!("{at}/"), "", 1));
+        format!("{id} {} {}", e.state, e.members.unwrap_or(0))
+    };
     told.iter().map(line).collect()
 }
 
