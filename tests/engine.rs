@@ -91,6 +91,20 @@ fn the_same_small_complaint_goes_to_support_alone() {
 }
 
 #[test]
+fn support_hears_first_what_was_said() {
+    let (effects, _) = run(&[event("p", "c", 0.0, &post(2_000_000, ANGRY))]);
+    let cases = effects.iter().filter_map(|e| match e {
+        Effect::Escalation(e) if e.team == "support" => Some(e),
+        _ => None,
+    });
+    let reasons: Vec<_> = cases.map(|e| e.reasons.clone()).collect();
+    let [told] = reasons.as_slice() else { panic!("{reasons:?}") };
+    assert!(told[1].starts_with("reads as a complaint") && told[1].contains("worst"), "{told:?}");
+    assert_eq!(told.iter().filter(|r| r.starts_with("reads as a complaint")).count(), 1, "{told:?}");
+    assert!(told.iter().any(|r| r.contains("could have been seen by")), "{told:?}");
+}
+
+#[test]
 fn a_complaint_is_told_in_its_own_words_and_other_posts_in_none() {
     let told = |text: &str| {
         let (effects, _) = run(&[event("p", "c", 0.0, &post(235, text))]);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use firewatch_domain::{Contribution, Reach, Tenths};
 
 use crate::virality::{Forecast, Interval, Opening, Outlook};
-use crate::words::reasons;
+use crate::words::{mood, reasons};
 use crate::{Cascade, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel};
 
 /// The most that a chance counts as in log-odds: beyond it nothing more is worth points.
@@ -63,6 +63,8 @@ pub struct Explained {
     pub contributions: Vec<Contribution>,
     /// Why, in words, heaviest first.
     pub reasons: Vec<String>,
+    /// What was read in the post, in words, which support asks first; none when it was not read.
+    pub mood: Option<String>,
 }
 
 impl Subject<'_> {
@@ -72,7 +74,8 @@ impl Subject<'_> {
         let contributions = self.contributions(&assessment);
         let forecast = self.model.forecast(self.cascade, &assessment.day);
         let reasons = reasons(self, &assessment, &contributions, forecast.end());
-        Explained { assessment, forecast, contributions, reasons }
+        let mood = mood(self, &assessment);
+        Explained { assessment, forecast, contributions, reasons, mood }
     }
 
     /// The most that the risk can be, whatever the spread.

@@ -27,7 +27,7 @@ pub(crate) fn reasons(
     parts: &[Contribution],
     end: &Outlook,
 ) -> Vec<String> {
-    let told = Told { assessed, cascade: subject.cascade, reading: subject.reading, bar: subject.bar };
+    let told = Told::of(subject, assessed);
     let mut parts: Vec<&Contribution> = parts.iter().filter(|c| c.points.0.abs() >= WORTH_TELLING).collect();
     parts.sort_by_key(|c| (-c.points.0.abs(), c.name.clone()));
     let mut words: Vec<String> = parts.into_iter().filter_map(|part| told.sentence(part)).collect();
@@ -45,6 +45,11 @@ pub(crate) fn reasons(
     words
 }
 
+/// What was read in the post.
+pub(crate) fn mood(subject: &Subject<'_>, assessed: &Assessment) -> Option<String> {
+    Told::of(subject, assessed).mood()
+}
+
 struct Told<'a> {
     assessed: &'a Assessment,
     cascade: &'a Cascade,
@@ -52,7 +57,11 @@ struct Told<'a> {
     bar: u64,
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    fn of(subject: &Subject<'a>, assessed: &'a Assessment) -> Self {
+        Told { assessed, cascade: subject.cascade, reading: subject.reading, bar: subject.bar }
+    }
+
     fn sentence(&self, part: &Contribution) -> Option<String> {
         let counts = self.cascade.counts();
         let said = match &*part.name {
