@@ -3,14 +3,14 @@
 use std::io::{Read, stdin};
 
 use firewatch_domain::Channel;
-use firewatch_scoring::text::{Replies, ReplyFault};
+use firewatch_scoring::text::{LOOKED_AT, Replies, ReplyFault};
 use serde_json::{Value, json};
 
 use crate::args::GuardOptions;
 use crate::shell::{Failure, say};
 
-/// Bytes of a draft at most: no platform takes a longer one.
-const LONGEST: u64 = 64 << 10;
+/// Bytes of a draft at most: more is not looked at, and no public reply is so long.
+const LONGEST: u64 = LOOKED_AT as u64;
 
 /// Reads the draft and tells the verdict; a failure when it must not be sent.
 pub fn guard(options: &GuardOptions) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use firewatch_domain::FlagKind;
 use serde::{Deserialize, Serialize};
 
 use crate::sentiment::{HEADS, Part};
-use crate::text::{Flag, PersonalData, foreign, redacted};
+use crate::text::{Flag, LOOKED_AT, PersonalData, foreign, redacted};
 use crate::{Said, Scratch, SentimentModel};
 
 /// Share of a post's words that must be known for it to be taken for English without asking further.
@@ -64,7 +64,8 @@ impl Reading {
     pub fn keep_words(&mut self, scratch: &mut Scratch, text: &str) {
         let Ok(personal) = PersonalData::shipped() else { return };
         let hidden = personal.find(text);
-        scratch.parts.retain(|part| hidden.iter().all(|h| part.end <= h.start || h.end <= part.start));
+        let is_open = |part: &Part| hidden.iter().all(|h| part.end <= h.start || h.end <= part.start);
+        scratch.parts.retain(|part| part.end <= LOOKED_AT && is_open(part));
         if self.said.is_ok() {
             self.evidence = evidence(scratch, text, pull_to_complaint);
             self.topics = topics(scratch, text);

@@ -17,7 +17,7 @@ pub use flags::{Flag, Flags, Words};
 pub use grams::{Gram, negated_key, of_token, of_word, pair_key, token_key, word_key, words_of};
 pub use language::foreign;
 pub use moods::{MOODS, Moods};
-pub use personal::{Personal, PersonalData, PersonalKind, redacted};
+pub use personal::{LOOKED_AT, Personal, PersonalData, PersonalKind, redacted};
 pub use reply::{Replies, ReplyFault, ReplyFaultKind};
 pub use stems::Stems;
 pub use table::{COLUMNS, Table, Weights};

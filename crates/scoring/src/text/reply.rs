@@ -123,16 +123,17 @@ impl Replies {
         self.channels.iter().filter(|(_, form)| form.is_match(text)).map(|(channel, _)| *channel).collect()
     }
 
-    /// All that a reply must not do in public; empty when it may be sent.
+    /// All that a reply must not do in public; empty when it may be sent. Of personal data the first [`LOOKED_AT`](super::LOOKED_AT) bytes are
+    /// searched.
     #[must_use]
     pub fn faults(&self, text: &str) -> Vec<ReplyFault> {
         let mut faults: Vec<ReplyFault> = Vec::new();
         let mut offered = false;
         for (start, sentence) in sentences(text) {
-            if self.is_private(sentence) && self.sent_so.is_match(sentence) {
+            let private = self.is_private(sentence);
+            if private && self.sent_so.is_match(sentence) {
                 faults.pop_if(|last| last.kind == ReplyFaultKind::AsksInPublic);
             }
-            let private = self.is_private(sentence);
             let may_ask = private || (offered && self.goes_on.is_match(sentence));
             let asked = self.asks.captures(sentence).and_then(|groups| groups.name("it"));
             if let Some(it) = asked.filter(|_| !may_ask || self.public.is_match(sentence)) {
