@@ -7,6 +7,7 @@ use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
 use firewatch_domain::FlagKind;
 
+use super::personal::digits;
 use super::{Kind, PersonalData, Token};
 use crate::ModelError;
 
@@ -174,15 +175,9 @@ fn join(found: &mut Vec<Flag>) {
     found.sort_unstable();
 }
 
-/// Handles, hashtags and links are full of digits and name nobody.
-fn is_public(word: &str) -> bool {
-    word.starts_with(['@', '#']) || word.starts_with("http")
-}
-
 fn could_identify(text: &str) -> bool {
-    let digits = |word: &str| word.bytes().filter(u8::is_ascii_digit).count();
-    digits(text) >= LEAST_DIGITS
-        && text.split(' ').filter(|word| !is_public(word)).map(digits).sum::<usize>() >= LEAST_DIGITS
+    // All of them first, as that is quick and most texts have few.
+    (text.bytes().filter(u8::is_ascii_digit).count() >= LEAST_DIGITS && digits(text) >= LEAST_DIGITS)
         || text.match_indices('@').any(|(at, _)| text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()))
 }
 

@@ -96,6 +96,7 @@ pub struct PersonalData {
     any_number: Regex,
     nobodys: Regex,
     public: Regex,
+    health: Regex,
 }
 
 impl PersonalData {
@@ -113,9 +114,13 @@ impl PersonalData {
         for kind in PersonalKind::ALL {
             forms.extend(FORMS.all(kind.heading())?.into_iter().map(|form| (kind, form)));
         }
-        let [any_number, nobodys, public] =
-            ["any_number", "nobodys", "public"].map(|heading| FORMS.one(heading));
-        Ok(Self { forms, any_number: any_number?, nobodys: nobodys?, public: public? })
+        Ok(Self {
+            forms,
+            any_number: FORMS.one("any_number")?,
+            nobodys: FORMS.one("nobodys")?,
+            public: FORMS.one("public")?,
+            health: FORMS.one("of_health")?,
+        })
     }
 
     /// All personal data in the first [`LOOKED_AT`] bytes of a text, in order of place, none overlapping.
@@ -132,8 +137,15 @@ impl PersonalData {
 
     fn find_some(&self, text: &str, wanted: impl Fn(PersonalKind) -> bool) -> Vec<Personal> {
         let text = looked_at(text);
+        // Most posts hold no digit but in links and handles, and no word of health.
+        let (numbered, of_health) = (digits(text) > 0, self.health.is_match(text));
+        let may_be = |kind: PersonalKind| match kind {
+            PersonalKind::Email => true,
+            PersonalKind::Health => of_health,
+            _ => numbered,
+        };
         let mut found: Vec<Personal> = Vec::new();
-        for (kind, form) in self.forms.iter().filter(|(kind, _)| wanted(*kind)) {
+        for (kind, form) in self.forms.iter().filter(|(kind, _)| wanted(*kind) && may_be(*kind)) {
             find_form(text, *kind, form, &mut found);
         }
         for it in self.any_number.find_iter(text) {
@@ -157,6 +169,15 @@ impl PersonalData {
     pub fn redact(&self, text: &str) -> String {
         redacted(text, &self.find(text))
     }
+}
+
+/// Digits of a text, but for those of handles, hashtags and links, which are full of them and name nobody.
+pub(super) fn digits(text: &str) -> usize {
+    let is_tag =
+        |word: &str| word.strip_prefix('#').is_some_and(|tag| !tag.starts_with(|c: char| c.is_ascii_digit()));
+    let is_public = |word: &&str| word.starts_with('@') || is_tag(word) || word.starts_with("http");
+    let words = text.split(' ').filter(|word| !is_public(word));
+    words.map(|word| word.bytes().filter(u8::is_ascii_digit).count()).sum()
 }
 
 fn looked_at(text: &str) -> &str {
