@@ -247,7 +247,7 @@ impl Conversation {
     }
 
     fn record(&self, event: &Event, at: EventTime, explained: Explained) -> Score {
-        let Explained { assessment, forecast, contributions, reasons, mood: _ } = explained;
+        let Explained { assessment, forecast, contributions, reasons } = explained;
         let reading = self.root.as_ref().map(|r| &r.reading);
         let said = reading.and_then(|r| r.said.ok());
         Score {
@@ -289,10 +289,10 @@ impl Conversation {
     ) {
         let topics = self.root.as_mut().map_or_else(Vec::new, |r| std::mem::take(&mut r.reading.topics));
         let mut ticket = self.ticket(&event.conversation, Some(explained), cx.brain);
-        if let Some(mood) = &explained.mood {
+        if let Some(mood) = self.subject(cx.brain).mood(&explained.assessment) {
             // With its points, if it is there already; support asks first what was said.
             ticket.reasons.retain(|reason| !reason.starts_with(mood.as_str()));
-            ticket.reasons.insert(0, mood.clone());
+            ticket.reasons.insert(0, mood);
         }
         let case = ticket.record(SUPPORT, &life, step, event.at);
         self.signal_complaint(case, topics, event, cx);

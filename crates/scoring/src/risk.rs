@@ -63,8 +63,6 @@ pub struct Explained {
     pub contributions: Vec<Contribution>,
     /// Why, in words, heaviest first.
     pub reasons: Vec<String>,
-    /// What was read in the post, in words, which support asks first; none when it was not read.
-    pub mood: Option<String>,
 }
 
 impl Subject<'_> {
@@ -74,8 +72,13 @@ impl Subject<'_> {
         let contributions = self.contributions(&assessment);
         let forecast = self.model.forecast(self.cascade, &assessment.day);
         let reasons = reasons(self, &assessment, &contributions, forecast.end());
-        let mood = mood(self, &assessment);
-        Explained { assessment, forecast, contributions, reasons, mood }
+        Explained { assessment, forecast, contributions, reasons }
+    }
+
+    /// What was read in the post, in words; none when it was not read.
+    #[must_use]
+    pub fn mood(&self, assessment: &Assessment) -> Option<String> {
+        mood(self, assessment)
     }
 
     /// The most that the risk can be, whatever the spread.

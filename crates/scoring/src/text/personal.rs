@@ -163,12 +163,6 @@ impl PersonalData {
         found.sort_unstable_by_key(|f| f.start);
         found
     }
-
-    /// The text, as far as it is looked at, with what is personal replaced by what it is.
-    #[must_use]
-    pub fn redact(&self, text: &str) -> String {
-        redacted(text, &self.find(text))
-    }
 }
 
 /// Digits of a text, but for those of handles, hashtags and links, which are full of them and name nobody.
@@ -282,7 +276,7 @@ mod tests {
     use super::*;
 
     fn redacted(text: &str) -> String {
-        PersonalData::shipped().unwrap().redact(text)
+        super::redacted(text, &PersonalData::shipped().unwrap().find(text))
     }
 
     #[test]
