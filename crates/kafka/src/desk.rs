@@ -18,6 +18,13 @@ const LEAST_RECORDS: usize = 50;
 /// How often the group is told how far a task has come.
 const TELL_GROUP: Duration = Duration::from_secs(1);
 
+/// What outlasts a round that failed.
+pub(crate) struct Undone {
+    pub committed: Positions,
+    told_group: (Positions, EventTime),
+    most: usize,
+}
+
 /// The desk.
 pub(crate) struct Desk {
     pub writer: Writer,
@@ -52,6 +59,12 @@ impl Desk {
             looked: now,
             most: job.settings.commit_records,
         }
+    }
+
+    /// Goes on after a round that failed, with a writer that shuts the one before out.
+    pub fn after(undone: &Undone, writer: Writer, job: &Job) -> Self {
+        let Undone { committed, told_group, most } = undone;
+        Self { told_group: told_group.clone(), most: *most, ..Self::new(writer, committed.clone(), job) }
     }
 
     /// Works on a record and writes what comes of it.
@@ -143,12 +156,13 @@ impl Desk {
         self.told.drain(..).for_each(|kind| job.metrics.effect(kind));
     }
 
-    /// Forgets what was worked on since the last commit.
-    pub fn undo(&mut self, job: &Job) {
-        self.worked.clone_from(&self.committed);
-        self.most = (self.most / 2).max(LEAST_RECORDS.min(job.settings.commit_records));
-        self.open.clear();
-        self.told.clear();
-        self.made.clear();
+    /// Forgets what was worked on since the last commit, and the writer with it.
+    ///
+    /// A transaction is not aborted by the writer that began it: what it sent may still be on its way to a broker, and
+    /// would count as part of the transaction that comes next. The writer that takes over has a new epoch, which every
+    /// broker learns with the abort, so that such stragglers are refused.
+    pub fn undo(self, job: &Job) -> Undone {
+        let most = (self.most / 2).max(LEAST_RECORDS.min(job.settings.commit_records));
+        Undone { committed: self.committed, told_group: self.told_group, most }
     }
 }

@@ -20,6 +20,8 @@ pub enum RunError {
     State(StateError),
     /// An answer did not come in time.
     Late(String),
+    /// It is not known whether what was written is committed.
+    InDoubt(String),
     /// The trouble has lasted too long.
     OutOfPatience(String),
 }
@@ -40,6 +42,7 @@ impl RunError {
         match self {
             Self::Topics(_) | Self::State(_) | Self::OutOfPatience(_) => Remedy::Stop,
             Self::Late(_) => Remedy::Redo,
+            Self::InDoubt(_) => Remedy::Restart,
             Self::Client(_, e) | Self::Undelivered(_, e) => of_client(e),
         }
     }
@@ -94,6 +97,7 @@ impl fmt::Display for RunError {
             Self::Undelivered(topic, e) => {
                 write!(f, "a record for {topic} could not be written, so nothing was committed: {e}")
             }
+            Self::InDoubt(problem) => write!(f, "it is not known how a commit ended: {problem}"),
             Self::State(e) => e.fmt(f),
         }
     }

@@ -1,7 +1,8 @@
 //! One task at work: take the partition over, restore, then read, handle and commit, round after round.
 //!
 //! Each worker has a thread of its own, as the client's calls wait for brokers. A round is one transaction. When one
-//! fails, what it did is undone in memory and done again; what cannot be undone so begins anew from the changelog.
+//! fails before its commit was asked for, what it did is undone in memory and done again by a new writer. When it is not
+//! known how a commit ended, the task begins anew from the changelog.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
@@ -12,7 +13,7 @@ use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
 
 use crate::crew::{Crew, Phase, Post};
-use crate::desk::Desk;
+use crate::desk::{Desk, Undone};
 use crate::ends::Ends;
 use crate::error::Remedy;
 use crate::member::Member;
@@ -129,12 +130,36 @@ impl<'a> Worker<'a> {
         Reader::open(settings, topics, self.partition, positions, ends)
     }
 
-    /// Goes back to the last commit.
-    fn undo(&self, bench: &mut Bench) -> Result<(), RunError> {
-        bench.task.rewind(&self.job.brain)?;
-        bench.desk.undo(self.job);
-        bench.reader = self.read_from(&bench.desk.committed)?;
-        Ok(())
+    /// Goes back to the last commit after a round that failed, with a new writer. None when told to finish meanwhile.
+    fn begin_again(
+        &self,
+        bench: Bench,
+        e: RunError,
+        backoff: &mut Backoff,
+    ) -> Result<Option<Bench>, RunError> {
+        let Bench { mut task, desk, .. } = bench;
+        self.job.metrics.round("aborted");
+        task.rewind(&self.job.brain)?;
+        let undone = desk.undo(self.job);
+        let mut problem = e;
+        loop {
+            self.wait_after(problem, backoff)?;
+            if self.post.is_to_finish() {
+                return Ok(None);
+            }
+            match self.reopen(&undone) {
+                Ok((desk, reader)) => return Ok(Some(Bench { task, reader, desk })),
+                Err(e) if self.remedy(&e) == Remedy::Redo => problem = e,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn reopen(&self, undone: &Undone) -> Result<(Desk, Reader), RunError> {
+        let Job { settings, topics, .. } = self.job;
+        let writer = Writer::open(settings, topics, self.partition)?;
+        let reader = self.read_from(&undone.committed)?;
+        Ok((Desk::after(undone, writer, self.job), reader))
     }
 
     /// Round after round, until told to finish.
@@ -150,15 +175,10 @@ impl<'a> Worker<'a> {
                         return Ok(());
                     }
                 }
-                Err(e) if self.remedy(&e) == Remedy::Redo => {
-                    bench.desk.writer.abort()?;
-                    self.job.metrics.round("aborted");
-                    self.wait_after(e, backoff)?;
-                    if self.post.is_to_finish() {
-                        return Ok(());
-                    }
-                    self.undo(&mut bench)?;
-                }
+                Err(e) if self.remedy(&e) == Remedy::Redo => match self.begin_again(bench, e, backoff)? {
+                    Some(again) => bench = again,
+                    None => return Ok(()),
+                },
                 Err(e) => return Err(e),
             }
         }

@@ -101,17 +101,12 @@ impl Writer {
             return Ok(false);
         }
         self.flush()?;
-        let committed = if self.transactional {
-            again("commit", || self.producer.commit_transaction(ANSWER))
-        } else {
-            Ok(())
-        };
-        match (committed, self.producer.context().failure()) {
-            // A transaction that is committed is whole, whatever was reported before.
-            (Ok(()), Some(failed)) if !self.transactional => return Err(failed.into()),
-            (Ok(()), _) => {}
-            (Err(_), Some(failed)) => return Err(failed.into()),
-            (Err(e), None) => return Err(e),
+        // Nothing is on its way any more, so a failure is known before the commit is asked for.
+        if let Some(failed) = self.producer.context().failure() {
+            return Err(failed.into());
+        }
+        if self.transactional {
+            again("commit", || self.producer.commit_transaction(ANSWER)).map_err(in_doubt)?;
         }
         self.begun = false;
         Ok(true)
@@ -135,20 +130,16 @@ impl Writer {
     pub fn partition(&self) -> i32 {
         self.partition
     }
+}
 
-    /// Gives up what was written since the last commit.
-    pub fn abort(&mut self) -> Result<(), RunError> {
-        if self.begun && self.transactional {
-            // What was not sent is purged first, which ends only when the client can tell us so.
-            again("abort the transaction", || {
-                self.producer.poll(NEWS);
-                self.producer.abort_transaction(AGAIN)
-            })?;
+/// A commit that failed, sorted: unless the client says that the transaction has to be aborted, the coordinator may have
+/// decided to commit it.
+fn in_doubt(e: RunError) -> RunError {
+    match e {
+        RunError::Client(_, KafkaError::Transaction(t)) if !t.txn_requires_abort() => {
+            RunError::InDoubt(t.to_string())
         }
-        // Failures of what was given up are of no interest any more.
-        let _ = self.producer.context().failure();
-        self.begun = false;
-        Ok(())
+        other => other,
     }
 }
 
