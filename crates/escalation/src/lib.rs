@@ -4,6 +4,7 @@
 
 mod baseline;
 mod brand;
+mod condition;
 mod life;
 mod parts;
 mod policy;
@@ -11,6 +12,7 @@ mod route;
 mod storm;
 
 pub use brand::BrandWatch;
+pub use condition::{Can, Condition, Facts, Number, Type, names};
 pub use life::{Found, Life, Step};
 pub use parts::{Case, Head, Part, PartKey};
 pub use policy::{Brand, Policy, PrRoute, Storms, SupportRoute};
