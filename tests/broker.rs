@@ -11,7 +11,7 @@ use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, post, reshare, 
 use serde_json::Value;
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
-const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[storms]\ngroup_wait = \"5s\"\n\
+const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[windows]\nstep = \"5s\"\n\
     lateness = \"1s\"\n";
 const PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 3;
@@ -331,8 +331,11 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     );
 
     let strict = setup.folder().join("strict.toml");
-    std::fs::write(&strict, POLICY.to_owned() + "[pr]\nmedium = 97.0\nhigh = 98.0\ncritical = 99.0\n")
-        .unwrap();
+    std::fs::write(
+        &strict,
+        POLICY.to_owned() + "[routes.viral]\nteam = \"pr\"\nwhen = { medium = \"risk >= 97\" }\n",
+    )
+    .unwrap();
     let out = replay(&["--prefix", "strict.", "--policy", strict.to_str().unwrap()]);
     assert!(out.status.success(), "{}", said(&out));
     let pr = setup.read(&setup.topics.behind("strict.").of_team(PR), 0);

@@ -119,7 +119,7 @@ fn the_sample_settings_are_sound_and_faults_are_told_all_at_once() {
         "[kafka]\nbrokers = 7\n[engine]\ncommit_interval = \"1 day\"\n[polcy]\nfile = \"x\"\n",
     )
     .unwrap();
-    std::fs::write(folder.path().join("policy.toml"), "[brands.a]\n[pr]\nhigh = 1000\n").unwrap();
+    std::fs::write(folder.path().join("policy.toml"), "[brands.a]\n[storms]\ndeviations = 1000\n").unwrap();
     for command in ["check", "run"] {
         let bad = firewatch()
             .args([command, "--config"])
@@ -134,7 +134,7 @@ fn the_sample_settings_are_sound_and_faults_are_told_all_at_once() {
             "engine.commit_interval: \"1 day\" is not allowed; give a span such as",
             "http.listen: `nowhere` is not allowed",
             "polcy.file: unknown key; did you mean `policy.file`?",
-            "pr.high: 1000 is not allowed; give a number 1 to 99",
+            "storms.deviations: 1000 is not allowed; give a number 1 to 20",
             "5 faults to mend; nothing was started",
         ] {
             assert!(said.contains(wanted), "no {wanted:?} in\n{said}");

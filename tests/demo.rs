@@ -53,10 +53,10 @@ fn the_plain_demo_tells_both_teams_with_reasons_and_sums_up() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     for wanted in [
         "Embedded Kafka at 127.0.0.1:",
-        "PR      MEDIUM         takes-off",
+        "PR      HIGH           takes-off",
         "reads as a complaint with",
         "SUPPORT MEDIUM         quiet",
-        "SUPPORT answered       quiet  answered in public by @AldermereCare",
+        "SUPPORT hand_off_asked quiet  @AldermereCare asked to go on by direct message, after 9 min, within the 9 min of the target",
         "  rejected, in firewatch.dlq                 6",
         "seconds from post to pr, median",
         "Try next",
@@ -100,7 +100,10 @@ fn pr_hears_of_the_one_that_takes_off_before_half_of_its_reshares_and_never_of_t
     assert!(reshares.len() > 1000 && before * 2 < reshares.len());
     let small: Vec<&str> =
         escalations.iter().filter(|e| e.conversation == "quiet").map(|e| e.team.as_str()).collect();
-    assert_eq!(small, [SUPPORT, SUPPORT], "opened and answered, by support alone");
+    assert_eq!(
+        small, [SUPPORT; 3],
+        "opened, answered in time, and a hand-off that stalled: by support alone"
+    );
 }
 
 #[test]

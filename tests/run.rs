@@ -140,7 +140,8 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
 fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent() {
     let setup = Setup::new();
     let folder = tempfile::tempdir().unwrap();
-    let policy = "[brands.aldermere]\n[storms]\ngroup_wait = \"1s\"\nlateness = \"0s\"\n";
+    let policy = "[brands.aldermere]\n[windows]\nstep = \"1s\"\nlateness = \"0s\"\n\
+                  [routes.complaint]\nteam = \"support\"\nwhen = { low = \"complaint >= 0.6\" }\n";
     std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
     std::fs::write(folder.path().join("firewatch.toml"), "").unwrap();
     let instance = setup.start_on(&folder.path().join("firewatch.toml"));

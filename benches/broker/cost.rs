@@ -1,4 +1,4 @@
-//! What exactly-once costs: throughput over a backlog, and the time from an event's arrival to its escalation as a reader
+//! What exactly-once costs: throughput over a backlog, and the time from an event's arrival to its score as a reader
 //! of committed records sees it, in a steady stream and alone; both with and without transactions.
 
 use std::collections::HashMap;
@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use firewatch_domain::EventTime;
-use firewatch_escalation::PR;
 use firewatch_kafka::{Feed, Tail};
 use firewatch_tests::{Cluster, Deployment};
 
@@ -107,7 +106,8 @@ fn latency(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figure
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let tail = Tail::new(&firewatch.settings, &[firewatch.topics.of_team(PR)]).expect("a reader");
+            let tail = Tail::new(&firewatch.settings, std::slice::from_ref(&firewatch.topics.scores))
+                .expect("a reader");
             let mut latencies = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 let Ok(Some(record)) = tail.next(Duration::from_millis(100)) else { continue };
@@ -143,7 +143,7 @@ fn latency(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figure
         }
     });
     let left = sent.lock().expect("times").len();
-    assert_eq!(left, 0, "{left} complaints were not told");
+    assert_eq!(left, 0, "{left} complaints were not scored");
     assert!(instance.stop());
 }
 

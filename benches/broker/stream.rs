@@ -3,7 +3,7 @@
 use firewatch_domain::EventTime;
 
 /// The policy: an angry post is told to PR at once, so that its way is measured and not its wait.
-pub const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[pr]\nmedium = 6.0\n[brands.acme]\n";
+pub const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[brands.acme]\n[routes.viral]\nteam = \"pr\"\nwhen = { medium = \"risk >= 6\" }\n";
 /// Event time of the first record: 2026-03-10T14:00:00Z.
 const START: i64 = 1_773_151_200_000;
 /// Event time from one record to the next, milliseconds.

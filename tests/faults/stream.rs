@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// The policy that the instances and the quiet run share.
 pub const POLICY: &str = "version = \"faults\"\nhorizon = \"10m\"\nviral_bar = 60\n\
-    [storms]\ngroup_wait = \"30s\"\nlateness = \"10s\"\ngroup_interval = \"1m\"\nexpected_per_hour = 60\n\
+    [windows]\nstep = \"30s\"\n[storms]\ngroup_interval = \"1m\"\nexpected_per_hour = 60\n\
     [brands.b0]\nhandles = [\"@b0\"]\n[brands.b1]\n[brands.b2]\n[brands.b3]\n[brands.b4]\n[brands.b5]\n[brands.b6]\n[brands.b7]\n";
 /// Conversations that are alive at once.
 const ALIVE: usize = 300;

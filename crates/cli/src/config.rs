@@ -189,7 +189,7 @@ mod tests {
         let config = "[kafka]\nbroker = \"x\"\n[kafka.common]\n\"no.such\" = 1\n[kafka.consumer]\n\"session.timeout.ms\" = \"soon\"\n[kafka.producer]\n\"transactional.id\" = \"mine\"\n[http]\nlisten = \"0.0.0.0:80\"\n[engine]\ncommit_records = 0\n[topics]\nevents = \"a b\"\nscores = \"firewatch.dlq\"\n";
         let got = faults(
             config,
-            "[pr]\nmedium = 200\n",
+            "[storms]\ndeviations = 200\n",
             &[("FIREWATCH_KAFKA_GROUPE", "g"), ("FIREWATCH_SERVICE_HOST", "10.0.0.1")],
         );
         let starts = [
@@ -203,7 +203,7 @@ mod tests {
             "kafka.broker: unknown key; did you mean `kafka.brokers`?",
             "FIREWATCH_KAFKA_GROUPE: environment variable that names no key",
             "policy.toml: brands: no brand is listed",
-            "policy.toml: pr.medium: 200 is not allowed; give a number 1 to 99",
+            "policy.toml: storms.deviations: 200 is not allowed; give a number 1 to 20",
         ];
         assert_eq!(got.len(), starts.len(), "{got:#?}");
         for (fault, start) in got.iter().zip(starts) {

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration as Wait;
 
-use firewatch_domain::{Escalation, EscalationState, Event, EventTime};
+use firewatch_domain::{Escalation, Event, EventTime, News};
 use firewatch_engine::Metrics;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_ingest::decode_event;
@@ -212,11 +212,15 @@ fn in_words(e: &Escalation) -> String {
     let time = e.at.to_string();
     let time = time.get(11..19).unwrap_or_default();
     let level = e.level.to_string().to_uppercase();
-    let what = match e.state {
-        EscalationState::Open if e.step == 0 => level,
-        EscalationState::Open if e.members.is_some() => format!("{level}, grows"),
-        EscalationState::Open => format!("now {level}"),
-        state => state.to_string(),
+    let what = match e.news {
+        News::Opened => level,
+        News::Grew => format!("{level}, grows"),
+        News::Raised => format!("now {level}"),
+        News::Moved => e.state.to_string(),
+        News::HandedOver => "handed over".into(),
+        News::Late => "late".into(),
+        News::Stalled => "stalled".into(),
+        News::Waits => "waits".into(),
     };
     let members = e.members.map_or(String::new(), |n| format!(", {n} posts"));
     let head = format!("{time}  {:<8}{what:<15}{}{members}", e.team.to_uppercase(), e.conversation);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use firewatch_domain::{Duration, Escalation, EscalationState, Level};
+use firewatch_domain::{Duration, Escalation, EscalationState, Level, News};
 use firewatch_engine::Metrics;
 
 use crate::demo::Played;
@@ -21,6 +21,7 @@ pub struct Summary {
     /// Escalations opened by team and level; a level reached later counts anew.
     by_level: BTreeMap<(String, Level), u64>,
     answered: BTreeMap<String, u64>,
+    late: BTreeMap<String, u64>,
     storm_posts: u64,
     /// Seconds from post to first escalation, by team.
     delays: BTreeMap<String, Vec<f64>>,
@@ -36,17 +37,18 @@ impl Summary {
     pub fn take(&mut self, e: Escalation) {
         self.told += 1;
         self.storm_posts = self.storm_posts.max(e.members.unwrap_or(0));
-        match e.state {
-            EscalationState::Open if e.step == 0 => {
+        match e.news {
+            News::Opened => {
                 if let Some(posted) = e.posted_at {
                     self.delays.entry(e.team.clone()).or_default().push((e.at - posted).as_secs());
                 }
                 *self.by_level.entry((e.team, e.level)).or_default() += 1;
             }
-            EscalationState::Open if e.members.is_none() => {
-                *self.by_level.entry((e.team, e.level)).or_default() += 1;
+            News::Raised => *self.by_level.entry((e.team, e.level)).or_default() += 1,
+            News::Late => *self.late.entry(e.team).or_default() += 1,
+            News::Moved if matches!(e.state, EscalationState::Answered | EscalationState::HandOffAsked) => {
+                *self.answered.entry(e.team).or_default() += 1;
             }
-            EscalationState::Answered => *self.answered.entry(e.team).or_default() += 1,
             _ => {}
         }
     }
@@ -79,6 +81,9 @@ impl fmt::Display for Summary {
         }
         for (team, n) in &self.answered {
             row(f, &format!("  answered, {team}"), n.to_string())?;
+        }
+        for (team, n) in &self.late {
+            row(f, &format!("  not answered in time, {team}"), n.to_string())?;
         }
         row(f, "posts told as one storm", self.storm_posts.to_string())?;
         for (team, delays) in &self.delays {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EscalationState, EventTime};
+use crate::EventTime;
 
 /// One record of the actions topic.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct Action {
     /// With `hand_off`: where the talk goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
+    /// With `hand_over`: the team that is to own it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     /// With `silence`: until when no team is told of this conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<EventTime>,
@@ -37,26 +40,16 @@ pub enum ActionKind {
     Acknowledge,
     /// Answered in public.
     Reply,
-    /// Moved to a private channel.
+    /// The talk goes on in a private channel.
     HandOff,
+    /// Another team is to own it.
+    HandOver,
     /// Done.
     Resolve,
+    /// Not done after all.
+    Reopen,
     /// Keep quiet about it until a time.
     Silence,
-}
-
-impl ActionKind {
-    /// The state that the action moves an escalation to, if it does.
-    #[must_use]
-    pub fn leads_to(self) -> Option<EscalationState> {
-        match self {
-            Self::Acknowledge => Some(EscalationState::Acknowledged),
-            Self::Reply => Some(EscalationState::Answered),
-            Self::HandOff => Some(EscalationState::HandedOff),
-            Self::Resolve => Some(EscalationState::Resolved),
-            Self::Silence => None,
-        }
-    }
 }
 
 /// A private channel that a conversation is handed off to.

@@ -19,6 +19,8 @@ pub struct Escalation {
     pub escalation: String,
     /// 0 when opened, one more with every change.
     pub step: u32,
+    /// What this record tells.
+    pub news: News,
     /// Where it stands now.
     pub state: EscalationState,
     /// The team that owns it.
@@ -48,11 +50,47 @@ pub struct Escalation {
     /// PR; who may see the person's data looks the conversation up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
-    /// For a storm: posts in it so far.
+    /// The route of the policy that opened or raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The team that owned it until this step, which is told of the hand-over as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over_by: Option<String>,
+    /// While it waits for a first answer in public: when that is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond_by: Option<EventTime>,
+    /// For a storm, a group or a digest: conversations in it so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,
     /// Version of the policy that decided.
     pub policy: String,
+    /// Hash of the policy's text: FNV-1a of 64 bits, in hexadecimal.
+    pub policy_hash: String,
+    /// The W3C trace context of what caused it, when that had one; a header of the record.
+    #[serde(skip)]
+    pub trace: Option<String>,
+}
+
+/// What a record of an escalation tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// It was opened, or opened again.
+    Opened,
+    /// Its level rose.
+    Raised,
+    /// Its state changed.
+    Moved,
+    /// More conversations are in it.
+    Grew,
+    /// Another team owns it.
+    HandedOver,
+    /// The first answer is late.
+    Late,
+    /// A hand-off was asked for, and nothing has followed.
+    Stalled,
+    /// Nobody has taken it for a while.
+    Waits,
 }
 
 /// The life of an escalation.
@@ -65,10 +103,14 @@ pub enum EscalationState {
     Acknowledged,
     /// The brand has answered in public.
     Answered,
+    /// The brand has asked the author to go on in private.
+    HandOffAsked,
     /// The talk goes on in private.
     HandedOff,
     /// Done, or the risk has passed.
     Resolved,
+    /// Open again after it was done.
+    Reopened,
     /// Its conversation fell silent past the horizon.
     Expired,
 }
@@ -81,10 +123,18 @@ impl EscalationState {
             Self::Open => "open",
             Self::Acknowledged => "acknowledged",
             Self::Answered => "answered",
+            Self::HandOffAsked => "hand_off_asked",
             Self::HandedOff => "handed_off",
             Self::Resolved => "resolved",
+            Self::Reopened => "reopened",
             Self::Expired => "expired",
         }
+    }
+
+    /// Whether nobody has taken it yet.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Reopened)
     }
 
     /// Whether nothing follows but a new opening.

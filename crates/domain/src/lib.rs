@@ -15,11 +15,11 @@ mod time;
 
 pub use action::{Action, ActionKind, Channel};
 pub use dead_letter::{DeadLetter, Origin, RejectionCode};
-pub use escalation::{Escalation, EscalationState, Level};
+pub use escalation::{Escalation, EscalationState, Level, News};
 pub use event::{Author, Body, BrandReply, Counters, Engagement, EngagementKind, Event, Post};
 pub use flag::FlagKind;
 pub use score::{Contribution, EngagementCounts, Outlook, Range, Reach, Score, Sentiment, Tenths, Velocity};
-pub use signal::{Signal, SignalBody};
+pub use signal::{Happened, Matched, RouteMatch, Signal, SignalBody, What};
 pub use time::{Duration, EventTime, TimeError};
 
 /// The one schema version this build writes and reads, the `v` of every record.

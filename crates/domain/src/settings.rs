@@ -118,19 +118,30 @@ impl Settings {
 
     /// A span written as a whole number of `ms`, `s`, `m` or `h`, within a range of seconds.
     pub fn duration(&mut self, key: &str, default: Duration, seconds: RangeInclusive<f64>) -> Duration {
-        match self.take(key) {
-            None => default,
-            Some(Value::String(s)) if span(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => {
-                span(&s).unwrap_or(default)
-            }
-            Some(other) => {
+        self.optional_duration(key, seconds).unwrap_or(default)
+    }
+
+    /// The same without a default.
+    pub fn optional_duration(&mut self, key: &str, seconds: RangeInclusive<f64>) -> Option<Duration> {
+        match self.take(key)? {
+            Value::String(s) if span(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => span(&s),
+            other => {
                 let range = format!(
                     "a span such as \"30s\" or \"5m\", {} to {} seconds",
                     seconds.start(),
                     seconds.end()
                 );
-                self.refuse(key, &other, &range, default)
+                self.refuse(key, &other, &range, None)
             }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        match self.take(key) {
+            None => default,
+            Some(Value::Boolean(is)) => is,
+            Some(other) => self.refuse(key, &other, "true or false", default),
         }
     }
 
@@ -162,6 +173,12 @@ impl Settings {
             found.insert(name[section.len()..].to_lowercase().replace('_', "."), value);
         }
         found.into_iter().collect()
+    }
+
+    /// Whether the file has anything under a key.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        get(&self.table, key).is_some()
     }
 
     /// The names of the sections under a section, in the file's alphabetical order.
@@ -271,7 +288,9 @@ fn flatten(table: &Table) -> BTreeMap<String, String> {
     flat
 }
 
-fn span(text: &str) -> Option<Duration> {
+/// Reads a span such as `30s`; a whole number of `ms`, `s`, `m` or `h`.
+#[must_use]
+pub fn span(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: i64 = number.parse().ok()?;

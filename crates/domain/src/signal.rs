@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Escalation, EscalationState, EventTime};
+use crate::{Channel, Contribution, EventTime, Level, Tenths};
 
 /// One record of the signals topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,27 +32,115 @@ pub struct Signal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalBody {
-    /// A complaint that support should see, unless it belongs to a storm.
-    Complaint {
-        /// The escalation as it will be told when it is told on its own.
-        case: Box<Escalation>,
-        /// The words that a storm's topic is read from, stemmed; at most 12.
-        topics: Vec<String>,
-    },
-    /// A change in the life of a complaint told before.
-    Change {
-        /// The conversation.
-        conversation: String,
-        /// Its new state.
-        state: EscalationState,
-        /// Why, in words.
-        reason: String,
-    },
+    /// The routes of the policy that a conversation matches have changed, or it counts as a complaint from now on.
+    Matched(Box<Matched>),
+    /// Something was done about a conversation whose brand knows of it, or its time is over.
+    Happened(Happened),
     /// Every signal of this source from now on has a time at or after `at`.
     Tick {
         /// How many partitions the events topic has.
         sources: u32,
         /// The source is read to its end and silent: nobody should wait for it until it is heard of again.
         idle: bool,
+    },
+}
+
+/// What a conversation is, as far as a team may have to know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Matched {
+    /// The conversation.
+    pub conversation: String,
+    /// When it began: part of the names of its escalations.
+    pub began: EventTime,
+    /// When the post was written, when it has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posted_at: Option<EventTime>,
+    /// All routes that it matches, none when it matches none any more.
+    pub routes: Vec<RouteMatch>,
+    /// It is a complaint that storms are looked for in; told so once.
+    pub counts: bool,
+    /// The words that a storm's topic is read from, stemmed; at most 12.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
+    /// The risk.
+    pub risk: Tenths,
+    /// Why, in words, what a person needs first.
+    pub reasons: Vec<String>,
+    /// Points that add up to the risk.
+    pub contributions: Vec<Contribution>,
+    /// How the post begins, with what is personal replaced, when it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+    /// No team is to be told until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced_until: Option<EventTime>,
+    /// The brand has answered already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
+    /// The W3C trace context of what caused it, when that had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+/// A route of the policy, and how far a conversation is on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteMatch {
+    /// The route's name.
+    pub route: String,
+    /// The highest level whose condition has held.
+    pub level: Level,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Something that was done about a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Happened {
+    /// The conversation, or the storm.
+    pub conversation: String,
+    /// What was done.
+    #[serde(flatten)]
+    pub what: What,
+    /// Who did it: a person, or the account that answered.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// The W3C trace context of what caused it, when that had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum What {
+    /// Somebody takes it.
+    Acknowledged,
+    /// The brand answered in public.
+    Answered,
+    /// The brand asked the author to go on in private.
+    HandOffAsked {
+        /// Where.
+        channels: Vec<Channel>,
+    },
+    /// The talk goes on in private.
+    HandedOff,
+    /// Done.
+    Resolved,
+    /// Not done after all.
+    Reopened,
+    /// No team is to be told until then.
+    Silenced {
+        /// Until when.
+        until: EventTime,
+    },
+    /// Another team is to own it.
+    HandedOver {
+        /// The team.
+        team: String,
+    },
+    /// Nothing more will be heard of it.
+    Expired {
+        /// Why, in words.
+        reason: String,
     },
 }

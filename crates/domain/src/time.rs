@@ -65,6 +65,9 @@ impl EventTime {
 }
 
 impl Duration {
+    /// No time.
+    pub const ZERO: Self = Self(0);
+
     /// From whole milliseconds.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
@@ -120,6 +123,20 @@ impl Sub for EventTime {
     type Output = Duration;
     fn sub(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add for Duration {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Duration {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 }
 

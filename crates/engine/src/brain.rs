@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use firewatch_domain::Post;
 use firewatch_escalation::Policy;
+use firewatch_scoring::text::Replies;
 use firewatch_scoring::{ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel};
 
 /// Stands for brands that the policy does not list, so that no complaint is lost for want of a name.
@@ -34,6 +35,8 @@ pub struct Brain {
     pub sentiment: SentimentModel,
     /// Judges spread.
     pub virality: ViralityModel,
+    /// Reads the brands' replies.
+    pub(crate) replies: &'static Replies,
     /// Brands by handle, lower case and without the `@`.
     handles: BTreeMap<String, String>,
 }
@@ -58,18 +61,19 @@ impl Brain {
         for (name, brand) in &policy.brands {
             handles.extend(brand.handles.iter().map(|h| (plain(h), name.clone())));
         }
-        Ok(Self { policy, sentiment, virality, handles })
+        Ok(Self { policy, sentiment, virality, replies: Replies::shipped()?, handles })
     }
 
     /// Reads a post, and keeps words of it only if somebody could be told of it.
     pub(crate) fn read(&self, scratch: &mut Scratch, post: &Post) -> Reading {
         let mut reading = self.sentiment.read(scratch, &post.text, post.lang.as_deref());
-        let told_from = self.policy.support.complaint.min(f64::from(TOLD_IN_WORDS));
-        let is_harmful = reading.flags.iter().any(|kind| self.policy.pr.harms.contains(kind));
-        if is_harmful || reading.said.is_ok_and(|said| f64::from(said.complaint) >= told_from) {
+        let counts_from = self.policy.counts_from;
+        let told_from = counts_from.min(f64::from(TOLD_IN_WORDS));
+        let is_flagged = reading.flags.iter().any(|kind| self.policy.flags.contains(kind));
+        if is_flagged || reading.said.is_ok_and(|said| f64::from(said.complaint) >= told_from) {
             reading.keep_words(scratch, &post.text);
-            if reading.said.is_ok_and(|said| f64::from(said.complaint) < self.policy.support.complaint) {
-                // They go with the case that it will not open.
+            if !is_flagged && reading.said.is_ok_and(|said| f64::from(said.complaint) < counts_from) {
+                // They are for storms, and it will not count for one.
                 reading.topics.clear();
             }
         }

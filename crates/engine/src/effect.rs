@@ -19,6 +19,8 @@ pub enum Effect {
     Score(Box<Score>),
     /// To the topic of its team.
     Escalation(Box<Escalation>),
+    /// The same record to the topic of the team that gave the escalation away, or did not take it.
+    HandedOver(Box<Escalation>, String),
     /// To the signals topic, which firewatch itself reads.
     Signal(Box<Signal>),
     /// To the dead letters topic, under the original key.
@@ -31,7 +33,7 @@ impl Effect {
     pub fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Score(r) => Some(r.conversation.as_bytes()),
-            Self::Escalation(r) => Some(r.conversation.as_bytes()),
+            Self::Escalation(r) | Self::HandedOver(r, _) => Some(r.conversation.as_bytes()),
             Self::Signal(r) => Some(r.brand.as_bytes()),
             Self::DeadLetter(_, key) => key.as_deref(),
         }
@@ -42,7 +44,7 @@ impl Effect {
     pub fn id(&self) -> &str {
         match self {
             Self::Score(r) => &r.id,
-            Self::Escalation(r) => &r.id,
+            Self::Escalation(r) | Self::HandedOver(r, _) => &r.id,
             Self::Signal(r) => &r.id,
             Self::DeadLetter(r, _) => &r.id,
         }
@@ -53,7 +55,7 @@ impl Effect {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Score(_) => "score",
-            Self::Escalation(_) => "escalation",
+            Self::Escalation(_) | Self::HandedOver(..) => "escalation",
             Self::Signal(_) => "signal",
             Self::DeadLetter(..) => "dead_letter",
         }
@@ -64,9 +66,18 @@ impl Effect {
     pub fn at(&self) -> Option<EventTime> {
         match self {
             Self::Score(r) => Some(r.at),
-            Self::Escalation(r) => Some(r.at),
+            Self::Escalation(r) | Self::HandedOver(r, _) => Some(r.at),
             Self::Signal(r) => Some(r.at),
             Self::DeadLetter(..) => None,
+        }
+    }
+
+    /// The W3C trace context of what caused the record, where that is not the record that was just worked on.
+    #[must_use]
+    pub fn trace(&self) -> Option<&str> {
+        match self {
+            Self::Escalation(r) | Self::HandedOver(r, _) => r.trace.as_deref(),
+            _ => None,
         }
     }
 
@@ -77,7 +88,7 @@ impl Effect {
     pub fn encode(&self, to: impl Write) -> serde_json::Result<()> {
         match self {
             Self::Score(r) => serde_json::to_writer(to, r),
-            Self::Escalation(r) => serde_json::to_writer(to, r),
+            Self::Escalation(r) | Self::HandedOver(r, _) => serde_json::to_writer(to, r),
             Self::Signal(r) => serde_json::to_writer(to, r),
             Self::DeadLetter(r, _) => serde_json::to_writer(to, r),
         }
@@ -124,6 +135,7 @@ mod tests {
             offset: 7,
             arrival,
             key: None,
+            trace: None,
             value: &value,
         };
         let rejection = Rejection::new(RejectionCode::TooLarge, "too large");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::EventTime;
-use firewatch_escalation::{BrandWatch, Part, PartKey, Policy};
+use firewatch_escalation::{Desk, Part, PartKey, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Change, StateError, decode, encode};
@@ -51,7 +51,7 @@ impl Ledger {
     pub fn changes(
         &self,
         progress: Progress,
-        brands: &mut BTreeMap<String, BrandWatch>,
+        brands: &mut BTreeMap<String, Desk>,
         out: &mut Vec<Change>,
     ) -> Result<(), StateError> {
         self.change(PROGRESS.into(), Some(Entry::Progress(progress)), out)?;
@@ -81,17 +81,14 @@ impl Ledger {
     }
 
     /// What the entries say.
-    pub fn read(
-        &self,
-        policy: &Policy,
-    ) -> Result<(Option<Progress>, BTreeMap<String, BrandWatch>), StateError> {
+    pub fn read(&self, policy: &Policy) -> Result<(Option<Progress>, BTreeMap<String, Desk>), StateError> {
         let mut progress = None;
         let mut brands = BTreeMap::new();
         for (key, bytes) in &self.0 {
             match decode(key, bytes)? {
                 Entry::Progress(read) => progress = Some(read),
                 Entry::Brand(brand, part) => {
-                    brands.entry(brand).or_insert_with(|| BrandWatch::new(policy)).put(part);
+                    brands.entry(brand).or_insert_with(|| Desk::new(policy)).put(part);
                 }
             }
         }

@@ -9,9 +9,11 @@ mod effect;
 mod ledger;
 mod metrics;
 mod pipe;
+mod routes;
 mod state;
 mod store;
 mod task;
+mod tells;
 
 pub use brain::{Brain, Models, UNLISTED};
 pub use conversation::{Fold, Outcome};

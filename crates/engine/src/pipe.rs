@@ -61,6 +61,7 @@ impl<'a> Pipe<'a> {
             offset: self.tally.records as i64 + 1,
             arrival: self.arrival,
             key: None,
+            trace: None,
             value: line,
         };
         let handled = self.task.handle(&input, self.brain, &mut self.made);

@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::{Action, Duration, Event, EventTime, SCHEMA_VERSION, Signal, SignalBody};
-use firewatch_escalation::{BrandWatch, storm_brand};
+use firewatch_domain::{Action, Duration, Event, EventTime, Happened, SCHEMA_VERSION, Signal, SignalBody};
+use firewatch_escalation::{Desk, storm_brand};
 use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
 use firewatch_scoring::Scratch;
 
 use crate::conversation::Context;
 use crate::ledger::{Ledger, Progress};
 use crate::store::Conversations;
+use crate::tells::what_was_done;
 use crate::{Brain, Change, Effect, Fold, Outcome, StateError, dead_letters};
 
 /// Conversations that a task follows at most, unless told otherwise: about half a gigabyte.
@@ -56,6 +57,8 @@ pub struct Input<'a> {
     pub arrival: EventTime,
     /// Its key, if it has one.
     pub key: Option<&'a [u8]>,
+    /// Its W3C trace context, if it has one.
+    pub trace: Option<&'a str>,
     /// Its bytes.
     pub value: &'a [u8],
 }
@@ -76,7 +79,7 @@ pub struct Task {
     partition: u32,
     progress: Progress,
     conversations: Conversations,
-    brands: BTreeMap<String, BrandWatch>,
+    brands: BTreeMap<String, Desk>,
     ledger: Ledger,
     /// What differs from the last commit, once asked for.
     changes: Vec<Change>,
@@ -110,9 +113,9 @@ impl Task {
     pub fn handle(&mut self, input: &Input<'_>, brain: &Brain, out: &mut Vec<Effect>) -> Handled {
         let taken = match input.stream {
             Stream::Events => decode_event(input.value, input.key, input.arrival)
-                .map(|event| (event.at, self.event(&event, input.arrival, brain, out))),
+                .map(|event| (event.at, self.event(&event, input, brain, out))),
             Stream::Actions => decode_action(input.value, input.key, input.arrival)
-                .map(|action| (action.at, self.action(&action, input.arrival, brain, out))),
+                .map(|action| (action.at, self.action(&action, input, brain, out))),
             Stream::Signals => decode_signal(input.value, input.key)
                 .map(|signal| (signal.at, self.signal(signal, brain, out))),
         };
@@ -145,8 +148,13 @@ impl Task {
 
     /// Takes a signal that needs no decoding, as it never left this process.
     pub fn signal(&mut self, signal: Signal, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
-        let watch = self.brands.entry(signal.brand.clone()).or_insert_with(|| BrandWatch::new(&brain.policy));
-        out.extend(watch.take(signal, &brain.policy).into_iter().map(|e| Effect::Escalation(Box::new(e))));
+        let desk = self.brands.entry(signal.brand.clone()).or_insert_with(|| Desk::new(&brain.policy));
+        for told in desk.take(signal, &brain.policy) {
+            if let Some(before) = told.handed_over_by.clone() {
+                out.push(Effect::HandedOver(Box::new(told.clone()), before));
+            }
+            out.push(Effect::Escalation(Box::new(told)));
+        }
         Outcome::Folded(Fold::Signal)
     }
 
@@ -159,7 +167,7 @@ impl Task {
     /// Complaints that support was told of and that are not over, or that wait to be told.
     #[must_use]
     pub fn complaints(&self) -> usize {
-        self.brands.values().map(BrandWatch::open).sum()
+        self.brands.values().map(Desk::open).sum()
     }
 
     /// Bytes of the state as committed, keys included.
@@ -230,8 +238,8 @@ impl Task {
         Err(StateError::other_partitions(self.progress.partitions, partitions))
     }
 
-    fn event(&mut self, event: &Event, arrival: EventTime, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
-        let at = event.at.min(arrival);
+    fn event(&mut self, event: &Event, input: &Input<'_>, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
+        let at = event.at.min(input.arrival);
         let id = &event.conversation;
         let mut cx = Context {
             brain,
@@ -239,6 +247,7 @@ impl Task {
             source: self.partition,
             ticked: self.progress.ticked,
             now: self.progress.time_with(at),
+            trace: input.trace,
             out,
         };
         self.conversations.begin(id);
@@ -253,13 +262,13 @@ impl Task {
     fn action(
         &mut self,
         action: &Action,
-        arrival: EventTime,
+        input: &Input<'_>,
         brain: &Brain,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let now = self.progress.time_with(action.at.min(arrival));
+        let now = self.progress.time_with(action.at.min(input.arrival));
         if let Some(brand) = storm_brand(&action.conversation) {
-            let change = self.storm_change(action, brain.signal_key(Some(brand)), now);
+            let change = self.storm_change((action, input.trace), brain.signal_key(Some(brand)), now);
             out.extend(change.map(|signal| Effect::Signal(Box::new(signal))));
             return Outcome::Folded(Fold::Action);
         }
@@ -269,6 +278,7 @@ impl Task {
             source: self.partition,
             ticked: self.progress.ticked,
             now,
+            trace: input.trace,
             out,
         };
         let horizon = brain.policy.horizon;
@@ -278,16 +288,26 @@ impl Task {
     }
 
     /// A storm lives with its brand, so what was done about it is passed on.
-    fn storm_change(&self, action: &Action, brand: &str, now: EventTime) -> Option<Signal> {
-        let state = action.kind.leads_to()?;
+    fn storm_change(
+        &self,
+        (action, trace): (&Action, Option<&str>),
+        brand: &str,
+        now: EventTime,
+    ) -> Option<Signal> {
         let conversation = action.conversation.clone();
+        let happened = Happened {
+            conversation,
+            what: what_was_done(action)?,
+            by: action.by.clone(),
+            trace: trace.map(Into::into),
+        };
         Some(Signal {
             v: SCHEMA_VERSION,
-            id: format!("{conversation}/{}", action.id),
+            id: format!("{}/{}", action.conversation, action.id),
             brand: brand.into(),
             at: action.at.min(now).max(self.progress.ticked),
             source: self.partition,
-            body: SignalBody::Change { conversation, state, reason: format!("{state} by {}", action.by) },
+            body: SignalBody::Happened(happened),
         })
     }
 
@@ -301,8 +321,8 @@ impl Task {
             let reason = format!("nothing was heard for {}", brain.policy.horizon);
             over.expire(&id, due, &reason, &mut self.context(now, brain, out));
         }
-        let storms = &brain.policy.storms;
-        let mark = (now - storms.lateness).floor(storms.group_wait);
+        let windows = &brain.policy.windows;
+        let mark = (now - windows.lateness).floor(windows.step);
         if mark > self.progress.ticked {
             self.tick(mark, brain, out);
         }
@@ -321,7 +341,7 @@ impl Task {
 
     fn context<'a>(&'a mut self, now: EventTime, brain: &'a Brain, out: &'a mut Vec<Effect>) -> Context<'a> {
         let Progress { ticked, .. } = self.progress;
-        Context { brain, scratch: &mut self.scratch, source: self.partition, ticked, now, out }
+        Context { brain, scratch: &mut self.scratch, source: self.partition, ticked, now, trace: None, out }
     }
 
     fn tick(&mut self, at: EventTime, brain: &Brain, out: &mut Vec<Effect>) {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use firewatch_domain::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::Storms;
+use crate::Policy;
 
 /// The span whose complaints are compared with the usual.
 const SPAN: Duration = Duration::from_mins(5);
@@ -41,15 +41,25 @@ pub(crate) struct Baseline {
     recent: VecDeque<Window>,
 }
 
+impl Window {
+    /// Takes a complaint in.
+    pub fn take(&mut self, topics: &[String]) {
+        self.posts += 1;
+        for topic in topics {
+            *self.topics.entry(topic.clone()).or_default() += 1;
+        }
+    }
+}
+
 impl Baseline {
-    pub fn new(policy: &Storms) -> Self {
-        let windows_per_hour = HALF_LIFE.as_secs() / policy.group_wait.as_secs();
-        let usual = policy.expected_per_hour / windows_per_hour;
+    pub fn new(policy: &Policy) -> Self {
+        let windows_per_hour = HALF_LIFE.as_secs() / policy.windows.step.as_secs();
+        let usual = policy.storms.expected_per_hour / windows_per_hour;
         Self { usual, topics: BTreeMap::new(), recent: VecDeque::new() }
     }
 
     /// Takes the next window in.
-    pub fn push(&mut self, window: Window, policy: &Storms) {
+    pub fn push(&mut self, window: Window, policy: &Policy) {
         self.recent.push_back(window);
         while self.recent.len() > span_windows(policy) {
             self.recent.pop_front();
@@ -57,9 +67,9 @@ impl Baseline {
     }
 
     /// Learns the newest window as usual; not to be called while a storm is on.
-    pub fn learn(&mut self, policy: &Storms) {
+    pub fn learn(&mut self, policy: &Policy) {
         let Some(window) = self.recent.back() else { return };
-        let keep = 0.5_f64.powf(policy.group_wait.as_secs() / HALF_LIFE.as_secs());
+        let keep = 0.5_f64.powf(policy.windows.step.as_secs() / HALF_LIFE.as_secs());
         self.usual = keep * self.usual + (1.0 - keep) * f64::from(window.posts);
         for mean in self.topics.values_mut() {
             *mean *= keep;
@@ -79,20 +89,25 @@ impl Baseline {
     }
 
     /// Complaints usual in such a span.
-    pub fn expected(&self, policy: &Storms) -> f64 {
+    pub fn expected(&self, policy: &Policy) -> f64 {
         self.usual * span_windows(policy) as f64
     }
 
     /// Complaints from which the span is a storm.
-    pub fn alarm(&self, policy: &Storms) -> f64 {
+    pub fn alarm(&self, policy: &Policy) -> f64 {
         let expected = self.expected(policy);
-        (expected + policy.deviations * expected.max(1.0).sqrt()).max(f64::from(policy.least_posts))
+        (expected + policy.storms.deviations * expected.max(1.0).sqrt())
+            .max(f64::from(policy.storms.least_posts))
     }
 
-    /// Complaints at which a storm is over: within one deviation of the usual.
-    pub fn calm(&self, policy: &Storms) -> f64 {
-        let expected = self.expected(policy);
-        expected + expected.max(1.0).sqrt()
+    /// Complaints about one thing in such a span at which its storm is over.
+    pub fn calm(&self, policy: &Policy) -> f64 {
+        self.expected(policy).sqrt().max(f64::from(policy.storms.least_posts) / 5.0)
+    }
+
+    /// Forgets what happened of late, as a storm accounts for it.
+    pub fn accounted_for(&mut self) {
+        self.recent.clear();
     }
 
     /// What sets the recent complaints apart from the usual ones, most frequent first.
@@ -117,6 +132,7 @@ impl Baseline {
     }
 }
 
-fn span_windows(policy: &Storms) -> usize {
-    (SPAN.as_millis() / policy.group_wait.as_millis()).max(1) as usize
+/// Windows in the span that is compared with the usual.
+pub(crate) fn span_windows(policy: &Policy) -> usize {
+    (SPAN.as_millis() / policy.windows.step.as_millis()).max(1) as usize
 }

@@ -3,20 +3,16 @@
 //! Pure: state, score and time in, decisions with reasons out.
 
 mod baseline;
-mod brand;
 mod condition;
+mod desk;
 mod life;
-mod parts;
 mod policy;
-mod route;
 mod storm;
 
-pub use brand::BrandWatch;
 pub use condition::{Can, Condition, Facts, Number, Type, names};
-pub use life::{Found, Life, Step};
-pub use parts::{Case, Head, Part, PartKey};
-pub use policy::{Brand, Policy, PrRoute, Storms, SupportRoute};
-pub use route::{Ticket, support};
+pub use desk::{Case, Desk, Head, Part, PartKey};
+pub use life::Life;
+pub use policy::{Brand, Hours, Policy, Quiet, Route, Storms, Team, Tier, Windows};
 pub use storm::storm_brand;
 
 /// The team that guards the brand's name.

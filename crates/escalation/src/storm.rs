@@ -1,22 +1,26 @@
-//! A storm: many complaints about one thing, told as one escalation that grows.
+//! Storms: many complaints about one thing, told as one escalation that grows.
 
-use firewatch_domain::{EventTime, Level};
+use std::collections::VecDeque;
+
+use firewatch_domain::{EscalationState, EventTime, Level, News};
 use serde::{Deserialize, Serialize};
 
-use crate::{Life, Step, Storms};
+use crate::Policy;
+use crate::baseline::span_windows;
+use crate::desk::case::{Case, OnRoute};
+use crate::desk::tell::{Of, Telling};
+use crate::desk::{Desk, STORM};
 
-/// Many complaints about one thing: one escalation that grows.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A storm that is on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Storm {
     pub id: String,
-    pub life: Life,
-    pub first_post: Option<EventTime>,
     pub topics: Vec<String>,
     pub members: u64,
     told_members: u64,
     told_at: EventTime,
-    /// Why it was opened, until that is told.
-    opened: Option<Step>,
+    /// Members that joined in each of the latest windows.
+    recent: VecDeque<u32>,
 }
 
 /// The brand that a storm's id names.
@@ -26,41 +30,120 @@ pub fn storm_brand(conversation: &str) -> Option<&str> {
 }
 
 impl Storm {
-    /// A storm seen at a time, without members yet and not told.
-    pub fn new(brand: &str, at: EventTime, level: Level, opened: Step) -> Self {
-        Self {
-            id: format!("storm/{brand}/{at}"),
-            life: Life::open(level, None),
-            first_post: None,
-            topics: Vec::new(),
-            members: 0,
-            told_members: 0,
-            told_at: at,
-            opened: Some(opened),
-        }
-    }
-
-    /// Its opening, or its growth when it is time to tell that and nobody has called it done.
-    pub fn news(&mut self, now: EventTime, policy: &Storms) -> Option<Step> {
-        let step = match self.opened.take() {
-            Some(opened) => opened,
-            None if self.life.state.is_final() => return None,
-            None if now - self.told_at < policy.group_interval || self.members == self.told_members => {
-                return None;
-            }
-            None => {
-                self.life.step += 1;
-                Step { reason: format!("grew from {} to {} posts", self.told_members, self.members) }
-            }
-        };
-        self.told_at = now;
-        self.told_members = self.members;
-        Some(step)
-    }
-
     /// Whether a complaint is about what the storm is about. A storm without a topic holds them all.
     pub fn holds(&self, topics: &[String]) -> bool {
         self.topics.is_empty() || topics.iter().any(|t| self.topics.contains(t))
+    }
+
+    fn joined(&mut self, n: u32, policy: &Policy) {
+        self.members += u64::from(n);
+        self.recent.push_back(n);
+        while self.recent.len() > span_windows(policy) {
+            self.recent.pop_front();
+        }
+    }
+}
+
+impl Desk {
+    /// Opens a storm when there are too many complaints that no storm accounts for. Tells whether it did.
+    pub(crate) fn watch_for_storm(&mut self, out: &Telling<'_>) -> bool {
+        let policy = out.policy;
+        let baseline = &mut self.head.baseline;
+        let (posts, alarm) = (f64::from(baseline.recent_posts()), baseline.alarm(policy));
+        if posts < alarm {
+            // A storm about everything leaves nothing to learn from.
+            if self.head.storms.iter().all(|storm| !storm.topics.is_empty()) {
+                baseline.learn(policy);
+            }
+            return false;
+        }
+        let level = if posts >= 3.0 * alarm { Level::High } else { Level::Medium };
+        let reason =
+            format!("{posts} complaints in five minutes where {:.0} are usual", baseline.expected(policy));
+        let topics = baseline.standing_out();
+        baseline.accounted_for();
+        let id = format!("storm/{}/{}", out.brand, out.now);
+        let mut case = Case::new(None);
+        case.routes.push(OnRoute::due(STORM, level, reason, out.now));
+        if !topics.is_empty() {
+            case.reasons.push(format!("they share the words {}", topics.join(", ")));
+        }
+        case.reasons.push("its posts are not told one by one while it lasts".into());
+        self.put_back(id.clone(), case, policy);
+        let recent = VecDeque::new();
+        self.head.storms.push(Storm { id, topics, members: 0, told_members: 0, told_at: out.now, recent });
+        true
+    }
+
+    /// Makes complaints members of the storms that they are about: those of this window, and when a storm was just
+    /// `opened`, all that nobody was told of yet.
+    pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, policy: &Policy) {
+        let mut joined = vec![0; self.head.storms.len()];
+        let waiting = self.cases.iter().filter(|(_, case)| opened && case.counts && case.lives.is_empty());
+        let mut ids: Vec<String> = waiting.map(|(id, _)| id.clone()).chain(new.iter().cloned()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            let Some(case) = self.cases.get_mut(&id).filter(|case| case.in_storm.is_none()) else { continue };
+            let Some(i) = self.head.storms.iter().position(|storm| storm.holds(&case.topics)) else {
+                continue;
+            };
+            joined[i] += 1;
+            case.in_storm = Some(self.head.storms[i].id.clone());
+            self.changed.insert(crate::PartKey::Case(id.clone()));
+            let (storm, posted_at) = (self.head.storms[i].id.clone(), case.posted_at);
+            if let Some(case) = self.cases.get_mut(&storm) {
+                case.posted_at = case.posted_at.into_iter().chain(posted_at).min();
+            }
+        }
+        for (storm, n) in self.head.storms.iter_mut().zip(joined) {
+            storm.joined(n, policy);
+            if let Some(case) = self.cases.get_mut(&storm.id) {
+                case.members = Some(storm.members);
+                self.changed.insert(crate::PartKey::Case(storm.id.clone()));
+            }
+        }
+    }
+
+    /// Tells of storms that have grown, and ends those that are over.
+    pub(crate) fn tell_or_end_storms(&mut self, out: &mut Telling<'_>) {
+        let calm = self.head.baseline.calm(out.policy);
+        for mut storm in std::mem::take(&mut self.head.storms) {
+            let Some(mut case) = self.cases.remove(&storm.id) else { continue };
+            storm.tell_growth(&mut case, out);
+            let recent: u32 = storm.recent.iter().sum();
+            let is_over = storm.recent.len() >= span_windows(out.policy) && f64::from(recent) <= calm;
+            if is_over {
+                let reason = format!("{recent} posts about it in five minutes");
+                out.move_all(&storm.id, &mut case, EscalationState::Resolved, &reason);
+            }
+            self.put_back(storm.id.clone(), case, out.policy);
+            if is_over {
+                self.drop_case(&storm.id);
+            } else {
+                self.head.storms.push(storm);
+            }
+        }
+    }
+}
+
+impl Storm {
+    /// Its growth, when it is time to tell that and nobody has called it done.
+    fn tell_growth(&mut self, case: &mut Case, out: &mut Telling<'_>) {
+        let Some(life) = case.lives.first_mut() else { return };
+        if life.step == 0 && life.told_at == out.now {
+            // It was opened just now.
+            (self.told_members, self.told_at) = (self.members, out.now);
+            return;
+        }
+        let is_time = out.now - self.told_at >= out.policy.storms.group_interval;
+        if !is_time || self.members == self.told_members || life.state.is_final() {
+            return;
+        }
+        life.told(out.now);
+        let reason = format!("grew from {} to {} posts", self.told_members, self.members);
+        out.step(Of { id: &self.id, case, life: &case.lives[0] }, News::Grew, reason);
+        (self.told_members, self.told_at) = (self.members, out.now);
     }
 }
 
@@ -70,9 +153,15 @@ mod tests {
 
     #[test]
     fn a_storm_holds_what_shares_its_topics_and_one_without_topics_holds_all() {
-        let opened = Step { reason: String::new() };
-        let mut storm = Storm::new("acme", EventTime::EARLIEST, Level::Medium, opened);
         let about = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let mut storm = Storm {
+            id: String::new(),
+            topics: vec![],
+            members: 0,
+            told_members: 0,
+            told_at: EventTime::EARLIEST,
+            recent: VecDeque::new(),
+        };
         assert!(storm.holds(&about(&["bill"])) && storm.holds(&[]));
         storm.topics = about(&["portal", "down"]);
         assert!(storm.holds(&about(&["login", "down"])));

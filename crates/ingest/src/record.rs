@@ -68,6 +68,7 @@ struct RawAction<'a> {
     by: Option<String>,
     kind: Option<ActionKind>,
     channel: Option<Channel>,
+    team: Option<String>,
     #[serde(borrow)]
     until: Option<Cow<'a, str>>,
 }
@@ -123,7 +124,9 @@ pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Re
         Some(t) => Some(time("until", &t)?),
     };
     let kind = raw.kind.ok_or_else(|| missing("kind"))?;
+    let team = label("team", raw.team)?;
     match kind {
+        ActionKind::HandOver if team.is_none() => return Err(missing("team")),
         ActionKind::Silence if until.is_none() => return Err(missing("until")),
         ActionKind::HandOff if raw.channel.is_none() => return Err(missing("channel")),
         _ => {}
@@ -136,6 +139,7 @@ pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Re
         by: id("by", raw.by)?,
         kind,
         channel: raw.channel,
+        team,
         until,
     })
 }
@@ -401,6 +405,7 @@ mod tests {
         };
         assert_eq!(action(r#""kind":"acknowledge""#), Ok(ActionKind::Acknowledge));
         assert_eq!(action(r#""kind":"hand_off","channel":"dm""#), Ok(ActionKind::HandOff));
+        assert!(action(r#""kind":"hand_over""#).unwrap_err().contains("`team` is missing"));
         assert!(action(r#""kind":"silence""#).unwrap_err().contains("`until` is missing"));
         assert!(action(r#""kind":"hand_off""#).unwrap_err().contains("`channel` is missing"));
     }

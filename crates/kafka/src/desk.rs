@@ -76,6 +76,7 @@ impl Desk {
         job: &Job,
     ) -> Result<(), RunError> {
         let now = (job.clock)();
+        let parent = traceparent(message.headers());
         let input = Input {
             stream,
             topic: message.topic(),
@@ -83,12 +84,12 @@ impl Desk {
             offset: message.offset(),
             arrival: message.timestamp().to_millis().map_or(now, EventTime::from_millis),
             key: message.key(),
+            trace: parent.as_deref(),
             value: message.payload().unwrap_or_default(),
         };
         let handled = task.handle(&input, &job.brain, &mut self.made);
         self.open.push((stream, handled, input.arrival));
         self.worked.insert(stream, message.offset() + 1);
-        let parent = traceparent(message.headers());
         self.write(parent.as_deref())
     }
 

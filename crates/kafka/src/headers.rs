@@ -22,7 +22,7 @@ pub fn content_headers(effect: &Effect, traceparent: Option<&str>) -> Vec<(&'sta
     if let Some(subject) = effect.key().and_then(|k| std::str::from_utf8(k).ok()) {
         headers.push(("ce_subject", subject.to_owned()));
     }
-    if let Some(parent) = traceparent {
+    if let Some(parent) = effect.trace().or(traceparent) {
         headers.push(("traceparent", parent.to_owned()));
     }
     headers

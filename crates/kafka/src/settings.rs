@@ -85,6 +85,7 @@ impl Topics {
             Effect::Signal(_) => self.signals.clone(),
             Effect::DeadLetter(..) => self.dead_letters.clone(),
             Effect::Escalation(e) => self.of_team(&e.team),
+            Effect::HandedOver(_, before) => self.of_team(before),
         }
     }
 

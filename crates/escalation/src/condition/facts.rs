@@ -46,6 +46,8 @@ pub enum Number {
     RiskHigh,
     /// Probability that it is a complaint.
     Complaint,
+    /// The highest probability that a reply in it is a complaint; 0 when none was read.
+    ReplyComplaint,
     /// Probability that it crosses the viral bar within a day.
     Viral,
     /// Probability that the post is negative; 0 when unread.
@@ -85,7 +87,7 @@ pub enum Number {
 }
 
 /// How many numbers there are.
-pub const NUMBERS: usize = 22;
+pub const NUMBERS: usize = 23;
 
 /// A number's place, name, type, least and greatest value, and what it is.
 pub struct NumberFact {
@@ -113,6 +115,12 @@ pub const NUMBER_FACTS: [NumberFact; NUMBERS] = [
     double(Number::RiskLow, "risk_low", (0.0, 100.0), "the risk if what is unknown were at its mildest"),
     double(Number::RiskHigh, "risk_high", (0.0, 100.0), "the risk if what is unknown were at its worst"),
     double(Number::Complaint, "complaint", (0.0, 1.0), "probability that it is a complaint"),
+    double(
+        Number::ReplyComplaint,
+        "reply_complaint",
+        (0.0, 1.0),
+        "the highest probability that a reply in it is a complaint; 0 when none was read",
+    ),
     double(Number::Viral, "viral", (0.0, 1.0), "probability that it crosses the viral bar within a day"),
     double(Number::Negative, "negative", (0.0, 1.0), "probability that the post is negative; 0 when unread"),
     double(Number::Arousal, "arousal", (0.0, 1.0), "probability that it is written in anger; 0 when unread"),

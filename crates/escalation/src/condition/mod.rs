@@ -103,6 +103,32 @@ impl Condition {
         range::can_hold(&self.test)
     }
 
+    /// One that never holds.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { source: "false".into(), test: Test::Const(false) }
+    }
+
+    /// The P(complaint) below which it cannot hold for a post without flags, whatever its spread; to a hundredth.
+    #[must_use]
+    pub fn least_complaint(&self) -> f64 {
+        let possible = |percent: u32| range::can_hold_below(&self.test, f64::from(percent) / 100.0);
+        f64::from((0..=100).find(|percent| possible(*percent)).map_or(100, |percent| percent.max(1) - 1))
+            / 100.0
+    }
+
+    /// The flags it names.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagKind> {
+        let mut flags = Vec::new();
+        self.test.visit(&mut |test| {
+            if let Test::Flagged(kinds) = test {
+                flags.extend_from_slice(kinds);
+            }
+        });
+        flags
+    }
+
     /// The brands it names.
     #[must_use]
     pub fn brands(&self) -> Vec<&str> {

@@ -3,7 +3,7 @@
 //! Comparisons of a number with a constant narrow its range; where it becomes empty the condition cannot hold. What is
 //! not such a comparison is taken as possible, so a warning is always right, but not every such condition is found.
 
-use super::facts::{NUMBER_FACTS, NUMBERS, Text, Type};
+use super::facts::{NUMBER_FACTS, NUMBERS, Number, Text, Type};
 use super::{Can, Match, Num, Order, Test};
 
 /// What numbers can be, and texts if they are pinned.
@@ -11,6 +11,8 @@ use super::{Can, Match, Num, Order, Test};
 struct World<'t> {
     ranges: [Range; NUMBERS],
     texts: Vec<(Text, Vec<&'t str>)>,
+    /// The post has no flags.
+    plain: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -50,16 +52,34 @@ impl Range {
     }
 }
 
+impl World<'_> {
+    fn any() -> Self {
+        let ranges = NUMBER_FACTS.map(|fact| Range {
+            low: fact.range.0,
+            high: fact.range.1,
+            above_low: false,
+            below_high: false,
+            whole: fact.kind == Type::Int,
+        });
+        Self { ranges, texts: Vec::new(), plain: false }
+    }
+}
+
+/// Whether a test can hold for a post without flags and with at most such a P(complaint), replies included.
+pub(super) fn can_hold_below(test: &Test, complaint: f64) -> bool {
+    let mut world = World { plain: true, ..World::any() };
+    for number in [Number::Complaint, Number::ReplyComplaint] {
+        world.ranges[number as usize].high = complaint;
+    }
+    for number in [Number::Risk, Number::RiskLow, Number::RiskHigh] {
+        world.ranges[number as usize].high = 100.0 * complaint;
+    }
+    possible(test, true, &world)
+}
+
 /// Whether a test can hold.
 pub(super) fn can_hold(test: &Test) -> Can {
-    let ranges = NUMBER_FACTS.map(|fact| Range {
-        low: fact.range.0,
-        high: fact.range.1,
-        above_low: false,
-        below_high: false,
-        whole: fact.kind == Type::Int,
-    });
-    let world = World { ranges, texts: Vec::new() };
+    let world = World::any();
     match (possible(test, true, &world), possible(test, false, &world)) {
         (false, _) => Can::Never,
         (true, false) => Can::Always,
@@ -101,7 +121,7 @@ fn bare(test: &Test, holds: bool) -> (&Test, bool) {
 }
 
 fn is_plain(test: &Test) -> bool {
-    matches!(test, Test::Compare(..) | Test::Text(..))
+    matches!(test, Test::Compare(..) | Test::Text(..) | Test::Flagged(_))
 }
 
 /// Takes in that a test comes out so. Tells whether that is possible.
@@ -118,6 +138,7 @@ fn narrow<'t>(test: &'t Test, holds: bool, world: &mut World<'t>) -> bool {
             range.narrow(mirrored(turned(*order, holds)), *to);
             !range.is_empty()
         }
+        Test::Flagged(_) if world.plain => !holds,
         Test::Text(text, Match::Among(all)) if holds => {
             let mut left: Vec<&str> = all.iter().map(AsRef::as_ref).collect();
             for (_, pinned) in world.texts.iter().filter(|(own, _)| own == text) {

@@ -2,21 +2,24 @@
 //!
 //! A brand can have thousands of open complaints; a change of one must not cost the writing of all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use firewatch_domain::{EventTime, SignalBody};
 use serde::{Deserialize, Serialize};
 
+use crate::Policy;
 use crate::baseline::Baseline;
 use crate::storm::Storm;
-use crate::{Life, Policy};
+
+use super::case::Case;
+use super::digest::Digest;
 
 /// Which part of a brand's state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PartKey {
     /// All but what the others hold.
     Head,
-    /// The complaint of a conversation.
+    /// A conversation, a storm or a digest.
     Case(String),
     /// A signal that waits, by time and id.
     Held(EventTime, String),
@@ -27,13 +30,13 @@ pub enum PartKey {
 pub enum Part {
     /// All but what the others hold.
     Head(Box<Head>),
-    /// The complaint of a conversation, told and not over.
-    Case(String, Case),
+    /// A conversation, a storm or a digest.
+    Case(String, Box<Case>),
     /// A signal that waits.
     Held(EventTime, String, #[serde(with = "as_json")] SignalBody),
 }
 
-/// What is known of a brand but for its open complaints.
+/// What is known of a brand but for its cases.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Head {
     /// How far each source partition has come.
@@ -45,7 +48,11 @@ pub struct Head {
     /// The start of the next window to decide.
     pub(crate) next: Option<EventTime>,
     pub(crate) baseline: Baseline,
-    pub(crate) storm: Option<Storm>,
+    pub(crate) storms: Vec<Storm>,
+    /// When each team with a budget was told of something new, within the last hour.
+    pub(crate) openings: BTreeMap<String, VecDeque<EventTime>>,
+    /// What is told of those that wait for a team's budget.
+    pub(crate) digests: BTreeMap<String, Digest>,
 }
 
 impl Head {
@@ -55,17 +62,12 @@ impl Head {
             expected_sources: u32::MAX,
             latest: EventTime::EARLIEST,
             next: None,
-            baseline: Baseline::new(&policy.storms),
-            storm: None,
+            baseline: Baseline::new(policy),
+            storms: vec![],
+            openings: BTreeMap::new(),
+            digests: BTreeMap::new(),
         }
     }
-}
-
-/// A complaint told on its own.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Case {
-    pub(crate) life: Life,
-    pub(crate) posted_at: Option<EventTime>,
 }
 
 /// How far a source has come, and whether it is silent.

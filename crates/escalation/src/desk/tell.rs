@@ -1,0 +1,88 @@
+//! From a case and its life to the record that a team reads.
+
+use firewatch_domain::{Escalation, EscalationState, EventTime, News, SCHEMA_VERSION};
+
+use super::case::Case;
+use crate::policy::{Brand, Policy};
+use crate::{Life, PR};
+
+/// Where decisions go, and what they need to be told.
+pub(crate) struct Telling<'a> {
+    pub now: EventTime,
+    pub brand: &'a str,
+    pub policy: &'a Policy,
+    pub told: &'a mut Vec<Escalation>,
+}
+
+/// A case by its id, with one of its lives.
+#[derive(Clone, Copy)]
+pub(crate) struct Of<'a> {
+    pub id: &'a str,
+    pub case: &'a Case,
+    pub life: &'a Life,
+}
+
+impl Telling<'_> {
+    /// The policy's words about this brand.
+    pub fn terms(&self) -> &Brand {
+        self.policy.brand(Some(self.brand))
+    }
+
+    /// Tells a step whose reason is all that is new.
+    pub fn step(&mut self, of: Of<'_>, news: News, reason: String) {
+        let record = self.record(of, news, vec![reason]);
+        self.told.push(record);
+    }
+
+    /// Tells a step with all that is known.
+    pub fn whole(&mut self, of: Of<'_>, news: News, reason: String) {
+        let mut reasons = vec![reason];
+        reasons.extend_from_slice(&of.case.reasons);
+        let mut record = self.record(of, news, reasons);
+        record.contributions.clone_from(&of.case.contributions);
+        self.told.push(record);
+    }
+
+    /// The record of a step.
+    pub fn record(&self, Of { id, case, life }: Of<'_>, news: News, reasons: Vec<String>) -> Escalation {
+        let escalation = match case.began {
+            Some(began) => format!("{id}/{began}/{}/{}", life.team, life.round),
+            None => format!("{id}/{}/{}", life.team, life.round),
+        };
+        let waits = case.answered.is_none() && !life.state.is_final();
+        Escalation {
+            v: SCHEMA_VERSION,
+            id: format!("{escalation}/{}", life.step),
+            escalation,
+            step: life.step,
+            news,
+            state: life.state,
+            team: life.owner.clone(),
+            level: life.level,
+            conversation: id.into(),
+            brand: Some(self.brand).filter(|b| self.policy.brands.contains_key(*b)).map(Into::into),
+            at: self.now,
+            posted_at: case.posted_at,
+            risk: case.risk,
+            reasons,
+            contributions: vec![],
+            excerpt: case.excerpt.clone().filter(|_| life.team == PR || life.owner == PR),
+            route: Some(life.route.clone()),
+            handed_over_by: None,
+            respond_by: case.respond_by(self.terms()).filter(|_| waits),
+            members: case.members,
+            policy: self.policy.version.clone(),
+            policy_hash: self.policy.hash.clone(),
+            trace: case.trace.clone(),
+        }
+    }
+
+    /// Moves every escalation of a case on to a state, and tells those that moved.
+    pub fn move_all(&mut self, id: &str, case: &mut Case, state: EscalationState, reason: &str) {
+        for i in 0..case.lives.len() {
+            if case.lives[i].move_to(state, self.now) {
+                self.step(Of { id, case, life: &case.lives[i] }, News::Moved, reason.to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Hours of the week in a time zone: business hours, in which clocks run, and quiet hours, in which teams sleep.
+
+use firewatch_domain::settings::Settings;
+use firewatch_domain::{Duration, EventTime};
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+/// Days looked ahead for the next hours, at most: any week has them.
+const AHEAD: i64 = 400;
+const DAYS: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
+
+/// Hours of the week. Those that end before they begin end on the day after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hours {
+    zone: TimeZone,
+    days: Vec<Weekday>,
+    from: Time,
+    to: Time,
+}
+
+/// Reads a section of hours; none when it is not there.
+pub(super) fn read(s: &mut Settings, key: &str) -> Option<Hours> {
+    if !s.has(key) {
+        return None;
+    }
+    let name = s.text(&format!("{key}.zone"), "UTC");
+    let zone = TimeZone::get(&name).unwrap_or_else(|_| {
+        let problem = format!("{name:?} is no time zone; give a name such as \"America/New_York\"");
+        s.fault(&format!("{key}.zone"), problem);
+        TimeZone::UTC
+    });
+    let (from, to) = (time(s, &format!("{key}.from"), "09:00"), time(s, &format!("{key}.to"), "17:00"));
+    if from == to {
+        s.fault(key, format_args!("from {from} to {to} is nothing; leave the section out for always"));
+    }
+    Some(Hours { zone, days: days(s, &format!("{key}.days")), from, to })
+}
+
+fn time(s: &mut Settings, key: &str, otherwise: &str) -> Time {
+    let text = s.text(key, otherwise);
+    let read = text.split_once(':').and_then(|(h, m)| Time::new(h.parse().ok()?, m.parse().ok()?, 0, 0).ok());
+    read.unwrap_or_else(|| {
+        s.fault(key, format_args!("{text:?} is not allowed; give a time of day such as \"09:00\""));
+        Time::midnight()
+    })
+}
+
+fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
+    let names = s.texts(key);
+    let mut days = Vec::new();
+    for name in &names {
+        match DAYS.iter().find(|(own, _)| own == name) {
+            Some((_, day)) => days.push(*day),
+            None => s.fault(
+                key,
+                format_args!("{name:?} is no day; give some of {}", DAYS.map(|(n, _)| n).join(", ")),
+            ),
+        }
+    }
+    if names.is_empty() { DAYS.map(|(_, day)| day).to_vec() } else { days }
+}
+
+impl Hours {
+    /// When the hours that hold at a time end; none when they do not hold.
+    #[must_use]
+    pub fn end(&self, at: EventTime) -> Option<EventTime> {
+        self.spans(at).take_while(|(from, _)| *from <= at).find(|(_, to)| at < *to).map(|(_, to)| to)
+    }
+
+    /// The time at which so much of these hours has passed since `from`.
+    #[must_use]
+    pub fn after(&self, from: EventTime, span: Duration) -> EventTime {
+        let mut left = span;
+        for (begin, end) in self.spans(from) {
+            let begin = begin.max(from);
+            if end <= begin {
+                continue;
+            }
+            if end - begin >= left {
+                return begin + left;
+            }
+            left = left - (end - begin);
+        }
+        from + span
+    }
+
+    /// How much of these hours lies between two times.
+    #[must_use]
+    pub fn between(&self, from: EventTime, to: EventTime) -> Duration {
+        let inside = self.spans(from).take_while(|(begin, _)| *begin < to);
+        inside.fold(Duration::ZERO, |sum, (begin, end)| {
+            let (begin, end) = (begin.max(from), end.min(to));
+            if end > begin { sum + (end - begin) } else { sum }
+        })
+    }
+
+    /// The hours from the day before a time on, in order.
+    fn spans(&self, at: EventTime) -> impl Iterator<Item = (EventTime, EventTime)> + '_ {
+        let now = Timestamp::from_millisecond(at.as_millis()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let today = now.to_zoned_datetime(self.zone.clone()).date();
+        (-1..AHEAD).filter_map(move |n| {
+            let day = today.checked_add(Span::new().days(n)).ok()?;
+            let next = if self.to <= self.from { day.tomorrow().ok()? } else { day };
+            self.days.contains(&day.weekday()).then_some(())?;
+            Some((self.instant(day, self.from)?, self.instant(next, self.to)?))
+        })
+    }
+
+    fn instant(&self, day: Date, time: Time) -> Option<EventTime> {
+        let instant = self.zone.to_timestamp(day.to_datetime(time)).ok()?;
+        Some(EventTime::from_millis(instant.as_millisecond()))
+    }
+}
+
+/// The time by which so much has passed, within the hours if there are any.
+pub(crate) fn after(hours: Option<&Hours>, from: EventTime, span: Duration) -> EventTime {
+    hours.map_or(from + span, |hours| hours.after(from, span))
+}
+
+/// How long it is from one time to another, within the hours if there are any.
+pub(crate) fn between(hours: Option<&Hours>, from: EventTime, to: EventTime) -> Duration {
+    hours.map_or_else(|| to - from, |hours| hours.between(from, to))
+}

@@ -1,0 +1,223 @@
+//! The policy file: what analysts own. Checked before it loads; a policy that exists is sound.
+
+pub(crate) mod hours;
+mod routes;
+mod teams;
+
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+
+use firewatch_domain::settings::{Fault, Settings};
+use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
+use fnv::FnvHasher;
+
+use crate::{Condition, PR};
+
+pub use hours::Hours;
+pub use routes::Route;
+pub use teams::{Quiet, Team, Tier};
+
+/// Thresholds, routes and clocks; every field within its range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// The name of this version, told with each escalation.
+    pub version: String,
+    /// Hash of the file's text: FNV-1a of 64 bits, in hexadecimal.
+    pub hash: String,
+    /// A conversation silent for so long is over.
+    pub horizon: Duration,
+    /// A score is told again when the risk has moved by so many points.
+    pub score_step: f64,
+    /// Brands by name.
+    pub brands: BTreeMap<String, Brand>,
+    /// What holds for a brand that is not listed.
+    pub unlisted: Brand,
+    /// Teams by name; PR and support are always there.
+    pub teams: BTreeMap<String, Team>,
+    /// Routes by name.
+    pub routes: BTreeMap<String, Route>,
+    /// When the desks decide.
+    pub windows: Windows,
+    /// How storms are seen and told.
+    pub storms: Storms,
+    /// P(complaint) below which no route can match and nothing can count, unless the post is flagged.
+    pub quiet_below: f64,
+    /// P(complaint) from which a post can count as a complaint, unless it is flagged.
+    pub counts_from: f64,
+    /// Flags that conditions name.
+    pub flags: Vec<FlagKind>,
+}
+
+/// One brand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Brand {
+    /// Its accounts, main and care; any of them answers for it.
+    pub handles: Vec<String>,
+    /// Reshares at which a complaint counts as viral.
+    pub viral_bar: u64,
+    /// The time within which a complaint should have its first answer in public.
+    pub first_response: Duration,
+    /// The time within which somebody asked to go on in private should have done so.
+    pub hand_off: Duration,
+    /// When its clocks run; always, when not given.
+    pub hours: Option<Hours>,
+}
+
+/// The desks' pace: records wait for those of the same time from other partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Windows {
+    /// Decisions are taken at multiples of this.
+    pub step: Duration,
+    /// How late a record may be and still count at its own time.
+    pub lateness: Duration,
+}
+
+/// Storm detection, all counts per brand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Storms {
+    /// The team that owns storms.
+    pub team: String,
+    /// What counts as a complaint.
+    pub counts: Condition,
+    /// A storm's own posts are not told one by one up to this level.
+    pub mutes: Level,
+    /// A growing storm is told again after so long.
+    pub group_interval: Duration,
+    /// Complaints an hour that a new brand is taken to have.
+    pub expected_per_hour: f64,
+    /// Least complaints in five minutes that make a storm.
+    pub least_posts: u32,
+    /// Standard deviations above the usual that make a storm.
+    pub deviations: f64,
+}
+
+impl Policy {
+    /// Reads a policy file; `name` stands for it in faults.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Fault>> {
+        let mut s = Settings::parse(name, text)?;
+        let unlisted = brand(&mut s, "", &default_brand());
+        let teams = teams::read(&mut s);
+        let names: Vec<&str> = teams.keys().map(String::as_str).collect();
+        let routes = routes::read(&mut s, &names);
+        let storms = storms(&mut s, &names);
+        let windows = Windows {
+            step: s.duration("windows.step", Duration::from_secs(10), 1.0..=300.0),
+            lateness: s.duration("windows.lateness", Duration::from_secs(10), 0.0..=600.0),
+        };
+        let opening = || routes.values().flat_map(|r| &r.when).map(|(_, c)| c).chain([&storms.counts]);
+        let mut flags: Vec<FlagKind> = opening().flat_map(Condition::flags).collect();
+        flags.sort_unstable();
+        flags.dedup();
+        let policy = Self {
+            version: s.text("version", "unnamed"),
+            hash: format!("{:016x}", hash(text)),
+            horizon: s.duration("horizon", Duration::from_mins(24 * 60), 600.0..=2_592_000.0),
+            score_step: s.number("score_step", 1.0, 0.1..=50.0),
+            brands: brands(&mut s, &unlisted),
+            quiet_below: opening().map(Condition::least_complaint).fold(1.0, f64::min),
+            counts_from: storms.counts.least_complaint(),
+            flags,
+            unlisted,
+            teams,
+            routes,
+            windows,
+            storms,
+        };
+        policy.check_brands(&mut s);
+        s.finish(policy)
+    }
+
+    /// Every team that it can tell.
+    #[must_use]
+    pub fn team_names(&self) -> Vec<&str> {
+        self.teams.keys().map(String::as_str).collect()
+    }
+
+    /// A brand, known or not.
+    #[must_use]
+    pub fn brand(&self, name: Option<&str>) -> &Brand {
+        name.and_then(|b| self.brands.get(b)).unwrap_or(&self.unlisted)
+    }
+
+    /// The viral bar of a brand, known or not.
+    #[must_use]
+    pub fn bar_of(&self, brand: Option<&str>) -> u64 {
+        self.brand(brand).viral_bar
+    }
+
+    fn check_brands(&self, s: &mut Settings) {
+        for (name, route) in &self.routes {
+            for brand in route.conditions().flat_map(Condition::brands) {
+                if !brand.is_empty() && !self.brands.contains_key(brand) {
+                    let known: Vec<&str> = self.brands.keys().map(String::as_str).collect();
+                    let problem = format!("brand {brand:?} is not listed; there are {}", known.join(", "));
+                    s.fault(&format!("routes.{name}"), problem);
+                }
+            }
+        }
+    }
+}
+
+/// FNV-1a of 64 bits.
+fn hash(text: &str) -> u64 {
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+fn default_brand() -> Brand {
+    Brand {
+        handles: vec![],
+        viral_bar: VIRAL_BAR,
+        first_response: Duration::from_mins(9),
+        hand_off: Duration::from_mins(30),
+        hours: None,
+    }
+}
+
+/// The keys of a brand, or those at the top that hold for all of them.
+fn brand(s: &mut Settings, prefix: &str, otherwise: &Brand) -> Brand {
+    let key = |name: &str| format!("{prefix}{name}");
+    let bar = s.integer(&key("viral_bar"), otherwise.viral_bar as i64, 10..=1_000_000) as u64;
+    Brand {
+        handles: vec![],
+        viral_bar: bar,
+        first_response: s.duration(&key("first_response"), otherwise.first_response, 10.0..=2_592_000.0),
+        hand_off: s.duration(&key("hand_off"), otherwise.hand_off, 10.0..=2_592_000.0),
+        hours: hours::read(s, &key("hours")).or_else(|| otherwise.hours.clone()),
+    }
+}
+
+fn brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
+    let names = s.sections("brands");
+    if names.is_empty() {
+        s.fault("brands", "no brand is listed; give at least one section such as [brands.acme]");
+    }
+    let mut brands = BTreeMap::new();
+    for name in names {
+        let prefix = format!("brands.{name}.");
+        let handles = s.texts(&format!("{prefix}handles"));
+        let brand = Brand { handles, ..brand(s, &prefix, unlisted) };
+        brands.insert(name, brand);
+    }
+    brands
+}
+
+fn storms(s: &mut Settings, teams: &[&str]) -> Storms {
+    let counts = "complaint >= 0.6 || reply_complaint >= 0.6";
+    Storms {
+        team: s.choice("storms.team", PR, teams),
+        counts: routes::condition(s, "storms.counts", counts),
+        mutes: routes::level(s, "storms.mutes", Level::Medium),
+        group_interval: s.duration("storms.group_interval", Duration::from_mins(5), 30.0..=86_400.0),
+        expected_per_hour: s.number("storms.expected_per_hour", 60.0, 0.0..=1_000_000.0),
+        least_posts: s.integer("storms.least_posts", 15, 3..=100_000) as u32,
+        deviations: s.number("storms.deviations", 4.0, 1.0..=20.0),
+    }
+}
+
+#[cfg(test)]
+mod tests;

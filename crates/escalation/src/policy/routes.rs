@@ -1,0 +1,147 @@
+//! Routes: which team is told of what, from when, and until when.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::settings::Settings;
+use firewatch_domain::{Duration, Level};
+
+use super::hash;
+use crate::{Condition, Facts, PR};
+
+/// One route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// A hash of its name, unlike that of any other route of the policy: FNV-1a, the lower 32 bits.
+    pub id: u32,
+    /// The team that it tells.
+    pub team: String,
+    /// What must hold for each level, mildest first; never empty.
+    pub when: Vec<(Level, Condition)>,
+    /// What must hold for it to end, once no level's condition does; none: nothing more.
+    pub until: Option<Condition>,
+    /// How long a condition must hold before anybody is told.
+    pub hold: Duration,
+    /// How long it must have ended before the escalation is over by itself; none: a person ends it.
+    pub clear_after: Option<Duration>,
+    /// It opens nothing once the brand has answered.
+    pub unless_answered: bool,
+    /// It waits so long before it is told, so that a storm or a group is told instead.
+    pub group_wait: Duration,
+    /// It is told again, while nobody has taken it, after so long.
+    pub repeat_interval: Option<Duration>,
+}
+
+impl Route {
+    /// All of its conditions.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.when.iter().map(|(_, condition)| condition).chain(&self.until)
+    }
+
+    /// The highest level whose condition holds.
+    #[must_use]
+    pub fn reached(&self, facts: &Facts<'_>) -> Option<(Level, &Condition)> {
+        self.when.iter().rev().find(|(_, c)| c.holds(facts)).map(|(level, c)| (*level, c))
+    }
+
+    /// Whether one that was matched, and whose conditions do not hold any more, is matched still.
+    #[must_use]
+    pub fn lasts(&self, facts: &Facts<'_>) -> bool {
+        self.until.as_ref().is_some_and(|until| !until.holds(facts))
+    }
+}
+
+/// The routes of a policy that names none.
+const USUAL: &str = r#"
+[routes.viral]
+team = "pr"
+when = { medium = "risk >= 15", high = "risk >= 35", critical = "risk >= 70" }
+until = "risk < 10"
+clear_after = "10m"
+[routes.harm]
+team = "pr"
+when = { medium = '"safety_harm" in flags || "legal_threat" in flags' }
+[routes.complaint]
+team = "support"
+when = { low = "complaint >= 0.6 || reply_complaint >= 0.6", medium = "complaint >= 0.9" }
+unless_answered = true
+group_wait = "30s"
+"#;
+
+/// Reads the sections of routes; without any, the usual ones hold.
+pub(super) fn read(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> {
+    let names = s.sections("routes");
+    if names.is_empty()
+        && let Ok(mut usual) = Settings::parse("the usual routes", USUAL)
+    {
+        return all(&mut usual, teams);
+    }
+    all(s, teams)
+}
+
+fn all(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> {
+    let names = s.sections("routes");
+    let mut routes: BTreeMap<String, Route> = BTreeMap::new();
+    for name in names {
+        let route = route(s, &name, teams);
+        if let Some((other, _)) = routes.iter().find(|(_, other)| other.id == route.id) {
+            s.fault(
+                &format!("routes.{name}"),
+                format_args!("its name and `{other}` have the same hash; rename it"),
+            );
+        }
+        routes.insert(name, route);
+    }
+    routes
+}
+
+fn route(s: &mut Settings, name: &str, teams: &[&str]) -> Route {
+    let key = |field: &str| format!("routes.{name}.{field}");
+    let mut when = Vec::new();
+    for level in Level::ALL {
+        let key = key(&format!("when.{level}"));
+        if let Some(condition) = optional_condition(s, &key) {
+            when.push((level, condition));
+        }
+    }
+    if !s.has(&key("when")) {
+        let problem = "nothing says when it matches; give conditions by level, such as when = { medium = \"risk >= 15\" }";
+        s.fault(&key("when"), problem);
+    }
+    let default = if teams.contains(&name) { name } else { PR };
+    Route {
+        id: hash(name) as u32,
+        team: s.choice(&key("team"), default, teams),
+        when,
+        until: optional_condition(s, &key("until")),
+        hold: s.duration(&key("for"), Duration::ZERO, 0.0..=86_400.0),
+        clear_after: s.optional_duration(&key("clear_after"), 0.0..=604_800.0),
+        unless_answered: s.flag(&key("unless_answered"), false),
+        group_wait: s.duration(&key("group_wait"), Duration::ZERO, 0.0..=3_600.0),
+        repeat_interval: s.optional_duration(&key("repeat_interval"), 60.0..=604_800.0),
+    }
+}
+
+/// A condition with a default that is sound.
+pub(super) fn condition(s: &mut Settings, key: &str, otherwise: &str) -> Condition {
+    optional_condition(s, key).or_else(|| Condition::parse(otherwise).ok()).unwrap_or_else(Condition::never)
+}
+
+fn optional_condition(s: &mut Settings, key: &str) -> Option<Condition> {
+    let source = s.text(key, "");
+    if source.is_empty() {
+        return None;
+    }
+    match Condition::parse(&source) {
+        Ok(condition) => Some(condition),
+        Err(problem) => {
+            s.fault(key, problem);
+            None
+        }
+    }
+}
+
+/// A level.
+pub(super) fn level(s: &mut Settings, key: &str, otherwise: Level) -> Level {
+    let chosen = s.choice(key, otherwise.as_str(), &Level::ALL.map(Level::as_str));
+    Level::ALL.into_iter().find(|level| level.as_str() == chosen).unwrap_or(otherwise)
+}
