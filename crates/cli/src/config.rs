@@ -202,8 +202,8 @@ mod tests {
             "http.listen: 0.0.0.0:80 can be reached from other machines",
             "kafka.broker: unknown key; did you mean `kafka.brokers`?",
             "FIREWATCH_KAFKA_GROUPE: environment variable that names no key",
-            "policy.toml: brands: no brand is listed",
             "policy.toml: storms.deviations: 200 is not allowed; give a number 1 to 20",
+            "policy.toml: brands: no brand is listed",
         ];
         assert_eq!(got.len(), starts.len(), "{got:#?}");
         for (fault, start) in got.iter().zip(starts) {
