@@ -41,6 +41,11 @@ pub enum Command {
     Score(ScoreOptions),
     /// Check a drafted public reply, given on standard input: exit code 1 when it must not be sent, and why
     Guard(GuardOptions),
+    /// Check, test and explain policies
+    Policy {
+        #[command(subcommand)]
+        what: PolicyCommand,
+    },
     /// Print the JSON Schema of the records, or an AsyncAPI document of the topics
     Schema {
         /// One record: event, action, score, escalation, signal or dead_letter; all when left out
@@ -87,6 +92,25 @@ pub struct GuardOptions {
     /// The verdict as one JSON object, places in characters
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Tell everything that is wrong with a policy, and what in it can never or will always hold
+    Check {
+        /// The policy file
+        file: PathBuf,
+    },
+    /// Play cases, each a timeline and what must be told of it; exit code 1 when one comes out otherwise
+    Test {
+        /// The file of cases
+        file: PathBuf,
+        /// Tell of cases that come out as expected as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// List what conditions can ask
+    Names,
 }
 
 #[derive(Debug, Subcommand)]

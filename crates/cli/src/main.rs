@@ -12,6 +12,7 @@ mod demo;
 mod guard;
 mod http;
 mod lines;
+mod policy;
 mod predict;
 mod replay;
 mod run;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),
         Command::Guard(options) => guard::guard(&options),
+        Command::Policy { what } => policy::policy(&what),
         Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),
         Command::Predict { what } => predict::predict(&what),
         Command::Train { what } => train::train(what),

@@ -1,9 +1,10 @@
 //! What every task shares and none changes: the policy and the models.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use firewatch_domain::Post;
-use firewatch_escalation::Policy;
+use firewatch_escalation::{Brand, Policy};
 use firewatch_scoring::text::Replies;
 use firewatch_scoring::{ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel};
 
@@ -27,14 +28,15 @@ impl Models<'static> {
     };
 }
 
-/// Policy and models.
+/// Policy and models. Models are shared by clones.
+#[derive(Clone)]
 pub struct Brain {
     /// The policy in force.
     pub policy: Policy,
     /// Reads posts.
-    pub sentiment: SentimentModel,
+    pub sentiment: Arc<SentimentModel>,
     /// Judges spread.
-    pub virality: ViralityModel,
+    pub virality: Arc<ViralityModel>,
     /// Reads the brands' replies.
     pub(crate) replies: &'static Replies,
     /// Brands by handle, lower case and without the `@`.
@@ -55,13 +57,16 @@ impl Brain {
     /// # Errors
     /// When bytes are no model.
     pub fn new(policy: Policy, models: Models<'_>) -> Result<Self, ModelError> {
-        let sentiment = SentimentModel::from_bytes(models.sentiment)?;
-        let virality = ViralityModel::from_bytes(models.virality)?;
-        let mut handles = BTreeMap::new();
-        for (name, brand) in &policy.brands {
-            handles.extend(brand.handles.iter().map(|h| (plain(h), name.clone())));
-        }
+        let sentiment = Arc::new(SentimentModel::from_bytes(models.sentiment)?);
+        let virality = Arc::new(ViralityModel::from_bytes(models.virality)?);
+        let handles = handles(&policy);
         Ok(Self { policy, sentiment, virality, replies: Replies::shipped()?, handles })
+    }
+
+    /// The same models with another policy.
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        Self { handles: handles(&policy), policy, ..self.clone() }
     }
 
     /// Reads a post, and keeps words of it only if somebody could be told of it.
@@ -100,6 +105,14 @@ impl Brain {
     pub fn signal_keys(&self) -> impl Iterator<Item = &str> {
         self.policy.brands.keys().map(String::as_str).chain([UNLISTED])
     }
+}
+
+/// Brands by their handles.
+fn handles(policy: &Policy) -> BTreeMap<String, String> {
+    let of = |(name, brand): (&String, &Brand)| {
+        brand.handles.iter().map(|handle| (plain(handle), name.clone())).collect::<Vec<_>>()
+    };
+    policy.brands.iter().flat_map(of).collect()
 }
 
 fn plain(handle: &str) -> String {

@@ -7,6 +7,7 @@ pub mod cascades;
 pub mod encoder;
 pub mod figures;
 mod metrics;
+pub mod policy;
 pub mod posts;
 pub mod recording;
 pub mod report;

@@ -153,7 +153,9 @@ impl Condition {
             };
             match test {
                 Test::Compare(left, _, right) => {
-                    for number in left.facts().into_iter().chain(right.facts()) {
+                    // What is not there says nothing.
+                    let asked = left.facts().into_iter().chain(right.facts());
+                    for number in asked.filter(|number| facts.numbers[*number as usize] != 0.0) {
                         note(facts::told(number, facts));
                     }
                 }

@@ -171,7 +171,8 @@ impl Desk {
         let held = self.held.first_key_value().map(|((at, _), _)| at.floor(step));
         let next = self.head.next.or(held)?;
         let worth_it = passed.floor(step) - Duration::from_millis(step.as_millis() * MOST_EMPTY);
-        let start = next.max(held.map_or(worth_it, |held| held.min(worth_it)));
+        let due = self.agenda.first().map(|(due, _)| due.ceil(step) - step);
+        let start = next.max(held.into_iter().chain(due).fold(worth_it, EventTime::min));
         (start + step <= passed).then_some(start)
     }
 

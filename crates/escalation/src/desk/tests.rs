@@ -167,7 +167,8 @@ fn the_end_of_the_stream_decides_what_waits_and_a_long_silence_costs_little() {
         complaint(0, 400_000_001, "c2", "x"),
         tick(0, 400_000_100, 1),
     ]);
-    assert_eq!(lines(&told), ["c1/support/1/0 open 0", "c2/support/1/0 open 0"]);
+    let opened: Vec<_> = told.into_iter().filter(|e| e.step == 0).collect();
+    assert_eq!(lines(&opened), ["c1/support/1/0 open 0", "c2/support/1/0 open 0"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use firewatch_domain::settings::{Fault, Settings};
 use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
 use fnv::FnvHasher;
 
-use crate::{Condition, PR};
+use crate::{Can, Condition, PR};
 
 pub use hours::Hours;
 pub use routes::Route;
@@ -146,6 +146,48 @@ impl Policy {
     #[must_use]
     pub fn bar_of(&self, brand: Option<&str>) -> u64 {
         self.brand(brand).viral_bar
+    }
+
+    /// What is allowed and yet hardly meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Fault> {
+        let mut warnings = Vec::new();
+        let mut warn = |key: String, problem: String| warnings.push(Fault { key, problem });
+        for (name, route) in &self.routes {
+            for (level, condition) in &route.when {
+                let problem = match condition.can_hold() {
+                    Can::Never => "can never hold, so it tells nobody",
+                    Can::Always => "holds for every conversation",
+                    Can::Sometimes => continue,
+                };
+                warn(format!("routes.{name}.when.{level}"), format!("`{}` {problem}", condition.source()));
+            }
+            match route.until.as_ref().map(|until| (until, until.can_hold())) {
+                Some((until, Can::Never)) => {
+                    warn(
+                        format!("routes.{name}.until"),
+                        format!("`{}` can never hold, so it never ends", until.source()),
+                    );
+                }
+                Some((until, Can::Always)) => {
+                    let problem = format!("`{}` always holds; leave it out", until.source());
+                    warn(format!("routes.{name}.until"), problem);
+                }
+                _ => {}
+            }
+        }
+        for name in self.brands.iter().filter(|(_, brand)| brand.handles.is_empty()).map(|(name, _)| name) {
+            let problem = "none are given, so only `brand_reply` events answer for it";
+            warn(format!("brands.{name}.handles"), problem.into());
+        }
+        let told = |team: &String| {
+            let tiers = self.teams.values().flat_map(|t| &t.tiers).any(|tier| tier.team == *team);
+            tiers || self.storms.team == *team || self.routes.values().any(|route| route.team == *team)
+        };
+        for name in self.teams.keys().filter(|name| !told(name)) {
+            warn(format!("teams.{name}"), "no route, tier or storm tells this team".into());
+        }
+        warnings
     }
 
     fn check_brands(&self, s: &mut Settings) {

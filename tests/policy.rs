@@ -1,0 +1,92 @@
+//! Policies as their owners handle them: checked, tested by cases, explained.
+
+use std::process::Output;
+
+use firewatch_tests::{firewatch, root};
+
+fn policy(args: &[&str]) -> Output {
+    firewatch().arg("policy").args(args).current_dir(root()).output().unwrap()
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+}
+
+#[test]
+fn the_stories_of_those_who_live_with_it_come_out_as_told() {
+    let out = policy(&["test", "tests/policy/cases.toml", "--all"]);
+    let said = said(&out);
+    println!("{said}");
+    assert!(out.status.success());
+    let good = said.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(good >= 40, "{good} cases");
+}
+
+#[test]
+fn a_story_that_does_not_come_out_is_told_with_what_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cases.toml");
+    let case = |expect: &str| {
+        format!(
+            "[[case]]\nname = \"x\"\npolicy = \"[brands.a]\"\nuntil = \"5m\"\ntimeline = [{{ at = \"0s\", post = {{ on = \"c\", \
+             text = \"Worst service ever, I am so angry\" }} }}]\nexpect = [{expect}]\n"
+        )
+    };
+    let told = |expect: &str| {
+        std::fs::write(&file, case(expect)).unwrap();
+        let out = policy(&["test", file.to_str().unwrap()]);
+        (out.status.code(), said(&out))
+    };
+    let right = "{ team = \"support\", on = \"c\", news = \"opened\", to = \"1m\", times = 1 }";
+    assert_eq!(told(right), (Some(0), "1 case, 0 not as expected\n".into()));
+    let wrong = [
+        ("", "not expected: 30 s support: c Opened, open"),
+        ("{ team = \"support\", on = \"c\", times = 0 }", "told 1 times, not 0"),
+        ("{ team = \"support\", on = \"c\", to = \"10s\" }", "not told"),
+        ("{ team = \"support\" }, { team = \"pr\" }", "expect 2 (pr of *): not told"),
+        ("{ team = \"support\", from = \"soon\" }", "from: \"soon\" is no span"),
+    ];
+    for (expect, problem) in wrong {
+        let (code, said) = told(expect);
+        assert!(code == Some(1) && said.contains("FAIL x") && said.contains(problem), "{expect}: {said}");
+    }
+    std::fs::write(&file, case(right).replace("until", "untill")).unwrap();
+    let out = policy(&["test", file.to_str().unwrap()]);
+    assert!(out.status.code() == Some(1) && said(&out).contains("unknown field `untill`"), "{}", said(&out));
+}
+
+#[test]
+fn a_policy_is_checked_with_all_its_faults_and_with_what_is_hardly_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let out = policy(&["check", file.to_str().unwrap()]);
+        (out.status.code(), said(&out))
+    };
+    let (code, told) = check(
+        "[brands.a]\n[teams.idle]\n[routes.x]\nteam = \"pr\"\nwhen = { low = \"risk > 100\", high = \"risk >= 0\" }\n",
+    );
+    assert_eq!(code, Some(0), "{told}");
+    for warning in [
+        "routes.x.when.low: `risk > 100` can never hold",
+        "routes.x.when.high: `risk >= 0` holds for every conversation",
+        "brands.a.handles: none are given",
+        "teams.idle: no route, tier or storm tells this team",
+        "is sound: version unnamed, hash ",
+    ] {
+        assert!(told.contains(warning), "no {warning:?} in {told}");
+    }
+    let (code, told) = check("[brands.a]\n[routes.x]\nteam = \"nobody\"\nwhen = { low = \"riks > 1\" }\n");
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("did you mean `risk`?") && told.contains("routes.x.team: \"nobody\""), "{told}");
+    let shipped = policy(&["check", "demo/policy.toml"]);
+    assert!(shipped.status.success() && !said(&shipped).contains("warning"), "{}", said(&shipped));
+}
+
+#[test]
+fn what_conditions_can_ask_is_listed() {
+    let out = said(&policy(&["names"]));
+    assert!(out.contains("followers        int           the author's followers"), "{out}");
+    assert!(out.lines().count() > 25);
+}
