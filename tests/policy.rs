@@ -2,6 +2,8 @@
 
 use std::process::Output;
 
+use firewatch_escalation::Policy;
+use firewatch_lab::storms;
 use firewatch_tests::{firewatch, root};
 
 fn policy(args: &[&str]) -> Output {
@@ -89,4 +91,15 @@ fn what_conditions_can_ask_is_listed() {
     let out = said(&policy(&["names"]));
     assert!(out.contains("followers        int           the author's followers"), "{out}");
     assert!(out.lines().count() > 25);
+}
+
+#[test]
+fn storms_are_seen_in_months_that_were_never_looked_at_and_hardly_ever_where_none_is() {
+    let policy = Policy::parse("p", "[brands.brand]\n").unwrap();
+    let report = storms::evaluate(&[101, 102], &policy);
+    println!("{report}");
+    let [ours, as_quiet, as_keen] = report.scores() else { panic!("{report}") };
+    assert_eq!(ours.seen(), ours.there(), "{report}");
+    assert!(ours.false_a_week() <= 1.0, "{report}");
+    assert!(as_quiet.seen() < ours.seen() && as_keen.false_a_week() > 10.0 * ours.false_a_week(), "{report}");
 }

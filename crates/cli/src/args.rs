@@ -220,6 +220,12 @@ pub enum Evaluation {
         #[command(flatten)]
         files: TrainingFiles,
     },
+    /// How soon storms are seen in simulated months, beside constant thresholds
+    Storms {
+        /// Seeds of the months, each another month
+        #[arg(long, value_delimiter = ',', default_values_t = [101, 102, 103, 104, 105, 106])]
+        seeds: Vec<u64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,9 +1,10 @@
 //! `firewatch train` makes what is shipped, again; `firewatch evaluate` measures how good the recipe is.
 
 use firewatch_engine::Models;
+use firewatch_escalation::Policy;
 use firewatch_lab::posts::Choice;
 use firewatch_lab::virality::report::Report;
-use firewatch_lab::{encoder, recording, sentiment, virality};
+use firewatch_lab::{encoder, recording, sentiment, storms, virality};
 use firewatch_scoring::SentimentModel;
 
 use crate::args::{Evaluation, TextTraining, Training};
@@ -39,7 +40,15 @@ pub fn train(what: Training) -> Result<(), Failure> {
 
 /// Measures a recipe, prints its figures and draws its charts.
 pub fn evaluate(what: &Evaluation) -> Result<(), Failure> {
-    let Evaluation::Virality { files } = what;
+    let files = match what {
+        Evaluation::Virality { files } => files,
+        Evaluation::Storms { seeds } => {
+            let policy =
+                Policy::parse("the brand's policy", "[brands.brand]\n").map_err(Failure::Settings)?;
+            say(storms::evaluate(seeds, &policy));
+            return Ok(());
+        }
+    };
     let failed = |e| Failure::running("evaluate virality", e);
     let mut tell = |line: String| eprintln!("{line}");
     let report = Report::of(&files.data, &text_model()?, &mut tell).map_err(failed)?;

@@ -100,6 +100,8 @@ impl Ledger {
 fn key(brand: &str, part: &PartKey) -> Vec<u8> {
     match part {
         PartKey::Head => format!("b/{brand}"),
+        PartKey::Season => format!("s/{brand}"),
+        PartKey::Lately => format!("l/{brand}"),
         PartKey::Case(conversation) => format!("k/{}/{brand}/{conversation}", brand.len()),
         PartKey::Held(at, id) => format!("w/{}/{brand}/{}/{id}", brand.len(), at.as_millis()),
     }

@@ -7,6 +7,7 @@ mod condition;
 mod desk;
 mod life;
 mod policy;
+mod season;
 mod storm;
 
 pub use condition::{Can, Condition, Facts, Number, Type, names};

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use firewatch_domain::{EscalationState, EventTime, Level, News};
 use serde::{Deserialize, Serialize};
 
+use crate::PartKey;
 use crate::Policy;
-use crate::baseline::span_windows;
+use crate::baseline::{Alarm, Window, span_windows};
 use crate::desk::case::{Case, OnRoute};
 use crate::desk::tell::{Of, Telling};
 use crate::desk::{Desk, STORM};
@@ -15,7 +16,8 @@ use crate::desk::{Desk, STORM};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Storm {
     pub id: String,
-    pub topics: Vec<String>,
+    /// The words that its posts share.
+    pub words: Vec<String>,
     pub members: u64,
     told_members: u64,
     told_at: EventTime,
@@ -32,7 +34,7 @@ pub fn storm_brand(conversation: &str) -> Option<&str> {
 impl Storm {
     /// Whether a complaint is about what the storm is about. A storm without a topic holds them all.
     pub fn holds(&self, topics: &[String]) -> bool {
-        self.topics.is_empty() || topics.iter().any(|t| self.topics.contains(t))
+        self.words.is_empty() || topics.iter().any(|t| self.words.contains(t))
     }
 
     fn joined(&mut self, n: u32, policy: &Policy) {
@@ -45,33 +47,35 @@ impl Storm {
 }
 
 impl Desk {
-    /// Opens a storm when there are too many complaints that no storm accounts for. Tells whether it did.
-    pub(crate) fn watch_for_storm(&mut self, out: &Telling<'_>) -> bool {
+    /// Takes a window of complaints in that no storm accounts for, and opens a storm when there are too many. Tells
+    /// whether it did.
+    pub(crate) fn watch_for_storm(&mut self, counted: Window, out: &Telling<'_>) -> bool {
         let policy = out.policy;
-        let baseline = &mut self.head.baseline;
-        let (posts, alarm) = (f64::from(baseline.recent_posts()), baseline.alarm(policy));
-        if posts < alarm {
-            // A storm about everything leaves nothing to learn from.
-            if self.head.storms.iter().all(|storm| !storm.topics.is_empty()) {
-                baseline.learn(policy);
-            }
-            return false;
+        // A storm about everything leaves nothing to learn from.
+        let learns = self.head.storms.iter().all(|storm| !storm.words.is_empty());
+        let mut volume = self.volume();
+        let closed = volume.push(counted, (out.now - policy.windows.step, out.now), learns);
+        let alarm = volume.alarm(out.now, policy).filter(|_| learns);
+        if let Some(alarm) = &alarm {
+            volume.account_for(&alarm.words);
         }
-        let level = if posts >= 3.0 * alarm { Level::High } else { Level::Medium };
-        let reason =
-            format!("{posts} complaints in five minutes where {:.0} are usual", baseline.expected(policy));
-        let topics = baseline.standing_out();
-        baseline.accounted_for();
+        if closed.bucket || alarm.is_some() {
+            self.changed.insert(PartKey::Lately);
+        }
+        if closed.hour {
+            self.changed.insert(PartKey::Season);
+        }
+        let Some(Alarm { posts, span, usual, deviations, words }) = alarm else { return false };
+        let level = if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium };
+        let about = if words.is_empty() { String::new() } else { format!(" about {}", words.join(", ")) };
+        let reason = format!("{posts} complaints{about} within {span} where {usual:.0} are usual");
         let id = format!("storm/{}/{}", out.brand, out.now);
         let mut case = Case::new(None);
         case.routes.push(OnRoute::due(STORM, level, reason, out.now));
-        if !topics.is_empty() {
-            case.reasons.push(format!("they share the words {}", topics.join(", ")));
-        }
         case.reasons.push("its posts are not told one by one while it lasts".into());
         self.put_back(id.clone(), case, policy);
         let recent = VecDeque::new();
-        self.head.storms.push(Storm { id, topics, members: 0, told_members: 0, told_at: out.now, recent });
+        self.head.storms.push(Storm { id, words, members: 0, told_members: 0, told_at: out.now, recent });
         true
     }
 
@@ -79,8 +83,11 @@ impl Desk {
     /// `opened`, all that nobody was told of yet.
     pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, policy: &Policy) {
         let mut joined = vec![0; self.head.storms.len()];
-        let waiting = self.cases.iter().filter(|(_, case)| opened && case.counts && case.lives.is_empty());
-        let mut ids: Vec<String> = waiting.map(|(id, _)| id.clone()).chain(new.iter().cloned()).collect();
+        let mut ids = new.to_vec();
+        if opened {
+            let waiting = self.cases.iter().filter(|(_, case)| case.counts && case.lives.is_empty());
+            ids.extend(waiting.map(|(id, _)| id.clone()));
+        }
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
@@ -90,7 +97,7 @@ impl Desk {
             };
             joined[i] += 1;
             case.in_storm = Some(self.head.storms[i].id.clone());
-            self.changed.insert(crate::PartKey::Case(id.clone()));
+            self.changed.insert(PartKey::Case(id.clone()));
             let (storm, posted_at) = (self.head.storms[i].id.clone(), case.posted_at);
             if let Some(case) = self.cases.get_mut(&storm) {
                 case.posted_at = case.posted_at.into_iter().chain(posted_at).min();
@@ -100,14 +107,14 @@ impl Desk {
             storm.joined(n, policy);
             if let Some(case) = self.cases.get_mut(&storm.id) {
                 case.members = Some(storm.members);
-                self.changed.insert(crate::PartKey::Case(storm.id.clone()));
+                self.changed.insert(PartKey::Case(storm.id.clone()));
             }
         }
     }
 
     /// Tells of storms that have grown, and ends those that are over.
     pub(crate) fn tell_or_end_storms(&mut self, out: &mut Telling<'_>) {
-        let calm = self.head.baseline.calm(out.policy);
+        let calm = self.volume().calm(out.now, out.policy);
         for mut storm in std::mem::take(&mut self.head.storms) {
             let Some(mut case) = self.cases.remove(&storm.id) else { continue };
             storm.tell_growth(&mut case, out);
@@ -156,14 +163,14 @@ mod tests {
         let about = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let mut storm = Storm {
             id: String::new(),
-            topics: vec![],
+            words: vec![],
             members: 0,
             told_members: 0,
             told_at: EventTime::EARLIEST,
             recent: VecDeque::new(),
         };
         assert!(storm.holds(&about(&["bill"])) && storm.holds(&[]));
-        storm.topics = about(&["portal", "down"]);
+        storm.words = about(&["portal", "down"]);
         assert!(storm.holds(&about(&["login", "down"])));
         assert!(!storm.holds(&about(&["bill"])) && !storm.holds(&[]));
     }

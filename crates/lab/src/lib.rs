@@ -12,6 +12,7 @@ pub mod posts;
 pub mod recording;
 pub mod report;
 pub mod sentiment;
+pub mod storms;
 pub mod virality;
 
 pub use metrics::{AveragePrecision, Confusion};

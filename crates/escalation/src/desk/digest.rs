@@ -1,5 +1,7 @@
 //! What a team is told, in one escalation that is kept up to date, of those that wait for its budget.
 
+use std::collections::BTreeSet;
+
 use firewatch_domain::{EscalationState, EventTime, Level, News, Tenths};
 use serde::{Deserialize, Serialize};
 
@@ -23,17 +25,14 @@ pub(crate) struct Digest {
 }
 
 impl Desk {
-    /// Opens, updates and ends the digests.
-    pub(super) fn digest(&mut self, out: &mut Telling<'_>) {
-        let teams: Vec<String> =
-            out.policy.teams.iter().filter(|(_, t)| t.budget.is_some()).map(|(n, _)| n.clone()).collect();
-        for team in teams {
-            let open = self.head.digests.get(&team);
-            let is_time = open.is_none_or(|d| out.now - d.told_at >= out.policy.storms.group_interval);
-            let is_new = open.is_some() || self.cases.values().any(|case| case.waits_for.contains(&team));
-            if is_time && is_new {
-                self.digest_of(&team, out);
-            }
+    /// Opens, updates and ends the digests: `waits` has the teams for whose budget something waits since just now.
+    pub(super) fn digest(&mut self, mut waits: BTreeSet<String>, out: &mut Telling<'_>) {
+        waits.retain(|team| !self.head.digests.contains_key(team));
+        let interval = out.policy.storms.group_interval;
+        let old = self.head.digests.iter().filter(|(_, digest)| out.now - digest.told_at >= interval);
+        waits.extend(old.map(|(team, _)| team.clone()));
+        for team in waits {
+            self.digest_of(&team, out);
         }
     }
 

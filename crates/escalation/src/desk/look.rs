@@ -1,5 +1,7 @@
 //! Looks at the cases that are due: who is told, who is told again, and what ends.
 
+use std::collections::BTreeSet;
+
 use firewatch_domain::{Duration, EscalationState, EventTime, Level, News};
 
 use super::Desk;
@@ -22,8 +24,8 @@ struct Opening {
 }
 
 impl Desk {
-    /// Looks at every case that is due by now.
-    pub(super) fn look_at_what_is_due(&mut self, out: &mut Telling<'_>) {
+    /// Looks at every case that is due by now. Teams for whose budget some wait since then are handed back.
+    pub(super) fn look_at_what_is_due(&mut self, out: &mut Telling<'_>) -> BTreeSet<String> {
         let mut openings = Vec::new();
         while let Some((due, id)) = self.agenda.first().cloned()
             && due <= out.now
@@ -35,7 +37,7 @@ impl Desk {
             self.changed.insert(PartKey::Case(id.clone()));
             self.cases.insert(id, case);
         }
-        self.open_by_rank(openings, out);
+        self.open_by_rank(openings, out)
     }
 
     /// Looks at one case. It comes back to the agenda at once, or after it was told of.
@@ -83,7 +85,8 @@ impl Desk {
     }
 
     /// Opens by rank as many as the teams' budgets allow; the others wait and are told of in a digest.
-    fn open_by_rank(&mut self, mut openings: Vec<Opening>, out: &mut Telling<'_>) {
+    fn open_by_rank(&mut self, mut openings: Vec<Opening>, out: &mut Telling<'_>) -> BTreeSet<String> {
+        let mut waits = BTreeSet::new();
         openings.sort_by(|a, b| {
             let rank = |o: &Opening| (std::cmp::Reverse(o.reached.level), std::cmp::Reverse(o.risk));
             rank(a).cmp(&rank(b)).then_with(|| (&a.id, &a.team).cmp(&(&b.id, &b.team)))
@@ -96,13 +99,15 @@ impl Desk {
                 Some(free_at) => {
                     case.put_off(&team, out.now, free_at, out.policy);
                     if !case.waits_for.contains(&team) {
-                        case.waits_for.push(team);
+                        case.waits_for.push(team.clone());
                     }
+                    waits.insert(team);
                 }
             }
             case.slim();
             self.put_back(id, case, out.policy);
         }
+        waits
     }
 
     /// Takes one from a team's budget; when there is none left, tells when there will be.

@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use firewatch_domain::{Duration, Escalation, EventTime, Matched, Signal, SignalBody};
 
 use crate::Policy;
-use crate::baseline::Window;
+use crate::baseline::{Lately, Volume, Window};
+use crate::season::Season;
 
 pub use case::Case;
 pub use parts::{Head, Part, PartKey};
@@ -36,6 +37,8 @@ const MOST_EMPTY: i64 = 20_000;
 #[derive(Debug, Clone)]
 pub struct Desk {
     pub(crate) head: Head,
+    pub(crate) season: Season,
+    pub(crate) lately: Lately,
     /// Signals that wait for their window, by time and id.
     held: BTreeMap<(EventTime, String), SignalBody>,
     /// Conversations, storms and digests by id.
@@ -51,7 +54,9 @@ impl Desk {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
-            head: Head::new(policy),
+            head: Head::new(),
+            season: Season::new(policy.storms.expected_per_hour),
+            lately: Lately::new(),
             held: BTreeMap::new(),
             cases: BTreeMap::new(),
             agenda: BTreeSet::new(),
@@ -106,6 +111,8 @@ impl Desk {
             .map(|key| {
                 let part = match &key {
                     PartKey::Head => Some(Part::Head(Box::new(self.head.clone()))),
+                    PartKey::Season => Some(Part::Season(Box::new(self.season.clone()))),
+                    PartKey::Lately => Some(Part::Lately(Box::new(self.lately.clone()))),
                     PartKey::Case(id) => {
                         self.cases.get(id).map(|case| Part::Case(id.clone(), Box::new(case.clone())))
                     }
@@ -123,6 +130,8 @@ impl Desk {
     pub fn put(&mut self, part: Part) {
         match part {
             Part::Head(head) => self.head = *head,
+            Part::Season(season) => self.season = *season,
+            Part::Lately(lately) => self.lately = *lately,
             Part::Case(id, case) => {
                 self.agenda.extend(case.next.map(|next| (next, id.clone())));
                 self.cases.insert(id, *case);
@@ -195,12 +204,16 @@ impl Desk {
                 SignalBody::Tick { .. } => {}
             }
         }
-        self.head.baseline.push(counted, out.policy);
-        let opened = self.watch_for_storm(out);
+        let opened = self.watch_for_storm(counted, out);
         self.join_storms(&new, opened, out.policy);
-        self.look_at_what_is_due(out);
+        let waits = self.look_at_what_is_due(out);
         self.tell_or_end_storms(out);
-        self.digest(out);
+        self.digest(waits, out);
+    }
+
+    /// What is known of the volume of complaints.
+    pub(crate) fn volume(&mut self) -> Volume<'_> {
+        Volume { season: &mut self.season, lately: &mut self.lately, recent: &mut self.head.recent }
     }
 
     /// Takes in what a conversation is now.

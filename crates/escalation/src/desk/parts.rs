@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use firewatch_domain::{EventTime, SignalBody};
 use serde::{Deserialize, Serialize};
 
-use crate::Policy;
-use crate::baseline::Baseline;
+use crate::baseline::{Lately, Recent};
+use crate::season::Season;
 use crate::storm::Storm;
 
 use super::case::Case;
@@ -19,6 +19,10 @@ use super::digest::Digest;
 pub enum PartKey {
     /// All but what the others hold.
     Head,
+    /// What is usual; it changes by the hour.
+    Season,
+    /// The last two hours; it changes every five minutes.
+    Lately,
     /// A conversation, a storm or a digest.
     Case(String),
     /// A signal that waits, by time and id.
@@ -30,6 +34,10 @@ pub enum PartKey {
 pub enum Part {
     /// All but what the others hold.
     Head(Box<Head>),
+    /// What is usual; it changes by the hour.
+    Season(Box<Season>),
+    /// The last two hours; it changes every five minutes.
+    Lately(Box<Lately>),
     /// A conversation, a storm or a digest.
     Case(String, Box<Case>),
     /// A signal that waits.
@@ -47,7 +55,8 @@ pub struct Head {
     pub(crate) latest: EventTime,
     /// The start of the next window to decide.
     pub(crate) next: Option<EventTime>,
-    pub(crate) baseline: Baseline,
+    /// The last five minutes.
+    pub(crate) recent: Recent,
     pub(crate) storms: Vec<Storm>,
     /// When each team with a budget was told of something new, within the last hour.
     pub(crate) openings: BTreeMap<String, VecDeque<EventTime>>,
@@ -56,13 +65,13 @@ pub struct Head {
 }
 
 impl Head {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             sources: BTreeMap::new(),
             expected_sources: u32::MAX,
             latest: EventTime::EARLIEST,
             next: None,
-            baseline: Baseline::new(policy),
+            recent: Recent::new(),
             storms: vec![],
             openings: BTreeMap::new(),
             digests: BTreeMap::new(),

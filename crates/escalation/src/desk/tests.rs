@@ -150,7 +150,7 @@ fn steady_volume_is_no_storm_however_high_once_it_is_usual() {
     let mut desk = Desk::new(&busy);
     let mut storms = 0;
     for i in 0..1200_i64 {
-        let mut told = desk.take(complaint(0, i * 3, &format!("c{i}"), "bill"), &busy);
+        let mut told = desk.take(complaint(0, i * 3, &format!("c{i}"), &format!("matter{}", i % 8)), &busy);
         told.extend(desk.take(tick(0, i * 3, 1), &busy));
         storms += told.iter().filter(|e| e.conversation.starts_with("storm/")).count();
     }
