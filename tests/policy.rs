@@ -103,3 +103,33 @@ fn storms_are_seen_in_months_that_were_never_looked_at_and_hardly_ever_where_non
     assert!(ours.false_a_week() <= 1.0, "{report}");
     assert!(as_quiet.seen() < ours.seen() && as_keen.false_a_week() > 10.0 * ours.false_a_week(), "{report}");
 }
+
+#[test]
+fn every_decision_about_a_conversation_is_explained_in_order() {
+    let explained = |conversation: &str| {
+        let out = policy(&["explain", "demo/policy.toml", "--conversation", conversation]);
+        (out.status.code(), said(&out))
+    };
+    let (code, quiet) = explained("quiet");
+    assert_eq!(code, Some(0), "{quiet}");
+    let in_order = [
+        "routes   complaint at medium; counts as a complaint",
+        "score    risk 0.0: reads as a complaint with 99%",
+        "desk     on route complaint at medium; told from 2026-03-10T14:06:42",
+        "support  Opened, open, medium",
+        "routes   asked to go on in private by @AldermereCare",
+        "support  Moved, hand_off_asked",
+        "support  Stalled",
+    ];
+    let places: Vec<Option<usize>> = in_order.iter().map(|words| quiet.find(words)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} {quiet}");
+    let times: Vec<&str> = quiet.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(times.is_sorted(), "{quiet}");
+    let (_, muted) = explained("c-2600");
+    assert!(
+        muted.contains("part of storm/aldermere/") && muted.contains("support is not told of it alone"),
+        "{muted}"
+    );
+    let (code, nobody) = explained("nobody");
+    assert!(code == Some(2) && nobody.contains("is not in the events"), "{nobody}");
+}

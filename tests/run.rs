@@ -153,6 +153,48 @@ fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent()
 }
 
 #[test]
+fn a_changed_policy_is_taken_over_while_running_and_a_bad_one_is_refused() {
+    let setup = Setup::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    let windows = "[brands.aldermere]\n[windows]\nstep = \"1s\"\nlateness = \"0s\"\n";
+    let route = |team: &str, least: f64| {
+        format!(
+            "{windows}[routes.complaint]\nteam = \"{team}\"\nwhen = {{ low = \"complaint >= {least:?}\" }}\n"
+        )
+    };
+    std::fs::write(&file, "version = \"one\"\n".to_owned() + &route("support", 1.0)).unwrap();
+    std::fs::write(folder.path().join("firewatch.toml"), "").unwrap();
+    let instance = setup.start_on(&folder.path().join("firewatch.toml"));
+    let is_in_force = |version: &str| {
+        let line = format!("version=\"{version}\"}} 1");
+        instance.wait_for("/metrics", PATIENCE, |m| m.contains("firewatch_policy_info") && m.contains(&line))
+    };
+    is_in_force("one");
+    for bad in [
+        "version = \"bad\"\n[brands.a]\nviral_bar = 1\n",
+        &route("nobody", 0.6),
+        "horizon = \"1h\"\n[brands.a]\n",
+    ] {
+        let before = sum_of(&is_in_force("one"), "firewatch_policies_total{end=\"refused\"}");
+        std::fs::write(&file, bad).unwrap();
+        let refused = |m: &str| sum_of(m, "firewatch_policies_total{end=\"refused\"}") > before;
+        instance.wait_for("/metrics", PATIENCE, refused);
+    }
+    is_in_force("one");
+    std::fs::write(&file, "version = \"two\"\n".to_owned() + &route("support", 0.6)).unwrap();
+    is_in_force("two");
+    setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
+    let told = setup.read(&setup.topics.of_team(SUPPORT), 1);
+    let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
+    assert_eq!(
+        (&escalation["policy"], escalation["policy_hash"].as_str().map(str::len)),
+        (&"two".into(), Some(16))
+    );
+    stop(instance);
+}
+
+#[test]
 fn topics_that_do_not_fit_stop_it_before_it_starts() {
     let setup = Setup::new();
     let out = firewatch()

@@ -109,6 +109,17 @@ pub enum PolicyCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Tell every decision about one conversation over recorded events, and its reason
+    Explain {
+        /// The policy file
+        file: PathBuf,
+        /// The conversation, or a storm by its id
+        #[arg(long)]
+        conversation: String,
+        /// Events as JSON lines; the demo's recording when left out
+        #[arg(long)]
+        input: Option<PathBuf>,
+    },
     /// List what conditions can ask
     Names,
 }

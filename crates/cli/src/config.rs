@@ -21,6 +21,8 @@ pub struct Config {
     pub kafka: KafkaSettings,
     pub topics: Topics,
     pub brain: Brain,
+    /// The policy's file.
+    pub policy: PathBuf,
     pub listen: SocketAddr,
 }
 
@@ -41,7 +43,7 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
     let brain = shell::brain(Some(&policy)).map_err(|failure| of_policy(failure, &policy));
     match (s.finish(()), brain) {
-        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, listen }),
+        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen }),
         (Err(mut faults), Err(Failure::Settings(of_policy))) => {
             faults.extend(of_policy);
             Err(Failure::Settings(faults))

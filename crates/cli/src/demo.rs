@@ -24,7 +24,7 @@ use crate::summary::Summary;
 use crate::{clock, run};
 
 /// An hour of an insurer's mentions.
-const RECORDING: &str = include_str!("../../../demo/recording.jsonl");
+pub const RECORDING: &str = include_str!("../../../demo/recording.jsonl");
 /// How long the reader waits for the next escalation before it looks at the progress again.
 const GLANCE: Wait = Wait::from_millis(100);
 

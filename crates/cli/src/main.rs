@@ -14,6 +14,7 @@ mod http;
 mod lines;
 mod policy;
 mod predict;
+mod reload;
 mod replay;
 mod run;
 mod schema;

@@ -6,6 +6,7 @@ use firewatch_escalation::{Policy, names};
 use firewatch_lab::policy;
 
 use crate::args::PolicyCommand;
+use crate::demo::RECORDING;
 use crate::shell::{Failure, brain, count, read, say};
 
 /// Does what was asked.
@@ -13,6 +14,7 @@ pub fn policy(what: &PolicyCommand) -> Result<(), Failure> {
     match what {
         PolicyCommand::Check { file } => check(file),
         PolicyCommand::Test { file, all } => test(file, *all),
+        PolicyCommand::Explain { file, conversation, input } => explain(file, conversation, input.as_deref()),
         PolicyCommand::Names => {
             for (name, kind, about) in names() {
                 say(format_args!("{name:<16} {:<13} {about}\n", kind.name()));
@@ -34,6 +36,21 @@ fn check(file: &Path) -> Result<(), Failure> {
         policy.version,
         policy.hash
     ));
+    Ok(())
+}
+
+fn explain(file: &Path, conversation: &str, input: Option<&Path>) -> Result<(), Failure> {
+    let brain = brain(Some(file))?;
+    let recorded = input.map(read).transpose()?;
+    let lines = recorded.as_deref().unwrap_or(RECORDING).lines();
+    let decisions = policy::explain(lines, &brain, conversation);
+    for decision in &decisions {
+        say(format_args!("{decision}\n"));
+    }
+    if decisions.is_empty() {
+        let problem = format!("{conversation:?} is not in the events, and no storm of this name was seen");
+        return Err(Failure::setting("--conversation", problem));
+    }
     Ok(())
 }
 

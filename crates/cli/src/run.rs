@@ -8,6 +8,7 @@ use firewatch_engine::Metrics;
 use firewatch_kafka::Runner;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::reload::Watch;
 use crate::shell::Failure;
 use crate::{clock, config, http};
 
@@ -18,9 +19,11 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let runtime = runtime()?;
     stop_on_signal(&runtime, stop.clone())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
-    let brokers = config.kafka.brokers.clone();
+    let (brokers, file) = (config.kafka.brokers.clone(), config.policy.clone());
     let runner =
         Runner::new(config.kafka, config.topics, Arc::new(config.brain), metrics.clone(), clock::now);
+    let watch = Watch { file, in_force: runner.in_force(), metrics: metrics.clone() };
+    runtime.spawn(watch.watch());
     let (listen, health, unheard) = (config.listen, runner.health(), stop.clone());
     let server = runtime.spawn(async move {
         if let Err(e) = http::serve(listen, metrics, health).await {

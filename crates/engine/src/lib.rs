@@ -6,6 +6,7 @@
 mod brain;
 mod conversation;
 mod effect;
+mod in_force;
 mod ledger;
 mod metrics;
 mod pipe;
@@ -18,6 +19,7 @@ mod tells;
 pub use brain::{Brain, Models, UNLISTED};
 pub use conversation::{Fold, Outcome};
 pub use effect::{Effect, dead_letters};
+pub use in_force::InForce;
 pub use metrics::Metrics;
 pub use pipe::{Pipe, Tally};
 pub use state::{Change, StateError};

@@ -1,6 +1,7 @@
 //! What a runner counts. Stages hold no metrics; the runner meters each record once, here.
 
 use firewatch_domain::{Duration, EventTime};
+use firewatch_escalation::Policy;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -28,6 +29,8 @@ pub struct Metrics {
     missed: IntCounterVec,
     restored: IntGaugeVec,
     restores: Histogram,
+    policy: IntGaugeVec,
+    policies: IntCounterVec,
 }
 
 impl Metrics {
@@ -110,6 +113,20 @@ impl Metrics {
                 IntCounterVec::new(
                     Opts::new("firewatch_missed_total", "Records deleted from their topic before they were read."),
                     &["stream"],
+                ),
+            )?,
+            policy: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("firewatch_policy_info", "1 for the policy in force."),
+                    &["version", "hash"],
+                ),
+            )?,
+            policies: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("firewatch_policies_total", "Policy files read while running: taken or refused."),
+                    &["end"],
                 ),
             )?,
             restored: register(
@@ -237,6 +254,17 @@ impl Metrics {
     /// When a metric cannot be encoded.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// A policy is in force from now on.
+    pub fn policy(&self, policy: &Policy) {
+        self.policy.reset();
+        self.policy.with_label_values(&[policy.version.as_str(), policy.hash.as_str()]).set(1);
+    }
+
+    /// A policy file was read while running: `taken` or `refused`.
+    pub fn policy_read(&self, end: &str) {
+        self.policies.with_label_values(&[end]).inc();
     }
 }
 

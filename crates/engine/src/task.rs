@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::{Action, Duration, Event, EventTime, Happened, SCHEMA_VERSION, Signal, SignalBody};
-use firewatch_escalation::{Desk, storm_brand};
+use firewatch_escalation::{Desk, Note, storm_brand};
 use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
 use firewatch_scoring::Scratch;
 
@@ -85,6 +85,8 @@ pub struct Task {
     changes: Vec<Change>,
     most_conversations: usize,
     scratch: Scratch,
+    /// Decisions of the desks that tell nobody, when somebody asks.
+    notes: Option<Vec<Note>>,
 }
 
 impl Task {
@@ -100,6 +102,7 @@ impl Task {
             changes: Vec::new(),
             most_conversations: MOST_CONVERSATIONS,
             scratch: Scratch::default(),
+            notes: None,
         }
     }
 
@@ -107,6 +110,17 @@ impl Task {
     #[must_use]
     pub fn with_most_conversations(self, most: usize) -> Self {
         Self { most_conversations: most.max(1), ..self }
+    }
+
+    /// Takes note of what the desks decide without telling anybody.
+    #[must_use]
+    pub fn with_notes(self) -> Self {
+        Self { notes: Some(Vec::new()), ..self }
+    }
+
+    /// The notes since they were last taken.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes a record; its effects are pushed to `out` in the order they are to be written.
@@ -149,7 +163,7 @@ impl Task {
     /// Takes a signal that needs no decoding, as it never left this process.
     pub fn signal(&mut self, signal: Signal, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
         let desk = self.brands.entry(signal.brand.clone()).or_insert_with(|| Desk::new(&brain.policy));
-        for told in desk.take(signal, &brain.policy) {
+        for told in desk.take_noting(signal, &brain.policy, self.notes.as_mut()) {
             if let Some(before) = told.handed_over_by.clone() {
                 out.push(Effect::HandedOver(Box::new(told.clone()), before));
             }

@@ -11,7 +11,7 @@ mod season;
 mod storm;
 
 pub use condition::{Can, Condition, Facts, Number, Type, names};
-pub use desk::{Case, Desk, Head, Part, PartKey};
+pub use desk::{Case, Desk, Head, Note, Part, PartKey};
 pub use life::Life;
 pub use policy::{Brand, Hours, Policy, Quiet, Route, Storms, Team, Tier, Windows};
 pub use storm::storm_brand;

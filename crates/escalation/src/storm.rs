@@ -81,7 +81,7 @@ impl Desk {
 
     /// Makes complaints members of the storms that they are about: those of this window, and when a storm was just
     /// `opened`, all that nobody was told of yet.
-    pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, policy: &Policy) {
+    pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, out: &mut Telling<'_>) {
         let mut joined = vec![0; self.head.storms.len()];
         let mut ids = new.to_vec();
         if opened {
@@ -98,13 +98,14 @@ impl Desk {
             joined[i] += 1;
             case.in_storm = Some(self.head.storms[i].id.clone());
             self.changed.insert(PartKey::Case(id.clone()));
+            out.note(&id, || format!("part of {}", self.head.storms[i].id));
             let (storm, posted_at) = (self.head.storms[i].id.clone(), case.posted_at);
             if let Some(case) = self.cases.get_mut(&storm) {
                 case.posted_at = case.posted_at.into_iter().chain(posted_at).min();
             }
         }
         for (storm, n) in self.head.storms.iter_mut().zip(joined) {
-            storm.joined(n, policy);
+            storm.joined(n, out.policy);
             if let Some(case) = self.cases.get_mut(&storm.id) {
                 case.members = Some(storm.members);
                 self.changed.insert(PartKey::Case(storm.id.clone()));

@@ -1,7 +1,9 @@
 //! Where a worker turns records into effects, with an account of what is not committed yet.
 
+use std::sync::Arc;
+
 use firewatch_domain::{Duration, EventTime};
-use firewatch_engine::{Change, Effect, Handled, Input, Stream, Task};
+use firewatch_engine::{Brain, Change, Effect, Handled, Input, Stream, Task};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
@@ -28,6 +30,8 @@ pub(crate) struct Undone {
 /// The desk.
 pub(crate) struct Desk {
     pub writer: Writer,
+    /// The brain of this round.
+    pub brain: Arc<Brain>,
     /// As of the last commit, and as of the last record.
     pub committed: Positions,
     worked: Positions,
@@ -49,6 +53,7 @@ impl Desk {
         let now = (job.clock)();
         Self {
             writer,
+            brain: job.brain.get(),
             worked: committed.clone(),
             told_group: (committed.clone(), now),
             committed,
@@ -87,7 +92,7 @@ impl Desk {
             trace: parent.as_deref(),
             value: message.payload().unwrap_or_default(),
         };
-        let handled = task.handle(&input, &job.brain, &mut self.made);
+        let handled = task.handle(&input, &self.brain, &mut self.made);
         self.open.push((stream, handled, input.arrival));
         self.worked.insert(stream, message.offset() + 1);
         self.write(parent.as_deref())
@@ -106,15 +111,15 @@ impl Desk {
     pub fn silence(&mut self, now: EventTime, task: &mut Task, job: &Job) -> Result<(), RunError> {
         let silent = now - self.silent_since;
         if silent >= Duration::from_millis(job.settings.idle_after_ms as i64) {
-            task.idle(silent, &job.brain, &mut self.made);
+            task.idle(silent, &self.brain, &mut self.made);
             self.silent_since = now;
         }
         self.write(None)
     }
 
     /// Tells the brands that nothing will follow.
-    pub fn end_of_stream(&mut self, task: &mut Task, job: &Job) -> Result<(), RunError> {
-        task.end_of_stream(&job.brain, &mut self.made);
+    pub fn end_of_stream(&mut self, task: &mut Task) -> Result<(), RunError> {
+        task.end_of_stream(&self.brain, &mut self.made);
         self.write(None)
     }
 

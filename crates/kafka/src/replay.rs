@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firewatch_engine::{Brain, Metrics};
+use firewatch_engine::{Brain, InForce, Metrics};
 
 use crate::crew::Crew;
 use crate::ends::Ends;
@@ -64,6 +64,7 @@ impl Replay {
         let settings = KafkaSettings { group: format!("{prefix}{}", settings.group), ..settings.clone() };
         let crew = Arc::new(Crew::default());
         let ends = Ends::new(&settings)?;
+        let brain = Arc::new(InForce::new(brain));
         let job = Arc::new(Job { settings, topics, brain, metrics, clock, partitions, crew, ends });
         Ok(Self { job, spans, outputs })
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, Metrics};
+use firewatch_engine::{Brain, InForce, Metrics};
 use rdkafka::consumer::Consumer;
 
 use crate::crew::Crew;
@@ -57,7 +57,7 @@ impl Health {
 pub struct Runner {
     settings: KafkaSettings,
     topics: Topics,
-    brain: Arc<Brain>,
+    brain: Arc<InForce>,
     metrics: Metrics,
     clock: Clock,
     health: Arc<Health>,
@@ -73,8 +73,16 @@ impl Runner {
         metrics: Metrics,
         clock: Clock,
     ) -> Self {
+        metrics.policy(&brain.policy);
+        let brain = Arc::new(InForce::new(brain));
         let health = Health { crew: Arc::default(), beat: clock().as_millis().into() };
         Self { settings, topics, brain, metrics, clock, health: Arc::new(health) }
+    }
+
+    /// The brain in force, for those who put another in its place.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.brain.clone()
     }
 
     /// Whether the process is well, for those who watch it.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
 
 use firewatch_domain::Duration;
-use firewatch_engine::{Brain, Metrics, Stream, Task};
+use firewatch_engine::{InForce, Metrics, Stream, Task};
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
 
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Job {
     pub settings: KafkaSettings,
     pub topics: Topics,
-    pub brain: Arc<Brain>,
+    pub brain: Arc<InForce>,
     pub metrics: Metrics,
     pub clock: Clock,
     pub partitions: u32,
@@ -44,7 +44,7 @@ pub(crate) struct Job {
 impl Job {
     /// The stream has an end, and its time is not the wall clock's.
     pub fn has_an_end(&self) {
-        self.crew.course.end_with(self.brain.signal_keys().count(), self.partitions);
+        self.crew.course.end_with(self.brain.get().signal_keys().count(), self.partitions);
     }
 }
 
@@ -108,7 +108,7 @@ impl<'a> Worker<'a> {
         let (task, committed) = match &self.source {
             Source::Span(span) => (fresh, span.first.clone()),
             Source::Group(_) => {
-                let restore = Restore { settings, topics, brain, metrics, partition };
+                let restore = Restore { settings, topics, brain: &brain.get(), metrics, partition };
                 let unwanted = || {
                     self.post.beat(clock());
                     self.post.is_to_finish()
@@ -139,7 +139,7 @@ impl<'a> Worker<'a> {
     ) -> Result<Option<Bench>, RunError> {
         let Bench { mut task, desk, .. } = bench;
         self.job.metrics.round("aborted");
-        task.rewind(&self.job.brain)?;
+        task.rewind(&self.job.brain.get())?;
         let undone = desk.undo(self.job);
         let mut problem = e;
         loop {
@@ -201,7 +201,7 @@ impl<'a> Worker<'a> {
         let ends = quiet && fed && !self.ended;
         let ends = ends && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
         if ends {
-            desk.end_of_stream(task, job)?;
+            desk.end_of_stream(task)?;
         }
         self.commit(bench)?;
         self.ended |= ends;
@@ -236,6 +236,7 @@ impl<'a> Worker<'a> {
     fn work(&self, bench: &mut Bench) -> Result<usize, RunError> {
         let (job, post) = (self.job, self.post);
         let Bench { task, reader, desk } = bench;
+        desk.brain = job.brain.get();
         let settings = &job.settings;
         let interval = Wait::from_millis(settings.commit_interval_ms);
         let mut waiting = std::mem::take(&mut reader.actions);

@@ -73,6 +73,23 @@ impl OnRoute {
     }
 }
 
+impl OnRoute {
+    /// Where it stands, as a note says it.
+    pub(crate) fn in_words(&self) -> String {
+        let Self { route, level, due, over_at, left, .. } = self;
+        match (due, over_at) {
+            (Some(due), _) => format!("on route {route} at {level}; told from {due} on, if it stays"),
+            (None, Some(over_at)) => {
+                format!("the conditions of {route} do not hold any more; it is over at {over_at}")
+            }
+            (None, None) if *left => {
+                format!("the conditions of {route} do not hold any more; a person ends it")
+            }
+            (None, None) => format!("on route {route} at {level}"),
+        }
+    }
+}
+
 impl Case {
     /// One that nothing is known of yet.
     pub(crate) fn new(began: Option<EventTime>) -> Self {

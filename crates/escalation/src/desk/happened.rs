@@ -50,7 +50,10 @@ impl Case {
             }
             What::Resolved => out.move_all(id, self, State::Resolved, &format!("resolved by {by}")),
             What::Reopened => out.move_all(id, self, State::Reopened, &format!("reopened by {by}")),
-            What::Silenced { until } => self.silenced_until = Some(until),
+            What::Silenced { until } => {
+                out.note(id, || format!("silenced until {until} by {by}"));
+                self.silenced_until = Some(until);
+            }
             What::HandedOver { team } => {
                 self.hand_over(id, &team, &format!("handed over to {team} by {by}"), out);
             }

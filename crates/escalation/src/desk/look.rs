@@ -62,6 +62,7 @@ impl Desk {
     fn to_open(&self, id: &str, case: &mut Case, team: &str, out: &mut Telling<'_>) -> Option<Reached> {
         let (now, policy) = (out.now, out.policy);
         let Some(reached) = case.reached(team, now, policy) else {
+            out.note(id, || format!("{team} is not told: the brand has answered"));
             case.settle(team, now, policy);
             return None;
         };
@@ -70,9 +71,18 @@ impl Desk {
         let awake = policy.teams.get(team).map_or(now, |t| t.awake_at(now, reached.level));
         let i = case.lives.iter().position(|life| life.team == team);
         let is_open = i.is_some_and(|i| !case.lives[i].state.is_final());
-        if i.is_some_and(|i| !case.lives[i].is_news(&reached)) || muted && !is_open {
+        if i.is_some_and(|i| !case.lives[i].is_news(&reached)) {
+            case.settle(team, now, policy);
+        } else if muted && !is_open {
+            out.note(id, || {
+                format!(
+                    "{team} is not told of it alone: it is part of a storm, and {} at most",
+                    policy.storms.mutes
+                )
+            });
             case.settle(team, now, policy);
         } else if awake > now {
+            out.note(id, || format!("{team} sleeps until {awake}, and {} does not wake it", reached.level));
             case.put_off(team, now, awake, policy);
         } else if let Some(i) = i.filter(|_| is_open) {
             case.settle(team, now, policy);
@@ -97,6 +107,7 @@ impl Desk {
             match self.room(&team, reached.level, out) {
                 None => case.open(&id, &team, reached, out),
                 Some(free_at) => {
+                    out.note(&id, || format!("waits for the budget of {team} until {free_at}"));
                     case.put_off(&team, out.now, free_at, out.policy);
                     if !case.waits_for.contains(&team) {
                         case.waits_for.push(team.clone());

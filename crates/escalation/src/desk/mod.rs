@@ -24,6 +24,7 @@ pub use case::Case;
 pub use parts::{Head, Part, PartKey};
 
 use parts::Mark;
+pub use tell::Note;
 use tell::Telling;
 
 /// The name of the route that storms are on.
@@ -66,6 +67,16 @@ impl Desk {
 
     /// Takes a signal, and tells what is decided by it.
     pub fn take(&mut self, signal: Signal, policy: &Policy) -> Vec<Escalation> {
+        self.take_noting(signal, policy, None)
+    }
+
+    /// The same, with notes of the decisions that tell nobody.
+    pub fn take_noting(
+        &mut self,
+        signal: Signal,
+        policy: &Policy,
+        mut notes: Option<&mut Vec<Note>>,
+    ) -> Vec<Escalation> {
         let brand = signal.brand;
         let mut told = Vec::new();
         let mark =
@@ -80,7 +91,10 @@ impl Desk {
                 self.head.latest = self.head.latest.max(signal.at);
             }
             if let Some(passed) = self.passed(policy) {
-                self.decide_until(passed, &brand, policy, &mut told);
+                self.decide_until(
+                    passed,
+                    &mut Telling { now: passed, brand: &brand, policy, told: &mut told, notes },
+                );
             }
         } else {
             mark.idle = false;
@@ -91,7 +105,9 @@ impl Desk {
                 let Some(((oldest, _), _)) = self.held.first_key_value() else { break };
                 // A late signal is decided with the window that is next.
                 let start = self.head.next.map_or(oldest.floor(step), |next| next.max(oldest.floor(step)));
-                self.decide_until(start + step, &brand, policy, &mut told);
+                let notes = notes.as_deref_mut();
+                let mut out = Telling { now: start, brand: &brand, policy, told: &mut told, notes };
+                self.decide_until(start + step, &mut out);
             }
         }
         told
@@ -161,16 +177,16 @@ impl Desk {
         }
     }
 
-    fn decide_until(&mut self, passed: EventTime, brand: &str, policy: &Policy, told: &mut Vec<Escalation>) {
-        let step = policy.windows.step;
-        loop {
-            let Some(start) = self.next_window(passed, step) else { return };
+    fn decide_until(&mut self, passed: EventTime, out: &mut Telling<'_>) {
+        let step = out.policy.windows.step;
+        while let Some(start) = self.next_window(passed, step) {
             self.changed.insert(PartKey::Head);
             self.head.next = Some(start + step);
             let later = self.held.split_off(&(start + step, String::new()));
             let window = std::mem::replace(&mut self.held, later);
             self.changed.extend(window.keys().map(|(at, id)| PartKey::Held(*at, id.clone())));
-            self.decide(window, &mut Telling { now: start + step, brand, policy, told });
+            out.now = start + step;
+            self.decide(window, out);
         }
     }
 
@@ -198,14 +214,14 @@ impl Desk {
                             counted.take(&matched.topics);
                         }
                     }
-                    self.matched(*matched, at, out.policy);
+                    self.matched(*matched, at, out);
                 }
                 SignalBody::Happened(happened) => self.happened(happened, at, out),
                 SignalBody::Tick { .. } => {}
             }
         }
         let opened = self.watch_for_storm(counted, out);
-        self.join_storms(&new, opened, out.policy);
+        self.join_storms(&new, opened, out);
         let waits = self.look_at_what_is_due(out);
         self.tell_or_end_storms(out);
         self.digest(waits, out);
@@ -217,15 +233,19 @@ impl Desk {
     }
 
     /// Takes in what a conversation is now.
-    fn matched(&mut self, matched: Matched, at: EventTime, policy: &Policy) {
+    fn matched(&mut self, matched: Matched, at: EventTime, out: &mut Telling<'_>) {
         let (id, began) = (matched.conversation.clone(), Some(matched.began));
         let mut case = match self.cases.remove(&id) {
             // One that began anew after it was over has nothing to do with the one before.
             Some(old) if old.began == began => old,
             _ => Case::new(began),
         };
-        case.take(matched, at, policy);
-        self.put_back(id, case, policy);
+        let before = case.routes.clone();
+        case.take(matched, at, out.policy);
+        for on in case.routes.iter().filter(|on| !before.contains(on)) {
+            out.note(&id, || on.in_words());
+        }
+        self.put_back(id, case, out.policy);
     }
 
     /// Puts a case back in its place, and notes when it has to be looked at next.

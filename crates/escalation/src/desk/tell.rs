@@ -6,12 +6,25 @@ use super::case::Case;
 use crate::policy::{Brand, Policy};
 use crate::{Life, PR};
 
+/// A decision that tells nobody, or not yet, and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When it was taken.
+    pub at: EventTime,
+    /// The conversation.
+    pub conversation: String,
+    /// What was decided and why, in words.
+    pub words: String,
+}
+
 /// Where decisions go, and what they need to be told.
 pub(crate) struct Telling<'a> {
     pub now: EventTime,
     pub brand: &'a str,
     pub policy: &'a Policy,
     pub told: &'a mut Vec<Escalation>,
+    /// Where decisions that tell nobody go, when somebody asks.
+    pub notes: Option<&'a mut Vec<Note>>,
 }
 
 /// A case by its id, with one of its lives.
@@ -26,6 +39,13 @@ impl Telling<'_> {
     /// The policy's words about this brand.
     pub fn terms(&self) -> &Brand {
         self.policy.brand(Some(self.brand))
+    }
+
+    /// Takes note of a decision that tells nobody.
+    pub fn note(&mut self, conversation: &str, words: impl FnOnce() -> String) {
+        if let Some(notes) = &mut self.notes {
+            notes.push(Note { at: self.now, conversation: conversation.into(), words: words() });
+        }
     }
 
     /// Tells a step whose reason is all that is new.

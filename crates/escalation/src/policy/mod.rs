@@ -148,6 +148,26 @@ impl Policy {
         self.brand(brand).viral_bar
     }
 
+    /// Whether this one may take the place of another while that is in force.
+    ///
+    /// # Errors
+    /// What needs a restart.
+    pub fn may_replace(&self, old: &Self) -> Result<(), Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut fault = |key: String, problem: &str| faults.push(Fault { key, problem: problem.into() });
+        if self.horizon != old.horizon {
+            fault(
+                "horizon".into(),
+                "changes only with a restart, as conversations are kept by when they end",
+            );
+        }
+        for team in self.teams.keys().filter(|team| !old.teams.contains_key(*team)) {
+            let remedy = "is new; make its topic with `firewatch topics create`, then restart";
+            fault(format!("teams.{team}"), remedy);
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
     /// What is allowed and yet hardly meant.
     #[must_use]
     pub fn warnings(&self) -> Vec<Fault> {

@@ -1,6 +1,7 @@
 //! Trying policies out: cases as data, each played through the engine as it runs in production.
 
 mod case;
+mod explain;
 mod judge;
 mod play;
 
@@ -11,6 +12,7 @@ use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
 
 pub use case::{Case, Cases, Expect};
+pub use explain::{Decision, explain};
 pub use play::{Restarts, Told, play};
 
 use crate::LabError;
