@@ -225,8 +225,9 @@ fn in_words(e: &Escalation) -> String {
     let members = e.members.map_or(String::new(), |n| format!(", {n} posts"));
     let head = format!("{time}  {:<8}{what:<15}{}{members}", e.team.to_uppercase(), e.conversation);
     if e.team == PR {
-        let reasons: String = e.reasons.iter().map(|r| format!("\n            - {r}")).collect();
-        return head + &reasons;
+        let reasons = e.reasons.iter().map(|r| format!("\n            - {r}"));
+        let advice = e.advice.iter().map(|a| format!("\n            > {a}"));
+        return head + &reasons.chain(advice).collect::<String>();
     }
     let why = e.reasons.get(1).or(e.reasons.first()).map_or("", String::as_str);
     format!("{head}  {why}")

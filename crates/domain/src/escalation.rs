@@ -46,6 +46,9 @@ pub struct Escalation {
     /// What made the risk, in points that add up to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<Contribution>,
+    /// What to do next, by the policy; with what opens or raises it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<String>,
     /// How the post begins, on one line, with what is personal replaced by what it is, such as `[phone]` and `[health]`. For
     /// PR; who may see the person's data looks the conversation up.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,6 +68,9 @@ pub struct Matched {
     pub reasons: Vec<String>,
     /// Points that add up to the risk.
     pub contributions: Vec<Contribution>,
+    /// What to do next, by the policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<String>,
     /// How the post begins, with what is personal replaced, when it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,

@@ -37,6 +37,8 @@ pub(crate) struct New {
     routes: Option<Vec<RouteMatch>>,
     /// It counts as a complaint from now on.
     counts: bool,
+    /// What to do next.
+    advice: Vec<String>,
 }
 
 impl New {
@@ -77,13 +79,15 @@ impl Conversation {
         numbers(&mut facts.numbers, &self.cascade, (!self.own).then_some(assessment));
         let routes = self.known.as_ref().map_or(NONE, |known| &known.routes).now(&facts, &brain.policy);
         let is_known = self.known.as_ref().is_some_and(|known| known.counts);
-        New { routes, counts: !is_known && brain.policy.storms.counts.holds(&facts) }
+        let counts = !is_known && brain.policy.storms.counts.holds(&facts);
+        let advice = if routes.is_some() { brain.policy.advised(&facts) } else { vec![] };
+        New { routes, counts, advice }
     }
 
     /// Tells the desk what it is now.
     pub(crate) fn tell_match(
         &mut self,
-        New { routes, counts }: New,
+        New { routes, counts, advice }: New,
         (event, reply): (&Event, Option<&Reading>),
         explained: &Explained,
         cx: &mut Context<'_>,
@@ -125,6 +129,7 @@ impl Conversation {
             risk: if self.own { Tenths::default() } else { explained.assessment.risk },
             reasons,
             contributions: if self.own { vec![] } else { explained.contributions.clone() },
+            advice,
             excerpt: self.root.as_ref().and_then(|r| r.reading.excerpt.as_deref()).map(Into::into),
             silenced_until: self.silenced_until,
             answered: self.answered,

@@ -73,6 +73,7 @@ impl Desk {
         let mut case = Case::new(None);
         case.routes.push(OnRoute::due(STORM, level, reason, out.now));
         case.reasons.push("its posts are not told one by one while it lasts".into());
+        case.advice = policy.advised_for_storms();
         self.put_back(id.clone(), case, policy);
         let recent = VecDeque::new();
         self.head.storms.push(Storm { id, words, members: 0, told_members: 0, told_at: out.now, recent });

@@ -18,6 +18,7 @@ pub struct Case {
     /// What it says when it is told first, or raised.
     pub(crate) reasons: Vec<String>,
     pub(crate) contributions: Vec<Contribution>,
+    pub(crate) advice: Vec<String>,
     pub(crate) topics: Vec<String>,
     /// Routes that it is on.
     pub(crate) routes: Vec<OnRoute>,
@@ -100,6 +101,7 @@ impl Case {
             excerpt: None,
             reasons: vec![],
             contributions: vec![],
+            advice: vec![],
             topics: vec![],
             routes: vec![],
             lives: vec![],
@@ -125,6 +127,7 @@ impl Case {
             risk,
             reasons,
             contributions,
+            advice,
             excerpt,
             silenced_until,
             answered,
@@ -135,7 +138,7 @@ impl Case {
         self.posted_at = self.posted_at.or(posted_at);
         self.risk = Some(risk);
         self.excerpt = excerpt.or(self.excerpt.take());
-        (self.reasons, self.contributions) = (reasons, contributions);
+        (self.reasons, self.contributions, self.advice) = (reasons, contributions, advice);
         self.counts |= counts;
         self.silenced_until = self.silenced_until.max(silenced_until);
         if !topics.is_empty() {
@@ -223,6 +226,7 @@ impl Case {
         if self.routes.iter().all(|on| on.due.is_none()) {
             self.reasons.clear();
             self.contributions.clear();
+            self.advice.clear();
             self.topics.clear();
         }
     }

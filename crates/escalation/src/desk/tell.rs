@@ -60,6 +60,7 @@ impl Telling<'_> {
         reasons.extend_from_slice(&of.case.reasons);
         let mut record = self.record(of, news, reasons);
         record.contributions.clone_from(&of.case.contributions);
+        record.advice.clone_from(&of.case.advice);
         self.told.push(record);
     }
 
@@ -86,6 +87,7 @@ impl Telling<'_> {
             risk: case.risk,
             reasons,
             contributions: vec![],
+            advice: vec![],
             excerpt: case.excerpt.clone().filter(|_| life.team == PR || life.owner == PR),
             route: Some(life.route.clone()),
             handed_over_by: None,

@@ -31,6 +31,7 @@ fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal 
         risk: Tenths(20),
         reasons: vec![],
         contributions: vec![],
+        advice: vec![],
         excerpt: None,
         silenced_until: None,
         answered: false,

@@ -1,5 +1,6 @@
 //! The policy file: what analysts own. Checked before it loads; a policy that exists is sound.
 
+mod advice;
 pub(crate) mod hours;
 mod routes;
 mod teams;
@@ -11,8 +12,9 @@ use firewatch_domain::settings::{Fault, Settings};
 use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
 use fnv::FnvHasher;
 
-use crate::{Can, Condition, PR};
+use crate::{Can, Condition, Facts, PR};
 
+pub use advice::Advice;
 pub use hours::Hours;
 pub use routes::Route;
 pub use teams::{Quiet, Team, Tier};
@@ -34,6 +36,8 @@ pub struct Policy {
     pub unlisted: Brand,
     /// Teams by name; PR and support are always there.
     pub teams: BTreeMap<String, Team>,
+    /// What to do next, by the names it was given.
+    pub advice: Vec<Advice>,
     /// Routes by name.
     pub routes: BTreeMap<String, Route>,
     /// When the desks decide.
@@ -121,6 +125,7 @@ impl Policy {
             counts_from: storms.counts.least_complaint(),
             flags,
             unlisted,
+            advice: advice::read(&mut s),
             teams,
             routes,
             windows,
@@ -140,6 +145,18 @@ impl Policy {
     #[must_use]
     pub fn brand(&self, name: Option<&str>) -> &Brand {
         name.and_then(|b| self.brands.get(b)).unwrap_or(&self.unlisted)
+    }
+
+    /// What is advised for a conversation.
+    #[must_use]
+    pub fn advised(&self, facts: &Facts<'_>) -> Vec<String> {
+        advice::advised(&self.advice, facts)
+    }
+
+    /// What is advised for storms.
+    #[must_use]
+    pub fn advised_for_storms(&self) -> Vec<String> {
+        self.advice.iter().filter(|advice| advice.when.is_none()).map(|advice| advice.says.clone()).collect()
     }
 
     /// The viral bar of a brand, known or not.

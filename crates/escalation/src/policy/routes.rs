@@ -126,7 +126,7 @@ pub(super) fn condition(s: &mut Settings, key: &str, otherwise: &str) -> Conditi
     optional_condition(s, key).or_else(|| Condition::parse(otherwise).ok()).unwrap_or_else(Condition::never)
 }
 
-fn optional_condition(s: &mut Settings, key: &str) -> Option<Condition> {
+pub(super) fn optional_condition(s: &mut Settings, key: &str) -> Option<Condition> {
     let source = s.text(key, "");
     if source.is_empty() {
         return None;

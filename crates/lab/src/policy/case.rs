@@ -163,6 +163,8 @@ pub struct Expect {
     pub level: Option<Level>,
     /// Words that one of its reasons holds.
     pub says: Option<String>,
+    /// Words that one piece of its advice holds.
+    pub advises: Option<String>,
     /// Not before this span from the start.
     pub from: Option<String>,
     /// Not after this span from the start.

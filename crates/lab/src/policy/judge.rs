@@ -58,6 +58,10 @@ fn meets(told: &Told, expect: &Expect, start: EventTime) -> Result<bool, String>
             .says
             .as_ref()
             .is_none_or(|says| record.reasons.iter().any(|reason| reason.contains(says.as_str())))
+        && expect
+            .advises
+            .as_ref()
+            .is_none_or(|words| record.advice.iter().any(|a| a.contains(words.as_str())))
         && expect.policy.as_ref().is_none_or(|policy| *policy == record.policy)
         && from.is_none_or(|from| record.at >= start + from)
         && to.is_none_or(|to| record.at <= start + to))
@@ -68,9 +72,13 @@ fn words(expect: &Expect) -> String {
     if let Some(news) = expect.news {
         words += &format!(", {news:?}").to_lowercase();
     }
-    for (name, value) in
-        [("state", &expect.state), ("says", &expect.says), ("from", &expect.from), ("to", &expect.to)]
-    {
+    for (name, value) in [
+        ("state", &expect.state),
+        ("says", &expect.says),
+        ("advises", &expect.advises),
+        ("from", &expect.from),
+        ("to", &expect.to),
+    ] {
         if let Some(value) = value {
             words += &format!(", {name} {value}");
         }

@@ -90,6 +90,7 @@ fn complaint(i: usize, post: &Post) -> SignalBody {
         risk: Tenths::default(),
         reasons: vec![],
         contributions: vec![],
+        advice: vec![],
         excerpt: None,
         silenced_until: None,
         answered: false,
