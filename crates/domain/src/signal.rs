@@ -74,6 +74,9 @@ pub struct Matched {
     /// How the post begins, with what is personal replaced, when it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// The policy's silences that are on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<String>,
     /// No team is to be told until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced_until: Option<EventTime>,

@@ -39,9 +39,13 @@ pub(crate) struct New {
     counts: bool,
     /// What to do next.
     advice: Vec<String>,
+    /// The policy's silences that are on it.
+    silences: Vec<String>,
 }
 
 impl New {
+    const NOTHING: Self = Self { routes: None, counts: false, advice: vec![], silences: vec![] };
+
     /// There is nothing.
     pub fn is_nothing(&self) -> bool {
         self.routes.is_none() && !self.counts
@@ -80,14 +84,17 @@ impl Conversation {
         let routes = self.known.as_ref().map_or(NONE, |known| &known.routes).now(&facts, &brain.policy);
         let is_known = self.known.as_ref().is_some_and(|known| known.counts);
         let counts = !is_known && brain.policy.storms.counts.holds(&facts);
-        let advice = if routes.is_some() { brain.policy.advised(&facts) } else { vec![] };
-        New { routes, counts, advice }
+        if routes.is_none() && !counts {
+            return New::NOTHING;
+        }
+        let (advice, silences) = (brain.policy.advised(&facts), brain.policy.silences_on(&facts));
+        New { routes, counts, advice, silences }
     }
 
     /// Tells the desk what it is now.
     pub(crate) fn tell_match(
         &mut self,
-        New { routes, counts, advice }: New,
+        New { routes, counts, advice, silences }: New,
         (event, reply): (&Event, Option<&Reading>),
         explained: &Explained,
         cx: &mut Context<'_>,
@@ -131,6 +138,7 @@ impl Conversation {
             contributions: if self.own { vec![] } else { explained.contributions.clone() },
             advice,
             excerpt: self.root.as_ref().and_then(|r| r.reading.excerpt.as_deref()).map(Into::into),
+            silences,
             silenced_until: self.silenced_until,
             answered: self.answered,
             trace: cx.trace.map(Into::into),

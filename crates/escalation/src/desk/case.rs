@@ -29,6 +29,8 @@ pub struct Case {
     /// When the brand asked to go on in private, and by when that should have happened.
     pub(crate) asked: Option<Asked>,
     pub(crate) silenced_until: Option<EventTime>,
+    /// The policy's silences that are on it.
+    pub(crate) silences: Vec<String>,
     /// It counts for storms.
     pub(crate) counts: bool,
     /// The storm that it is told of as a part of.
@@ -108,6 +110,7 @@ impl Case {
             answered: None,
             asked: None,
             silenced_until: None,
+            silences: vec![],
             counts: false,
             in_storm: None,
             members: None,
@@ -129,6 +132,7 @@ impl Case {
             contributions,
             advice,
             excerpt,
+            silences,
             silenced_until,
             answered,
             trace,
@@ -140,6 +144,7 @@ impl Case {
         self.excerpt = excerpt.or(self.excerpt.take());
         (self.reasons, self.contributions, self.advice) = (reasons, contributions, advice);
         self.counts |= counts;
+        self.silences = silences;
         self.silenced_until = self.silenced_until.max(silenced_until);
         if !topics.is_empty() {
             self.topics = topics;

@@ -48,7 +48,11 @@ impl Case {
                 let late = self.answer(at, out);
                 out.move_all(id, self, State::HandedOff, &format!("goes on in private, by {by}{late}"));
             }
-            What::Resolved => out.move_all(id, self, State::Resolved, &format!("resolved by {by}")),
+            What::Resolved => {
+                // What waits to be told needs nobody any more.
+                self.routes.iter_mut().for_each(|on| (on.due, on.settled) = (None, true));
+                out.move_all(id, self, State::Resolved, &format!("resolved by {by}"));
+            }
             What::Reopened => out.move_all(id, self, State::Reopened, &format!("reopened by {by}")),
             What::Silenced { until } => {
                 out.note(id, || format!("silenced until {until} by {by}"));

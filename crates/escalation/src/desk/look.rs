@@ -59,7 +59,7 @@ impl Desk {
     }
 
     /// What a team would be told anew. Raises one that is open, and settles what is no news.
-    fn to_open(&self, id: &str, case: &mut Case, team: &str, out: &mut Telling<'_>) -> Option<Reached> {
+    fn to_open(&mut self, id: &str, case: &mut Case, team: &str, out: &mut Telling<'_>) -> Option<Reached> {
         let (now, policy) = (out.now, out.policy);
         let Some(reached) = case.reached(team, now, policy) else {
             out.note(id, || format!("{team} is not told: the brand has answered"));
@@ -81,6 +81,8 @@ impl Desk {
                 )
             });
             case.settle(team, now, policy);
+        } else if let Some(until) = self.hide(id, case, team, out) {
+            case.put_off(team, now, until, policy);
         } else if awake > now {
             out.note(id, || format!("{team} sleeps until {awake}, and {} does not wake it", reached.level));
             case.put_off(team, now, awake, policy);

@@ -10,6 +10,7 @@ mod digest;
 mod happened;
 mod look;
 mod parts;
+mod silence;
 pub(crate) mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,6 +226,7 @@ impl Desk {
         let waits = self.look_at_what_is_due(out);
         self.tell_or_end_storms(out);
         self.digest(waits, out);
+        self.tell_of_silences(out);
     }
 
     /// What is known of the volume of complaints.

@@ -13,6 +13,7 @@ use crate::storm::Storm;
 
 use super::case::Case;
 use super::digest::Digest;
+use super::silence::AllHidden;
 
 /// Which part of a brand's state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,8 @@ pub struct Head {
     pub(crate) storms: Vec<Storm>,
     /// When each team with a budget was told of something new, within the last hour.
     pub(crate) openings: BTreeMap<String, VecDeque<EventTime>>,
+    /// What the policy's silences hide.
+    pub(crate) hidden: AllHidden,
     /// What is told of those that wait for a team's budget.
     pub(crate) digests: BTreeMap<String, Digest>,
 }
@@ -74,6 +77,7 @@ impl Head {
             recent: Recent::new(),
             storms: vec![],
             openings: BTreeMap::new(),
+            hidden: BTreeMap::new(),
             digests: BTreeMap::new(),
         }
     }

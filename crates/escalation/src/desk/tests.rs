@@ -33,6 +33,7 @@ fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal 
         contributions: vec![],
         advice: vec![],
         excerpt: None,
+        silences: vec![],
         silenced_until: None,
         answered: false,
         trace: None,

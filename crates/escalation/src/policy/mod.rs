@@ -3,6 +3,7 @@
 mod advice;
 pub(crate) mod hours;
 mod routes;
+mod silences;
 mod teams;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::{Can, Condition, Facts, PR};
 pub use advice::Advice;
 pub use hours::Hours;
 pub use routes::Route;
+pub use silences::Silence;
 pub use teams::{Quiet, Team, Tier};
 
 /// Thresholds, routes and clocks; every field within its range.
@@ -40,6 +42,8 @@ pub struct Policy {
     pub advice: Vec<Advice>,
     /// Routes by name.
     pub routes: BTreeMap<String, Route>,
+    /// Silences by name.
+    pub silences: BTreeMap<String, Silence>,
     /// When the desks decide.
     pub windows: Windows,
     /// How storms are seen and told.
@@ -126,6 +130,7 @@ impl Policy {
             flags,
             unlisted,
             advice: advice::read(&mut s),
+            silences: silences::read(&mut s),
             teams,
             routes,
             windows,
@@ -151,6 +156,12 @@ impl Policy {
     #[must_use]
     pub fn advised(&self, facts: &Facts<'_>) -> Vec<String> {
         advice::advised(&self.advice, facts)
+    }
+
+    /// The silences that are on a conversation, if they have not lapsed.
+    #[must_use]
+    pub fn silences_on(&self, facts: &Facts<'_>) -> Vec<String> {
+        silences::on(&self.silences, facts)
     }
 
     /// What is advised for storms.

@@ -92,6 +92,7 @@ fn complaint(i: usize, post: &Post) -> SignalBody {
         contributions: vec![],
         advice: vec![],
         excerpt: None,
+        silences: vec![],
         silenced_until: None,
         answered: false,
         trace: None,

@@ -1,0 +1,63 @@
+//! Silences: what nobody wants to hear of for a while, with who says so and why.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::settings::Settings;
+use firewatch_domain::{Duration, EventTime};
+
+use super::routes::optional_condition;
+use crate::{Condition, Facts};
+
+/// A silence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Silence {
+    /// What it hides.
+    pub when: Condition,
+    /// Until when.
+    pub until: EventTime,
+    /// Teams from which it hides something are told so long before it lapses.
+    pub warn_before: Duration,
+    /// Who made it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Reads the sections of silences.
+pub(super) fn read(s: &mut Settings) -> BTreeMap<String, Silence> {
+    let names = s.sections("silences");
+    names.into_iter().filter_map(|name| Some((name.clone(), silence(s, &name)?))).collect()
+}
+
+fn silence(s: &mut Settings, name: &str) -> Option<Silence> {
+    let key = |field: &str| format!("silences.{name}.{field}");
+    let when = optional_condition(s, &key("when"));
+    let mut required = |field: &str, example: &str| {
+        let text = s.text(&key(field), "");
+        if text.is_empty() {
+            s.fault(&key(field), format_args!("is missing; give {example}"));
+        }
+        text
+    };
+    let (by, reason) = (required("by", "who made it"), required("reason", "why"));
+    let until = required("until", "when it lapses, such as \"2026-04-01T06:00:00Z\"");
+    let until = match EventTime::parse(&until) {
+        Ok(until) => until,
+        Err(e) => {
+            if !until.is_empty() {
+                s.fault(&key("until"), e);
+            }
+            EventTime::EARLIEST
+        }
+    };
+    if when.is_none() && !s.has(&key("when")) {
+        s.fault(&key("when"), "is missing; give a condition, such as brand == \"acme\"");
+    }
+    let warn_before = s.duration(&key("warn_before"), Duration::from_mins(15), 0.0..=86_400.0);
+    Some(Silence { when: when?, until, warn_before, by, reason })
+}
+
+/// The silences that are on a conversation, until the last of them lapses or not.
+pub(crate) fn on(all: &BTreeMap<String, Silence>, facts: &Facts<'_>) -> Vec<String> {
+    all.iter().filter(|(_, silence)| silence.when.holds(facts)).map(|(name, _)| name.clone()).collect()
+}
