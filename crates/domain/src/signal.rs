@@ -59,7 +59,8 @@ pub struct Matched {
     pub routes: Vec<RouteMatch>,
     /// It is a complaint that storms are looked for in; told so once.
     pub counts: bool,
-    /// The words that a storm's topic is read from, stemmed; at most 12.
+    /// The words that a storm's topic is read from: the stem, and after a bar the word as it was written where that
+    /// differs; at most 12.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
     /// The risk.
@@ -130,6 +131,8 @@ pub enum What {
     },
     /// The talk goes on in private.
     HandedOff,
+    /// Somebody says so in a reply, which counts when the brand had asked for it.
+    TakenUp,
     /// Done.
     Resolved,
     /// Not done after all.

@@ -102,6 +102,9 @@ impl Conversation {
             Body::BrandReply(reply) => self.answer(&reply.account, &reply.text, event, cx),
             Body::Post(post) => {
                 let reply = self.post(post, event, cx);
+                if reply.is_some() && self.answered && cx.brain.replies.is_taken_up(&post.text) {
+                    self.tell_desk(Some(What::TakenUp), "", event, cx);
+                }
                 self.score(event, reply.as_ref(), cx)
             }
             Body::Engagement(engagement) => {

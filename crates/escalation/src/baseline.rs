@@ -131,7 +131,7 @@ impl Window {
     pub fn take(&mut self, words: &[String]) {
         self.posts += 1;
         for word in words {
-            *self.words.entry(word.clone()).or_default() += 1;
+            *self.words.entry(stem(word).to_owned()).or_default() += 1;
         }
     }
 
@@ -325,6 +325,11 @@ impl Volume<'_> {
         let usual = self.season.rate(now) * self.lately.level(0) * BUCKET.as_secs() / 3600.0;
         usual.sqrt().max(f64::from(policy.storms.least_posts) / 5.0)
     }
+}
+
+/// The stem of a word as conversations tell it, `stem|word` or a word that is its own stem.
+pub(crate) fn stem(told: &str) -> &str {
+    told.split_once('|').map_or(told, |(stem, _)| stem)
 }
 
 /// The standard deviation of a count with this mean.

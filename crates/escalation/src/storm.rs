@@ -1,13 +1,13 @@
 //! Storms: many complaints about one thing, told as one escalation that grows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use firewatch_domain::{EscalationState, EventTime, Level, News};
 use serde::{Deserialize, Serialize};
 
 use crate::PartKey;
 use crate::Policy;
-use crate::baseline::{Alarm, Window, span_windows};
+use crate::baseline::{Alarm, Window, span_windows, stem};
 use crate::desk::case::{Case, OnRoute};
 use crate::desk::tell::{Of, Telling};
 use crate::desk::{Desk, STORM};
@@ -34,7 +34,7 @@ pub fn storm_brand(conversation: &str) -> Option<&str> {
 impl Storm {
     /// Whether a complaint is about what the storm is about. A storm without a topic holds them all.
     pub fn holds(&self, topics: &[String]) -> bool {
-        self.words.is_empty() || topics.iter().any(|t| self.words.contains(t))
+        self.words.is_empty() || topics.iter().any(|topic| self.words.iter().any(|word| word == stem(topic)))
     }
 
     fn joined(&mut self, n: u32, policy: &Policy) {
@@ -67,7 +67,7 @@ impl Desk {
         }
         let Some(Alarm { posts, span, usual, deviations, words }) = alarm else { return false };
         let level = if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium };
-        let about = if words.is_empty() { String::new() } else { format!(" about {}", words.join(", ")) };
+        let about = if words.is_empty() { String::new() } else { format!(" about {}", self.written(&words)) };
         let reason = format!("{posts} complaints{about} within {span} where {usual:.0} are usual");
         let id = format!("storm/{}/{}", out.brand, out.now);
         let mut case = Case::new(None);
@@ -78,6 +78,22 @@ impl Desk {
         let recent = VecDeque::new();
         self.head.storms.push(Storm { id, words, members: 0, told_members: 0, told_at: out.now, recent });
         true
+    }
+
+    /// Stems as they are written most often of late.
+    fn written(&self, stems: &[String]) -> String {
+        let topics = || self.cases.values().filter(|case| case.counts).flat_map(|case| &case.topics);
+        let word = |wanted: &String| {
+            let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+            for topic in topics().filter(|topic| stem(topic) == wanted) {
+                *counts.entry(topic.rsplit('|').next().unwrap_or(topic)).or_default() += 1;
+            }
+            counts
+                .into_iter()
+                .max_by_key(|(_, n)| *n)
+                .map_or_else(|| wanted.clone(), |(word, _)| word.to_owned())
+        };
+        stems.iter().map(word).collect::<Vec<_>>().join(", ")
     }
 
     /// Makes complaints members of the storms that they are about: those of this window, and when a storm was just

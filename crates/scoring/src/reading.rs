@@ -177,8 +177,10 @@ fn topics(scratch: &mut Scratch, text: &str) -> Vec<String> {
         lower.push_str(word);
         lower.make_ascii_lowercase();
         let stem = stems.stem(lower);
-        if stem.len() >= SHORTEST_TOPIC && !is_common(stem) && !topics.iter().any(|t| t == stem) {
-            topics.push(stem.to_owned());
+        let is_there = |topic: &String| topic.split('|').next() == Some(stem);
+        if stem.len() >= SHORTEST_TOPIC && !is_common(stem) && !topics.iter().any(is_there) {
+            let word = lower.as_str();
+            topics.push(if stem == word { stem.to_owned() } else { format!("{stem}|{word}") });
             if topics.len() == TOPICS {
                 break;
             }

@@ -48,6 +48,11 @@ impl Case {
                 let late = self.answer(at, out);
                 out.move_all(id, self, State::HandedOff, &format!("goes on in private, by {by}{late}"));
             }
+            What::TakenUp if self.asked.is_none() => {}
+            What::TakenUp => {
+                self.asked = None;
+                out.move_all(id, self, State::HandedOff, "goes on in private, says a reply");
+            }
             What::Resolved => {
                 // What waits to be told needs nobody any more.
                 self.routes.iter_mut().for_each(|on| (on.due, on.settled) = (None, true));

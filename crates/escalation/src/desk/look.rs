@@ -45,7 +45,7 @@ impl Desk {
         case.end_what_is_over(id, out);
         let before = openings.len();
         for team in case.teams_due(out.now, out.policy) {
-            if let Some(reached) = self.to_open(id, case, &team, out) {
+            if let Some(reached) = self.opens(id, case, &team, out) {
                 let risk = case.risk.unwrap_or_default().0;
                 openings.push(Opening { id: id.to_owned(), team, reached, risk });
             }
@@ -59,7 +59,7 @@ impl Desk {
     }
 
     /// What a team would be told anew. Raises one that is open, and settles what is no news.
-    fn to_open(&mut self, id: &str, case: &mut Case, team: &str, out: &mut Telling<'_>) -> Option<Reached> {
+    fn opens(&mut self, id: &str, case: &mut Case, team: &str, out: &mut Telling<'_>) -> Option<Reached> {
         let (now, policy) = (out.now, out.policy);
         let Some(reached) = case.reached(team, now, policy) else {
             out.note(id, || format!("{team} is not told: the brand has answered"));

@@ -184,3 +184,13 @@ fn more_late_signals_than_may_wait_are_decided_and_not_waited_for_for_ever() {
     }
     assert!(desk.held.len() <= MOST_HELD);
 }
+
+#[test]
+fn a_storm_is_named_by_words_as_people_write_them() {
+    let posts = (0..40).map(|i| {
+        complaint(0, i * 5, &format!("c{i}"), if i % 5 == 0 { "charg|charging" } else { "charg|charged" })
+    });
+    let told = run(posts.chain((1..30).map(|t| tick(0, t * 10, 1))).collect::<Vec<_>>());
+    let storm = told.iter().find(|e| e.conversation.starts_with("storm/")).unwrap();
+    assert!(storm.reasons[0].contains("complaints about charged within"), "{:?}", storm.reasons);
+}

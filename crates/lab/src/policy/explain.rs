@@ -105,6 +105,7 @@ fn in_words(what: &What) -> String {
         What::Answered => "answered".into(),
         What::HandOffAsked { .. } => "asked to go on in private".into(),
         What::HandedOff => "goes on in private".into(),
+        What::TakenUp => "said to go on in private".into(),
         What::Resolved => "resolved".into(),
         What::Reopened => "reopened".into(),
         What::Silenced { until } => format!("silenced until {until}"),

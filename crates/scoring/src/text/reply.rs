@@ -69,6 +69,7 @@ pub struct ReplyFault {
 /// Reads replies.
 pub struct Replies {
     channels: Vec<(Channel, Regex)>,
+    taken_up: Regex,
     /// A private place that needs no naming of a channel.
     private: Regex,
     public: Regex,
@@ -105,6 +106,7 @@ impl Replies {
                 (Channel::Email, FORMS.one("email")?),
                 (Channel::Phone, FORMS.one("phone")?),
             ],
+            taken_up: FORMS.one("taken_up")?,
             private: FORMS.one("private")?,
             public: FORMS.one("public")?,
             asks: FORMS.one("asks")?,
@@ -121,6 +123,12 @@ impl Replies {
     #[must_use]
     pub fn channels(&self, text: &str) -> Vec<Channel> {
         self.channels.iter().filter(|(_, form)| form.is_match(text)).map(|(channel, _)| *channel).collect()
+    }
+
+    /// Whether an author says that the talk goes on in private.
+    #[must_use]
+    pub fn is_taken_up(&self, text: &str) -> bool {
+        self.taken_up.is_match(text)
     }
 
     /// All that a reply must not do in public; empty when it may be sent. Of personal data the first [`LOOKED_AT`](super::LOOKED_AT) bytes are
@@ -194,6 +202,26 @@ fn sentences(text: &str) -> impl Iterator<Item = (usize, &str)> {
 mod tests {
     use super::ReplyFaultKind::{AsksInPublic, Confirms, NoPrivateChannel, ShowsPersonalData};
     use super::*;
+
+    #[test]
+    fn authors_say_that_they_have_gone_on_in_private() {
+        let replies = Replies::shipped().unwrap();
+        for said in [
+            "DM sent",
+            "Just DM'd you",
+            "I've already sent you a DM",
+            "ok, sent an email",
+            "I emailed you twice",
+            "Check your inbox",
+        ] {
+            assert!(replies.is_taken_up(said), "{said}");
+        }
+        for said in
+            ["Why should I send a DM?", "I will not email you", "No, answer here", "You never sent it"]
+        {
+            assert!(!replies.is_taken_up(said), "{said}");
+        }
+    }
 
     fn faults(text: &str) -> Vec<ReplyFaultKind> {
         Replies::shipped().unwrap().faults(text).into_iter().map(|f| f.kind).collect()
