@@ -5,6 +5,7 @@ use std::process::Output;
 use firewatch_escalation::Policy;
 use firewatch_lab::storms;
 use firewatch_tests::{firewatch, root};
+use serde_json::Value;
 
 fn policy(args: &[&str]) -> Output {
     firewatch().arg("policy").args(args).current_dir(root()).output().unwrap()
@@ -132,4 +133,34 @@ fn every_decision_about_a_conversation_is_explained_in_order() {
     );
     let (code, nobody) = explained("nobody");
     assert!(code == Some(2) && nobody.contains("is not in the events"), "{nobody}");
+}
+
+#[test]
+fn the_schema_of_policies_takes_what_is_read_and_refuses_what_is_not() {
+    let schema: Value =
+        serde_json::from_slice(&firewatch().args(["schema", "policy"]).output().unwrap().stdout).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let json = |text: &str| serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+    let sample = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
+    let commented_in: String = sample
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ").filter(|l| l.starts_with('[') || l.contains(" = ")).unwrap_or(line)
+        })
+        .fold(String::new(), |all, line| all + line + "\n");
+    for text in [sample.as_str(), &commented_in] {
+        let errors: Vec<String> = schema.iter_errors(&json(text)).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        assert!(Policy::parse("p", text).is_ok(), "{:?}", Policy::parse("p", text));
+    }
+    for bad in [
+        "",
+        "[brands.a]\nviral_bar = 1\n",
+        "[brands.a]\n[routes.x.when]\nhgih = \"true\"\n",
+        "[brands.a]\n[storms]\nx = 1\n",
+        "[brands.a]\nviral_bar = \"many\"\n",
+    ] {
+        assert!(!schema.is_valid(&json(bad)), "{bad}");
+        assert!(Policy::parse("p", bad).is_err(), "{bad}");
+    }
 }

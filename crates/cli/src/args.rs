@@ -48,7 +48,7 @@ pub enum Command {
     },
     /// Print the JSON Schema of the records, or an AsyncAPI document of the topics
     Schema {
-        /// One record: event, action, score, escalation, signal or dead_letter; all when left out
+        /// One record, event, action, score, escalation, signal or dead_letter, or `policy`; all when left out
         record: Option<String>,
         /// Print an AsyncAPI 3 document of the topics
         #[arg(long)]

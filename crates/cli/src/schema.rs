@@ -1,6 +1,7 @@
 //! `firewatch schema`: the contracts, generated from the types.
 
 use firewatch_domain::{Action, DeadLetter, Escalation, Event, Score, Signal};
+use firewatch_escalation::policy_schema;
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
@@ -19,15 +20,23 @@ pub fn schemas() -> Map<String, Value> {
     all
 }
 
+/// The same with that of policy files, which are no records.
+fn documents() -> Map<String, Value> {
+    let mut all = schemas();
+    all.insert("policy".into(), policy_schema());
+    all
+}
+
 /// Prints one schema, all of them, or the AsyncAPI document.
 pub fn print(record: Option<&str>, whole: bool) -> Result<(), Failure> {
     let schemas = schemas();
     let document = match record {
         _ if whole => asyncapi(&schemas),
-        None => Value::Object(schemas),
+        None => Value::Object(documents()),
         Some(name) => {
-            let names = || schemas.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let found = schemas.get(name).cloned();
+            let documents = documents();
+            let names = || documents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let found = documents.get(name).cloned();
             found.ok_or_else(|| {
                 Failure::setting(name, format!("no record of this name; give one of {}", names()))
             })?

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 
+use serde_json::json;
 use toml::{Table, Value};
 
 use crate::Duration;
@@ -26,10 +27,20 @@ impl Display for Fault {
     }
 }
 
+/// A key that was asked for, and what it may be: a fragment of JSON Schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The dotted key.
+    pub key: String,
+    /// What it may be.
+    pub schema: serde_json::Value,
+}
+
 /// Reads keys out of a TOML table and collects faults.
 #[derive(Debug)]
 pub struct Settings {
     table: Table,
+    asked: Vec<Asked>,
     known: BTreeSet<String>,
     prefix: String,
     variables: BTreeMap<String, String>,
@@ -45,6 +56,7 @@ impl Settings {
         match text.parse::<Table>() {
             Ok(table) => Ok(Self {
                 table,
+                asked: Vec::new(),
                 known: BTreeSet::new(),
                 prefix: String::new(),
                 variables: BTreeMap::new(),
@@ -66,6 +78,7 @@ impl Settings {
 
     /// Text of one to 1,000 characters.
     pub fn text(&mut self, key: &str, default: &str) -> String {
+        self.asked(key, json!({ "type": "string", "maxLength": 1000, "default": default }));
         match self.take(key) {
             None => default.into(),
             Some(Value::String(s)) if !s.trim().is_empty() && s.len() <= 1000 => s,
@@ -75,6 +88,7 @@ impl Settings {
 
     /// One of a few words.
     pub fn choice(&mut self, key: &str, default: &str, choices: &[&str]) -> String {
+        self.asked(key, json!({ "enum": choices, "default": default }));
         match self.take(key) {
             None => default.into(),
             Some(Value::String(s)) if choices.contains(&s.as_str()) => s,
@@ -86,6 +100,7 @@ impl Settings {
 
     /// A whole number within a range.
     pub fn integer(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
+        self.asked(key, json!({ "type": "integer", "minimum": range.start(), "maximum": range.end(), "default": default }));
         match self.take(key) {
             None => default,
             Some(Value::Integer(i)) if range.contains(&i) => i,
@@ -100,6 +115,10 @@ impl Settings {
 
     /// A number within a range.
     pub fn number(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
+        self.asked(
+            key,
+            json!({ "type": "number", "minimum": range.start(), "maximum": range.end(), "default": default }),
+        );
         let value = self.take(key);
         let read = match &value {
             None => return default,
@@ -123,6 +142,7 @@ impl Settings {
 
     /// The same without a default.
     pub fn optional_duration(&mut self, key: &str, seconds: RangeInclusive<f64>) -> Option<Duration> {
+        self.asked(key, json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h)$" }));
         match self.take(key)? {
             Value::String(s) if span(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => span(&s),
             other => {
@@ -138,6 +158,7 @@ impl Settings {
 
     /// `true` or `false`.
     pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        self.asked(key, json!({ "type": "boolean", "default": default }));
         match self.take(key) {
             None => default,
             Some(Value::Boolean(is)) => is,
@@ -147,6 +168,7 @@ impl Settings {
 
     /// A list of texts.
     pub fn texts(&mut self, key: &str) -> Vec<String> {
+        self.asked(key, json!({ "type": "array", "items": { "type": "string" } }));
         match self.take(key) {
             None => Vec::new(),
             Some(Value::Array(items)) if items.iter().all(Value::is_str) => {
@@ -159,6 +181,7 @@ impl Settings {
     /// Every key under a section, taken as text, for settings that are passed through. In variables the dots of such
     /// a key are underscores.
     pub fn free_section(&mut self, key: &str) -> Vec<(String, String)> {
+        self.asked(key, json!({ "type": "object" }));
         let mut found = match self.take(key) {
             None => BTreeMap::new(),
             Some(Value::Table(table)) => flatten(&table),
@@ -173,6 +196,16 @@ impl Settings {
             found.insert(name[section.len()..].to_lowercase().replace('_', "."), value);
         }
         found.into_iter().collect()
+    }
+
+    /// Every key that was asked for so far, with what it may be.
+    #[must_use]
+    pub fn all_asked(&self) -> &[Asked] {
+        &self.asked
+    }
+
+    fn asked(&mut self, key: &str, schema: serde_json::Value) {
+        self.asked.push(Asked { key: key.into(), schema });
     }
 
     /// Whether the file has anything under a key.

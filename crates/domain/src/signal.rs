@@ -98,6 +98,9 @@ pub struct RouteMatch {
     pub level: Level,
     /// Why, in words.
     pub reason: String,
+    /// What it is grouped by, when its route has groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// Something that was done about a conversation.

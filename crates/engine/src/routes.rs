@@ -43,7 +43,7 @@ impl Routes {
                     continue;
                 }
             };
-            now.push(RouteMatch { route: name.clone(), level, reason });
+            now.push(RouteMatch { route: name.clone(), level, reason, group: route.group(facts, level) });
         }
         // What the policy has no more has ended.
         changed |= known < self.0.len();
@@ -58,7 +58,12 @@ impl Routes {
             return now;
         }
         let same = policy.routes.iter().filter_map(|(name, route)| {
-            Some(RouteMatch { route: name.clone(), level: self.level(route)?, reason: String::new() })
+            Some(RouteMatch {
+                route: name.clone(),
+                level: self.level(route)?,
+                reason: String::new(),
+                group: None,
+            })
         });
         same.collect()
     }

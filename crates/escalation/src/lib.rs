@@ -13,7 +13,9 @@ mod storm;
 pub use condition::{Can, Condition, Facts, Number, Type, names};
 pub use desk::{Case, Desk, Head, Note, Part, PartKey};
 pub use life::Life;
-pub use policy::{Advice, Brand, Hours, Policy, Quiet, Route, Silence, Storms, Team, Tier, Windows};
+pub use policy::{
+    Advice, Brand, GroupBy, Hours, Policy, Quiet, Route, Silence, Storms, Team, Tier, Windows, policy_schema,
+};
 pub use storm::storm_brand;
 
 /// The team that guards the brand's name.

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firewatch_domain::{EscalationState, EventTime, Level, News};
+use firewatch_domain::{EscalationState, Level};
 use serde::{Deserialize, Serialize};
 
 use crate::PartKey;
 use crate::Policy;
 use crate::baseline::{Alarm, Window, span_windows, stem};
 use crate::desk::case::{Case, OnRoute};
-use crate::desk::tell::{Of, Telling};
+use crate::desk::group::Growth;
+use crate::desk::tell::Telling;
 use crate::desk::{Desk, STORM};
 
 /// A storm that is on.
@@ -19,8 +20,7 @@ pub(crate) struct Storm {
     /// The words that its posts share.
     pub words: Vec<String>,
     pub members: u64,
-    told_members: u64,
-    told_at: EventTime,
+    growth: Growth,
     /// Members that joined in each of the latest windows.
     recent: VecDeque<u32>,
 }
@@ -76,7 +76,13 @@ impl Desk {
         case.advice = policy.advised_for_storms();
         self.put_back(id.clone(), case, policy);
         let recent = VecDeque::new();
-        self.head.storms.push(Storm { id, words, members: 0, told_members: 0, told_at: out.now, recent });
+        self.head.storms.push(Storm {
+            id,
+            words,
+            members: 0,
+            growth: Growth { told: 0, at: out.now },
+            recent,
+        });
         true
     }
 
@@ -135,7 +141,8 @@ impl Desk {
         let calm = self.volume().calm(out.now, out.policy);
         for mut storm in std::mem::take(&mut self.head.storms) {
             let Some(mut case) = self.cases.remove(&storm.id) else { continue };
-            storm.tell_growth(&mut case, out);
+            let interval = out.policy.storms.group_interval;
+            storm.growth.tell((&storm.id, &mut case), storm.members, interval, out);
             let recent: u32 = storm.recent.iter().sum();
             let is_over = storm.recent.len() >= span_windows(out.policy) && f64::from(recent) <= calm;
             if is_over {
@@ -152,28 +159,10 @@ impl Desk {
     }
 }
 
-impl Storm {
-    /// Its growth, when it is time to tell that and nobody has called it done.
-    fn tell_growth(&mut self, case: &mut Case, out: &mut Telling<'_>) {
-        let Some(life) = case.lives.first_mut() else { return };
-        if life.step == 0 && life.told_at == out.now {
-            // It was opened just now.
-            (self.told_members, self.told_at) = (self.members, out.now);
-            return;
-        }
-        let is_time = out.now - self.told_at >= out.policy.storms.group_interval;
-        if !is_time || self.members == self.told_members || life.state.is_final() {
-            return;
-        }
-        life.told(out.now);
-        let reason = format!("grew from {} to {} posts", self.told_members, self.members);
-        out.step(Of { id: &self.id, case, life: &case.lives[0] }, News::Grew, reason);
-        (self.told_members, self.told_at) = (self.members, out.now);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use firewatch_domain::EventTime;
+
     use super::*;
 
     #[test]
@@ -183,8 +172,7 @@ mod tests {
             id: String::new(),
             words: vec![],
             members: 0,
-            told_members: 0,
-            told_at: EventTime::EARLIEST,
+            growth: Growth { told: 0, at: EventTime::EARLIEST },
             recent: VecDeque::new(),
         };
         assert!(storm.holds(&about(&["bill"])) && storm.holds(&[]));

@@ -35,7 +35,9 @@ pub struct Case {
     pub(crate) counts: bool,
     /// The storm that it is told of as a part of.
     pub(crate) in_storm: Option<String>,
-    /// Of a storm: how many are in it.
+    /// Routes by whose groups it is told of.
+    pub(crate) in_groups: Vec<String>,
+    /// Of a storm or a group: how many are in it.
     pub(crate) members: Option<u64>,
     /// Teams whose budget it waits for.
     pub(crate) waits_for: Vec<String>,
@@ -51,6 +53,8 @@ pub(crate) struct OnRoute {
     pub route: String,
     pub level: Level,
     pub reason: String,
+    /// The group of the route that it belongs to.
+    pub group: Option<String>,
     /// When its team is told, at the earliest; none once it was.
     pub due: Option<EventTime>,
     /// When it is over by itself, since its conditions do not hold any more.
@@ -72,7 +76,16 @@ pub(crate) struct Asked {
 impl OnRoute {
     /// One that its team is told of from a time on.
     pub(crate) fn due(route: &str, level: Level, reason: String, at: EventTime) -> Self {
-        Self { route: route.into(), level, reason, due: Some(at), over_at: None, left: false, settled: false }
+        Self {
+            route: route.into(),
+            level,
+            reason,
+            group: None,
+            due: Some(at),
+            over_at: None,
+            left: false,
+            settled: false,
+        }
     }
 }
 
@@ -113,6 +126,7 @@ impl Case {
             silences: vec![],
             counts: false,
             in_storm: None,
+            in_groups: vec![],
             members: None,
             waits_for: vec![],
             trace: None,
@@ -166,7 +180,8 @@ impl Case {
             let waits = policy.routes.get(&new.route).map(|route| at + route.hold + route.group_wait);
             match self.routes.iter_mut().find(|on| on.route == new.route) {
                 None => {
-                    self.routes.push(OnRoute::due(&new.route, new.level, new.reason, waits.unwrap_or(at)));
+                    let on = OnRoute::due(&new.route, new.level, new.reason, waits.unwrap_or(at));
+                    self.routes.push(OnRoute { group: new.group, ..on });
                 }
                 Some(on) => {
                     (on.over_at, on.left) = (None, false);

@@ -86,6 +86,8 @@ impl Desk {
         } else if awake > now {
             out.note(id, || format!("{team} sleeps until {awake}, and {} does not wake it", reached.level));
             case.put_off(team, now, awake, policy);
+        } else if !is_open && self.join_group(id, case, &reached, out) {
+            case.settle(team, now, policy);
         } else if let Some(i) = i.filter(|_| is_open) {
             case.settle(team, now, policy);
             case.lives[i].raise(&reached, now);

@@ -7,6 +7,7 @@
 pub(crate) mod case;
 mod clock;
 mod digest;
+pub(crate) mod group;
 mod happened;
 mod look;
 mod parts;
@@ -225,6 +226,7 @@ impl Desk {
         self.join_storms(&new, opened, out);
         let waits = self.look_at_what_is_due(out);
         self.tell_or_end_storms(out);
+        self.tell_or_end_groups(out);
         self.digest(waits, out);
         self.tell_of_silences(out);
     }

@@ -13,6 +13,7 @@ use crate::storm::Storm;
 
 use super::case::Case;
 use super::digest::Digest;
+use super::group::Group;
 use super::silence::AllHidden;
 
 /// Which part of a brand's state.
@@ -61,6 +62,8 @@ pub struct Head {
     pub(crate) storms: Vec<Storm>,
     /// When each team with a budget was told of something new, within the last hour.
     pub(crate) openings: BTreeMap<String, VecDeque<EventTime>>,
+    /// Groups that are open, by route and what is alike in them.
+    pub(crate) groups: BTreeMap<(String, String), Group>,
     /// What the policy's silences hide.
     pub(crate) hidden: AllHidden,
     /// What is told of those that wait for a team's budget.
@@ -77,6 +80,7 @@ impl Head {
             recent: Recent::new(),
             storms: vec![],
             openings: BTreeMap::new(),
+            groups: BTreeMap::new(),
             hidden: BTreeMap::new(),
             digests: BTreeMap::new(),
         }

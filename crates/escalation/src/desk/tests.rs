@@ -20,7 +20,7 @@ fn signal(source: u32, secs: i64, id: &str, body: SignalBody) -> Signal {
 }
 
 fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal {
-    let route = RouteMatch { route: "complaint".into(), level: Level::Low, reason: "r".into() };
+    let route = RouteMatch { route: "complaint".into(), level: Level::Low, reason: "r".into(), group: None };
     let matched = Matched {
         conversation: conversation.into(),
         began: at(secs),

@@ -3,6 +3,7 @@
 mod advice;
 pub(crate) mod hours;
 mod routes;
+mod schema;
 mod silences;
 mod teams;
 
@@ -17,7 +18,8 @@ use crate::{Can, Condition, Facts, PR};
 
 pub use advice::Advice;
 pub use hours::Hours;
-pub use routes::Route;
+pub use routes::{GroupBy, Route};
+pub use schema::policy_schema;
 pub use silences::Silence;
 pub use teams::{Quiet, Team, Tier};
 
@@ -106,11 +108,16 @@ impl Policy {
     /// Everything that is wrong with it, at once.
     pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Fault>> {
         let mut s = Settings::parse(name, text)?;
-        let unlisted = brand(&mut s, "", &default_brand());
-        let teams = teams::read(&mut s);
+        let policy = Self::read(&mut s, text);
+        s.finish(policy)
+    }
+
+    fn read(s: &mut Settings, text: &str) -> Self {
+        let unlisted = brand(s, "", &default_brand());
+        let teams = teams::read(s);
         let names: Vec<&str> = teams.keys().map(String::as_str).collect();
-        let routes = routes::read(&mut s, &names);
-        let storms = storms(&mut s, &names);
+        let routes = routes::read(s, &names);
+        let storms = storms(s, &names);
         let windows = Windows {
             step: s.duration("windows.step", Duration::from_secs(10), 1.0..=300.0),
             lateness: s.duration("windows.lateness", Duration::from_secs(10), 0.0..=600.0),
@@ -124,20 +131,20 @@ impl Policy {
             hash: format!("{:016x}", hash(text)),
             horizon: s.duration("horizon", Duration::from_mins(24 * 60), 600.0..=2_592_000.0),
             score_step: s.number("score_step", 1.0, 0.1..=50.0),
-            brands: brands(&mut s, &unlisted),
+            brands: brands(s, &unlisted),
             quiet_below: opening().map(Condition::least_complaint).fold(1.0, f64::min),
             counts_from: storms.counts.least_complaint(),
             flags,
             unlisted,
-            advice: advice::read(&mut s),
-            silences: silences::read(&mut s),
+            advice: advice::read(s),
+            silences: silences::read(s),
             teams,
             routes,
             windows,
             storms,
         };
-        policy.check_brands(&mut s);
-        s.finish(policy)
+        policy.check_brands(s);
+        policy
     }
 
     /// Every team that it can tell.

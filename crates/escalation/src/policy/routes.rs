@@ -27,11 +27,53 @@ pub struct Route {
     pub unless_answered: bool,
     /// It waits so long before it is told, so that a storm or a group is told instead.
     pub group_wait: Duration,
+    /// Conversations on it that are alike in these are told as one escalation that grows; none: each on its own.
+    pub group_by: Vec<GroupBy>,
+    /// A group that grows is told again after so long.
+    pub group_interval: Duration,
     /// It is told again, while nobody has taken it, after so long.
     pub repeat_interval: Option<Duration>,
 }
 
+/// What conversations of a group have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The brand, which they have in any case.
+    Brand,
+    /// The network.
+    Platform,
+    /// The language.
+    Lang,
+    /// The gravest flag.
+    Flag,
+    /// The level.
+    Level,
+}
+
+impl GroupBy {
+    const ALL: [(&str, Self); 5] = [
+        ("brand", Self::Brand),
+        ("platform", Self::Platform),
+        ("lang", Self::Lang),
+        ("flag", Self::Flag),
+        ("level", Self::Level),
+    ];
+}
+
 impl Route {
+    /// What a conversation on it is grouped by; none when each is told on its own.
+    #[must_use]
+    pub fn group(&self, facts: &Facts<'_>, level: Level) -> Option<String> {
+        let part = |by: &GroupBy| match by {
+            GroupBy::Brand => "all",
+            GroupBy::Platform => facts.platform,
+            GroupBy::Lang => facts.lang,
+            GroupBy::Flag => facts.flags.first().map_or("", |flag| flag.name()),
+            GroupBy::Level => level.as_str(),
+        };
+        (!self.group_by.is_empty()).then(|| self.group_by.iter().map(part).collect::<Vec<_>>().join("+"))
+    }
+
     /// All of its conditions.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.when.iter().map(|(_, condition)| condition).chain(&self.until)
@@ -117,8 +159,24 @@ fn route(s: &mut Settings, name: &str, teams: &[&str]) -> Route {
         clear_after: s.optional_duration(&key("clear_after"), 0.0..=604_800.0),
         unless_answered: s.flag(&key("unless_answered"), false),
         group_wait: s.duration(&key("group_wait"), Duration::ZERO, 0.0..=3_600.0),
+        group_by: group_by(s, &key("group_by")),
+        group_interval: s.duration(&key("group_interval"), Duration::from_mins(5), 30.0..=86_400.0),
         repeat_interval: s.optional_duration(&key("repeat_interval"), 60.0..=604_800.0),
     }
+}
+
+fn group_by(s: &mut Settings, key: &str) -> Vec<GroupBy> {
+    let mut all = Vec::new();
+    for name in s.texts(key) {
+        match GroupBy::ALL.into_iter().find(|(own, _)| *own == name) {
+            Some((_, by)) => all.push(by),
+            None => {
+                let known = GroupBy::ALL.map(|(name, _)| name).join(", ");
+                s.fault(key, format_args!("{name:?} is nothing to group by; give some of {known}"));
+            }
+        }
+    }
+    all
 }
 
 /// A condition with a default that is sound.
