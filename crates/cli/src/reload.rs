@@ -40,9 +40,10 @@ impl Watch {
         match read.and_then(|policy| policy.may_replace(&old.policy).map(|()| policy)) {
             Ok(policy) => {
                 eprintln!("firewatch: {file}: version {}, hash {}, is in force", policy.version, policy.hash);
-                self.metrics.policy(&policy);
+                let brain = Arc::new(old.with_policy(policy));
+                self.in_force.replace(brain.clone());
+                self.metrics.policy(&brain.policy);
                 self.metrics.policy_read("taken");
-                self.in_force.replace(Arc::new(old.with_policy(policy)));
             }
             Err(faults) => {
                 faults.iter().for_each(|fault: &Fault| eprintln!("firewatch: {file}: {fault}"));

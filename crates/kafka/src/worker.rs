@@ -236,12 +236,13 @@ impl<'a> Worker<'a> {
     fn work(&self, bench: &mut Bench) -> Result<usize, RunError> {
         let (job, post) = (self.job, self.post);
         let Bench { task, reader, desk } = bench;
-        desk.brain = job.brain.get();
         let settings = &job.settings;
         let interval = Wait::from_millis(settings.commit_interval_ms);
         let mut waiting = std::mem::take(&mut reader.actions);
         let (mut batch, actions) = reader.gather(interval, desk.most, || post.is_to_finish())?;
         waiting.extend(actions);
+        // What arrives once another policy is in force is decided by it.
+        desk.brain = job.brain.get();
         let now = (job.clock)();
         let mut worked = batch.signals.len();
         for signal in batch.signals.drain(..) {
