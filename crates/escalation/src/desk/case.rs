@@ -87,9 +87,7 @@ impl OnRoute {
             settled: false,
         }
     }
-}
 
-impl OnRoute {
     /// Where it stands, as a note says it.
     pub(crate) fn in_words(&self) -> String {
         let Self { route, level, due, over_at, left, .. } = self;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use firewatch_domain::{Duration, EscalationState, EventTime, Level, News};
 
-use super::Desk;
 use super::case::{Case, team_of};
 use super::clock::words;
 use super::parts::PartKey;
 use super::tell::{Of, Telling};
+use super::{Desk, STORM};
 use crate::Life;
 use crate::life::Reached;
 
@@ -108,7 +108,9 @@ impl Desk {
         for opening in openings {
             let Opening { id, team, reached, .. } = opening;
             let Some(mut case) = self.cases.remove(&id) else { continue };
-            match self.room(&team, reached.level, out) {
+            // A storm is told instead of many, so it never waits for a budget.
+            let full = if reached.route == STORM { None } else { self.room(&team, reached.level, out) };
+            match full {
                 None => case.open(&id, &team, reached, out),
                 Some(free_at) => {
                     out.note(&id, || format!("waits for the budget of {team} until {free_at}"));
