@@ -100,16 +100,22 @@ impl Settings {
 
     /// A whole number within a range.
     pub fn integer(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
-        self.asked(key, json!({ "type": "integer", "minimum": range.start(), "maximum": range.end(), "default": default }));
-        match self.take(key) {
-            None => default,
-            Some(Value::Integer(i)) if range.contains(&i) => i,
-            Some(other) => self.refuse(
-                key,
-                &other,
-                &format!("a whole number {} to {}", range.start(), range.end()),
-                default,
-            ),
+        let number = self.optional_integer(key, range);
+        if let Some(schema) = self.asked.last_mut().and_then(|asked| asked.schema.as_object_mut()) {
+            schema.insert("default".into(), default.into());
+        }
+        number.unwrap_or(default)
+    }
+
+    /// The same without a default.
+    pub fn optional_integer(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        self.asked(key, json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() }));
+        match self.take(key)? {
+            Value::Integer(i) if range.contains(&i) => Some(i),
+            other => {
+                let wanted = format!("a whole number {} to {}", range.start(), range.end());
+                self.refuse(key, &other, &wanted, None)
+            }
         }
     }
 

@@ -64,7 +64,7 @@ fn team(s: &mut Settings, name: &str, all: &[String]) -> Team {
         let problem = "a team's name is part of a topic's; give letters, digits, `.`, `_` and `-`";
         s.fault(&format!("teams.{name}"), problem);
     }
-    let budget = s.has(&key("budget")).then(|| s.integer(&key("budget"), 10, 1..=100_000) as u32);
+    let budget = s.optional_integer(&key("budget"), 1..=100_000).map(|budget| budget as u32);
     let quiet = hours::read(s, &key("quiet"));
     let wakes = level(s, &key("quiet.wakes"), Level::Critical);
     Team {
