@@ -15,6 +15,9 @@ use crate::life::Reached;
 /// Time over which a team's budget counts.
 const BUDGET: Duration = Duration::from_mins(60);
 
+/// When what is on a route that this policy does not have is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
 /// An escalation that would be opened, if the team's budget allows it.
 struct Opening {
     id: String,
@@ -43,6 +46,7 @@ impl Desk {
     /// Looks at one case. It comes back to the agenda at once, or after it was told of.
     fn look(&mut self, id: &str, case: &mut Case, openings: &mut Vec<Opening>, out: &mut Telling<'_>) {
         case.end_what_is_over(id, out);
+        case.wait_for_unknown_routes(out);
         let before = openings.len();
         for team in case.teams_due(out.now, out.policy) {
             if let Some(reached) = self.opens(id, case, &team, out) {
@@ -53,7 +57,8 @@ impl Desk {
         case.remind(id, out);
         if openings.len() == before {
             case.slim();
-            case.next = case.due(out.policy);
+            // Never at once again: a window must end.
+            case.next = case.due(out.policy).map(|due| due.max(out.now + Duration::from_millis(1)));
             self.agenda.extend(case.next.map(|next| (next, id.to_owned())));
         }
     }
@@ -143,6 +148,14 @@ impl Desk {
 }
 
 impl Case {
+    /// Puts off what is on a route that this policy does not have: another process may have taken a policy over earlier, and
+    /// a conversation leaves a route that is gone when it is heard of next.
+    fn wait_for_unknown_routes(&mut self, out: &Telling<'_>) {
+        for on in self.routes.iter_mut().filter(|on| team_of(on, out.policy).is_none()) {
+            on.due = on.due.map(|due| if due <= out.now { out.now + LOOK_AGAIN } else { due });
+        }
+    }
+
     /// Opens an escalation, or opens it again.
     fn open(&mut self, id: &str, team: &str, reached: Reached, out: &mut Telling<'_>) {
         self.settle(team, out.now, out.policy);

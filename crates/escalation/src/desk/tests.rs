@@ -194,3 +194,20 @@ fn a_storm_is_named_by_words_as_people_write_them() {
     let storm = told.iter().find(|e| e.conversation.starts_with("storm/")).unwrap();
     assert!(storm.reasons[0].contains("complaints about charged within"), "{:?}", storm.reasons);
 }
+
+#[test]
+fn a_route_that_this_policy_does_not_have_yet_waits_for_the_one_that_has_it() {
+    let other = Policy::parse(
+        "p",
+        "[brands.acme]\n[routes.new]\nteam = \"support\"\nwhen = { low = \"complaint >= 0.6\" }\n",
+    );
+    let mut early = complaint(0, 1, "c1", "bill");
+    if let SignalBody::Matched(matched) = &mut early.body {
+        matched.routes[0].route = "new".into();
+    }
+    let mut desk = Desk::new(&policy());
+    assert!(desk.take(early, &policy()).is_empty());
+    assert!(desk.take(tick(0, 60, 1), &policy()).is_empty(), "nobody is known who should be told");
+    let told = desk.take(tick(0, 200, 1), &other.unwrap());
+    assert_eq!(lines(&told), ["c1/support/1/0 open 0"]);
+}

@@ -95,7 +95,7 @@ pub struct Storms {
     pub group_interval: Duration,
     /// Complaints an hour that a new brand is taken to have.
     pub expected_per_hour: f64,
-    /// Least complaints in five minutes that make a storm.
+    /// Least complaints that make a storm, over any span.
     pub least_posts: u32,
     /// Standard deviations above the usual that make a storm.
     pub deviations: f64,
@@ -165,7 +165,7 @@ impl Policy {
         advice::advised(&self.advice, facts)
     }
 
-    /// The silences that are on a conversation, if they have not lapsed.
+    /// The silences that are on a conversation, whether they have lapsed or not.
     #[must_use]
     pub fn silences_on(&self, facts: &Facts<'_>) -> Vec<String> {
         silences::on(&self.silences, facts)

@@ -57,7 +57,7 @@ fn silence(s: &mut Settings, name: &str) -> Option<Silence> {
     Some(Silence { when: when?, until, warn_before, by, reason })
 }
 
-/// The silences that are on a conversation, until the last of them lapses or not.
+/// The silences that are on a conversation, whether they have lapsed or not.
 pub(crate) fn on(all: &BTreeMap<String, Silence>, facts: &Facts<'_>) -> Vec<String> {
     all.iter().filter(|(_, silence)| silence.when.holds(facts)).map(|(name, _)| name.clone()).collect()
 }
