@@ -1,6 +1,6 @@
 //! On the real data sets: what the model cards say holds, and what is shipped can be made again.
 
-use firewatch_domain::{Engagement, EngagementKind, EventTime};
+use firewatch_domain::{Engagement, EngagementKind, EventTime, SimHash};
 use firewatch_engine::Models;
 use firewatch_lab::AveragePrecision;
 use firewatch_lab::cascades::cascades;
@@ -104,6 +104,50 @@ fn vader_recall(posts: &[&Post]) -> f64 {
         hits[truth] += if said == truth { 1.0 } else { 0.0 };
     }
     hits.iter().zip(all).map(|(hits, all)| hits / all).sum::<f64>() / CLASSES.len() as f64
+}
+
+#[test]
+fn near_copies_are_told_from_other_posts_as_often_as_is_said() {
+    let Some(data) = data() else { return };
+    let model = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap();
+    let Posts { train, held_out, .. } = Posts::read(&data, Choice::default()).unwrap();
+    let (mut scratch, mut random) = (Scratch::default(), fastrand::Rng::with_seed(6));
+    let mut hash = |text: &str| {
+        let mut reading = model.read(&mut scratch, text, Some("en"));
+        reading.keep_words(&mut scratch, text);
+        reading.near
+    };
+    let (mut hashes, mut dropped, mut changed) = (Vec::new(), (0, 0), (0, 0));
+    for text in train.iter().chain(&held_out).map(|post| post.text.as_str()) {
+        let Some(of) = hash(text) else { continue };
+        hashes.push(of);
+        let mut words: Vec<&str> = text.split_whitespace().collect();
+        let at = random.usize(..words.len());
+        let one_more = [&words[..at], &["zebra"], &words[at..]].concat();
+        let mut other = |words: &[&str], found: &mut (u32, u32)| {
+            let is_near = hash(&words.join(" ")).is_some_and(|other| of.is_near(other));
+            *found = (found.0 + u32::from(is_near), found.1 + 1);
+        };
+        other(&[&words[..at], &words[at + 1..]].concat(), &mut dropped);
+        words = one_more;
+        let at = random.usize(..words.len());
+        words[at] = "tomorrow";
+        other(&words, &mut changed);
+    }
+    let pairs = 3_000_000;
+    let mut any = || hashes[random.usize(..hashes.len())];
+    // Some posts are in the sets more than once.
+    let are_alike = |(one, other): (SimHash, SimHash)| one != other && one.is_near(other);
+    let alike = (0..pairs).filter(|_| are_alike((any(), any()))).count();
+    let share = |(found, of): (u32, u32)| f64::from(found) / f64::from(of);
+    let (dropped, changed) = (share(dropped), share(changed));
+    println!(
+        "{} posts: {dropped:.3} found without a word, {changed:.3} with one more and one changed",
+        hashes.len()
+    );
+    println!("{alike} of {pairs} pairs of others are taken for copies");
+    assert!(hashes.len() > 50_000 && dropped > 0.98 && changed > 0.91);
+    assert!(alike < pairs / 20_000);
 }
 
 #[test]

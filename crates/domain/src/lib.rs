@@ -11,6 +11,7 @@ mod flag;
 mod score;
 pub mod settings;
 mod signal;
+mod sim_hash;
 mod time;
 
 pub use action::{Action, ActionKind, Channel};
@@ -20,6 +21,7 @@ pub use event::{Author, Body, BrandReply, Counters, Engagement, EngagementKind, 
 pub use flag::FlagKind;
 pub use score::{Contribution, EngagementCounts, Outlook, Range, Reach, Score, Sentiment, Tenths, Velocity};
 pub use signal::{Happened, Matched, RouteMatch, Signal, SignalBody, What};
+pub use sim_hash::SimHash;
 pub use time::{Duration, EventTime, TimeError};
 
 /// The one schema version this build writes and reads, the `v` of every record.

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Channel, Contribution, EventTime, Level, Tenths};
+use crate::{Channel, Contribution, EventTime, Level, SimHash, Tenths};
 
 /// One record of the signals topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +63,9 @@ pub struct Matched {
     /// differs; at most 12.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
+    /// By which near-copies of it are known in a storm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<SimHash>,
     /// The risk.
     pub risk: Tenths,
     /// Why, in words, what a person needs first.

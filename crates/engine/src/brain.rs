@@ -79,7 +79,7 @@ impl Brain {
             reading.keep_words(scratch, &post.text);
             if !is_flagged && reading.said.is_ok_and(|said| f64::from(said.complaint) < counts_from) {
                 // They are for storms, and it will not count for one.
-                reading.topics.clear();
+                (reading.topics, reading.near) = (vec![], None);
             }
         }
         reading

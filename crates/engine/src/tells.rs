@@ -119,12 +119,12 @@ impl Conversation {
         if is_reply {
             reasons.insert(0, "the complaint is a reply in the conversation, not its first post".into());
         }
-        let topics = match reply.filter(|_| is_reply) {
-            Some(reply) => reply.topics.clone(),
-            None if is_new => {
-                self.root.as_mut().map_or_else(Vec::new, |r| std::mem::take(&mut r.reading.topics))
+        let (topics, near) = match (reply.filter(|_| is_reply), &mut self.root) {
+            (Some(reply), _) => (reply.topics.clone(), reply.near),
+            (None, Some(root)) if is_new => {
+                (std::mem::take(&mut root.reading.topics), root.reading.near.take())
             }
-            None => vec![],
+            _ => (vec![], None),
         };
         let matched = Matched {
             conversation: event.conversation.clone(),
@@ -133,6 +133,7 @@ impl Conversation {
             routes,
             counts: is_new,
             topics,
+            near,
             risk: if self.own { Tenths::default() } else { explained.assessment.risk },
             reasons,
             contributions: if self.own { vec![] } else { explained.contributions.clone() },

@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firewatch_domain::{EscalationState, Level};
+use firewatch_domain::{EscalationState, Level, SimHash};
 use serde::{Deserialize, Serialize};
 
 use crate::PartKey;
 use crate::Policy;
 use crate::baseline::{Alarm, Window, span_windows, stem};
 use crate::desk::case::{Case, OnRoute};
-use crate::desk::group::Growth;
+use crate::desk::growth::Growth;
 use crate::desk::tell::Telling;
 use crate::desk::{Desk, STORM};
+
+/// What a storm says of its posts.
+const MUTED: &str = "its posts are not told one by one while it lasts";
 
 /// A storm that is on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +22,6 @@ pub(crate) struct Storm {
     pub id: String,
     /// The words that its posts share.
     pub words: Vec<String>,
-    pub members: u64,
     growth: Growth,
     /// Members that joined in each of the latest windows.
     recent: VecDeque<u32>,
@@ -32,13 +34,14 @@ pub fn storm_brand(conversation: &str) -> Option<&str> {
 }
 
 impl Storm {
-    /// Whether a complaint is about what the storm is about. A storm without a topic holds them all.
-    pub fn holds(&self, topics: &[String]) -> bool {
-        self.words.is_empty() || topics.iter().any(|topic| self.words.iter().any(|word| word == stem(topic)))
+    /// Whether a complaint is about what the storm is about, or says what many of its posts say. A storm without a topic
+    /// holds them all.
+    pub fn holds(&self, topics: &[String], near: Option<SimHash>) -> bool {
+        let is_named = |topic: &String| self.words.iter().any(|word| word == stem(topic));
+        self.words.is_empty() || topics.iter().any(is_named) || self.growth.is_copied(near)
     }
 
     fn joined(&mut self, n: u32, policy: &Policy) {
-        self.members += u64::from(n);
         self.recent.push_back(n);
         while self.recent.len() > span_windows(policy) {
             self.recent.pop_front();
@@ -72,17 +75,11 @@ impl Desk {
         let id = format!("storm/{}/{}", out.brand, out.now);
         let mut case = Case::new(None);
         case.routes.push(OnRoute::due(STORM, level, reason, out.now));
-        case.reasons.push("its posts are not told one by one while it lasts".into());
+        case.reasons.push(MUTED.into());
         case.advice = policy.advised_for_storms();
         self.put_back(id.clone(), case, policy);
         let recent = VecDeque::new();
-        self.head.storms.push(Storm {
-            id,
-            words,
-            members: 0,
-            growth: Growth { told: 0, at: out.now },
-            recent,
-        });
+        self.head.storms.push(Storm { id, words, growth: Growth::new(out.now), recent });
         true
     }
 
@@ -115,10 +112,12 @@ impl Desk {
         ids.dedup();
         for id in ids {
             let Some(case) = self.cases.get_mut(&id).filter(|case| case.in_storm.is_none()) else { continue };
-            let Some(i) = self.head.storms.iter().position(|storm| storm.holds(&case.topics)) else {
+            let Some(i) = self.head.storms.iter().position(|storm| storm.holds(&case.topics, case.near))
+            else {
                 continue;
             };
             joined[i] += 1;
+            self.head.storms[i].growth.take(case.near);
             case.in_storm = Some(self.head.storms[i].id.clone());
             self.changed.insert(PartKey::Case(id.clone()));
             out.note(&id, || format!("part of {}", self.head.storms[i].id));
@@ -130,7 +129,10 @@ impl Desk {
         for (storm, n) in self.head.storms.iter_mut().zip(joined) {
             storm.joined(n, out.policy);
             if let Some(case) = self.cases.get_mut(&storm.id) {
-                case.members = Some(storm.members);
+                case.members = Some(storm.growth.members);
+                if case.lives.is_empty() {
+                    case.reasons = storm.growth.copies().into_iter().chain([MUTED.to_owned()]).collect();
+                }
                 self.changed.insert(PartKey::Case(storm.id.clone()));
             }
         }
@@ -142,7 +144,7 @@ impl Desk {
         for mut storm in std::mem::take(&mut self.head.storms) {
             let Some(mut case) = self.cases.remove(&storm.id) else { continue };
             let interval = out.policy.storms.group_interval;
-            storm.growth.tell((&storm.id, &mut case), storm.members, interval, out);
+            storm.growth.tell((&storm.id, &mut case), interval, out);
             let recent: u32 = storm.recent.iter().sum();
             let is_over = storm.recent.len() >= span_windows(out.policy) && f64::from(recent) <= calm;
             if is_over {
@@ -171,13 +173,16 @@ mod tests {
         let mut storm = Storm {
             id: String::new(),
             words: vec![],
-            members: 0,
-            growth: Growth { told: 0, at: EventTime::EARLIEST },
+            growth: Growth::new(EventTime::EARLIEST),
             recent: VecDeque::new(),
         };
-        assert!(storm.holds(&about(&["bill"])) && storm.holds(&[]));
+        assert!(storm.holds(&about(&["bill"]), None) && storm.holds(&[], None));
         storm.words = about(&["portal", "down"]);
-        assert!(storm.holds(&about(&["login", "down"])));
-        assert!(!storm.holds(&about(&["bill"])) && !storm.holds(&[]));
+        assert!(storm.holds(&about(&["login", "down"]), None));
+        assert!(!storm.holds(&about(&["bill"]), None) && !storm.holds(&[], None));
+        let (copy, other) = (Some(SimHash(7)), Some(SimHash(u64::MAX)));
+        (0..3).for_each(|_| storm.growth.take(copy));
+        assert!(storm.holds(&about(&["bill"]), copy), "a copy of what is copied in it");
+        assert!(!storm.holds(&about(&["bill"]), other));
     }
 }

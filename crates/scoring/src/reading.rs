@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use firewatch_domain::FlagKind;
+use firewatch_domain::{FlagKind, SimHash};
 use serde::{Deserialize, Serialize};
 
 use crate::sentiment::{HEADS, Part};
-use crate::text::{Flag, LOOKED_AT, PersonalData, foreign, redacted};
+use crate::text::{Flag, LOOKED_AT, PersonalData, foreign, redacted, sim_hash};
 use crate::{Said, Scratch, SentimentModel};
 
 /// Share of a post's words that must be known for it to be taken for English without asking further.
@@ -41,6 +41,8 @@ pub struct Reading {
     pub evidence: Vec<String>,
     /// Stems that say what it is about, if they were kept; at most 12.
     pub topics: Vec<String>,
+    /// By which near-copies are known, if its words were kept and are five or more.
+    pub near: Option<SimHash>,
     /// What was flagged, each kind once.
     pub flags: Vec<FlagKind>,
     /// How the post begins, with what is personal replaced, if its words were kept; at most 128 bytes.
@@ -69,6 +71,7 @@ impl Reading {
         if self.said.is_ok() {
             self.evidence = evidence(scratch, text, pull_to_complaint);
             self.topics = topics(scratch, text);
+            self.near = near(scratch, text);
         }
         self.excerpt = Some(beginning(&redacted(text, &hidden)).into());
     }
@@ -84,7 +87,7 @@ impl SentimentModel {
             Err((why, lang)) => (Err(why), lang),
         };
         let flags = if said.is_ok() { kinds(&scratch.flags) } else { vec![] };
-        Reading { said, lang, evidence: vec![], topics: vec![], flags, excerpt: None }
+        Reading { said, lang, evidence: vec![], topics: vec![], near: None, flags, excerpt: None }
     }
 
     /// The language of the text last said something of, or why it is not read and what it is then.
@@ -162,6 +165,13 @@ fn beginning(text: &str) -> String {
         line.push_str(word);
     }
     line
+}
+
+/// The SimHash of its words; numbers, signs, names and links left out.
+fn near(scratch: &Scratch, text: &str) -> Option<SimHash> {
+    let is_word =
+        |part: &&Part| text.get(part.start..).is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+    sim_hash(scratch.parts.iter().filter(is_word).map(|part| part.key))
 }
 
 /// Stems that carry a mood say how somebody feels, not what about.

@@ -194,7 +194,15 @@ mod tests {
     fn angry() -> Reading {
         let sentiment = Sentiment { negative: 0.9, neutral: 0.08, positive: 0.02 };
         let said = Ok(Said { sentiment, complaint: 0.9, arousal: 0.7 });
-        Reading { said, lang: "en".into(), evidence: vec![], topics: vec![], flags: vec![], excerpt: None }
+        Reading {
+            said,
+            lang: "en".into(),
+            evidence: vec![],
+            topics: vec![],
+            near: None,
+            flags: vec![],
+            excerpt: None,
+        }
     }
 
     fn spread(reshares: usize, followers: Option<u64>) -> Cascade {

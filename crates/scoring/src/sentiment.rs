@@ -105,7 +105,7 @@ pub struct Part {
     /// One word that the model knows.
     pub word: bool,
     /// What names it in pairs.
-    key: u64,
+    pub(crate) key: u64,
 }
 
 /// What reading needs between posts. It never changes a result.

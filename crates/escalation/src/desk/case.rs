@@ -1,6 +1,6 @@
 //! What a desk keeps of one conversation, or of one storm: the routes it is on, and the escalations about it.
 
-use firewatch_domain::{Contribution, EventTime, Level, Matched, Tenths};
+use firewatch_domain::{Contribution, EventTime, Level, Matched, SimHash, Tenths};
 use serde::{Deserialize, Serialize};
 
 use crate::Life;
@@ -20,6 +20,8 @@ pub struct Case {
     pub(crate) contributions: Vec<Contribution>,
     pub(crate) advice: Vec<String>,
     pub(crate) topics: Vec<String>,
+    /// By which near-copies of it are known.
+    pub(crate) near: Option<SimHash>,
     /// Routes that it is on.
     pub(crate) routes: Vec<OnRoute>,
     /// Escalations about it, one for each team.
@@ -116,6 +118,7 @@ impl Case {
             contributions: vec![],
             advice: vec![],
             topics: vec![],
+            near: None,
             routes: vec![],
             lives: vec![],
             answered: None,
@@ -139,6 +142,7 @@ impl Case {
             routes,
             counts,
             topics,
+            near,
             risk,
             reasons,
             contributions,
@@ -161,6 +165,7 @@ impl Case {
         if !topics.is_empty() {
             self.topics = topics;
         }
+        self.near = near.or(self.near);
         if answered {
             self.answered.get_or_insert(at);
         }
@@ -246,6 +251,7 @@ impl Case {
             self.contributions.clear();
             self.advice.clear();
             self.topics.clear();
+            self.near = None;
         }
     }
 

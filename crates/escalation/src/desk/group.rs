@@ -1,12 +1,13 @@
 //! Groups: conversations on one route that are alike in what its owner named, told as one escalation that grows.
 
-use firewatch_domain::{Duration, EscalationState, EventTime, News};
+use firewatch_domain::{Duration, EscalationState, EventTime};
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
 use super::case::{Case, OnRoute};
+use super::growth::Growth;
 use super::parts::PartKey;
-use super::tell::{Of, Telling};
+use super::tell::Telling;
 use crate::life::Reached;
 
 /// A group without a new member for so long is over.
@@ -14,45 +15,12 @@ const OVER_AFTER: Duration = Duration::from_mins(60);
 /// Conversations that a group names.
 const NAMED: usize = 5;
 
-/// How far something that grows was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Growth {
-    pub told: u64,
-    pub at: EventTime,
-}
-
 /// A group that is open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Group {
     id: String,
-    members: u64,
     growth: Growth,
     last: EventTime,
-}
-
-impl Growth {
-    /// Tells of a case that has grown to so many, when it is time for that and nobody has called it done.
-    pub fn tell(
-        &mut self,
-        (id, case): (&str, &mut Case),
-        members: u64,
-        interval: Duration,
-        out: &mut Telling<'_>,
-    ) {
-        let Some(life) = case.lives.first_mut() else { return };
-        let just_opened = life.step == 0 && life.told_at == out.now;
-        if just_opened {
-            *self = Self { told: members, at: out.now };
-        }
-        let is_time = out.now - self.at >= interval;
-        if just_opened || !is_time || members == self.told || life.state.is_final() {
-            return;
-        }
-        life.told(out.now);
-        let reason = format!("grew from {} to {members} posts", self.told);
-        out.step(Of { id, case, life: &case.lives[0] }, News::Grew, reason);
-        *self = Self { told: members, at: out.now };
-    }
 }
 
 impl Desk {
@@ -67,15 +35,15 @@ impl Desk {
         let on = case.routes.iter().find(|on| on.route == reached.route);
         let Some(key) = on.and_then(|on| on.group.clone()) else { return false };
         let name = format!("group/{}/{}/{key}/{}", out.brand, reached.route, out.now);
-        let first = Group { id: name, members: 0, growth: Growth { told: 0, at: out.now }, last: out.now };
+        let first = Group { id: name, growth: Growth::new(out.now), last: out.now };
         let group = self.head.groups.entry((reached.route.clone(), key)).or_insert(first);
         let joins = !case.in_groups.contains(&reached.route);
         if joins {
             case.in_groups.push(reached.route.clone());
-            group.members += 1;
+            group.growth.take(case.near);
             group.last = out.now;
         }
-        let (group_id, members) = (group.id.clone(), group.members);
+        let (group_id, members) = (group.id.clone(), group.growth.members);
         let mut whole = self.cases.remove(&group_id).unwrap_or_else(|| {
             let mut new = Case::new(None);
             new.routes.push(OnRoute::due(&reached.route, reached.level, reached.reason.clone(), out.now));
@@ -101,7 +69,7 @@ impl Desk {
         groups.retain(|(route, _), group| {
             let Some(mut case) = self.cases.remove(&group.id) else { return false };
             let interval = out.policy.routes.get(route).map_or(OVER_AFTER, |route| route.group_interval);
-            group.growth.tell((&group.id, &mut case), group.members, interval, out);
+            group.growth.tell((&group.id, &mut case), interval, out);
             let is_over = out.now - group.last >= OVER_AFTER;
             if is_over {
                 let reason = format!("none joined for {OVER_AFTER}");

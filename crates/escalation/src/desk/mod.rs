@@ -7,7 +7,8 @@
 pub(crate) mod case;
 mod clock;
 mod digest;
-pub(crate) mod group;
+mod group;
+pub(crate) mod growth;
 mod happened;
 mod look;
 mod parts;
@@ -212,7 +213,7 @@ impl Desk {
                 SignalBody::Matched(matched) => {
                     if matched.counts {
                         new.push(matched.conversation.clone());
-                        if !self.head.storms.iter().any(|storm| storm.holds(&matched.topics)) {
+                        if !self.head.storms.iter().any(|storm| storm.holds(&matched.topics, matched.near)) {
                             counted.take(&matched.topics);
                         }
                     }

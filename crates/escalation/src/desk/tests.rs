@@ -28,6 +28,7 @@ fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal 
         routes: vec![route],
         counts: true,
         topics: vec![topic.into()],
+        near: None,
         risk: Tenths(20),
         reasons: vec![],
         contributions: vec![],

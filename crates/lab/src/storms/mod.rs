@@ -87,6 +87,7 @@ fn complaint(i: usize, post: &Post) -> SignalBody {
         routes: vec![],
         counts: true,
         topics: post.words.clone(),
+        near: None,
         risk: Tenths::default(),
         reasons: vec![],
         contributions: vec![],
