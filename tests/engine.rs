@@ -62,6 +62,23 @@ fn a_complaint_that_spreads_goes_to_pr_level_by_level_and_to_support_once() {
 }
 
 #[test]
+fn a_brand_answers_by_the_accounts_that_it_has_on_the_platform() {
+    let policy = "[brands.aldermere]\nhandles = [\"@AldermereCare\"]\n\
+                  [brands.aldermere.on.instagram]\nhandles = [\"17841400000\"]\n";
+    let brain = Brain::shipped(Policy::parse("p", policy).unwrap()).unwrap();
+    let answered = |platform: &str, author: &Value| {
+        let reply = json!({ "post": { "id": "a", "in_reply_to": "p", "author": author, "text": "Sorry!" } });
+        let mut events = [event("p", "c", 0.0, &post(90, ANGRY)), event("a", "c", 300.0, &reply)];
+        events.iter_mut().for_each(|event| event["platform"] = platform.into());
+        told(&run_with(&brain, &events).0).iter().any(|line| line.contains(" answered "))
+    };
+    let (by_id, by_handle) =
+        (json!({ "id": "17841400000" }), json!({ "id": "7", "handle": "AldermereCare" }));
+    assert!(answered("instagram", &by_id) && answered("x", &by_handle));
+    assert!(!answered("x", &by_id) && !answered("instagram", &by_handle));
+}
+
+#[test]
 fn a_conversation_heard_of_again_after_it_was_over_has_escalations_of_its_own() {
     let (three_days, mut events) = (259_200.0, viral(600));
     events.push(event("other", "d", three_days - 1.0, &reshare("x", 1)));

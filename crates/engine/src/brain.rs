@@ -1,10 +1,9 @@
 //! What every task shares and none changes: the policy and the models.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firewatch_domain::Post;
-use firewatch_escalation::{Brand, Policy};
+use firewatch_escalation::Policy;
 use firewatch_scoring::text::Replies;
 use firewatch_scoring::{ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel};
 
@@ -39,8 +38,6 @@ pub struct Brain {
     pub virality: Arc<ViralityModel>,
     /// Reads the brands' replies.
     pub(crate) replies: &'static Replies,
-    /// Brands by handle, lower case and without the `@`.
-    handles: BTreeMap<String, String>,
 }
 
 impl Brain {
@@ -59,14 +56,13 @@ impl Brain {
     pub fn new(policy: Policy, models: Models<'_>) -> Result<Self, ModelError> {
         let sentiment = Arc::new(SentimentModel::from_bytes(models.sentiment)?);
         let virality = Arc::new(ViralityModel::from_bytes(models.virality)?);
-        let handles = handles(&policy);
-        Ok(Self { policy, sentiment, virality, replies: Replies::shipped()?, handles })
+        Ok(Self { policy, sentiment, virality, replies: Replies::shipped()? })
     }
 
     /// The same models with another policy.
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Self {
-        Self { handles: handles(&policy), policy, ..self.clone() }
+        Self { policy, ..self.clone() }
     }
 
     /// Reads a post, and keeps words of it only if somebody could be told of it.
@@ -85,17 +81,6 @@ impl Brain {
         reading
     }
 
-    /// The brand whose account wrote a post, if one did.
-    pub(crate) fn written_by_brand(&self, post: &Post) -> Option<&str> {
-        post.author.handle.as_deref().and_then(|h| self.handles.get(&plain(h))).map(String::as_str)
-    }
-
-    /// The brand that a text mentions by a handle, the first one if several.
-    pub(crate) fn mentioned(&self, text: &str) -> Option<&str> {
-        let mentions = text.split_whitespace().filter(|w| w.starts_with('@'));
-        mentions.filter_map(|w| self.handles.get(&plain(w))).map(String::as_str).next()
-    }
-
     /// The key under which a brand's signals are kept.
     pub(crate) fn signal_key(&self, brand: Option<&str>) -> &str {
         brand.and_then(|b| self.policy.brands.get_key_value(b)).map_or(UNLISTED, |(name, _)| name)
@@ -104,31 +89,5 @@ impl Brain {
     /// Every key that signals can have.
     pub fn signal_keys(&self) -> impl Iterator<Item = &str> {
         self.policy.brands.keys().map(String::as_str).chain([UNLISTED])
-    }
-}
-
-/// Brands by their handles.
-fn handles(policy: &Policy) -> BTreeMap<String, String> {
-    let of = |(name, brand): (&String, &Brand)| {
-        brand.handles.iter().map(|handle| (plain(handle), name.clone())).collect::<Vec<_>>()
-    };
-    policy.brands.iter().flat_map(of).collect()
-}
-
-fn plain(handle: &str) -> String {
-    handle.trim_start_matches('@').trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_').to_lowercase()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn brands_are_found_by_their_handles() {
-        let policy = Policy::parse("p", "[brands.acme]\nhandles = [\"@AcmeCare\"]\n").unwrap();
-        let brain = Brain::shipped(policy).unwrap();
-        assert_eq!(brain.mentioned("hey @acmecare, why?"), Some("acme"));
-        assert_eq!(brain.mentioned("hey @acmecares"), None);
-        assert_eq!(brain.signal_key(Some("other")), UNLISTED);
     }
 }

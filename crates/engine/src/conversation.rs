@@ -96,9 +96,7 @@ impl Conversation {
             self.platform = event.platform.as_deref().map(Into::into);
         }
         match &event.body {
-            Body::Post(post) if cx.brain.written_by_brand(post).is_some() => {
-                self.brand_wrote(post, event, cx)
-            }
+            Body::Post(post) if self.is_by_brand(post, cx) => self.brand_wrote(post, event, cx),
             Body::BrandReply(reply) => self.answer(&reply.account, &reply.text, event, cx),
             Body::Post(post) => {
                 let reply = self.post(post, event, cx);
@@ -140,7 +138,8 @@ impl Conversation {
     /// Observes a post; a reply that was read is handed back, as it may be a complaint of its own.
     fn post(&mut self, post: &Post, event: &Event, cx: &mut Context<'_>) -> Option<Reading> {
         if self.brand.is_none() && self.known.is_none() {
-            self.brand = cx.brain.mentioned(&post.text).map(Into::into);
+            let accounts = &cx.brain.policy.accounts;
+            self.brand = accounts.mentioned(self.platform.as_deref(), &post.text).map(Into::into);
         }
         let reading = cx.brain.read(cx.scratch, post);
         if post.in_reply_to.is_none() && self.root.is_none() && !self.own {
@@ -153,6 +152,12 @@ impl Conversation {
         let actor = Some(post.author.id.clone());
         self.cascade.engage(&Engagement { kind, actor, followers: post.author.followers }, event.at);
         Some(reading)
+    }
+
+    /// Whether one of the brands' accounts wrote a post. A platform that tells no handle tells the account's id.
+    fn is_by_brand(&self, post: &Post, cx: &Context<'_>) -> bool {
+        let account = post.author.handle.as_deref().unwrap_or(&post.author.id);
+        cx.brain.policy.accounts.brand(self.platform.as_deref(), account).is_some()
     }
 
     /// A post from one of the brand's accounts: an answer, or the root of a conversation of its own.

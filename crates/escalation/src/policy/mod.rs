@@ -1,5 +1,6 @@
 //! The policy file: what analysts own. Checked before it loads; a policy that exists is sound.
 
+mod accounts;
 mod advice;
 pub(crate) mod hours;
 mod routes;
@@ -16,6 +17,7 @@ use fnv::FnvHasher;
 
 use crate::{Can, Condition, Facts, PR};
 
+pub use accounts::Accounts;
 pub use advice::Advice;
 pub use hours::Hours;
 pub use routes::{GroupBy, Route};
@@ -36,6 +38,8 @@ pub struct Policy {
     pub score_step: f64,
     /// Brands by name.
     pub brands: BTreeMap<String, Brand>,
+    /// Whose each account is.
+    pub accounts: Accounts,
     /// What holds for a brand that is not listed.
     pub unlisted: Brand,
     /// Teams by name; PR and support are always there.
@@ -63,6 +67,8 @@ pub struct Policy {
 pub struct Brand {
     /// Its accounts, main and care; any of them answers for it.
     pub handles: Vec<String>,
+    /// Those on platforms where it has others, by platform in lower case.
+    pub handles_on: BTreeMap<String, Vec<String>>,
     /// Reshares at which a complaint counts as viral.
     pub viral_bar: u64,
     /// The time within which a complaint should have its first answer in public.
@@ -126,12 +132,14 @@ impl Policy {
         let mut flags: Vec<FlagKind> = opening().flat_map(Condition::flags).collect();
         flags.sort_unstable();
         flags.dedup();
+        let brands = brands(s, &unlisted);
         let policy = Self {
             version: s.text("version", "unnamed"),
             hash: format!("{:016x}", hash(text)),
             horizon: s.duration("horizon", Duration::from_mins(24 * 60), 600.0..=2_592_000.0),
             score_step: s.number("score_step", 1.0, 0.1..=50.0),
-            brands: brands(s, &unlisted),
+            accounts: Accounts::of(&brands, s),
+            brands,
             quiet_below: opening().map(Condition::least_complaint).fold(1.0, f64::min),
             counts_from: storms.counts.least_complaint(),
             flags,
@@ -231,7 +239,12 @@ impl Policy {
                 _ => {}
             }
         }
-        for name in self.brands.iter().filter(|(_, brand)| brand.handles.is_empty()).map(|(name, _)| name) {
+        for name in self
+            .brands
+            .iter()
+            .filter(|(_, brand)| brand.handles.is_empty() && brand.handles_on.is_empty())
+            .map(|(name, _)| name)
+        {
             let problem = "none are given, so only `brand_reply` events answer for it";
             warn(format!("brands.{name}.handles"), problem.into());
         }
@@ -268,6 +281,7 @@ fn hash(text: &str) -> u64 {
 fn default_brand() -> Brand {
     Brand {
         handles: vec![],
+        handles_on: BTreeMap::new(),
         viral_bar: VIRAL_BAR,
         first_response: Duration::from_mins(9),
         hand_off: Duration::from_mins(30),
@@ -281,6 +295,7 @@ fn brand(s: &mut Settings, prefix: &str, otherwise: &Brand) -> Brand {
     let bar = s.integer(&key("viral_bar"), otherwise.viral_bar as i64, 10..=1_000_000) as u64;
     Brand {
         handles: vec![],
+        handles_on: BTreeMap::new(),
         viral_bar: bar,
         first_response: s.duration(&key("first_response"), otherwise.first_response, 10.0..=2_592_000.0),
         hand_off: s.duration(&key("hand_off"), otherwise.hand_off, 10.0..=2_592_000.0),
@@ -297,7 +312,11 @@ fn brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
     for name in names {
         let prefix = format!("brands.{name}.");
         let handles = s.texts(&format!("{prefix}handles"));
-        let brand = Brand { handles, ..brand(s, &prefix, unlisted) };
+        let platforms = s.sections(&format!("{prefix}on")).into_iter();
+        let handles_on = platforms
+            .map(|platform| (platform.to_lowercase(), s.texts(&format!("{prefix}on.{platform}.handles"))))
+            .collect();
+        let brand = Brand { handles, handles_on, ..brand(s, &prefix, unlisted) };
         brands.insert(name, brand);
     }
     brands

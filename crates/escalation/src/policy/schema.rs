@@ -7,7 +7,7 @@ use super::Policy;
 use crate::{PR, SUPPORT};
 
 /// A policy with one of everything that its owner names; `NAME` stands for the names.
-const SPECIMEN: &str = "[brands.NAME]\n[brands.NAME.hours]\n[hours]\n[teams.NAME.quiet]\n[routes.NAME]\n\
+const SPECIMEN: &str = "[brands.NAME]\n[brands.NAME.hours]\n[brands.NAME.on.NAME]\n[hours]\n[teams.NAME.quiet]\n[routes.NAME]\n\
                         [silences.NAME]\n[advice.NAME]\n";
 
 /// The schema, 2020-12, of a policy as the JSON that its TOML stands for.

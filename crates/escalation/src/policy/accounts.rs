@@ -1,0 +1,105 @@
+//! The brands' accounts, by platform: who answers for which brand, and whom a post is about.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use firewatch_domain::settings::Settings;
+
+use super::Brand;
+
+/// Brands by handle, in lower case and without the `@`.
+type ByHandle = BTreeMap<String, String>;
+
+/// Whose each account is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// On platforms for which no brand has handles of their own.
+    elsewhere: ByHandle,
+    /// On each of the others.
+    on: BTreeMap<String, ByHandle>,
+}
+
+impl Accounts {
+    /// Of all brands; two that claim the same account are a fault.
+    pub(super) fn of(brands: &BTreeMap<String, Brand>, s: &mut Settings) -> Self {
+        let platforms: BTreeSet<&String> =
+            brands.values().flat_map(|brand| brand.handles_on.keys()).collect();
+        let on = platforms.into_iter().map(|name| (name.clone(), by_handle(brands, Some(name), s))).collect();
+        Self { elsewhere: by_handle(brands, None, s), on }
+    }
+
+    /// The brand that an account is of.
+    #[must_use]
+    pub fn brand(&self, platform: Option<&str>, handle: &str) -> Option<&str> {
+        let there = platform.and_then(|platform| self.on.get(&platform.to_lowercase()));
+        there.unwrap_or(&self.elsewhere).get(&plain(handle)).map(String::as_str)
+    }
+
+    /// The brand that a text mentions by a handle, the first one if several.
+    #[must_use]
+    pub fn mentioned(&self, platform: Option<&str>, text: &str) -> Option<&str> {
+        let mut mentions = text.split_whitespace().filter(|word| word.starts_with('@'));
+        mentions.find_map(|word| self.brand(platform, word))
+    }
+}
+
+fn by_handle(brands: &BTreeMap<String, Brand>, platform: Option<&String>, s: &mut Settings) -> ByHandle {
+    let mut all = ByHandle::new();
+    for (name, brand) in brands {
+        let there = platform.and_then(|platform| Some((platform, brand.handles_on.get(platform)?)));
+        let (key, handles) = match there {
+            Some((platform, handles)) => (format!("brands.{name}.on.{platform}.handles"), handles),
+            None => (format!("brands.{name}.handles"), &brand.handles),
+        };
+        for handle in handles {
+            match all.entry(plain(handle)) {
+                Entry::Occupied(other) if other.get() != name => {
+                    let problem =
+                        format!("{handle:?} is brand {}'s too; an account is of one brand", other.get());
+                    s.fault(&key, problem);
+                }
+                free => drop(free.or_insert_with(|| name.clone())),
+            }
+        }
+    }
+    all
+}
+
+fn plain(handle: &str) -> String {
+    handle.trim_start_matches('@').trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_').to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Policy;
+
+    const TWO: &str = "[brands.acme]\nhandles = [\"@AcmeCare\"]\n[brands.acme.on.Instagram]\n\
+                       handles = [\"acme.care\", \"1784\"]\n[brands.bolt]\nhandles = [\"@bolt\"]\n";
+
+    #[test]
+    fn brands_are_found_by_their_handles() {
+        let policy = Policy::parse("p", TWO).unwrap();
+        let mentioned = |text| policy.accounts.mentioned(Some("x"), text);
+        assert_eq!(mentioned("hey @acmecare, why?"), Some("acme"));
+        assert_eq!(mentioned("hey @acmecares"), None);
+        assert_eq!(policy.accounts.brand(None, "AcmeCare"), Some("acme"));
+    }
+
+    #[test]
+    fn on_a_platform_with_handles_of_its_own_the_others_are_not_the_brands() {
+        let policy = Policy::parse("p", TWO).unwrap();
+        let brand = |handle| policy.accounts.brand(Some("instagram"), handle);
+        assert_eq!(
+            (brand("acme.care"), brand("1784"), brand("@AcmeCare")),
+            (Some("acme"), Some("acme"), None)
+        );
+        assert_eq!(brand("bolt"), Some("bolt"), "one that names no others has the same everywhere");
+    }
+
+    #[test]
+    fn an_account_that_two_brands_claim_is_refused() {
+        let faults = Policy::parse("p", &TWO.replace("@bolt", "@ACMEcare")).unwrap_err();
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(told[0].contains("brands.bolt.handles: \"@ACMEcare\" is brand acme's too"), "{told:?}");
+    }
+}
