@@ -201,9 +201,9 @@ fn state_that_cannot_be_read_is_named_and_not_started_on() {
     };
     let sound = changelog[&b"c/c"[..]].clone();
     let newer = [&[9], &sound[1..]].concat();
-    assert!(fault(b"c/c", &newer).contains("has version 9, and this build reads 7"));
+    assert!(fault(b"c/c", &newer).contains("has version 9, and this build reads 8"));
     assert!(fault(b"c/c", &sound[..20]).contains("is damaged"));
-    assert!(fault(b"b/x", b"\x07\xff").contains("is damaged"));
+    assert!(fault(b"b/x", b"\x08\xff").contains("is damaged"));
     let mut other = Task::new(0, 12);
     for (key, value) in &changelog {
         other.restore(key, Some(value), &brain).unwrap();

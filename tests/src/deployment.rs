@@ -40,7 +40,7 @@ impl Deployment {
     /// # Panics
     /// When it cannot be written.
     pub fn configure(&self, engine: &str) {
-        let Topics { events, actions, signals, scores, dead_letters, state, escalations } = &self.topics;
+        let Topics { events, actions, signals, scores, dead_letters, state, escalations, .. } = &self.topics;
         let (brokers, group) = (&self.settings.brokers, &self.settings.group);
         let text = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n[kafka.consumer]\n\

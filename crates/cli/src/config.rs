@@ -95,6 +95,7 @@ fn topics(s: &mut Settings) -> Topics {
         dead_letters: topic(s, "dead_letters", &names.dead_letters),
         state: topic(s, "state", &names.state),
         escalations: topic(s, "escalations_prefix", &names.escalations),
+        trials: topic(s, "trials", &names.trials),
     };
     let mut all = topics.all(&[]);
     all.sort();

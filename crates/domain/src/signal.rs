@@ -23,9 +23,16 @@ pub struct Signal {
     pub at: EventTime,
     /// The events partition it comes from.
     pub source: u32,
+    /// The policy that is told: 0 for the one in force, others for those on trial. A tick is for all of them.
+    #[serde(default, skip_serializing_if = "is_in_force")]
+    pub trial: u32,
     /// What is told.
     #[serde(flatten)]
     pub body: SignalBody,
+}
+
+fn is_in_force(trial: &u32) -> bool {
+    *trial == 0
 }
 
 /// What is told.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use firewatch_domain::Post;
+use firewatch_domain::settings::Fault;
 use firewatch_escalation::Policy;
 use firewatch_scoring::text::Replies;
 use firewatch_scoring::{ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel};
@@ -32,6 +33,10 @@ impl Models<'static> {
 pub struct Brain {
     /// The policy in force.
     pub policy: Policy,
+    /// Policies on trial, from 1: they decide on the same conversations and tell no team.
+    pub(crate) trials: Vec<Policy>,
+    /// Scores are told, and not only what is decided by them.
+    pub(crate) tells_scores: bool,
     /// Reads posts.
     pub sentiment: Arc<SentimentModel>,
     /// Judges spread.
@@ -56,7 +61,8 @@ impl Brain {
     pub fn new(policy: Policy, models: Models<'_>) -> Result<Self, ModelError> {
         let sentiment = Arc::new(SentimentModel::from_bytes(models.sentiment)?);
         let virality = Arc::new(ViralityModel::from_bytes(models.virality)?);
-        Ok(Self { policy, sentiment, virality, replies: Replies::shipped()? })
+        let (trials, tells_scores) = (vec![], true);
+        Ok(Self { policy, trials, tells_scores, sentiment, virality, replies: Replies::shipped()? })
     }
 
     /// The same models with another policy.
@@ -65,15 +71,42 @@ impl Brain {
         Self { policy, ..self.clone() }
     }
 
+    /// The same without scores, where nobody reads them.
+    #[must_use]
+    pub fn without_scores(self) -> Self {
+        Self { tells_scores: false, ..self }
+    }
+
+    /// The same with policies on trial.
+    ///
+    /// # Errors
+    /// What keeps one of them, by its place, from working on the same conversations as the policy in force.
+    pub fn with_trials(self, trials: Vec<Policy>) -> Result<Self, (usize, Vec<Fault>)> {
+        for (i, trial) in trials.iter().enumerate() {
+            trial.shares_with(&self.policy).map_err(|faults| (i, faults))?;
+        }
+        Ok(Self { trials, ..self })
+    }
+
+    /// All policies that decide, the one in force first.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (u32, &Policy)> {
+        (0..).zip(std::iter::once(&self.policy).chain(&self.trials))
+    }
+
+    /// A policy on trial, or for 0 the one in force.
+    pub(crate) fn policy_on_trial(&self, trial: u32) -> Option<&Policy> {
+        match (trial as usize).checked_sub(1) {
+            None => Some(&self.policy),
+            Some(i) => self.trials.get(i),
+        }
+    }
+
     /// Reads a post, and keeps words of it only if somebody could be told of it.
     pub(crate) fn read(&self, scratch: &mut Scratch, post: &Post) -> Reading {
         let mut reading = self.sentiment.read(scratch, &post.text, post.lang.as_deref());
-        let counts_from = self.policy.counts_from;
-        let told_from = counts_from.min(f64::from(TOLD_IN_WORDS));
-        let is_flagged = reading.flags.iter().any(|kind| self.policy.flags.contains(kind));
-        if is_flagged || reading.said.is_ok_and(|said| f64::from(said.complaint) >= told_from) {
+        if self.policies().any(|(_, policy)| keeps_words(policy, &reading)) {
             reading.keep_words(scratch, &post.text);
-            if !is_flagged && reading.said.is_ok_and(|said| f64::from(said.complaint) < counts_from) {
+            if !self.policies().any(|(_, policy)| is_from(policy.counts_from, policy, &reading)) {
                 // They are for storms, and it will not count for one.
                 (reading.topics, reading.near) = (vec![], None);
             }
@@ -90,4 +123,15 @@ impl Brain {
     pub fn signal_keys(&self) -> impl Iterator<Item = &str> {
         self.policy.brands.keys().map(String::as_str).chain([UNLISTED])
     }
+}
+
+/// Whether a policy needs words of a post: a team could be told of it.
+pub(crate) fn keeps_words(policy: &Policy, reading: &Reading) -> bool {
+    is_from(policy.counts_from.min(f64::from(TOLD_IN_WORDS)), policy, reading)
+}
+
+/// Whether a post has at least this P(complaint), or is flagged with something that the policy asks for.
+fn is_from(least: f64, policy: &Policy, reading: &Reading) -> bool {
+    let is_flagged = reading.flags.iter().any(|kind| policy.flags.contains(kind));
+    is_flagged || reading.said.is_ok_and(|said| f64::from(said.complaint) >= least)
 }

@@ -7,10 +7,11 @@ use firewatch_domain::{
     Action, ActionKind, Body, Engagement, EngagementKind, Event, EventTime, Post, SCHEMA_VERSION, Score,
     Tenths, What,
 };
+use firewatch_escalation::Policy;
 use firewatch_scoring::{Cascade, Explained, Reading, Scratch, Subject};
 use serde::{Deserialize, Serialize};
 
-use crate::tells::{Cause, Known, what_was_done};
+use crate::tells::{Cause, Known, New, what_was_done};
 use crate::{Brain, Effect};
 
 /// What became of a record that was read.
@@ -101,7 +102,7 @@ impl Conversation {
             Body::Post(post) => {
                 let reply = self.post(post, event, cx);
                 if reply.is_some() && self.answered && cx.brain.replies.is_taken_up(&post.text) {
-                    self.tell_desk(Some(What::TakenUp), "", event, cx);
+                    self.tell_desk(Some(&What::TakenUp), "", event, cx);
                 }
                 self.score(event, reply.as_ref(), cx)
             }
@@ -125,14 +126,14 @@ impl Conversation {
             self.silenced_until = action.until;
         }
         self.answered |= matches!(action.kind, ActionKind::Reply | ActionKind::HandOff);
-        self.tell_desk(what_was_done(action), &action.by, action, cx);
+        self.tell_desk(what_was_done(action).as_ref(), &action.by, action, cx);
         Outcome::Folded(Fold::Action)
     }
 
     /// Ends it, for a reason.
     pub fn expire(self, id: &str, at: EventTime, reason: &str, cx: &mut Context<'_>) {
         let cause = Cause { conversation: id, id: "expiry", at };
-        self.tell_desk(Some(What::Expired { reason: reason.into() }), "", cause, cx);
+        self.tell_desk(Some(&What::Expired { reason: reason.into() }), "", cause, cx);
     }
 
     /// Observes a post; a reply that was read is handed back, as it may be a complaint of its own.
@@ -176,7 +177,7 @@ impl Conversation {
         self.answered = true;
         let channels = cx.brain.replies.channels(text);
         let what = if channels.is_empty() { What::Answered } else { What::HandOffAsked { channels } };
-        self.tell_desk(Some(what), account, event, cx);
+        self.tell_desk(Some(&what), account, event, cx);
         Outcome::Folded(Fold::BrandSpoke)
     }
 
@@ -190,34 +191,56 @@ impl Conversation {
         if self.can_tell_nothing(brain) {
             return Outcome::Folded(Fold::Unchanged);
         }
-        let assessment = self.subject(brain).assess();
+        let bar = brain.policy.bar_of(self.brand.as_deref());
+        let assessment = self.subject(brain, bar).assess();
         let at = self.cascade.last().unwrap_or(event.at);
         let news = self.news(&assessment, brain);
         let first = self.told.is_none() && self.root.is_some();
         let moved = (assessment.risk.value() - self.told.unwrap_or_default().value()).abs()
             >= brain.policy.score_step;
-        let tells_score = !self.own && (first || moved || news.has_routes());
-        if !tells_score && news.is_nothing() {
-            return Outcome::Folded(if self.own { Fold::BrandSpoke } else { Fold::Unchanged });
-        }
-        let explained = self.subject(brain).explain(assessment);
-        if !news.is_nothing() {
-            self.tell_match(news, (event, reply), &explained, cx);
+        let has_routes = news.iter().any(|new| new.trial == 0 && new.has_routes());
+        let tells_score = !self.own && (first || moved || has_routes);
+        let is_told = tells_score && brain.tells_scores;
+        let risk = assessment.risk;
+        if is_told || !news.is_empty() {
+            let explained = self.subject(brain, bar).explain(assessment);
+            self.tell_news(news, (event, reply), (bar, &explained), cx);
+            if is_told {
+                cx.out.push(Effect::Score(Box::new(self.record(event, at, explained))));
+            }
         }
         if !tells_score {
             return Outcome::Folded(if self.own { Fold::BrandSpoke } else { Fold::Unchanged });
         }
-        self.told = Some(explained.assessment.risk);
-        cx.out.push(Effect::Score(Box::new(self.record(event, at, explained))));
+        self.told = Some(risk);
         Outcome::Scored
     }
 
-    pub(crate) fn subject<'a>(&'a self, brain: &'a Brain) -> Subject<'a> {
+    fn tell_news(
+        &mut self,
+        news: Vec<New>,
+        cause: (&Event, Option<&Reading>),
+        (bar, explained): (u64, &Explained),
+        cx: &mut Context<'_>,
+    ) {
+        for new in news {
+            if new.bar == bar {
+                self.tell_match(new, cause, explained, cx);
+            } else {
+                let subject = self.subject(cx.brain, new.bar);
+                let explained = subject.explain(subject.assess());
+                self.tell_match(new, cause, &explained, cx);
+            }
+        }
+    }
+
+    /// What is assessed, where so many reshares are viral.
+    pub(crate) fn subject<'a>(&'a self, brain: &'a Brain, bar: u64) -> Subject<'a> {
         Subject {
             model: &brain.virality,
             cascade: &self.cascade,
             reading: self.root.as_ref().map(|r| &r.reading),
-            bar: brain.policy.bar_of(self.brand.as_deref()),
+            bar,
             prior: f64::from(brain.sentiment.prior_complaint()),
         }
     }
@@ -225,17 +248,19 @@ impl Conversation {
     /// Whether no spread could make anything of it: told once, harmless, and too surely no complaint for a new score, a
     /// route or a storm. Most conversations are, and need no forecast.
     fn can_tell_nothing(&self, brain: &Brain) -> bool {
-        let policy = &brain.policy;
         let is_told = self.told.is_some() || self.own;
-        let on_no_route = self.known.as_ref().is_none_or(|known| known.routes.is_empty());
+        let on_no_route = self.known.as_ref().is_none_or(|known| known.is_on_no_route());
         if !is_told || !on_no_route {
             return false;
         }
         let flags = self.root.as_ref().map_or(&[][..], |root| &root.reading.flags);
-        let most = if self.own { 0.0 } else { self.subject(brain).most() };
-        most < policy.score_step
-            && (most / 100.0).max(f64::from(self.reply_complaint.unwrap_or_default())) < policy.quiet_below
-            && !flags.iter().any(|flag| policy.flags.contains(flag))
+        let bar = brain.policy.bar_of(self.brand.as_deref());
+        let most = if self.own { 0.0 } else { self.subject(brain, bar).most() };
+        let complaint = (most / 100.0).max(f64::from(self.reply_complaint.unwrap_or_default()));
+        let is_quiet = |policy: &Policy| {
+            complaint < policy.quiet_below && !flags.iter().any(|flag| policy.flags.contains(flag))
+        };
+        most < brain.policy.score_step && brain.policies().all(|(_, policy)| is_quiet(policy))
     }
 
     fn record(&self, event: &Event, at: EventTime, explained: Explained) -> Score {

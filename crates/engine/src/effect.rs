@@ -21,6 +21,8 @@ pub enum Effect {
     Escalation(Box<Escalation>),
     /// The same record to the topic of the team that gave the escalation away, or did not take it.
     HandedOver(Box<Escalation>, String),
+    /// What a policy on trial, by its number from 1, would have told: to no team.
+    Trial(u32, Box<Escalation>),
     /// To the signals topic, which firewatch itself reads.
     Signal(Box<Signal>),
     /// To the dead letters topic, under the original key.
@@ -33,7 +35,9 @@ impl Effect {
     pub fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Score(r) => Some(r.conversation.as_bytes()),
-            Self::Escalation(r) | Self::HandedOver(r, _) => Some(r.conversation.as_bytes()),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => {
+                Some(r.conversation.as_bytes())
+            }
             Self::Signal(r) => Some(r.brand.as_bytes()),
             Self::DeadLetter(_, key) => key.as_deref(),
         }
@@ -44,7 +48,7 @@ impl Effect {
     pub fn id(&self) -> &str {
         match self {
             Self::Score(r) => &r.id,
-            Self::Escalation(r) | Self::HandedOver(r, _) => &r.id,
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => &r.id,
             Self::Signal(r) => &r.id,
             Self::DeadLetter(r, _) => &r.id,
         }
@@ -56,6 +60,7 @@ impl Effect {
         match self {
             Self::Score(_) => "score",
             Self::Escalation(_) | Self::HandedOver(..) => "escalation",
+            Self::Trial(..) => "trial",
             Self::Signal(_) => "signal",
             Self::DeadLetter(..) => "dead_letter",
         }
@@ -66,7 +71,7 @@ impl Effect {
     pub fn at(&self) -> Option<EventTime> {
         match self {
             Self::Score(r) => Some(r.at),
-            Self::Escalation(r) | Self::HandedOver(r, _) => Some(r.at),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => Some(r.at),
             Self::Signal(r) => Some(r.at),
             Self::DeadLetter(..) => None,
         }
@@ -76,7 +81,7 @@ impl Effect {
     #[must_use]
     pub fn trace(&self) -> Option<&str> {
         match self {
-            Self::Escalation(r) | Self::HandedOver(r, _) => r.trace.as_deref(),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => r.trace.as_deref(),
             _ => None,
         }
     }
@@ -88,7 +93,7 @@ impl Effect {
     pub fn encode(&self, to: impl Write) -> serde_json::Result<()> {
         match self {
             Self::Score(r) => serde_json::to_writer(to, r),
-            Self::Escalation(r) | Self::HandedOver(r, _) => serde_json::to_writer(to, r),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => serde_json::to_writer(to, r),
             Self::Signal(r) => serde_json::to_writer(to, r),
             Self::DeadLetter(r, _) => serde_json::to_writer(to, r),
         }

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::EventTime;
-use firewatch_escalation::{Desk, Part, PartKey, Policy};
+use firewatch_escalation::{Desk, Part, PartKey};
 use serde::{Deserialize, Serialize};
 
+use crate::Brain;
 use crate::state::{Change, StateError, decode, encode};
 
 /// The key of the stream's progress.
@@ -34,8 +35,11 @@ impl Progress {
 #[derive(Serialize, Deserialize)]
 enum Entry {
     Progress(Progress),
-    Brand(String, Part),
+    Brand(u32, String, Part),
 }
+
+/// The brands' desks, for each policy: 0 for the one in force.
+pub(crate) type Desks = BTreeMap<(u32, String), Desk>;
 
 /// Entries as committed.
 #[derive(Default)]
@@ -51,14 +55,14 @@ impl Ledger {
     pub fn changes(
         &self,
         progress: Progress,
-        brands: &mut BTreeMap<String, Desk>,
+        desks: &mut Desks,
         out: &mut Vec<Change>,
     ) -> Result<(), StateError> {
         self.change(PROGRESS.into(), Some(Entry::Progress(progress)), out)?;
-        for (brand, watch) in brands {
-            for (part, value) in watch.changes() {
-                let entry = value.map(|part| Entry::Brand(brand.clone(), part));
-                self.change(key(brand, &part), entry, out)?;
+        for ((trial, brand), desk) in desks {
+            for (part, value) in desk.changes() {
+                let entry = value.map(|part| Entry::Brand(*trial, brand.clone(), part));
+                self.change(key(*trial, brand, &part), entry, out)?;
             }
         }
         Ok(())
@@ -81,29 +85,30 @@ impl Ledger {
     }
 
     /// What the entries say.
-    pub fn read(&self, policy: &Policy) -> Result<(Option<Progress>, BTreeMap<String, Desk>), StateError> {
+    pub fn read(&self, brain: &Brain) -> Result<(Option<Progress>, Desks), StateError> {
         let mut progress = None;
-        let mut brands = BTreeMap::new();
+        let mut desks = BTreeMap::new();
         for (key, bytes) in &self.0 {
             match decode(key, bytes)? {
                 Entry::Progress(read) => progress = Some(read),
-                Entry::Brand(brand, part) => {
-                    brands.entry(brand).or_insert_with(|| Desk::new(policy)).put(part);
+                Entry::Brand(trial, brand, part) => {
+                    let Some(policy) = brain.policy_on_trial(trial) else { continue };
+                    desks.entry((trial, brand)).or_insert_with(|| Desk::new(policy)).put(part);
                 }
             }
         }
-        Ok((progress, brands))
+        Ok((progress, desks))
     }
 }
 
 /// Keys differ where parts do; a brand's length keeps its name apart from what follows.
-fn key(brand: &str, part: &PartKey) -> Vec<u8> {
-    match part {
+fn key(trial: u32, brand: &str, part: &PartKey) -> Vec<u8> {
+    let key = match part {
         PartKey::Head => format!("b/{brand}"),
         PartKey::Season => format!("s/{brand}"),
         PartKey::Lately => format!("l/{brand}"),
         PartKey::Case(conversation) => format!("k/{}/{brand}/{conversation}", brand.len()),
         PartKey::Held(at, id) => format!("w/{}/{brand}/{}/{id}", brand.len(), at.as_millis()),
-    }
-    .into_bytes()
+    };
+    if trial == 0 { key } else { format!("x/{trial}/{key}") }.into_bytes()
 }

@@ -3,17 +3,15 @@
 //! A task owns the conversations whose events are in its partition and the brands whose signals are. It shares
 //! nothing with other tasks. Time is the stream's: the latest event time, never ahead of arrival.
 
-use std::collections::BTreeMap;
-
 use firewatch_domain::{Action, Duration, Event, EventTime, Happened, SCHEMA_VERSION, Signal, SignalBody};
 use firewatch_escalation::{Desk, Note, storm_brand};
 use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
 use firewatch_scoring::Scratch;
 
 use crate::conversation::Context;
-use crate::ledger::{Ledger, Progress};
+use crate::ledger::{Desks, Ledger, Progress};
 use crate::store::Conversations;
-use crate::tells::what_was_done;
+use crate::tells::{signal_id, what_was_done};
 use crate::{Brain, Change, Effect, Fold, Outcome, StateError, dead_letters};
 
 /// Conversations that a task follows at most, unless told otherwise: about half a gigabyte.
@@ -79,7 +77,7 @@ pub struct Task {
     partition: u32,
     progress: Progress,
     conversations: Conversations,
-    brands: BTreeMap<String, Desk>,
+    desks: Desks,
     ledger: Ledger,
     /// What differs from the last commit, once asked for.
     changes: Vec<Change>,
@@ -97,7 +95,7 @@ impl Task {
             partition,
             progress: Progress { partitions, stream_time: None, ticked: EventTime::EARLIEST, idle: false },
             conversations: Conversations::default(),
-            brands: BTreeMap::new(),
+            desks: Desks::new(),
             ledger: Ledger::default(),
             changes: Vec::new(),
             most_conversations: MOST_CONVERSATIONS,
@@ -162,14 +160,33 @@ impl Task {
 
     /// Takes a signal that needs no decoding, as it never left this process.
     pub fn signal(&mut self, signal: Signal, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
-        let desk = self.brands.entry(signal.brand.clone()).or_insert_with(|| Desk::new(&brain.policy));
-        for told in desk.take_noting(signal, &brain.policy, self.notes.as_mut()) {
+        if matches!(signal.body, SignalBody::Tick { .. }) {
+            for (trial, _) in brain.policies() {
+                self.decide(Signal { trial, ..signal.clone() }, brain, out);
+            }
+        } else {
+            self.decide(signal, brain, out);
+        }
+        Outcome::Folded(Fold::Signal)
+    }
+
+    /// Hands a signal to the desk of its policy.
+    fn decide(&mut self, signal: Signal, brain: &Brain, out: &mut Vec<Effect>) {
+        let trial = signal.trial;
+        // A policy that is on trial no more decides nothing.
+        let Some(policy) = brain.policy_on_trial(trial) else { return };
+        let desk = self.desks.entry((trial, signal.brand.clone())).or_insert_with(|| Desk::new(policy));
+        let notes = self.notes.as_mut().filter(|_| trial == 0);
+        for told in desk.take_noting(signal, policy, notes) {
+            if trial > 0 {
+                out.push(Effect::Trial(trial, Box::new(told)));
+                continue;
+            }
             if let Some(before) = told.handed_over_by.clone() {
                 out.push(Effect::HandedOver(Box::new(told.clone()), before));
             }
             out.push(Effect::Escalation(Box::new(told)));
         }
-        Outcome::Folded(Fold::Signal)
     }
 
     /// Conversations followed.
@@ -181,7 +198,7 @@ impl Task {
     /// Complaints that support was told of and that are not over, or that wait to be told.
     #[must_use]
     pub fn complaints(&self) -> usize {
-        self.brands.values().map(Desk::open).sum()
+        self.desks.iter().filter(|((trial, _), _)| *trial == 0).map(|(_, desk)| desk.open()).sum()
     }
 
     /// Bytes of the state as committed, keys included.
@@ -197,7 +214,7 @@ impl Task {
     pub fn changes(&mut self) -> Result<&[Change], StateError> {
         self.changes.clear();
         self.conversations.changes(&mut self.changes)?;
-        self.ledger.changes(self.progress, &mut self.brands, &mut self.changes)?;
+        self.ledger.changes(self.progress, &mut self.desks, &mut self.changes)?;
         Ok(&self.changes)
     }
 
@@ -242,10 +259,10 @@ impl Task {
 
     fn recall(&mut self, brain: &Brain) -> Result<(), StateError> {
         let partitions = self.progress.partitions;
-        let (progress, brands) = self.ledger.read(&brain.policy)?;
+        let (progress, desks) = self.ledger.read(brain)?;
         let fresh = Progress { partitions, stream_time: None, ticked: EventTime::EARLIEST, idle: false };
         self.progress = progress.unwrap_or(fresh);
-        self.brands = brands;
+        self.desks = desks;
         if self.progress.partitions == partitions {
             return Ok(());
         }
@@ -282,8 +299,11 @@ impl Task {
     ) -> Outcome {
         let now = self.progress.time_with(action.at.min(input.arrival));
         if let Some(brand) = storm_brand(&action.conversation) {
-            let change = self.storm_change((action, input.trace), brain.signal_key(Some(brand)), now);
-            out.extend(change.map(|signal| Effect::Signal(Box::new(signal))));
+            let brand = brain.signal_key(Some(brand));
+            for (trial, _) in brain.policies() {
+                let change = self.storm_change(trial, (action, input.trace), brand, now);
+                out.extend(change.map(|signal| Effect::Signal(Box::new(signal))));
+            }
             return Outcome::Folded(Fold::Action);
         }
         let mut cx = Context {
@@ -304,6 +324,7 @@ impl Task {
     /// A storm lives with its brand, so what was done about it is passed on.
     fn storm_change(
         &self,
+        trial: u32,
         (action, trace): (&Action, Option<&str>),
         brand: &str,
         now: EventTime,
@@ -317,10 +338,11 @@ impl Task {
         };
         Some(Signal {
             v: SCHEMA_VERSION,
-            id: format!("{}/{}", action.conversation, action.id),
+            id: signal_id(trial, format_args!("{}/{}", action.conversation, action.id)),
             brand: brand.into(),
             at: action.at.min(now).max(self.progress.ticked),
             source: self.partition,
+            trial,
             body: SignalBody::Happened(happened),
         })
     }
@@ -367,6 +389,7 @@ impl Task {
                 brand: brand.into(),
                 at,
                 source: self.partition,
+                trial: 0,
                 body: SignalBody::Tick { sources: self.progress.partitions, idle: self.progress.idle },
             })));
         }

@@ -1,13 +1,16 @@
 //! What a conversation tells its brand's desk: the routes that it is on, and what is done about it.
 
+use std::fmt;
+
 use firewatch_domain::{
     Action, ActionKind, Event, EventTime, Happened, Matched, RouteMatch, SCHEMA_VERSION, Signal, SignalBody,
     Tenths, What,
 };
-use firewatch_escalation::Facts;
+use firewatch_escalation::{Facts, Policy};
 use firewatch_scoring::{Assessment, Explained, Reading};
 use serde::{Deserialize, Serialize};
 
+use crate::brain::keeps_words;
 use crate::conversation::{Context, Conversation};
 use crate::routes::{Routes, numbers, words};
 use crate::{Brain, Effect, UNLISTED};
@@ -19,20 +22,46 @@ pub(crate) struct Known {
     is_unlisted: bool,
     /// When the conversation began, as its escalations are named.
     began: EventTime,
+    /// What each policy was told that was told anything.
+    by: Vec<KnownBy>,
+}
+
+/// What a policy's desk was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KnownBy {
+    /// 0 for the policy in force.
+    trial: u32,
     /// That it counts as a complaint.
     counts: bool,
     /// The routes that it is on.
-    pub(crate) routes: Routes,
+    routes: Routes,
 }
 
 impl Known {
-    fn new(is_unlisted: bool, began: EventTime) -> Self {
-        Self { is_unlisted, began, counts: false, routes: Routes::NONE }
+    /// No policy has it on a route.
+    pub fn is_on_no_route(&self) -> bool {
+        self.by.iter().all(|by| by.routes.is_empty())
+    }
+
+    fn by(&self, trial: u32) -> Option<&KnownBy> {
+        self.by.iter().find(|by| by.trial == trial)
+    }
+
+    fn begin_by(&mut self, trial: u32) -> &mut KnownBy {
+        let i = self.by.iter().position(|by| by.trial == trial).unwrap_or_else(|| {
+            self.by.push(KnownBy { trial, counts: false, routes: Routes::NONE });
+            self.by.len() - 1
+        });
+        &mut self.by[i]
     }
 }
 
-/// What is new of a conversation for its desk.
+/// What is new of a conversation for a policy's desk.
 pub(crate) struct New {
+    /// 0 for the policy in force.
+    pub trial: u32,
+    /// Reshares at which it is viral, by this policy.
+    pub bar: u64,
     /// All routes that it is on, if they have changed.
     routes: Option<Vec<RouteMatch>>,
     /// It counts as a complaint from now on.
@@ -44,13 +73,6 @@ pub(crate) struct New {
 }
 
 impl New {
-    const NOTHING: Self = Self { routes: None, counts: false, advice: vec![], silences: vec![] };
-
-    /// There is nothing.
-    pub fn is_nothing(&self) -> bool {
-        self.routes.is_none() && !self.counts
-    }
-
     /// Its routes have changed.
     pub fn has_routes(&self) -> bool {
         self.routes.is_some()
@@ -76,40 +98,60 @@ impl Conversation {
         facts
     }
 
-    /// What its desk does not know yet.
-    pub(crate) fn news(&self, assessment: &Assessment, brain: &Brain) -> New {
-        const NONE: &Routes = &Routes::NONE;
+    /// What its desks do not know yet, for each policy that has news.
+    pub(crate) fn news(&self, assessment: &Assessment, brain: &Brain) -> Vec<New> {
         let mut facts = self.facts(brain);
-        numbers(&mut facts.numbers, &self.cascade, (!self.own).then_some(assessment));
-        let routes = self.known.as_ref().map_or(NONE, |known| &known.routes).now(&facts, &brain.policy);
-        let is_known = self.known.as_ref().is_some_and(|known| known.counts);
-        let counts = !is_known && brain.policy.storms.counts.holds(&facts);
-        if routes.is_none() && !counts {
-            return New::NOTHING;
+        let mut news = Vec::new();
+        let mut asked = None;
+        for (trial, policy) in brain.policies() {
+            let bar = policy.bar_of(self.brand.as_deref());
+            if asked != Some(bar) {
+                // Most policies have the same bar, and what is forecast is the same for all.
+                let other = asked.map(|_| self.subject(brain, bar).assess());
+                let assessment = other.as_ref().unwrap_or(assessment);
+                numbers(&mut facts.numbers, &self.cascade, (!self.own).then_some(assessment));
+                asked = Some(bar);
+            }
+            news.extend(self.news_for((trial, policy), bar, &facts));
         }
-        let (advice, silences) = (brain.policy.advised(&facts), brain.policy.silences_on(&facts));
-        New { routes, counts, advice, silences }
+        news
     }
 
-    /// Tells the desk what it is now.
+    fn news_for(&self, (trial, policy): (u32, &Policy), bar: u64, facts: &Facts<'_>) -> Option<New> {
+        const NONE: &Routes = &Routes::NONE;
+        let known = self.known.as_ref().and_then(|known| known.by(trial));
+        let routes = known.map_or(NONE, |known| &known.routes).now(facts, policy);
+        let counts = !known.is_some_and(|known| known.counts) && policy.storms.counts.holds(facts);
+        if routes.is_none() && !counts {
+            return None;
+        }
+        let (advice, silences) = (policy.advised(facts), policy.silences_on(facts));
+        Some(New { trial, bar, routes, counts, advice, silences })
+    }
+
+    /// Tells a policy's desk what it is now.
     pub(crate) fn tell_match(
         &mut self,
-        New { routes, counts, advice, silences }: New,
+        New { trial, routes, counts, advice, silences, .. }: New,
         (event, reply): (&Event, Option<&Reading>),
         explained: &Explained,
         cx: &mut Context<'_>,
     ) {
         let brain = cx.brain;
+        let Some(policy) = brain.policy_on_trial(trial) else { return };
         let posted_at = self.root.as_ref().map(|root| root.posted_at);
         let began = posted_at.or(self.cascade.first()).unwrap_or(event.at);
         let is_unlisted = brain.signal_key(self.brand.as_deref()) == UNLISTED;
-        let known = self.known.get_or_insert_with(|| Box::new(Known::new(is_unlisted, began)));
+        let known = self.known.get_or_insert_with(|| Box::new(Known { is_unlisted, began, by: vec![] }));
+        let began = known.began;
+        let known = known.begin_by(trial);
         let is_new = counts && !known.counts;
         known.counts |= counts;
-        let routes = known.routes.take(routes, &brain.policy);
-        let began = known.began;
+        let routes = known.routes.take(routes, policy);
         let mut reasons = explained.reasons.clone();
-        if let Some(mood) = self.subject(brain).mood(&explained.assessment) {
+        if let Some(mood) =
+            self.subject(brain, policy.bar_of(self.brand.as_deref())).mood(&explained.assessment)
+        {
             // Before its points, if it is there already: a person asks first what was said.
             reasons.retain(|reason| !reason.starts_with(mood.as_str()));
             reasons.insert(0, mood);
@@ -121,9 +163,11 @@ impl Conversation {
         }
         let (topics, near) = match (reply.filter(|_| is_reply), &mut self.root) {
             (Some(reply), _) => (reply.topics.clone(), reply.near),
-            (None, Some(root)) if is_new => {
+            (None, Some(root)) if is_new && brain.trials.is_empty() => {
                 (std::mem::take(&mut root.reading.topics), root.reading.near.take())
             }
+            // Others may ask for them later.
+            (None, Some(root)) if is_new => (root.reading.topics.clone(), root.reading.near),
             _ => (vec![], None),
         };
         let matched = Matched {
@@ -138,46 +182,59 @@ impl Conversation {
             reasons,
             contributions: if self.own { vec![] } else { explained.contributions.clone() },
             advice,
-            excerpt: self.root.as_ref().and_then(|r| r.reading.excerpt.as_deref()).map(Into::into),
+            excerpt: self.excerpt(policy),
             silences,
             silenced_until: self.silenced_until,
             answered: self.answered,
             trace: cx.trace.map(Into::into),
         };
-        self.signal(SignalBody::Matched(Box::new(matched)), "", event.into(), cx);
+        self.signal((trial, SignalBody::Matched(Box::new(matched))), "", event.into(), cx);
     }
 
-    /// Tells the desk what was done, if it knows of this conversation.
+    /// How the post begins, if this policy would have kept that by itself.
+    fn excerpt(&self, policy: &Policy) -> Option<String> {
+        let reading = self.root.as_ref().map(|root| &root.reading)?;
+        keeps_words(policy, reading).then(|| reading.excerpt.as_deref().map(Into::into))?
+    }
+
+    /// Tells the desks that know of this conversation what was done.
     pub(crate) fn tell_desk<'a>(
         &self,
-        what: Option<What>,
+        what: Option<&What>,
         by: &str,
         cause: impl Into<Cause<'a>>,
         cx: &mut Context<'_>,
     ) {
         let cause = cause.into();
-        if let (Some(what), Some(_)) = (what, &self.known) {
+        for known in self.known.iter().flat_map(|known| &known.by) {
+            let Some(what) = what.cloned() else { return };
             let happened = Happened {
                 conversation: cause.conversation.into(),
                 what,
                 by: by.into(),
                 trace: cx.trace.map(Into::into),
             };
-            self.signal(SignalBody::Happened(happened), "/done", cause, cx);
+            self.signal((known.trial, SignalBody::Happened(happened)), "/done", cause, cx);
         }
     }
 
-    fn signal(&self, body: SignalBody, part: &str, cause: Cause<'_>, cx: &mut Context<'_>) {
+    fn signal(&self, (trial, body): (u32, SignalBody), part: &str, cause: Cause<'_>, cx: &mut Context<'_>) {
         let Some(known) = &self.known else { return };
         cx.out.push(Effect::Signal(Box::new(Signal {
             v: SCHEMA_VERSION,
-            id: format!("{}/{}{part}", cause.conversation, cause.id),
+            id: signal_id(trial, format_args!("{}/{}{part}", cause.conversation, cause.id)),
             brand: self.brand.as_deref().filter(|_| !known.is_unlisted).unwrap_or(UNLISTED).into(),
             at: cause.at.min(cx.now).max(cx.ticked),
             source: cx.source,
+            trial,
             body,
         })));
     }
+}
+
+/// The id of a signal: the same for all policies but for its beginning, as ids are what a desk orders by.
+pub(crate) fn signal_id(trial: u32, id: fmt::Arguments<'_>) -> String {
+    if trial == 0 { id.to_string() } else { format!("trial-{trial}/{id}") }
 }
 
 /// What an action does, as a desk hears it.

@@ -60,6 +60,8 @@ pub struct Topics {
     pub state: String,
     /// The team's name is put behind this; out.
     pub escalations: String,
+    /// What a policy on trial would have told; out, and only where there is one.
+    pub trials: String,
 }
 
 impl Default for Topics {
@@ -72,6 +74,7 @@ impl Default for Topics {
             dead_letters: "firewatch.dlq".into(),
             state: "firewatch.state".into(),
             escalations: "escalations.".into(),
+            trials: "firewatch.trials".into(),
         }
     }
 }
@@ -86,6 +89,7 @@ impl Topics {
             Effect::DeadLetter(..) => self.dead_letters.clone(),
             Effect::Escalation(e) => self.of_team(&e.team),
             Effect::HandedOver(_, before) => self.of_team(before),
+            Effect::Trial(..) => self.trials.clone(),
         }
     }
 
@@ -133,6 +137,7 @@ impl Topics {
             dead_letters: own(&self.dead_letters),
             state: own(&self.state),
             escalations: own(&self.escalations),
+            trials: own(&self.trials),
         }
     }
 }

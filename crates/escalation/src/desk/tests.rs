@@ -16,7 +16,7 @@ fn at(secs: i64) -> EventTime {
 }
 
 fn signal(source: u32, secs: i64, id: &str, body: SignalBody) -> Signal {
-    Signal { v: SCHEMA_VERSION, id: id.into(), brand: "acme".into(), at: at(secs), source, body }
+    Signal { v: SCHEMA_VERSION, id: id.into(), brand: "acme".into(), at: at(secs), source, trial: 0, body }
 }
 
 fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal {

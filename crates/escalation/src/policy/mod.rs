@@ -211,6 +211,24 @@ impl Policy {
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
+    /// Whether this one can decide on the same conversations beside another: what they have to agree on is what
+    /// conversations are made of, and when desks decide.
+    ///
+    /// # Errors
+    /// What they do not agree on.
+    pub fn shares_with(&self, other: &Self) -> Result<(), Vec<Fault>> {
+        let faults = [
+            (self.horizon != other.horizon, "horizon"),
+            (self.accounts != other.accounts || !self.brands.keys().eq(other.brands.keys()), "brands"),
+            (self.windows != other.windows, "windows"),
+        ];
+        let problem = "is not that of the policy in force, and both work on the same conversations";
+        let fault = |key: &str| Fault { key: key.into(), problem: problem.into() };
+        let faults: Vec<Fault> =
+            faults.iter().filter(|(differs, _)| *differs).map(|(_, key)| fault(key)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
     /// What is allowed and yet hardly meant.
     #[must_use]
     pub fn warnings(&self) -> Vec<Fault> {

@@ -76,7 +76,7 @@ fn by_desk(month: &Month, policy: &Policy) -> Vec<EventTime> {
 }
 
 fn signal(at: EventTime, id: String, body: SignalBody) -> Signal {
-    Signal { v: SCHEMA_VERSION, id, brand: "brand".into(), at, source: 0, body }
+    Signal { v: SCHEMA_VERSION, id, brand: "brand".into(), at, source: 0, trial: 0, body }
 }
 
 fn complaint(i: usize, post: &Post) -> SignalBody {
