@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("firewatch-escalation", &["domain"]),
     ("firewatch-engine", &["domain", "ingest", "scoring", "escalation"]),
     ("firewatch-kafka", &["domain", "engine"]),
-    ("firewatch-lab", &["domain", "scoring", "escalation", "engine"]),
+    ("firewatch-lab", &["domain", "ingest", "scoring", "escalation", "engine"]),
     ("firewatch", &["domain", "ingest", "scoring", "escalation", "engine", "kafka", "lab"]),
 ];
 

@@ -31,6 +31,8 @@ pub enum Command {
     },
     /// Work on a span of the input once more with another policy or model, into topics of its own
     Replay(ReplayOptions),
+    /// Tell what policies would have done with recorded events, and how right and how early
+    Backtest(BacktestOptions),
     /// Check a settings file and its policy without connecting; tells everything that is wrong
     Check {
         /// The settings file
@@ -173,6 +175,26 @@ pub struct ReplayOptions {
     /// Tell what would be read and made, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BacktestOptions {
+    /// A policy file; more of them are compared with the first. The demo's when left out
+    #[arg(long)]
+    pub policy: Vec<PathBuf>,
+    /// Events as JSON lines, plain or packed with gzip or zstd; `-` for standard input
+    #[arg(long)]
+    pub input: PathBuf,
+    /// CSV with the columns conversation and label (1 or 0): what was worth telling. Without it, what crossed its brand's
+    /// viral bar later
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// A folder for the escalations as JSON lines, and for the report as JSON and CSV
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Threads; as many as there are cores when left out. What comes out is the same
+    #[arg(long, value_parser = threads)]
+    pub threads: Option<usize>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -322,6 +344,13 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err("give a share above 0, up to 1".into()),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(n) if (1..=256).contains(&n) => Ok(n),
+        _ => Err("give a number from 1 to 256".into()),
     }
 }
 

@@ -5,13 +5,13 @@
 
 mod args;
 mod asyncapi;
+mod backtest;
 mod check;
 mod clock;
 mod config;
 mod demo;
 mod guard;
 mod http;
-mod lines;
 mod policy;
 mod predict;
 mod reload;
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Run { config } => run::run(&config),
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
+        Command::Backtest(options) => backtest::backtest(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),

@@ -5,10 +5,10 @@ use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 
 use firewatch_domain::EventTime;
 use firewatch_engine::{Effect, Pipe, Tally};
+use firewatch_lab::lines::next_line;
 
 use crate::args::ScoreOptions;
 use crate::clock;
-use crate::lines::next_line;
 use crate::shell::{Failure, brain, count};
 
 /// Size of the buffers on either side.

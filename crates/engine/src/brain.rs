@@ -88,6 +88,15 @@ impl Brain {
         Ok(Self { trials, ..self })
     }
 
+    /// Whether the policy of another brain can decide on the same conversations: it agrees on what they are made of, and
+    /// the models are the same.
+    #[must_use]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        let same_models =
+            Arc::ptr_eq(&self.sentiment, &other.sentiment) && Arc::ptr_eq(&self.virality, &other.virality);
+        same_models && other.policy.shares_with(&self.policy).is_ok()
+    }
+
     /// All policies that decide, the one in force first.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (u32, &Policy)> {
         (0..).zip(std::iter::once(&self.policy).chain(&self.trials))

@@ -40,6 +40,21 @@ pub enum Fold {
     Signal,
 }
 
+/// What can be seen of a conversation from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen<'a> {
+    /// The brand, once it is known.
+    pub brand: Option<&'a str>,
+    /// Reshares and quotes.
+    pub reshares: u64,
+    /// Accounts that could have seen it.
+    pub reach: u64,
+    /// The brand has answered.
+    pub answered: bool,
+    /// The root is the brand's own post.
+    pub own: bool,
+}
+
 /// What a task lends its conversations.
 pub(crate) struct Context<'a> {
     pub brain: &'a Brain,
@@ -128,6 +143,17 @@ impl Conversation {
         self.answered |= matches!(action.kind, ActionKind::Reply | ActionKind::HandOff);
         self.tell_desk(what_was_done(action).as_ref(), &action.by, action, cx);
         Outcome::Folded(Fold::Action)
+    }
+
+    /// What can be seen of it.
+    pub fn seen(&self) -> Seen<'_> {
+        Seen {
+            brand: self.brand.as_deref(),
+            reshares: self.cascade.spread(),
+            reach: self.cascade.audience().reach().estimate,
+            answered: self.answered,
+            own: self.own,
+        }
     }
 
     /// Ends it, for a reason.

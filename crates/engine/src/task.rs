@@ -5,72 +5,18 @@
 
 use firewatch_domain::{Action, Duration, Event, EventTime, Happened, SCHEMA_VERSION, Signal, SignalBody};
 use firewatch_escalation::{Desk, Note, storm_brand};
-use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
 use firewatch_scoring::Scratch;
 
 use crate::conversation::Context;
+use crate::conversation::Seen;
 use crate::ledger::{Desks, Ledger, Progress};
+use crate::record::{Handled, Input, Record};
 use crate::store::Conversations;
 use crate::tells::{signal_id, what_was_done};
 use crate::{Brain, Change, Effect, Fold, Outcome, StateError, dead_letters};
 
 /// Conversations that a task follows at most, unless told otherwise: about half a gigabyte.
 const MOST_CONVERSATIONS: usize = 1_000_000;
-
-/// The streams a task reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stream {
-    /// Posts, engagement, counters and brand replies.
-    Events,
-    /// What people did.
-    Actions,
-    /// What conversations tell their brands.
-    Signals,
-}
-
-impl Stream {
-    /// The stream's name in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Actions => "actions",
-            Self::Signals => "signals",
-        }
-    }
-}
-
-/// One record as it was read.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// What it is read as.
-    pub stream: Stream,
-    /// The topic's name, or the file's.
-    pub topic: &'a str,
-    /// The partition.
-    pub partition: u32,
-    /// The offset, or the line from 1.
-    pub offset: i64,
-    /// When it arrived.
-    pub arrival: EventTime,
-    /// Its key, if it has one.
-    pub key: Option<&'a [u8]>,
-    /// Its W3C trace context, if it has one.
-    pub trace: Option<&'a str>,
-    /// Its bytes.
-    pub value: &'a [u8],
-}
-
-/// What became of a record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Handled {
-    /// The outcome.
-    pub outcome: Outcome,
-    /// The record's own time, when it could be read.
-    pub at: Option<EventTime>,
-    /// Why it was rejected, if it was.
-    pub rejection: Option<Rejection>,
-}
 
 /// The state of one partition.
 pub struct Task {
@@ -123,21 +69,32 @@ impl Task {
 
     /// Takes a record; its effects are pushed to `out` in the order they are to be written.
     pub fn handle(&mut self, input: &Input<'_>, brain: &Brain, out: &mut Vec<Effect>) -> Handled {
-        let taken = match input.stream {
-            Stream::Events => decode_event(input.value, input.key, input.arrival)
-                .map(|event| (event.at, self.event(&event, input, brain, out))),
-            Stream::Actions => decode_action(input.value, input.key, input.arrival)
-                .map(|action| (action.at, self.action(&action, input, brain, out))),
-            Stream::Signals => decode_signal(input.value, input.key)
-                .map(|signal| (signal.at, self.signal(signal, brain, out))),
-        };
-        match taken {
-            Ok((at, outcome)) => Handled { outcome, at: Some(at), rejection: None },
+        match Record::decode(input) {
+            Ok(record) => {
+                let at = Some(record.at());
+                let from = (input.arrival, input.trace);
+                let outcome = match record {
+                    Record::Event(event) => self.event(&event, from, brain, out),
+                    Record::Action(action) => self.action(&action, from, brain, out),
+                    Record::Signal(signal) => self.signal(signal, brain, out),
+                };
+                Handled { outcome, at, rejection: None }
+            }
             Err(rejection) => {
                 out.extend(dead_letters(input, &rejection));
                 Handled { outcome: Outcome::Rejected(rejection.code), at: None, rejection: Some(rejection) }
             }
         }
+    }
+
+    /// Time passes, as other partitions of the same recording have come so far.
+    pub fn pass(&mut self, now: EventTime, brain: &Brain, out: &mut Vec<Effect>) {
+        self.advance(now, brain, out);
+    }
+
+    /// Looks at a conversation that is followed.
+    pub fn look<R>(&mut self, id: &str, brain: &Brain, look: impl FnOnce(&Seen<'_>) -> R) -> Option<R> {
+        self.conversations.visit(id, brain.policy.horizon, |conversation| look(&conversation.seen()))
     }
 
     /// The partition is read to its end and has been silent for `span` more: its time passes, and nobody waits for it.
@@ -269,8 +226,15 @@ impl Task {
         Err(StateError::other_partitions(self.progress.partitions, partitions))
     }
 
-    fn event(&mut self, event: &Event, input: &Input<'_>, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
-        let at = event.at.min(input.arrival);
+    /// Takes an event, which arrived at a time and may have a trace context.
+    pub fn event(
+        &mut self,
+        event: &Event,
+        (arrival, trace): (EventTime, Option<&str>),
+        brain: &Brain,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let at = event.at.min(arrival);
         let id = &event.conversation;
         let mut cx = Context {
             brain,
@@ -278,7 +242,7 @@ impl Task {
             source: self.partition,
             ticked: self.progress.ticked,
             now: self.progress.time_with(at),
-            trace: input.trace,
+            trace,
             out,
         };
         self.conversations.begin(id);
@@ -290,18 +254,19 @@ impl Task {
         outcome.unwrap_or(Outcome::Folded(Fold::Unchanged))
     }
 
-    fn action(
+    /// Takes an action, likewise.
+    pub fn action(
         &mut self,
         action: &Action,
-        input: &Input<'_>,
+        (arrival, trace): (EventTime, Option<&str>),
         brain: &Brain,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let now = self.progress.time_with(action.at.min(input.arrival));
+        let now = self.progress.time_with(action.at.min(arrival));
         if let Some(brand) = storm_brand(&action.conversation) {
             let brand = brain.signal_key(Some(brand));
             for (trial, _) in brain.policies() {
-                let change = self.storm_change(trial, (action, input.trace), brand, now);
+                let change = self.storm_change(trial, (action, trace), brand, now);
                 out.extend(change.map(|signal| Effect::Signal(Box::new(signal))));
             }
             return Outcome::Folded(Fold::Action);
@@ -312,7 +277,7 @@ impl Task {
             source: self.partition,
             ticked: self.progress.ticked,
             now,
-            trace: input.trace,
+            trace,
             out,
         };
         let horizon = brain.policy.horizon;

@@ -2,13 +2,17 @@
 //!
 //! Everything here works on files and prints figures; the shipped models are made by it and by nothing else.
 
+pub mod backtest;
 mod calibrate;
 pub mod cascades;
 pub mod encoder;
 pub mod figures;
+pub mod labels;
+pub mod lines;
 mod metrics;
 pub mod policy;
 pub mod posts;
+pub mod recorded;
 pub mod recording;
 pub mod report;
 pub mod sentiment;

@@ -7,6 +7,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 
 use firewatch_engine::Models;
 use firewatch_ingest::MAX_RECORD_BYTES;
+use firewatch_lab::lines::next_line;
 use firewatch_scoring::encoder::Encoder;
 use firewatch_scoring::text::Flag;
 use firewatch_scoring::{Reading, Said, Scratch, SentimentModel, Unread, evidence};
@@ -15,7 +16,6 @@ use serde_json::Value;
 
 use super::bytes;
 use crate::args::{PredictOptions, Tier};
-use crate::lines::next_line;
 use crate::shell::Failure;
 
 /// The second tier that comes with this build.

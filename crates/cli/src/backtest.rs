@@ -1,0 +1,161 @@
+//! `firewatch backtest`: what policies would have done with a recording.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use firewatch_domain::Escalation;
+use firewatch_engine::Brain;
+use firewatch_escalation::Policy;
+use firewatch_lab::backtest::{Backtest, Plan, Report, tables};
+use firewatch_lab::labels::Labels;
+use firewatch_lab::recorded::{Recorded, open};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::BacktestOptions;
+use crate::shell::{Failure, brain, read, say};
+
+/// Works through the recording, prints the report and writes what was asked for.
+pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
+    let plan = plan(options)?;
+    let recorded = open(&options.input).map_err(|e| Failure::setting("--input", e))?;
+    let mut files = options.out.as_deref().map(|out| Files::make(out, &plan)).transpose()?;
+    let report = work(&plan, &recorded, options, &mut files)?;
+    if report.lines == 0 {
+        return Err(Failure::Running(format!("{}: there is nothing in it", plan.input)));
+    }
+    say(&report);
+    if let Some(files) = files {
+        files.finish(&report)?;
+    }
+    match report.partial {
+        None => Ok(()),
+        Some(_) => Err(Failure::Running("the report is of a part of the recording only".into())),
+    }
+}
+
+fn plan(options: &BacktestOptions) -> Result<Plan, Failure> {
+    let first = brain(options.policy.first().map(PathBuf::as_path))?;
+    let mut policies: Vec<(String, Brain)> = Vec::new();
+    for path in &options.policy {
+        let policy = Policy::parse(&path.display().to_string(), &read(path)?).map_err(Failure::Settings)?;
+        policies.push((path.display().to_string(), first.with_policy(policy)));
+    }
+    if policies.is_empty() {
+        policies.push(("demo".into(), first));
+    }
+    let labels = options.labels.as_deref().map(Labels::read).transpose();
+    let labels = labels.map_err(|e| Failure::setting("--labels", e))?;
+    Ok(Plan { policies, labels, input: options.input.display().to_string() })
+}
+
+fn work(
+    plan: &Plan,
+    recorded: &Recorded,
+    options: &BacktestOptions,
+    files: &mut Option<Files>,
+) -> Result<Report, Failure> {
+    let (bars, labelled) = (plan.bars(), plan.labelled());
+    let threads =
+        options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let mut backtest = Backtest::new(plan, (&bars, &labelled), threads);
+    let screen = Screen::new(recorded);
+    let mut failed = None;
+    let mut write = |policy: usize, record: &Escalation| {
+        if let Some(files) = files.as_mut()
+            && let Err(e) = files.write(policy, record)
+        {
+            failed.get_or_insert(e);
+        }
+    };
+    let mut partial = None;
+    for chunk in &recorded.chunks {
+        match chunk {
+            Ok(chunk) => backtest.take(&chunk, &mut write),
+            Err(e) => partial = Some(e.to_string()),
+        }
+        screen.show(recorded, &backtest);
+    }
+    let mut report = backtest.finish(&mut write);
+    screen.end();
+    if let Some(e) = failed {
+        return Err(Failure::running("--out", e));
+    }
+    report.partial = partial;
+    Ok(report)
+}
+
+/// How far it has come, on a terminal.
+struct Screen(Option<ProgressBar>);
+
+impl Screen {
+    fn new(recorded: &Recorded) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let (bar, style) = match recorded.size {
+            Some(size) => (ProgressBar::new(size), "{bar:30} {percent}% {msg}, {eta} left"),
+            None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+        };
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(Some(bar.with_style(style)))
+    }
+
+    fn show(&self, recorded: &Recorded, backtest: &Backtest<'_>) {
+        let Some(bar) = &self.0 else { return };
+        bar.set_position(recorded.read.load(Ordering::Relaxed));
+        let per_second = backtest.lines() as f64 / bar.elapsed().as_secs_f64().max(0.001);
+        let (lines, conversations) = (backtest.lines(), backtest.conversations());
+        bar.set_message(format!(
+            "{lines} lines, {per_second:.0} a second, {conversations} conversations open"
+        ));
+    }
+
+    fn end(&self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+/// What is written beside the report.
+struct Files {
+    folder: PathBuf,
+    /// Each policy's escalations.
+    escalations: Vec<BufWriter<File>>,
+}
+
+impl Files {
+    fn make(folder: &Path, plan: &Plan) -> Result<Self, Failure> {
+        let failed = |e| Failure::running(&folder.display().to_string(), e);
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let mut used = BTreeSet::new();
+        let mut escalations = Vec::new();
+        for (i, (name, _)) in plan.policies.iter().enumerate() {
+            let stem =
+                Path::new(name).file_stem().map_or_else(|| "policy".into(), |stem| stem.to_string_lossy());
+            let name =
+                if used.insert(stem.to_string()) { stem.to_string() } else { format!("{stem}-{}", i + 1) };
+            let file = File::create(folder.join(format!("escalations-{name}.jsonl"))).map_err(failed)?;
+            escalations.push(BufWriter::new(file));
+        }
+        Ok(Self { folder: folder.into(), escalations })
+    }
+
+    fn write(&mut self, policy: usize, record: &Escalation) -> std::io::Result<()> {
+        let Some(file) = self.escalations.get_mut(policy) else { return Ok(()) };
+        serde_json::to_writer(&mut *file, record)?;
+        file.write_all(b"\n")
+    }
+
+    fn finish(mut self, report: &Report) -> Result<(), Failure> {
+        let failed = |e: std::io::Error| Failure::running(&self.folder.display().to_string(), e);
+        self.escalations.iter_mut().try_for_each(Write::flush).map_err(failed)?;
+        let json = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
+        std::fs::write(self.folder.join("report.json"), json).map_err(failed)?;
+        for (name, csv) in tables(report) {
+            std::fs::write(self.folder.join(name), csv).map_err(failed)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! What a policy told, as it is told: counts by day, hour, team and level, and the first alert of each conversation.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::{Duration, Escalation, EventTime, Level, News};
+use serde::Serialize;
+
+/// The first time that a team was told of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alert {
+    /// The conversation.
+    pub conversation: String,
+    /// The team that owned it.
+    pub team: String,
+    /// When.
+    pub at: EventTime,
+    /// The level.
+    pub level: Level,
+    /// Why, in words.
+    pub reason: String,
+    /// The route.
+    pub route: String,
+}
+
+/// What a policy told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Account {
+    /// Records in all.
+    pub records: u64,
+    /// What was opened, by team and level.
+    pub opened: BTreeMap<(String, Level), u64>,
+    /// What was opened, by team and day.
+    pub by_day: BTreeMap<(EventTime, String), u64>,
+    /// What was opened in each hour in which something was.
+    pub by_hour: BTreeMap<EventTime, u64>,
+    /// Records by what they tell.
+    pub news: BTreeMap<&'static str, u64>,
+    /// Storms, groups and digests that were opened.
+    pub gathered: u64,
+    /// The first alert of each conversation for each team.
+    pub first: BTreeMap<(String, String), Alert>,
+}
+
+const DAY: Duration = Duration::from_mins(24 * 60);
+const HOUR: Duration = Duration::from_mins(60);
+
+impl Account {
+    /// Takes a record that was told.
+    pub fn take(&mut self, record: &Escalation) {
+        self.records += 1;
+        *self.news.entry(name(record.news)).or_default() += 1;
+        if record.news != News::Opened {
+            return;
+        }
+        *self.opened.entry((record.team.clone(), record.level)).or_default() += 1;
+        *self.by_day.entry((record.at.floor(DAY), record.team.clone())).or_default() += 1;
+        *self.by_hour.entry(record.at.floor(HOUR)).or_default() += 1;
+        if record.members.is_some() {
+            self.gathered += 1;
+            return;
+        }
+        let key = (record.conversation.clone(), record.team.clone());
+        self.first.entry(key).or_insert_with(|| Alert {
+            conversation: record.conversation.clone(),
+            team: record.team.clone(),
+            at: record.at,
+            level: record.level,
+            reason: record.reasons.first().cloned().unwrap_or_default(),
+            route: record.route.clone().unwrap_or_default(),
+        });
+    }
+
+    /// What was opened in all.
+    #[must_use]
+    pub fn alerts(&self) -> u64 {
+        self.opened.values().sum()
+    }
+
+    /// What was opened for a team.
+    #[must_use]
+    pub fn alerts_of(&self, team: &str) -> u64 {
+        self.opened.iter().filter(|((of, _), _)| of == team).map(|(_, n)| n).sum()
+    }
+
+    /// The hour in which most was opened, and how much.
+    #[must_use]
+    pub fn busiest(&self) -> Option<(EventTime, u64)> {
+        self.by_hour.iter().max_by_key(|(at, n)| (**n, std::cmp::Reverse(**at))).map(|(at, n)| (*at, *n))
+    }
+}
+
+fn name(news: News) -> &'static str {
+    match news {
+        News::Opened => "opened",
+        News::Raised => "raised",
+        News::Moved => "moved",
+        News::Grew => "grew",
+        News::HandedOver => "handed_over",
+        News::Late => "late",
+        News::Stalled => "stalled",
+        News::Waits => "waits",
+    }
+}

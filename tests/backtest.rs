@@ -1,0 +1,177 @@
+//! `firewatch backtest` on recordings: what it tells is what the engine tells, however it is run and packed.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Output;
+
+use firewatch_tests::{event, firewatch, piped, post, reshare, root};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+
+fn backtest(args: &[&str]) -> Output {
+    firewatch().arg("backtest").args(args).output().unwrap()
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+}
+
+fn recording() -> String {
+    root().join("demo/recording.jsonl").display().to_string()
+}
+
+/// Escalations in order of time, one a line.
+fn escalations(lines: &[u8]) -> Vec<String> {
+    let text = String::from_utf8(lines.to_vec()).unwrap();
+    let mut told: Vec<(String, String)> = text
+        .lines()
+        .filter_map(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            record["escalation"].as_str()?;
+            Some((format!("{} {}", record["at"], record["id"]), line.to_owned()))
+        })
+        .collect();
+    told.sort();
+    told.into_iter().map(|(_, line)| line).collect()
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.display().to_string()
+}
+
+fn lines(events: &[Value]) -> Vec<u8> {
+    events.iter().flat_map(|event| format!("{event}\n").into_bytes()).collect()
+}
+
+#[test]
+fn it_tells_what_the_engine_tells_however_many_threads_it_has() {
+    let alone = piped(&["score"], &std::fs::read(recording()).unwrap());
+    let wanted = escalations(&alone.stdout);
+    assert!(wanted.len() > 300);
+    for threads in ["1", "2", "5"] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().display().to_string();
+        let ran = backtest(&["--input", &recording(), "--threads", threads, "--out", &out]);
+        assert!(ran.status.success(), "{}", said(&ran));
+        let told = escalations(&std::fs::read(folder.path().join("escalations-demo.jsonl")).unwrap());
+        let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
+        assert!(told == wanted, "{threads} threads: {differs:?}");
+    }
+}
+
+#[test]
+fn packed_recordings_are_read_and_one_that_breaks_off_is_told_to_be_partial() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = std::fs::read(recording()).unwrap();
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    gz.write_all(&plain).unwrap();
+    let gz = gz.finish().unwrap();
+    let zst = zstd::encode_all(plain.as_slice(), 1).unwrap();
+    let report = |input: &str| said(&backtest(&["--input", input])).replace(input, "INPUT");
+    let wanted = report(&recording());
+    assert!(wanted.contains("6143 lines, 2802 conversations"), "{wanted}");
+    assert_eq!(report(&write(folder.path(), "a.gz", &gz)), wanted);
+    // What it is packed with is told by its bytes and not by its name.
+    assert_eq!(report(&write(folder.path(), "b.jsonl", &zst)), wanted);
+    for (name, bytes) in [("cut.gz", &gz[..gz.len() / 2]), ("cut.zst", &zst[..zst.len() / 2])] {
+        let cut = write(folder.path(), name, bytes);
+        let ran = backtest(&["--input", &cut]);
+        assert_eq!(ran.status.code(), Some(1));
+        let told = said(&ran);
+        let line = told.lines().next().unwrap();
+        assert!(line.starts_with("PARTIAL: ") && line.contains(&format!("{name}, line ")), "{told}");
+        assert!(line.ends_with("the file ends in the middle of compressed data"), "{told}");
+        assert!(told.contains("conversations"), "what was read is told: {told}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_input_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = lines(&[
+        event("a", "c1", 0.0, &post(900, "This is terrible, the worst service ever")),
+        event("b", "c1", 3600.0, &reshare("x", 3)),
+        event("c", "c2", 60.0, &post(900, "Never again")),
+        event("d", "c1", 3_600_000.0, &reshare("y", 3)),
+    ]);
+    let input = write(folder.path(), "events.jsonl", &[&events[..], b"{\"v\":1}\n"].concat());
+    let labels = write(folder.path(), "labels.csv", b"conversation,label\nc1,1\nnobody,0\n");
+    let told = said(&backtest(&["--input", &input, "--labels", &labels]));
+    for wanted in [
+        "5 lines, 3 conversations",
+        "1 lines rejected, 1 too late for their windows",
+        "line 3: goes back from 2026-03-10T15:00:00.000Z to 2026-03-10T14:01:00.000Z",
+        "line 4: jumps ahead from 2026-03-10T15:00:00.000Z to 2026-04-21T06:00:00.000Z",
+        "line 5: ",
+        "the labels, line 3: conversation \"nobody\" is not in the recording",
+    ] {
+        assert!(told.contains(wanted), "{wanted} in {told}");
+    }
+    let refused = |args: &[&str], wanted: &str| {
+        let ran = backtest(args);
+        assert!(!ran.status.success() && said(&ran).contains(wanted), "{}", said(&ran));
+    };
+    refused(&["--input", &write(folder.path(), "empty", b"")], "there is nothing in it");
+    refused(&["--input", "nowhere.jsonl"], "nowhere.jsonl: No such file");
+    refused(&["--input", &folder.path().display().to_string()], "is a folder");
+    refused(&["--input", &input, "--labels", &input], "there is no column `conversation`");
+    refused(&["--input", &input, "--threads", "0"], "from 1 to 256");
+}
+
+#[test]
+fn alerts_are_judged_by_what_came_of_it_and_by_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = "viral_bar = 100\n[brands.aldermere]\n[routes.many]\nteam = \"pr\"\nwhen = { high = \"reshares >= 20\" }\n";
+    let policy = write(folder.path(), "p.toml", policy.as_bytes());
+    let mut events = Vec::new();
+    // Of three that reach 20 reshares, two go on to the bar; one more crosses it in a second, before anybody could be told.
+    for (name, reshares, pace) in
+        [("up1", 120, 30.0), ("up2", 150, 30.0), ("down", 40, 30.0), ("burst", 110, 0.001)]
+    {
+        events.push(event(name, name, 0.0, &post(50, "I am so angry, the worst service ever")));
+        events.extend((0..reshares).map(|i| {
+            let id = format!("{name}{i}");
+            event(&id, name, 1.0 + pace * f64::from(i), &reshare(&id, 100))
+        }));
+    }
+    events.sort_by_key(|event| event["at"].to_string());
+    let input = write(folder.path(), "events.jsonl", &lines(&events));
+    let told = said(&backtest(&["--input", &input, "--policy", &policy]));
+    assert!(told.contains("pr: precision 75.0% (3 of 4), recall 66.7% (2 of 3 in time)"), "{told}");
+    let labels = write(folder.path(), "labels.csv", b"conversation,label\nup1,0\ndown,1\n");
+    let told = said(&backtest(&["--input", &input, "--policy", &policy, "--labels", &labels]));
+    assert!(told.contains("pr: precision 50.0% (1 of 2), recall 100.0% (1 of 1 in time)"), "{told}");
+}
+
+#[test]
+fn policies_are_compared_with_both_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let brands = "[brands.aldermere]\nhandles = [\"@AldermereHealth\", \"@AldermereCare\"]\n";
+    let other = format!("{brands}[routes.few]\nteam = \"pr\"\nwhen = {{ high = \"reshares >= 30\" }}\n");
+    // One that shares no conversations with the others, as its brands are not theirs.
+    let apart = "[brands.bolt]\n";
+    let [first, other, apart] = [("a.toml", brands), ("b.toml", other.as_str()), ("c.toml", apart)]
+        .map(|(name, text)| write(folder.path(), name, text.as_bytes()));
+    let out = folder.path().join("out").display().to_string();
+    let args =
+        ["--input", &recording(), "--policy", &first, "--policy", &other, "--policy", &apart, "--out", &out];
+    let ran = backtest(&args);
+    let told = said(&ran);
+    assert!(ran.status.success() && told.contains("The policies differ on"), "{told}");
+    assert!(told.contains("reshares >= 30") || told.contains("reshares 30"), "{told}");
+    let read = |name: &str| std::fs::read(folder.path().join("out").join(name)).unwrap();
+    for (file, policy) in [("escalations-b.jsonl", &other), ("escalations-c.jsonl", &apart)] {
+        let alone = piped(&["score", "--policy", policy], &std::fs::read(recording()).unwrap());
+        assert!(escalations(&read(file)) == escalations(&alone.stdout), "{file}");
+    }
+    let report: Value = serde_json::from_slice(&read("report.json")).unwrap();
+    assert_eq!(report["policies"].as_array().unwrap().len(), 3);
+    let differ = String::from_utf8(read("differ.csv")).unwrap();
+    assert!(
+        differ.starts_with("conversation,reach,wanted,policy,team,at,level,reason\n")
+            && differ.lines().count() > 3
+    );
+}
