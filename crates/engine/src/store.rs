@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use firewatch_domain::{Duration, EventTime};
+use foldhash::fast::RandomState;
 
 use crate::conversation::Conversation;
 use crate::state::{Change, StateError, decode, encode};
@@ -22,9 +23,9 @@ const PREFIX: &[u8] = b"c/";
 pub(crate) struct Conversations {
     // Looked up only; whatever is told for several conversations goes by `due`, which is ordered.
     /// As committed.
-    packed: HashMap<Arc<str>, Box<[u8]>>,
+    packed: HashMap<Arc<str>, Box<[u8]>, RandomState>,
     /// As touched since; none for one that is over.
-    open: HashMap<Arc<str>, Option<Conversation>>,
+    open: HashMap<Arc<str>, Option<Conversation>, RandomState>,
     /// By the time they expire, exactly.
     due: BTreeSet<(EventTime, Arc<str>)>,
     bytes: usize,
@@ -53,28 +54,43 @@ impl Conversations {
         horizon: Duration,
         work: impl FnOnce(&mut Conversation) -> R,
     ) -> Option<R> {
-        let known = self.unpack(id)?;
-        let before = self.open.get(&known).and_then(Option::as_ref).and_then(Conversation::last);
-        let conversation = self.open.get_mut(&known)?.as_mut()?;
+        self.unpack(id)?;
+        self.work_on(id, horizon, work)
+    }
+
+    /// Works on a conversation that is open.
+    fn work_on<R>(
+        &mut self,
+        id: &str,
+        horizon: Duration,
+        work: impl FnOnce(&mut Conversation) -> R,
+    ) -> Option<R> {
+        let conversation = self.open.get_mut(id)?.as_mut()?;
+        let before = conversation.last().map(|last| expiry(last, horizon));
         let result = work(conversation);
-        let after = conversation.last();
-        if before.map(|t| expiry(t, horizon)) != after.map(|t| expiry(t, horizon)) {
+        let after = conversation.last().map(|last| expiry(last, horizon));
+        if before != after {
+            let (key, _) = self.open.get_key_value(id)?;
             if let Some(before) = before {
-                self.due.remove(&(expiry(before, horizon), known.clone()));
+                self.due.remove(&(before, key.clone()));
             }
-            if let Some(after) = after {
-                self.due.insert((expiry(after, horizon), known));
-            }
+            self.due.extend(after.map(|after| (after, key.clone())));
         }
         Some(result)
     }
 
-    /// Begins a conversation that is not there yet.
-    pub fn begin(&mut self, id: &str) {
+    /// Works on a conversation, which begins if it is not there yet.
+    pub fn visit_or_begin<R>(
+        &mut self,
+        id: &str,
+        horizon: Duration,
+        work: impl FnOnce(&mut Conversation) -> R,
+    ) -> Option<R> {
         if self.unpack(id).is_none() {
             let key = self.packed.get_key_value(id).map_or_else(|| Arc::from(id), |(key, _)| key.clone());
             self.open.insert(key, Some(Conversation::default()));
         }
+        self.work_on(id, horizon, work)
     }
 
     /// Takes out the conversation that expires first, if that is by `now`; tells its id and when it expired.
@@ -89,16 +105,16 @@ impl Conversations {
         Some((id, due, over))
     }
 
-    /// The key under which a conversation is open; none when there is no such conversation.
-    fn unpack(&mut self, id: &str) -> Option<Arc<str>> {
-        if let Some((key, open)) = self.open.get_key_value(id) {
-            return open.is_some().then(|| key.clone());
+    /// Sees to it that a conversation is open; none when there is no such conversation.
+    fn unpack(&mut self, id: &str) -> Option<()> {
+        if let Some(open) = self.open.get(id) {
+            return open.is_some().then_some(());
         }
         let (key, bytes) = self.packed.get_key_value(id)?;
         // These bytes were made here, or checked when they were taken in.
         let conversation = decode(id.as_bytes(), bytes).ok()?;
         self.open.insert(key.clone(), Some(conversation));
-        Some(key.clone())
+        Some(())
     }
 
     /// Packs what was touched since the last commit.

@@ -245,8 +245,8 @@ impl Task {
             trace,
             out,
         };
-        self.conversations.begin(id);
-        let outcome = self.conversations.visit(id, brain.policy.horizon, |c| c.apply(event, &mut cx));
+        let outcome =
+            self.conversations.visit_or_begin(id, brain.policy.horizon, |c| c.apply(event, &mut cx));
         self.progress.idle = false;
         self.advance(at, brain, out);
         self.keep_within_limit(brain, out);

@@ -1,6 +1,7 @@
 //! A recording of events as a file has it: JSON lines, plain or compressed, read and decoded in chunks on a thread of its own.
 
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use firewatch_domain::EventTime;
 use firewatch_engine::{Input, Record, Stream};
 use firewatch_ingest::Rejection;
+use fnv::FnvHasher;
 
 use crate::LabError;
 use crate::lines::next_line;
@@ -17,7 +19,7 @@ use crate::lines::next_line;
 /// Size of the buffers.
 const BUFFER: usize = 1 << 18;
 /// Lines in a chunk.
-const CHUNK_LINES: usize = 32_768;
+const CHUNK_LINES: usize = 16_384;
 /// Chunks read ahead.
 const AHEAD: usize = 2;
 
@@ -31,6 +33,23 @@ pub struct Chunk {
     pub first: u64,
     /// What each line is.
     pub records: Vec<Decoded>,
+    /// Hashes of the records' keys; 0 for those that could not be taken.
+    pub hashes: Vec<u64>,
+}
+
+impl Chunk {
+    fn push(&mut self, record: Decoded) {
+        self.hashes.push(record.as_ref().map_or(0, |record| hash(record.key())));
+        self.records.push(record);
+    }
+}
+
+/// The hash by which keys are put into partitions: FNV-1a of 64 bits.
+#[must_use]
+pub fn hash(key: &str) -> u64 {
+    let mut hasher = FnvHasher::default();
+    hasher.write(key.as_bytes());
+    hasher.finish()
 }
 
 /// What reading told next.
@@ -106,7 +125,7 @@ impl Iterator for Chunks {
         let mut chunk = Chunk { first: self.next, ..Chunk::default() };
         while chunk.records.len() < CHUNK_LINES {
             match next_line(&mut self.lines, &mut self.line) {
-                Ok(true) => chunk.records.push(decoded(&self.name, self.next, &self.line)),
+                Ok(true) => chunk.push(decoded(&self.name, self.next, &self.line)),
                 Ok(false) => break,
                 // What was read before is still given; the error comes again.
                 Err(_) if !chunk.records.is_empty() => break,

@@ -105,8 +105,13 @@ impl Subject<'_> {
     pub fn assess(&self) -> Assessment {
         let complaint = self.complaint();
         let day = self.model.day(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
-        let viral = self.crosses(&day);
-        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|unknown| self.crosses_with(&self.opening(unknown), &day));
+        let to_go = self.bar.saturating_sub(self.cascade.spread()) as f64;
+        let crosses = |takes_off: f64, goes: f64| if to_go > 0.0 { takes_off * goes } else { 1.0 };
+        // Whose followers are not known bears on whether it takes off, and not on how far it goes then.
+        let goes = day.at_least_if_it_takes_off(to_go);
+        let viral = crosses(day.takes_off, goes);
+        let bounds = [0, PLAUSIBLE_FOLLOWERS]
+            .map(|unknown| crosses(self.model.takes_off(self.cascade, &self.opening(unknown)), goes));
         let (least, most) = (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
         let risk = Tenths::round(100.0 * complaint.expected * viral);
         Assessment {

@@ -74,6 +74,8 @@ pub struct Backtest<'a> {
     tracks: Vec<Tracks<'a>>,
     accounts: Vec<Account>,
     lateness: Duration,
+    /// How far the desks have come.
+    decided: Option<EventTime>,
     seen: Seen,
 }
 
@@ -132,6 +134,7 @@ impl<'a> Backtest<'a> {
             tracks: (0..threads).map(|_| Tracks::new(bars, horizon, labelled)).collect(),
             accounts: vec![Account::default(); plan.policies.len()],
             lateness: policies().map(|policy| policy.windows.lateness).max().unwrap_or_default(),
+            decided: None,
             seen: Seen::default(),
         }
     }
@@ -139,20 +142,20 @@ impl<'a> Backtest<'a> {
     /// Takes the next lines; hands on what each policy, by its place in the plan, tells.
     pub fn take(&mut self, chunk: &Chunk, sink: &mut impl FnMut(usize, &Escalation)) {
         self.look_at(chunk);
-        let records = &chunk.records;
         let mut told = Vec::new();
         let (tracks, accounts) = (&mut self.tracks, &mut self.accounts);
         for (i, group) in self.groups.iter_mut().enumerate() {
             let mut sink = |effect| told.extend(by_policy(&group.policies, effect));
             if i == 0 {
-                group.partitions.take(records, tracks, |tracks, taken| tracks.watch(&taken), &mut sink);
+                group.partitions.take(chunk, tracks, |tracks, taken| tracks.watch(&taken), &mut sink);
             } else {
                 let mut none = vec![(); tracks.len()];
-                group.partitions.take(records, &mut none, |(), _| (), &mut sink);
+                group.partitions.take(chunk, &mut none, |(), _| (), &mut sink);
             }
         }
         settle((tracks, accounts), told, sink);
-        if let Some((_, now)) = self.seen.span {
+        // What was told now is of the chunk before.
+        if let Some(now) = std::mem::replace(&mut self.decided, self.seen.span.map(|(_, now)| now)) {
             self.tracks.iter_mut().for_each(|tracks| tracks.sweep(now));
         }
     }

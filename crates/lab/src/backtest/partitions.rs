@@ -3,13 +3,9 @@
 //! A conversation is in the partition that its id hashes to and a brand in that of its name, as with Kafka; so what comes
 //! of it is the same as there, however many partitions there are.
 
-use std::hash::Hasher;
-
+use crate::recorded::{Chunk, hash};
 use firewatch_domain::{EventTime, Signal};
 use firewatch_engine::{Brain, Effect, Outcome, Record, Seen, Task};
-use fnv::FnvHasher;
-
-use crate::recorded::Decoded;
 
 /// Records after which a task packs its conversations.
 const PACK_AFTER: usize = 200_000;
@@ -24,114 +20,124 @@ pub struct Taken<'r> {
     pub seen: Option<&'r Seen<'r>>,
 }
 
-/// One partition: a task, and what it has to hand on.
-struct Partition {
+/// The conversations of a partition, and what they have to hand on.
+struct Conversations {
     task: Task,
     taken: usize,
-    /// What its conversations tell, by the partition that the brand is in.
+    /// What they tell, by the partition that the brand is in.
     signals: Vec<Vec<Signal>>,
+    made: Vec<Effect>,
+}
+
+/// The brands' desks of a partition: a task of their own, so that they work beside the conversations of the next chunk.
+struct Desks {
+    task: Task,
+    waiting: Vec<Signal>,
     told: Vec<Effect>,
 }
 
 /// All partitions.
 pub struct Partitions {
     brain: Brain,
-    partitions: Vec<Partition>,
+    conversations: Vec<Conversations>,
+    desks: Vec<Desks>,
 }
 
 /// The partition of a key.
 pub fn partition_of(key: &str, partitions: usize) -> usize {
-    let mut hasher = FnvHasher::default();
-    hasher.write(key.as_bytes());
-    (hasher.finish() % partitions.max(1) as u64) as usize
+    (hash(key) % partitions.max(1) as u64) as usize
 }
 
 impl Partitions {
     /// Empty ones.
     pub fn new(brain: Brain, partitions: usize) -> Self {
-        let empty = |i| Partition {
-            task: Task::new(i as u32, partitions as u32).with_most_conversations(usize::MAX),
-            taken: 0,
-            signals: vec![vec![]; partitions],
-            told: vec![],
-        };
-        Self { brain, partitions: (0..partitions).map(empty).collect() }
+        let task = |i| Task::new(i as u32, partitions as u32).with_most_conversations(usize::MAX);
+        let conversations =
+            |i| Conversations { task: task(i), taken: 0, signals: vec![vec![]; partitions], made: vec![] };
+        let desks = |i| Desks { task: task(i), waiting: vec![], told: vec![] };
+        Self {
+            brain,
+            conversations: (0..partitions).map(conversations).collect(),
+            desks: (0..partitions).map(desks).collect(),
+        }
     }
 
     /// Takes records in; `watch` sees each with what became of it, on the thread of its partition, beside that partition's
-    /// own `watchers` entry. Hands on what was told.
+    /// own `watchers` entry. Hands on what was told of the records before.
     pub fn take<W: Send>(
         &mut self,
-        records: &[Decoded],
+        chunk: &Chunk,
         watchers: &mut [W],
         watch: impl Fn(&mut W, Taken<'_>) + Sync,
         sink: &mut impl FnMut(Effect),
     ) {
-        let (brain, count) = (&self.brain, self.partitions.len());
-        // Whose conversations a partition has is known once for all of them.
-        let until = records.iter().flatten().map(Record::at).max();
+        let brain = &self.brain;
         std::thread::scope(|scope| {
-            for ((i, partition), watcher) in self.partitions.iter_mut().enumerate().zip(watchers) {
+            self.desks.iter_mut().for_each(|desks| drop(scope.spawn(|| desks.decide(brain))));
+            for ((i, conversations), watcher) in self.conversations.iter_mut().enumerate().zip(watchers) {
                 let watch = &watch;
-                scope.spawn(move || {
-                    for record in records.iter().flatten().filter(|r| partition_of(r.key(), count) == i) {
-                        partition.take(record, brain, &mut |taken| watch(watcher, taken));
-                    }
-                    if let Some(until) = until {
-                        partition.pass(until, brain);
-                    }
-                });
+                scope.spawn(move || conversations.take(chunk, i, brain, &mut |taken| watch(watcher, taken)));
             }
         });
-        self.settle(sink);
+        self.hand_on(sink);
     }
 
     /// Nothing more comes: what waits is decided.
     pub fn finish(&mut self, sink: &mut impl FnMut(Effect)) {
-        let brain = &self.brain;
-        for partition in &mut self.partitions {
-            let mut made = Vec::new();
-            partition.task.end_of_stream(brain, &mut made);
-            partition.sort(made);
+        for conversations in &mut self.conversations {
+            conversations.task.end_of_stream(&self.brain, &mut conversations.made);
+            conversations.sort();
         }
-        self.settle(sink);
+        self.hand_on(sink);
+        self.desks.iter_mut().for_each(|desks| desks.decide(&self.brain));
+        self.hand_on(sink);
     }
 
     /// Conversations that are followed.
     pub fn conversations(&self) -> usize {
-        self.partitions.iter().map(|partition| partition.task.conversations()).sum()
+        self.conversations.iter().map(|partition| partition.task.conversations()).sum()
     }
 
-    /// Hands signals to the brands' desks, and what they decide to the sink.
-    fn settle(&mut self, sink: &mut impl FnMut(Effect)) {
-        let count = self.partitions.len();
-        let mut inbox: Vec<Vec<Signal>> = vec![vec![]; count];
-        for partition in &mut self.partitions {
-            for (to, signals) in inbox.iter_mut().zip(&mut partition.signals) {
-                to.append(signals);
+    /// Hands what was decided to the sink, and signals to the desks.
+    fn hand_on(&mut self, sink: &mut impl FnMut(Effect)) {
+        self.desks.iter_mut().flat_map(|desks| desks.told.drain(..)).for_each(sink);
+        for conversations in &mut self.conversations {
+            for (desks, signals) in self.desks.iter_mut().zip(&mut conversations.signals) {
+                desks.waiting.append(signals);
             }
         }
-        let brain = &self.brain;
-        std::thread::scope(|scope| {
-            for (partition, signals) in self.partitions.iter_mut().zip(inbox) {
-                scope.spawn(move || {
-                    for signal in signals {
-                        partition.task.signal(signal, brain, &mut partition.told);
-                    }
-                });
-            }
-        });
-        self.partitions.iter_mut().flat_map(|partition| partition.told.drain(..)).for_each(sink);
     }
 }
 
-impl Partition {
-    fn take(&mut self, record: &Record, brain: &Brain, watch: &mut impl FnMut(Taken<'_>)) {
-        let mut made = Vec::new();
+impl Desks {
+    fn decide(&mut self, brain: &Brain) {
+        for signal in self.waiting.drain(..) {
+            self.task.signal(signal, brain, &mut self.told);
+        }
+    }
+}
+
+impl Conversations {
+    /// Takes the records of a partition.
+    fn take(&mut self, chunk: &Chunk, partition: usize, brain: &Brain, watch: &mut impl FnMut(Taken<'_>)) {
+        let count = self.signals.len() as u64;
+        for (hash, record) in chunk.hashes.iter().zip(&chunk.records) {
+            if let (true, Ok(record)) = (*hash % count == partition as u64, record) {
+                self.take_one(record, brain, watch);
+            }
+        }
+        // Time passes here too, as the other partitions have come so far.
+        if let Some(until) = chunk.records.iter().flatten().map(Record::at).max() {
+            self.task.pass(until, brain, &mut self.made);
+            self.sort();
+        }
+    }
+
+    fn take_one(&mut self, record: &Record, brain: &Brain, watch: &mut impl FnMut(Taken<'_>)) {
         let from = (EventTime::END, None);
         let outcome = match record {
-            Record::Event(event) => self.task.event(event, from, brain, &mut made),
-            Record::Action(action) => self.task.action(action, from, brain, &mut made),
+            Record::Event(event) => self.task.event(event, from, brain, &mut self.made),
+            Record::Action(action) => self.task.action(action, from, brain, &mut self.made),
             // They are made here, and not recorded.
             Record::Signal(_) => return,
         };
@@ -140,29 +146,19 @@ impl Partition {
         if seen.is_none() {
             watch(Taken { record, outcome, seen: None });
         }
-        self.sort(made);
+        self.sort();
         self.taken += 1;
         if self.taken.is_multiple_of(PACK_AFTER) && self.task.changes().is_ok() {
             self.task.committed();
         }
     }
 
-    /// Time passes, as the other partitions have come so far.
-    fn pass(&mut self, until: EventTime, brain: &Brain) {
-        let mut made = Vec::new();
-        self.task.pass(until, brain, &mut made);
-        self.sort(made);
-    }
-
-    /// Keeps what was made until it can be handed on.
-    fn sort(&mut self, made: Vec<Effect>) {
-        for effect in made {
-            match effect {
-                Effect::Signal(signal) => {
-                    let to = partition_of(&signal.brand, self.signals.len());
-                    self.signals[to].push(*signal);
-                }
-                other => self.told.push(other),
+    /// Keeps the signals for the desks; nothing else that conversations make is asked for.
+    fn sort(&mut self) {
+        for effect in self.made.drain(..) {
+            if let Effect::Signal(signal) = effect {
+                let to = partition_of(&signal.brand, self.signals.len());
+                self.signals[to].push(*signal);
             }
         }
     }

@@ -106,9 +106,12 @@ impl Outlook {
     /// The chance of at least so many more.
     #[must_use]
     pub fn at_least(&self, n: f64) -> f64 {
-        if n <= 0.0 {
-            return 1.0;
-        }
+        if n <= 0.0 { 1.0 } else { self.takes_off * self.at_least_if_it_takes_off(n) }
+    }
+
+    /// The chance of at least so many more, one or more, for a conversation that takes off.
+    #[must_use]
+    pub fn at_least_if_it_takes_off(&self, n: f64) -> f64 {
         // Half a reshare less: the growth of whole numbers lies between them.
         let growth = growth(n - 0.5, self.so_far);
         let mut above = 0.0;
@@ -116,7 +119,7 @@ impl Outlook {
             let (begin, end) = bin_ends(i);
             above += f64::from(*chance) * ((end - growth) / (end - begin)).clamp(0.0, 1.0);
         }
-        self.takes_off * above.min(1.0)
+        above.min(1.0)
     }
 
     /// The forecast and its interval.
