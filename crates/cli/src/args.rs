@@ -33,6 +33,11 @@ pub enum Command {
     Replay(ReplayOptions),
     /// Tell what policies would have done with recorded events, and how right and how early
     Backtest(BacktestOptions),
+    /// Report on a recording as a page, with every number as JSON and CSV beside it
+    Report {
+        #[command(subcommand)]
+        what: Reporting,
+    },
     /// Check a settings file and its policy without connecting; tells everything that is wrong
     Check {
         /// The settings file
@@ -197,6 +202,28 @@ pub struct BacktestOptions {
     pub threads: Option<usize>,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum Reporting {
+    /// How long complaints wait for an answer, and how much of a fast reply is owed to reach
+    Response(ResponseOptions),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ResponseOptions {
+    /// Events as JSON lines, plain or packed, or a JSON array of conversations between customers and agents
+    #[arg(long)]
+    pub input: PathBuf,
+    /// The page; its numbers are written beside it, ending in .json and .csv
+    #[arg(long, value_parser = page)]
+    pub out: PathBuf,
+    /// The policy whose brands answer, and whose target holds; the demo's when left out
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// Numbers in place of the brands' names
+    #[arg(long)]
+    pub pseudonyms: bool,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct ScoreOptions {
     /// The policy file; the demo's when left out
@@ -345,6 +372,14 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err("give a share above 0, up to 1".into()),
     }
+}
+
+fn page(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.extension().is_some_and(|ending| ending == "html") {
+        return Ok(path);
+    }
+    Err("give a name that ends in .html".into())
 }
 
 fn threads(text: &str) -> Result<usize, String> {

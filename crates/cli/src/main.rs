@@ -16,6 +16,7 @@ mod policy;
 mod predict;
 mod reload;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod score;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
         Command::Backtest(options) => backtest::backtest(&options),
+        Command::Report { what } => report::report(&what),
         Command::Replay(options) => replay::replay(&options),
         Command::Check { config } => check::check(&config),
         Command::Score(options) => score::score(&options),

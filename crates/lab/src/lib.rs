@@ -5,18 +5,22 @@
 pub mod backtest;
 mod calibrate;
 pub mod cascades;
+mod chart;
 pub mod encoder;
 pub mod figures;
 pub mod labels;
 pub mod lines;
 mod metrics;
+mod page;
 pub mod policy;
 pub mod posts;
 pub mod recorded;
 pub mod recording;
 pub mod report;
+pub mod response;
 pub mod sentiment;
 pub mod storms;
+mod table;
 pub mod virality;
 
 pub use metrics::{AveragePrecision, Confusion};

@@ -4,6 +4,7 @@ use firewatch_domain::EventTime;
 
 use super::judge::quantile;
 use super::report::Report;
+use crate::table::table;
 
 /// The tables, each with the name of its file.
 #[must_use]
@@ -15,16 +16,6 @@ pub fn tables(report: &Report) -> Vec<(&'static str, String)> {
         ("judged.csv", judged(report)),
         ("differ.csv", differ(report)),
     ]
-}
-
-/// A table from its head and its rows.
-fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    let mut write = |row: &[String]| csv.write_record(row);
-    // Writing to memory does not fail.
-    let _ = write(&head.map(str::to_owned));
-    rows.for_each(|row| drop(write(&row)));
-    csv.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 fn by_level(report: &Report) -> String {

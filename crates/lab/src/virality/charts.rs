@@ -2,40 +2,13 @@
 
 use std::path::Path;
 
-use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
-use plotters::prelude::*;
+use plotters::prelude::{BLACK, IntoLogRange};
 
 use super::early::Caught;
 use super::report::{Report, WATCHES};
 use super::sample::SETS;
+use crate::chart::{COLOURS, Frame, Legend, Line, chart};
 use crate::{LabError, write};
-
-const SIZE: (u32, u32) = (720, 440);
-/// Okabe and Ito's colours (2008), which colour-blind people can tell apart.
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-];
-
-/// A line of a chart: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
-struct Line {
-    name: String,
-    points: Vec<(f64, f64)>,
-    thin: bool,
-    colour: RGBColor,
-}
-
-/// What a chart is about.
-struct Frame<X> {
-    title: &'static str,
-    x: (&'static str, X),
-    y: (&'static str, std::ops::Range<f64>),
-    legend: SeriesLabelPosition,
-}
 
 /// Draws all charts into a folder.
 pub fn draw(report: &Report, folder: &Path) -> Result<Vec<&'static str>, LabError> {
@@ -62,7 +35,7 @@ fn error_by_age(report: &Report) -> Result<String, LabError> {
         title: "Median error of the final size, by age",
         x: ("minutes after the post", (1.0..1440.0).log_scale()),
         y: ("error, %", 0.0..100.0),
-        legend: SeriesLabelPosition::UpperRight,
+        legend: Legend::UpperRight,
     };
     chart(frame, &lines)
 }
@@ -82,7 +55,7 @@ fn reliability(report: &Report) -> Result<String, LabError> {
         title: "Final sizes below each level of the forecast, at 10, 30 and 60 minutes",
         x: ("level, %", 0.0..100.0),
         y: ("final sizes below, %", 0.0..100.0),
-        legend: SeriesLabelPosition::LowerRight,
+        legend: Legend::LowerRight,
     };
     chart(frame, &[ours, perfect()])
 }
@@ -95,7 +68,7 @@ fn calibration(report: &Report) -> Result<String, LabError> {
         title: "Of what was said with so many percent, so many crossed the bar",
         x: ("said, %", 0.0..100.0),
         y: ("so, %", 0.0..100.0),
-        legend: SeriesLabelPosition::LowerRight,
+        legend: Legend::LowerRight,
     };
     chart(frame, &[ours, perfect()])
 }
@@ -128,54 +101,8 @@ fn trade_off(
             title,
             x: ("conversations alerted on, %", 0.0..50.0),
             y: (y, 0.0..100.0),
-            legend: SeriesLabelPosition::LowerRight,
+            legend: Legend::LowerRight,
         },
         &lines,
     )
-}
-
-fn chart<X>(frame: Frame<X>, lines: &[Line]) -> Result<String, LabError>
-where
-    X: AsRangedCoord<Value = f64>,
-    X::CoordDescType: ValueFormatter<f64>,
-{
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
-        let mut chart = ChartBuilder::on(&area)
-            .caption(frame.title, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(40)
-            .y_label_area_size(48)
-            .build_cartesian_2d(frame.x.1, frame.y.1)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_desc(frame.x.0)
-            .y_desc(frame.y.0)
-            .draw()
-            .map_err(failed)?;
-        for Line { name, points, thin, colour } in lines {
-            let style = colour.stroke_width(if *thin { 1 } else { 3 });
-            chart
-                .draw_series(LineSeries::new(points.iter().copied(), style))
-                .map_err(failed)?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style));
-        }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .position(frame.legend)
-            .draw()
-            .map_err(failed)?;
-        area.present().map_err(failed)?;
-    }
-    Ok(svg)
-}
-
-fn failed(e: impl std::fmt::Display) -> LabError {
-    LabError::Step(format!("the chart failed: {e}"))
 }

@@ -1,0 +1,128 @@
+//! Charts as SVG. Black and white are the page's ink and paper, which a page may set otherwise.
+
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use crate::LabError;
+
+pub use plotters::prelude::SeriesLabelPosition as Legend;
+
+const SIZE: (u32, u32) = (720, 440);
+/// Okabe and Ito's colours (2008), which colour-blind people can tell apart.
+pub const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+];
+
+/// A line of a chart: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
+pub struct Line {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+    pub thin: bool,
+    pub colour: RGBColor,
+}
+
+/// What a chart is about.
+pub struct Frame<'a, X> {
+    pub title: &'a str,
+    pub x: (&'a str, X),
+    pub y: (&'a str, std::ops::Range<f64>),
+    pub legend: Legend,
+}
+
+/// Draws lines as SVG.
+///
+/// # Errors
+/// When the frame is none.
+pub fn chart<X>(frame: Frame<'_, X>, lines: &[Line]) -> Result<String, LabError>
+where
+    X: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+{
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(frame.title, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(40)
+            .y_label_area_size(64)
+            .build_cartesian_2d(frame.x.1, frame.y.1)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_label_formatter(&|x| short(*x))
+            .y_label_formatter(&|y| short(*y))
+            .x_desc(frame.x.0)
+            .y_desc(frame.y.0)
+            .draw()
+            .map_err(failed)?;
+        for Line { name, points, thin, colour } in lines {
+            let style = colour.stroke_width(if *thin { 1 } else { 3 });
+            chart
+                .draw_series(LineSeries::new(points.iter().copied(), style))
+                .map_err(failed)?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style));
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.8))
+            .position(frame.legend)
+            .draw()
+            .map_err(failed)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// Draws bars as SVG: each from one place to another, so high.
+///
+/// # Errors
+/// When the frame is none.
+pub fn bars(frame: Frame<'_, std::ops::Range<f64>>, bars: &[(f64, f64, f64)]) -> Result<String, LabError> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (SIZE.0, SIZE.1 / 2)).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(frame.title, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(40)
+            .y_label_area_size(64)
+            .build_cartesian_2d(frame.x.1, frame.y.1)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_label_formatter(&|x| short(*x))
+            .y_label_formatter(&|y| short(*y))
+            .x_desc(frame.x.0)
+            .y_desc(frame.y.0)
+            .draw()
+            .map_err(failed)?;
+        let bar = |(from, to, high): &(f64, f64, f64)| {
+            Rectangle::new([(*from, 0.0), (*to, *high)], COLOURS[0].filled())
+        };
+        chart.draw_series(bars.iter().map(bar)).map_err(failed)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// A number on an axis: no more digits than it takes.
+fn short(x: f64) -> String {
+    let rounded = (x * 1000.0).round() / 1000.0;
+    format!("{rounded}")
+}
+
+fn failed(e: impl std::fmt::Display) -> LabError {
+    LabError::Step(format!("the chart failed: {e}"))
+}

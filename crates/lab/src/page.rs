@@ -1,0 +1,109 @@
+//! A report as one HTML file that needs nothing else: readable without a network, by day and by night, and in print.
+
+use std::fmt::{Display, Write};
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#5b6470;--paper:#fff;--line:#d9dee4;--blue:#0072b2;--sky:#56b4e9}
+@media (prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#a3acb8;--paper:#15181c;--line:#343b44;--blue:#4f9be0;--sky:#c4e5f8}}
+@media print{:root{--ink:#000;--soft:#444;--paper:#fff;--line:#bbb;--blue:#0072b2;--sky:#56b4e9}figure,table{break-inside:avoid}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:52rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.2rem}
+p.note,figcaption,caption{color:var(--soft);font-size:.9rem}caption{text-align:left;padding-bottom:.3rem}
+p.lead{font-size:1.15rem;border-left:4px solid var(--blue);padding-left:.8rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;vertical-align:bottom}td{white-space:nowrap}
+th:first-child,td:first-child{text-align:left}th{font-weight:600}
+figure{margin:1.2rem 0}svg{width:100%;height:auto}
+svg [fill='#FFFFFF']{fill:var(--paper)}svg [fill='#000000']{fill:var(--ink)}
+svg [stroke='#000000']{stroke:var(--ink)}svg [stroke='#0072B2']{stroke:var(--blue)}svg [stroke='#56B4E9']{stroke:var(--sky)}svg [fill='#0072B2']{fill:var(--blue)}
+";
+
+/// A page as it is written.
+pub struct Page {
+    html: String,
+}
+
+impl Page {
+    /// With a title and nothing else.
+    pub fn new(title: &str) -> Self {
+        let title = escaped(title);
+        let html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+             <title>{title}</title>\n<style>\n{STYLE}</style>\n<h1>{title}</h1>\n"
+        );
+        Self { html }
+    }
+
+    /// A heading.
+    pub fn heading(&mut self, text: &str) {
+        self.tag("h2", "", text);
+    }
+
+    /// A paragraph.
+    pub fn paragraph(&mut self, text: impl Display) {
+        self.tag("p", "", &text.to_string());
+    }
+
+    /// What matters most.
+    pub fn lead(&mut self, text: impl Display) {
+        self.tag("p", "lead", &text.to_string());
+    }
+
+    /// What to keep in mind.
+    pub fn note(&mut self, text: impl Display) {
+        self.tag("p", "note", &text.to_string());
+    }
+
+    /// A chart with what it shows, in words.
+    pub fn chart(&mut self, svg: &str, words: &str) {
+        let words = escaped(words);
+        let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{words}\" "), 1);
+        let _ = writeln!(self.html, "<figure>{svg}<figcaption>{words}</figcaption></figure>");
+    }
+
+    /// A table.
+    pub fn table(&mut self, caption: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+        let row = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
+            let cells: String = cells.map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        let head = row("th", &mut head.iter().copied());
+        let body: String =
+            rows.into_iter().map(|cells| row("td", &mut cells.iter().map(String::as_str))).collect();
+        let caption = escaped(caption);
+        let _ = writeln!(
+            self.html,
+            "<div class=\"wide\"><table><caption>{caption}</caption>\n<thead>{head}</thead>\n<tbody>\n{body}</tbody></table></div>"
+        );
+    }
+
+    /// The page.
+    pub fn finish(self) -> String {
+        self.html + "</html>\n"
+    }
+
+    fn tag(&mut self, tag: &str, class: &str, text: &str) {
+        let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+        let _ = writeln!(self.html, "<{tag}{class}>{}</{tag}>", escaped(text));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_by_strangers_is_text_and_nothing_else() {
+        let mut page = Page::new("a <b>");
+        page.table("t", &["x"], [vec!["<script>alert(\"1\")</script> & more".to_owned()]]);
+        let html = page.finish();
+        assert!(html.contains("<title>a &lt;b&gt;</title>"));
+        assert!(html.contains("<td>&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; more</td>"));
+        assert!(!html.contains("http") && !html.contains("src="), "nothing is fetched");
+    }
+}
