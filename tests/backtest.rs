@@ -3,11 +3,17 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
-use firewatch_tests::{event, firewatch, piped, post, reshare, root};
+use firewatch_escalation::{PR, SUPPORT};
+use firewatch_kafka::{Feed, Tail};
+use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, firewatch, piped, post, reshare, root};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PARTITIONS: u32 = 4;
 
 fn backtest(args: &[&str]) -> Output {
     firewatch().arg("backtest").args(args).output().unwrap()
@@ -174,4 +180,54 @@ fn policies_are_compared_with_both_reasons() {
         differ.starts_with("conversation,reach,wanted,policy,team,at,level,reason\n")
             && differ.lines().count() > 3
     );
+}
+
+#[test]
+fn run_on_kafka_tells_the_same_id_for_id() {
+    if !can_run_kafka() {
+        return;
+    }
+    let cluster = Cluster::up("backtest", 29592, 1);
+    let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
+    let deployment = Deployment::new(&cluster.bootstrap_servers(), "same", &policy);
+    // Silence follows the wall clock, which a recording knows nothing of.
+    deployment.configure("idle_after = \"86400s\"");
+    deployment.make_topics(PARTITIONS);
+    let mut live = deployment.start_until_ready();
+    // An hour later something harmless happens in every partition, so that all that waits is decided.
+    let later = |i: u32| {
+        event(&format!("later{i}"), &format!("later{i}"), 7200.0, &post(9, "Good morning everybody"))
+    };
+    let later: Vec<String> = (0..PARTITIONS).map(|i| later(i).to_string()).collect();
+    let text = std::fs::read_to_string(recording()).unwrap() + &later.join("\n") + "\n";
+    let feed = Feed::new(&deployment.settings).unwrap();
+    let mut fed = 0;
+    for line in text.lines() {
+        let Ok(record) = serde_json::from_str::<Value>(line) else { continue };
+        let Some(key) = record["conversation"].as_str() else { continue };
+        match later.iter().position(|other| other == line) {
+            Some(i) => feed.send_to(&deployment.topics.events, i as u32, key, line.as_bytes()).unwrap(),
+            None => feed.send(&deployment.topics.events, Some(key), line.as_bytes(), &[]).unwrap(),
+        }
+        fed += 1;
+    }
+    feed.flush().unwrap();
+    live.wait_for_events(fed, PATIENCE);
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (write(folder.path(), "events.jsonl", text.as_bytes()), folder.path().join("out"));
+    let policy = deployment.folder().join("policy.toml").display().to_string();
+    let args = ["--input", &input, "--policy", &policy, "--out", &out.display().to_string()];
+    assert!(backtest(&args).status.success());
+    let wanted = escalations(&std::fs::read(out.join("escalations-policy.jsonl")).unwrap());
+    let topics = [PR, SUPPORT].map(|team| deployment.topics.of_team(team));
+    let (tail, start) = (Tail::new(&deployment.settings, &topics).unwrap(), Instant::now());
+    let mut told = Vec::new();
+    while told.len() < wanted.len() && start.elapsed() < PATIENCE {
+        told.extend(tail.next(Duration::from_millis(500)).unwrap());
+    }
+    told.extend(tail.next(Duration::from_secs(2)).unwrap());
+    let told = escalations(&told.iter().map(|r| r.value.as_slice()).collect::<Vec<_>>().join(&b'\n'));
+    let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
+    assert!(told == wanted, "{} and {}: {differs:?}", told.len(), wanted.len());
+    assert!(live.stop());
 }
