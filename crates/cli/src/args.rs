@@ -33,6 +33,8 @@ pub enum Command {
     Replay(ReplayOptions),
     /// Tell what policies would have done with recorded events, and how right and how early
     Backtest(BacktestOptions),
+    /// Choose thresholds on the past of recorded events, and tell what they do on a later part
+    Tune(TuneOptions),
     /// Report on a recording as a page, with every number as JSON and CSV beside it
     Report {
         #[command(subcommand)]
@@ -200,6 +202,53 @@ pub struct BacktestOptions {
     /// Threads; as many as there are cores when left out. What comes out is the same
     #[arg(long, value_parser = threads)]
     pub threads: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TuneOptions {
+    /// The policy as it is
+    #[arg(long)]
+    pub policy: PathBuf,
+    /// Events as JSON lines, plain or packed
+    #[arg(long)]
+    pub input: PathBuf,
+    /// What to vary: a key of the policy and a template with values in braces, such as
+    /// 'routes.viral.when.medium=risk >= {5..40/5}' or 'routes.viral.for={0s,60s}'; several are combined
+    #[arg(long, required = true)]
+    pub vary: Vec<String>,
+    /// The team whose alerts are tuned
+    #[arg(long, default_value = "pr")]
+    pub team: String,
+    /// What is to be as good as it can be
+    #[arg(long, value_enum, default_value = "recall")]
+    pub objective: Aim,
+    /// Alerts a day for the team at most, such as 20 or "20 alerts/day"
+    #[arg(long, value_parser = budget)]
+    pub budget: f64,
+    /// The share of history that the choice sees; the rest is what is reported on
+    #[arg(long, default_value_t = 0.6, value_parser = split)]
+    pub split: f64,
+    /// CSV with the columns conversation and label: what was worth telling
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// A page with curves; numbers and the chosen policy are written beside it, ending in .json, .csv and .toml
+    #[arg(long, value_parser = page)]
+    pub out: Option<PathBuf>,
+    /// Threads; as many as there are cores when left out
+    #[arg(long, value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Aim {
+    /// The share of what is worth telling that is told in time
+    Recall,
+    /// The share of what is told that is worth telling
+    Precision,
+    /// The harmonic mean of both
+    F1,
+    /// Minutes before half of the reach, on average over all that is worth telling
+    Minutes,
 }
 
 #[derive(Debug, Subcommand)]
@@ -371,6 +420,26 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err("give a share above 0, up to 1".into()),
+    }
+}
+
+fn budget(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.trim().split_once(' ').unwrap_or((text.trim(), "alerts/day"));
+    let a_day = match unit.trim() {
+        "alerts/day" | "a day" => 1.0,
+        "alerts/hour" | "an hour" => 24.0,
+        _ => return Err("give a number of alerts a day, or one with `alerts/day` or `alerts/hour`".into()),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * a_day),
+        _ => Err("give a number above 0, such as 20".into()),
+    }
+}
+
+fn split(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("give a share above 0 and below 1".into()),
     }
 }
 

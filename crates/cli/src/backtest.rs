@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use firewatch_domain::Escalation;
 use firewatch_engine::Brain;
@@ -12,9 +11,9 @@ use firewatch_escalation::Policy;
 use firewatch_lab::backtest::{Backtest, Plan, Report, tables};
 use firewatch_lab::labels::Labels;
 use firewatch_lab::recorded::{Recorded, open};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::BacktestOptions;
+use crate::progress::{threads, work_through};
 use crate::shell::{Failure, brain, read, say};
 
 /// Works through the recording, prints the report and writes what was asked for.
@@ -58,10 +57,6 @@ fn work(
     files: &mut Option<Files>,
 ) -> Result<Report, Failure> {
     let (bars, labelled) = (plan.bars(), plan.labelled());
-    let threads =
-        options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let mut backtest = Backtest::new(plan, (&bars, &labelled), threads);
-    let screen = Screen::new(recorded);
     let mut failed = None;
     let mut write = |policy: usize, record: &Escalation| {
         if let Some(files) = files.as_mut()
@@ -70,52 +65,12 @@ fn work(
             failed.get_or_insert(e);
         }
     };
-    let mut partial = None;
-    for chunk in &recorded.chunks {
-        match chunk {
-            Ok(chunk) => backtest.take(&chunk, &mut write),
-            Err(e) => partial = Some(e.to_string()),
-        }
-        screen.show(recorded, &backtest);
-    }
-    let mut report = backtest.finish(&mut write);
-    screen.end();
+    let backtest = Backtest::new(plan, (&bars, &labelled), threads(options.threads));
+    let (ended, partial) = work_through(recorded, backtest, &mut write);
     if let Some(e) = failed {
         return Err(Failure::running("--out", e));
     }
-    report.partial = partial;
-    Ok(report)
-}
-
-/// How far it has come, on a terminal.
-struct Screen(Option<ProgressBar>);
-
-impl Screen {
-    fn new(recorded: &Recorded) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self(None);
-        }
-        let (bar, style) = match recorded.size {
-            Some(size) => (ProgressBar::new(size), "{bar:30} {percent}% {msg}, {eta} left"),
-            None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
-        };
-        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(Some(bar.with_style(style)))
-    }
-
-    fn show(&self, recorded: &Recorded, backtest: &Backtest<'_>) {
-        let Some(bar) = &self.0 else { return };
-        bar.set_position(recorded.read.load(Ordering::Relaxed));
-        let per_second = backtest.lines() as f64 / bar.elapsed().as_secs_f64().max(0.001);
-        let (lines, conversations) = (backtest.lines(), backtest.conversations());
-        bar.set_message(format!(
-            "{lines} lines, {per_second:.0} a second, {conversations} conversations open"
-        ));
-    }
-
-    fn end(&self) {
-        self.0.iter().for_each(ProgressBar::finish_and_clear);
-    }
+    Ok(Report { partial, ..ended.report() })
 }
 
 /// What is written beside the report.

@@ -14,6 +14,7 @@ mod guard;
 mod http;
 mod policy;
 mod predict;
+mod progress;
 mod reload;
 mod replay;
 mod report;
@@ -24,6 +25,7 @@ mod shell;
 mod summary;
 mod topics;
 mod train;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
         Command::Backtest(options) => backtest::backtest(&options),
+        Command::Tune(options) => tune::run(&options),
         Command::Report { what } => report::report(&what),
         Command::Replay(options) => replay::replay(&options),
         Command::Check { config } => check::check(&config),

@@ -18,7 +18,7 @@ pub const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
 ];
 
-/// A line of a chart: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
+/// A line of a chart, or a dot if it has one point: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
 pub struct Line {
     pub name: String,
     pub points: Vec<(f64, f64)>,
@@ -65,8 +65,11 @@ where
             .map_err(failed)?;
         for Line { name, points, thin, colour } in lines {
             let style = colour.stroke_width(if *thin { 1 } else { 3 });
-            chart
-                .draw_series(LineSeries::new(points.iter().copied(), style))
+            let drawn = match points.as_slice() {
+                [one] => chart.draw_series([Circle::new(*one, 6, colour.filled())]),
+                line => chart.draw_series(LineSeries::new(line.iter().copied(), style)),
+            };
+            drawn
                 .map_err(failed)?
                 .label(name)
                 .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style));

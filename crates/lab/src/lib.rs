@@ -21,6 +21,7 @@ pub mod response;
 pub mod sentiment;
 pub mod storms;
 mod table;
+pub mod tune;
 pub mod virality;
 
 pub use metrics::{AveragePrecision, Confusion};

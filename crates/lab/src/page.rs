@@ -10,7 +10,7 @@ body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.2rem}
 p.note,figcaption,caption{color:var(--soft);font-size:.9rem}caption{text-align:left;padding-bottom:.3rem}
 p.lead{font-size:1.15rem;border-left:4px solid var(--blue);padding-left:.8rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
+.wide{overflow-x:auto}table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums;font-size:.92rem}
 th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;vertical-align:bottom}td{white-space:nowrap}
 th:first-child,td:first-child{text-align:left}th{font-weight:600}
 figure{margin:1.2rem 0}svg{width:100%;height:auto}

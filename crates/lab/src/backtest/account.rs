@@ -31,8 +31,8 @@ pub struct Account {
     pub opened: BTreeMap<(String, Level), u64>,
     /// What was opened, by team and day.
     pub by_day: BTreeMap<(EventTime, String), u64>,
-    /// What was opened in each hour in which something was.
-    pub by_hour: BTreeMap<EventTime, u64>,
+    /// What was opened in each hour in which something was, by team.
+    pub by_hour: BTreeMap<(EventTime, String), u64>,
     /// Records by what they tell.
     pub news: BTreeMap<&'static str, u64>,
     /// Storms, groups and digests that were opened.
@@ -54,7 +54,7 @@ impl Account {
         }
         *self.opened.entry((record.team.clone(), record.level)).or_default() += 1;
         *self.by_day.entry((record.at.floor(DAY), record.team.clone())).or_default() += 1;
-        *self.by_hour.entry(record.at.floor(HOUR)).or_default() += 1;
+        *self.by_hour.entry((record.at.floor(HOUR), record.team.clone())).or_default() += 1;
         if record.members.is_some() {
             self.gathered += 1;
             return;
@@ -76,16 +76,21 @@ impl Account {
         self.opened.values().sum()
     }
 
-    /// What was opened for a team.
+    /// What was opened for a team from one hour to another.
     #[must_use]
-    pub fn alerts_of(&self, team: &str) -> u64 {
-        self.opened.iter().filter(|((of, _), _)| of == team).map(|(_, n)| n).sum()
+    pub fn opened_between(&self, team: &str, (from, to): (EventTime, EventTime)) -> u64 {
+        let hours = self.by_hour.range((from, String::new())..(to, String::new()));
+        hours.filter(|((_, of), _)| of == team).map(|(_, n)| n).sum()
     }
 
     /// The hour in which most was opened, and how much.
     #[must_use]
     pub fn busiest(&self) -> Option<(EventTime, u64)> {
-        self.by_hour.iter().max_by_key(|(at, n)| (**n, std::cmp::Reverse(**at))).map(|(at, n)| (*at, *n))
+        let mut hours: BTreeMap<EventTime, u64> = BTreeMap::new();
+        for ((hour, _), n) in &self.by_hour {
+            *hours.entry(*hour).or_default() += n;
+        }
+        hours.into_iter().max_by_key(|(at, n)| (*n, std::cmp::Reverse(*at)))
     }
 }
 

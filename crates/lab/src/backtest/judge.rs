@@ -9,6 +9,34 @@ use super::account::{Account, Alert};
 use super::track::Track;
 use crate::labels::Labels;
 
+/// What a conversation turned out to be, for a team that was told of it or wanted to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The conversation.
+    pub conversation: String,
+    /// When it began.
+    pub began: EventTime,
+    /// Whether the team wants to be told of it; none when that is not known.
+    pub wanted: Option<bool>,
+    /// When it was told, if it was.
+    pub told: Option<TellVerdict>,
+    /// Minutes from the post to the brand's first answer.
+    pub answered: Option<f64>,
+}
+
+/// How an alert came.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TellVerdict {
+    /// When.
+    pub at: EventTime,
+    /// Before the conversation crossed the bar, if it did.
+    pub in_time: bool,
+    /// Minutes from then to half of the reach; below 0 when half was reached before.
+    pub gained: Option<f64>,
+    /// The share of the reach that was still to come.
+    pub to_come: f64,
+}
+
 /// How the alerts of one team did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {
@@ -18,7 +46,7 @@ pub struct Judged {
     pub told: u64,
     /// Those of them that were what it wants to be told of.
     pub right: u64,
-    /// Right ones that were told before they crossed the bar; with labels, all of them.
+    /// Right ones that were told before they crossed the bar, if they did.
     pub in_time: u64,
     /// Conversations that it would have wanted to be told of.
     pub wanted: u64,
@@ -78,42 +106,68 @@ impl<'a> Truth<'a> {
         track.map_or((0, None), |track| (track.reached, self.is_wanted(id, track, bar_of)))
     }
 
-    /// Judges the alerts of a team.
-    pub fn judge(&self, team: &str, account: &Account, bar_of: &impl Fn(Option<&str>) -> u64) -> Judged {
-        let wanted = self.tracks.iter().flat_map(|(id, all)| all.iter().map(move |track| (*id, *track)));
-        let wanted = wanted.filter(|(id, track)| self.is_wanted(id, track, bar_of) == Some(true)).count();
-        let mut judged = Judged {
-            team: team.into(),
-            told: 0,
-            right: 0,
-            in_time: 0,
-            wanted: wanted as u64,
-            gained: vec![],
-            to_come: vec![],
-            answered: vec![],
-        };
+    /// The verdicts on what a team was told of, and on what it was not told of but wanted to be; in the order of time.
+    pub fn verdicts(
+        &self,
+        team: &str,
+        account: &Account,
+        bar_of: &impl Fn(Option<&str>) -> u64,
+    ) -> Vec<Verdict> {
+        let mut told: HashMap<*const Track, TellVerdict> = HashMap::new();
         for alert in account.first.values().filter(|alert| alert.team == team) {
             let Some(track) = self.track(alert) else { continue };
-            judged.answered.extend(track.answered.map(|at| (at - track.began).as_secs() / 60.0));
-            let Some(is_right) = self.is_wanted(&alert.conversation, track, bar_of) else { continue };
-            judged.told += 1;
-            if !is_right {
-                continue;
-            }
-            judged.right += 1;
-            let late = self.labels.is_none() && self.crossed(track, bar_of).is_some_and(|at| at < alert.at);
-            judged.in_time += u64::from(!late);
-            judged.to_come.push(track.to_come(alert.at));
-            judged.gained.extend(track.half().map(|half| (half - alert.at).as_secs() / 60.0));
+            let late = self.crossed(track, bar_of).is_some_and(|at| at < alert.at);
+            told.insert(
+                track,
+                TellVerdict {
+                    at: alert.at,
+                    in_time: !late,
+                    gained: track.half().map(|half| (half - alert.at).as_secs() / 60.0),
+                    to_come: track.to_come(alert.at),
+                },
+            );
         }
-        for values in [&mut judged.gained, &mut judged.to_come, &mut judged.answered] {
-            values.sort_by(f64::total_cmp);
-        }
-        judged
+        let all = self.tracks.iter().flat_map(|(id, all)| all.iter().map(move |track| (*id, *track)));
+        let mut verdicts: Vec<Verdict> = all
+            .map(|(id, track)| Verdict {
+                conversation: id.to_owned(),
+                began: track.began,
+                wanted: self.is_wanted(id, track, bar_of),
+                told: told.get(&std::ptr::from_ref(track)).copied(),
+                answered: track.answered.map(|at| (at - track.began).as_secs() / 60.0),
+            })
+            .filter(|verdict| verdict.told.is_some() || verdict.wanted == Some(true))
+            .collect();
+        verdicts.sort_by(|a, b| (a.began, &a.conversation).cmp(&(b.began, &b.conversation)));
+        verdicts
     }
 }
 
 impl Judged {
+    /// Sums verdicts up.
+    #[must_use]
+    pub fn of<'v>(team: &str, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
+        let (told, right, in_time, wanted) = (0, 0, 0, 0);
+        let (gained, to_come, answered) = (vec![], vec![], vec![]);
+        let mut all = Self { team: team.into(), told, right, in_time, wanted, gained, to_come, answered };
+        for verdict in verdicts {
+            all.wanted += u64::from(verdict.wanted == Some(true));
+            let Some(told) = verdict.told else { continue };
+            all.answered.extend(verdict.answered);
+            all.told += u64::from(verdict.wanted.is_some());
+            if verdict.wanted == Some(true) {
+                all.right += 1;
+                all.in_time += u64::from(told.in_time);
+                all.to_come.push(told.to_come);
+                all.gained.extend(told.gained);
+            }
+        }
+        for values in [&mut all.gained, &mut all.to_come, &mut all.answered] {
+            values.sort_by(f64::total_cmp);
+        }
+        all
+    }
+
     /// The share of what it was told that was right.
     #[must_use]
     pub fn precision(&self) -> Option<f64> {

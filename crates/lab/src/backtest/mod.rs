@@ -17,7 +17,7 @@ use firewatch_engine::{Brain, Effect};
 use firewatch_escalation::Policy;
 
 pub use account::{Account, Alert};
-pub use judge::{Judged, quantile};
+pub use judge::{Judged, TellVerdict, Verdict, quantile};
 pub use report::{Differs, Report, Told};
 pub use tables::tables;
 
@@ -25,7 +25,7 @@ use crate::labels::Labels;
 use crate::recorded::Chunk;
 use judge::Truth;
 use partitions::Partitions;
-use track::Tracks;
+use track::{Track, Tracks};
 
 /// A jump of time so far ahead is worth a word: what was open is over by then.
 const JUMP: Duration = Duration::from_mins(7 * 24 * 60);
@@ -77,6 +77,17 @@ pub struct Backtest<'a> {
     /// How far the desks have come.
     decided: Option<EventTime>,
     seen: Seen,
+}
+
+/// A recording that was worked through.
+pub struct Ended<'a> {
+    plan: &'a Plan,
+    bars: &'a [u64],
+    /// How the recording looked.
+    pub seen: Seen,
+    /// What each policy told.
+    pub accounts: Vec<Account>,
+    over: Vec<(Box<str>, Track)>,
 }
 
 impl Plan {
@@ -160,9 +171,9 @@ impl<'a> Backtest<'a> {
         }
     }
 
-    /// Ends it: what waits is decided, and alerts are judged.
+    /// Ends it: what waits is decided.
     #[must_use]
-    pub fn finish(mut self, sink: &mut impl FnMut(usize, &Escalation)) -> Report {
+    pub fn finish(mut self, sink: &mut impl FnMut(usize, &Escalation)) -> Ended<'a> {
         let mut told = Vec::new();
         for group in &mut self.groups {
             let policies = &group.policies;
@@ -171,9 +182,8 @@ impl<'a> Backtest<'a> {
         settle((&mut self.tracks, &mut self.accounts), told, sink);
         self.tracks.iter_mut().for_each(Tracks::finish);
         self.seen.conversations = self.tracks.iter().map(|tracks| tracks.begun).sum();
-        let over: Vec<_> = self.tracks.into_iter().flat_map(|tracks| tracks.over).collect();
-        let truth = Truth::new(&over, self.plan.labels.as_ref(), self.bars);
-        report::of(self.plan, self.seen, &self.accounts, &truth)
+        let over = self.tracks.into_iter().flat_map(|tracks| tracks.over).collect();
+        Ended { plan: self.plan, bars: self.bars, seen: self.seen, accounts: self.accounts, over }
     }
 
     /// How far it has come, in lines.
@@ -217,6 +227,25 @@ impl<'a> Backtest<'a> {
                 }
             }
         }
+    }
+}
+
+impl Ended<'_> {
+    /// The report on all of it.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        report::of(self.plan, &self.seen, &self.accounts, &self.truth())
+    }
+
+    /// What the alerts of a policy for a team were worth, in the order of time.
+    #[must_use]
+    pub fn verdicts(&self, policy: usize, team: &str) -> Vec<Verdict> {
+        let Some((_, brain)) = self.plan.policies.get(policy) else { return vec![] };
+        self.truth().verdicts(team, &self.accounts[policy], &|brand| brain.policy.bar_of(brand))
+    }
+
+    fn truth(&self) -> Truth<'_> {
+        Truth::new(&self.over, self.plan.labels.as_ref(), self.bars)
     }
 }
 

@@ -57,8 +57,8 @@ pub struct Told {
     pub by_level: Vec<(String, String, u64)>,
     /// By day and team.
     pub by_day: Vec<(EventTime, String, u64)>,
-    /// By the hour.
-    pub by_hour: Vec<(EventTime, u64)>,
+    /// By hour and team.
+    pub by_hour: Vec<(EventTime, String, u64)>,
     /// Records by what they tell.
     pub records: BTreeMap<&'static str, u64>,
     /// Storms, groups and digests.
@@ -86,8 +86,9 @@ pub struct Differs {
 const DIFFER: usize = 1_000;
 const DAY: f64 = 86_400.0;
 
-pub(super) fn of(plan: &Plan, mut seen: Seen, accounts: &[Account], truth: &Truth<'_>) -> Report {
-    let unknown_labels = unknown_labels(plan, truth, &mut seen.faults);
+pub(super) fn of(plan: &Plan, seen: &Seen, accounts: &[Account], truth: &Truth<'_>) -> Report {
+    let mut faults = seen.faults.clone();
+    let unknown_labels = unknown_labels(plan, truth, &mut faults);
     let days = seen.span.map(|(from, to)| (to - from).as_secs() / DAY).filter(|days| *days >= 1.0);
     let told = plan.policies.iter().zip(accounts).map(|((name, brain), account)| {
         let policy = &brain.policy;
@@ -105,11 +106,14 @@ pub(super) fn of(plan: &Plan, mut seen: Seen, accounts: &[Account], truth: &Trut
             busiest_hour: account.busiest(),
             by_level: account.opened.iter().map(|((t, l), n)| (t.clone(), l.to_string(), *n)).collect(),
             by_day: account.by_day.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
-            by_hour: account.by_hour.iter().map(|(at, n)| (*at, *n)).collect(),
+            by_hour: account.by_hour.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
             records: account.news.clone(),
             gathered: account.gathered,
             conversations: conversations.len() as u64,
-            judged: teams.into_iter().map(|team| truth.judge(team, account, &bar_of)).collect(),
+            judged: teams
+                .into_iter()
+                .map(|team| Judged::of(team, &truth.verdicts(team, account, &bar_of)))
+                .collect(),
         }
     });
     Report {
@@ -121,7 +125,7 @@ pub(super) fn of(plan: &Plan, mut seen: Seen, accounts: &[Account], truth: &Trut
         late: seen.late,
         span: seen.span,
         conversations: seen.conversations,
-        faults: seen.faults,
+        faults,
         unknown_labels,
         partial: None,
         judged_by: if plan.labels.is_some() { "labels" } else { "crossed the viral bar" },

@@ -36,9 +36,11 @@ fn by_day(report: &Report) -> String {
 
 fn by_hour(report: &Report) -> String {
     let rows = report.policies.iter().flat_map(|told| {
-        told.by_hour.iter().map(|(hour, n)| [told.name.clone(), hour.to_string(), n.to_string()])
+        told.by_hour
+            .iter()
+            .map(|(hour, team, n)| [told.name.clone(), hour.to_string(), team.clone(), n.to_string()])
     });
-    table(["policy", "hour", "alerts"], rows)
+    table(["policy", "hour", "team", "alerts"], rows)
 }
 
 fn judged(report: &Report) -> String {
