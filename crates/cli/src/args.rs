@@ -329,6 +329,12 @@ pub enum Evaluation {
         #[command(flatten)]
         files: TrainingFiles,
     },
+    /// A policy beside “so many reshares within so many minutes”, tuned on the same past: some minutes
+    Policies {
+        /// The folder of the data sets
+        #[arg(long, env = "FIREWATCH_DATA", default_value = "../shared/data")]
+        data: PathBuf,
+    },
     /// How soon storms are seen in simulated months, beside constant thresholds
     Storms {
         /// Seeds of the months, each another month

@@ -3,6 +3,7 @@
 use firewatch_engine::Models;
 use firewatch_escalation::Policy;
 use firewatch_lab::posts::Choice;
+use firewatch_lab::versus::versus;
 use firewatch_lab::virality::report::Report;
 use firewatch_lab::{encoder, recording, sentiment, storms, virality};
 use firewatch_scoring::SentimentModel;
@@ -40,8 +41,14 @@ pub fn train(what: Training) -> Result<(), Failure> {
 
 /// Measures a recipe, prints its figures and draws its charts.
 pub fn evaluate(what: &Evaluation) -> Result<(), Failure> {
+    let mut tell = |line: String| eprintln!("{line}");
     let files = match what {
         Evaluation::Virality { files } => files,
+        Evaluation::Policies { data } => {
+            let versus = versus(data, &mut tell).map_err(|e| Failure::running("evaluate policies", e))?;
+            say(versus);
+            return Ok(());
+        }
         Evaluation::Storms { seeds } => {
             let policy =
                 Policy::parse("the brand's policy", "[brands.brand]\n").map_err(Failure::Settings)?;
@@ -50,7 +57,6 @@ pub fn evaluate(what: &Evaluation) -> Result<(), Failure> {
         }
     };
     let failed = |e| Failure::running("evaluate virality", e);
-    let mut tell = |line: String| eprintln!("{line}");
     let report = Report::of(&files.data, &text_model()?, &mut tell).map_err(failed)?;
     say(&report);
     for chart in report.draw(&files.out).map_err(failed)? {

@@ -8,7 +8,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use firewatch_domain::{Duration, EventTime};
-use foldhash::fast::RandomState;
 
 use crate::conversation::Conversation;
 use crate::state::{Change, StateError, decode, encode};
@@ -23,9 +22,9 @@ const PREFIX: &[u8] = b"c/";
 pub(crate) struct Conversations {
     // Looked up only; whatever is told for several conversations goes by `due`, which is ordered.
     /// As committed.
-    packed: HashMap<Arc<str>, Box<[u8]>, RandomState>,
+    packed: HashMap<Arc<str>, Box<[u8]>>,
     /// As touched since; none for one that is over.
-    open: HashMap<Arc<str>, Option<Conversation>, RandomState>,
+    open: HashMap<Arc<str>, Option<Conversation>>,
     /// By the time they expire, exactly.
     due: BTreeSet<(EventTime, Arc<str>)>,
     bytes: usize,

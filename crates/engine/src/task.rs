@@ -117,14 +117,27 @@ impl Task {
 
     /// Takes a signal that needs no decoding, as it never left this process.
     pub fn signal(&mut self, signal: Signal, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
-        if matches!(signal.body, SignalBody::Tick { .. }) {
-            for (trial, _) in brain.policies() {
-                self.decide(Signal { trial, ..signal.clone() }, brain, out);
-            }
-        } else {
-            self.decide(signal, brain, out);
-        }
+        self.signal_to(&|_| true, signal, brain, out);
         Outcome::Folded(Fold::Signal)
+    }
+
+    /// The same for some policies alone, where others are another task's.
+    pub fn signal_to(
+        &mut self,
+        is_own: &impl Fn(u32) -> bool,
+        signal: Signal,
+        brain: &Brain,
+        out: &mut Vec<Effect>,
+    ) {
+        if !matches!(signal.body, SignalBody::Tick { .. }) {
+            if is_own(signal.trial) {
+                self.decide(signal, brain, out);
+            }
+            return;
+        }
+        for (trial, _) in brain.policies().filter(|(trial, _)| is_own(*trial)) {
+            self.decide(Signal { trial, ..signal.clone() }, brain, out);
+        }
     }
 
     /// Hands a signal to the desk of its policy.

@@ -248,28 +248,30 @@ impl Volume<'_> {
         alarms.max_by(|a, b| a.deviations.total_cmp(&b.deviations))
     }
 
-    /// What was counted within a span.
-    fn within(&self, span: usize, now: EventTime) -> Counted<'_> {
+    /// What was counted within a span, if it is so many complaints at least: words are looked at for no fewer.
+    fn within(&self, span: usize, now: EventTime, least: u32) -> Option<Counted<'_>> {
+        let buckets = || {
+            let closed = self.lately.buckets.iter().rev().take(SPANS[span] - 1);
+            closed.chain([&self.recent.open]).filter(|_| span > 0)
+        };
+        let recent = || self.recent.windows.iter().map(|(_, window)| window).filter(|_| span == 0);
+        let windows = || recent().chain(buckets().map(|bucket| &bucket.counted));
+        if windows().map(|window| window.posts).sum::<u32>() < least {
+            return None;
+        }
         let mut counted = Counted::default();
-        if span == 0 {
-            self.recent.windows.iter().for_each(|(_, window)| counted.add(window));
-            let from = self.recent.windows.front().map_or(now, |(at, _)| *at);
-            counted.usual = self.season.rate(now) * (now - from).as_secs() / 3600.0;
-            return counted;
-        }
-        for bucket in self.lately.buckets.iter().rev().take(SPANS[span] - 1).chain([&self.recent.open]) {
-            counted.add(&bucket.counted);
-            counted.usual += bucket.usual;
-        }
-        counted
+        windows().for_each(|window| counted.add(window));
+        let from = self.recent.windows.front().map_or(now, |(at, _)| *at);
+        counted.usual = match span {
+            0 => self.season.rate(now) * (now - from).as_secs() / 3600.0,
+            _ => buckets().map(|bucket| bucket.usual).sum(),
+        };
+        Some(counted)
     }
 
     fn alarm_over(&self, span: usize, now: EventTime, policy: &Policy) -> Option<Alarm> {
         let (k, least) = (policy.storms.deviations, policy.storms.least_posts);
-        let counted = self.within(span, now);
-        if counted.posts < least {
-            return None;
-        }
+        let counted = self.within(span, now, least)?;
         let (m, d) = (counted.usual * self.lately.level(span), self.season.doubt(now));
         let beyond = |n: u32, m: f64| (f64::from(n) - m) / deviation(m, self.lately.factors[span], d);
         let words = self.standing_out(&counted);
@@ -302,9 +304,11 @@ impl Volume<'_> {
         let stands_out = |(word, n): &(&&str, &u32)| {
             let usual = self.share(word);
             let by_chance = usual * posts + LEAST_BEYOND_CHANCE * (usual * posts + 1.0).sqrt();
-            counted.share(**n) >= LEAST_SHARE.max(LEAST_LIFT * usual) && f64::from(**n) >= by_chance
+            counted.share(**n) >= LEAST_LIFT * usual && f64::from(**n) >= by_chance
         };
-        let mut words: Vec<_> = counted.words.iter().filter(stands_out).collect();
+        // Few words are so frequent, and what is usual of a word is looked up.
+        let frequent = counted.words.iter().filter(|(_, n)| counted.share(**n) >= LEAST_SHARE);
+        let mut words: Vec<_> = frequent.filter(stands_out).collect();
         words.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
         words.into_iter().take(STORM_WORDS).map(|(word, _)| (*word).to_owned()).collect()
     }

@@ -71,6 +71,12 @@ impl Labels {
         Ok(Self(labels))
     }
 
+    /// Labels that are known otherwise than from a file.
+    #[must_use]
+    pub fn of_known(known: impl IntoIterator<Item = (String, bool)>) -> Self {
+        Self(known.into_iter().map(|(id, is_wanted)| (id, Label { is_wanted, line: 0 })).collect())
+    }
+
     /// What was said of a conversation.
     #[must_use]
     pub fn of(&self, conversation: &str) -> Option<bool> {

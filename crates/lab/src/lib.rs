@@ -22,6 +22,7 @@ pub mod sentiment;
 pub mod storms;
 mod table;
 pub mod tune;
+pub mod versus;
 pub mod virality;
 
 pub use metrics::{AveragePrecision, Confusion};

@@ -38,6 +38,14 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Records made here rather than read.
+    #[must_use]
+    pub fn of(first: u64, records: impl IntoIterator<Item = Record>) -> Self {
+        let mut chunk = Self { first, ..Self::default() };
+        records.into_iter().for_each(|record| chunk.push(Ok(record)));
+        chunk
+    }
+
     fn push(&mut self, record: Decoded) {
         self.hashes.push(record.as_ref().map_or(0, |record| hash(record.key())));
         self.records.push(record);

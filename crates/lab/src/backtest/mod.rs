@@ -237,11 +237,14 @@ impl Ended<'_> {
         report::of(self.plan, &self.seen, &self.accounts, &self.truth())
     }
 
-    /// What the alerts of a policy for a team were worth, in the order of time.
+    /// What the alerts of each policy for a team were worth, in the order of time.
     #[must_use]
-    pub fn verdicts(&self, policy: usize, team: &str) -> Vec<Verdict> {
-        let Some((_, brain)) = self.plan.policies.get(policy) else { return vec![] };
-        self.truth().verdicts(team, &self.accounts[policy], &|brand| brain.policy.bar_of(brand))
+    pub fn verdicts(&self, team: &str) -> Vec<Vec<Verdict>> {
+        let truth = self.truth();
+        let of = |((_, brain), account): (&(String, Brain), &Account)| {
+            truth.verdicts(team, account, &|brand| brain.policy.bar_of(brand))
+        };
+        self.plan.policies.iter().zip(&self.accounts).map(of).collect()
     }
 
     fn truth(&self) -> Truth<'_> {

@@ -4,7 +4,9 @@
 //! of it is the same as there, however many partitions there are.
 
 use crate::recorded::{Chunk, hash};
-use firewatch_domain::{EventTime, Signal};
+use std::sync::Arc;
+
+use firewatch_domain::{EventTime, Signal, SignalBody};
 use firewatch_engine::{Brain, Effect, Outcome, Record, Seen, Task};
 
 /// Records after which a task packs its conversations.
@@ -24,15 +26,16 @@ pub struct Taken<'r> {
 struct Conversations {
     task: Task,
     taken: usize,
-    /// What they tell, by the partition that the brand is in.
-    signals: Vec<Vec<Signal>>,
+    /// What they tell the desks.
+    signals: Vec<Signal>,
     made: Vec<Effect>,
 }
 
-/// The brands' desks of a partition: a task of their own, so that they work beside the conversations of the next chunk.
+/// Some of the desks, a brand's under one policy here and under the next one there: a task of their own, so that they
+/// work beside the conversations of the next chunk.
 struct Desks {
     task: Task,
-    waiting: Vec<Signal>,
+    waiting: Arc<Vec<Signal>>,
     told: Vec<Effect>,
 }
 
@@ -52,9 +55,8 @@ impl Partitions {
     /// Empty ones.
     pub fn new(brain: Brain, partitions: usize) -> Self {
         let task = |i| Task::new(i as u32, partitions as u32).with_most_conversations(usize::MAX);
-        let conversations =
-            |i| Conversations { task: task(i), taken: 0, signals: vec![vec![]; partitions], made: vec![] };
-        let desks = |i| Desks { task: task(i), waiting: vec![], told: vec![] };
+        let conversations = |i| Conversations { task: task(i), taken: 0, signals: vec![], made: vec![] };
+        let desks = |i| Desks { task: task(i), waiting: Arc::default(), told: vec![] };
         Self {
             brain,
             conversations: (0..partitions).map(conversations).collect(),
@@ -71,12 +73,16 @@ impl Partitions {
         watch: impl Fn(&mut W, Taken<'_>) + Sync,
         sink: &mut impl FnMut(Effect),
     ) {
-        let brain = &self.brain;
+        let (brain, count) = (&self.brain, self.desks.len());
         std::thread::scope(|scope| {
-            self.desks.iter_mut().for_each(|desks| drop(scope.spawn(|| desks.decide(brain))));
+            for (i, desks) in self.desks.iter_mut().enumerate() {
+                scope.spawn(move || desks.decide((i, count), brain));
+            }
             for ((i, conversations), watcher) in self.conversations.iter_mut().enumerate().zip(watchers) {
                 let watch = &watch;
-                scope.spawn(move || conversations.take(chunk, i, brain, &mut |taken| watch(watcher, taken)));
+                scope.spawn(move || {
+                    conversations.take((chunk, i, count), brain, &mut |taken| watch(watcher, taken));
+                });
             }
         });
         self.hand_on(sink);
@@ -84,13 +90,20 @@ impl Partitions {
 
     /// Nothing more comes: what waits is decided.
     pub fn finish(&mut self, sink: &mut impl FnMut(Effect)) {
+        self.decide(sink);
         for conversations in &mut self.conversations {
             conversations.task.end_of_stream(&self.brain, &mut conversations.made);
             conversations.sort();
         }
         self.hand_on(sink);
-        self.desks.iter_mut().for_each(|desks| desks.decide(&self.brain));
-        self.hand_on(sink);
+        self.decide(sink);
+    }
+
+    /// Lets the desks take what waits for them.
+    fn decide(&mut self, sink: &mut impl FnMut(Effect)) {
+        let count = self.desks.len();
+        self.desks.iter_mut().enumerate().for_each(|(i, desks)| desks.decide((i, count), &self.brain));
+        self.desks.iter_mut().flat_map(|desks| desks.told.drain(..)).for_each(sink);
     }
 
     /// Conversations that are followed.
@@ -101,28 +114,36 @@ impl Partitions {
     /// Hands what was decided to the sink, and signals to the desks.
     fn hand_on(&mut self, sink: &mut impl FnMut(Effect)) {
         self.desks.iter_mut().flat_map(|desks| desks.told.drain(..)).for_each(sink);
-        for conversations in &mut self.conversations {
-            for (desks, signals) in self.desks.iter_mut().zip(&mut conversations.signals) {
-                desks.waiting.append(signals);
+        let signals: Vec<Signal> =
+            self.conversations.iter_mut().flat_map(|conversations| conversations.signals.drain(..)).collect();
+        let waiting = Arc::new(signals);
+        self.desks.iter_mut().for_each(|desks| desks.waiting = waiting.clone());
+    }
+}
+
+impl Desks {
+    /// Takes the signals that are for desks of this place among so many.
+    fn decide(&mut self, (place, count): (usize, usize), brain: &Brain) {
+        for signal in std::mem::take(&mut self.waiting).iter() {
+            let first = partition_of(&signal.brand, count);
+            let is_own = |trial: u32| (first + trial as usize) % count == place;
+            if is_own(signal.trial) || matches!(signal.body, SignalBody::Tick { .. }) {
+                self.task.signal_to(&is_own, signal.clone(), brain, &mut self.told);
             }
         }
     }
 }
 
-impl Desks {
-    fn decide(&mut self, brain: &Brain) {
-        for signal in self.waiting.drain(..) {
-            self.task.signal(signal, brain, &mut self.told);
-        }
-    }
-}
-
 impl Conversations {
-    /// Takes the records of a partition.
-    fn take(&mut self, chunk: &Chunk, partition: usize, brain: &Brain, watch: &mut impl FnMut(Taken<'_>)) {
-        let count = self.signals.len() as u64;
+    /// Takes the records of a partition among so many.
+    fn take(
+        &mut self,
+        (chunk, partition, count): (&Chunk, usize, usize),
+        brain: &Brain,
+        watch: &mut impl FnMut(Taken<'_>),
+    ) {
         for (hash, record) in chunk.hashes.iter().zip(&chunk.records) {
-            if let (true, Ok(record)) = (*hash % count == partition as u64, record) {
+            if let (true, Ok(record)) = (*hash % count as u64 == partition as u64, record) {
                 self.take_one(record, brain, watch);
             }
         }
@@ -157,8 +178,7 @@ impl Conversations {
     fn sort(&mut self) {
         for effect in self.made.drain(..) {
             if let Effect::Signal(signal) = effect {
-                let to = partition_of(&signal.brand, self.signals.len());
-                self.signals[to].push(*signal);
+                self.signals.push(*signal);
             }
         }
     }

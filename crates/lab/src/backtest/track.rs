@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 
 use firewatch_domain::{Body, Duration, EventTime};
 use firewatch_engine::{Fold, Outcome, Record, Seen};
-use foldhash::fast::RandomState;
 
 use super::partitions::Taken;
 
@@ -82,7 +81,7 @@ pub struct Tracks<'a> {
     horizon: Duration,
     /// Conversations whose end is kept, whatever became of them.
     labelled: &'a HashSet<String>,
-    open: HashMap<Box<str>, Track, RandomState>,
+    open: HashMap<Box<str>, Track>,
     /// Those that are over and matter: the ones that somebody was told of, that crossed a bar, or that have a label.
     pub over: Vec<(Box<str>, Track)>,
     told: HashSet<Box<str>>,
@@ -94,7 +93,7 @@ pub struct Tracks<'a> {
 impl<'a> Tracks<'a> {
     /// None yet; bars are in order, mildest first.
     pub fn new(bars: &'a [u64], horizon: Duration, labelled: &'a HashSet<String>) -> Self {
-        let (open, over, told) = (HashMap::default(), vec![], HashSet::new());
+        let (open, over, told) = (HashMap::new(), vec![], HashSet::new());
         Self { bars, horizon, labelled, open, over, told, swept: None, begun: 0 }
     }
 

@@ -107,9 +107,9 @@ pub fn tune(
             "{from} to {to} is too short to split: the past has to be longer than the horizon of {horizon}"
         ));
     }
+    let verdicts = ended.verdicts(&goal.team);
     let part = |i: usize, (from, to): (EventTime, EventTime), seed: u64| {
-        let verdicts = ended.verdicts(i, &goal.team);
-        let own: Vec<&Verdict> = verdicts.iter().filter(|v| (from..to).contains(&v.began)).collect();
+        let own: Vec<&Verdict> = verdicts[i].iter().filter(|v| (from..to).contains(&v.began)).collect();
         let alerts = ended.accounts[i].opened_between(&goal.team, (from.floor(hour), to));
         Part::of(&own, alerts, (to - from).as_secs() / 86_400.0, seed)
     };

@@ -38,7 +38,11 @@ pub fn train(
     write(&out.join("virality.fwm"), &bytes)
 }
 
-fn train_on(
+/// Trains on some of the cascades.
+///
+/// # Errors
+/// A file that cannot be read, or arithmetic that fails.
+pub fn train_on(
     data: &Path,
     sentiment: &SentimentModel,
     all: &[&Known],
