@@ -174,6 +174,12 @@ fn policies_are_compared_with_both_reasons() {
         assert!(escalations(&read(file)) == escalations(&alone.stdout), "{file}");
     }
     let report: Value = serde_json::from_slice(&read("report.json")).unwrap();
+    assert!(
+        report["policies"][0]["held_back"]["in_storm"].as_u64().unwrap() > 100,
+        "its posts are told as one"
+    );
+    let page = String::from_utf8(read("report.html")).unwrap();
+    assert!(page.contains("Where they differ") && page.matches("<svg").count() == 3);
     assert_eq!(report["policies"].as_array().unwrap().len(), 3);
     let differ = String::from_utf8(read("differ.csv")).unwrap();
     assert!(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use firewatch_domain::Escalation;
 use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
-use firewatch_lab::backtest::{Backtest, Plan, Report, tables};
+use firewatch_lab::backtest::{Backtest, Plan, Report, html, tables};
 use firewatch_lab::labels::Labels;
 use firewatch_lab::recorded::{Recorded, open};
 
@@ -108,6 +108,8 @@ impl Files {
         self.escalations.iter_mut().try_for_each(Write::flush).map_err(failed)?;
         let json = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
         std::fs::write(self.folder.join("report.json"), json).map_err(failed)?;
+        let page = html(report).map_err(|e| Failure::running("the page", e))?;
+        std::fs::write(self.folder.join("report.html"), page).map_err(failed)?;
         for (name, csv) in tables(report) {
             std::fs::write(self.folder.join(name), csv).map_err(failed)?;
         }

@@ -4,7 +4,7 @@
 //! nothing with other tasks. Time is the stream's: the latest event time, never ahead of arrival.
 
 use firewatch_domain::{Action, Duration, Event, EventTime, Happened, SCHEMA_VERSION, Signal, SignalBody};
-use firewatch_escalation::{Desk, Note, storm_brand};
+use firewatch_escalation::{Desk, Note, Notes, storm_brand};
 use firewatch_scoring::Scratch;
 
 use crate::conversation::Context;
@@ -29,8 +29,8 @@ pub struct Task {
     changes: Vec<Change>,
     most_conversations: usize,
     scratch: Scratch,
-    /// Decisions of the desks that tell nobody, when somebody asks.
-    notes: Option<Vec<Note>>,
+    /// Decisions of the desks that tell nobody, by policy, when somebody asks; in words or not.
+    notes: Option<(bool, Vec<(u32, Note)>)>,
 }
 
 impl Task {
@@ -59,12 +59,18 @@ impl Task {
     /// Takes note of what the desks decide without telling anybody.
     #[must_use]
     pub fn with_notes(self) -> Self {
-        Self { notes: Some(Vec::new()), ..self }
+        Self { notes: Some((true, Vec::new())), ..self }
     }
 
-    /// The notes since they were last taken.
-    pub fn take_notes(&mut self) -> Vec<Note> {
-        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
+    /// Takes note of what holds alerts back, without words.
+    #[must_use]
+    pub fn with_held_back(self) -> Self {
+        Self { notes: Some((false, Vec::new())), ..self }
+    }
+
+    /// The notes since they were last taken, each with its policy: 0 for the one in force.
+    pub fn take_notes(&mut self) -> Vec<(u32, Note)> {
+        self.notes.as_mut().map(|(_, notes)| std::mem::take(notes)).unwrap_or_default()
     }
 
     /// Takes a record; its effects are pushed to `out` in the order they are to be written.
@@ -146,8 +152,17 @@ impl Task {
         // A policy that is on trial no more decides nothing.
         let Some(policy) = brain.policy_on_trial(trial) else { return };
         let desk = self.desks.entry((trial, signal.brand.clone())).or_insert_with(|| Desk::new(policy));
-        let notes = self.notes.as_mut().filter(|_| trial == 0);
-        for told in desk.take_noting(signal, policy, notes) {
+        let mut taken = Vec::new();
+        let notes = match &self.notes {
+            None => Notes::None,
+            Some((true, _)) => Notes::All(&mut taken),
+            Some((false, _)) => Notes::HeldBack(&mut taken),
+        };
+        let all_told = desk.take_noting(signal, policy, notes);
+        if let Some((_, notes)) = &mut self.notes {
+            notes.extend(taken.into_iter().map(|note| (trial, note)));
+        }
+        for told in all_told {
             if trial > 0 {
                 out.push(Effect::Trial(trial, Box::new(told)));
                 continue;

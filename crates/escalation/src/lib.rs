@@ -11,7 +11,7 @@ mod season;
 mod storm;
 
 pub use condition::{Can, Condition, Facts, Number, Type, names};
-pub use desk::{Case, Desk, Head, Note, Part, PartKey};
+pub use desk::{Case, Desk, Head, Note, NoteKind, Notes, Part, PartKey};
 pub use life::Life;
 pub use policy::{
     Advice, Brand, GroupBy, Hours, Policy, Quiet, Route, Silence, Storms, Team, Tier, Windows, policy_schema,

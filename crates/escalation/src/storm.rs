@@ -10,7 +10,7 @@ use crate::Policy;
 use crate::baseline::{Alarm, Window, span_windows, stem};
 use crate::desk::case::{Case, OnRoute};
 use crate::desk::growth::Growth;
-use crate::desk::tell::Telling;
+use crate::desk::tell::{NoteKind, Telling};
 use crate::desk::{Desk, STORM};
 
 /// What a storm says of its posts.
@@ -120,7 +120,7 @@ impl Desk {
             self.head.storms[i].growth.take(case.near);
             case.in_storm = Some(self.head.storms[i].id.clone());
             self.changed.insert(PartKey::Case(id.clone()));
-            out.note(&id, || format!("part of {}", self.head.storms[i].id));
+            out.note(NoteKind::OnRoute, &id, || format!("part of {}", self.head.storms[i].id));
             let (storm, posted_at) = (self.head.storms[i].id.clone(), case.posted_at);
             if let Some(case) = self.cases.get_mut(&storm) {
                 case.posted_at = case.posted_at.into_iter().chain(posted_at).min();

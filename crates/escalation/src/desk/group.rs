@@ -7,7 +7,7 @@ use super::Desk;
 use super::case::{Case, OnRoute};
 use super::growth::Growth;
 use super::parts::PartKey;
-use super::tell::Telling;
+use super::tell::{NoteKind, Telling};
 use crate::life::Reached;
 
 /// A group without a new member for so long is over.
@@ -58,7 +58,7 @@ impl Desk {
         if let Some(on) = whole.routes.first_mut().filter(|on| reached.level > on.level) {
             (on.level, on.reason, on.due) = (reached.level, reached.reason.clone(), Some(out.now));
         }
-        out.note(id, || format!("told of as part of {group_id}"));
+        out.note(NoteKind::InGroup, id, || format!("told of as part of {group_id}"));
         self.put_back(group_id, whole, out.policy);
         true
     }

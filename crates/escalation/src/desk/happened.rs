@@ -5,7 +5,7 @@ use firewatch_domain::{Channel, EscalationState, EventTime, Happened, News, What
 use super::Desk;
 use super::case::{Asked, Case};
 use super::clock::words;
-use super::tell::{Of, Telling};
+use super::tell::{NoteKind, Of, Telling};
 use crate::policy::hours;
 
 impl Desk {
@@ -60,7 +60,7 @@ impl Case {
             }
             What::Reopened => out.move_all(id, self, State::Reopened, &format!("reopened by {by}")),
             What::Silenced { until } => {
-                out.note(id, || format!("silenced until {until} by {by}"));
+                out.note(NoteKind::Silenced, id, || format!("silenced until {until} by {by}"));
                 self.silenced_until = Some(until);
             }
             What::HandedOver { team } => {

@@ -7,7 +7,7 @@ use firewatch_domain::{Duration, EscalationState, EventTime, Level, News};
 use super::case::{Case, team_of};
 use super::clock::words;
 use super::parts::PartKey;
-use super::tell::{Of, Telling};
+use super::tell::{NoteKind, Of, Telling};
 use super::{Desk, STORM};
 use crate::Life;
 use crate::life::Reached;
@@ -67,7 +67,7 @@ impl Desk {
     fn opens(&mut self, id: &str, case: &mut Case, team: &str, out: &mut Telling<'_>) -> Option<Reached> {
         let (now, policy) = (out.now, out.policy);
         let Some(reached) = case.reached(team, now, policy) else {
-            out.note(id, || format!("{team} is not told: the brand has answered"));
+            out.note(NoteKind::Answered, id, || format!("{team} is not told: the brand has answered"));
             case.settle(team, now, policy);
             return None;
         };
@@ -79,7 +79,7 @@ impl Desk {
         if i.is_some_and(|i| !case.lives[i].is_news(&reached)) {
             case.settle(team, now, policy);
         } else if muted && !is_open {
-            out.note(id, || {
+            out.note(NoteKind::InStorm, id, || {
                 format!(
                     "{team} is not told of it alone: it is part of a storm, and {} at most",
                     policy.storms.mutes
@@ -89,7 +89,9 @@ impl Desk {
         } else if let Some(until) = self.hide(id, case, team, out) {
             case.put_off(team, now, until, policy);
         } else if awake > now {
-            out.note(id, || format!("{team} sleeps until {awake}, and {} does not wake it", reached.level));
+            out.note(NoteKind::Asleep, id, || {
+                format!("{team} sleeps until {awake}, and {} does not wake it", reached.level)
+            });
             case.put_off(team, now, awake, policy);
         } else if !is_open && self.join_group(id, case, &reached, out) {
             case.settle(team, now, policy);
@@ -118,7 +120,9 @@ impl Desk {
             match full {
                 None => case.open(&id, &team, reached, out),
                 Some(free_at) => {
-                    out.note(&id, || format!("waits for the budget of {team} until {free_at}"));
+                    out.note(NoteKind::OverBudget, &id, || {
+                        format!("waits for the budget of {team} until {free_at}")
+                    });
                     case.put_off(&team, out.now, free_at, out.policy);
                     if !case.waits_for.contains(&team) {
                         case.waits_for.push(team.clone());

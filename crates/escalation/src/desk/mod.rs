@@ -27,8 +27,8 @@ pub use case::Case;
 pub use parts::{Head, Part, PartKey};
 
 use parts::Mark;
-pub use tell::Note;
 use tell::Telling;
+pub use tell::{Note, NoteKind, Notes};
 
 /// The name of the route that storms are on.
 pub(crate) const STORM: &str = "storm";
@@ -70,16 +70,11 @@ impl Desk {
 
     /// Takes a signal, and tells what is decided by it.
     pub fn take(&mut self, signal: Signal, policy: &Policy) -> Vec<Escalation> {
-        self.take_noting(signal, policy, None)
+        self.take_noting(signal, policy, Notes::None)
     }
 
     /// The same, with notes of the decisions that tell nobody.
-    pub fn take_noting(
-        &mut self,
-        signal: Signal,
-        policy: &Policy,
-        mut notes: Option<&mut Vec<Note>>,
-    ) -> Vec<Escalation> {
+    pub fn take_noting(&mut self, signal: Signal, policy: &Policy, mut notes: Notes<'_>) -> Vec<Escalation> {
         let brand = signal.brand;
         let mut told = Vec::new();
         let mark =
@@ -108,7 +103,7 @@ impl Desk {
                 let Some(((oldest, _), _)) = self.held.first_key_value() else { break };
                 // A late signal is decided with the window that is next.
                 let start = self.head.next.map_or(oldest.floor(step), |next| next.max(oldest.floor(step)));
-                let notes = notes.as_deref_mut();
+                let notes = notes.again();
                 let mut out = Telling { now: start, brand: &brand, policy, told: &mut told, notes };
                 self.decide_until(start + step, &mut out);
             }
@@ -248,7 +243,7 @@ impl Desk {
         let before = case.routes.clone();
         case.take(matched, at, out.policy);
         for on in case.routes.iter().filter(|on| !before.contains(on)) {
-            out.note(&id, || on.in_words());
+            out.note(NoteKind::OnRoute, &id, || on.in_words());
         }
         self.put_back(id, case, out.policy);
     }

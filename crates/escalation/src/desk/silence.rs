@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Desk;
 use super::case::Case;
-use super::tell::{Of, Telling};
+use super::tell::{NoteKind, Of, Telling};
 use crate::Life;
 use crate::life::Reached;
 
@@ -48,7 +48,9 @@ impl Desk {
             hidden.named.push(id.to_owned());
         }
         let (by, until) = (&silence.by, silence.until);
-        out.note(id, || format!("{team} is not told: silenced by {by} until {until} ({})", silence.reason));
+        out.note(NoteKind::Silenced, id, || {
+            format!("{team} is not told: silenced by {by} until {until} ({})", silence.reason)
+        });
         Some(silence.until)
     }
 

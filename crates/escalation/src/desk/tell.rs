@@ -11,10 +11,70 @@ use crate::{Life, PR};
 pub struct Note {
     /// When it was taken.
     pub at: EventTime,
+    /// What was decided.
+    pub kind: NoteKind,
     /// The conversation.
     pub conversation: String,
     /// What was decided and why, in words.
     pub words: String,
+}
+
+/// Decisions that tell nobody, or not yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoteKind {
+    /// A route holds, or does no more.
+    OnRoute,
+    /// The brand has answered, and the route asks for nothing then.
+    Answered,
+    /// It is part of a storm, which is told instead.
+    InStorm,
+    /// It is part of a group, which is told instead.
+    InGroup,
+    /// The team sleeps.
+    Asleep,
+    /// The team's budget is used up for now.
+    OverBudget,
+    /// It is silenced.
+    Silenced,
+}
+
+impl NoteKind {
+    /// What keeps a team from being told, by name; none for what keeps nobody from it.
+    #[must_use]
+    pub fn holds_back(self) -> Option<&'static str> {
+        Some(match self {
+            Self::OnRoute => return None,
+            Self::Answered => "answered",
+            Self::InStorm => "in_storm",
+            Self::InGroup => "in_group",
+            Self::Asleep => "asleep",
+            Self::OverBudget => "over_budget",
+            Self::Silenced => "silenced",
+        })
+    }
+}
+
+/// Which notes are taken.
+#[derive(Debug, Default)]
+pub enum Notes<'a> {
+    /// None.
+    #[default]
+    None,
+    /// Of what holds alerts back, without words.
+    HeldBack(&'a mut Vec<Note>),
+    /// All of them, in words.
+    All(&'a mut Vec<Note>),
+}
+
+impl Notes<'_> {
+    /// The same for a while.
+    pub(crate) fn again(&mut self) -> Notes<'_> {
+        match self {
+            Self::None => Notes::None,
+            Self::HeldBack(notes) => Notes::HeldBack(notes),
+            Self::All(notes) => Notes::All(notes),
+        }
+    }
 }
 
 /// Where decisions go, and what they need to be told.
@@ -24,7 +84,7 @@ pub(crate) struct Telling<'a> {
     pub policy: &'a Policy,
     pub told: &'a mut Vec<Escalation>,
     /// Where decisions that tell nobody go, when somebody asks.
-    pub notes: Option<&'a mut Vec<Note>>,
+    pub notes: Notes<'a>,
 }
 
 /// A case by its id, with one of its lives.
@@ -42,9 +102,13 @@ impl Telling<'_> {
     }
 
     /// Takes note of a decision that tells nobody.
-    pub fn note(&mut self, conversation: &str, words: impl FnOnce() -> String) {
-        if let Some(notes) = &mut self.notes {
-            notes.push(Note { at: self.now, conversation: conversation.into(), words: words() });
+    pub fn note(&mut self, kind: NoteKind, conversation: &str, words: impl FnOnce() -> String) {
+        let at = self.now;
+        let note = |words| Note { at, kind, conversation: conversation.into(), words };
+        match &mut self.notes {
+            Notes::All(notes) => notes.push(note(words())),
+            Notes::HeldBack(notes) if kind.holds_back().is_some() => notes.push(note(String::new())),
+            Notes::HeldBack(_) | Notes::None => {}
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Account {
     pub news: BTreeMap<&'static str, u64>,
     /// Storms, groups and digests that were opened.
     pub gathered: u64,
+    /// Conversations of which alerts were held back, by the reason.
+    pub held_back: BTreeMap<&'static str, u64>,
     /// The first alert of each conversation for each team.
     pub first: BTreeMap<(String, String), Alert>,
 }

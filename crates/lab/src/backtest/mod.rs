@@ -5,6 +5,7 @@
 
 mod account;
 mod judge;
+mod page;
 mod partitions;
 mod report;
 mod tables;
@@ -18,6 +19,7 @@ use firewatch_escalation::Policy;
 
 pub use account::{Account, Alert};
 pub use judge::{Judged, TellVerdict, Verdict, quantile};
+pub use page::html;
 pub use report::{Differs, Report, Told};
 pub use tables::tables;
 
@@ -180,6 +182,11 @@ impl<'a> Backtest<'a> {
             group.partitions.finish(&mut |effect| told.extend(by_policy(policies, effect)));
         }
         settle((&mut self.tracks, &mut self.accounts), told, sink);
+        for group in &self.groups {
+            for (trial, policy) in (0..).zip(&group.policies) {
+                self.accounts[*policy].held_back = group.partitions.held_back(trial);
+            }
+        }
         self.tracks.iter_mut().for_each(Tracks::finish);
         self.seen.conversations = self.tracks.iter().map(|tracks| tracks.begun).sum();
         let over = self.tracks.into_iter().flat_map(|tracks| tracks.over).collect();

@@ -4,6 +4,7 @@
 //! of it is the same as there, however many partitions there are.
 
 use crate::recorded::{Chunk, hash};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use firewatch_domain::{EventTime, Signal, SignalBody};
@@ -37,6 +38,8 @@ struct Desks {
     task: Task,
     waiting: Arc<Vec<Signal>>,
     told: Vec<Effect>,
+    /// What held alerts back, by policy: the conversations, each once.
+    held: BTreeMap<(u32, &'static str), HashSet<Box<str>>>,
 }
 
 /// All partitions.
@@ -56,7 +59,12 @@ impl Partitions {
     pub fn new(brain: Brain, partitions: usize) -> Self {
         let task = |i| Task::new(i as u32, partitions as u32).with_most_conversations(usize::MAX);
         let conversations = |i| Conversations { task: task(i), taken: 0, signals: vec![], made: vec![] };
-        let desks = |i| Desks { task: task(i), waiting: Arc::default(), told: vec![] };
+        let desks = |i| Desks {
+            task: task(i).with_held_back(),
+            waiting: Arc::default(),
+            told: vec![],
+            held: BTreeMap::new(),
+        };
         Self {
             brain,
             conversations: (0..partitions).map(conversations).collect(),
@@ -106,6 +114,17 @@ impl Partitions {
         self.desks.iter_mut().flat_map(|desks| desks.told.drain(..)).for_each(sink);
     }
 
+    /// How many conversations each reason has held back alerts of, for a policy.
+    pub fn held_back(&self, trial: u32) -> BTreeMap<&'static str, u64> {
+        let mut held = BTreeMap::new();
+        for ((of, reason), conversations) in self.desks.iter().flat_map(|desks| &desks.held) {
+            if *of == trial {
+                *held.entry(*reason).or_default() += conversations.len() as u64;
+            }
+        }
+        held
+    }
+
     /// Conversations that are followed.
     pub fn conversations(&self) -> usize {
         self.conversations.iter().map(|partition| partition.task.conversations()).sum()
@@ -129,6 +148,11 @@ impl Desks {
             let is_own = |trial: u32| (first + trial as usize) % count == place;
             if is_own(signal.trial) || matches!(signal.body, SignalBody::Tick { .. }) {
                 self.task.signal_to(&is_own, signal.clone(), brain, &mut self.told);
+            }
+        }
+        for (trial, note) in self.task.take_notes() {
+            if let Some(reason) = note.kind.holds_back() {
+                self.held.entry((trial, reason)).or_default().insert(note.conversation.into());
             }
         }
     }

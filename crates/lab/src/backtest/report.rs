@@ -63,6 +63,8 @@ pub struct Told {
     pub records: BTreeMap<&'static str, u64>,
     /// Storms, groups and digests.
     pub gathered: u64,
+    /// Conversations of which alerts were held back, by the reason.
+    pub held_back: BTreeMap<&'static str, u64>,
     /// Conversations that anybody was told of by themselves.
     pub conversations: u64,
     /// How each team's alerts did.
@@ -109,6 +111,7 @@ pub(super) fn of(plan: &Plan, seen: &Seen, accounts: &[Account], truth: &Truth<'
             by_hour: account.by_hour.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
             records: account.news.clone(),
             gathered: account.gathered,
+            held_back: account.held_back.clone(),
             conversations: conversations.len() as u64,
             judged: teams
                 .into_iter()
@@ -203,7 +206,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn what_is_right(&self) -> &'static str {
+    pub(super) fn what_is_right(&self) -> &'static str {
         if self.judged_by == "labels" {
             "the labels say"
         } else {
@@ -242,6 +245,14 @@ impl Report {
     }
 }
 
+impl Told {
+    /// How many conversations each reason has held back alerts of, in words.
+    pub(super) fn held_back(&self) -> String {
+        let each = self.held_back.iter().map(|(reason, n)| format!("{n} {}", reason.replace('_', " ")));
+        each.collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (version, hash) = &self.policy;
@@ -256,6 +267,9 @@ impl fmt::Display for Told {
         writeln!(f, "; {} conversations, {} storms, groups and digests", self.conversations, self.gathered)?;
         for (team, level, n) in &self.by_level {
             writeln!(f, "    {team:<12} {level:<9} {n:>8}")?;
+        }
+        if !self.held_back.is_empty() {
+            writeln!(f, "  held back: {}", self.held_back())?;
         }
         for judged in &self.judged {
             write!(f, "{judged}")?;

@@ -64,7 +64,8 @@ fn settle(task: &mut Task, brain: &Brain, (made, wanted): (&mut Vec<Effect>, &st
             _ => {}
         }
     }
-    let notes = task.take_notes().into_iter().filter(|note| note.conversation == wanted);
+    let notes =
+        task.take_notes().into_iter().map(|(_, note)| note).filter(|note| note.conversation == wanted);
     to.extend(notes.map(|note| Decision { at: note.at, by: "desk".into(), words: note.words }));
     for effect in told {
         if let Effect::Escalation(record) | Effect::HandedOver(record, _) = effect
