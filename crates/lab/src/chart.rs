@@ -1,6 +1,7 @@
 //! Charts as SVG. Black and white are the page's ink and paper, which a page may set otherwise.
 
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::LabError;
@@ -31,8 +32,13 @@ pub struct Frame<'a, X> {
     pub title: &'a str,
     pub x: (&'a str, X),
     pub y: (&'a str, std::ops::Range<f64>),
-    pub legend: Legend,
+    /// Where the lines' names are, if they have any.
+    pub legend: Option<Legend>,
 }
+
+/// A chart that is being drawn.
+type Drawn<'a, 'b, X> =
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<<X as AsRangedCoord>::CoordDescType, RangedCoordf64>>;
 
 /// Draws lines as SVG.
 ///
@@ -43,26 +49,7 @@ where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: ValueFormatter<f64>,
 {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
-        let mut chart = ChartBuilder::on(&area)
-            .caption(frame.title, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
-            .build_cartesian_2d(frame.x.1, frame.y.1)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|x| short(*x))
-            .y_label_formatter(&|y| short(*y))
-            .x_desc(frame.x.0)
-            .y_desc(frame.y.0)
-            .draw()
-            .map_err(failed)?;
+    within(SIZE, frame, |chart| {
         for Line { name, points, thin, colour } in lines {
             let style = colour.stroke_width(if *thin { 1 } else { 3 });
             let drawn = match points.as_slice() {
@@ -74,15 +61,8 @@ where
                 .label(name)
                 .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style));
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .position(frame.legend)
-            .draw()
-            .map_err(failed)?;
-        area.present().map_err(failed)?;
-    }
-    Ok(svg)
+        Ok(())
+    })
 }
 
 /// Draws bars as SVG: each from one place to another, so high.
@@ -90,9 +70,27 @@ where
 /// # Errors
 /// When the frame is none.
 pub fn bars(frame: Frame<'_, std::ops::Range<f64>>, bars: &[(f64, f64, f64)]) -> Result<String, LabError> {
+    within((SIZE.0, SIZE.1 / 2), frame, |chart| {
+        let bar = |(from, to, high): &(f64, f64, f64)| {
+            Rectangle::new([(*from, 0.0), (*to, *high)], COLOURS[0].filled())
+        };
+        chart.draw_series(bars.iter().map(bar)).map(|_| ()).map_err(failed)
+    })
+}
+
+/// Draws something within a frame.
+fn within<X>(
+    size: (u32, u32),
+    frame: Frame<'_, X>,
+    draw: impl FnOnce(&mut Drawn<'_, '_, X>) -> Result<(), LabError>,
+) -> Result<String, LabError>
+where
+    X: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+{
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (SIZE.0, SIZE.1 / 2)).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
         let mut chart = ChartBuilder::on(&area)
             .caption(frame.title, ("sans-serif", 18))
@@ -103,7 +101,6 @@ pub fn bars(frame: Frame<'_, std::ops::Range<f64>>, bars: &[(f64, f64, f64)]) ->
             .map_err(failed)?;
         chart
             .configure_mesh()
-            .disable_x_mesh()
             .light_line_style(TRANSPARENT)
             .x_label_formatter(&|x| short(*x))
             .y_label_formatter(&|y| short(*y))
@@ -111,10 +108,11 @@ pub fn bars(frame: Frame<'_, std::ops::Range<f64>>, bars: &[(f64, f64, f64)]) ->
             .y_desc(frame.y.0)
             .draw()
             .map_err(failed)?;
-        let bar = |(from, to, high): &(f64, f64, f64)| {
-            Rectangle::new([(*from, 0.0), (*to, *high)], COLOURS[0].filled())
-        };
-        chart.draw_series(bars.iter().map(bar)).map_err(failed)?;
+        draw(&mut chart)?;
+        if let Some(legend) = frame.legend {
+            let mut labels = chart.configure_series_labels();
+            labels.background_style(WHITE.mix(0.8)).position(legend).draw().map_err(failed)?;
+        }
         area.present().map_err(failed)?;
     }
     Ok(svg)

@@ -124,7 +124,7 @@ fn by_day(report: &Report) -> Result<String, LabError> {
         title: "Alerts by day",
         x: (&format!("days since {since}"), 0.0..most(|(x, _)| *x)),
         y: ("alerts", 0.0..most(|(_, y)| *y) * 1.1),
-        legend: Legend::UpperRight,
+        legend: Some(Legend::UpperRight),
     };
     chart(frame, &lines)
 }
@@ -139,7 +139,7 @@ fn by_hour(told: &Told) -> Result<String, LabError> {
         title: &format!("Alerts by hour, {}", told.name),
         x: ("hour of the day, UTC", 0.0..24.0),
         y: ("alerts", 0.0..most * 1.1),
-        legend: Legend::UpperRight,
+        legend: None,
     };
     let each: Vec<(f64, f64, f64)> =
         hours.iter().enumerate().map(|(i, n)| (i as f64 + 0.1, i as f64 + 0.9, *n)).collect();

@@ -72,7 +72,7 @@ pub fn html(figures: &Figures) -> Result<String, LabError> {
         title: "Median wait by the hour of the post",
         x: ("hour of the day, UTC", 0.0..24.0),
         y: ("minutes", 0.0..most * 1.1),
-        legend: Legend::UpperRight,
+        legend: None,
     };
     let svg = bars(frame, &hours)?;
     page.chart(&svg, "Half of the posts of an hour are answered within so many minutes.");
@@ -185,7 +185,7 @@ fn waiting(title: &str, groups: &[&Group]) -> Result<String, LabError> {
         title,
         x: ("minutes after the post", (0.1..SPAN.1).log_scale()),
         y: ("still waiting, %", 0.0..100.0),
-        legend: Legend::LowerLeft,
+        legend: Some(Legend::LowerLeft),
     };
     chart(frame, &lines)
 }

@@ -107,7 +107,7 @@ fn curve(tuned: &Tuned, title: &str, x: Axis, y: Axis) -> Result<String, LabErro
         title,
         x: (x.0, 0.0..most(|(x, _)| *x)),
         y: (y.0, 0.0..most(|(_, y)| *y)),
-        legend: Legend::LowerRight,
+        legend: Some(Legend::LowerRight),
     };
     chart(frame, &lines)
 }

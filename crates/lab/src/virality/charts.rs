@@ -35,7 +35,7 @@ fn error_by_age(report: &Report) -> Result<String, LabError> {
         title: "Median error of the final size, by age",
         x: ("minutes after the post", (1.0..1440.0).log_scale()),
         y: ("error, %", 0.0..100.0),
-        legend: Legend::UpperRight,
+        legend: Some(Legend::UpperRight),
     };
     chart(frame, &lines)
 }
@@ -55,7 +55,7 @@ fn reliability(report: &Report) -> Result<String, LabError> {
         title: "Final sizes below each level of the forecast, at 10, 30 and 60 minutes",
         x: ("level, %", 0.0..100.0),
         y: ("final sizes below, %", 0.0..100.0),
-        legend: Legend::LowerRight,
+        legend: Some(Legend::LowerRight),
     };
     chart(frame, &[ours, perfect()])
 }
@@ -68,7 +68,7 @@ fn calibration(report: &Report) -> Result<String, LabError> {
         title: "Of what was said with so many percent, so many crossed the bar",
         x: ("said, %", 0.0..100.0),
         y: ("so, %", 0.0..100.0),
-        legend: Legend::LowerRight,
+        legend: Some(Legend::LowerRight),
     };
     chart(frame, &[ours, perfect()])
 }
@@ -101,7 +101,7 @@ fn trade_off(
             title,
             x: ("conversations alerted on, %", 0.0..50.0),
             y: (y, 0.0..100.0),
-            legend: Legend::LowerRight,
+            legend: Some(Legend::LowerRight),
         },
         &lines,
     )

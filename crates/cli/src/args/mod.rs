@@ -1,10 +1,15 @@
 //! What the command line says.
 
+mod analysts;
+mod values;
+
 use std::path::PathBuf;
 
 use firewatch_domain::VIRAL_BAR;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub use analysts::{Aim, BacktestOptions, Reporting, ResponseOptions, TuneOptions};
 
 /// Watches customer complaints spread, and tells the right team early.
 #[derive(Debug, Parser)]
@@ -83,7 +88,7 @@ pub enum Command {
 #[derive(Debug, ClapArgs)]
 pub struct DemoOptions {
     /// How many times faster than life; 0 is as fast as it goes
-    #[arg(long, default_value_t = 90.0, value_parser = speed)]
+    #[arg(long, default_value_t = 90.0, value_parser = values::speed)]
     pub speed: f64,
     /// Plain lines instead of a progress bar, as when the output is no terminal
     #[arg(long)]
@@ -177,100 +182,11 @@ pub struct ReplayOptions {
     #[arg(long, default_value = "log")]
     pub to: String,
     /// What is put before the names of the topics that are written to; they must not be there yet
-    #[arg(long, default_value = "replay.", value_parser = prefix)]
+    #[arg(long, default_value = "replay.", value_parser = values::prefix)]
     pub prefix: String,
     /// Tell what would be read and made, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct BacktestOptions {
-    /// A policy file; more of them are compared with the first. The demo's when left out
-    #[arg(long)]
-    pub policy: Vec<PathBuf>,
-    /// Events as JSON lines, plain or packed with gzip or zstd; `-` for standard input
-    #[arg(long)]
-    pub input: PathBuf,
-    /// CSV with the columns conversation and label (1 or 0): what was worth telling. Without it, what crossed its brand's
-    /// viral bar later
-    #[arg(long)]
-    pub labels: Option<PathBuf>,
-    /// A folder for the escalations as JSON lines, and for the report as JSON and CSV
-    #[arg(long)]
-    pub out: Option<PathBuf>,
-    /// Threads; as many as there are cores when left out. What comes out is the same
-    #[arg(long, value_parser = threads)]
-    pub threads: Option<usize>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct TuneOptions {
-    /// The policy as it is
-    #[arg(long)]
-    pub policy: PathBuf,
-    /// Events as JSON lines, plain or packed
-    #[arg(long)]
-    pub input: PathBuf,
-    /// What to vary: a key of the policy and a template with values in braces, such as
-    /// 'routes.viral.when.medium=risk >= {5..40/5}' or 'routes.viral.for={0s,60s}'; several are combined
-    #[arg(long, required = true)]
-    pub vary: Vec<String>,
-    /// The team whose alerts are tuned
-    #[arg(long, default_value = "pr")]
-    pub team: String,
-    /// What is to be as good as it can be
-    #[arg(long, value_enum, default_value = "recall")]
-    pub objective: Aim,
-    /// Alerts a day for the team at most, such as 20 or "20 alerts/day"
-    #[arg(long, value_parser = budget)]
-    pub budget: f64,
-    /// The share of history that the choice sees; the rest is what is reported on
-    #[arg(long, default_value_t = 0.6, value_parser = split)]
-    pub split: f64,
-    /// CSV with the columns conversation and label: what was worth telling
-    #[arg(long)]
-    pub labels: Option<PathBuf>,
-    /// A page with curves; numbers and the chosen policy are written beside it, ending in .json, .csv and .toml
-    #[arg(long, value_parser = page)]
-    pub out: Option<PathBuf>,
-    /// Threads; as many as there are cores when left out
-    #[arg(long, value_parser = threads)]
-    pub threads: Option<usize>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Aim {
-    /// The share of what is worth telling that is told in time
-    Recall,
-    /// The share of what is told that is worth telling
-    Precision,
-    /// The harmonic mean of both
-    F1,
-    /// Minutes before half of the reach, on average over all that is worth telling
-    Minutes,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Reporting {
-    /// How long complaints wait for an answer, and how much of a fast reply is owed to reach
-    Response(ResponseOptions),
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct ResponseOptions {
-    /// Events as JSON lines, plain or packed, or a JSON array of conversations between customers and agents
-    #[arg(long)]
-    pub input: PathBuf,
-    /// The page; its numbers are written beside it, ending in .json and .csv
-    #[arg(long, value_parser = page)]
-    pub out: PathBuf,
-    /// The policy whose brands answer, and whose target holds; the demo's when left out
-    #[arg(long)]
-    pub policy: Option<PathBuf>,
-    /// Numbers in place of the brands' names
-    #[arg(long)]
-    pub pseudonyms: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -354,7 +270,7 @@ pub enum Prediction {
 #[derive(Debug, ClapArgs)]
 pub struct CascadeOptions {
     /// The age in seconds at which cascades are looked at; nothing later is used
-    #[arg(long, value_name = "SECONDS", value_parser = age, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = values::age, allow_negative_numbers = true)]
     pub at: f64,
     /// A file of cascades; standard input when left out
     #[arg(long)]
@@ -364,7 +280,7 @@ pub struct CascadeOptions {
     pub bar: u64,
     /// Share of the cascades given that take off, reach 50 reshares: 1 for a collection of ones that did, 0.01 for posts and
     /// 0.03 for complaints as they come
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = values::share)]
     pub takes_off: f64,
     /// The virality model; the shipped one when left out
     #[arg(long)]
@@ -413,68 +329,4 @@ pub struct TrainingFiles {
     /// The folder to write to
     #[arg(long)]
     pub out: PathBuf,
-}
-
-fn age(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(secs) if secs.is_finite() && secs >= 0.0 => Ok(secs),
-        _ => Err("give seconds from 0".into()),
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
-        _ => Err("give a share above 0, up to 1".into()),
-    }
-}
-
-fn budget(text: &str) -> Result<f64, String> {
-    let (number, unit) = text.trim().split_once(' ').unwrap_or((text.trim(), "alerts/day"));
-    let a_day = match unit.trim() {
-        "alerts/day" | "a day" => 1.0,
-        "alerts/hour" | "an hour" => 24.0,
-        _ => return Err("give a number of alerts a day, or one with `alerts/day` or `alerts/hour`".into()),
-    };
-    match number.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * a_day),
-        _ => Err("give a number above 0, such as 20".into()),
-    }
-}
-
-fn split(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err("give a share above 0 and below 1".into()),
-    }
-}
-
-fn page(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.extension().is_some_and(|ending| ending == "html") {
-        return Ok(path);
-    }
-    Err("give a name that ends in .html".into())
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(n) if (1..=256).contains(&n) => Ok(n),
-        _ => Err("give a number from 1 to 256".into()),
-    }
-}
-
-fn prefix(text: &str) -> Result<String, String> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if (1..=100).contains(&text.len()) && text.chars().all(legal) {
-        return Ok(text.into());
-    }
-    Err("give 1 to 100 letters, digits, `.`, `_` or `-`".into())
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(speed) if speed.is_finite() && (0.0..=100_000.0).contains(&speed) => Ok(speed),
-        _ => Err("give a number from 0 to 100000".into()),
-    }
 }

@@ -1,0 +1,96 @@
+//! What analysts ask for: policies over recordings, better thresholds, reports.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+use super::values;
+
+#[derive(Debug, ClapArgs)]
+pub struct BacktestOptions {
+    /// A policy file; more of them are compared with the first. The demo's when left out
+    #[arg(long)]
+    pub policy: Vec<PathBuf>,
+    /// Events as JSON lines, plain or packed with gzip or zstd; `-` for standard input
+    #[arg(long)]
+    pub input: PathBuf,
+    /// CSV with the columns conversation and label (1 or 0): what was worth telling. Without it, what crossed its brand's
+    /// viral bar later
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// A folder for the escalations as JSON lines, and for the report as JSON and CSV
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Threads; as many as there are cores when left out. What comes out is the same
+    #[arg(long, value_parser = values::threads)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TuneOptions {
+    /// The policy as it is
+    #[arg(long)]
+    pub policy: PathBuf,
+    /// Events as JSON lines, plain or packed
+    #[arg(long)]
+    pub input: PathBuf,
+    /// What to vary: a key of the policy and a template with values in braces, such as
+    /// 'routes.viral.when.medium=risk >= {5..40/5}' or 'routes.viral.for={0s,60s}'; several are combined
+    #[arg(long, required = true)]
+    pub vary: Vec<String>,
+    /// The team whose alerts are tuned
+    #[arg(long, default_value = "pr")]
+    pub team: String,
+    /// What is to be as good as it can be
+    #[arg(long, value_enum, default_value = "recall")]
+    pub objective: Aim,
+    /// Alerts a day for the team at most, such as 20 or "20 alerts/day"
+    #[arg(long, value_parser = values::budget)]
+    pub budget: f64,
+    /// The share of history that the choice sees; the rest is what is reported on
+    #[arg(long, default_value_t = 0.6, value_parser = values::split)]
+    pub split: f64,
+    /// CSV with the columns conversation and label: what was worth telling
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// A page with curves; numbers and the chosen policy are written beside it, ending in .json, .csv and .toml
+    #[arg(long, value_parser = values::page)]
+    pub out: Option<PathBuf>,
+    /// Threads; as many as there are cores when left out
+    #[arg(long, value_parser = values::threads)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Aim {
+    /// The share of what is worth telling that is told in time
+    Recall,
+    /// The share of what is told that is worth telling
+    Precision,
+    /// The harmonic mean of both
+    F1,
+    /// Minutes before half of the reach, on average over all that is worth telling
+    Minutes,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Reporting {
+    /// How long complaints wait for an answer, and how much of a fast reply is owed to reach
+    Response(ResponseOptions),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ResponseOptions {
+    /// Events as JSON lines, plain or packed, or a JSON array of conversations between customers and agents
+    #[arg(long)]
+    pub input: PathBuf,
+    /// The page; its numbers are written beside it, ending in .json and .csv
+    #[arg(long, value_parser = values::page)]
+    pub out: PathBuf,
+    /// The policy whose brands answer, and whose target holds; the demo's when left out
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// Numbers in place of the brands' names
+    #[arg(long)]
+    pub pseudonyms: bool,
+}
