@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use firewatch_engine::TRIAL;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::{Embedded, Feed, KafkaSettings, Received, Tail, Topics};
 use firewatch_tests::{Instance, event, firewatch, post, reshare, sum_of};
@@ -23,7 +24,7 @@ struct Setup {
 impl Setup {
     fn new() -> Self {
         let topics = Topics::default();
-        let broker = Embedded::start(&topics, &[PR, SUPPORT], 3).unwrap();
+        let broker = Embedded::start(&topics, &[PR, SUPPORT, TRIAL], 3).unwrap();
         let settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
         Self { _broker: broker, settings, topics, logs: tempfile::tempdir().unwrap() }
     }
@@ -192,6 +193,45 @@ fn a_changed_policy_is_taken_over_while_running_and_a_bad_one_is_refused() {
         (&"two".into(), Some(16))
     );
     stop(instance);
+}
+
+#[test]
+fn a_policy_on_trial_tells_no_team_and_what_it_would_tell_is_on_a_topic_of_its_own() {
+    let setup = Setup::new();
+    let folder = tempfile::tempdir().unwrap();
+    let policy = |version: &str, team: &str| {
+        format!(
+            "version = \"{version}\"\n[brands.aldermere]\n[windows]\nstep = \"1s\"\nlateness = \"0s\"\n\
+             [routes.complaint]\nteam = \"{team}\"\nwhen = {{ low = \"complaint >= 0.6\" }}\n"
+        )
+    };
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("policy.toml", &policy("champion", "support"));
+    write("next.toml", &policy("challenger", "pr"));
+    write("firewatch.toml", "[policy]\ntrial = \"next.toml\"\n");
+    let instance = setup.start_on(&folder.path().join("firewatch.toml"));
+    setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
+    let read = |team: &str| -> Value {
+        serde_json::from_slice(&setup.read(&setup.topics.of_team(team), 1)[0].value).unwrap()
+    };
+    let (told, would_tell) = (read(SUPPORT), read(TRIAL));
+    assert_eq!((&told["policy"], &told["team"]), (&"champion".into(), &"support".into()));
+    assert_eq!((&would_tell["policy"], &would_tell["team"]), (&"challenger".into(), &"pr".into()));
+    let metrics = instance.wait_for("/metrics", PATIENCE, |m| m.contains("kind=\"trial\""));
+    assert_eq!(sum_of(&metrics, "firewatch_effects_total{kind=\"escalation\"}"), 1.0, "PR is told nothing");
+    // One that could not work on the same conversations does not take over, nor start.
+    write("policy.toml", &policy("other", "support").replace("step = \"1s\"", "step = \"2s\""));
+    instance.wait_for("/metrics", PATIENCE, |m| sum_of(m, "firewatch_policies_total{end=\"refused\"}") > 0.0);
+    stop(instance);
+    write("policy.toml", &policy("champion", "support"));
+    write("next.toml", &policy("challenger", "pr").replace("aldermere", "bolt"));
+    let config = folder.path().join("firewatch.toml");
+    let out = firewatch().args(["check", "--config"]).arg(config).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        out.status.code() == Some(2) && said.contains("brands: is not that of the policy in force"),
+        "{said}"
+    );
 }
 
 #[test]

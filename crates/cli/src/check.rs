@@ -11,6 +11,9 @@ pub fn check(path: &Path) -> Result<(), Failure> {
     say(format_args!("{} is sound:\n", path.display()));
     say(format_args!("  brokers  {} as group {}\n", config.kafka.brokers, config.kafka.group));
     say(format_args!("  policy   {} for {}\n", config.brain.policy.version, brands(&config.brain.policy)));
+    for policy in config.brain.trials() {
+        say(format_args!("  on trial {}\n", policy.version));
+    }
     say(format_args!("  reads    {}\n", config.topics.read().map(|(name, _)| name.to_owned()).join(", ")));
     say(format_args!("  metrics  http://{}/metrics\n", config.listen));
     Ok(())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use firewatch_domain::Duration;
 use firewatch_domain::settings::{Fault, Settings};
 use firewatch_engine::Brain;
+use firewatch_escalation::Policy;
 use firewatch_kafka::{Guarantee, KafkaSettings, Topics, check_properties};
 
 use crate::shell::{self, Failure};
@@ -41,7 +42,10 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let topics = topics(&mut s);
     let listen = listen(&mut s);
     let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
+    let trial = s.text("policy.trial", "");
+    let trial = (!trial.is_empty()).then(|| path.with_file_name(trial));
     let brain = shell::brain(Some(&policy)).map_err(|failure| of_policy(failure, &policy));
+    let brain = brain.and_then(|brain| with_trial(brain, trial.as_deref()));
     match (s.finish(()), brain) {
         (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen }),
         (Err(mut faults), Err(Failure::Settings(of_policy))) => {
@@ -51,6 +55,16 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
         (Err(faults), _) => Err(Failure::Settings(faults)),
         (Ok(()), Err(failure)) => Err(failure),
     }
+}
+
+/// The same with the policy of a file on trial, if there is one.
+fn with_trial(brain: Brain, trial: Option<&Path>) -> Result<Brain, Failure> {
+    let Some(path) = trial else { return Ok(brain) };
+    let text = shell::read(path)?;
+    let policy = Policy::parse(&path.display().to_string(), &text).map_err(Failure::Settings);
+    let policy = policy.map_err(|failure| of_policy(failure, path))?;
+    let faults = |(_, faults)| of_policy(Failure::Settings(faults), path);
+    brain.with_trials(vec![policy]).map_err(faults)
 }
 
 fn kafka(s: &mut Settings) -> KafkaSettings {
@@ -95,7 +109,6 @@ fn topics(s: &mut Settings) -> Topics {
         dead_letters: topic(s, "dead_letters", &names.dead_letters),
         state: topic(s, "state", &names.state),
         escalations: topic(s, "escalations_prefix", &names.escalations),
-        trials: topic(s, "trials", &names.trials),
     };
     let mut all = topics.all(&[]);
     all.sort();

@@ -37,10 +37,12 @@ impl Watch {
     fn take(&self, text: &str) {
         let (file, old) = (self.file.display(), self.in_force.get());
         let read = Policy::parse(&file.to_string(), text);
-        match read.and_then(|policy| policy.may_replace(&old.policy).map(|()| policy)) {
-            Ok(policy) => {
-                eprintln!("firewatch: {file}: version {}, hash {}, is in force", policy.version, policy.hash);
-                let brain = Arc::new(old.with_policy(policy));
+        let checked = read.and_then(|policy| policy.may_replace(&old.policy).map(|()| policy));
+        match checked.and_then(|policy| old.replaced_by(policy)) {
+            Ok(brain) => {
+                let Policy { version, hash, .. } = &brain.policy;
+                eprintln!("firewatch: {file}: version {version}, hash {hash}, is in force");
+                let brain = Arc::new(brain);
                 self.in_force.replace(brain.clone());
                 self.metrics.policy(&brain.policy);
                 self.metrics.policy_read("taken");

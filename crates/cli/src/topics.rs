@@ -9,7 +9,7 @@ use crate::shell::{Failure, count, say};
 /// Makes what is missing, or tells what would be made.
 pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
     let config = config::load(&options.config, std::env::vars())?;
-    let teams = config.brain.policy.team_names();
+    let teams = config.brain.outlets();
     let copies = options.replication_factor;
     let plans = plan_topics(&config.kafka, &config.topics, &teams, options.partitions, copies)
         .map_err(|e| Failure::Running(e.to_string()))?;

@@ -8,6 +8,9 @@ use firewatch_escalation::Policy;
 use firewatch_scoring::text::Replies;
 use firewatch_scoring::{ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel};
 
+/// In the place of a team, for what a policy on trial would have told.
+pub const TRIAL: &str = "trial";
+
 /// Stands for brands that the policy does not list, so that no complaint is lost for want of a name.
 pub const UNLISTED: &str = "(unlisted)";
 
@@ -97,9 +100,30 @@ impl Brain {
         same_models && other.policy.shares_with(&self.policy).is_ok()
     }
 
+    /// Whom it tells: the teams of the policy, and if one is on trial, whoever watches that.
+    #[must_use]
+    pub fn outlets(&self) -> Vec<&str> {
+        let trial = (!self.trials.is_empty()).then_some(TRIAL);
+        self.policy.team_names().into_iter().chain(trial).collect()
+    }
+
+    /// The same with another policy in force, beside the same ones on trial.
+    ///
+    /// # Errors
+    /// What keeps those from working on the same conversations.
+    pub fn replaced_by(&self, policy: Policy) -> Result<Self, Vec<Fault>> {
+        self.with_policy(policy).with_trials(self.trials.clone()).map_err(|(_, faults)| faults)
+    }
+
     /// All policies that decide, the one in force first.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (u32, &Policy)> {
         (0..).zip(std::iter::once(&self.policy).chain(&self.trials))
+    }
+
+    /// The policies on trial.
+    #[must_use]
+    pub fn trials(&self) -> &[Policy] {
+        &self.trials
     }
 
     /// A policy on trial, or for 0 the one in force.

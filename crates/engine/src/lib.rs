@@ -17,7 +17,7 @@ mod store;
 mod task;
 mod tells;
 
-pub use brain::{Brain, Models, UNLISTED};
+pub use brain::{Brain, Models, TRIAL, UNLISTED};
 pub use conversation::{Fold, Outcome, Seen};
 pub use effect::{Effect, dead_letters};
 pub use in_force::InForce;

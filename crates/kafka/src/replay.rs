@@ -59,7 +59,7 @@ impl Replay {
             return Err(RunError::Topics("nothing was written in this span".into()));
         }
         let topics = topics.behind(prefix);
-        let outputs = plan_outputs(settings, &topics, &brain.policy.team_names(), partitions)?;
+        let outputs = plan_outputs(settings, &topics, &brain.outlets(), partitions)?;
         // Its transactions have ids of their own, or they would shut the live tasks out.
         let settings = KafkaSettings { group: format!("{prefix}{}", settings.group), ..settings.clone() };
         let crew = Arc::new(Crew::default());

@@ -3,7 +3,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use firewatch_engine::{Effect, Stream};
+use firewatch_engine::{Effect, Stream, TRIAL};
 
 /// What a reader of the outputs can count on when something breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,6 @@ pub struct Topics {
     pub state: String,
     /// The team's name is put behind this; out.
     pub escalations: String,
-    /// What a policy on trial would have told; out, and only where there is one.
-    pub trials: String,
 }
 
 impl Default for Topics {
@@ -74,7 +72,6 @@ impl Default for Topics {
             dead_letters: "firewatch.dlq".into(),
             state: "firewatch.state".into(),
             escalations: "escalations.".into(),
-            trials: "firewatch.trials".into(),
         }
     }
 }
@@ -89,7 +86,7 @@ impl Topics {
             Effect::DeadLetter(..) => self.dead_letters.clone(),
             Effect::Escalation(e) => self.of_team(&e.team),
             Effect::HandedOver(_, before) => self.of_team(before),
-            Effect::Trial(..) => self.trials.clone(),
+            Effect::Trial(..) => self.of_team(TRIAL),
         }
     }
 
@@ -137,7 +134,6 @@ impl Topics {
             dead_letters: own(&self.dead_letters),
             state: own(&self.state),
             escalations: own(&self.escalations),
-            trials: own(&self.trials),
         }
     }
 }

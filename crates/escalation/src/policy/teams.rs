@@ -54,6 +54,12 @@ pub(super) fn read(s: &mut Settings) -> BTreeMap<String, Team> {
     names.extend([PR, SUPPORT].map(str::to_owned));
     names.sort_unstable();
     names.dedup();
+    if names.iter().any(|name| name == "trial") {
+        s.fault(
+            "teams.trial",
+            "this name stands for what a policy on trial would tell; give the team another",
+        );
+    }
     let teams = names.iter().map(|name| (name.clone(), team(s, name, &names)));
     teams.collect()
 }
