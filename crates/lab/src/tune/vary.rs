@@ -140,7 +140,8 @@ mod tests {
     use super::*;
 
     const FILE: &str = "[brands.acme]\n[routes.viral]   # ours\nteam = \"pr\"\n\
-                        when = { medium = \"risk >= 15\", high = \"risk >= 60\" } # two levels\n";
+                        when = { medium = \"risk >= 15\", high = \"risk >= 60\" } # two levels\n\
+                        for = \"0s\"   # at once\n";
 
     #[test]
     fn values_are_lists_and_ranges_within_a_template() {
@@ -165,8 +166,9 @@ mod tests {
             changed_lines(FILE, &all[3].text),
             [
                 "- when = { medium = \"risk >= 15\", high = \"risk >= 60\" } # two levels",
+                "- for = \"0s\"   # at once",
                 "+ when = { medium = \"risk >= 20\", high = \"risk >= 60\" } # two levels",
-                "+ for = \"60s\"",
+                "+ for = \"60s\"   # at once",
             ]
         );
     }
