@@ -22,7 +22,7 @@ pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
     let recorded = open(&options.input).map_err(|e| Failure::setting("--input", e))?;
     let mut files = options.out.as_deref().map(|out| Files::make(out, &plan)).transpose()?;
     let report = work(&plan, &recorded, options, &mut files)?;
-    if report.lines == 0 {
+    if report.survey.lines == 0 {
         return Err(Failure::Running(format!("{}: there is nothing in it", plan.input)));
     }
     say(&report);

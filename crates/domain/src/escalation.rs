@@ -118,6 +118,23 @@ pub enum EscalationState {
     Expired,
 }
 
+impl News {
+    /// What it tells as on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Raised => "raised",
+            Self::Moved => "moved",
+            Self::Grew => "grew",
+            Self::HandedOver => "handed_over",
+            Self::Late => "late",
+            Self::Stalled => "stalled",
+            Self::Waits => "waits",
+        }
+    }
+}
+
 impl EscalationState {
     /// The state as on the wire.
     #[must_use]

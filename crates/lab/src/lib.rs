@@ -81,6 +81,12 @@ pub fn mix(seed: u64, index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A number from 0 up to 1 and never 1, drawn likewise.
+#[must_use]
+pub fn unit(seed: u64, index: u64) -> f64 {
+    (mix(seed, index) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 /// A stable number for a text, to split data sets by.
 #[must_use]
 pub fn text_hash(text: &str) -> u64 {

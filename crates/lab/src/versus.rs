@@ -68,7 +68,7 @@ pub fn versus(data: &Path, say: &mut dyn FnMut(String)) -> Result<Versus, LabErr
     let bytes = model.to_bytes().map_err(|e| step(e.to_string()))?;
     let models = Models { virality: &bytes, ..Models::SHIPPED };
     let brain = Brain::new(policy, models).map_err(|e| step(e.to_string()))?;
-    let history = compose(data, &all)?;
+    let history = compose(data, &all, brain.policy.bar_of(Some("brand")))?;
     say(format!("{} conversations, {} records", history.labels.len(), history.events.len()));
     let risk: Vec<String> = (1..=40).map(|i| format!("risk >= {}", i * 2)).collect();
     let rule = RESHARES
@@ -87,6 +87,8 @@ pub fn versus(data: &Path, say: &mut dyn FnMut(String)) -> Result<Versus, LabErr
 
 /// Events in the order of time, and what is worth telling.
 struct History {
+    /// Reshares at which a conversation is viral.
+    bar: u64,
     events: Vec<Event>,
     labels: Vec<(String, bool)>,
 }
@@ -115,12 +117,12 @@ fn work(brain: &Brain, history: &History, tried: &[Candidate]) -> Result<(Vec<Tu
 }
 
 /// Draws a text and a time for every cascade.
-fn compose(data: &Path, all: &[Known]) -> Result<History, LabError> {
+fn compose(data: &Path, all: &[Known], bar: u64) -> Result<History, LabError> {
     let small = cascades(&data.join("cascades/auspol_dev.csv"))?;
     let posts = Posts::read(data, Choice::default())?.held_out;
     let texts: Vec<(&str, bool)> =
         posts.iter().filter_map(|post| Some((post.text.as_str(), post.complaint?))).collect();
-    let mut history = History { events: vec![], labels: vec![] };
+    let mut history = History { bar, events: vec![], labels: vec![] };
     let mut n = 0;
     for known in all {
         let is_past = fold(known) < PAST_FOLDS;
@@ -148,7 +150,6 @@ fn seconds(secs: f64) -> Duration {
 
 impl History {
     fn add(&mut self, id: &str, at: EventTime, (text, complaint): (&str, bool), cascade: &Recorded) {
-        const BAR: usize = 500;
         const DAY: f64 = 86_400.0;
         let event = |name: String, at: EventTime, body: Body| Event {
             v: SCHEMA_VERSION,
@@ -174,7 +175,7 @@ impl History {
             let body = Body::Engagement(Engagement { kind, actor, followers: reshare.followers });
             self.events.push(event(format!("{id}.{i}"), at + seconds(reshare.secs), body));
         }
-        self.labels.push((id.to_owned(), complaint && cascade.seen(DAY) >= BAR));
+        self.labels.push((id.to_owned(), complaint && cascade.seen(DAY) as u64 >= self.bar));
     }
 }
 

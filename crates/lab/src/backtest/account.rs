@@ -25,8 +25,6 @@ pub struct Alert {
 /// What a policy told.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Account {
-    /// Records in all.
-    pub records: u64,
     /// What was opened, by team and level.
     pub opened: BTreeMap<(String, Level), u64>,
     /// What was opened, by team and day.
@@ -49,8 +47,7 @@ const HOUR: Duration = Duration::from_mins(60);
 impl Account {
     /// Takes a record that was told.
     pub fn take(&mut self, record: &Escalation) {
-        self.records += 1;
-        *self.news.entry(name(record.news)).or_default() += 1;
+        *self.news.entry(record.news.as_str()).or_default() += 1;
         if record.news != News::Opened {
             return;
         }
@@ -93,18 +90,5 @@ impl Account {
             *hours.entry(*hour).or_default() += n;
         }
         hours.into_iter().max_by_key(|(at, n)| (*n, std::cmp::Reverse(*at)))
-    }
-}
-
-fn name(news: News) -> &'static str {
-    match news {
-        News::Opened => "opened",
-        News::Raised => "raised",
-        News::Moved => "moved",
-        News::Grew => "grew",
-        News::HandedOver => "handed_over",
-        News::Late => "late",
-        News::Stalled => "stalled",
-        News::Waits => "waits",
     }
 }

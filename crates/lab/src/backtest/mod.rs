@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use firewatch_domain::{Duration, Escalation, EventTime};
 use firewatch_engine::{Brain, Effect};
 use firewatch_escalation::Policy;
+use serde::Serialize;
 
 pub use account::{Account, Alert};
 pub use judge::{Judged, TellVerdict, Verdict, quantile};
@@ -52,8 +53,8 @@ struct Group {
 }
 
 /// How a recording looked.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Seen {
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Survey {
     /// Lines read.
     pub lines: u64,
     /// Lines that could not be taken.
@@ -78,7 +79,7 @@ pub struct Backtest<'a> {
     lateness: Duration,
     /// How far the desks have come.
     decided: Option<EventTime>,
-    seen: Seen,
+    survey: Survey,
 }
 
 /// A recording that was worked through.
@@ -86,7 +87,7 @@ pub struct Ended<'a> {
     plan: &'a Plan,
     bars: &'a [u64],
     /// How the recording looked.
-    pub seen: Seen,
+    pub survey: Survey,
     /// What each policy told.
     pub accounts: Vec<Account>,
     over: Vec<(Box<str>, Track)>,
@@ -148,7 +149,7 @@ impl<'a> Backtest<'a> {
             accounts: vec![Account::default(); plan.policies.len()],
             lateness: policies().map(|policy| policy.windows.lateness).max().unwrap_or_default(),
             decided: None,
-            seen: Seen::default(),
+            survey: Survey::default(),
         }
     }
 
@@ -168,7 +169,7 @@ impl<'a> Backtest<'a> {
         }
         settle((tracks, accounts), told, sink);
         // What was told now is of the chunk before.
-        if let Some(now) = std::mem::replace(&mut self.decided, self.seen.span.map(|(_, now)| now)) {
+        if let Some(now) = std::mem::replace(&mut self.decided, self.survey.span.map(|(_, now)| now)) {
             self.tracks.iter_mut().for_each(|tracks| tracks.sweep(now));
         }
     }
@@ -188,15 +189,15 @@ impl<'a> Backtest<'a> {
             }
         }
         self.tracks.iter_mut().for_each(Tracks::finish);
-        self.seen.conversations = self.tracks.iter().map(|tracks| tracks.begun).sum();
+        self.survey.conversations = self.tracks.iter().map(|tracks| tracks.begun).sum();
         let over = self.tracks.into_iter().flat_map(|tracks| tracks.over).collect();
-        Ended { plan: self.plan, bars: self.bars, seen: self.seen, accounts: self.accounts, over }
+        Ended { plan: self.plan, bars: self.bars, survey: self.survey, accounts: self.accounts, over }
     }
 
     /// How far it has come, in lines.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.seen.lines
+        self.survey.lines
     }
 
     /// Conversations that are followed now.
@@ -207,7 +208,7 @@ impl<'a> Backtest<'a> {
 
     /// Takes note of what is wrong with lines, and of time that goes back or jumps.
     fn look_at(&mut self, chunk: &Chunk) {
-        let Seen { lines, rejected, late, span, faults, .. } = &mut self.seen;
+        let Survey { lines, rejected, late, span, faults, .. } = &mut self.survey;
         for (line, record) in (chunk.first..).zip(&chunk.records) {
             *lines += 1;
             let mut fault = |problem: String| {
@@ -241,7 +242,7 @@ impl Ended<'_> {
     /// The report on all of it.
     #[must_use]
     pub fn report(&self) -> Report {
-        report::of(self.plan, &self.seen, &self.accounts, &self.truth())
+        report::of(self.plan, &self.survey, &self.accounts, &self.truth())
     }
 
     /// What the alerts of each policy for a team were worth, in the order of time.

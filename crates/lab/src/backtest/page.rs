@@ -25,12 +25,13 @@ pub fn html(report: &Report) -> Result<String, LabError> {
     for told in &report.policies {
         page.lead(in_a_sentence(told));
     }
-    let span = report.span.map_or(String::new(), |(from, to)| format!(", {from} to {to}"));
+    let survey = &report.survey;
+    let span = survey.span.map_or(String::new(), |(from, to)| format!(", {from} to {to}"));
     page.note(format_args!(
         "{}: {} lines, {} conversations{span}. Lines rejected: {}; too late for their windows: {}.",
-        report.input, report.lines, report.conversations, report.rejected, report.late
+        report.input, survey.lines, survey.conversations, survey.rejected, survey.late
     ));
-    report.faults.iter().for_each(|fault| page.note(fault));
+    survey.faults.iter().for_each(|fault| page.note(fault));
     page.heading("Alerts");
     let levels = report.policies.iter().flat_map(|told| {
         let row = |(team, level, n): &(String, String, u64)| {

@@ -1,14 +1,15 @@
 //! The engine over several partitions in one process, a chunk of records at a time, on all cores.
 //!
-//! A conversation is in the partition that its id hashes to and a brand in that of its name, as with Kafka; so what comes
-//! of it is the same as there, however many partitions there are.
+//! A conversation is in the partition that its id hashes to, as with Kafka; a brand's desks, one for each policy, lie with as
+//! many tasks. What comes of it is the same as there, however many partitions there are.
 
-use crate::recorded::{Chunk, hash};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use firewatch_domain::{EventTime, Signal, SignalBody};
 use firewatch_engine::{Brain, Effect, Outcome, Record, Seen, Task};
+
+use crate::recorded::{Chunk, hash};
 
 /// Records after which a task packs its conversations.
 const PACK_AFTER: usize = 200_000;
@@ -98,20 +99,20 @@ impl Partitions {
 
     /// Nothing more comes: what waits is decided.
     pub fn finish(&mut self, sink: &mut impl FnMut(Effect)) {
-        self.decide(sink);
+        self.decide();
         for conversations in &mut self.conversations {
             conversations.task.end_of_stream(&self.brain, &mut conversations.made);
             conversations.sort();
         }
         self.hand_on(sink);
-        self.decide(sink);
+        self.decide();
+        self.hand_on(sink);
     }
 
     /// Lets the desks take what waits for them.
-    fn decide(&mut self, sink: &mut impl FnMut(Effect)) {
+    fn decide(&mut self) {
         let count = self.desks.len();
         self.desks.iter_mut().enumerate().for_each(|(i, desks)| desks.decide((i, count), &self.brain));
-        self.desks.iter_mut().flat_map(|desks| desks.told.drain(..)).for_each(sink);
     }
 
     /// How many conversations each reason has held back alerts of, for a policy.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::account::{Account, Alert};
 use super::judge::{Judged, Truth, quantile};
-use super::{Plan, Seen, TOLD};
+use super::{Plan, Survey, TOLD};
 use crate::labels::Labels;
 
 /// What policies would have done.
@@ -16,18 +16,9 @@ use crate::labels::Labels;
 pub struct Report {
     /// The recording.
     pub input: String,
-    /// Lines read.
-    pub lines: u64,
-    /// Lines that could not be taken.
-    pub rejected: u64,
-    /// Records that came later than windows wait.
-    pub late: u64,
-    /// The first and the last time.
-    pub span: Option<(EventTime, EventTime)>,
-    /// Conversations.
-    pub conversations: u64,
-    /// The first of what was wrong with lines.
-    pub faults: Vec<String>,
+    /// How it looked.
+    #[serde(flatten)]
+    pub survey: Survey,
     /// Labels of conversations that are not in the recording.
     pub unknown_labels: u64,
     /// It ended before the recording did, and why.
@@ -88,10 +79,10 @@ pub struct Differs {
 const DIFFER: usize = 1_000;
 const DAY: f64 = 86_400.0;
 
-pub(super) fn of(plan: &Plan, seen: &Seen, accounts: &[Account], truth: &Truth<'_>) -> Report {
-    let mut faults = seen.faults.clone();
-    let unknown_labels = unknown_labels(plan, truth, &mut faults);
-    let days = seen.span.map(|(from, to)| (to - from).as_secs() / DAY).filter(|days| *days >= 1.0);
+pub(super) fn of(plan: &Plan, survey: &Survey, accounts: &[Account], truth: &Truth<'_>) -> Report {
+    let mut survey = survey.clone();
+    let unknown_labels = unknown_labels(plan, truth, &mut survey.faults);
+    let days = survey.span.map(|(from, to)| (to - from).as_secs() / DAY).filter(|days| *days >= 1.0);
     let told = plan.policies.iter().zip(accounts).map(|((name, brain), account)| {
         let policy = &brain.policy;
         let mut teams: Vec<&String> = account.first.keys().map(|(_, team)| team).collect();
@@ -123,12 +114,7 @@ pub(super) fn of(plan: &Plan, seen: &Seen, accounts: &[Account], truth: &Truth<'
         policies: told.collect(),
         differ: differ(plan, accounts, truth),
         input: plan.input.clone(),
-        lines: seen.lines,
-        rejected: seen.rejected,
-        late: seen.late,
-        span: seen.span,
-        conversations: seen.conversations,
-        faults,
+        survey,
         unknown_labels,
         partial: None,
         judged_by: if plan.labels.is_some() { "labels" } else { "crossed the viral bar" },
@@ -178,19 +164,19 @@ impl fmt::Display for Report {
         if let Some(why) = &self.partial {
             writeln!(f, "PARTIAL: {why}\n")?;
         }
-        let Self { lines, rejected, late, conversations, .. } = self;
+        let Survey { lines, rejected, late, span, conversations, faults } = &self.survey;
         write!(f, "{}: {lines} lines, {conversations} conversations", self.input)?;
-        if let Some((from, to)) = self.span {
+        if let Some((from, to)) = span {
             write!(f, ", {from} to {to}")?;
         }
         writeln!(f, "\n{rejected} lines rejected, {late} too late for their windows")?;
         if self.unknown_labels > 0 {
             writeln!(f, "{} labels are of conversations that are not in it", self.unknown_labels)?;
         }
-        for fault in &self.faults {
+        for fault in faults {
             writeln!(f, "  {fault}")?;
         }
-        let more = (rejected + late + self.unknown_labels).saturating_sub(self.faults.len() as u64);
+        let more = (rejected + late + self.unknown_labels).saturating_sub(faults.len() as u64);
         if more > 0 {
             writeln!(f, "  and {more} more")?;
         }

@@ -13,7 +13,7 @@ use firewatch_domain::{
 };
 
 use crate::cascades::{Recorded, cascades};
-use crate::{LabError, mix, write};
+use crate::{LabError, mix, unit, write};
 use texts::Kind;
 
 /// The brand of the recording.
@@ -247,7 +247,8 @@ impl Dice {
     }
 
     fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        self.drawn += 1;
+        unit(self.seed, self.drawn)
     }
 
     fn chance(&mut self, p: f64) -> bool {

@@ -16,8 +16,8 @@ const GROUPS: usize = 25;
 /// Share of the requests whose author's reach has to be known.
 const KNOWN: f64 = 0.5;
 
-/// What requests are grouped by, and the name of a request's group.
-type Kind = (&'static str, fn(&Request) -> String);
+/// What requests are grouped by, and of a request its group's place and name.
+type Kind = (&'static str, fn(&Request) -> (u64, String));
 
 /// Waits of requests that are alike.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -103,14 +103,19 @@ impl Figures {
         let all = &requests.all;
         let mut groups = vec![group(("all", "all".into()), &all.iter().collect::<Vec<_>>(), target)];
         let kinds: [Kind; 5] = [
-            ("severity", |r| format!("{} {}", r.severity() as u8 + 1, r.severity().as_str())),
-            ("reach", |r| r.reach_tier().into()),
-            ("brand", |r| r.brand.clone()),
-            ("platform", |r| r.platform.clone()),
-            ("hour", |r| format!("{:02}", r.hour())),
+            ("severity", |r| (r.severity() as u64, r.severity().as_str().into())),
+            ("reach", |r| {
+                (
+                    r.followers.map_or(u64::MAX, |n| u64::from(n.clamp(10, 100_000).ilog10())),
+                    r.reach_tier().into(),
+                )
+            }),
+            ("brand", |r| (0, r.brand.clone())),
+            ("platform", |r| (0, r.platform.clone())),
+            ("hour", |r| (0, format!("{:02}", r.hour()))),
         ];
         for (by, name) in kinds {
-            groups.extend(grouped(all, (by, &name), target));
+            groups.extend(grouped(all, (by, name), target));
         }
         let (influences, untold) = influences(all);
         Self {
@@ -133,27 +138,16 @@ impl Figures {
     }
 }
 
-fn grouped(
-    all: &[Request],
-    (by, name): (&'static str, &dyn Fn(&Request) -> String),
-    target: f64,
-) -> Vec<Group> {
-    let mut of: BTreeMap<String, Vec<&Request>> = BTreeMap::new();
+fn grouped(all: &[Request], (by, name): Kind, target: f64) -> Vec<Group> {
+    let mut of: BTreeMap<(u64, String), Vec<&Request>> = BTreeMap::new();
     for request in all {
         of.entry(name(request)).or_default().push(request);
     }
-    let mut groups: Vec<Group> = of.into_iter().map(|(name, all)| group((by, name), &all, target)).collect();
+    let mut groups: Vec<Group> =
+        of.into_iter().map(|((_, name), all)| group((by, name), &all, target)).collect();
     if matches!(by, "brand" | "platform") {
         groups.sort_by_key(|group| std::cmp::Reverse(group.requests));
         groups.truncate(GROUPS);
-    }
-    if by == "reach" {
-        // As tiers rise: the fewest followers of any in it tell their order.
-        let least = |group: &Group| {
-            let of = all.iter().filter(|request| request.reach_tier() == group.name);
-            of.map(|request| request.followers.unwrap_or(u64::MAX)).min()
-        };
-        groups.sort_by_key(least);
     }
     groups
 }

@@ -147,7 +147,7 @@ fn influences(page: &mut Page, figures: &Figures) {
 }
 
 fn row(group: &Group) -> Vec<String> {
-    let name = if group.by == "all" { "all".to_owned() } else { format!("{}: {}", group.by, named(group)) };
+    let name = if group.by == "all" { "all".to_owned() } else { format!("{}: {}", group.by, group.name) };
     let known = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     vec![
         name,
@@ -161,15 +161,6 @@ fn row(group: &Group) -> Vec<String> {
     ]
 }
 
-/// The name without the number that orders it.
-fn named(group: &Group) -> &str {
-    if group.by == "severity" {
-        group.name.split_once(' ').map_or(&group.name, |(_, name)| name)
-    } else {
-        &group.name
-    }
-}
-
 fn waiting(title: &str, groups: &[&Group]) -> Result<String, LabError> {
     let line = |(group, colour): (&&Group, plotters::prelude::RGBColor)| {
         let mut points = vec![(SPAN.0, 100.0)];
@@ -178,7 +169,7 @@ fn waiting(title: &str, groups: &[&Group]) -> Result<String, LabError> {
             let minutes = minutes.max(SPAN.0);
             points.extend([(minutes, before), (minutes, 100.0 * still)]);
         }
-        Line { name: format!("{} ({})", named(group), group.requests), points, thin: false, colour }
+        Line { name: format!("{} ({})", group.name, group.requests), points, thin: false, colour }
     };
     let lines: Vec<Line> = groups.iter().zip(COLOURS).map(line).collect();
     let frame = Frame {

@@ -3,7 +3,7 @@
 
 use firewatch_domain::{Duration, EventTime};
 
-use crate::mix;
+use crate::unit;
 
 /// Weeks simulated.
 pub const WEEKS: i64 = 4;
@@ -149,7 +149,7 @@ struct Chance(u64, u64);
 impl Chance {
     fn next(&mut self) -> f64 {
         self.1 += 1;
-        (mix(self.0, self.1) >> 11) as f64 / (1_u64 << 53) as f64
+        unit(self.0, self.1)
     }
 
     /// A Poisson number (Knuth 1969; means here are small).

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Goal, Tried};
 use crate::backtest::Verdict;
-use crate::{mix, text_hash};
+use crate::{mix, text_hash, unit};
 
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 1_000;
@@ -144,7 +144,7 @@ impl Part {
             all.add(verdict, 1.0);
             let own = mix(seed, text_hash(&verdict.conversation));
             for (i, resample) in resamples.iter_mut().enumerate() {
-                let weight = poisson(mix(own, i as u64));
+                let weight = poisson(unit(own, i as u64));
                 if weight > 0.0 {
                     resample.add(verdict, weight);
                 }
@@ -175,9 +175,8 @@ impl Part {
     }
 }
 
-/// How often a conversation is in a resample: Poisson with mean 1, from 64 random bits.
-fn poisson(bits: u64) -> f64 {
-    let chance = (bits >> 11) as f64 / (1_u64 << 53) as f64;
+/// How often a conversation is in a resample: Poisson with mean 1, from a number from 0 to 1.
+fn poisson(chance: f64) -> f64 {
     let (mut n, mut term, mut below) = (0.0, (-1.0_f64).exp(), (-1.0_f64).exp());
     while chance >= below && n < 12.0 {
         n += 1.0;
@@ -228,7 +227,7 @@ mod tests {
 
     #[test]
     fn poisson_weights_have_mean_and_variance_one() {
-        let weights: Vec<f64> = (0..100_000).map(|i| poisson(mix(3, i))).collect();
+        let weights: Vec<f64> = (0..100_000).map(|i| poisson(unit(3, i))).collect();
         let mean = weights.iter().sum::<f64>() / 1e5;
         let variance = weights.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / 1e5;
         assert!((mean - 1.0).abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");

@@ -95,7 +95,7 @@ pub fn tune(
     text: &str,
     goal: &Goal,
 ) -> Result<Tuned, String> {
-    let (from, to) = ended.seen.span.ok_or("nothing in the recording has a time")?;
+    let (from, to) = ended.survey.span.ok_or("nothing in the recording has a time")?;
     let hour = Duration::from_mins(60);
     let to = to.floor(hour) + hour;
     let whole = (to - from).as_millis() as f64;
