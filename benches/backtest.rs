@@ -71,10 +71,10 @@ fn run(path: &Path, policies: usize) -> f64 {
     let start = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut backtest = Backtest::new(&plan, (&bars, &labelled), threads);
-    for chunk in &open(path).unwrap_or_else(|e| panic!("{e}")).chunks {
+    for chunk in &open(path, None).unwrap_or_else(|e| panic!("{e}")).chunks {
         backtest.take(&chunk.unwrap_or_else(|e| panic!("{e}")), &mut |_, _| ());
     }
-    assert_eq!(backtest.lines() as usize, EVENTS);
+    assert_eq!(backtest.records() as usize, EVENTS);
     drop(backtest.finish(&mut |_, _| ()).report());
     start.elapsed().as_secs_f64()
 }

@@ -10,7 +10,7 @@ use firewatch_kafka::{Feed, Tail};
 use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, firewatch, piped, post, reshare, root};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 4;
@@ -78,7 +78,7 @@ fn packed_recordings_are_read_and_one_that_breaks_off_is_told_to_be_partial() {
     let zst = zstd::encode_all(plain.as_slice(), 1).unwrap();
     let report = |input: &str| said(&backtest(&["--input", input])).replace(input, "INPUT");
     let wanted = report(&recording());
-    assert!(wanted.contains("6143 lines, 2802 conversations"), "{wanted}");
+    assert!(wanted.contains("6143 records, 2802 conversations"), "{wanted}");
     assert_eq!(report(&write(folder.path(), "a.gz", &gz)), wanted);
     // What it is packed with is told by its bytes and not by its name.
     assert_eq!(report(&write(folder.path(), "b.jsonl", &zst)), wanted);
@@ -107,8 +107,8 @@ fn what_is_wrong_with_the_input_is_told_with_its_line() {
     let labels = write(folder.path(), "labels.csv", b"conversation,label\nc1,1\nnobody,0\n");
     let told = said(&backtest(&["--input", &input, "--labels", &labels]));
     for wanted in [
-        "5 lines, 3 conversations",
-        "1 lines rejected, 1 too late for their windows",
+        "5 records, 3 conversations",
+        "1 records rejected, 1 too late for their windows",
         "line 3: goes back from 2026-03-10T15:00:00.000Z to 2026-03-10T14:01:00.000Z",
         "line 4: jumps ahead from 2026-03-10T15:00:00.000Z to 2026-04-21T06:00:00.000Z",
         "line 5: ",
@@ -188,6 +188,25 @@ fn policies_are_compared_with_both_reasons() {
     );
 }
 
+/// What people did about the first conversations that were told, after the hour.
+fn actions_on(told: &[String]) -> Vec<Value> {
+    let opened = told.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let opened = opened.filter(|record| record["news"] == "opened" && record["members"].is_null());
+    let conversations: Vec<String> =
+        opened.map(|record| record["conversation"].as_str().unwrap().to_owned()).collect();
+    let action = |i: usize, kind: &str, with: &Value| {
+        let mut action = event(&format!("did{i}"), &conversations[i], 3605.0, with);
+        action["kind"] = kind.into();
+        action["by"] = "kim".into();
+        action
+    };
+    vec![
+        action(0, "hand_off", &json!({ "channel": "dm" })),
+        action(1, "hand_over", &json!({ "team": "pr" })),
+        action(2, "resolve", &json!({})),
+    ]
+}
+
 #[test]
 fn run_on_kafka_tells_the_same_id_for_id() {
     if !can_run_kafka() {
@@ -206,25 +225,47 @@ fn run_on_kafka_tells_the_same_id_for_id() {
     };
     let later: Vec<String> = (0..PARTITIONS).map(|i| later(i).to_string()).collect();
     let text = std::fs::read_to_string(recording()).unwrap() + &later.join("\n") + "\n";
+    let folder = tempfile::tempdir().unwrap();
+    let input = write(folder.path(), "events.jsonl", text.as_bytes());
+    let (before, after) = text.lines().partition::<Vec<&str>, _>(|line| !later.iter().any(|l| l == line));
+    let policy = deployment.folder().join("policy.toml").display().to_string();
+    let tried = |name: &str, args: &[&str]| {
+        let out = folder.path().join(name);
+        let ran = backtest(&[args, &["--policy", &policy, "--out", &out.display().to_string()]].concat());
+        assert!(ran.status.success(), "{}", said(&ran));
+        escalations(&std::fs::read(out.join("escalations-policy.jsonl")).unwrap())
+    };
+    // What people did, once the hour was over: whatever else was told of these is another story then.
+    let alone = tried("alone", &["--input", &input]);
+    let actions = actions_on(&alone);
+    let did = write(folder.path(), "actions.jsonl", &lines(&actions));
+    let wanted = tried("wanted", &["--input", &input, "--actions", &did]);
+    for state in ["\"handed_off\"", "\"handed_over\"", "\"resolved\""] {
+        let count = |told: &[String]| told.iter().filter(|line| line.contains(state)).count();
+        assert!(count(&wanted) > count(&alone), "{state}");
+    }
     let feed = Feed::new(&deployment.settings).unwrap();
+    let keyed = |line: &str| {
+        let key = serde_json::from_str::<Value>(line).ok()?["conversation"].as_str()?.to_owned();
+        Some((key, line.to_owned()))
+    };
     let mut fed = 0;
-    for line in text.lines() {
-        let Ok(record) = serde_json::from_str::<Value>(line) else { continue };
-        let Some(key) = record["conversation"].as_str() else { continue };
-        match later.iter().position(|other| other == line) {
-            Some(i) => feed.send_to(&deployment.topics.events, i as u32, key, line.as_bytes()).unwrap(),
-            None => feed.send(&deployment.topics.events, Some(key), line.as_bytes(), &[]).unwrap(),
-        }
+    for (key, line) in before.iter().filter_map(|line| keyed(line)) {
+        feed.send(&deployment.topics.events, Some(&key), line.as_bytes(), &[]).unwrap();
+        fed += 1;
+    }
+    feed.flush().unwrap();
+    for action in &actions {
+        let key = action["conversation"].as_str();
+        feed.send(&deployment.topics.actions, key, action.to_string().as_bytes(), &[]).unwrap();
+    }
+    feed.flush().unwrap();
+    for (i, (key, line)) in (0..).zip(after.iter().filter_map(|line| keyed(line))) {
+        feed.send_to(&deployment.topics.events, i, &key, line.as_bytes()).unwrap();
         fed += 1;
     }
     feed.flush().unwrap();
     live.wait_for_events(fed, PATIENCE);
-    let folder = tempfile::tempdir().unwrap();
-    let (input, out) = (write(folder.path(), "events.jsonl", text.as_bytes()), folder.path().join("out"));
-    let policy = deployment.folder().join("policy.toml").display().to_string();
-    let args = ["--input", &input, "--policy", &policy, "--out", &out.display().to_string()];
-    assert!(backtest(&args).status.success());
-    let wanted = escalations(&std::fs::read(out.join("escalations-policy.jsonl")).unwrap());
     let topics = [PR, SUPPORT].map(|team| deployment.topics.of_team(team));
     let (tail, start) = (Tail::new(&deployment.settings, &topics).unwrap(), Instant::now());
     let mut told = Vec::new();
@@ -232,8 +273,21 @@ fn run_on_kafka_tells_the_same_id_for_id() {
         told.extend(tail.next(Duration::from_millis(500)).unwrap());
     }
     told.extend(tail.next(Duration::from_secs(2)).unwrap());
-    let told = escalations(&told.iter().map(|r| r.value.as_slice()).collect::<Vec<_>>().join(&b'\n'));
+    let mut told = escalations(&told.iter().map(|r| r.value.as_slice()).collect::<Vec<_>>().join(&b'\n'));
+    // Both teams are told of a hand-over.
+    told.dedup();
     let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
     assert!(told == wanted, "{} and {}: {differs:?}", told.len(), wanted.len());
+    // And straight from the topics, which know when everything came.
+    let config = deployment.config().display().to_string();
+    let told = tried("span", &["--config", &config]);
+    let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
+    assert!(told == wanted, "{} and {}: {differs:?}", told.len(), wanted.len());
+    let ran = backtest(&["--config", &config, "--from", "2100-01-01T00:00:00Z"]);
+    assert!(
+        said(&ran).contains("events: nothing was written in this span; give other edges"),
+        "{}",
+        said(&ran)
+    );
     assert!(live.stop());
 }

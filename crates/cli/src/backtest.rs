@@ -10,7 +10,7 @@ use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
 use firewatch_lab::backtest::{Backtest, Plan, Report, html, tables};
 use firewatch_lab::labels::Labels;
-use firewatch_lab::recorded::{Recorded, open};
+use firewatch_lab::recorded::Recorded;
 
 use crate::args::BacktestOptions;
 use crate::progress::{threads, work_through};
@@ -19,10 +19,10 @@ use crate::shell::{Failure, brain, read, say};
 /// Works through the recording, prints the report and writes what was asked for.
 pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
     let plan = plan(options)?;
-    let recorded = open(&options.input).map_err(|e| Failure::setting("--input", e))?;
+    let recorded = options.source.open()?;
     let mut files = options.out.as_deref().map(|out| Files::make(out, &plan)).transpose()?;
     let report = work(&plan, &recorded, options, &mut files)?;
-    if report.survey.lines == 0 {
+    if report.survey.records == 0 {
         return Err(Failure::Running(format!("{}: there is nothing in it", plan.input)));
     }
     say(&report);
@@ -36,9 +36,10 @@ pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
 }
 
 fn plan(options: &BacktestOptions) -> Result<Plan, Failure> {
-    let first = brain(options.policy.first().map(PathBuf::as_path))?;
+    let files = options.source.policies(&options.policy)?;
+    let first = brain(files.first().map(PathBuf::as_path))?;
     let mut policies: Vec<(String, Brain)> = Vec::new();
-    for path in &options.policy {
+    for path in &files {
         let policy = Policy::parse(&path.display().to_string(), &read(path)?).map_err(Failure::Settings)?;
         policies.push((path.display().to_string(), first.with_policy(policy)));
     }
@@ -47,7 +48,7 @@ fn plan(options: &BacktestOptions) -> Result<Plan, Failure> {
     }
     let labels = options.labels.as_deref().map(Labels::read).transpose();
     let labels = labels.map_err(|e| Failure::setting("--labels", e))?;
-    Ok(Plan { policies, labels, input: options.input.display().to_string() })
+    Ok(Plan { policies, labels, input: options.source.name() })
 }
 
 fn work(

@@ -22,6 +22,7 @@ mod run;
 mod schema;
 mod score;
 mod shell;
+mod source;
 mod summary;
 mod topics;
 mod train;

@@ -52,10 +52,10 @@ impl Screen {
     fn show(&self, recorded: &Recorded, backtest: &Backtest<'_>) {
         let Some(bar) = &self.0 else { return };
         bar.set_position(recorded.read.load(Ordering::Relaxed));
-        let per_second = backtest.lines() as f64 / bar.elapsed().as_secs_f64().max(0.001);
-        let (lines, conversations) = (backtest.lines(), backtest.conversations());
+        let per_second = backtest.records() as f64 / bar.elapsed().as_secs_f64().max(0.001);
+        let (records, conversations) = (backtest.records(), backtest.conversations());
         bar.set_message(format!(
-            "{lines} lines, {per_second:.0} a second, {conversations} conversations open"
+            "{records} records, {per_second:.0} a second, {conversations} conversations open"
         ));
     }
 

@@ -1,14 +1,13 @@
 //! `firewatch replay`: what another policy or model would have done with a span of the input.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::{Brain, Metrics, Models, Stream};
-use firewatch_kafka::{Edge, Edges, Replay, Span};
+use firewatch_kafka::{Replay, Span};
 
 use crate::args::ReplayOptions;
 use crate::shell::{Failure, brain, count, say};
@@ -19,7 +18,6 @@ const TELL: Duration = Duration::from_secs(5);
 
 /// Works on the span, or with `--dry-run` tells what would be read and made.
 pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
-    let edges = Edges { from: edge("--from", &options.from)?, to: edge("--to", &options.to)? };
     let config = config::load(&options.config, std::env::vars())?;
     let brain = match &options.policy {
         None => config.brain,
@@ -28,8 +26,9 @@ pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
     let brain = Arc::new(with_models(brain, options)?);
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let tools = (metrics.clone(), clock::now as fn() -> EventTime);
-    let replay = Replay::new((&config.kafka, &config.topics), &options.prefix, &edges, brain, tools)
-        .map_err(|e| Failure::Running(e.to_string()))?;
+    let replay =
+        Replay::new((&config.kafka, &config.topics), &options.prefix, &options.edges.edges(), brain, tools)
+            .map_err(|e| Failure::Running(e.to_string()))?;
     let records = tell_spans(replay.spans());
     replay.outputs().iter().for_each(|plan| say(format_args!("{plan}\n")));
     if options.dry_run {
@@ -101,42 +100,4 @@ fn with_models(brain: Brain, options: &ReplayOptions) -> Result<Brain, Failure> 
 
 fn file(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
-}
-
-/// Reads an edge: `log`, a time, or `PARTITION:OFFSET` with commas between.
-fn edge(argument: &str, text: &str) -> Result<Edge, Failure> {
-    if text == "log" {
-        return Ok(Edge::Log);
-    }
-    if let Ok(at) = EventTime::parse(text) {
-        return Ok(Edge::Time(at));
-    }
-    let pair = |pair: &str| {
-        let (partition, offset) = pair.split_once(':')?;
-        Some((partition.parse().ok()?, offset.parse::<i64>().ok().filter(|at| *at >= 0)?))
-    };
-    let offsets: Option<BTreeMap<u32, i64>> = text.split(',').map(pair).collect();
-    offsets.map(Edge::Offsets).ok_or_else(|| {
-        let problem = format!(
-            "`{text}` is no edge; give a time such as 2026-08-03T10:00:00Z, offsets such as 0:1200,1:1180, or `log`"
-        );
-        Failure::setting(argument, problem)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edges_are_times_offsets_or_the_log_itself() {
-        let read = |text| edge("--from", text).ok();
-        assert_eq!(read("log"), Some(Edge::Log));
-        let at = EventTime::parse("2026-08-03T10:00:00Z").unwrap();
-        assert_eq!(read("2026-08-03T10:00:00Z"), Some(Edge::Time(at)));
-        assert_eq!(read("0:12,3:7"), Some(Edge::Offsets([(0, 12), (3, 7)].into())));
-        for none in ["", "yesterday", "0:", "0:-1", "0:12,", "12"] {
-            assert_eq!(read(none), None, "{none}");
-        }
-    }
 }

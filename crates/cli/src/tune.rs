@@ -4,7 +4,6 @@ use std::path::Path;
 
 use firewatch_lab::backtest::Backtest;
 use firewatch_lab::labels::Labels;
-use firewatch_lab::recorded::open;
 use firewatch_lab::tune::{Candidate, Goal, Objective, Tuned, Vary, candidates, html, plan, tables, tune};
 
 use crate::args::{Aim, TuneOptions};
@@ -28,8 +27,8 @@ pub fn run(options: &TuneOptions) -> Result<(), Failure> {
     let labels = options.labels.as_deref().map(Labels::read).transpose();
     let labels = labels.map_err(|e| Failure::setting("--labels", e))?;
     let name = options.policy.display().to_string();
-    let plan = plan((&name, &brain), &tried, labels, &options.input.display().to_string());
-    let recorded = open(&options.input).map_err(|e| Failure::setting("--input", e))?;
+    let plan = plan((&name, &brain), &tried, labels, &options.source.name());
+    let recorded = options.source.open()?;
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let backtest = Backtest::new(&plan, (&bars, &labelled), threads(options.threads));
     let (ended, partial) = work_through(&recorded, backtest, &mut |_, _| ());

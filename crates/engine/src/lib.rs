@@ -23,6 +23,6 @@ pub use effect::{Effect, dead_letters};
 pub use in_force::InForce;
 pub use metrics::Metrics;
 pub use pipe::{Pipe, Tally};
-pub use record::{Handled, Input, Record, Stream};
+pub use record::{Decoded, Handled, Input, Record, Stream};
 pub use state::{Change, StateError};
 pub use task::Task;

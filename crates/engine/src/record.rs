@@ -71,12 +71,15 @@ pub enum Record {
     Signal(Signal),
 }
 
+/// A record, or why it cannot be taken.
+pub type Decoded = Result<Record, Rejection>;
+
 impl Record {
     /// Decodes what was read.
     ///
     /// # Errors
     /// Why it cannot be taken.
-    pub fn decode(input: &Input<'_>) -> Result<Self, Rejection> {
+    pub fn decode(input: &Input<'_>) -> Decoded {
         Ok(match input.stream {
             Stream::Events => Self::Event(decode_event(input.value, input.key, input.arrival)?),
             Stream::Actions => Self::Action(decode_action(input.value, input.key, input.arrival)?),

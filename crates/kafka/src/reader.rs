@@ -1,22 +1,19 @@
 //! A task's reader: its partition of each stream, where each has come to, and whether it is at its end.
 //!
-//! It has no place in a group; where to read and what is committed are the worker's to say. Each stream has a queue of
-//! its own, because the client tells the end of a partition without its topic.
+//! It has no place in a group; where to read and what is committed are the worker's to say.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use firewatch_engine::Stream;
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::{Reading, reader};
 use crate::ends::Ends;
+use crate::lane::{Lane, MARKERS, serve};
 use crate::positions::Positions;
 use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, Topics, doing};
@@ -27,65 +24,10 @@ const ASK: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(5);
 /// The client counts time in these; a shorter wait is none to it.
 const TICK: Duration = Duration::from_millis(1);
-/// Longer than a partition is without a leader, by far.
-const FAILOVER: Duration = Duration::from_secs(20);
 /// An answer that took so long may be out of date.
 const STALE: Duration = Duration::from_secs(2);
 /// How often to ask before a slow answer is taken.
 const TRIES: u32 = 5;
-/// Between the last record and a partition's end there may be markers of transactions, which are never handed out.
-/// A record that is there comes within this time.
-const MARKERS: Duration = Duration::from_millis(50);
-
-/// One stream's partition.
-struct Lane {
-    stream: Stream,
-    topic: String,
-    queue: PartitionQueue<Reading>,
-    /// Nothing is read from here on; the log's end when there is none.
-    until: Option<i64>,
-    /// The offset after the last record handed out.
-    fetched: Cell<i64>,
-    /// Nothing follows the last record handed out, as far as was known then.
-    ended: Cell<bool>,
-    /// The end of the log as last asked for, and since when it is there.
-    end: Cell<i64>,
-    end_since: Cell<Since>,
-}
-
-impl Lane {
-    fn next(&self, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, RunError> {
-        let is_beyond = |offset: i64| self.until.is_some_and(|until| offset >= until);
-        if is_beyond(self.fetched.get()) {
-            return Ok(None);
-        }
-        match self.queue.poll(wait) {
-            None => Ok(None),
-            Some(Ok(message)) => {
-                self.fetched.set(message.offset() + 1);
-                self.ended.set(false);
-                Ok(Some(message).filter(|m| !is_beyond(m.offset())))
-            }
-            Some(Err(KafkaError::PartitionEOF(_))) => {
-                self.ended.set(true);
-                Ok(None)
-            }
-            Some(Err(e)) => trouble(e, &self.topic).map(|()| None),
-        }
-    }
-
-    /// How long a tail is waited for before it is taken for markers. Events may be held up while their partition changes
-    /// its leader, and no action may overtake them.
-    fn grace(&self) -> Duration {
-        if self.stream == Stream::Events { FAILOVER } else { MARKERS }
-    }
-
-    /// Whether it is read to the end last asked for. What is left at an end that has been there for a while is markers.
-    fn at_end(&self) -> bool {
-        self.fetched.get() >= self.end.get()
-            || (self.ended.get() && self.end_since.get().elapsed() >= self.grace())
-    }
-}
 
 /// Records read and not yet worked on. Actions may have to wait for events of a later batch, so they are not here.
 #[derive(Default)]
@@ -124,19 +66,9 @@ impl Reader {
         consumer.assign(&wanted).map_err(doing("start reading"))?;
         let mut lanes = Vec::new();
         for (topic, stream) in topics.read() {
-            let queue = consumer
-                .split_partition_queue(topic, partition)
-                .ok_or_else(|| RunError::Topics(format!("{topic} has no partition {partition}")))?;
-            lanes.push(Lane {
-                stream,
-                topic: topic.to_owned(),
-                queue,
-                until: ends.get(&stream).copied(),
-                fetched: Cell::new(positions.get(&stream).copied().unwrap_or_default()),
-                ended: Cell::new(false),
-                end: Cell::new(ends.get(&stream).copied().unwrap_or_default()),
-                end_since: Cell::new(Since::now()),
-            });
+            let from = positions.get(&stream).copied().unwrap_or_default();
+            let until = ends.get(&stream).copied();
+            lanes.push(Lane::open(&consumer, (topic, partition), stream, (from, until))?);
         }
         Ok(Self { consumer, partition, lanes, actions: VecDeque::new() })
     }
@@ -153,7 +85,7 @@ impl Reader {
         let share = (most / self.lanes.len()).max(1);
         let (mut batch, mut actions, mut read) = (Batch::default(), Vec::new(), 0);
         while read < most && !enough() {
-            self.serve()?;
+            serve(&self.consumer)?;
             let before = read;
             for lane in &self.lanes {
                 let limit = most.min(read + share);
@@ -231,7 +163,7 @@ impl Reader {
                         .map_err(doing(format!("read {} to its end", lane.topic)))?;
                 }
                 None => {
-                    self.serve()?;
+                    serve(&self.consumer)?;
                     wait = GLANCE;
                 }
             }
@@ -252,37 +184,10 @@ impl Reader {
         })
     }
 
-    /// Lets the client do what it has to. A record that came this way came before its stream had a queue of its own.
-    fn serve(&self) -> Result<(), RunError> {
-        match self.consumer.poll(Duration::ZERO) {
-            None => Ok(()),
-            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {
-                Err(RunError::Late("a record came before it could be told whose it is".into()))
-            }
-            Some(Err(e)) => trouble(e, "the topics"),
-        }
-    }
-
     fn lane(&self, stream: Stream) -> Result<&Lane, RunError> {
         let found = self.lanes.iter().find(|lane| lane.stream == stream);
         found.ok_or_else(|| RunError::Topics(format!("no topic for {}", stream.as_str())))
     }
-}
-
-/// Most of what the client reports it mends by itself; what it cannot mend is an error.
-fn trouble(e: KafkaError, what: &str) -> Result<(), RunError> {
-    let lasting = matches!(
-        e.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::AutoOffsetReset
-                | RDKafkaErrorCode::OffsetOutOfRange
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-        )
-    ) || matches!(e, KafkaError::MessageConsumptionFatal(_));
-    if lasting { Err(RunError::Client(format!("read {what}"), e)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use firewatch_engine::{Brain, InForce, Metrics};
 
 use crate::crew::Crew;
 use crate::ends::Ends;
-use crate::span::{Edge, Span, Surveyor};
-use crate::topics::{Plan, create_topics, plan_outputs, same_input_partitions};
+use crate::span::{Edges, Span, spans};
+use crate::topics::{Plan, create_topics, plan_outputs};
 use crate::wait::pause;
 use crate::worker::{Job, Source, Worker};
 use crate::{Clock, KafkaSettings, RunError, Topics};
@@ -25,15 +25,6 @@ pub struct Replay {
     job: Arc<Job>,
     spans: Vec<Span>,
     outputs: Vec<Plan>,
-}
-
-/// Between what a replay lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edges {
-    /// The first record.
-    pub from: Edge,
-    /// The record after the last.
-    pub to: Edge,
 }
 
 impl Replay {
@@ -50,14 +41,8 @@ impl Replay {
         (metrics, clock): (Metrics, Clock),
     ) -> Result<Self, RunError> {
         let (settings, topics) = live;
-        let partitions = same_input_partitions(settings, topics)?;
-        let surveyor = Surveyor::new(settings, topics)?;
-        let spans = (0..partitions)
-            .map(|partition| surveyor.span(partition, &edges.from, &edges.to))
-            .collect::<Result<Vec<Span>, RunError>>()?;
-        if spans.iter().all(|span| span.records() == 0) {
-            return Err(RunError::Topics("nothing was written in this span".into()));
-        }
+        let spans = spans(live, edges)?;
+        let partitions = spans.len() as u32;
         let topics = topics.behind(prefix);
         let outputs = plan_outputs(settings, &topics, &brain.outlets(), partitions)?;
         // Its transactions have ids of their own, or they would shut the live tasks out.

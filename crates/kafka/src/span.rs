@@ -1,4 +1,4 @@
-//! A span of the input: which records of each partition a replay reads.
+//! A span of the input: which records of each partition are read once more.
 //!
 //! It is given for the events; actions go along by time, as they do when tasks take the two in order.
 
@@ -14,6 +14,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::{Reading, reader};
 use crate::positions::Positions;
+use crate::topics::same_input_partitions;
 use crate::wait::Since;
 use crate::{KafkaSettings, RunError, Topics, doing};
 
@@ -55,20 +56,46 @@ impl Span {
     }
 }
 
+/// Between what a span lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edges {
+    /// The first record.
+    pub from: Edge,
+    /// The record after the last.
+    pub to: Edge,
+}
+
+/// Each partition's part of the span between two edges.
+pub(crate) fn spans(
+    (settings, topics): (&KafkaSettings, &Topics),
+    edges: &Edges,
+) -> Result<Vec<Span>, RunError> {
+    let partitions = same_input_partitions(settings, topics)?;
+    let surveyor = Surveyor::new(settings, topics)?;
+    let spans: Vec<Span> = (0..partitions)
+        .map(|partition| surveyor.span(partition, &edges.from, &edges.to))
+        .collect::<Result<_, RunError>>()?;
+    if spans.iter().all(|span| span.records() == 0) {
+        let problem = "nothing was written in this span; give other edges, or `log` for all that there is";
+        return Err(RunError::Topics(format!("{}: {problem}", topics.events)));
+    }
+    Ok(spans)
+}
+
 /// Who asks about offsets.
-pub(crate) struct Surveyor<'a> {
+struct Surveyor<'a> {
     settings: &'a KafkaSettings,
     topics: &'a Topics,
     consumer: BaseConsumer<Reading>,
 }
 
 impl<'a> Surveyor<'a> {
-    pub fn new(settings: &'a KafkaSettings, topics: &'a Topics) -> Result<Self, RunError> {
+    fn new(settings: &'a KafkaSettings, topics: &'a Topics) -> Result<Self, RunError> {
         Ok(Self { settings, topics, consumer: reader(settings)? })
     }
 
     /// One partition's part of the span between two edges.
-    pub fn span(&self, partition: u32, from: &Edge, to: &Edge) -> Result<Span, RunError> {
+    fn span(&self, partition: u32, from: &Edge, to: &Edge) -> Result<Span, RunError> {
         let mut span = Span::default();
         let logs = [(Stream::Events, &self.topics.events), (Stream::Actions, &self.topics.actions)];
         for (stream, topic) in logs {

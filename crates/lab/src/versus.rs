@@ -18,7 +18,7 @@ use crate::backtest::Backtest;
 use crate::cascades::{Recorded, cascades};
 use crate::labels::Labels;
 use crate::posts::{Choice, Posts};
-use crate::recorded::Chunk;
+use crate::recorded::{CHUNK_RECORDS, Chunk};
 use crate::tune::{Candidate, Goal, Objective, Tuned, Vary, candidates, plan, tune};
 use crate::virality::evaluate::fold;
 use crate::virality::sample::{Known, known};
@@ -41,8 +41,6 @@ const KEY: &str = "routes.viral.when.medium";
 /// The rule's reshares and minutes.
 const RESHARES: [u32; 10] = [10, 20, 35, 50, 100, 150, 250, 350, 420, 480];
 const MINUTES: [u32; 6] = [10, 20, 30, 60, 180, 720];
-/// Records in a chunk.
-const CHUNK: usize = 16_384;
 
 /// What came of it: for each objective the forecast's threshold and the rule, both tuned on the past.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,9 +98,9 @@ fn work(brain: &Brain, history: &History, tried: &[Candidate]) -> Result<(Vec<Tu
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut backtest = Backtest::new(&plan, (&bars, &labelled), threads);
-    for (i, events) in history.events.chunks(CHUNK).enumerate() {
+    for events in history.events.chunks(CHUNK_RECORDS) {
         let records = events.iter().cloned().map(Record::Event);
-        backtest.take(&Chunk::of((i * CHUNK) as u64 + 1, records), &mut |_, _| ());
+        backtest.take(&Chunk::of(records), &mut |_, _| ());
     }
     let ended = backtest.finish(&mut |_, _| ());
     let goal = |objective| Goal { team: "pr".into(), objective, budget: f64::INFINITY, split: PAST };

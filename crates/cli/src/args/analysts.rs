@@ -3,17 +3,45 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use firewatch_kafka::Edge;
 
 use super::values;
 
+/// Where history comes from: a file, or a span of the topics.
+#[derive(Debug, ClapArgs)]
+pub struct Source {
+    /// Events: JSON lines, plain or packed with gzip or zstd, or a Parquet file; `-` for standard input
+    #[arg(long, required_unless_present = "config", conflicts_with = "config")]
+    pub input: Option<PathBuf>,
+    /// What people did about them, as JSON lines, plain or packed
+    #[arg(long, conflicts_with = "config")]
+    pub actions: Option<PathBuf>,
+    /// A settings file, to read events and actions from its topics; its group is not touched
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub edges: EdgeOptions,
+}
+
+/// A span of the topics.
+#[derive(Debug, ClapArgs)]
+pub struct EdgeOptions {
+    /// The first record of the topics: a time at which it was written (RFC 3339), offsets of the events topic
+    /// (0:1200,1:1180; partitions left out begin where the log does), or `log`
+    #[arg(long, requires = "config", default_value = "log", value_parser = values::edge)]
+    pub from: Edge,
+    /// The record after the last, said likewise
+    #[arg(long, requires = "config", default_value = "log", value_parser = values::edge)]
+    pub to: Edge,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct BacktestOptions {
-    /// A policy file; more of them are compared with the first. The demo's when left out
+    /// A policy file; more of them are compared with the first. That of the settings when left out, or the demo's
     #[arg(long)]
     pub policy: Vec<PathBuf>,
-    /// Events as JSON lines, plain or packed with gzip or zstd; `-` for standard input
-    #[arg(long)]
-    pub input: PathBuf,
+    #[command(flatten)]
+    pub source: Source,
     /// CSV with the columns conversation and label (1 or 0): what was worth telling. Without it, what crossed its brand's
     /// viral bar later
     #[arg(long)]
@@ -31,9 +59,8 @@ pub struct TuneOptions {
     /// The policy as it is
     #[arg(long)]
     pub policy: PathBuf,
-    /// Events as JSON lines, plain or packed
-    #[arg(long)]
-    pub input: PathBuf,
+    #[command(flatten)]
+    pub source: Source,
     /// What to vary: a key of the policy and a template with values in braces, such as
     /// 'routes.viral.when.medium=risk >= {5..40/5}' or 'routes.viral.for={0s,60s}'; several are combined
     #[arg(long, required = true)]
@@ -81,7 +108,7 @@ pub enum Reporting {
 
 #[derive(Debug, ClapArgs)]
 pub struct ResponseOptions {
-    /// Events as JSON lines, plain or packed, or a JSON array of conversations between customers and agents
+    /// Events as JSON lines, plain or packed, or as a Parquet file, or a JSON array of conversations between customers and agents
     #[arg(long)]
     pub input: PathBuf,
     /// The page; its numbers are written beside it, ending in .json and .csv

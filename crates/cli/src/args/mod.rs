@@ -9,7 +9,7 @@ use firewatch_domain::VIRAL_BAR;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub use analysts::{Aim, BacktestOptions, Reporting, ResponseOptions, TuneOptions};
+pub use analysts::{Aim, BacktestOptions, EdgeOptions, Reporting, ResponseOptions, Source, TuneOptions};
 
 /// Watches customer complaints spread, and tells the right team early.
 #[derive(Debug, Parser)]
@@ -174,13 +174,8 @@ pub struct ReplayOptions {
     /// The virality model to try; the shipped one when left out
     #[arg(long)]
     pub virality: Option<PathBuf>,
-    /// The first record: a time at which it was written (RFC 3339), offsets of the events topic (0:1200,1:1180;
-    /// partitions left out begin where the log does), or `log`
-    #[arg(long, default_value = "log")]
-    pub from: String,
-    /// The record after the last, said likewise
-    #[arg(long, default_value = "log")]
-    pub to: String,
+    #[command(flatten)]
+    pub edges: EdgeOptions,
     /// What is put before the names of the topics that are written to; they must not be there yet
     #[arg(long, default_value = "replay.", value_parser = values::prefix)]
     pub prefix: String,

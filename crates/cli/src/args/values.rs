@@ -1,6 +1,10 @@
 //! What stands on the command line, read into values; an error tells what would be right.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use firewatch_domain::EventTime;
+use firewatch_kafka::Edge;
 
 pub fn age(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -63,5 +67,40 @@ pub fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if speed.is_finite() && (0.0..=100_000.0).contains(&speed) => Ok(speed),
         _ => Err("give a number from 0 to 100000".into()),
+    }
+}
+
+/// `log`, a time, or `PARTITION:OFFSET` with commas between.
+pub fn edge(text: &str) -> Result<Edge, String> {
+    if text == "log" {
+        return Ok(Edge::Log);
+    }
+    if let Ok(at) = EventTime::parse(text) {
+        return Ok(Edge::Time(at));
+    }
+    let pair = |pair: &str| {
+        let (partition, offset) = pair.split_once(':')?;
+        Some((partition.parse().ok()?, offset.parse::<i64>().ok().filter(|at| *at >= 0)?))
+    };
+    let offsets: Option<BTreeMap<u32, i64>> = text.split(',').map(pair).collect();
+    offsets.map(Edge::Offsets).ok_or_else(|| {
+        "give a time such as 2026-08-03T10:00:00Z, offsets such as 0:1200,1:1180, or `log`".into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_times_offsets_or_the_log_itself() {
+        let read = |text| edge(text).ok();
+        assert_eq!(read("log"), Some(Edge::Log));
+        let at = EventTime::parse("2026-08-03T10:00:00Z").unwrap();
+        assert_eq!(read("2026-08-03T10:00:00Z"), Some(Edge::Time(at)));
+        assert_eq!(read("0:12,3:7"), Some(Edge::Offsets([(0, 12), (3, 7)].into())));
+        for none in ["", "yesterday", "0:", "0:-1", "0:12,", "12"] {
+            assert_eq!(read(none), None, "{none}");
+        }
     }
 }

@@ -55,9 +55,9 @@ struct Group {
 /// How a recording looked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Survey {
-    /// Lines read.
-    pub lines: u64,
-    /// Lines that could not be taken.
+    /// Records read.
+    pub records: u64,
+    /// Records that could not be taken.
     pub rejected: u64,
     /// Records older than one before them by more than the windows wait for.
     pub late: u64,
@@ -65,7 +65,7 @@ pub struct Survey {
     pub span: Option<(EventTime, EventTime)>,
     /// Conversations begun.
     pub conversations: u64,
-    /// The first of what was wrong, each with its line.
+    /// The first of what was wrong, each with its place.
     pub faults: Vec<String>,
 }
 
@@ -153,7 +153,7 @@ impl<'a> Backtest<'a> {
         }
     }
 
-    /// Takes the next lines; hands on what each policy, by its place in the plan, tells.
+    /// Takes the next records; hands on what each policy, by its place in the plan, tells.
     pub fn take(&mut self, chunk: &Chunk, sink: &mut impl FnMut(usize, &Escalation)) {
         self.look_at(chunk);
         let mut told = Vec::new();
@@ -194,10 +194,10 @@ impl<'a> Backtest<'a> {
         Ended { plan: self.plan, bars: self.bars, survey: self.survey, accounts: self.accounts, over }
     }
 
-    /// How far it has come, in lines.
+    /// How far it has come, in records.
     #[must_use]
-    pub fn lines(&self) -> u64 {
-        self.survey.lines
+    pub fn records(&self) -> u64 {
+        self.survey.records
     }
 
     /// Conversations that are followed now.
@@ -206,14 +206,14 @@ impl<'a> Backtest<'a> {
         self.groups.first().map_or(0, |group| group.partitions.conversations())
     }
 
-    /// Takes note of what is wrong with lines, and of time that goes back or jumps.
+    /// Takes note of what is wrong with records, and of time that goes back or jumps.
     fn look_at(&mut self, chunk: &Chunk) {
-        let Survey { lines, rejected, late, span, faults, .. } = &mut self.survey;
-        for (line, record) in (chunk.first..).zip(&chunk.records) {
-            *lines += 1;
+        let Survey { records, rejected, late, span, faults, .. } = &mut self.survey;
+        for (place, record) in chunk.told() {
+            *records += 1;
             let mut fault = |problem: String| {
                 if faults.len() < TOLD {
-                    faults.push(format!("{}, line {line}: {problem}", self.plan.input));
+                    faults.push(format!("{place}: {problem}"));
                 }
             };
             match record {

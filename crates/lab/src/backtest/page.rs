@@ -28,8 +28,8 @@ pub fn html(report: &Report) -> Result<String, LabError> {
     let survey = &report.survey;
     let span = survey.span.map_or(String::new(), |(from, to)| format!(", {from} to {to}"));
     page.note(format_args!(
-        "{}: {} lines, {} conversations{span}. Lines rejected: {}; too late for their windows: {}.",
-        report.input, survey.lines, survey.conversations, survey.rejected, survey.late
+        "{}: {} records, {} conversations{span}. Rejected: {}; too late for their windows: {}.",
+        report.input, survey.records, survey.conversations, survey.rejected, survey.late
     ));
     survey.faults.iter().for_each(|fault| page.note(fault));
     page.heading("Alerts");

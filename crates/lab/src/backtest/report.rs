@@ -164,12 +164,12 @@ impl fmt::Display for Report {
         if let Some(why) = &self.partial {
             writeln!(f, "PARTIAL: {why}\n")?;
         }
-        let Survey { lines, rejected, late, span, conversations, faults } = &self.survey;
-        write!(f, "{}: {lines} lines, {conversations} conversations", self.input)?;
+        let Survey { records, rejected, late, span, conversations, faults } = &self.survey;
+        write!(f, "{}: {records} records, {conversations} conversations", self.input)?;
         if let Some((from, to)) = span {
             write!(f, ", {from} to {to}")?;
         }
-        writeln!(f, "\n{rejected} lines rejected, {late} too late for their windows")?;
+        writeln!(f, "\n{rejected} records rejected, {late} too late for their windows")?;
         if self.unknown_labels > 0 {
             writeln!(f, "{} labels are of conversations that are not in it", self.unknown_labels)?;
         }

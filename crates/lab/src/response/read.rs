@@ -124,7 +124,7 @@ impl Reader<'_> {
         };
         let mut watched: HashMap<String, Option<Watched>> = HashMap::new();
         let mut last = EventTime::EARLIEST;
-        for chunk in &open(path)?.chunks {
+        for chunk in &open(path, None)?.chunks {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
                 Err(e) => {
@@ -132,7 +132,7 @@ impl Reader<'_> {
                     break;
                 }
             };
-            for (line, record) in (chunk.first..).zip(&chunk.records) {
+            for (place, record) in chunk.told() {
                 match record {
                     Ok(Record::Event(event)) => {
                         last = last.max(event.at);
@@ -140,7 +140,7 @@ impl Reader<'_> {
                     }
                     Ok(_) => {}
                     Err(e) if requests.faults.len() < TOLD => {
-                        requests.faults.push(format!("{}, line {line}: {e}", path.display()));
+                        requests.faults.push(format!("{place}: {e}"));
                     }
                     Err(_) => {}
                 }

@@ -1,0 +1,129 @@
+//! One partition of a stream as it is read, with where it has come to.
+//!
+//! It has a queue of its own, because the client tells the end of a partition without its topic.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use firewatch_engine::Stream;
+use rdkafka::Message;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+
+use crate::RunError;
+use crate::client::Reading;
+use crate::wait::Since;
+
+/// Longer than a partition is without a leader, by far.
+const FAILOVER: Duration = Duration::from_secs(20);
+/// Between the last record and a partition's end there may be markers of transactions, which are never handed out.
+/// A record that is there comes within this time.
+pub(crate) const MARKERS: Duration = Duration::from_millis(50);
+
+/// One stream's partition.
+pub(crate) struct Lane {
+    pub stream: Stream,
+    pub topic: String,
+    pub queue: PartitionQueue<Reading>,
+    /// Nothing is read from here on; the log's end when there is none.
+    pub until: Option<i64>,
+    /// The offset after the last record handed out.
+    pub fetched: Cell<i64>,
+    /// Nothing follows the last record handed out, as far as was known then.
+    pub ended: Cell<bool>,
+    /// The end of the log as last asked for, and since when it is there.
+    pub end: Cell<i64>,
+    pub end_since: Cell<Since>,
+}
+
+impl Lane {
+    /// Begins to read what the consumer is assigned to, from a position up to an end, if one is given.
+    pub fn open(
+        consumer: &Arc<BaseConsumer<Reading>>,
+        (topic, partition): (&str, i32),
+        stream: Stream,
+        (from, until): (i64, Option<i64>),
+    ) -> Result<Self, RunError> {
+        let queue = consumer
+            .split_partition_queue(topic, partition)
+            .ok_or_else(|| RunError::Topics(format!("{topic} has no partition {partition}")))?;
+        Ok(Self {
+            stream,
+            topic: topic.to_owned(),
+            queue,
+            until,
+            fetched: Cell::new(from),
+            ended: Cell::new(false),
+            end: Cell::new(until.unwrap_or_default()),
+            end_since: Cell::new(Since::now()),
+        })
+    }
+
+    /// The next record, if one comes in time.
+    pub fn next(&self, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, RunError> {
+        let is_beyond = |offset: i64| self.until.is_some_and(|until| offset >= until);
+        if is_beyond(self.fetched.get()) {
+            return Ok(None);
+        }
+        match self.queue.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => {
+                self.fetched.set(message.offset() + 1);
+                self.ended.set(false);
+                Ok(Some(message).filter(|m| !is_beyond(m.offset())))
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                self.ended.set(true);
+                Ok(None)
+            }
+            Some(Err(e)) => trouble(e, &self.topic).map(|()| None),
+        }
+    }
+
+    /// How long a tail is waited for before it is taken for markers. Events may be held up while their partition changes
+    /// its leader, and no action may overtake them.
+    fn grace(&self) -> Duration {
+        if self.stream == Stream::Events { FAILOVER } else { MARKERS }
+    }
+
+    /// Whether it is read to the end last asked for. What is left at an end that has been there for a while is markers.
+    pub fn at_end(&self) -> bool {
+        self.fetched.get() >= self.end.get()
+            || (self.ended.get() && self.end_since.get().elapsed() >= self.grace())
+    }
+
+    /// Whether nothing more comes of one that has an end. Before that end there may be markers, so the log's own counts too.
+    pub fn is_over(&self) -> bool {
+        self.ended.get() || self.until.is_some_and(|until| self.fetched.get() >= until)
+    }
+}
+
+/// Lets the client do what it has to. A record that came this way came before its stream had a queue of its own.
+pub(crate) fn serve(consumer: &BaseConsumer<Reading>) -> Result<(), RunError> {
+    match consumer.poll(Duration::ZERO) {
+        None => Ok(()),
+        Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {
+            Err(RunError::Late("a record came before it could be told whose it is".into()))
+        }
+        Some(Err(e)) => trouble(e, "the topics"),
+    }
+}
+
+/// Most of what the client reports it mends by itself; what it cannot mend is an error.
+fn trouble(e: KafkaError, what: &str) -> Result<(), RunError> {
+    let lasting = matches!(
+        e.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    ) || matches!(e, KafkaError::MessageConsumptionFatal(_));
+    if lasting { Err(RunError::Client(format!("read {what}"), e)) } else { Ok(()) }
+}
