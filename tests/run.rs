@@ -7,7 +7,7 @@ use firewatch_engine::TRIAL;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::{Embedded, Feed, KafkaSettings, Received, Tail, Topics};
 use firewatch_tests::{Instance, event, firewatch, post, reshare, sum_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
@@ -46,6 +46,13 @@ impl Setup {
         let instance = Instance::start(config, &self.logs.path().join("log"), &settings);
         instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 200"));
         instance
+    }
+
+    fn act(&self, action: &Value) {
+        let feed = Feed::new(&self.settings).unwrap();
+        let key = action["conversation"].as_str();
+        feed.send(&self.topics.actions, key, action.to_string().as_bytes(), &[]).unwrap();
+        feed.flush().unwrap();
     }
 
     fn send(&self, events: &[Value]) {
@@ -219,6 +226,27 @@ fn a_policy_on_trial_tells_no_team_and_what_it_would_tell_is_on_a_topic_of_its_o
     assert_eq!((&would_tell["policy"], &would_tell["team"]), (&"challenger".into(), &"pr".into()));
     let metrics = instance.wait_for("/metrics", PATIENCE, |m| m.contains("kind=\"trial\""));
     assert_eq!(sum_of(&metrics, "firewatch_effects_total{kind=\"escalation\"}"), 1.0, "PR is told nothing");
+    setup.act(&event("v", "c", 60.0, &json!({ "kind": "useful", "by": "kim", "team": "pr" })));
+    let out = folder.path().join("out");
+    let mut compare = firewatch();
+    compare.args(["compare", "--live", "--config"]).arg(folder.path().join("firewatch.toml"));
+    let ran = compare
+        .arg("--out")
+        .arg(&out)
+        .env("FIREWATCH_KAFKA_BROKERS", &setup.settings.brokers)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    for wanted in [
+        "in force  (version champion, hash",
+        "on trial  (version challenger, hash",
+        "  pr: precision 100.0% (1 of 1), recall 100.0% (1 of 1 in time)",
+        "The policies differ on 1 conversations.\nc, right to tell\n  in force             support at",
+    ] {
+        assert!(said.contains(wanted), "{wanted} in {said}");
+    }
+    let differ = std::fs::read_to_string(out.join("differ.csv")).unwrap();
+    assert!(differ.contains("c,,1,on trial,pr,") && out.join("report.html").exists(), "{differ}");
     // One that could not work on the same conversations does not take over, nor start.
     write("policy.toml", &policy("other", "support").replace("step = \"1s\"", "step = \"2s\""));
     instance.wait_for("/metrics", PATIENCE, |m| sum_of(m, "firewatch_policies_total{end=\"refused\"}") > 0.0);

@@ -14,7 +14,7 @@ use firewatch_lab::recorded::Recorded;
 
 use crate::args::BacktestOptions;
 use crate::progress::{threads, work_through};
-use crate::shell::{Failure, brain, read, say};
+use crate::shell::{Failure, brain, read, say, with_models};
 
 /// Works through the recording, prints the report and writes what was asked for.
 pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
@@ -45,6 +45,11 @@ fn plan(options: &BacktestOptions) -> Result<Plan, Failure> {
     }
     if policies.is_empty() {
         policies.push(("demo".into(), first));
+    }
+    for models in &options.model {
+        let files: Vec<PathBuf> = models.split(',').map(PathBuf::from).collect();
+        let (name, first) = &policies[0];
+        policies.push((format!("{name} with {models}"), with_models(first.clone(), &files)?));
     }
     let labels = options.labels.as_deref().map(Labels::read).transpose();
     let labels = labels.map_err(|e| Failure::setting("--labels", e))?;
@@ -88,8 +93,9 @@ impl Files {
         let mut used = BTreeSet::new();
         let mut escalations = Vec::new();
         for (i, (name, _)) in plan.policies.iter().enumerate() {
+            let (policy, _) = name.split_once(" with ").unwrap_or((name, ""));
             let stem =
-                Path::new(name).file_stem().map_or_else(|| "policy".into(), |stem| stem.to_string_lossy());
+                Path::new(policy).file_stem().map_or_else(|| "policy".into(), |stem| stem.to_string_lossy());
             let name =
                 if used.insert(stem.to_string()) { stem.to_string() } else { format!("{stem}-{}", i + 1) };
             let file = File::create(folder.join(format!("escalations-{name}.jsonl"))).map_err(failed)?;
@@ -107,13 +113,20 @@ impl Files {
     fn finish(mut self, report: &Report) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::running(&self.folder.display().to_string(), e);
         self.escalations.iter_mut().try_for_each(Write::flush).map_err(failed)?;
-        let json = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
-        std::fs::write(self.folder.join("report.json"), json).map_err(failed)?;
-        let page = html(report).map_err(|e| Failure::running("the page", e))?;
-        std::fs::write(self.folder.join("report.html"), page).map_err(failed)?;
-        for (name, csv) in tables(report) {
-            std::fs::write(self.folder.join(name), csv).map_err(failed)?;
-        }
-        Ok(())
+        write_report(&self.folder, report)
     }
+}
+
+/// Writes a report as a page, as JSON and as CSV.
+pub fn write_report(folder: &Path, report: &Report) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::running(&folder.display().to_string(), e);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let json = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
+    std::fs::write(folder.join("report.json"), json).map_err(failed)?;
+    let page = html(report).map_err(|e| Failure::running("the page", e))?;
+    std::fs::write(folder.join("report.html"), page).map_err(failed)?;
+    for (name, csv) in tables(report) {
+        std::fs::write(folder.join(name), csv).map_err(failed)?;
+    }
+    Ok(())
 }

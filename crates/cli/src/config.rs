@@ -45,6 +45,8 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let trial = s.text("policy.trial", "");
     let trial = (!trial.is_empty()).then(|| path.with_file_name(trial));
     let brain = shell::brain(Some(&policy)).map_err(|failure| of_policy(failure, &policy));
+    let models: Vec<PathBuf> = s.texts("models.files").iter().map(|file| path.with_file_name(file)).collect();
+    let brain = brain.and_then(|brain| shell::with_models(brain, &models));
     let brain = brain.and_then(|brain| with_trial(brain, trial.as_deref()));
     match (s.finish(()), brain) {
         (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen }),

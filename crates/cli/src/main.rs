@@ -8,6 +8,7 @@ mod asyncapi;
 mod backtest;
 mod check;
 mod clock;
+mod compare;
 mod config;
 mod demo;
 mod guard;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
         Command::Backtest(options) => backtest::backtest(&options),
+        Command::Compare(options) => compare::compare(&options),
         Command::Tune(options) => tune::run(&options),
         Command::Report { what } => report::report(&what),
         Command::Replay(options) => replay::replay(&options),

@@ -1,16 +1,15 @@
 //! `firewatch replay`: what another policy or model would have done with a span of the input.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use firewatch_domain::{Duration, EventTime};
-use firewatch_engine::{Brain, Metrics, Models, Stream};
+use firewatch_engine::{Metrics, Stream};
 use firewatch_kafka::{Replay, Span};
 
 use crate::args::ReplayOptions;
-use crate::shell::{Failure, brain, count, say};
+use crate::shell::{Failure, brain, count, say, with_models};
 use crate::{clock, config, run};
 
 /// How often to tell how far it has come.
@@ -23,7 +22,7 @@ pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
         None => config.brain,
         Some(path) => brain(Some(path))?,
     };
-    let brain = Arc::new(with_models(brain, options)?);
+    let brain = Arc::new(with_models(brain, &options.model)?);
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let tools = (metrics.clone(), clock::now as fn() -> EventTime);
     let replay =
@@ -85,19 +84,4 @@ fn tell_result(metrics: &Metrics, took: Duration) {
     for kind in ["score", "escalation", "dead_letter"] {
         say(format_args!("{:>12} {kind}s\n", metrics.written(kind)));
     }
-}
-
-/// Other models in place of the shipped ones, where they are given.
-fn with_models(brain: Brain, options: &ReplayOptions) -> Result<Brain, Failure> {
-    let bytes = |path: &Option<PathBuf>| path.as_deref().map(file).transpose();
-    let (sentiment, virality) = (bytes(&options.sentiment)?, bytes(&options.virality)?);
-    let models = Models {
-        sentiment: sentiment.as_deref().unwrap_or(Models::SHIPPED.sentiment),
-        virality: virality.as_deref().unwrap_or(Models::SHIPPED.virality),
-    };
-    Brain::new(brain.policy, models).map_err(|e| Failure::setting("--sentiment or --virality", e))
-}
-
-fn file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use firewatch_domain::settings::Fault;
 use firewatch_engine::Brain;
@@ -44,6 +44,15 @@ pub fn brain(policy: Option<&Path>) -> Result<Brain, Failure> {
     Brain::shipped(policy).map_err(|e| Failure::running("shipped models", e))
 }
 
+/// The same with model files in the place of what it has.
+pub fn with_models(brain: Brain, files: &[PathBuf]) -> Result<Brain, Failure> {
+    files.iter().try_fold(brain, |brain, path| {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|e| Failure::setting(&name, e))?;
+        brain.with_model(&name, &bytes).map_err(|e| Failure::setting(&name, e))
+    })
+}
+
 /// Reads a settings file.
 pub fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
@@ -53,6 +62,16 @@ pub fn read(path: &Path) -> Result<String, Failure> {
 pub fn say(text: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_fmt(format_args!("{text}")).and_then(|()| out.flush());
+}
+
+/// Writes files of one name with several endings, and tells of each.
+pub fn write<const N: usize>(out: &Path, files: [(&str, String); N]) -> Result<(), Failure> {
+    for (ending, text) in files {
+        let path = out.with_extension(ending);
+        std::fs::write(&path, text).map_err(|e| Failure::running(&path.display().to_string(), e))?;
+        say(format_args!("{}\n", path.display()));
+    }
+    Ok(())
 }
 
 /// `1 fault`, `2 faults`.

@@ -8,7 +8,7 @@ use firewatch_lab::tune::{Candidate, Goal, Objective, Tuned, Vary, candidates, h
 
 use crate::args::{Aim, TuneOptions};
 use crate::progress::{threads, work_through};
-use crate::shell::{Failure, brain, read, say};
+use crate::shell::{self, Failure, brain, read, say};
 
 /// Tries every policy in one pass over the recording, and tells which is best.
 pub fn run(options: &TuneOptions) -> Result<(), Failure> {
@@ -53,15 +53,9 @@ pub fn run(options: &TuneOptions) -> Result<(), Failure> {
 fn write(out: &Path, tuned: &Tuned, tried: &[Candidate]) -> Result<(), Failure> {
     let page = html(tuned).map_err(|e| Failure::running("the page", e))?;
     let json = serde_json::to_string_pretty(tuned).map_err(|e| Failure::running("the figures", e))?;
-    let mut files = vec![
-        (out.to_owned(), page),
-        (out.with_extension("json"), json),
-        (out.with_extension("csv"), tables(tuned)),
-    ];
-    files.extend(tuned.chosen.map(|i| (out.with_extension("toml"), tried[i].text.clone())));
-    for (path, text) in files {
-        std::fs::write(&path, text).map_err(|e| Failure::running(&path.display().to_string(), e))?;
-        say(format_args!("{}\n", path.display()));
+    shell::write(out, [("html", page), ("json", json), ("csv", tables(tuned))])?;
+    match tuned.chosen {
+        Some(i) => shell::write(out, [("toml", tried[i].text.clone())]),
+        None => Ok(()),
     }
-    Ok(())
 }

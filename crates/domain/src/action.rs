@@ -24,7 +24,7 @@ pub struct Action {
     /// With `hand_off`: where the talk goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
-    /// With `hand_over`: the team that is to own it.
+    /// With `hand_over`: the team that is to own it. With a verdict: the team that it speaks for, all that were told when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
     /// With `silence`: until when no team is told of this conversation.
@@ -50,6 +50,10 @@ pub enum ActionKind {
     Reopen,
     /// Keep quiet about it until a time.
     Silence,
+    /// A verdict: being told of it was worth it. Changes nothing; what is told later is tuned by it.
+    Useful,
+    /// A verdict: being told of it was a waste.
+    Noise,
 }
 
 /// A private channel that a conversation is handed off to.

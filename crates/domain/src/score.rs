@@ -138,7 +138,7 @@ pub struct EngagementCounts {
 /// A named part of the risk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contribution {
-    /// `base`, `words`, `size`, `velocity` or `reach`.
+    /// `base`, `words`, `size`, `velocity`, `reach`, or `feedback` where verdicts on earlier alerts bear on the risk.
     pub name: Cow<'static, str>,
     /// Points of risk it adds or takes.
     pub points: Tenths,

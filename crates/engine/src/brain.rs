@@ -6,7 +6,9 @@ use firewatch_domain::Post;
 use firewatch_domain::settings::Fault;
 use firewatch_escalation::Policy;
 use firewatch_scoring::text::Replies;
-use firewatch_scoring::{ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel};
+use firewatch_scoring::{
+    Calibration, ModelError, Reading, Scratch, SentimentModel, TOLD_IN_WORDS, ViralityModel,
+};
 
 /// In the place of a team, for what a policy on trial would have told.
 pub const TRIAL: &str = "trial";
@@ -44,6 +46,8 @@ pub struct Brain {
     pub sentiment: Arc<SentimentModel>,
     /// Judges spread.
     pub virality: Arc<ViralityModel>,
+    /// What verdicts on earlier alerts make of the risk, if anything.
+    pub calibration: Option<Arc<Calibration>>,
     /// Reads the brands' replies.
     pub(crate) replies: &'static Replies,
 }
@@ -54,18 +58,30 @@ impl Brain {
     /// # Errors
     /// When a model file is damaged.
     pub fn shipped(policy: Policy) -> Result<Self, ModelError> {
-        Self::new(policy, Models::SHIPPED)
-    }
-
-    /// Joins a policy with models.
-    ///
-    /// # Errors
-    /// When bytes are no model.
-    pub fn new(policy: Policy, models: Models<'_>) -> Result<Self, ModelError> {
+        let models = Models::SHIPPED;
         let sentiment = Arc::new(SentimentModel::from_bytes(models.sentiment)?);
         let virality = Arc::new(ViralityModel::from_bytes(models.virality)?);
         let (trials, tells_scores) = (vec![], true);
-        Ok(Self { policy, trials, tells_scores, sentiment, virality, replies: Replies::shipped()? })
+        let replies = Replies::shipped()?;
+        Ok(Self { policy, trials, tells_scores, sentiment, virality, calibration: None, replies })
+    }
+
+    /// The same with a model file in the place of the one that it has: what kind it is, is told by its first bytes. What is no
+    /// other kind is read as a calibration.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn with_model(mut self, name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
+        if SentimentModel::is_one(bytes) {
+            self.sentiment = Arc::new(SentimentModel::from_bytes(bytes)?);
+        } else if ViralityModel::is_one(bytes) {
+            self.virality = Arc::new(ViralityModel::from_bytes(bytes)?);
+        } else {
+            let text = String::from_utf8_lossy(bytes);
+            let read = Calibration::parse(name, &text).map_err(ModelError::Calibration)?;
+            self.calibration = Some(Arc::new(read));
+        }
+        Ok(self)
     }
 
     /// The same models with another policy.
@@ -97,7 +113,7 @@ impl Brain {
     pub fn shares_with(&self, other: &Self) -> bool {
         let same_models =
             Arc::ptr_eq(&self.sentiment, &other.sentiment) && Arc::ptr_eq(&self.virality, &other.virality);
-        same_models && other.policy.shares_with(&self.policy).is_ok()
+        same_models && self.calibration == other.calibration && other.policy.shares_with(&self.policy).is_ok()
     }
 
     /// Whom it tells: the teams of the policy, and if one is on trial, whoever watches that.

@@ -268,6 +268,7 @@ impl Conversation {
             reading: self.root.as_ref().map(|r| &r.reading),
             bar,
             prior: f64::from(brain.sentiment.prior_complaint()),
+            calibration: brain.calibration.as_deref(),
         }
     }
 

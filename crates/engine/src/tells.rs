@@ -237,7 +237,7 @@ pub(crate) fn signal_id(trial: u32, id: fmt::Arguments<'_>) -> String {
     if trial == 0 { id.to_string() } else { format!("trial-{trial}/{id}") }
 }
 
-/// What an action does, as a desk hears it.
+/// What an action does, as a desk hears it. Verdicts are for those who tune, and it hears none.
 pub(crate) fn what_was_done(action: &Action) -> Option<What> {
     Some(match action.kind {
         ActionKind::Acknowledge => What::Acknowledged,
@@ -247,6 +247,7 @@ pub(crate) fn what_was_done(action: &Action) -> Option<What> {
         ActionKind::Resolve => What::Resolved,
         ActionKind::Reopen => What::Reopened,
         ActionKind::Silence => What::Silenced { until: action.until? },
+        ActionKind::Useful | ActionKind::Noise => return None,
     })
 }
 

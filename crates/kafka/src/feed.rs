@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::Headers;
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use crate::client::{Deliveries, Reading};
@@ -139,20 +139,23 @@ impl Tail {
     /// When reading fails.
     pub fn next(&self, wait: Duration) -> Result<Option<Received>, RunError> {
         let Some(polled) = self.consumer.poll(wait) else { return Ok(None) };
-        let message = polled.map_err(doing("read"))?;
-        let headers = message.headers().map_or_else(Vec::new, |headers| {
-            let text = |h: rdkafka::message::Header<'_, &[u8]>| {
-                Some((h.key.to_owned(), String::from_utf8(h.value?.to_vec()).ok()?))
-            };
-            headers.iter().filter_map(text).collect()
-        });
-        Ok(Some(Received {
-            topic: message.topic().to_owned(),
-            partition: u32::try_from(message.partition()).unwrap_or_default(),
-            offset: message.offset(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().unwrap_or_default().to_vec(),
-            headers,
-        }))
+        Ok(Some(received(&polled.map_err(doing("read"))?)))
+    }
+}
+
+pub(crate) fn received(message: &BorrowedMessage<'_>) -> Received {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        let text = |h: rdkafka::message::Header<'_, &[u8]>| {
+            Some((h.key.to_owned(), String::from_utf8(h.value?.to_vec()).ok()?))
+        };
+        headers.iter().filter_map(text).collect()
+    });
+    Received {
+        topic: message.topic().to_owned(),
+        partition: u32::try_from(message.partition()).unwrap_or_default(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().unwrap_or_default().to_vec(),
+        headers,
     }
 }

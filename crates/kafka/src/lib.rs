@@ -5,6 +5,7 @@
 //! partition over shuts out the one before and reads what it committed.
 
 mod client;
+mod contents;
 mod crew;
 mod desk;
 mod embedded;
@@ -28,6 +29,7 @@ mod wait;
 mod worker;
 mod writer;
 
+pub use contents::{Between, read_topics};
 pub use embedded::Embedded;
 pub use error::RunError;
 pub use feed::{Feed, Received, Tail};

@@ -19,7 +19,7 @@ use crate::wait::Since;
 use crate::{KafkaSettings, RunError, Topics, doing};
 
 /// Longest wait for an answer.
-const ASK: Duration = Duration::from_secs(20);
+pub(crate) const ASK: Duration = Duration::from_secs(20);
 /// Wait for a record before looking at the time.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -134,7 +134,8 @@ impl<'a> Surveyor<'a> {
                 }
             }
         };
-        self.first_since(self.topic(stream), partition, time).map(|at| Some(at.unwrap_or(log.end)))
+        first_since(&self.consumer, (self.topic(stream), partition as i32), time)
+            .map(|at| Some(at.unwrap_or(log.end)))
     }
 
     fn within(&self, partition: u32, offset: i64, log: &Range<i64>) -> Result<i64, RunError> {
@@ -149,17 +150,6 @@ impl<'a> Surveyor<'a> {
 
     fn topic(&self, stream: Stream) -> &'a str {
         if stream == Stream::Actions { &self.topics.actions } else { &self.topics.events }
-    }
-
-    /// The first offset whose record was written at a time or later; none when there is no such record.
-    fn first_since(&self, topic: &str, partition: u32, millis: i64) -> Result<Option<i64>, RunError> {
-        let asking = || doing(format!("ask {topic} for a time"));
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition_offset(topic, partition as i32, Offset::Offset(millis)).map_err(asking())?;
-        let told = self.consumer.offsets_for_times(asked, ASK).map_err(asking())?;
-        let found = told.find_partition(topic, partition as i32);
-        found.as_ref().map_or(Ok(()), |found| found.error()).map_err(asking())?;
-        Ok(found.and_then(|found| if let Offset::Offset(at) = found.offset() { Some(at) } else { None }))
     }
 
     /// When the first event at an offset or after it was written, milliseconds; none when there is none.
@@ -182,4 +172,19 @@ impl<'a> Surveyor<'a> {
         }
         Err(RunError::Late(format!("{topic} [{partition}] could not be read at offset {offset}")))
     }
+}
+
+/// The first offset whose record was written at a time or later; none when there is no such record.
+pub(crate) fn first_since(
+    consumer: &BaseConsumer<Reading>,
+    (topic, partition): (&str, i32),
+    millis: i64,
+) -> Result<Option<i64>, RunError> {
+    let asking = || doing(format!("ask {topic} for a time"));
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_offset(topic, partition, Offset::Offset(millis)).map_err(asking())?;
+    let told = consumer.offsets_for_times(asked, ASK).map_err(asking())?;
+    let found = told.find_partition(topic, partition);
+    found.as_ref().map_or(Ok(()), |found| found.error()).map_err(asking())?;
+    Ok(found.and_then(|found| if let Offset::Offset(at) = found.offset() { Some(at) } else { None }))
 }

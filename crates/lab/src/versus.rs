@@ -11,7 +11,7 @@ use std::path::Path;
 use firewatch_domain::{
     Author, Body, Duration, Engagement, EngagementKind, Event, EventTime, Post, SCHEMA_VERSION,
 };
-use firewatch_engine::{Brain, Models, Record};
+use firewatch_engine::{Brain, Record};
 use firewatch_escalation::Policy;
 
 use crate::backtest::Backtest;
@@ -64,8 +64,8 @@ pub fn versus(data: &Path, say: &mut dyn FnMut(String)) -> Result<Versus, LabErr
     let model = train_on(data, &shipped.sentiment, &past, &mut |_| ())?;
     say(format!("a forecast trained on {} cascades of the past", past.len()));
     let bytes = model.to_bytes().map_err(|e| step(e.to_string()))?;
-    let models = Models { virality: &bytes, ..Models::SHIPPED };
-    let brain = Brain::new(policy, models).map_err(|e| step(e.to_string()))?;
+    let brain = Brain::shipped(policy).and_then(|brain| brain.with_model("trained here", &bytes));
+    let brain = brain.map_err(|e| step(e.to_string()))?;
     let history = compose(data, &all, brain.policy.bar_of(Some("brand")))?;
     say(format!("{} conversations, {} records", history.labels.len(), history.events.len()));
     let risk: Vec<String> = (1..=40).map(|i| format!("risk >= {}", i * 2)).collect();

@@ -44,11 +44,16 @@ impl Frame {
         Ok(out)
     }
 
+    /// Whether bytes begin as a file of this kind.
+    pub fn begins(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(self.magic)
+    }
+
     /// The head and the body of a file.
     pub fn read<'a, T: DeserializeOwned>(&self, bytes: &'a [u8]) -> Result<(T, &'a [u8]), ModelError> {
         let Some((prefix, rest)) = bytes.split_at_checked(PREFIX).filter(|(p, _)| p.starts_with(self.magic))
         else {
-            return Err(ModelError(format!("this is not {}: it does not begin as one", self.what)));
+            return Err(ModelError::File(format!("this is not {}: it does not begin as one", self.what)));
         };
         let number = |at: usize| u32::from_le_bytes(prefix[at..at + 4].try_into().unwrap_or_default());
         let (version, head, body) = (number(8), number(12) as usize, number(16) as usize);
@@ -75,7 +80,7 @@ impl Frame {
     }
 
     fn error(&self, problem: std::fmt::Arguments<'_>) -> ModelError {
-        ModelError(format!("{} {problem}", self.what))
+        ModelError::File(format!("{} {problem}", self.what))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pure: a text or a summary and a time in, numbers with reasons out. Models are read from bytes.
 
 mod ages;
+mod calibration;
 mod cascade;
 pub mod encoder;
 mod fade;
@@ -18,6 +19,7 @@ mod velocity;
 pub mod virality;
 mod words;
 
+pub use calibration::Calibration;
 pub use cascade::Cascade;
 pub use infection::{Bounded, Infection};
 pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS, Voice};
@@ -27,13 +29,26 @@ pub use seen::Seen;
 pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
 pub use virality::ViralityModel;
 
+use firewatch_domain::settings::Fault;
+
 /// Bytes that are no model of the kind wanted.
 #[derive(Debug, Clone)]
-pub struct ModelError(String);
+pub enum ModelError {
+    /// What is wrong with a model.
+    File(String),
+    /// What is wrong with a calibration.
+    Calibration(Vec<Fault>),
+}
 
 impl std::fmt::Display for ModelError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}; make it again with `firewatch train`", self.0)
+        match self {
+            Self::File(problem) => write!(f, "{problem}; make it again with `firewatch train`"),
+            Self::Calibration(faults) => {
+                let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
+                f.write_str(&faults.join("; "))
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use firewatch_domain::{Contribution, Reach, Tenths};
 
 use crate::virality::{Forecast, Interval, Opening, Outlook};
 use crate::words::{mood, reasons};
-use crate::{Cascade, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel};
+use crate::{Calibration, Cascade, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel};
 
 /// The most that a chance counts as in log-odds: beyond it nothing more is worth points.
 const SURE: f64 = 0.999;
@@ -31,6 +31,8 @@ pub struct Subject<'a> {
     pub bar: u64,
     /// P(complaint) of a post nothing is known of.
     pub prior: f64,
+    /// What verdicts on earlier alerts make of the risk.
+    pub calibration: Option<&'a Calibration>,
 }
 
 /// A conversation's risk.
@@ -84,7 +86,7 @@ impl Subject<'_> {
     /// The most that the risk can be, whatever the spread.
     #[must_use]
     pub fn most(&self) -> f64 {
-        100.0 * self.complaint().high
+        100.0 * self.calibrated(self.complaint().high)
     }
 
     /// P(complaint), with its mildest and its worst value.
@@ -113,11 +115,12 @@ impl Subject<'_> {
         let bounds = [0, PLAUSIBLE_FOLLOWERS]
             .map(|unknown| crosses(self.model.takes_off(self.cascade, &self.opening(unknown)), goes));
         let (least, most) = (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
-        let risk = Tenths::round(100.0 * complaint.expected * viral);
+        let risk_of = |p: f64| Tenths::round(100.0 * self.calibrated(p));
+        let risk = risk_of(complaint.expected * viral);
         Assessment {
             risk,
-            low: Tenths::round(100.0 * complaint.low * least).min(risk),
-            high: Tenths::round(100.0 * complaint.high * most).max(risk),
+            low: risk_of(complaint.low * least).min(risk),
+            high: risk_of(complaint.high * most).max(risk),
             complaint: complaint.expected,
             viral,
             day,
@@ -137,14 +140,21 @@ impl Subject<'_> {
         // Points for each unit of log-odds; the steps add up to the way from the fresh post to what is.
         let slope = if (z4 - z0).abs() < 1e-9 { 0.0 } else { (v - fresh) / (z4 - z0) };
         let each = 50.0 * (prior + c) * slope;
-        let parts = [
+        let mut parts = vec![
             ("base", 100.0 * prior * fresh),
             ("words", 50.0 * (c - prior) * (fresh + v) + (z3 - z2) * each),
             ("size", (z1 - z0) * each),
             ("velocity", (z2 - z1) * each),
             ("reach", (z4 - z3) * each),
         ];
+        if let Some(calibration) = self.calibration {
+            parts.push(("feedback", 100.0 * (calibration.of(c * v) - c * v)));
+        }
         in_tenths(&parts, assessed.risk)
+    }
+
+    fn calibrated(&self, p: f64) -> f64 {
+        self.calibration.map_or(p, |calibration| calibration.of(p))
     }
 
     /// The post and its audience, where accounts of unknown audience have so many followers.
@@ -226,7 +236,7 @@ mod tests {
         f: impl Fn(&Subject<'_>, Assessment) -> T,
     ) -> T {
         let model = model();
-        let subject = Subject { model: &model, cascade, reading, bar: 500, prior: 0.3 };
+        let subject = Subject { model: &model, cascade, reading, bar: 500, prior: 0.3, calibration: None };
         f(&subject, subject.assess())
     }
 
@@ -241,6 +251,32 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn what_feedback_does_is_a_contribution_of_its_own() {
+        let (model, cascade, reading) = (model(), spread(100, Some(100)), angry());
+        let calibration = Calibration { version: "1".into(), scale: 1.0, shift: -1.0 };
+        let subject = Subject {
+            model: &model,
+            cascade: &cascade,
+            reading: Some(&reading),
+            bar: 500,
+            prior: 0.3,
+            calibration: None,
+        };
+        let plain = subject.assess();
+        let subject = Subject { calibration: Some(&calibration), ..subject };
+        let assessed = subject.assess();
+        let wanted = 100.0 * calibration.of(plain.complaint * plain.viral);
+        assert!((assessed.risk.value() - wanted).abs() < 0.051 && assessed.risk < plain.risk);
+        let explained = subject.explain(assessed.clone());
+        let sum: i32 = explained.contributions.iter().map(|c| c.points.0).sum();
+        let feedback = explained.contributions.iter().find(|c| c.name == "feedback").unwrap().points;
+        assert!((feedback.0 - (assessed.risk.0 - plain.risk.0)).abs() <= 1, "{feedback}");
+        assert_eq!(sum, assessed.risk.0);
+        let said = explained.reasons.iter().any(|reason| reason.starts_with("verdicts on earlier alerts (-"));
+        assert!(said, "{:?}", explained.reasons);
     }
 
     #[test]

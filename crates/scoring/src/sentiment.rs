@@ -40,7 +40,7 @@ impl Head {
         if numbers.into_iter().all(|w| w.is_finite()) {
             return Ok(());
         }
-        Err(ModelError("a text model with a weight that is no number".into()))
+        Err(ModelError::File("a text model with a weight that is no number".into()))
     }
 }
 
@@ -160,6 +160,12 @@ impl Default for Scratch {
 }
 
 impl SentimentModel {
+    /// Whether bytes begin as a file of this kind.
+    #[must_use]
+    pub fn is_one(bytes: &[u8]) -> bool {
+        FRAME.begins(bytes)
+    }
+
     /// Reads a model file.
     ///
     /// # Errors

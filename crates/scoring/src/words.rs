@@ -74,6 +74,7 @@ impl<'a> Told<'a> {
             ),
             "velocity" => self.velocity(),
             "reach" => self.reach(),
+            "feedback" => "verdicts on earlier alerts".into(),
             _ => return None,
         };
         let sign = if part.points.0 > 0 { "+" } else { "" };

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use firewatch_domain::EventTime;
 use firewatch_kafka::Edge;
 
 use super::values;
@@ -40,6 +41,10 @@ pub struct BacktestOptions {
     /// A policy file; more of them are compared with the first. That of the settings when left out, or the demo's
     #[arg(long)]
     pub policy: Vec<PathBuf>,
+    /// A model to try with the first policy, beside the one in force: a text model, a virality model or a calibration of the
+    /// risk, or several with commas between
+    #[arg(long)]
+    pub model: Vec<String>,
     #[command(flatten)]
     pub source: Source,
     /// CSV with the columns conversation and label (1 or 0): what was worth telling. Without it, what crossed its brand's
@@ -88,6 +93,29 @@ pub struct TuneOptions {
     pub threads: Option<usize>,
 }
 
+#[derive(Debug, ClapArgs)]
+pub struct CompareOptions {
+    /// On the live stream; for recordings, `backtest` takes several policies
+    #[arg(long)]
+    pub live: bool,
+    /// The settings file of the live processes
+    #[arg(long, default_value = "firewatch.toml")]
+    pub config: PathBuf,
+    /// The settings file of a second deployment that tells nobody, such as one with other models; without it, the policy
+    /// that the settings have on trial
+    #[arg(long)]
+    pub with: Option<PathBuf>,
+    /// What was told from this time on (RFC 3339)
+    #[arg(long, value_parser = values::time)]
+    pub from: Option<EventTime>,
+    /// What was told before this time
+    #[arg(long, value_parser = values::time)]
+    pub to: Option<EventTime>,
+    /// A folder for the report as a page, as JSON and as CSV
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Aim {
     /// The share of what is worth telling that is told in time
@@ -104,6 +132,49 @@ pub enum Aim {
 pub enum Reporting {
     /// How long complaints wait for an answer, and how much of a fast reply is owed to reach
     Response(ResponseOptions),
+    /// How right alerts were by what people said of them, by team and route; can learn a calibration of the risk from it
+    Feedback(FeedbackOptions),
+}
+
+/// What was told and done: files, or topics.
+#[derive(Debug, ClapArgs)]
+pub struct ToldOptions {
+    /// Escalations as JSON lines, plain or packed
+    #[arg(long, required_unless_present = "config", conflicts_with = "config", requires = "actions")]
+    pub escalations: Option<PathBuf>,
+    /// Actions as JSON lines, plain or packed
+    #[arg(long, conflicts_with = "config")]
+    pub actions: Option<PathBuf>,
+    /// A settings file, to read its topics instead
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// With the topics: what was written from this time on (RFC 3339)
+    #[arg(long, requires = "config", value_parser = values::time)]
+    pub from: Option<EventTime>,
+    /// With the topics: what was written before this time
+    #[arg(long, requires = "config", value_parser = values::time)]
+    pub to: Option<EventTime>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct FeedbackOptions {
+    #[command(flatten)]
+    pub told: ToldOptions,
+    /// A page; its numbers are written beside it, ending in .json and .csv
+    #[arg(long, value_parser = values::page)]
+    pub out: Option<PathBuf>,
+    /// A file to write a calibration of the risk to, learned from the verdicts; it must not be there yet, and its name is its version
+    #[arg(long)]
+    pub calibration: Option<PathBuf>,
+    /// The team whose verdicts it is learned from
+    #[arg(long, default_value = "pr")]
+    pub team: String,
+    /// Learn from alerts of these routes alone, such as those that go by the risk
+    #[arg(long)]
+    pub route: Vec<String>,
+    /// The calibration in force when the alerts were told, if there was one; that of the settings when left out
+    #[arg(long)]
+    pub current: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

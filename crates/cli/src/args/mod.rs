@@ -9,7 +9,10 @@ use firewatch_domain::VIRAL_BAR;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub use analysts::{Aim, BacktestOptions, EdgeOptions, Reporting, ResponseOptions, Source, TuneOptions};
+pub use analysts::{
+    Aim, BacktestOptions, CompareOptions, EdgeOptions, FeedbackOptions, Reporting, ResponseOptions, Source,
+    ToldOptions, TuneOptions,
+};
 
 /// Watches customer complaints spread, and tells the right team early.
 #[derive(Debug, Parser)]
@@ -38,6 +41,8 @@ pub enum Command {
     Replay(ReplayOptions),
     /// Tell what policies would have done with recorded events, and how right and how early
     Backtest(BacktestOptions),
+    /// Compare what the policy in force and one on trial told
+    Compare(CompareOptions),
     /// Choose thresholds on the past of recorded events, and tell what they do on a later part
     Tune(TuneOptions),
     /// Report on a recording as a page, with every number as JSON and CSV beside it
@@ -168,12 +173,9 @@ pub struct ReplayOptions {
     /// The policy to try; that of the settings when left out
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// The sentiment model to try; the shipped one when left out
+    /// A model to try in the place of the one in force: a text model, a virality model or a calibration of the risk
     #[arg(long)]
-    pub sentiment: Option<PathBuf>,
-    /// The virality model to try; the shipped one when left out
-    #[arg(long)]
-    pub virality: Option<PathBuf>,
+    pub model: Vec<PathBuf>,
     #[command(flatten)]
     pub edges: EdgeOptions,
     /// What is put before the names of the topics that are written to; they must not be there yet

@@ -70,6 +70,10 @@ pub fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
+pub fn time(text: &str) -> Result<EventTime, String> {
+    EventTime::parse(text).map_err(|e| e.to_string())
+}
+
 /// `log`, a time, or `PARTITION:OFFSET` with commas between.
 pub fn edge(text: &str) -> Result<Edge, String> {
     if text == "log" {

@@ -1,8 +1,8 @@
 //! What a policy told, as it is told: counts by day, hour, team and level, and the first alert of each conversation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use firewatch_domain::{Duration, Escalation, EventTime, Level, News};
+use firewatch_domain::{Duration, Escalation, EventTime, Level, News, Tenths};
 use serde::Serialize;
 
 /// The first time that a team was told of a conversation.
@@ -18,8 +18,26 @@ pub struct Alert {
     pub level: Level,
     /// Why, in words.
     pub reason: String,
-    /// The route.
-    pub route: String,
+    /// The route that opened it, if one did.
+    pub route: Option<String>,
+    /// The risk, where it has one.
+    pub risk: Option<Tenths>,
+}
+
+impl Alert {
+    /// The alert that a record opens.
+    #[must_use]
+    pub fn of(record: &Escalation) -> Self {
+        Self {
+            conversation: record.conversation.clone(),
+            team: record.team.clone(),
+            at: record.at,
+            level: record.level,
+            reason: record.reasons.first().cloned().unwrap_or_default(),
+            route: record.route.clone(),
+            risk: record.risk,
+        }
+    }
 }
 
 /// What a policy told.
@@ -59,14 +77,13 @@ impl Account {
             return;
         }
         let key = (record.conversation.clone(), record.team.clone());
-        self.first.entry(key).or_insert_with(|| Alert {
-            conversation: record.conversation.clone(),
-            team: record.team.clone(),
-            at: record.at,
-            level: record.level,
-            reason: record.reasons.first().cloned().unwrap_or_default(),
-            route: record.route.clone().unwrap_or_default(),
-        });
+        self.first.entry(key).or_insert_with(|| Alert::of(record));
+    }
+
+    /// The teams that were told of conversations by themselves, in order.
+    #[must_use]
+    pub fn teams(&self) -> BTreeSet<&str> {
+        self.first.keys().map(|(_, team)| team.as_str()).collect()
     }
 
     /// What was opened in all.

@@ -33,8 +33,8 @@ pub struct TellVerdict {
     pub in_time: bool,
     /// Minutes from then to half of the reach; below 0 when half was reached before.
     pub gained: Option<f64>,
-    /// The share of the reach that was still to come.
-    pub to_come: f64,
+    /// The share of the reach that was still to come, where that is known.
+    pub to_come: Option<f64>,
 }
 
 /// How the alerts of one team did.
@@ -101,9 +101,9 @@ impl<'a> Truth<'a> {
     }
 
     /// The reach of a conversation in the end, and whether anybody wants to be told of it.
-    pub fn of(&self, id: &str, bar_of: &impl Fn(Option<&str>) -> u64) -> (u64, Option<bool>) {
+    pub fn of(&self, id: &str, bar_of: &impl Fn(Option<&str>) -> u64) -> (Option<u64>, Option<bool>) {
         let track = self.tracks.get(id).and_then(|all| all.first());
-        track.map_or((0, None), |track| (track.reached, self.is_wanted(id, track, bar_of)))
+        track.map_or((None, None), |track| (Some(track.reached), self.is_wanted(id, track, bar_of)))
     }
 
     /// The verdicts on what a team was told of, and on what it was not told of but wanted to be; in the order of time.
@@ -123,7 +123,7 @@ impl<'a> Truth<'a> {
                     at: alert.at,
                     in_time: !late,
                     gained: track.half().map(|half| (half - alert.at).as_secs() / 60.0),
-                    to_come: track.to_come(alert.at),
+                    to_come: Some(track.to_come(alert.at)),
                 },
             );
         }
@@ -158,7 +158,7 @@ impl Judged {
             if verdict.wanted == Some(true) {
                 all.right += 1;
                 all.in_time += u64::from(told.in_time);
-                all.to_come.push(told.to_come);
+                all.to_come.extend(told.to_come);
                 all.gained.extend(told.gained);
             }
         }

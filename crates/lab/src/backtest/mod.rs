@@ -21,6 +21,7 @@ use serde::Serialize;
 pub use account::{Account, Alert};
 pub use judge::{Judged, TellVerdict, Verdict, quantile};
 pub use page::html;
+pub(crate) use report::differ;
 pub use report::{Differs, Report, Told};
 pub use tables::tables;
 
@@ -67,6 +68,14 @@ pub struct Survey {
     pub conversations: u64,
     /// The first of what was wrong, each with its place.
     pub faults: Vec<String>,
+}
+
+impl Survey {
+    /// How many days long it is, from one day on.
+    pub(crate) fn days(&self) -> Option<f64> {
+        let days = self.span.map(|(from, to)| (to - from).as_secs() / 86_400.0);
+        days.filter(|days| *days >= 1.0)
+    }
 }
 
 /// A recording as it is worked on.

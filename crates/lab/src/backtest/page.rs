@@ -161,7 +161,13 @@ fn differences(page: &mut Page, report: &Report) {
             let said = alerts.iter().map(|a| format!("{} at {}: {}", a.team, a.at, a.reason));
             let said = said.collect::<Vec<_>>().join("; ");
             let said = if said.is_empty() { "tells nobody".into() } else { said };
-            vec![conversation.clone(), reach.to_string(), wanted.into(), told.name.clone(), said]
+            vec![
+                conversation.clone(),
+                reach.map_or_else(String::new, |reach| reach.to_string()),
+                wanted.into(),
+                told.name.clone(),
+                said,
+            ]
         })
     });
     page.table("", &["conversation", "reach", "right", "policy", "tells"], rows);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use firewatch_domain::EventTime;
+use firewatch_domain::{EventTime, Level, Tenths};
 use serde::Serialize;
 
 use super::account::{Account, Alert};
@@ -23,7 +23,7 @@ pub struct Report {
     pub unknown_labels: u64,
     /// It ended before the recording did, and why.
     pub partial: Option<String>,
-    /// What right is: `labels`, or `crossed the viral bar`.
+    /// What right is: `labels`, `crossed the viral bar`, or `verdicts`.
     pub judged_by: &'static str,
     /// Each policy.
     pub policies: Vec<Told>,
@@ -67,8 +67,8 @@ pub struct Told {
 pub struct Differs {
     /// The conversation.
     pub conversation: String,
-    /// Accounts that could have seen it in the end.
-    pub reach: u64,
+    /// Accounts that could have seen it in the end, where that is known.
+    pub reach: Option<u64>,
     /// What people said of it, or whether it crossed the bar.
     pub wanted: Option<bool>,
     /// For each policy, its alerts.
@@ -77,42 +77,22 @@ pub struct Differs {
 
 /// Conversations that differ in a report, at most.
 const DIFFER: usize = 1_000;
-const DAY: f64 = 86_400.0;
 
 pub(super) fn of(plan: &Plan, survey: &Survey, accounts: &[Account], truth: &Truth<'_>) -> Report {
     let mut survey = survey.clone();
     let unknown_labels = unknown_labels(plan, truth, &mut survey.faults);
-    let days = survey.span.map(|(from, to)| (to - from).as_secs() / DAY).filter(|days| *days >= 1.0);
+    let days = survey.days();
     let told = plan.policies.iter().zip(accounts).map(|((name, brain), account)| {
         let policy = &brain.policy;
-        let mut teams: Vec<&String> = account.first.keys().map(|(_, team)| team).collect();
-        teams.sort_unstable();
-        teams.dedup();
         let bar_of = |brand: Option<&str>| policy.bar_of(brand);
-        let mut conversations: Vec<&String> = account.first.keys().map(|(id, _)| id).collect();
-        conversations.dedup();
-        Told {
-            name: name.clone(),
-            policy: (policy.version.clone(), policy.hash.clone()),
-            alerts: account.alerts(),
-            alerts_per_day: days.map(|days| account.alerts() as f64 / days),
-            busiest_hour: account.busiest(),
-            by_level: account.opened.iter().map(|((t, l), n)| (t.clone(), l.to_string(), *n)).collect(),
-            by_day: account.by_day.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
-            by_hour: account.by_hour.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
-            records: account.news.clone(),
-            gathered: account.gathered,
-            held_back: account.held_back.clone(),
-            conversations: conversations.len() as u64,
-            judged: teams
-                .into_iter()
-                .map(|team| Judged::of(team, &truth.verdicts(team, account, &bar_of)))
-                .collect(),
-        }
+        let judged = |team: &str| Judged::of(team, &truth.verdicts(team, account, &bar_of));
+        Told::of(name, (policy.version.clone(), policy.hash.clone()), days, account, &judged)
     });
+    let first = plan.policies.first().map(|(_, brain)| &brain.policy);
+    let bar_of = |brand: Option<&str>| first.map_or(u64::MAX, |policy| policy.bar_of(brand));
     Report {
         policies: told.collect(),
-        differ: differ(plan, accounts, truth),
+        differ: differ(accounts, &|id| truth.of(id, &bar_of)),
         input: plan.input.clone(),
         survey,
         unknown_labels,
@@ -134,8 +114,11 @@ fn unknown_labels(plan: &Plan, truth: &Truth<'_>, faults: &mut Vec<String>) -> u
     unknown.len() as u64
 }
 
-/// Conversations on which policies differ in whom they tell.
-fn differ(plan: &Plan, accounts: &[Account], truth: &Truth<'_>) -> Vec<Differs> {
+/// How many a conversation reached, and whether it was right to tell, as far as that is known.
+pub(crate) type Became = (Option<u64>, Option<bool>);
+
+/// Conversations on which policies differ in whom they tell; `truth` says what became of one.
+pub(crate) fn differ(accounts: &[Account], truth: &dyn Fn(&str) -> Became) -> Vec<Differs> {
     let mut all: BTreeMap<&str, Vec<Vec<Alert>>> = BTreeMap::new();
     for (i, account) in accounts.iter().enumerate() {
         for alert in account.first.values() {
@@ -148,15 +131,21 @@ fn differ(plan: &Plan, accounts: &[Account], truth: &Truth<'_>) -> Vec<Differs> 
         .into_iter()
         .filter(|(_, alerts)| alerts.iter().any(|of| teams(of) != teams(&alerts[0])))
         .map(|(id, alerts)| {
-            let policy = plan.policies.first().map(|(_, brain)| &brain.policy);
-            let bar_of = |brand: Option<&str>| policy.map_or(u64::MAX, |policy| policy.bar_of(brand));
-            let (reach, wanted) = truth.of(id, &bar_of);
+            let (reach, wanted) = truth(id);
             Differs { conversation: id.into(), reach, wanted, alerts }
         })
         .collect();
-    differ.sort_by(|a, b| b.reach.cmp(&a.reach).then_with(|| a.conversation.cmp(&b.conversation)));
+    differ.sort_by(|a, b| b.weight().cmp(&a.weight()).then_with(|| a.conversation.cmp(&b.conversation)));
     differ.truncate(DIFFER);
     differ
+}
+
+impl Differs {
+    /// What it is worth to look at: its reach, or where that is not known its level and risk.
+    fn weight(&self) -> (Option<u64>, Option<Level>, Option<Tenths>) {
+        let alerts = || self.alerts.iter().flatten();
+        (self.reach, alerts().map(|alert| alert.level).max(), alerts().filter_map(|alert| alert.risk).max())
+    }
 }
 
 impl fmt::Display for Report {
@@ -193,10 +182,10 @@ impl fmt::Display for Report {
 
 impl Report {
     pub(super) fn what_is_right(&self) -> &'static str {
-        if self.judged_by == "labels" {
-            "the labels say"
-        } else {
-            "crossed its brand's viral bar, at any time"
+        match self.judged_by {
+            "labels" => "the labels say",
+            "verdicts" => "people said was useful, as far as they said",
+            _ => "crossed its brand's viral bar, at any time",
         }
     }
 
@@ -215,7 +204,8 @@ impl Report {
                 Some(false) => ", not worth telling",
                 None => "",
             };
-            writeln!(f, "{conversation}: reach {reach}{wanted}")?;
+            let reach = reach.map_or(String::new(), |reach| format!(", reach {reach}"));
+            writeln!(f, "{conversation}{reach}{wanted}")?;
             for (told, alerts) in self.policies.iter().zip(alerts) {
                 match alerts.as_slice() {
                     [] => writeln!(f, "  {:<20} tells nobody", told.name)?,
@@ -232,6 +222,33 @@ impl Report {
 }
 
 impl Told {
+    /// What was told, where the recording is so many days long.
+    pub(crate) fn of(
+        name: &str,
+        policy: (String, String),
+        days: Option<f64>,
+        account: &Account,
+        judged: &dyn Fn(&str) -> Judged,
+    ) -> Self {
+        let mut conversations: Vec<&String> = account.first.keys().map(|(id, _)| id).collect();
+        conversations.dedup();
+        Self {
+            name: name.to_owned(),
+            policy,
+            alerts: account.alerts(),
+            alerts_per_day: days.map(|days| account.alerts() as f64 / days),
+            busiest_hour: account.busiest(),
+            by_level: account.opened.iter().map(|((t, l), n)| (t.clone(), l.to_string(), *n)).collect(),
+            by_day: account.by_day.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
+            by_hour: account.by_hour.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
+            records: account.news.clone(),
+            gathered: account.gathered,
+            held_back: account.held_back.clone(),
+            conversations: conversations.len() as u64,
+            judged: account.teams().into_iter().map(judged).collect(),
+        }
+    }
+
     /// How many conversations each reason has held back alerts of, in words.
     pub(super) fn held_back(&self) -> String {
         let each = self.held_back.iter().map(|(reason, n)| format!("{n} {}", reason.replace('_', " ")));

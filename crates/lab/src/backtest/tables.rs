@@ -90,7 +90,10 @@ fn differ(report: &Report) -> String {
         let wanted = differs.wanted.map_or("", |wanted| if wanted { "1" } else { "0" });
         report.policies.iter().zip(&differs.alerts).flat_map(move |(told, alerts)| {
             let row = |team: &str, at: String, level: String, reason: &str| {
-                let (id, reach) = (differs.conversation.clone(), differs.reach.to_string());
+                let (id, reach) = (
+                    differs.conversation.clone(),
+                    differs.reach.map_or_else(String::new, |reach| reach.to_string()),
+                );
                 [id, reach, wanted.into(), told.name.clone(), team.into(), at, level, reason.into()]
             };
             let of_alert = |a: &super::Alert| row(&a.team, a.at.to_string(), a.level.to_string(), &a.reason);

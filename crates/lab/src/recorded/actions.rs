@@ -2,14 +2,13 @@
 //!
 //! Actions are read whole, as people do far less than happens, and they need not be in order.
 
-use std::io::BufReader;
 use std::path::Path;
 
 use firewatch_engine::{Decoded, Record, Stream};
 
-use super::{BUFFER, Chunk, Next, Place, decoded, lines, opened};
+use super::lines::each_line;
+use super::{Chunk, Next, Place, decoded};
 use crate::LabError;
-use crate::lines::next_line;
 
 /// Actions in the order of time; those that cannot be taken come first.
 pub struct Actions(Vec<(Place, Decoded)>);
@@ -19,20 +18,11 @@ pub struct Actions(Vec<(Place, Decoded)>);
 /// # Errors
 /// When it cannot be read to its end.
 pub fn read(path: &Path, source: u32) -> Result<Actions, LabError> {
-    let failed = |e| LabError::File(path.into(), e);
-    let (bytes, _) = opened(path).map_err(failed)?;
-    let mut input = lines::unpacked(BufReader::with_capacity(BUFFER, bytes)).map_err(failed)?;
-    let (mut line, mut all) = (Vec::new(), Vec::new());
-    for number in 1.. {
-        match next_line(&mut input, &mut line) {
-            Ok(true) => {
-                let place = Place { source, number };
-                all.push((place, decoded(Stream::Actions, place, &line)));
-            }
-            Ok(false) => break,
-            Err(e) => return Err(lines::broken(path, number, &e)),
-        }
-    }
+    let mut all = Vec::new();
+    each_line(path, |number, line| {
+        let place = Place { source, number };
+        all.push((place, decoded(Stream::Actions, place, line)));
+    })?;
     all.sort_by_key(|(_, action)| action.as_ref().ok().map(Record::at));
     Ok(Actions(all))
 }

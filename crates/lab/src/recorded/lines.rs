@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use firewatch_engine::Stream;
 
-use super::{BUFFER, CHUNK_RECORDS, Chunk, Next, Place, decoded};
+use super::{BUFFER, CHUNK_RECORDS, Chunk, Next, Place, decoded, opened};
 use crate::LabError;
 use crate::lines::next_line;
 
@@ -61,8 +61,27 @@ impl Iterator for Chunks {
     }
 }
 
+/// Reads a file line by line, plain or packed, each with its number from 1.
+///
+/// # Errors
+/// When it cannot be read to its end.
+pub fn each_line(path: &Path, mut take: impl FnMut(u64, &[u8])) -> Result<(), LabError> {
+    let failed = |e| LabError::File(path.into(), e);
+    let (bytes, _) = opened(path).map_err(failed)?;
+    let mut input = unpacked(BufReader::with_capacity(BUFFER, bytes)).map_err(failed)?;
+    let mut line = Vec::new();
+    for number in 1.. {
+        match next_line(&mut input, &mut line) {
+            Ok(true) => take(number, &line),
+            Ok(false) => break,
+            Err(e) => return Err(broken(path, number, &e)),
+        }
+    }
+    Ok(())
+}
+
 /// Why a file cannot be read on from a line.
-pub fn broken(path: &Path, line: u64, e: &io::Error) -> LabError {
+fn broken(path: &Path, line: u64, e: &io::Error) -> LabError {
     let problem = match e.kind() {
         io::ErrorKind::UnexpectedEof => "the file ends in the middle of compressed data".to_owned(),
         _ => format!("cannot be read on: {e}"),

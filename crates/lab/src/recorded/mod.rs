@@ -4,7 +4,7 @@
 //! topic. Every record knows its place, so that what is wrong with one can be told by it.
 
 mod actions;
-mod lines;
+pub(crate) mod lines;
 mod parquet;
 
 use std::fmt;

@@ -215,7 +215,7 @@ mod tests {
             at: EventTime::EARLIEST,
             in_time: true,
             gained: Some(10.0),
-            to_come: 0.5,
+            to_come: Some(0.5),
         });
         let (conversation, began) = (format!("c{i}"), EventTime::EARLIEST);
         Verdict { conversation, began, wanted: Some(wanted), told, answered: None }

@@ -130,13 +130,13 @@ impl Weights {
         let matrices = self.matrices(pieces).into_iter().map(|(m, (rows, columns))| (m, rows * columns));
         for (values, length) in matrices.chain(self.vectors()) {
             if values.len() != length {
-                return Err(ModelError(format!(
+                return Err(ModelError::File(format!(
                     "an encoder with {} weights where {length} belong",
                     values.len()
                 )));
             }
             if values.iter().any(|w| !w.is_finite()) {
-                return Err(ModelError("an encoder with a weight that is no number".into()));
+                return Err(ModelError::File("an encoder with a weight that is no number".into()));
             }
         }
         Ok(())

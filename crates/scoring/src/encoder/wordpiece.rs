@@ -28,7 +28,7 @@ impl Vocabulary {
     pub fn new(pieces: Vec<Box<str>>) -> Result<Self, ModelError> {
         let numbers: HashMap<Box<str>, u32> = pieces.iter().cloned().zip(0..).collect();
         let number = |piece: &str| {
-            let missing = || ModelError(format!("an encoder whose vocabulary has no {piece}"));
+            let missing = || ModelError::File(format!("an encoder whose vocabulary has no {piece}"));
             numbers.get(piece).copied().ok_or_else(missing)
         };
         let (unknown, begin, end) = (number("[UNK]")?, number("[CLS]")?, number("[SEP]")?);

@@ -91,7 +91,7 @@ impl Flags {
                 phrases.push(phrase);
                 kinds.push((kind, open));
             } else {
-                return Err(ModelError(format!("the phrase `{line}` stands under no kind of flag")));
+                return Err(ModelError::File(format!("the phrase `{line}` stands under no kind of flag")));
             }
         }
         let phrases = AhoCorasick::builder()
@@ -99,7 +99,7 @@ impl Flags {
             .kind(Some(AhoCorasickKind::DFA))
             .start_kind(StartKind::Anchored)
             .build(phrases)
-            .map_err(|e| ModelError(e.to_string()))?;
+            .map_err(|e| ModelError::File(e.to_string()))?;
         Ok(Self { phrases, beginnings, kinds })
     }
 

@@ -50,7 +50,7 @@ impl Forms {
         // The ends of words in ASCII: in Unicode the fast engine gives up at the first curly quote.
         let form = form.replace(r"\b", r"(?-u:\b)");
         let built = RegexBuilder::new(&form).case_insensitive(true).size_limit(LARGEST).build();
-        built.map_err(|e| ModelError(format!("the form [{heading}]: {e}")))
+        built.map_err(|e| ModelError::File(format!("the form [{heading}]: {e}")))
     }
 }
 

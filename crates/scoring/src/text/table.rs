@@ -103,14 +103,17 @@ impl Table {
     pub fn read(bytes: &[u8], steps: Weights) -> Result<Self, ModelError> {
         let (chunks, rest) = bytes.as_chunks::<SLOT>();
         if !rest.is_empty() || chunks.is_empty() {
-            return Err(ModelError(format!("a table of {} bytes, which is no number of slots", bytes.len())));
+            return Err(ModelError::File(format!(
+                "a table of {} bytes, which is no number of slots",
+                bytes.len()
+            )));
         }
         let slots: Box<[Slot]> = chunks.iter().map(Slot::read).collect();
         if slots.iter().all(|s| s.mark != 0) {
-            return Err(ModelError("a table without a free slot".into()));
+            return Err(ModelError::File("a table without a free slot".into()));
         }
         if steps.iter().any(|s| !s.is_finite()) {
-            return Err(ModelError("a table with a step that is no number".into()));
+            return Err(ModelError::File("a table with a step that is no number".into()));
         }
         Ok(Self { slots, steps })
     }

@@ -123,10 +123,18 @@ impl ViralityModel {
     /// When sizes are wrong or a number is none.
     pub fn new(parts: Parts) -> Result<Self, ModelError> {
         if !(parts.network.is_sound() && parts.takeoff.is_sound() && parts.sizes.is_sound()) {
-            return Err(ModelError("a virality model with other features than this build computes".into()));
+            return Err(ModelError::File(
+                "a virality model with other features than this build computes".into(),
+            ));
         }
         let fresh = parts.network.chances(&Features::of_unknown(&Cascade::default()));
         Ok(Self { parts, fresh })
+    }
+
+    /// Whether bytes begin as a file of this kind.
+    #[must_use]
+    pub fn is_one(bytes: &[u8]) -> bool {
+        FRAME.begins(bytes)
     }
 
     /// Reads a model file.
