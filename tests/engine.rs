@@ -62,6 +62,20 @@ fn a_complaint_that_spreads_goes_to_pr_level_by_level_and_to_support_once() {
 }
 
 #[test]
+fn that_the_bar_is_crossed_is_told_even_when_the_risk_was_near_its_end() {
+    let mut policy = brain().policy;
+    // No risk moves so far.
+    policy.score_step = 50.0;
+    let (effects, _) = run_with(&brain().with_policy(policy), &viral(1100));
+    let crossing: Vec<u64> = scores(&effects)
+        .into_iter()
+        .filter(|score| score.viral >= 1.0)
+        .map(|score| score.engagements.reshares)
+        .collect();
+    assert_eq!(crossing, [1000]);
+}
+
+#[test]
 fn a_brand_answers_by_the_accounts_that_it_has_on_the_platform() {
     let policy = "[brands.aldermere]\nhandles = [\"@AldermereCare\"]\n\
                   [brands.aldermere.on.instagram]\nhandles = [\"17841400000\"]\n";

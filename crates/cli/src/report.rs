@@ -1,13 +1,16 @@
-//! `firewatch report`: how a brand answers, and what people said of alerts.
+//! `firewatch report`: how a brand answers, what people said of alerts, and whether scores are still what they were.
 
 use std::io::Write;
+use std::path::Path;
 
+use firewatch_domain::EventTime;
 use firewatch_kafka::Between;
+use firewatch_lab::drift::{self, Drift, Scores};
 use firewatch_lab::feedback::{self, Feedback, Judged, Report, recalibrate};
 use firewatch_lab::response::{self, Figures, csv, html};
 use firewatch_scoring::Calibration;
 
-use crate::args::{FeedbackOptions, Reporting, ResponseOptions, ToldOptions};
+use crate::args::{DriftOptions, FeedbackOptions, Reporting, ResponseOptions, ToldOptions};
 use crate::compare::read_records;
 use crate::config;
 use crate::shell::{Failure, brain, count, read, say, write};
@@ -17,6 +20,7 @@ pub fn report(what: &Reporting) -> Result<(), Failure> {
     match what {
         Reporting::Response(options) => response(options),
         Reporting::Feedback(options) => feedback(options),
+        Reporting::Drift(options) => drift(options),
     }
 }
 
@@ -40,6 +44,37 @@ fn response(options: &ResponseOptions) -> Result<(), Failure> {
         None => Ok(()),
         Some(why) => Err(Failure::Running(format!("{why}; the report is of what was read until then"))),
     }
+}
+
+fn drift(options: &DriftOptions) -> Result<(), Failure> {
+    let read = |argument: &str, path: &Path| Scores::read(path).map_err(|e| Failure::setting(argument, e));
+    let mut scores = Scores::default();
+    if let Some(path) = &options.scores {
+        scores = read("--scores", path)?;
+    } else if let Some(path) = &options.config {
+        let config = config::load(path, std::env::vars())?;
+        let between = Between { from: options.from, to: options.to };
+        let topics = [config.topics.scores.clone()];
+        read_records(&config, &topics, between, &mut |place, value| scores.take(place, value))?;
+    }
+    let source = options.scores.as_ref().or(options.config.as_ref());
+    let name = source.map_or_else(String::new, |path| path.display().to_string());
+    let (former, recent, names) = match (&options.training, options.recent_from) {
+        (Some(training), _) => {
+            (read("--training", training)?, scores, [training.display().to_string(), name])
+        }
+        (None, at) => {
+            let [former, recent] = scores.split(at.unwrap_or(EventTime::END));
+            (former, recent, [name.clone(), name])
+        }
+    };
+    let drift = Drift::of(names, &former, &recent).map_err(Failure::Running)?;
+    say(&drift);
+    let Some(out) = &options.out else { return Ok(()) };
+    let page = drift::html(&drift).map_err(|e| Failure::running("the page", e))?;
+    let json = serde_json::to_string_pretty(&drift).map_err(|e| Failure::running("the figures", e))?;
+    write(out, [("html", page), ("json", json)])?;
+    write(out, drift::tables(&drift))
 }
 
 fn feedback(options: &FeedbackOptions) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{EventTime, FlagKind};
 
 /// One record of the scores topic: a conversation, scored again.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "score")]
 pub struct Score {
     /// Schema version; this build writes 1.

@@ -111,6 +111,7 @@ impl Conversation {
         if self.platform.is_none() {
             self.platform = event.platform.as_deref().map(Into::into);
         }
+        let before = self.cascade.spread();
         match &event.body {
             Body::Post(post) if self.is_by_brand(post, cx) => self.brand_wrote(post, event, cx),
             Body::BrandReply(reply) => self.answer(&reply.account, &reply.text, event, cx),
@@ -119,15 +120,15 @@ impl Conversation {
                 if reply.is_some() && self.answered && cx.brain.replies.is_taken_up(&post.text) {
                     self.tell_desk(Some(&What::TakenUp), "", event, cx);
                 }
-                self.score(event, reply.as_ref(), cx)
+                self.score((event, reply.as_ref()), before, cx)
             }
             Body::Engagement(engagement) => {
                 self.cascade.engage(engagement, event.at);
-                self.score(event, None, cx)
+                self.score((event, None), before, cx)
             }
             Body::Counters(totals) => {
                 self.cascade.snapshot(totals, event.at);
-                self.score(event, None, cx)
+                self.score((event, None), before, cx)
             }
         }
     }
@@ -207,8 +208,13 @@ impl Conversation {
         Outcome::Folded(Fold::BrandSpoke)
     }
 
-    /// Scores it, and tells what is new of it.
-    fn score(&mut self, event: &Event, reply: Option<&Reading>, cx: &mut Context<'_>) -> Outcome {
+    /// Scores it, and tells what is new of it; `before` is how often it had been passed on.
+    fn score(
+        &mut self,
+        (event, reply): (&Event, Option<&Reading>),
+        before: u64,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
         let brain = cx.brain;
         if let Some(said) = reply.and_then(|reading| reading.said.ok()) {
             let most = self.reply_complaint.map_or(said.complaint, |most| most.max(said.complaint));
@@ -225,7 +231,9 @@ impl Conversation {
         let moved = (assessment.risk.value() - self.told.unwrap_or_default().value()).abs()
             >= brain.policy.score_step;
         let has_routes = news.iter().any(|new| new.trial == 0 && new.has_routes());
-        let tells_score = !self.own && (first || moved || has_routes);
+        // The risk may have been near its end before, and that it is there is news of its own.
+        let crossed = before < bar && self.cascade.spread() >= bar;
+        let tells_score = !self.own && (first || moved || has_routes || crossed);
         let is_told = tells_score && brain.tells_scores;
         let risk = assessment.risk;
         if is_told || !news.is_empty() {

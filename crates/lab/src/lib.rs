@@ -6,6 +6,7 @@ pub mod backtest;
 mod calibrate;
 pub mod cascades;
 mod chart;
+pub mod drift;
 pub mod encoder;
 pub mod feedback;
 pub mod figures;

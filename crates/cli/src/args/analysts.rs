@@ -132,6 +132,8 @@ pub enum Aim {
 pub enum Reporting {
     /// How long complaints wait for an answer, and how much of a fast reply is owed to reach
     Response(ResponseOptions),
+    /// Whether scores and what they are made of are still what they were
+    Drift(DriftOptions),
     /// How right alerts were by what people said of them, by team and route; can learn a calibration of the risk from it
     Feedback(FeedbackOptions),
 }
@@ -154,6 +156,31 @@ pub struct ToldOptions {
     /// With the topics: what was written before this time
     #[arg(long, requires = "config", value_parser = values::time)]
     pub to: Option<EventTime>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DriftOptions {
+    /// Scores as JSON lines, plain or packed, as the topic holds them or `firewatch score` writes them
+    #[arg(long, required_unless_present = "config", conflicts_with = "config")]
+    pub scores: Option<PathBuf>,
+    /// A settings file, to read the scores from its topic instead
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// With the topic: what was written from this time on (RFC 3339)
+    #[arg(long, requires = "config", value_parser = values::time)]
+    pub from: Option<EventTime>,
+    /// With the topic: what was written before this time
+    #[arg(long, requires = "config", value_parser = values::time)]
+    pub to: Option<EventTime>,
+    /// Where the recent span begins; conversations from before are what it is compared with
+    #[arg(long, required_unless_present = "training", conflicts_with = "training", value_parser = values::time)]
+    pub recent_from: Option<EventTime>,
+    /// Scores to compare all of it with, such as those of the span that a model was made on
+    #[arg(long)]
+    pub training: Option<PathBuf>,
+    /// A page; its numbers are written beside it, ending in .json, .csv, .bins.csv and .forecast.csv
+    #[arg(long, value_parser = values::page)]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

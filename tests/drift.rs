@@ -1,0 +1,62 @@
+//! Whether scores are still what they were: on the demo's hour, which turns into a storm, and on bad input.
+
+use std::path::Path;
+
+use firewatch_tests::{firewatch, piped, root};
+
+fn report(args: &[&str]) -> (Option<i32>, String) {
+    let out = firewatch().args(["report", "drift"]).args(args).output().unwrap();
+    (
+        out.status.code(),
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),
+    )
+}
+
+/// The scores of the demo's recording, among the escalations, with a line that is nothing.
+fn scores(folder: &Path) -> String {
+    let out = piped(&["score"], &std::fs::read(root().join("demo/recording.jsonl")).unwrap());
+    let path = folder.join("scores.jsonl");
+    std::fs::write(&path, [&out.stdout[..], b"{\"risk_low\":1}\n"].concat()).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn what_moved_in_the_demos_storm_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scores, page) = (scores(folder.path()), folder.path().join("drift.html"));
+    let out = page.display().to_string();
+    let (code, said) = report(&["--scores", &scores, "--recent-from", "2026-03-10T14:30:00Z", "--out", &out]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Moved much: complaint, negative, arousal"), "{said}");
+    assert!(
+        said.contains("former: 1220 conversations") && said.contains("recent: 1582 conversations"),
+        "{said}"
+    );
+    assert!(said.contains("scores.jsonl, line") && said.contains("missing field `v`"), "{said}");
+    assert!(said.contains("too few conversations that a day has passed for"), "{said}");
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.matches("<svg").count() >= 3 && html.contains("Moved much: complaint"), "{html}");
+    let bins = std::fs::read_to_string(folder.path().join("drift.bins.csv")).unwrap();
+    let former: f64 = bins
+        .lines()
+        .filter(|line| line.starts_with("complaint,"))
+        .map(|line| line.split(',').nth(3).unwrap().parse::<f64>().unwrap())
+        .sum();
+    assert!((former - 1.0).abs() < 1e-4, "{bins}");
+    // Against itself nothing moved.
+    let (_, said) = report(&["--scores", &scores, "--training", &scores]);
+    assert!(said.contains("Nothing moved by more than chance."), "{said}");
+}
+
+#[test]
+fn spans_that_hold_too_little_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let scores = scores(folder.path());
+    let (code, said) = report(&["--scores", &scores, "--recent-from", "2027-01-01T00:00:00Z"]);
+    assert!(code == Some(1) && said.contains("scores of 0 conversations; it takes 50 to compare"), "{said}");
+    let (code, said) = report(&["--scores", &scores]);
+    assert!(code == Some(2) && said.contains("--recent-from"), "{said}");
+    let recording = root().join("demo/recording.jsonl").display().to_string();
+    let (code, said) = report(&["--scores", &recording, "--training", &scores]);
+    assert!(code == Some(1) && said.contains("scores of 0 conversations"), "{said}");
+}
