@@ -180,12 +180,21 @@ impl Desk {
         while let Some(start) = self.next_window(passed, step) {
             self.changed.insert(PartKey::Head);
             self.head.next = Some(start + step);
-            let later = self.held.split_off(&(start + step, String::new()));
-            let window = std::mem::replace(&mut self.held, later);
-            self.changed.extend(window.keys().map(|(at, id)| PartKey::Held(*at, id.clone())));
+            let window = self.held_before(start + step);
             out.now = start + step;
             self.decide(window, out);
         }
+    }
+
+    /// Takes out what waits from before a time; most windows are empty.
+    fn held_before(&mut self, end: EventTime) -> BTreeMap<(EventTime, String), SignalBody> {
+        if self.held.first_key_value().is_none_or(|((at, _), _)| *at >= end) {
+            return BTreeMap::new();
+        }
+        let later = self.held.split_off(&(end, String::new()));
+        let window = std::mem::replace(&mut self.held, later);
+        self.changed.extend(window.keys().map(|(at, id)| PartKey::Held(*at, id.clone())));
+        window
     }
 
     /// The start of the next window that ends at or before `passed`. The first one is that of the first signal; in a

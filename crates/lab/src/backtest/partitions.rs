@@ -111,8 +111,12 @@ impl Partitions {
 
     /// Lets the desks take what waits for them.
     fn decide(&mut self) {
-        let count = self.desks.len();
-        self.desks.iter_mut().enumerate().for_each(|(i, desks)| desks.decide((i, count), &self.brain));
+        let (brain, count) = (&self.brain, self.desks.len());
+        std::thread::scope(|scope| {
+            for (i, desks) in self.desks.iter_mut().enumerate() {
+                scope.spawn(move || desks.decide((i, count), brain));
+            }
+        });
     }
 
     /// How many conversations each reason has held back alerts of, for a policy.
