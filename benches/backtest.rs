@@ -8,6 +8,7 @@ use std::time::Instant;
 use firewatch_domain::EventTime;
 use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
+use firewatch_lab::Zone;
 use firewatch_lab::backtest::{Backtest, Plan};
 use firewatch_lab::mix;
 use firewatch_lab::recorded::open;
@@ -66,7 +67,7 @@ fn run(path: &Path, policies: usize) -> f64 {
     let brain = Brain::shipped(policy(POLICY)).unwrap_or_else(|e| panic!("{e}"));
     let other = |i: usize| policy(&POLICY.replace("risk >= 15", &format!("risk >= {}", 15 + i)));
     let policies = (0..policies).map(|i| (format!("p{i}"), brain.with_policy(other(i)))).collect();
-    let plan = Plan { policies, labels: None, input: "bench".into() };
+    let plan = Plan { policies, labels: None, input: "bench".into(), zone: Zone::default() };
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let start = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

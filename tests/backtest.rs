@@ -188,6 +188,24 @@ fn policies_are_compared_with_both_reasons() {
     );
 }
 
+#[test]
+fn days_and_hours_are_those_on_the_wall_of_a_zone() {
+    let folder = tempfile::tempdir().unwrap();
+    let days = |zone: &str| {
+        let out = folder.path().display().to_string();
+        let ran = backtest(&["--input", &recording(), "--zone", zone, "--out", &out]);
+        assert!(ran.status.success(), "{}", said(&ran));
+        let html = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+        assert!(html.contains(&format!("hour of the day, {zone}")));
+        let csv = std::fs::read_to_string(folder.path().join("by_day.csv")).unwrap();
+        csv.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(days("UTC").iter().all(|day| day == "2026-03-10"));
+    assert!(days("Pacific/Auckland").iter().all(|day| day == "2026-03-11"));
+    let ran = backtest(&["--input", &recording(), "--zone", "Nowhere"]);
+    assert!(said(&ran).contains("\"Nowhere\" is no time zone"), "{}", said(&ran));
+}
+
 /// What people did about the first conversations that were told, after the hour.
 fn actions_on(told: &[String]) -> Vec<Value> {
     let opened = told.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());

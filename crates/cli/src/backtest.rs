@@ -53,7 +53,7 @@ fn plan(options: &BacktestOptions) -> Result<Plan, Failure> {
     }
     let labels = options.labels.as_deref().map(Labels::read).transpose();
     let labels = labels.map_err(|e| Failure::setting("--labels", e))?;
-    Ok(Plan { policies, labels, input: options.source.name() })
+    Ok(Plan { policies, labels, input: options.source.name(), zone: options.zone.clone() })
 }
 
 fn work(

@@ -26,7 +26,8 @@ pub fn report(what: &Reporting) -> Result<(), Failure> {
 
 fn response(options: &ResponseOptions) -> Result<(), Failure> {
     let brain = brain(options.policy.as_deref())?;
-    let mut requests = response::read(&options.input, &brain).map_err(|e| Failure::setting("--input", e))?;
+    let mut requests = response::read(&options.input, &brain, options.zone.clone())
+        .map_err(|e| Failure::setting("--input", e))?;
     if requests.all.is_empty() {
         let fault = requests.faults.first().map_or(String::new(), |fault| format!("; {fault}"));
         let input = options.input.display();

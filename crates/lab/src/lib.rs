@@ -27,8 +27,10 @@ mod table;
 pub mod tune;
 pub mod versus;
 pub mod virality;
+mod zone;
 
 pub use metrics::{AveragePrecision, Confusion};
+pub use zone::Zone;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

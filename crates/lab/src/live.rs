@@ -8,6 +8,7 @@ use std::fmt;
 use firewatch_domain::{Action, ActionKind, Escalation, EventTime};
 use firewatch_engine::{Record, Stream};
 
+use crate::Zone;
 use crate::backtest::{Account, Judged, Report, Survey, TellVerdict, Told, Verdict, differ};
 use crate::recorded::{Place, decoded};
 
@@ -101,6 +102,7 @@ impl Live {
             input: input.into(),
             survey,
             unknown_labels: 0,
+            zone: Zone::default(),
             partial: None,
             judged_by: "verdicts",
             policies,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use firewatch_domain::EventTime;
 use firewatch_kafka::Edge;
+use firewatch_lab::Zone;
 
 use super::values;
 
@@ -54,6 +55,9 @@ pub struct BacktestOptions {
     /// A folder for the escalations as JSON lines, and for the report as JSON and CSV
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// The time zone of days and hours, such as America/New_York
+    #[arg(long, default_value = "UTC", value_parser = values::zone)]
+    pub zone: Zone,
     /// Threads; as many as there are cores when left out. What comes out is the same
     #[arg(long, value_parser = values::threads)]
     pub threads: Option<usize>,
@@ -215,6 +219,9 @@ pub struct ResponseOptions {
     /// The policy whose brands answer, and whose target holds; the demo's when left out
     #[arg(long)]
     pub policy: Option<PathBuf>,
+    /// The time zone of days and hours, such as America/New_York
+    #[arg(long, default_value = "UTC", value_parser = values::zone)]
+    pub zone: Zone,
     /// Numbers in place of the brands' names
     #[arg(long)]
     pub pseudonyms: bool,

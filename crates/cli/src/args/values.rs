@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use firewatch_domain::EventTime;
 use firewatch_kafka::Edge;
+use firewatch_lab::Zone;
 
 pub fn age(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -68,6 +69,10 @@ pub fn speed(text: &str) -> Result<f64, String> {
         Ok(speed) if speed.is_finite() && (0.0..=100_000.0).contains(&speed) => Ok(speed),
         _ => Err("give a number from 0 to 100000".into()),
     }
+}
+
+pub fn zone(name: &str) -> Result<Zone, String> {
+    Zone::named(name)
 }
 
 pub fn time(text: &str) -> Result<EventTime, String> {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use firewatch_domain::{Duration, Escalation, EventTime, Level, News, Tenths};
 use serde::Serialize;
 
+use crate::Zone;
+
 /// The first time that a team was told of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Alert {
@@ -43,9 +45,11 @@ impl Alert {
 /// What a policy told.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Account {
+    /// Where days begin.
+    pub zone: Zone,
     /// What was opened, by team and level.
     pub opened: BTreeMap<(String, Level), u64>,
-    /// What was opened, by team and day.
+    /// What was opened, by the day on the wall, as midnight of that date, and team.
     pub by_day: BTreeMap<(EventTime, String), u64>,
     /// What was opened in each hour in which something was, by team.
     pub by_hour: BTreeMap<(EventTime, String), u64>,
@@ -70,7 +74,7 @@ impl Account {
             return;
         }
         *self.opened.entry((record.team.clone(), record.level)).or_default() += 1;
-        *self.by_day.entry((record.at.floor(DAY), record.team.clone())).or_default() += 1;
+        *self.by_day.entry((self.zone.wall(record.at).floor(DAY), record.team.clone())).or_default() += 1;
         *self.by_hour.entry((record.at.floor(HOUR), record.team.clone())).or_default() += 1;
         if record.members.is_some() {
             self.gathered += 1;

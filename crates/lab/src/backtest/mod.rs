@@ -25,6 +25,7 @@ pub(crate) use report::differ;
 pub use report::{Differs, Report, Told};
 pub use tables::tables;
 
+use crate::Zone;
 use crate::labels::Labels;
 use crate::recorded::Chunk;
 use judge::Truth;
@@ -44,6 +45,8 @@ pub struct Plan {
     pub labels: Option<Labels>,
     /// The recording's name in messages.
     pub input: String,
+    /// Where days begin.
+    pub zone: Zone,
 }
 
 /// Policies that work on the same conversations.
@@ -155,7 +158,7 @@ impl<'a> Backtest<'a> {
             bars,
             groups: plan.groups(threads),
             tracks: (0..threads).map(|_| Tracks::new(bars, horizon, labelled)).collect(),
-            accounts: vec![Account::default(); plan.policies.len()],
+            accounts: vec![Account { zone: plan.zone.clone(), ..Account::default() }; plan.policies.len()],
             lateness: policies().map(|policy| policy.windows.lateness).max().unwrap_or_default(),
             decided: None,
             survey: Survey::default(),

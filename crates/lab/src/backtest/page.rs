@@ -6,9 +6,9 @@ use firewatch_domain::EventTime;
 
 use super::judge::{Judged, quantile};
 use super::report::{Differs, Report, Told};
-use crate::LabError;
 use crate::chart::{COLOURS, Frame, Legend, Line, bars, chart};
 use crate::page::Page;
+use crate::{LabError, Zone};
 
 /// Conversations on which policies differ that are shown.
 const SHOWN: usize = 50;
@@ -51,7 +51,7 @@ pub fn html(report: &Report) -> Result<String, LabError> {
         page.chart(&by_day(report)?, "Alerts of each day, all teams.");
     }
     for told in &report.policies {
-        page.chart(&by_hour(told)?, &format!("Alerts by the hour of the day, {}.", told.name));
+        page.chart(&by_hour(told, &report.zone)?, &format!("Alerts by the hour of the day, {}.", told.name));
     }
     page.heading("How right, and how early");
     page.paragraph(format_args!("Right is what {}.", report.what_is_right()));
@@ -130,15 +130,15 @@ fn by_day(report: &Report) -> Result<String, LabError> {
     chart(frame, &lines)
 }
 
-fn by_hour(told: &Told) -> Result<String, LabError> {
+fn by_hour(told: &Told, zone: &Zone) -> Result<String, LabError> {
     let mut hours = [0.0; 24];
     for (hour, _, n) in &told.by_hour {
-        hours[(hour.as_millis().rem_euclid(86_400_000) / 3_600_000) as usize] += *n as f64;
+        hours[zone.hour(*hour) as usize] += *n as f64;
     }
     let most = hours.iter().copied().fold(1.0, f64::max);
     let frame = Frame {
         title: &format!("Alerts by hour, {}", told.name),
-        x: ("hour of the day, UTC", 0.0..24.0),
+        x: (&format!("hour of the day, {}", zone.name()), 0.0..24.0),
         y: ("alerts", 0.0..most * 1.1),
         legend: None,
     };

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::account::{Account, Alert};
 use super::judge::{Judged, Truth, quantile};
 use super::{Plan, Survey, TOLD};
+use crate::Zone;
 use crate::labels::Labels;
 
 /// What policies would have done.
@@ -23,6 +24,8 @@ pub struct Report {
     pub unknown_labels: u64,
     /// It ended before the recording did, and why.
     pub partial: Option<String>,
+    /// Where days begin and hours are.
+    pub zone: Zone,
     /// What right is: `labels`, `crossed the viral bar`, or `verdicts`.
     pub judged_by: &'static str,
     /// Each policy.
@@ -46,7 +49,7 @@ pub struct Told {
     pub busiest_hour: Option<(EventTime, u64)>,
     /// By team and level.
     pub by_level: Vec<(String, String, u64)>,
-    /// By day and team.
+    /// By the day on the wall, as midnight of that date, and team.
     pub by_day: Vec<(EventTime, String, u64)>,
     /// By hour and team.
     pub by_hour: Vec<(EventTime, String, u64)>,
@@ -96,6 +99,7 @@ pub(super) fn of(plan: &Plan, survey: &Survey, accounts: &[Account], truth: &Tru
         input: plan.input.clone(),
         survey,
         unknown_labels,
+        zone: plan.zone.clone(),
         partial: None,
         judged_by: if plan.labels.is_some() { "labels" } else { "crossed the viral bar" },
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::regression::{Case, Effect, Fit};
 use super::survival::{Curve, Wait};
 use super::{Request, Requests};
+use crate::Zone;
 
 /// Requests that a brand or platform needs for a column of its own.
 const OWN_COLUMN: usize = 30;
@@ -80,6 +81,8 @@ pub struct Figures {
     pub about: String,
     /// Minutes within which an answer is due.
     pub target: f64,
+    /// Where hours of the day are.
+    pub zone: Zone,
     /// The first and the last.
     pub span: Option<(EventTime, EventTime)>,
     /// Posts left out, as they could not be read.
@@ -120,6 +123,7 @@ impl Figures {
         let (influences, untold) = influences(all);
         Self {
             input: requests.input.clone(),
+            zone: requests.zone.clone(),
             about: requests.about.clone(),
             target,
             span: all.first().zip(all.last()).map(|(first, last)| (first.at, last.at)),
@@ -234,14 +238,14 @@ fn own_columns<'r>(all: &[&'r Request], name: impl Fn(&'r Request) -> &'r str) -
 }
 
 fn case(request: &Request, brands: &[&str], platforms: &[&str]) -> Case {
-    let hour = (request.at - request.at.floor(Duration::from_mins(24 * 60))).as_secs() / 86_400.0;
+    let hour = (request.wall - request.wall.floor(Duration::from_mins(24 * 60))).as_secs() / 86_400.0;
     let wave = hour * std::f64::consts::TAU;
     let is = |yes: bool| if yes { 1.0 } else { 0.0 };
     let mut x = vec![
         tens(request.followers.unwrap_or_default()),
         f64::from(request.arousal),
         f64::from(request.complaint),
-        is(is_weekend(request.at)),
+        is(is_weekend(request.wall)),
         wave.sin(),
         wave.cos(),
         (2.0 * wave).sin(),

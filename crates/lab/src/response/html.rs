@@ -70,7 +70,7 @@ pub fn html(figures: &Figures) -> Result<String, LabError> {
     let most = hours.iter().map(|(_, _, median)| *median).fold(1.0, f64::max);
     let frame = Frame {
         title: "Median wait by the hour of the post",
-        x: ("hour of the day, UTC", 0.0..24.0),
+        x: (&format!("hour of the day, {}", figures.zone.name()), 0.0..24.0),
         y: ("minutes", 0.0..most * 1.1),
         legend: None,
     };

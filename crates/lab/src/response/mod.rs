@@ -15,6 +15,7 @@ pub use html::html;
 pub use read::{Source, read};
 use survival::Wait;
 
+use crate::Zone;
 use crate::table::table;
 
 /// What somebody asked of a brand in public, and how long it waited.
@@ -26,6 +27,8 @@ pub struct Request {
     pub platform: String,
     /// When it was posted.
     pub at: EventTime,
+    /// What the clock on the wall showed then, as if it were UTC.
+    pub wall: EventTime,
     /// The author's followers, where they are known.
     pub followers: Option<u64>,
     /// P(complaint).
@@ -43,6 +46,8 @@ pub struct Request {
 pub struct Requests {
     /// Where from.
     pub input: String,
+    /// Where hours of the day are.
+    pub zone: Zone,
     /// Which ones they are, in words.
     pub about: String,
     /// All of them, in the order of time.
@@ -154,9 +159,9 @@ impl Request {
         }
     }
 
-    /// The hour of the day, UTC.
+    /// The hour of the day on the wall.
     #[must_use]
     pub fn hour(&self) -> u32 {
-        ((self.at - self.at.floor(Duration::from_mins(24 * 60))).as_secs() / 3600.0) as u32
+        ((self.wall - self.wall.floor(Duration::from_mins(24 * 60))).as_secs() / 3600.0) as u32
     }
 }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::survival::Wait;
 use super::{Request, Requests};
-use crate::LabError;
 use crate::recorded::open;
+use crate::{LabError, Zone};
 
 /// P(complaint) from which a post of a stream counts.
 const COUNTS: f32 = 0.5;
@@ -49,7 +49,7 @@ impl Source {
 ///
 /// # Errors
 /// When the file cannot be opened, or is no list of conversations though it begins as one.
-pub fn read(path: &Path, brain: &Brain) -> Result<Requests, LabError> {
+pub fn read(path: &Path, brain: &Brain, zone: Zone) -> Result<Requests, LabError> {
     let replies = Replies::shipped().map_err(|e| LabError::Step(e.to_string()))?;
     let reader = Reader { brain, replies, scratch: Scratch::default() };
     let mut requests = match Source::of(path)? {
@@ -57,6 +57,8 @@ pub fn read(path: &Path, brain: &Brain) -> Result<Requests, LabError> {
         Source::Conversations => reader.conversations(path)?,
     };
     requests.input = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    requests.all.iter_mut().for_each(|request| request.wall = zone.wall(request.at));
+    requests.zone = zone;
     requests.all.sort_by_key(|request| request.at);
     Ok(requests)
 }
@@ -105,6 +107,7 @@ impl Reader<'_> {
             brand: String::new(),
             platform: String::new(),
             at,
+            wall: at,
             followers: None,
             complaint: said.complaint,
             arousal: said.arousal,

@@ -14,6 +14,7 @@ use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::Brain;
 use serde::Serialize;
 
+use crate::Zone;
 use crate::backtest::{Ended, Plan, Verdict};
 use crate::labels::Labels;
 pub use choose::{Interval, Objective, Part};
@@ -82,7 +83,7 @@ pub fn plan(current: (&str, &Brain), candidates: &[Candidate], labels: Option<La
     let (name, brain) = current;
     let tried = candidates.iter().map(|c| (c.name.clone(), brain.with_policy(c.policy.clone())));
     let policies = std::iter::once((name.to_owned(), brain.clone())).chain(tried).collect();
-    Plan { policies, labels, input: input.to_owned() }
+    Plan { policies, labels, input: input.to_owned(), zone: Zone::default() }
 }
 
 /// Chooses among the candidates of a plan that was worked through; `text` is the current policy's file.

@@ -1,0 +1,73 @@
+//! Times as a clock on the wall shows them where people work: days and hours of reports.
+
+use firewatch_domain::{Duration, EventTime};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+
+/// A time zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    name: String,
+    zone: TimeZone,
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self { name: "UTC".into(), zone: TimeZone::UTC }
+    }
+}
+
+impl Zone {
+    /// The zone of a name such as `America/New_York`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let zone = TimeZone::get(name)
+            .map_err(|_| format!("{name:?} is no time zone; give a name such as America/New_York"))?;
+        Ok(Self { name: name.into(), zone })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the clock on the wall shows, as if it were UTC.
+    #[must_use]
+    pub fn wall(&self, at: EventTime) -> EventTime {
+        let shift = Timestamp::from_millisecond(at.as_millis())
+            .map_or(0, |instant| self.zone.to_offset(instant).seconds());
+        at + Duration::from_secs(i64::from(shift))
+    }
+
+    /// The hour of the day, 0 to 23.
+    #[must_use]
+    pub fn hour(&self, at: EventTime) -> u32 {
+        (self.wall(at).as_millis().rem_euclid(86_400_000) / 3_600_000) as u32
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_has_summer_time_and_half_hours() {
+        let at = |text: &str| EventTime::parse(text).unwrap();
+        let wall = |zone: &str, text: &str| Zone::named(zone).unwrap().wall(at(text)).to_string();
+        assert_eq!(wall("America/New_York", "2026-01-10T03:00:00Z"), "2026-01-09T22:00:00.000Z");
+        assert_eq!(wall("America/New_York", "2026-07-10T03:00:00Z"), "2026-07-09T23:00:00.000Z");
+        assert_eq!(wall("Asia/Kolkata", "2026-07-10T20:00:00Z"), "2026-07-11T01:30:00.000Z");
+        assert_eq!(Zone::default().hour(at("2026-07-10T20:59:59Z")), 20);
+        assert!(Zone::named("Mars/Olympus").unwrap_err().starts_with("\"Mars/Olympus\" is no time zone"));
+    }
+}
