@@ -183,9 +183,35 @@ fn policies_are_compared_with_both_reasons() {
     assert_eq!(report["policies"].as_array().unwrap().len(), 3);
     let differ = String::from_utf8(read("differ.csv")).unwrap();
     assert!(
-        differ.starts_with("conversation,reach,wanted,policy,team,at,level,reason\n")
+        differ.starts_with("conversation,reach,wanted,policy,team,at,level,reason,held_back\n")
             && differ.lines().count() > 3
     );
+}
+
+#[test]
+fn what_tells_nobody_is_told_with_what_held_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = |team: &str| {
+        format!(
+            "[brands.aldermere]\n{team}[routes.many]\nteam = \"pr\"\nwhen = {{ medium = \"reshares >= 20\" }}\n"
+        )
+    };
+    let always = write(folder.path(), "always.toml", policy("").as_bytes());
+    let asleep = "[teams.pr.quiet]\nfrom = \"12:00\"\nto = \"20:00\"\n";
+    let asleep = write(folder.path(), "asleep.toml", policy(asleep).as_bytes());
+    let never = policy("").replace("20", "2000");
+    let never = write(folder.path(), "never.toml", never.as_bytes());
+    let mut events = vec![event("p", "c", 0.0, &post(50, "I am so angry, the worst service ever"))];
+    events.extend((0..60).map(|i| {
+        let id = format!("r{i}");
+        event(&id, "c", 1.0 + f64::from(i), &reshare(&id, 100))
+    }));
+    let input = write(folder.path(), "events.jsonl", &lines(&events));
+    let args = ["--input", &input, "--policy", &always, "--policy", &asleep, "--policy", &never];
+    let told = said(&backtest(&args));
+    for (policy, wanted) in [(&asleep, "tells nobody: asleep\n"), (&never, "tells nobody\n")] {
+        assert!(told.contains(&format!("{policy} {wanted}")), "{wanted} in {told}");
+    }
 }
 
 #[test]

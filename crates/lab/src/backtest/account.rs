@@ -59,6 +59,8 @@ pub struct Account {
     pub gathered: u64,
     /// Conversations of which alerts were held back, by the reason.
     pub held_back: BTreeMap<&'static str, u64>,
+    /// What has held back alerts of conversations that another policy told of.
+    pub why_not: BTreeMap<String, &'static str>,
     /// The first alert of each conversation for each team.
     pub first: BTreeMap<(String, String), Alert>,
 }

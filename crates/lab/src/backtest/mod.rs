@@ -11,7 +11,7 @@ mod report;
 mod tables;
 mod track;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use firewatch_domain::{Duration, Escalation, EventTime};
 use firewatch_engine::{Brain, Effect};
@@ -195,8 +195,12 @@ impl<'a> Backtest<'a> {
             group.partitions.finish(&mut |effect| told.extend(by_policy(policies, effect)));
         }
         settle((&mut self.tracks, &mut self.accounts), told, sink);
+        let told = self.accounts.iter().flat_map(|account| account.first.keys().map(|(id, _)| id.clone()));
+        let told: BTreeSet<String> = told.collect();
         for group in &self.groups {
             for (trial, policy) in (0..).zip(&group.policies) {
+                let held = |id: &String| Some((id.clone(), group.partitions.held(trial, id)?));
+                self.accounts[*policy].why_not = told.iter().filter_map(held).collect();
                 self.accounts[*policy].held_back = group.partitions.held_back(trial);
             }
         }

@@ -155,19 +155,14 @@ fn differences(page: &mut Page, report: &Report) {
         report.differ.len().min(SHOWN)
     ));
     let rows = report.differ.iter().take(SHOWN).flat_map(|differs| {
-        let Differs { conversation, reach, wanted, alerts } = differs;
+        let Differs { conversation, reach, wanted, alerts, .. } = differs;
         let wanted = wanted.map_or("", |wanted| if wanted { "yes" } else { "no" });
-        report.policies.iter().zip(alerts).map(move |(told, alerts)| {
+        let reach = reach.map_or_else(String::new, |reach| reach.to_string());
+        report.policies.iter().zip(alerts).enumerate().map(move |(i, (told, alerts))| {
             let said = alerts.iter().map(|a| format!("{} at {}: {}", a.team, a.at, a.reason));
             let said = said.collect::<Vec<_>>().join("; ");
-            let said = if said.is_empty() { "tells nobody".into() } else { said };
-            vec![
-                conversation.clone(),
-                reach.map_or_else(String::new, |reach| reach.to_string()),
-                wanted.into(),
-                told.name.clone(),
-                said,
-            ]
+            let said = if said.is_empty() { differs.why_nobody(i) } else { said };
+            vec![conversation.clone(), reach.clone(), wanted.into(), told.name.clone(), said]
         })
     });
     page.table("", &["conversation", "reach", "right", "policy", "tells"], rows);

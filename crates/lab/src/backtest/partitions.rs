@@ -130,6 +130,12 @@ impl Partitions {
         held
     }
 
+    /// What has held back alerts of a conversation, for a policy.
+    pub fn held(&self, trial: u32, conversation: &str) -> Option<&'static str> {
+        let mut held = self.desks.iter().flat_map(|desks| &desks.held);
+        held.find(|((of, _), all)| *of == trial && all.contains(conversation)).map(|((_, reason), _)| *reason)
+    }
+
     /// Conversations that are followed.
     pub fn conversations(&self) -> usize {
         self.conversations.iter().map(|partition| partition.task.conversations()).sum()

@@ -76,6 +76,8 @@ pub struct Differs {
     pub wanted: Option<bool>,
     /// For each policy, its alerts.
     pub alerts: Vec<Vec<Alert>>,
+    /// For each policy, what has held alerts of it back, if that is known and anything has.
+    pub held_back: Vec<Option<&'static str>>,
 }
 
 /// Conversations that differ in a report, at most.
@@ -136,7 +138,8 @@ pub(crate) fn differ(accounts: &[Account], truth: &dyn Fn(&str) -> Became) -> Ve
         .filter(|(_, alerts)| alerts.iter().any(|of| teams(of) != teams(&alerts[0])))
         .map(|(id, alerts)| {
             let (reach, wanted) = truth(id);
-            Differs { conversation: id.into(), reach, wanted, alerts }
+            let held_back = accounts.iter().map(|account| account.why_not.get(id).copied()).collect();
+            Differs { conversation: id.into(), reach, wanted, alerts, held_back }
         })
         .collect();
     differ.sort_by(|a, b| b.weight().cmp(&a.weight()).then_with(|| a.conversation.cmp(&b.conversation)));
@@ -145,6 +148,12 @@ pub(crate) fn differ(accounts: &[Account], truth: &dyn Fn(&str) -> Became) -> Ve
 }
 
 impl Differs {
+    /// That a policy tells nobody, with what has held it back.
+    pub(super) fn why_nobody(&self, policy: usize) -> String {
+        let why = self.held_back.get(policy).copied().flatten();
+        why.map_or("tells nobody".into(), |why| format!("tells nobody: {}", why.replace('_', " ")))
+    }
+
     /// What it is worth to look at: its reach, or where that is not known its level and risk.
     fn weight(&self) -> (Option<u64>, Option<Level>, Option<Tenths>) {
         let alerts = || self.alerts.iter().flatten();
@@ -202,7 +211,8 @@ impl Report {
             self.differ.len(),
             if self.differ.len() == DIFFER { " or more" } else { "" }
         )?;
-        for Differs { conversation, reach, wanted, alerts } in self.differ.iter().take(SHOWN) {
+        for differs in self.differ.iter().take(SHOWN) {
+            let Differs { conversation, reach, wanted, alerts, .. } = differs;
             let wanted = match wanted {
                 Some(true) => ", right to tell",
                 Some(false) => ", not worth telling",
@@ -210,9 +220,9 @@ impl Report {
             };
             let reach = reach.map_or(String::new(), |reach| format!(", reach {reach}"));
             writeln!(f, "{conversation}{reach}{wanted}")?;
-            for (told, alerts) in self.policies.iter().zip(alerts) {
+            for (i, (told, alerts)) in self.policies.iter().zip(alerts).enumerate() {
                 match alerts.as_slice() {
-                    [] => writeln!(f, "  {:<20} tells nobody", told.name)?,
+                    [] => writeln!(f, "  {:<20} {}", told.name, differs.why_nobody(i))?,
                     alerts => {
                         for Alert { team, at, level, reason, .. } in alerts {
                             writeln!(f, "  {:<20} {team} at {at}, {level}: {reason}", told.name)?;

@@ -88,20 +88,32 @@ fn judged(report: &Report) -> String {
 fn differ(report: &Report) -> String {
     let rows = report.differ.iter().flat_map(|differs| {
         let wanted = differs.wanted.map_or("", |wanted| if wanted { "1" } else { "0" });
-        report.policies.iter().zip(&differs.alerts).flat_map(move |(told, alerts)| {
+        let told = report.policies.iter().zip(&differs.alerts).zip(&differs.held_back);
+        told.flat_map(move |((told, alerts), held_back)| {
             let row = |team: &str, at: String, level: String, reason: &str| {
                 let (id, reach) = (
                     differs.conversation.clone(),
                     differs.reach.map_or_else(String::new, |reach| reach.to_string()),
                 );
-                [id, reach, wanted.into(), told.name.clone(), team.into(), at, level, reason.into()]
+                let held_back = held_back.unwrap_or_default().into();
+                [
+                    id,
+                    reach,
+                    wanted.into(),
+                    told.name.clone(),
+                    team.into(),
+                    at,
+                    level,
+                    reason.into(),
+                    held_back,
+                ]
             };
             let of_alert = |a: &super::Alert| row(&a.team, a.at.to_string(), a.level.to_string(), &a.reason);
             let none = alerts.is_empty().then(|| row("", String::new(), String::new(), ""));
             none.into_iter().chain(alerts.iter().map(of_alert)).collect::<Vec<_>>()
         })
     });
-    table(["conversation", "reach", "wanted", "policy", "team", "at", "level", "reason"], rows)
+    table(["conversation", "reach", "wanted", "policy", "team", "at", "level", "reason", "held_back"], rows)
 }
 
 /// The day of a time.
