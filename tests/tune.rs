@@ -96,6 +96,13 @@ fn what_cannot_be_tuned_is_told() {
     let told = |more: &[&str]| said(&tune(folder.path(), more));
     let with = |more: &[&'static str]| [&vary, more].concat();
     assert!(told(&with(&["--budget", "0.5"])).contains("none of them keeps to 0.5 alerts a day in the past"));
+    // Whatever the horizon, the same is told: then what is stays.
+    let same = told(&["--vary", "horizon={1h,2h}", "--budget", "20"]);
+    assert!(
+        same.contains("the policy is the best of them as it is") && same.contains("> horizon = 2h"),
+        "{same}"
+    );
+    assert!(same.contains("warning: none has a better recall in time in the past"), "{same}");
     assert!(told(&with(&["--budget", "many"])).contains("give a number above 0"));
     assert!(
         told(&with(&["--budget", "5", "--team", "legal"]))

@@ -186,13 +186,14 @@ fn poisson(chance: f64) -> f64 {
     n
 }
 
-/// The best on the past that keeps to the budget; of equals the quieter one.
-pub(super) fn best(tried: &[Tried], goal: &Goal) -> Option<usize> {
+/// The best on the past that keeps to the budget; of equals the quieter one, and then the one with the fewest changes.
+pub(super) fn best(tried: &[Tried], goal: &Goal, changes: &[usize]) -> Option<usize> {
     let value = |i: usize| tried[i].past.by(goal.objective).value;
     let fits = |i: &usize| tried[*i].past.alerts_per_day <= goal.budget && !value(*i).is_nan();
     (0..tried.len()).filter(fits).max_by(|a, b| {
         let quieter = tried[*b].past.alerts_per_day.total_cmp(&tried[*a].past.alerts_per_day);
-        value(*a).total_cmp(&value(*b)).then(quieter).then(b.cmp(a))
+        let fewer = changes.get(*b).cmp(&changes.get(*a));
+        value(*a).total_cmp(&value(*b)).then(quieter).then(fewer).then(b.cmp(a))
     })
 }
 

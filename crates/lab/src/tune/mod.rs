@@ -121,16 +121,18 @@ pub fn tune(
     };
     let all: Vec<Tried> = (0..plan.policies.len()).map(tried).collect();
     let (current, tried) = all.split_first().ok_or("there is no policy")?;
-    let chosen = choose::best(tried, goal);
+    let changes = |candidate: &Candidate| changed_lines(text, &candidate.text);
+    let sizes: Vec<usize> = candidates.iter().map(|candidate| changes(candidate).len()).collect();
+    let chosen = choose::best(tried, goal, &sizes);
     let gain = chosen.map(|i| choose::gain(&tried[i].later, &current.later, goal.objective));
-    let changed = chosen.map_or_else(Vec::new, |i| changed_lines(text, &candidates[i].text));
+    let changed = chosen.map_or_else(Vec::new, |i| changes(&candidates[i]));
     Ok(Tuned {
         input: plan.input.clone(),
         team: goal.team.clone(),
         objective: goal.objective,
         budget: goal.budget,
         span: [from, split, to],
-        warnings: warnings(current, tried, chosen, (past_end - from, to - split)),
+        warnings: warnings((current, tried, chosen), goal, (past_end - from, to - split)),
         current: current.clone(),
         tried: tried.to_vec(),
         chosen,
@@ -140,9 +142,8 @@ pub fn tune(
 }
 
 fn warnings(
-    current: &Tried,
-    tried: &[Tried],
-    chosen: Option<usize>,
+    (current, tried, chosen): (&Tried, &[Tried], Option<usize>),
+    goal: &Goal,
     (past, later): (Duration, Duration),
 ) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -156,6 +157,13 @@ fn warnings(
         if days < LEAST_DAYS {
             warnings.push(format!("the {name} is {days:.1} days long, and a week has a rhythm of its own"));
         }
+    }
+    let value = |tried: &Tried| tried.past.by(goal.objective).value;
+    if let Some(i) = chosen
+        && current.past.alerts_per_day <= goal.budget
+        && value(&tried[i]) <= value(current)
+    {
+        warnings.push(format!("none has a better {} in the past than the policy as it is", goal.objective));
     }
     if let Some(i) = chosen.filter(|_| tried.len() > 2) {
         let alerts = tried[i].past.alerts_per_day;
