@@ -327,6 +327,19 @@ fn run_on_kafka_tells_the_same_id_for_id() {
     let told = tried("span", &["--config", &config]);
     let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
     assert!(told == wanted, "{} and {}: {differs:?}", told.len(), wanted.len());
+    let feedback = |more: &[&str]| {
+        let args = [&["report", "feedback", "--config", &config][..], more].concat();
+        said(&firewatch().args(args).output().unwrap())
+    };
+    let opened = wanted.iter().filter(|line| line.contains("\"news\":\"opened\"")).count();
+    let row = |said: &str, team: &str| -> usize {
+        let line = said.lines().find(|line| line.starts_with(team)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default()
+    };
+    let told = feedback(&[]);
+    assert_eq!(row(&told, "pr") + row(&told, "support"), opened, "{told}");
+    let told = feedback(&["--to", "2020-01-01T00:00:00Z"]);
+    assert!(row(&told, "pr") == 0 && told.contains("no alert was judged"), "{told}");
     let ran = backtest(&["--config", &config, "--from", "2100-01-01T00:00:00Z"]);
     assert!(
         said(&ran).contains("events: nothing was written in this span; give other edges"),

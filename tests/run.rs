@@ -247,6 +247,24 @@ fn a_policy_on_trial_tells_no_team_and_what_it_would_tell_is_on_a_topic_of_its_o
     }
     let differ = std::fs::read_to_string(out.join("differ.csv")).unwrap();
     assert!(differ.contains("c,,1,on trial,pr,") && out.join("report.html").exists(), "{differ}");
+    // A second deployment is compared by its own settings, and a record that is none is told with its place.
+    write("other.toml", "[policy]\nfile = \"next.toml\"\n[topics]\nescalations_prefix = \"other.\"\n");
+    let feed = Feed::new(&setup.settings).unwrap();
+    let record = would_tell.to_string();
+    for (topic, value) in [("other.pr", record.as_str()), ("other.support", "nothing")] {
+        feed.send(topic, Some("c"), value.as_bytes(), &[]).unwrap();
+    }
+    feed.flush().unwrap();
+    compare.arg("--with").arg(folder.path().join("other.toml"));
+    let ran = compare.output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    for wanted in [
+        "other.toml  (version challenger, hash",
+        "other.support [",
+        "The policies differ on 1 conversations.",
+    ] {
+        assert!(said.contains(wanted), "{wanted} in {said}");
+    }
     // One that could not work on the same conversations does not take over, nor start.
     write("policy.toml", &policy("other", "support").replace("step = \"1s\"", "step = \"2s\""));
     instance.wait_for("/metrics", PATIENCE, |m| sum_of(m, "firewatch_policies_total{end=\"refused\"}") > 0.0);

@@ -203,6 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn models_come_in_the_place_of_the_shipped_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        write("policy.toml", "[brands.aldermere]\n");
+        write("c.toml", "[calibration]\nversion = \"c\"\nscale = 1\nshift = -1\n");
+        let config = write("firewatch.toml", "[models]\nfiles = [\"c.toml\"]\n");
+        let loaded = load(&config, []).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(loaded.brain.calibration.as_ref().map(|c| c.shift), Some(-1.0));
+        write("c.toml", "[calibration]\nversion = \"c\"\nscale = 1\n");
+        let Err(Failure::Settings(faults)) = load(&config, []) else { panic!("it is taken") };
+        assert!(faults[0].to_string().contains("c.toml: calibration.shift: is missing"), "{faults:?}");
+    }
+
+    #[test]
     fn every_fault_in_file_environment_properties_and_policy_comes_at_once() {
         let config = "[kafka]\nbroker = \"x\"\n[kafka.common]\n\"no.such\" = 1\n[kafka.consumer]\n\"session.timeout.ms\" = \"soon\"\n[kafka.producer]\n\"transactional.id\" = \"mine\"\n[http]\nlisten = \"0.0.0.0:80\"\n[engine]\ncommit_records = 0\n[topics]\nevents = \"a b\"\nscores = \"firewatch.dlq\"\n";
         let got = faults(
