@@ -52,13 +52,14 @@ pub fn read_topics(
             .add_partition_offset(topic, *partition, Offset::Offset(*from))
             .map_err(doing("start reading"))?;
     }
-    consumer.assign(&wanted).map_err(doing("start reading"))?;
     let lanes: Result<Vec<Lane>, RunError> = logs
         .into_iter()
         // Streams matter to those who follow live ones.
         .map(|(topic, i, from, until)| Lane::open(&consumer, (topic, i), Stream::Events, (from, Some(until))))
         .collect();
-    for lane in &lanes? {
+    let lanes = lanes?;
+    consumer.assign(&wanted).map_err(doing("start reading"))?;
+    for lane in &lanes {
         read_lane(&consumer, lane, sink)?;
     }
     Ok(())

@@ -40,7 +40,8 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Begins to read what the consumer is assigned to, from a position up to an end, if one is given.
+    /// One that will be read from a position up to an end, if one is given. It takes its queue before the consumer is assigned
+    /// to it: what is fetched sooner would come by way of the consumer.
     pub fn open(
         consumer: &Arc<BaseConsumer<Reading>>,
         (topic, partition): (&str, i32),

@@ -63,13 +63,13 @@ impl Reader {
                 .add_partition_offset(topic, partition, Offset::Offset(at))
                 .map_err(doing("start reading"))?;
         }
-        consumer.assign(&wanted).map_err(doing("start reading"))?;
         let mut lanes = Vec::new();
         for (topic, stream) in topics.read() {
             let from = positions.get(&stream).copied().unwrap_or_default();
             let until = ends.get(&stream).copied();
             lanes.push(Lane::open(&consumer, (topic, partition), stream, (from, until))?);
         }
+        consumer.assign(&wanted).map_err(doing("start reading"))?;
         Ok(Self { consumer, partition, lanes, actions: VecDeque::new() })
     }
 

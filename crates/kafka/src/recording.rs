@@ -81,7 +81,6 @@ impl Recording {
                 wanted.add_partition_offset(topic, i, from).map_err(doing("start reading"))?;
             }
         }
-        consumer.assign(&wanted).map_err(doing("start reading"))?;
         let mut partitions = Vec::new();
         for (i, span) in (0..).zip(&spans) {
             let lane = |(topic, stream)| {
@@ -92,6 +91,7 @@ impl Recording {
             let (events, actions, heads) = (events?, actions?, [None, None]);
             partitions.push(Partition { events, actions, heads, clock: EventTime::EARLIEST, next: None });
         }
+        consumer.assign(&wanted).map_err(doing("start reading"))?;
         let names = |i: usize| streams.map(|(topic, _)| format!("{topic} [{i}]"));
         Ok(Self {
             consumer,
