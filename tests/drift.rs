@@ -56,6 +56,8 @@ fn spans_that_hold_too_little_are_told() {
     assert!(code == Some(1) && said.contains("scores of 0 conversations; it takes 50 to compare"), "{said}");
     let (code, said) = report(&["--scores", &scores]);
     assert!(code == Some(2) && said.contains("--recent-from"), "{said}");
+    let (code, said) = report(&["--scores", &scores, "--training", &scores, "--to", "2027-01-01T00:00:00Z"]);
+    assert!(code == Some(2) && said.contains("--from, --to: are for topics; give --config"), "{said}");
     let recording = root().join("demo/recording.jsonl").display().to_string();
     let (code, said) = report(&["--scores", &recording, "--training", &scores]);
     assert!(code == Some(1) && said.contains("scores of 0 conversations"), "{said}");

@@ -17,7 +17,7 @@ pub fn compare(options: &CompareOptions) -> Result<(), Failure> {
     }
     let in_force = config::load(&options.config, std::env::vars())?;
     let other = options.with.as_deref().map(|path| config::load(path, std::env::vars())).transpose()?;
-    let between = Between { from: options.from, to: options.to };
+    let between = options.between.between();
     let mut live = Live::default();
     let mut read = |side: usize, config: &Config, topics: &[String]| {
         read_records(config, topics, between, &mut |place, value| live.told(side, place, value))

@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::Path;
 
 use firewatch_domain::EventTime;
-use firewatch_kafka::Between;
 use firewatch_lab::drift::{self, Drift, Scores};
 use firewatch_lab::feedback::{self, Feedback, Judged, Report, recalibrate};
 use firewatch_lab::response::{self, Figures, csv, html};
@@ -51,10 +50,11 @@ fn drift(options: &DriftOptions) -> Result<(), Failure> {
     let read = |argument: &str, path: &Path| Scores::read(path).map_err(|e| Failure::setting(argument, e));
     let mut scores = Scores::default();
     if let Some(path) = &options.scores {
+        options.between.of_file()?;
         scores = read("--scores", path)?;
     } else if let Some(path) = &options.config {
         let config = config::load(path, std::env::vars())?;
-        let between = Between { from: options.from, to: options.to };
+        let between = options.between.between();
         let topics = [config.topics.scores.clone()];
         read_records(&config, &topics, between, &mut |place, value| scores.take(place, value))?;
     }
@@ -123,6 +123,7 @@ fn told_and_done(options: &FeedbackOptions) -> Result<(Feedback, Option<Calibrat
     let given = given.transpose()?;
     let ToldOptions { escalations, actions, config, .. } = &options.told;
     let Some(config) = config else {
+        options.told.between.of_file()?;
         let (Some(escalations), Some(actions)) = (escalations, actions) else {
             return Err(Failure::setting("--escalations", "give it with --actions, or give --config"));
         };
@@ -133,7 +134,7 @@ fn told_and_done(options: &FeedbackOptions) -> Result<(Feedback, Option<Calibrat
     let mut told = Feedback::default();
     let teams = config.brain.policy.team_names().into_iter().map(|team| config.topics.of_team(team));
     let (teams, actions) = (teams.collect::<Vec<_>>(), [config.topics.actions.clone()]);
-    let between = Between { from: options.told.from, to: options.told.to };
+    let between = options.told.between.between();
     read_records(&config, &teams, between, &mut |place, value| told.escalation(place, value))?;
     read_records(&config, &actions, between, &mut |place, value| told.action(place, value))?;
     let current = given.or_else(|| config.brain.calibration.as_deref().cloned());

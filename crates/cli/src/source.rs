@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use firewatch_kafka::{Edges, Recording};
+use firewatch_kafka::{Between, Edges, Recording};
 use firewatch_lab::LabError;
 use firewatch_lab::recorded::{CHUNK_RECORDS, Chunk, Next, Place, Recorded, open};
 
-use crate::args::{EdgeOptions, Source};
+use crate::args::{BetweenOptions, EdgeOptions, Source};
 use crate::config;
 use crate::shell::Failure;
 
@@ -16,6 +16,21 @@ impl EdgeOptions {
     /// The span.
     pub fn edges(&self) -> Edges {
         Edges { from: self.from.clone(), to: self.to.clone() }
+    }
+}
+
+impl BetweenOptions {
+    /// The span.
+    pub fn between(self) -> Between {
+        Between { from: self.from, to: self.to }
+    }
+
+    /// Says that there is none where files are read.
+    pub fn of_file(self) -> Result<(), Failure> {
+        match (self.from, self.to) {
+            (None, None) => Ok(()),
+            _ => Err(Failure::setting("--from, --to", "are for topics; give --config in place of files")),
+        }
     }
 }
 

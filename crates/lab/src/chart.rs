@@ -40,6 +40,26 @@ pub struct Frame<'a, X> {
 type Drawn<'a, 'b, X> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<<X as AsRangedCoord>::CoordDescType, RangedCoordf64>>;
 
+/// Draws what became of it against what was said, both in percent, beside the line on which they are equal.
+///
+/// # Errors
+/// When the frame is none.
+pub fn reliability(
+    (title, x, y): (&str, &str, &str),
+    lines: Vec<(String, Vec<(f64, f64)>)>,
+) -> Result<String, LabError> {
+    let equal = ("as it should be".to_owned(), vec![(0.0, 0.0), (100.0, 100.0)]);
+    let last = lines.len();
+    let lines: Vec<Line> = lines
+        .into_iter()
+        .chain([equal])
+        .zip(COLOURS)
+        .enumerate()
+        .map(|(i, ((name, points), colour))| Line { name, points, thin: i == last, colour })
+        .collect();
+    chart(Frame { title, x: (x, 0.0..100.0), y: (y, 0.0..100.0), legend: Some(Legend::UpperLeft) }, &lines)
+}
+
 /// Draws lines as SVG.
 ///
 /// # Errors

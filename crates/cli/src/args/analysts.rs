@@ -109,12 +109,8 @@ pub struct CompareOptions {
     /// that the settings have on trial
     #[arg(long)]
     pub with: Option<PathBuf>,
-    /// What was told from this time on (RFC 3339)
-    #[arg(long, value_parser = values::time)]
-    pub from: Option<EventTime>,
-    /// What was told before this time
-    #[arg(long, value_parser = values::time)]
-    pub to: Option<EventTime>,
+    #[command(flatten)]
+    pub between: BetweenOptions,
     /// A folder for the report as a page, as JSON and as CSV
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -142,6 +138,17 @@ pub enum Reporting {
     Feedback(FeedbackOptions),
 }
 
+/// Times between which records of topics were written.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct BetweenOptions {
+    /// What was written to the topics from this time on (RFC 3339)
+    #[arg(long, value_parser = values::time)]
+    pub from: Option<EventTime>,
+    /// What was written before this time
+    #[arg(long, value_parser = values::time)]
+    pub to: Option<EventTime>,
+}
+
 /// What was told and done: files, or topics.
 #[derive(Debug, ClapArgs)]
 pub struct ToldOptions {
@@ -154,12 +161,8 @@ pub struct ToldOptions {
     /// A settings file, to read its topics instead
     #[arg(long)]
     pub config: Option<PathBuf>,
-    /// With the topics: what was written from this time on (RFC 3339)
-    #[arg(long, requires = "config", value_parser = values::time)]
-    pub from: Option<EventTime>,
-    /// With the topics: what was written before this time
-    #[arg(long, requires = "config", value_parser = values::time)]
-    pub to: Option<EventTime>,
+    #[command(flatten)]
+    pub between: BetweenOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -170,12 +173,8 @@ pub struct DriftOptions {
     /// A settings file, to read the scores from its topic instead
     #[arg(long)]
     pub config: Option<PathBuf>,
-    /// With the topic: what was written from this time on (RFC 3339)
-    #[arg(long, requires = "config", value_parser = values::time)]
-    pub from: Option<EventTime>,
-    /// With the topic: what was written before this time
-    #[arg(long, requires = "config", value_parser = values::time)]
-    pub to: Option<EventTime>,
+    #[command(flatten)]
+    pub between: BetweenOptions,
     /// Where the recent span begins; conversations from before are what it is compared with
     #[arg(long, required_unless_present = "training", conflicts_with = "training", value_parser = values::time)]
     pub recent_from: Option<EventTime>,

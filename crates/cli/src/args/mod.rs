@@ -10,8 +10,8 @@ use firewatch_domain::VIRAL_BAR;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use analysts::{
-    Aim, BacktestOptions, CompareOptions, DriftOptions, EdgeOptions, FeedbackOptions, Reporting,
-    ResponseOptions, Source, ToldOptions, TuneOptions,
+    Aim, BacktestOptions, BetweenOptions, CompareOptions, DriftOptions, EdgeOptions, FeedbackOptions,
+    Reporting, ResponseOptions, Source, ToldOptions, TuneOptions,
 };
 
 /// Watches customer complaints spread, and tells the right team early.

@@ -2,7 +2,7 @@
 
 use super::figures::{Calibrated, Drift, Feature, Moved};
 use crate::LabError;
-use crate::chart::{COLOURS, Frame, Legend, Line, chart};
+use crate::chart::{COLOURS, Frame, Legend, Line, chart, reliability};
 use crate::page::Page;
 use crate::table::table;
 
@@ -62,8 +62,13 @@ pub fn html(drift: &Drift) -> Result<String, LabError> {
         return Ok(page.finish());
     }
     known.iter().for_each(|(name, of)| page.paragraph(format_args!("{name}: {of}.")));
+    let axes = ("Forecast and what became of it", "forecast, %", "% crossed");
+    let lines = known.iter().map(|(name, of)| {
+        let points = of.bins.iter().map(|(_, _, forecast, crossed)| (100.0 * forecast, 100.0 * crossed));
+        ((*name).to_owned(), points.collect())
+    });
     page.chart(
-        &reliability(&known)?,
+        &reliability(axes, lines.collect())?,
         "The share that crossed the bar, by the forecast half an hour after the first score.",
     );
     Ok(page.finish())
@@ -119,24 +124,4 @@ fn shares(feature: &Feature) -> Result<String, LabError> {
         legend: Some(Legend::UpperRight),
     };
     chart(frame, &[line("before", |both| both.0, 0), line("recent", |both| both.1, 1)])
-}
-
-fn reliability(known: &[(&str, &Calibrated)]) -> Result<String, LabError> {
-    let lines = known.iter().enumerate().map(|(i, (name, of))| {
-        let points = of.bins.iter().map(|(_, _, forecast, crossed)| (100.0 * forecast, 100.0 * crossed));
-        Line { name: (*name).into(), points: points.collect(), thin: false, colour: COLOURS[i] }
-    });
-    let perfect = Line {
-        name: "as it should be".into(),
-        points: vec![(0.0, 0.0), (100.0, 100.0)],
-        thin: true,
-        colour: COLOURS[2],
-    };
-    let frame = Frame {
-        title: "Forecast and what became of it",
-        x: ("forecast, %", 0.0..100.0),
-        y: ("% crossed", 0.0..100.0),
-        legend: Some(Legend::UpperLeft),
-    };
-    chart(frame, &lines.chain([perfect]).collect::<Vec<_>>())
 }

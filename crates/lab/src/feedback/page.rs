@@ -2,7 +2,7 @@
 
 use super::{Learned, Report};
 use crate::LabError;
-use crate::chart::{COLOURS, Frame, Legend, Line, chart};
+use crate::chart::reliability;
 use crate::page::Page;
 use crate::table::table;
 
@@ -48,7 +48,11 @@ pub fn html(report: &Report) -> Result<String, LabError> {
         page.heading("The risk, and what was useful");
         page.paragraph(learned.to_string().replace("  ", ""));
         let words = format!("Share of alerts of {} that were useful, by their risk.", learned.team);
-        page.chart(&reliability(learned)?, &words);
+        let lines = vec![
+            ("risk as told".into(), groups(learned, |point| point.0)),
+            ("calibrated".into(), groups(learned, |point| point.1)),
+        ];
+        page.chart(&reliability(("Useful alerts by risk", "risk", "% useful"), lines)?, &words);
     }
     Ok(page.finish())
 }
@@ -74,28 +78,14 @@ pub fn tables(report: &Report) -> String {
     table(["team", "route", "level", "alerts", "judged", "useful", "precision", "low", "high"], rows)
 }
 
-fn reliability(learned: &Learned) -> Result<String, LabError> {
-    let line = |name: &str, of: fn(&(f64, f64, bool)) -> f64, i: usize| {
-        let mut points: Vec<(f64, bool)> = learned.points.iter().map(|point| (of(point), point.2)).collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let groups = points.chunks(points.len().div_ceil(GROUPS).max(1)).map(|group| {
-            let n = group.len() as f64;
-            let hits = group.iter().filter(|(_, useful)| *useful).count() as f64;
-            (100.0 * group.iter().map(|(p, _)| p).sum::<f64>() / n, 100.0 * hits / n)
-        });
-        Line { name: name.into(), points: groups.collect(), thin: false, colour: COLOURS[i] }
-    };
-    let perfect = Line {
-        name: "as it should be".into(),
-        points: vec![(0.0, 0.0), (100.0, 100.0)],
-        thin: true,
-        colour: COLOURS[2],
-    };
-    let frame = Frame {
-        title: "Useful alerts by risk",
-        x: ("risk", 0.0..100.0),
-        y: ("% useful", 0.0..100.0),
-        legend: Some(Legend::UpperLeft),
-    };
-    chart(frame, &[line("risk as told", |p| p.0, 0), line("calibrated", |p| p.1, 1), perfect])
+/// The share that was useful among alerts of about the same risk, by that risk.
+fn groups(learned: &Learned, risk: fn(&(f64, f64, bool)) -> f64) -> Vec<(f64, f64)> {
+    let mut points: Vec<(f64, bool)> = learned.points.iter().map(|point| (risk(point), point.2)).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let groups = points.chunks(points.len().div_ceil(GROUPS).max(1)).map(|group| {
+        let n = group.len() as f64;
+        let hits = group.iter().filter(|(_, useful)| *useful).count() as f64;
+        (100.0 * group.iter().map(|(p, _)| p).sum::<f64>() / n, 100.0 * hits / n)
+    });
+    groups.collect()
 }
