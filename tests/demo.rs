@@ -53,6 +53,7 @@ fn the_plain_demo_tells_both_teams_with_reasons_and_sums_up() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     for wanted in [
         "Embedded Kafka at 127.0.0.1:",
+        "the console is at http://127.0.0.1:",
         "PR      HIGH           takes-off",
         "reads as a complaint with",
         "SUPPORT MEDIUM         quiet",

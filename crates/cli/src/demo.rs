@@ -19,6 +19,7 @@ use firewatch_kafka::{Embedded, Feed, Guarantee, KafkaSettings, RunError, Runner
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::DemoOptions;
+use crate::console::{self, Source};
 use crate::shell::{Failure, brain, say};
 use crate::summary::Summary;
 use crate::{clock, run};
@@ -53,11 +54,28 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     let told = Tail::new(&settings, &teams.map(|t| topics.of_team(t))).map_err(failed)?;
     let feed = Feed::new(&settings).map_err(failed)?;
 
+    let source = Source { kafka: &settings, topics: &topics, teams: teams.to_vec() };
+    let file = std::env::temp_dir().join(format!("firewatch-demo-{}.db", std::process::id()));
+    let database = format!("sqlite://{}", file.display());
+    let closed = if options.stay { stop.clone() } else { Arc::default() };
+    let serving = console::start(&runtime, &source, (options.listen, &database), closed.clone())?;
+    say(format_args!("the console is at http://{}/\n", serving.at));
+
     let play = Play { options, metrics, stop };
     let summary = play.run(&runner, &feed, &told, &topics.events)?;
-    runtime.shutdown_background();
     say(&summary);
-    Ok(())
+    if options.stay {
+        say(format_args!("the console stays at http://{}/ until this is stopped\n", serving.at));
+    } else {
+        closed.store(true, Ordering::Relaxed);
+    }
+    let done = serving.fed.join().map_err(|_| Failure::Running("the console broke down".into()))?;
+    runtime.shutdown_background();
+    // It was for this hour only; what SQLite keeps beside it goes with it.
+    for ending in ["db", "db-wal", "db-shm"] {
+        let _ = std::fs::remove_file(file.with_extension(ending));
+    }
+    done
 }
 
 struct Play<'a> {

@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod compare;
 mod config;
+mod console;
 mod demo;
 mod guard;
 mod http;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
         Command::Backtest(options) => backtest::backtest(&options),
         Command::Compare(options) => compare::compare(&options),
+        Command::Console(options) => console::console(&options),
         Command::Tune(options) => tune::run(&options),
         Command::Report { what } => report::report(&what),
         Command::Replay(options) => replay::replay(&options),

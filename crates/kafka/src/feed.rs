@@ -1,19 +1,22 @@
 //! A writer and a reader of plain records, for what stands at either end of the engine: the demo's recording, the
 //! people who wait for escalations, and tests.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{Message, Offset};
 
 use crate::client::{Deliveries, Reading};
 use crate::headers::owned;
 use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, doing};
 
+/// Longest wait for an answer.
+const ASK: Duration = Duration::from_secs(10);
 /// Longest wait for the brokers to take what was written.
 const FLUSH: Duration = Duration::from_secs(30);
 /// How often to look whether they have.
@@ -87,7 +90,7 @@ impl Feed {
     }
 }
 
-/// Reads whole topics from their beginning, without a place in any group.
+/// Reads topics on and on, without a place in any group.
 pub struct Tail {
     consumer: BaseConsumer<Reading>,
 }
@@ -115,18 +118,38 @@ impl Tail {
     /// # Errors
     /// When a setting is refused or a topic is not known.
     pub fn new(settings: &KafkaSettings, topics: &[String]) -> Result<Self, RunError> {
+        Self::from(settings, topics, &BTreeMap::new())
+    }
+
+    /// The same, but going on where somebody stands: the offset of the next record by topic and partition. What is gone
+    /// from the log by now is passed over.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn from(
+        settings: &KafkaSettings,
+        topics: &[String],
+        positions: &BTreeMap<(String, u32), i64>,
+    ) -> Result<Self, RunError> {
         let mut config = settings.reader_config();
         let made = config.set("enable.partition.eof", "false").create_with_context(Reading::default());
         let consumer: BaseConsumer<Reading> = made.map_err(doing("make the reader"))?;
         let mut wanted = rdkafka::TopicPartitionList::new();
         for topic in topics {
             let metadata = consumer
-                .fetch_metadata(Some(topic), Duration::from_secs(10))
+                .fetch_metadata(Some(topic), ASK)
                 .map_err(doing(format!("ask about topic {topic}")))?;
-            for partition in metadata.topics().iter().flat_map(|t| t.partitions()) {
-                wanted
-                    .add_partition_offset(topic, partition.id(), rdkafka::Offset::Beginning)
-                    .map_err(doing("start reading"))?;
+            for partition in metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()) {
+                let at = match positions.get(&(topic.clone(), u32::try_from(partition).unwrap_or_default())) {
+                    None => Offset::Beginning,
+                    Some(at) => {
+                        let (low, high) = consumer
+                            .fetch_watermarks(topic, partition, ASK)
+                            .map_err(doing(format!("ask where {topic} begins and ends")))?;
+                        Offset::Offset((*at).clamp(low, high))
+                    }
+                };
+                wanted.add_partition_offset(topic, partition, at).map_err(doing("start reading"))?;
             }
         }
         consumer.assign(&wanted).map_err(doing("start reading"))?;

@@ -3,6 +3,7 @@
 mod analysts;
 mod values;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use firewatch_domain::VIRAL_BAR;
@@ -32,6 +33,8 @@ pub enum Command {
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
+    /// Serve the page for PR and support teams, fed from the topics
+    Console(ConsoleOptions),
     /// Make the topics that a settings file names
     Topics {
         #[command(subcommand)]
@@ -91,6 +94,19 @@ pub enum Command {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct ConsoleOptions {
+    /// The settings file of the live processes
+    #[arg(long, default_value = "firewatch.toml")]
+    pub config: PathBuf,
+    /// Where to listen; port 0 is any that is free
+    #[arg(long, default_value = "127.0.0.1:9465", value_parser = values::loopback)]
+    pub listen: SocketAddr,
+    /// The database of what the topics say now: it is made, and made again from them when it is not there
+    #[arg(long, default_value = "sqlite://console.db")]
+    pub database: String,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct DemoOptions {
     /// How many times faster than life; 0 is as fast as it goes
     #[arg(long, default_value_t = 90.0, value_parser = values::speed)]
@@ -101,6 +117,12 @@ pub struct DemoOptions {
     /// Partitions of each topic
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
+    /// Where the console listens; port 0 is any that is free
+    #[arg(long, default_value = "127.0.0.1:0", value_parser = values::loopback)]
+    pub listen: SocketAddr,
+    /// Keep the console when the hour is over, until stopped
+    #[arg(long)]
+    pub stay: bool,
     /// Print the recorded events as JSON lines and do nothing else
     #[arg(long)]
     pub events: bool,

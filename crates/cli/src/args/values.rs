@@ -1,6 +1,7 @@
 //! What stands on the command line, read into values; an error tells what would be right.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use firewatch_domain::EventTime;
@@ -68,6 +69,17 @@ pub fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if speed.is_finite() && (0.0..=100_000.0).contains(&speed) => Ok(speed),
         _ => Err("give a number from 0 to 100000".into()),
+    }
+}
+
+pub fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(_) => {
+            Err("it can be reached from other machines, and there is no sign-in yet; give a loopback address"
+                .into())
+        }
+        Err(_) => Err("give an address and port such as 127.0.0.1:9465".into()),
     }
 }
 

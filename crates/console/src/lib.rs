@@ -1,0 +1,8 @@
+//! The console: what PR and support teams look at.
+//!
+//! It keeps a projection of the topics in a database, which can be built again from them at any time; what people do goes to
+//! the actions topic and nowhere else, so the log stays the one truth. Kafka is somebody else's: records come in, actions
+//! go out through a function.
+
+pub mod store;
+pub mod web;

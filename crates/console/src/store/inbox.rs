@@ -1,0 +1,344 @@
+//! What the projection is asked: the inbox a page at a time, what changed since, and all about one escalation.
+
+use firewatch_domain::Level;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Store, StoreError};
+
+/// Items of a page, at most.
+pub const MOST_ITEMS: u32 = 200;
+
+/// Which escalations are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Filter {
+    /// The owning team.
+    pub team: String,
+    /// The brand.
+    pub brand: String,
+    /// The mildest level.
+    pub level: Option<Level>,
+    /// Words in the excerpt, the reasons or the conversation's id.
+    pub text: String,
+}
+
+/// Where a page ends, and the next one goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cursor {
+    level: i64,
+    due: i64,
+    risk: f64,
+    id: String,
+}
+
+/// An escalation in the inbox.
+#[derive(Debug, Serialize)]
+pub struct Item {
+    /// The number of its last change.
+    pub seq: i64,
+    /// It is still somebody's to deal with.
+    pub live: bool,
+    /// Who took it last, as far as the actions tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub taken_by: String,
+    /// The last record of it, as the teams' topic has it.
+    pub record: Box<RawValue>,
+}
+
+/// A page of the inbox, the most urgent first.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// The items.
+    pub items: Vec<Item>,
+    /// Where the next page begins; none for the last one.
+    pub next: Option<String>,
+    /// The number of the last change that the page knows of.
+    pub seq: i64,
+}
+
+/// All about one escalation.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    /// As in the inbox.
+    #[serde(flatten)]
+    pub item: Item,
+    /// Every record of it, the first one first.
+    pub history: Vec<Box<RawValue>>,
+    /// What people did about its conversation, in order.
+    pub actions: Vec<Box<RawValue>>,
+    /// The last score of its conversation.
+    pub score: Option<Box<RawValue>>,
+    /// How risk, reshares and reach went: time in milliseconds, then the three.
+    pub points: Vec<(i64, f64, i64, i64)>,
+}
+
+impl Cursor {
+    /// Before the first item.
+    fn start() -> Self {
+        Self { level: i64::MAX, due: 0, risk: 0.0, id: String::new() }
+    }
+
+    /// Reads what [`Page::next`] told.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let parts: Option<Self> = (|| {
+            let mut parts = text.splitn(4, '~');
+            let (level, due) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            let risk = parts.next()?.parse::<f64>().ok().filter(|risk| risk.is_finite())?;
+            Some(Self { level, due, risk, id: parts.next()?.to_owned() })
+        })();
+        parts.ok_or_else(|| format!("{text:?} is no cursor; give what `next` of the page before told"))
+    }
+
+    fn tell(&self) -> String {
+        format!("{}~{}~{}~{}", self.level, self.due, self.risk, self.id)
+    }
+}
+
+type Row = (String, String, i64, i64, i64, i64, f64, String);
+
+fn item((_, taken_by, seq, live, ..): &Row, record: &str) -> Result<Item, StoreError> {
+    let record = RawValue::from_string(record.to_owned()).map_err(|e| StoreError::Row(e.to_string()))?;
+    Ok(Item { seq: *seq, live: *live == 1, taken_by: taken_by.clone(), record })
+}
+
+fn items(rows: &[Row]) -> Result<Vec<Item>, StoreError> {
+    rows.iter().map(|row| item(row, &row.0)).collect()
+}
+
+fn raw(rows: Vec<(String,)>) -> Result<Vec<Box<RawValue>>, StoreError> {
+    let read = |(text,): (String,)| RawValue::from_string(text).map_err(|e| StoreError::Row(e.to_string()));
+    rows.into_iter().map(read).collect()
+}
+
+impl Store {
+    /// A page of what is open, the most urgent first: by level, then by what is due soonest, then by risk.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn inbox(&self, filter: &Filter, after: Option<Cursor>, most: u32) -> Result<Page, StoreError> {
+        let (seq,): (String,) =
+            sqlx::query_as("SELECT value FROM meta WHERE name = 'seq'").fetch_one(&self.pool).await?;
+        let after = after.unwrap_or_else(Cursor::start);
+        let most = most.clamp(1, MOST_ITEMS);
+        let like = match filter.text.trim() {
+            "" => String::new(),
+            text => format!("%{}%", text.to_lowercase().replace(['%', '_'], " ")),
+        };
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT record, taken_by, seq, live, level, due, risk, id FROM escalations WHERE live = 1 \
+             AND ($1 = '' OR team = $1) AND ($2 = '' OR brand = $2) AND level >= $3 AND ($4 = '' OR words LIKE $4) \
+             AND (level < $5 OR (level = $5 AND (due > $6 OR (due = $6 AND (risk < $7 OR (risk = $7 AND id > $8)))))) \
+             ORDER BY level DESC, due, risk DESC, id LIMIT $9",
+        )
+        .bind(&filter.team)
+        .bind(&filter.brand)
+        .bind(filter.level.map_or(0, |level| level as i64))
+        .bind(like)
+        .bind(after.level)
+        .bind(after.due)
+        .bind(after.risk)
+        .bind(&after.id)
+        .bind(i64::from(most))
+        .fetch_all(&self.pool)
+        .await?;
+        let last = rows.last().filter(|_| rows.len() == most as usize);
+        let next = last.map(|(_, _, _, _, level, due, risk, id)| {
+            Cursor { level: *level, due: *due, risk: *risk, id: id.clone() }.tell()
+        });
+        Ok(Page { items: items(&rows)?, next, seq: seq.parse().unwrap_or_default() })
+    }
+
+    /// What changed after a change, in the order of the changes; those that are over are among them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn since(&self, seq: i64) -> Result<Vec<Item>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT record, taken_by, seq, live, level, due, risk, id FROM escalations WHERE seq > $1 \
+             ORDER BY seq, id LIMIT $2",
+        )
+        .bind(seq)
+        .bind(i64::from(MOST_ITEMS))
+        .fetch_all(&self.pool)
+        .await?;
+        items(&rows)
+    }
+
+    /// All about one escalation; none when there is no such.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn escalation(&self, id: &str) -> Result<Option<Detail>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT record, taken_by, seq, live, level, due, risk, conversation FROM escalations WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let conversation = &row.7;
+        let history = sqlx::query_as("SELECT record FROM history WHERE escalation = $1 ORDER BY step")
+            .bind(id)
+            .fetch_all(&self.pool)
+            .await?;
+        let actions = sqlx::query_as("SELECT record FROM actions WHERE conversation = $1 ORDER BY at, id")
+            .bind(conversation)
+            .fetch_all(&self.pool)
+            .await?;
+        let score = sqlx::query_as("SELECT record FROM scores WHERE conversation = $1")
+            .bind(conversation)
+            .fetch_all(&self.pool)
+            .await?;
+        let points = sqlx::query_as(
+            "SELECT at, risk, reshares, reach FROM points WHERE conversation = $1 ORDER BY at",
+        )
+        .bind(conversation)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Some(Detail {
+            item: item(&row, &row.0)?,
+            history: raw(history)?,
+            actions: raw(actions)?,
+            score: raw(score)?.pop(),
+            points,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Incoming, Kind};
+    use super::*;
+    use serde_json::Value;
+
+    struct Fed {
+        store: Store,
+        folder: tempfile::TempDir,
+        offset: i64,
+    }
+
+    impl Fed {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite://{}", folder.path().join("console.db").display());
+            Self { store: Store::open(&url).await.unwrap(), folder, offset: 0 }
+        }
+
+        async fn feed(&mut self, kind: Kind, values: &[Value]) -> (i64, usize) {
+            let offset = self.offset;
+            let batch: Vec<Incoming> = (offset..)
+                .zip(values)
+                .map(|(offset, value)| Incoming {
+                    kind,
+                    topic: "t".into(),
+                    partition: 0,
+                    offset,
+                    value: value.to_string().into_bytes(),
+                })
+                .collect();
+            self.offset += values.len() as i64;
+            self.store.apply(&batch).await.unwrap()
+        }
+
+        async fn ids(&self, filter: &Filter) -> Vec<String> {
+            let page = self.store.inbox(filter, None, 50).await.unwrap();
+            page.items.iter().map(id).collect()
+        }
+    }
+
+    fn id(item: &Item) -> String {
+        let record: Value = serde_json::from_str(item.record.get()).unwrap();
+        record["escalation"].as_str().unwrap().to_owned()
+    }
+
+    fn escalation(id: &str, step: u32, state: &str, level: &str, risk: f64) -> Value {
+        serde_json::json!({
+            "v": 1, "id": format!("{id}/{step}"), "escalation": id, "step": step, "news": "opened", "state": state,
+            "team": if id.starts_with('s') { "support" } else { "pr" }, "level": level, "conversation": format!("c-{id}"),
+            "brand": "aldermere", "at": "2026-03-10T14:00:00Z", "risk": risk, "reasons": ["Reads as a Complaint"],
+            "policy": "p", "policy_hash": "h",
+        })
+    }
+
+    #[tokio::test]
+    async fn the_inbox_is_ranked_paged_filtered_and_holds_what_is_open() {
+        let mut fed = Fed::new().await;
+        let mut due = escalation("due", 0, "open", "low", 1.0);
+        due["respond_by"] = "2026-03-10T14:09:00Z".into();
+        let all = [
+            escalation("mild", 0, "open", "low", 50.0),
+            escalation("grave", 0, "open", "high", 40.0),
+            escalation("graver", 0, "open", "high", 60.0),
+            escalation("support", 0, "open", "medium", 0.0),
+            escalation("over", 0, "resolved", "critical", 90.0),
+            due,
+        ];
+        fed.feed(Kind::Escalation, &all).await;
+        let ranked = ["graver", "grave", "support", "due", "mild"];
+        assert_eq!(fed.ids(&Filter::default()).await, ranked);
+        assert_eq!(fed.ids(&Filter { team: "support".into(), ..Filter::default() }).await, ["support"]);
+        let medium = Filter { level: Some(Level::Medium), ..Filter::default() };
+        assert_eq!(fed.ids(&medium).await, ranked[..3]);
+        assert_eq!(fed.ids(&Filter { text: "A COMPLAINT".into(), ..Filter::default() }).await, ranked);
+        assert_eq!(fed.ids(&Filter { text: "c-gra".into(), ..Filter::default() }).await, ranked[..2]);
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let page = fed.store.inbox(&Filter::default(), after, 2).await.unwrap();
+            paged.extend(page.items.iter().map(id));
+            let Some(next) = page.next else { break };
+            after = Some(Cursor::read(&next).unwrap());
+        }
+        assert_eq!(paged, ranked);
+        assert!(Cursor::read("1~2~x~y").is_err() && Cursor::read("").is_err());
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_learns_of_every_change_and_repeats_change_nothing() {
+        let mut fed = Fed::new().await;
+        let opened = [escalation("a", 0, "open", "low", 5.0), escalation("b", 0, "open", "low", 5.0)];
+        let (seq, unread) = fed.feed(Kind::Escalation, &opened).await;
+        assert_eq!((seq, unread), (2, 0));
+        // A hand-over comes by two topics, and one that is behind comes late.
+        let mut said = escalation("b", 1, "open", "low", 5.0);
+        said["excerpt"] = "the app is down".into();
+        fed.feed(Kind::Escalation, &[said, escalation("b", 2, "open", "low", 5.0)]).await;
+        let kept = fed.store.escalation("b").await.unwrap().unwrap();
+        assert!(kept.item.record.get().contains("the app is down") && kept.history.len() == 3);
+        let seq = kept.item.seq;
+        let steps = [
+            escalation("a", 2, "resolved", "low", 5.0),
+            escalation("a", 2, "resolved", "low", 5.0),
+            escalation("a", 1, "acknowledged", "low", 5.0),
+            serde_json::json!({ "no": "escalation" }),
+        ];
+        let (after, unread) = fed.feed(Kind::Escalation, &steps).await;
+        assert_eq!((after, unread), (5, 1));
+        let changes = fed.store.since(seq).await.unwrap();
+        assert_eq!(
+            changes.iter().map(|item| (id(item), item.live)).collect::<Vec<_>>(),
+            [("a".into(), false)]
+        );
+        let did = |id: &str, kind: &str| serde_json::json!({ "v": 1, "id": id, "conversation": "c-b", "at": "2026-03-10T14:05:00Z", "by": "kim", "kind": kind });
+        let (last, _) = fed
+            .feed(Kind::Action, &[did("1", "acknowledge"), did("1", "acknowledge"), did("2", "useful")])
+            .await;
+        assert_eq!(last, 6, "a verdict changes nothing that is seen");
+        let changes = fed.store.since(after).await.unwrap();
+        assert_eq!(
+            changes.iter().map(|item| (id(item), item.taken_by.clone())).collect::<Vec<_>>(),
+            [("b".into(), "kim".into())]
+        );
+        let detail = fed.store.escalation("b").await.unwrap().unwrap();
+        assert_eq!((detail.history.len(), detail.actions.len()), (3, 2));
+        assert!(fed.store.escalation("nobody").await.unwrap().is_none());
+        // One that was killed goes on where it was.
+        let url = format!("sqlite://{}", fed.folder.path().join("console.db").display());
+        let again = Store::open(&url).await.unwrap();
+        assert_eq!(again.positions().await.unwrap(), [(("t".to_owned(), 0), 11)].into());
+        assert_eq!(again.inbox(&Filter::default(), None, 10).await.unwrap().items.len(), 1);
+    }
+}

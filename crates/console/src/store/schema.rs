@@ -1,0 +1,60 @@
+//! The tables. Their version is kept beside them; a projection of another version is made anew.
+
+use super::{Store, StoreError};
+
+const VERSION: &str = "1";
+
+const TABLES: [&str; 10] = [
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS positions (topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
+     PRIMARY KEY (topic, part))",
+    // `due` is far away where no answer is due; `seq` is the number of the last change.
+    "CREATE TABLE IF NOT EXISTS escalations (id TEXT PRIMARY KEY, step BIGINT NOT NULL, live BIGINT NOT NULL, \
+     level BIGINT NOT NULL, due BIGINT NOT NULL, risk DOUBLE PRECISION NOT NULL, team TEXT NOT NULL, \
+     brand TEXT NOT NULL, conversation TEXT NOT NULL, at BIGINT NOT NULL, seq BIGINT NOT NULL, words TEXT NOT NULL, \
+     taken_by TEXT NOT NULL, record TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS escalations_inbox ON escalations (live, level DESC, due, risk DESC, id)",
+    "CREATE INDEX IF NOT EXISTS escalations_seq ON escalations (seq)",
+    "CREATE INDEX IF NOT EXISTS escalations_of ON escalations (conversation)",
+    "CREATE TABLE IF NOT EXISTS history (escalation TEXT NOT NULL, step BIGINT NOT NULL, record TEXT NOT NULL, \
+     PRIMARY KEY (escalation, step))",
+    "CREATE TABLE IF NOT EXISTS actions (conversation TEXT NOT NULL, id TEXT NOT NULL, at BIGINT NOT NULL, \
+     record TEXT NOT NULL, PRIMARY KEY (conversation, id))",
+    "CREATE TABLE IF NOT EXISTS scores (conversation TEXT PRIMARY KEY, at BIGINT NOT NULL, record TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS points (conversation TEXT NOT NULL, at BIGINT NOT NULL, risk DOUBLE PRECISION NOT NULL, \
+     reshares BIGINT NOT NULL, reach BIGINT NOT NULL, PRIMARY KEY (conversation, at))",
+];
+
+const DROPPED: [&str; 7] = [
+    "DROP TABLE IF EXISTS meta",
+    "DROP TABLE IF EXISTS positions",
+    "DROP TABLE IF EXISTS escalations",
+    "DROP TABLE IF EXISTS history",
+    "DROP TABLE IF EXISTS actions",
+    "DROP TABLE IF EXISTS scores",
+    "DROP TABLE IF EXISTS points",
+];
+
+impl Store {
+    pub(super) async fn make(&self) -> Result<(), StoreError> {
+        let mut change = self.pool.begin().await?;
+        sqlx::query(TABLES[0]).execute(&mut *change).await?;
+        let found: Option<(String,)> = sqlx::query_as("SELECT value FROM meta WHERE name = 'version'")
+            .fetch_optional(&mut *change)
+            .await?;
+        if found.is_some_and(|(version,)| version != VERSION) {
+            for drop in DROPPED {
+                sqlx::query(drop).execute(&mut *change).await?;
+            }
+        }
+        for table in TABLES {
+            sqlx::query(table).execute(&mut *change).await?;
+        }
+        sqlx::query("INSERT INTO meta VALUES ('version', $1), ('seq', '0') ON CONFLICT DO NOTHING")
+            .bind(VERSION)
+            .execute(&mut *change)
+            .await?;
+        change.commit().await?;
+        Ok(())
+    }
+}
