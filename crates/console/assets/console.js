@@ -34,7 +34,7 @@ function row({ seq, taken_by: takenBy, record }) {
     id: record.escalation, conversation: record.conversation, seq, level: record.level, due: record.respond_by || "", risk,
   });
   const what = element("p", undefined, "what");
-  const link = element("a", record.excerpt || record.conversation);
+  const link = element("a", record.excerpt || record.reasons[1] || record.conversation);
   link.href = "/escalations/" + record.escalation.split("/").map(encodeURIComponent).join("/");
   what.append(element("strong", record.level, "level " + record.level), " ", element("span", "risk " + risk, "risk"), " ", link);
   const who = element("p", undefined, "who");

@@ -156,6 +156,10 @@ async fn with_what_was_told(
     let before: Escalation = serde_json::from_str(&before).map_err(|e| StoreError::Row(e.to_string()))?;
     let mut e = e.clone();
     e.excerpt = e.excerpt.or(before.excerpt);
+    // A step tells what is new; why it was opened stays true.
+    if e.reasons.len() == 1 {
+        e.reasons.extend(before.reasons.into_iter().skip(1));
+    }
     if e.advice.is_empty() {
         e.advice = before.advice;
     }

@@ -305,9 +305,13 @@ mod tests {
         // A hand-over comes by two topics, and one that is behind comes late.
         let mut said = escalation("b", 1, "open", "low", 5.0);
         said["excerpt"] = "the app is down".into();
-        fed.feed(Kind::Escalation, &[said, escalation("b", 2, "open", "low", 5.0)]).await;
+        said["reasons"] = serde_json::json!(["complaint", "said so"]);
+        let mut late = escalation("b", 2, "open", "low", 5.0);
+        late["reasons"] = serde_json::json!(["it is late"]);
+        fed.feed(Kind::Escalation, &[said, late]).await;
         let kept = fed.store.escalation("b").await.unwrap().unwrap();
         assert!(kept.item.record.get().contains("the app is down") && kept.history.len() == 3);
+        assert!(kept.item.record.get().contains("[\"it is late\",\"said so\"]"), "{}", kept.item.record);
         let seq = kept.item.seq;
         let steps = [
             escalation("a", 2, "resolved", "low", 5.0),

@@ -3,6 +3,7 @@
 mod act;
 mod changes;
 mod page;
+mod spread;
 
 use std::sync::Arc;
 

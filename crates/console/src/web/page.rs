@@ -4,8 +4,9 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use firewatch_domain::{Escalation, EventTime};
+use firewatch_domain::{Escalation, EventTime, Score};
 
+use super::spread::{Part, parts, spread};
 use super::{Asked, Console, Problem};
 use crate::store::{Filter, Item};
 
@@ -31,8 +32,10 @@ impl Row {
         self.record.reasons.first().map_or("", String::as_str)
     }
 
+    /// How the post begins, or what is known of it.
     fn excerpt(&self) -> &str {
-        self.record.excerpt.as_deref().unwrap_or(&self.record.conversation)
+        let known = self.record.excerpt.as_ref().or(self.record.reasons.get(1));
+        known.unwrap_or(&self.record.conversation)
     }
 
     fn state(&self) -> String {
@@ -76,6 +79,9 @@ struct Inbox {
 #[template(path = "escalation.html")]
 struct One {
     row: Row,
+    parts: Vec<Part>,
+    /// The spread as a chart, and in words.
+    spread: Option<(String, String)>,
     history: Vec<Step>,
     teams: Vec<String>,
 }
@@ -100,7 +106,11 @@ pub async fn escalation(State(console): State<Console>, Path(id): Path<String>) 
     };
     let steps = detail.history.iter().filter_map(|record| serde_json::from_str(record.get()).ok());
     let history = steps.map(Step).collect();
-    html(&One { row: Row::of(&detail.item)?, history, teams: console.teams.to_vec() })
+    let score: Option<Score> = detail.score.as_ref().and_then(|score| serde_json::from_str(score.get()).ok());
+    let spread = score.and_then(|score| spread(&detail.points, &score));
+    let row = Row::of(&detail.item)?;
+    let parts = parts(&row.record.contributions);
+    html(&One { row, parts, spread, history, teams: console.teams.to_vec() })
 }
 
 fn html(page: &impl Template) -> Result<Response, Problem> {

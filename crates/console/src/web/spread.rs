@@ -1,0 +1,157 @@
+//! How a conversation spread so far and how far it is expected to go, as a chart; and what made its risk, in words.
+
+use firewatch_domain::{Contribution, Score};
+use plotters::prelude::*;
+
+const SIZE: (u32, u32) = (720, 300);
+const SO_FAR: RGBColor = RGBColor(0, 114, 178);
+const EXPECTED: RGBColor = RGBColor(213, 94, 0);
+/// Longest bar of a contribution, in parts of its picture.
+const BAR: f64 = 100.0;
+
+/// What made a part of the risk.
+pub struct Part {
+    /// In words.
+    pub words: &'static str,
+    /// The points, with their sign.
+    pub points: String,
+    /// How long its bar is, of a hundred.
+    pub long: f64,
+    /// It lowers the risk.
+    pub lowers: bool,
+}
+
+/// The parts of a risk that are worth a bar, the largest first.
+pub fn parts(contributions: &[Contribution]) -> Vec<Part> {
+    let most = contributions.iter().map(|c| c.points.value().abs()).fold(1.0, f64::max);
+    let mut all: Vec<&Contribution> = contributions.iter().filter(|c| c.points.0 != 0).collect();
+    all.sort_by_key(|c| std::cmp::Reverse(c.points.0.abs()));
+    let part = |c: &Contribution| Part {
+        words: match &*c.name {
+            "base" => "what any post has",
+            "words" => "what it says",
+            "size" => "how often it was passed on",
+            "velocity" => "how fast it moves",
+            "reach" => "who can see it",
+            "feedback" => "verdicts on earlier alerts",
+            _ => "other",
+        },
+        points: format!("{:+.1}", c.points.value()),
+        long: BAR * c.points.value().abs() / most,
+        lowers: c.points.0 < 0,
+    };
+    all.into_iter().map(part).collect()
+}
+
+/// Reshares by time with the forecast and its interval, as SVG with the same in words; none before there is a score.
+pub fn spread(points: &[(i64, f64, i64, i64)], score: &Score) -> Option<(String, String)> {
+    let (first, ..) = points.first()?;
+    let hours = |at: i64| (at - first) as f64 / 3_600_000.0;
+    let so_far: Vec<(f64, f64)> = points.iter().map(|(at, _, n, _)| (hours(*at), *n as f64)).collect();
+    let now = *so_far.last()?;
+    let ahead = |of: fn(&firewatch_domain::Range) -> u64| {
+        let later = score.forecast.iter().filter_map(|outlook| {
+            Some((now.0 + f64::from(outlook.hours?), now.1 + of(&outlook.reshares) as f64))
+        });
+        std::iter::once(now).chain(later).collect::<Vec<_>>()
+    };
+    let (low, expected, high) = (ahead(|r| r.low), ahead(|r| r.expected), ahead(|r| r.high));
+    let ends = |line: &[(f64, f64)]| line.last().map_or(now, |end| *end);
+    let words = format!(
+        "{} reshares so far; {} expected a day from now, between {} and {} in four of five cases.",
+        now.1,
+        ends(&expected).1,
+        ends(&low).1,
+        ends(&high).1
+    );
+    let frame = (ends(&expected).0.max(0.1), ends(&high).1.max(10.0) * 1.1);
+    let svg = draw(frame, &so_far, [&low, &expected, &high]).ok()?;
+    let label = format!("<svg role=\"img\" aria-label=\"{words}\" ");
+    Some((svg.replacen("<svg ", &label, 1), words))
+}
+
+type Drawing = Result<String, Box<dyn std::error::Error>>;
+
+fn draw(
+    (hours, most): (f64, f64),
+    so_far: &[(f64, f64)],
+    [low, expected, high]: [&[(f64, f64)]; 3],
+) -> Drawing {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin(10)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d(0.0..hours, 0.0..most)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_label_formatter(&|hours| format!("{hours:.0}"))
+            .y_label_formatter(&|n| format!("{n:.0}"))
+            .x_desc("hours since the first score")
+            .y_desc("reshares")
+            .draw()?;
+        let between = high.iter().chain(low.iter().rev()).copied().collect::<Vec<_>>();
+        chart.draw_series([Polygon::new(between, EXPECTED.mix(0.2))])?;
+        for (line, colour) in [(expected, EXPECTED), (so_far, SO_FAR)] {
+            chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(3)))?;
+        }
+        area.present()?;
+    }
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use firewatch_domain::Tenths;
+
+    use super::*;
+
+    #[test]
+    fn parts_are_told_in_words_the_largest_first() {
+        let of = |name: &'static str, tenths| Contribution { name: name.into(), points: Tenths(tenths) };
+        let told = parts(&[of("base", 0), of("reach", -50), of("words", 205), of("size", 443)]);
+        let told: Vec<String> = told
+            .iter()
+            .map(|part| format!("{} {} {:.0} {}", part.words, part.points, part.long, part.lowers))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "how often it was passed on +44.3 100 false",
+                "what it says +20.5 46 false",
+                "who can see it -5.0 11 true"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_chart_says_in_words_what_it_shows() {
+        let score = serde_json::json!({
+            "v": 1, "id": "i", "conversation": "c", "at": "2026-03-10T15:00:00Z", "risk": 20.0, "risk_low": 20.0,
+            "risk_high": 20.0, "complaint": 0.9, "viral": 0.2, "flags": [],
+            "reach": { "low": 1, "estimate": 1, "high": 1, "unknown": 0 },
+            "velocity": { "per_minute_1": 0.0, "per_minute_5": 0.0, "per_minute_60": 0.0, "discounted_5": 0.0, "trend": 0.0 },
+            "forecast": [
+                { "hours": 1, "reshares": { "low": 1, "expected": 5, "high": 9 }, "reach": { "low": 0, "expected": 0, "high": 0 } },
+                { "hours": 24, "reshares": { "low": 10, "expected": 60, "high": 300 }, "reach": { "low": 0, "expected": 0, "high": 0 } },
+                { "reshares": { "low": 10, "expected": 70, "high": 400 }, "reach": { "low": 0, "expected": 0, "high": 0 } },
+            ],
+            "engagements": { "reshares": 40, "replies": 0, "quotes": 0, "likes": 0 }, "contributions": [], "reasons": ["r"],
+        });
+        let score: Score = serde_json::from_value(score).unwrap();
+        let (svg, words) = spread(&[(0, 1.0, 0, 1), (3_600_000, 20.0, 40, 9)], &score).unwrap();
+        assert_eq!(
+            words,
+            "40 reshares so far; 100 expected a day from now, between 50 and 340 in four of five cases."
+        );
+        assert!(
+            svg.starts_with("<svg role=\"img\" aria-label=\"40 reshares so far") && svg.contains("<polygon"),
+            "{svg}"
+        );
+        assert!(!svg.contains("style=") && spread(&[], &score).is_none());
+    }
+}
