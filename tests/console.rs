@@ -249,6 +249,13 @@ fn what_strangers_write_is_text_and_what_is_forged_is_refused() {
     assert!(tail.next(Duration::from_millis(500)).unwrap().is_none(), "nothing was sent");
     assert!(console.get("/api/escalations?after=nonsense").contains("is no cursor"));
     assert!(console.get("/escalations/nobody").starts_with("HTTP/1.1 404"));
+    let mut stream = TcpStream::connect(&console.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /api/escalations HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("escalation\":"), "{answer}");
     let out = firewatch().args(["console", "--listen", "0.0.0.0:0"]).output().unwrap();
     assert!(String::from_utf8_lossy(&out.stderr).contains("can be reached from other machines"));
 }

@@ -5,6 +5,7 @@ mod changes;
 mod page;
 mod spread;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
@@ -63,8 +64,28 @@ pub fn routes(console: Console) -> Router {
         .route("/api/changes", get(changes::stream))
         .route("/api/actions", post(act::act))
         .fallback(|| async { Problem(StatusCode::NOT_FOUND, "there is nothing here".into()) })
+        .layer(from_fn(for_this_machine))
         .layer(from_fn(with_headers))
         .with_state(console)
+}
+
+/// Refuses requests for another name: a stranger's site can make its own name stand for this machine, and its pages would
+/// be taken for ours.
+async fn for_this_machine(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if is_local(host) {
+        return next.run(request).await;
+    }
+    let problem = format!("{host:?} is not this console; open it by a loopback address or as localhost");
+    Problem(StatusCode::MISDIRECTED_REQUEST, problem).into_response()
+}
+
+fn is_local(host: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    let by_name = host == "localhost" || host.strip_prefix("localhost:").is_some_and(is_port);
+    let by_address = host.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback());
+    let alone = host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    by_name || by_address || alone
 }
 
 async fn with_headers(request: Request, next: Next) -> Response {
@@ -124,5 +145,29 @@ async fn one(State(console): State<Console>, Path(id): Path<String>) -> Result<R
     match console.store.escalation(&id).await? {
         Some(detail) => Ok(Json(detail).into_response()),
         None => Err(Problem(StatusCode::NOT_FOUND, format!("there is no escalation {id:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_ours() {
+        for ours in
+            ["localhost", "localhost:9465", "127.0.0.1:80", "127.0.0.1", "[::1]:9465", "[::1]", "127.8.8.8"]
+        {
+            assert!(is_local(ours), "{ours}");
+        }
+        for other in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "10.0.0.1:9465",
+            "127.0.0.1.evil.example",
+            "localhost:x",
+        ] {
+            assert!(!is_local(other), "{other}");
+        }
     }
 }
