@@ -289,6 +289,7 @@ mod tests {
         loop {
             let page = fed.store.inbox(&Filter::default(), after, 2).await.unwrap();
             paged.extend(page.items.iter().map(id));
+            assert!(paged.len() <= ranked.len(), "it repeats: {paged:?}");
             let Some(next) = page.next else { break };
             after = Some(Cursor::read(&next).unwrap());
         }
