@@ -1,13 +1,13 @@
 //! `firewatch compare --live`: what the policy in force and the one on trial told on the live stream.
 
 use firewatch_engine::TRIAL;
-use firewatch_kafka::{Between, Received, read_topics};
 use firewatch_lab::live::Live;
 
 use crate::args::CompareOptions;
 use crate::backtest::write_report;
 use crate::config::{self, Config};
 use crate::shell::{Failure, say};
+use crate::source::read_records;
 
 /// Reads what both told, prints the report and writes what was asked for.
 pub fn compare(options: &CompareOptions) -> Result<(), Failure> {
@@ -44,18 +44,4 @@ pub fn compare(options: &CompareOptions) -> Result<(), Failure> {
 
 fn teams(config: &Config) -> Vec<String> {
     config.brain.policy.team_names().into_iter().map(|team| config.topics.of_team(team)).collect()
-}
-
-/// Hands on the values in topics, each with its place in words.
-pub fn read_records(
-    config: &Config,
-    topics: &[String],
-    between: Between,
-    take: &mut dyn FnMut(&str, &[u8]),
-) -> Result<(), Failure> {
-    let mut take = |record: &Received| {
-        let Received { topic, partition, offset, value, .. } = record;
-        take(&format!("{topic} [{partition}], offset {offset}"), value);
-    };
-    read_topics(&config.kafka, topics, between, &mut take).map_err(|e| Failure::Running(e.to_string()))
 }

@@ -1,7 +1,7 @@
 //! `firewatch demo`: the main job on an embedded broker, played from a recording.
 //!
-//! Three threads: one feeds the recording at its pace, one is the engine behind Kafka as in production, and this one
-//! reads the teams' topics as a team would and shows what comes.
+//! One thread feeds the recording at its pace, one is the engine behind Kafka as in production, one the console's, and this
+//! one reads the teams' topics as a team would and shows what comes.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;

@@ -10,9 +10,9 @@ use firewatch_lab::response::{self, Figures, csv, html};
 use firewatch_scoring::Calibration;
 
 use crate::args::{DriftOptions, FeedbackOptions, Reporting, ResponseOptions, ToldOptions};
-use crate::compare::read_records;
 use crate::config;
 use crate::shell::{Failure, brain, count, read, say, write};
+use crate::source::read_records;
 
 /// Writes the report that was asked for.
 pub fn report(what: &Reporting) -> Result<(), Failure> {

@@ -1,15 +1,15 @@
-//! Where history comes from: a file, or a span of the topics.
+//! Where history comes from: a file, or topics and a span of them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use firewatch_kafka::{Between, Edges, Recording};
+use firewatch_kafka::{Between, Edges, Received, Recording, read_topics};
 use firewatch_lab::LabError;
 use firewatch_lab::recorded::{CHUNK_RECORDS, Chunk, Next, Place, Recorded, open};
 
 use crate::args::{BetweenOptions, EdgeOptions, Source};
-use crate::config;
+use crate::config::{self, Config};
 use crate::shell::Failure;
 
 impl EdgeOptions {
@@ -93,4 +93,18 @@ fn recorded(mut recording: Recording) -> Recorded {
         if chunk.records.is_empty() { failed.take().map(Err) } else { Some(Ok(chunk)) }
     });
     Recorded::of(chunks, read, Some(size))
+}
+
+/// Hands on the values in topics, each with its place in words.
+pub fn read_records(
+    config: &Config,
+    topics: &[String],
+    between: Between,
+    take: &mut dyn FnMut(&str, &[u8]),
+) -> Result<(), Failure> {
+    let mut take = |record: &Received| {
+        let Received { topic, partition, offset, value, .. } = record;
+        take(&format!("{topic} [{partition}], offset {offset}"), value);
+    };
+    read_topics(&config.kafka, topics, between, &mut take).map_err(|e| Failure::Running(e.to_string()))
 }

@@ -56,6 +56,18 @@ pub enum ActionKind {
     Noise,
 }
 
+impl ActionKind {
+    /// Whether being told was worth it, where this is a verdict.
+    #[must_use]
+    pub fn verdict(self) -> Option<bool> {
+        match self {
+            Self::Useful => Some(true),
+            Self::Noise => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// A private channel that a conversation is handed off to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

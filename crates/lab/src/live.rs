@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use firewatch_domain::{Action, ActionKind, Escalation, EventTime};
+use firewatch_domain::{Action, Escalation, EventTime};
 use firewatch_engine::{Record, Stream};
 
 use crate::Zone;
@@ -51,11 +51,7 @@ impl Live {
     pub fn done(&mut self, place: impl fmt::Display, value: &[u8]) {
         match decoded(Stream::Actions, Place { source: 0, number: 0 }, value) {
             Ok(Record::Action(Action { kind, conversation, team, at, .. })) => {
-                let useful = match kind {
-                    ActionKind::Useful => true,
-                    ActionKind::Noise => false,
-                    _ => return,
-                };
+                let Some(useful) = kind.verdict() else { return };
                 let said = self.verdicts.entry((conversation, team)).or_insert((at, useful));
                 if said.0 <= at {
                     *said = (at, useful);
@@ -97,7 +93,7 @@ impl Live {
         let conversations: BTreeSet<&String> =
             self.sides.iter().flat_map(|side| side.account.first.keys().map(|(id, _)| id)).collect();
         let survey = Survey { conversations: conversations.len() as u64, ..self.survey.clone() };
-        let accounts = [&self.sides[0].account, &self.sides[1].account].map(Clone::clone);
+        let accounts = self.sides.each_mut().map(|side| std::mem::take(&mut side.account));
         Report {
             input: input.into(),
             survey,

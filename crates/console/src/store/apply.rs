@@ -217,11 +217,10 @@ async fn acted(
         .execute(&mut **change)
         .await?;
     let shown = match did.kind {
-        ActionKind::Useful | ActionKind::Noise => return Ok(false),
         ActionKind::HandOver => did.team.clone().unwrap_or_default(),
         _ => did.by.clone(),
     };
-    if kept.rows_affected() == 0 {
+    if kept.rows_affected() == 0 || did.kind.verdict().is_some() {
         return Ok(false);
     }
     let taken =

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use firewatch_domain::{Action, ActionKind, Escalation, EventTime, News};
+use firewatch_domain::{Action, Escalation, EventTime, News};
 use firewatch_engine::{Record, Stream};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ impl Feedback {
     /// Takes a record of the actions topic.
     pub fn action(&mut self, place: impl fmt::Display, value: &[u8]) {
         match decoded(Stream::Actions, Place { source: 0, number: 0 }, value) {
-            Ok(Record::Action(action)) if matches!(action.kind, ActionKind::Useful | ActionKind::Noise) => {
+            Ok(Record::Action(action)) if action.kind.verdict().is_some() => {
                 self.verdicts.push(action);
             }
             Ok(_) => {}
@@ -111,7 +111,7 @@ impl Feedback {
                 all.take_while(|((c, _), _)| *c == verdict.conversation).filter(|(key, _)| is_of(key))
             {
                 let latest = alerts.iter().rev().find(|i| self.alerts[**i].alert.at <= verdict.at);
-                judged.extend(latest.map(|i| (*i, verdict.kind == ActionKind::Useful)));
+                judged.extend(latest.copied().zip(verdict.kind.verdict()));
             }
         }
         for (i, useful) in judged {
