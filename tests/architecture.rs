@@ -15,14 +15,14 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("firewatch-engine", &["domain", "ingest", "scoring", "escalation"]),
     ("firewatch-kafka", &["domain", "engine"]),
     ("firewatch-lab", &["domain", "ingest", "scoring", "escalation", "engine"]),
-    ("firewatch-console", &["domain"]),
+    ("firewatch-console", &["domain", "escalation"]),
     ("firewatch", &["domain", "console", "ingest", "scoring", "escalation", "engine", "kafka", "lab"]),
 ];
 
 /// Dependencies that only these crates may name.
 const ONLY: [(&str, &[&str]); 7] = [
     ("rdkafka", &["firewatch-kafka"]),
-    ("tokio", &["firewatch", "firewatch-console"]),
+    ("tokio", &["firewatch", "firewatch-console", "firewatch-tests"]),
     ("axum", &["firewatch", "firewatch-console"]),
     ("sqlx", &["firewatch-console"]),
     ("prometheus", &["firewatch-engine"]),
@@ -30,7 +30,8 @@ const ONLY: [(&str, &[&str]); 7] = [
     ("candle-core", &["firewatch-lab"]),
 ];
 
-const LICENCES: [&str; 11] = [
+const LICENCES: [&str; 12] = [
+    "0BSD",
     "MIT",
     "MIT-0",
     "Apache-2.0",

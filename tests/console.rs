@@ -1,180 +1,35 @@
-//! The console as browsers and programs meet it: fed from the topics, live, sending what people do, and refusing what is
-//! forged.
+//! The console as programs meet it: fed from the topics, live, and sending what people do.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use firewatch_escalation::{PR, SUPPORT};
-use firewatch_kafka::{Embedded, Feed, KafkaSettings, Tail, Topics};
-use firewatch_tests::firewatch;
+use firewatch_kafka::Tail;
+use firewatch_tests::console::{Desk, PATIENCE, escalation};
+use firewatch_tests::{event, firewatch, post, reshare};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Setup {
-    _broker: Embedded,
-    settings: KafkaSettings,
-    topics: Topics,
-    folder: TempDir,
-    feed: Feed,
-}
-
-impl Setup {
-    fn new() -> Self {
-        let topics = Topics::default();
-        let broker = Embedded::start(&topics, &[PR, SUPPORT], 3).unwrap();
-        let settings = KafkaSettings::local(&broker.bootstrap_servers(), "console");
-        let feed = Feed::new(&settings).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let config = format!(
-            "[kafka]\nbrokers = \"{}\"\n[kafka.consumer]\n\"fetch.wait.max.ms\" = \"20\"\n",
-            settings.brokers
-        );
-        std::fs::write(folder.path().join("firewatch.toml"), config).unwrap();
-        std::fs::write(folder.path().join("policy.toml"), "[brands.aldermere]\n").unwrap();
-        Self { _broker: broker, settings, topics, folder, feed }
-    }
-
-    fn start(&self) -> Console {
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
-        let database = format!("sqlite://{}", path("console.db"));
-        let args = [
-            "console",
-            "--config",
-            &path("firewatch.toml"),
-            "--listen",
-            "127.0.0.1:0",
-            "--database",
-            &database,
-        ];
-        let mut child = firewatch().args(args).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        let address =
-            said.trim().strip_prefix("the console is at http://").and_then(|at| at.strip_suffix('/'));
-        let address = address.unwrap_or_else(|| panic!("it said {said:?}")).to_owned();
-        Console { child, address }
-    }
-
-    fn escalate(&self, id: &str, step: u32, change: &Value) {
-        let mut record = json!({
-            "v": 1, "id": format!("{id}/{step}"), "escalation": id, "step": step, "news": "opened", "state": "open",
-            "team": "pr", "level": "medium", "conversation": format!("c-{id}"), "brand": "aldermere",
-            "at": "2026-03-10T14:00:00Z", "risk": 20.0, "reasons": ["it spreads"], "policy": "p", "policy_hash": "h",
-        });
-        record.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let topic = self.topics.of_team(PR);
-        self.feed.send(&topic, record["conversation"].as_str(), record.to_string().as_bytes(), &[]).unwrap();
-        self.feed.flush().unwrap();
-    }
-}
-
-struct Console {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Console {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Console {
-    fn send(&self, head: &str, body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (address, bytes) = (&self.address, body.len());
-        write!(stream, "{head}\r\nHost: {address}\r\nContent-Length: {bytes}\r\n\r\n{body}").unwrap();
-        stream
-    }
-
-    /// The answer, head and body.
-    fn ask(&self, head: &str, body: &str) -> String {
-        let mut answer = String::new();
-        self.send(&format!("{head}\r\nConnection: close"), body).read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn get(&self, path: &str) -> String {
-        self.ask(&format!("GET {path} HTTP/1.1"), "")
-    }
-
-    fn wait_for(&self, path: &str, wanted: &str) -> String {
-        let start = Instant::now();
-        loop {
-            let answer = self.get(path);
-            if answer.contains(wanted) {
-                return answer;
-            }
-            assert!(start.elapsed() < PATIENCE, "{path} lacks {wanted}: {answer}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn act(&self, headers: &str, action: &Value) -> String {
-        self.ask(&format!("POST /api/actions HTTP/1.1\r\n{headers}"), &action.to_string())
-    }
-
-    fn changes(&self, headers: &str) -> Changes {
-        Changes(BufReader::new(self.send(&format!("GET /api/changes HTTP/1.1\r\n{headers}"), "")))
-    }
-}
-
-/// What a browser hears.
-struct Changes(BufReader<TcpStream>);
-
-impl Changes {
-    /// The next change, with its number.
-    fn next(&mut self) -> (String, Value) {
-        let (mut id, mut data, mut line) = (String::new(), None, String::new());
-        loop {
-            line.clear();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "it ended");
-            let text = line.trim();
-            if let Some(value) = text.strip_prefix("data: ") {
-                data = Some(serde_json::from_str(value).unwrap());
-            } else if let Some(value) = text.strip_prefix("id: ") {
-                id = value.to_owned();
-            } else if text.is_empty()
-                && let Some(data) = data.take()
-            {
-                return (id, data);
-            }
-        }
-    }
-}
-
-const JSON: &str = "content-type: application/json\r\nidempotency-key: ";
 
 #[test]
 fn what_is_told_is_shown_at_once_and_what_is_done_is_sent_and_seen_by_others() {
-    let setup = Setup::new();
-    let console = setup.start();
-    assert!(console.get("/").contains("Nothing is open."));
+    let desk = Desk::new("");
+    let console = desk.start();
+    assert!(console.get("/").text.contains("Nothing is open."));
     let mut other = console.changes("x-none: 1");
-    setup.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
-    let (first, change) = other.next();
+    desk.escalate("a", 0, &json!({ "excerpt": "the app is down", "platform": "x" }));
+    let (first, change) = other.hear();
     assert_eq!((&change["record"]["escalation"], &change["live"]), (&"a".into(), &true.into()));
     let page = console.wait_for("/", "the app is down");
     assert!(
         page.contains("risk 20") && page.contains("it spreads") && page.contains("<option>support"),
         "{page}"
     );
-    assert!(console.get("/escalations/a").contains("What happened"));
-    let acknowledge = json!({ "conversation": "c-a", "kind": "acknowledge" });
+    assert!(console.get("/escalations/a").text.contains("What happened"));
     for _ in 0..2 {
         // A browser that heard no answer sends it again.
-        let answer = console.act(&format!("{JSON}key-1"), &acknowledge);
-        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        let answer = console.act("key-1", &json!({ "conversation": "c-a", "kind": "acknowledge" }));
+        assert_eq!(answer.status, 202, "{}", answer.text);
     }
-    let (second, change) = other.next();
+    let (second, change) = other.hear();
     assert_eq!((&change["taken_by"], &change["record"]["escalation"]), (&"console".into(), &"a".into()));
-    let tail = Tail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
+    let tail = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
     let sent = tail.next(PATIENCE).unwrap().unwrap();
     let action: Value = serde_json::from_slice(&sent.value).unwrap();
     assert_eq!(
@@ -182,80 +37,194 @@ fn what_is_told_is_shown_at_once_and_what_is_done_is_sent_and_seen_by_others() {
         (Some(&b"c-a"[..]), &"key-1".into(), &1.into())
     );
     // Who was away asks from what it knows, and hears of nothing twice.
-    setup.escalate("b", 0, &json!({}));
-    let (_, change) = console.changes(&format!("last-event-id: {second}")).next();
+    desk.escalate("b", 0, &json!({ "brand": "other", "platform": "facebook" }));
+    let (_, change) = console.changes(&format!("last-event-id: {second}")).hear();
     assert_eq!(change["record"]["escalation"], "b");
-    let (_, change) = console.changes(&format!("last-event-id: {first}")).next();
+    let (_, change) = console.changes(&format!("last-event-id: {first}")).hear();
     assert_eq!(change["record"]["escalation"], "a");
-    setup.escalate("a", 1, &json!({ "state": "resolved", "news": "moved" }));
+    let found = |query: &str| -> Vec<String> {
+        let page = console.get(&format!("/api/escalations?{query}")).json();
+        let ids = page["items"].as_array().unwrap().iter();
+        ids.map(|item| item["record"]["escalation"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(found(""), ["a", "b"]);
+    for (query, only) in [
+        ("platform=x", "a"),
+        ("brand=other", "b"),
+        ("owner=console", "a"),
+        ("owner=-", "b"),
+        ("text=APP", "a"),
+    ] {
+        assert_eq!(found(query), [only], "{query}");
+    }
+    assert!(found("level=high").is_empty() && found("team=support").is_empty());
+    desk.escalate("a", 1, &json!({ "state": "resolved", "news": "moved" }));
     let list = console.wait_for("/api/escalations", "\"seq\":4");
     assert!(!list.contains("the app is down") && list.contains("c-b"), "{list}");
     let tag = list.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
     let again = console.ask(&format!("GET /api/escalations HTTP/1.1\r\nif-none-match: {tag}"), "");
-    assert!(again.starts_with("HTTP/1.1 304"), "{again}");
+    assert_eq!(again.status, 304, "{}", again.text);
 }
 
 #[test]
-fn one_that_was_killed_goes_on_where_it_was() {
-    let setup = Setup::new();
-    let mut console = setup.start();
-    setup.escalate("before", 0, &json!({}));
-    console.wait_for("/api/escalations", "c-before");
+fn one_that_was_killed_goes_on_where_it_was_and_one_that_is_emptied_says_the_same() {
+    let mut desk = Desk::new("");
+    let mut console = desk.start();
+    desk.escalate("before", 0, &json!({}));
+    let _ = console.wait_for("/api/escalations", "c-before");
     console.child.kill().unwrap();
-    setup.escalate("meanwhile", 0, &json!({}));
-    setup.escalate("before", 1, &json!({ "level": "critical", "news": "raised" }));
-    let console = setup.start();
+    let _ = console.child.wait();
+    desk.escalate("meanwhile", 0, &json!({}));
+    desk.escalate("before", 1, &json!({ "level": "critical", "news": "raised" }));
+    let console = desk.start();
     let list = console.wait_for("/api/escalations", "c-meanwhile");
     let list =
         if list.contains("critical") { list } else { console.wait_for("/api/escalations", "critical") };
     assert!(list.find("c-before") < list.find("c-meanwhile"), "the graver one is first: {list}");
     assert_eq!(list.matches("\"escalation\":\"before\"").count(), 1);
+    drop(console);
+    desk.arguments = vec!["--rebuild".into()];
+    let console = desk.start();
+    let _ = console.wait_for("/api/escalations", "c-meanwhile");
+    let list = console.wait_for("/api/escalations", "critical");
+    assert_eq!(list.matches("\"escalation\":").count(), 2);
 }
 
 #[test]
-fn what_strangers_write_is_text_and_what_is_forged_is_refused() {
-    let setup = Setup::new();
-    let console = setup.start();
-    let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>";
-    setup.escalate("x\"><b>", 0, &json!({ "excerpt": hostile, "reasons": [hostile], "brand": hostile }));
-    let page = console.wait_for("/", "alert(1)");
-    assert!(!page.contains("<script>alert") && !page.contains("<img") && !page.contains("\"><b>"), "{page}");
-    assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{page}");
-    let action = json!({ "conversation": "c", "kind": "resolve" });
-    let refused = |headers: &str, action: &Value, status: &str, says: &str| {
-        let answer = console.act(headers, action);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(says), "{answer}");
+fn a_thread_is_looked_up_in_the_events_redacted_and_with_its_biggest_voices() {
+    let desk = Desk::new("");
+    let console = desk.start();
+    let send = |event: Value| desk.send(&desk.topics.events, "c-a", &event);
+    let mut first = event("1", "c-a", 0.0, &post(235, "my wife's chemo is late, call 415-555-0132"));
+    first["post"]["author"]["handle"] = "kim".into();
+    send(first.clone());
+    send(first);
+    send(event("2", "c-a", 5.0, &reshare("big", 2_400_000)));
+    send(event("3", "c-a", 6.0, &reshare("small", 12)));
+    send(event("4", "c-a", 9.0, &json!({ "brand_reply": { "account": "care", "text": "Please DM us" } })));
+    desk.send(&desk.topics.events, "c-b", &event("1", "c-b", 0.0, &post(1, "another one")));
+    desk.escalate("a", 0, &json!({ "posted_at": "2026-03-10T14:00:00Z" }));
+    let _ = console.wait_for("/api/escalations", "c-a");
+    let thread = console.get("/api/threads/a").json();
+    let said: Vec<&str> =
+        thread["said"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap()).collect();
+    assert_eq!(said, ["my wife's [health] is late, call [phone]", "Please DM us"]);
+    let voices: Vec<String> = thread["voices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| format!("{} {}", v["name"], v["followers"]))
+        .collect();
+    // A public voice has a name; a person with few followers has none.
+    assert_eq!(voices, ["\"big\" 2400000", "null 235", "null 12"]);
+    assert_eq!(console.get("/api/threads/a?unredacted=true").status, 403);
+    assert_eq!(console.get("/api/threads/nobody").status, 404);
+    let page = console.get("/escalations/a").text;
+    assert!(page.contains("Show the conversation") && !page.contains("unredacted"), "{page}");
+    let judged = |draft: &str| console.post("/api/guard", &json!({ "draft": draft })).json();
+    assert_eq!(judged("We are sorry. Please send us a DM so that we can help.")["send"], true);
+    assert_eq!(judged("Your chemo is approved, member 8834521907.")["send"], false);
+}
+
+#[test]
+fn a_storm_shows_its_volume_its_words_and_its_posts_and_the_wall_counts() {
+    let desk = Desk::new("");
+    let console = desk.start();
+    let signal = |i: i64, topic: &str| {
+        let at = firewatch_domain::EventTime::from_millis(1_773_151_200_000 + i * 20_000);
+        let matched = json!({
+            "conversation": format!("s{i}"), "began": at, "posted_at": at, "routes": [], "counts": true,
+            "topics": ["portal|Portal", topic], "near": "00000000000000ff", "risk": (i % 30) as f64, "reasons": [],
+            "contributions": [], "excerpt": format!("portal down {i}"),
+        });
+        json!({ "v": 1, "id": format!("s{i}"), "brand": "aldermere", "at": at, "source": 0, "matched": matched })
     };
-    refused("content-type: text/plain\r\nidempotency-key: k", &action, "403", "from a page of this console");
+    for i in 0..40 {
+        desk.send(&desk.topics.signals, "aldermere", &signal(i, "login"));
+    }
+    let storm = json!({
+        "conversation": "storm/aldermere/2026-03-10T14:05:00Z", "members": 40, "topics": ["Portal"], "level": "high",
+        "posted_at": "2026-03-10T14:00:00Z", "risk": null, "reasons": ["40 complaints about Portal within 5m where 3 are usual"],
+    });
+    desk.escalate("storm", 0, &storm);
+    let _ = console.wait_for("/", "Storm at aldermere: Portal (40 posts)");
+    let page = console.wait_for("/escalations/storm", "40 complaints:");
+    for says in [
+        "40 complaints",
+        "At most 15 complaints in five minutes",
+        "Portal <small>40</small>",
+        "portal down 29",
+    ] {
+        assert!(page.contains(says), "{says}: {page}");
+    }
+    let told = console.get("/api/storms/storm").json();
+    assert_eq!((&told["count"], told["members"].as_array().unwrap().len()), (&40.into(), 40));
+    assert_eq!(console.get("/api/storms/nobody").status, 404);
+    // Copies of one post are found whatever was told of them.
+    desk.escalate("copy", 0, &json!({ "conversation": "s3", "respond_by": "2026-03-10T14:09:00Z" }));
+    let page = console.wait_for("/escalations/copy", "Nearly the same");
+    assert_eq!(page.matches("portal down").count(), 10, "{page}");
+    desk.escalate("copy", 1, &json!({ "conversation": "s3", "state": "answered", "news": "moved" }));
+    let wall = console.get("/api/wall").json();
+    assert_eq!(wall["storms"][0][2], 40);
+    assert_eq!((&wall["open"][1], &wall["open"][2], &wall["untaken"]), (&1.into(), &1.into(), &2.into()));
+    assert!(console.get("/wall").text.contains("aldermere: 40 posts"));
+}
+
+#[test]
+fn what_is_wrong_is_refused_and_nothing_is_sent() {
+    let desk = Desk::new("");
+    let console = desk.start();
+    desk.escalate("x", 0, &json!({}));
+    let _ = console.wait_for("/api/escalations", "c-x");
+    let action = |kind: &str| json!({ "conversation": "c-x", "kind": kind });
+    let refused = |action: &Value, status: u16, says: &str| {
+        let answer = console.act("k", action);
+        assert!(answer.status == status && answer.text.contains(says), "{}", answer.text);
+    };
+    let answer = console.post("/api/actions", &action("resolve"));
+    assert!(answer.status == 400 && answer.text.contains("idempotency-key is missing"), "{}", answer.text);
+    refused(&action("hand_over"), 400, "`team` is missing");
+    let nobody = json!({ "conversation": "c-x", "kind": "hand_over", "team": "nobody" });
+    refused(&nobody, 400, "is no team; there are pr, support");
+    refused(&action("burn"), 400, "unknown variant");
     refused(
-        &format!("origin: https://evil.example\r\n{JSON}k"),
-        &action,
-        "403",
-        "from a page of this console",
+        &json!({ "conversation": "c-y", "kind": "resolve" }),
+        404,
+        "no escalation about the conversation",
     );
-    refused("content-type: application/json", &action, "400", "idempotency-key is missing");
-    refused(
-        &format!("{JSON}k"),
-        &json!({ "conversation": "c", "kind": "hand_over" }),
-        "400",
-        "`team` is missing",
-    );
-    let nobody = json!({ "conversation": "c", "kind": "hand_over", "team": "nobody" });
-    refused(&format!("{JSON}k"), &nobody, "400", "is no team; there are pr, support");
-    refused(&format!("{JSON}k"), &json!({ "conversation": "c", "kind": "burn" }), "400", "unknown variant");
-    let large = json!({ "conversation": "c".repeat(3 << 20), "kind": "resolve" });
-    refused(&format!("{JSON}k"), &large, "413", "");
-    let tail = Tail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
+    let tail = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
     assert!(tail.next(Duration::from_millis(500)).unwrap().is_none(), "nothing was sent");
-    assert!(console.get("/api/escalations?after=nonsense").contains("is no cursor"));
-    assert!(console.get("/escalations/nobody").starts_with("HTTP/1.1 404"));
-    let mut stream = TcpStream::connect(&console.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET /api/escalations HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("escalation\":"), "{answer}");
-    let out = firewatch().args(["console", "--listen", "0.0.0.0:0"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&out.stderr).contains("can be reached from other machines"));
+    assert!(console.get("/api/escalations?after=nonsense").text.contains("is no cursor"));
+    assert!(console.get("/api/escalations?level=loud").text.contains("is no level"));
+    assert_eq!(console.get("/escalations/nobody").status, 404);
+    let page = console.ask("GET /nothing HTTP/1.1\r\naccept: text/html", "");
+    assert!(page.status == 404 && page.text.contains("<h1>This did not work</h1>"), "{}", page.text);
+}
+
+#[test]
+fn the_api_answers_as_its_document_says() {
+    let desk = Desk::new("");
+    let console = desk.start();
+    desk.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
+    let _ = console.wait_for("/api/escalations", "c-a");
+    let document = console.get("/api/openapi.json").json();
+    let printed = firewatch().args(["schema", "--openapi"]).output().unwrap().stdout;
+    assert_eq!(serde_json::from_slice::<Value>(&printed).unwrap(), document);
+    for (path, told) in [
+        ("/api/escalations", "/api/escalations"),
+        ("/api/escalations/a", "/api/escalations/{id}"),
+        ("/api/threads/a", "/api/threads/{id}"),
+        ("/api/wall", "/api/wall"),
+        ("/api/me", "/api/me"),
+    ] {
+        let mut schema =
+            document["paths"][told]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+                .clone();
+        schema["components"] = document["components"].clone();
+        let answer = console.get(path).json();
+        let valid = jsonschema::validate(&schema, &answer);
+        assert!(valid.is_ok(), "{path}: {valid:?}\n{answer}");
+    }
+    assert!(escalation("a", 0, &json!({}))["v"] == 1);
 }

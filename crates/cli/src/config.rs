@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use firewatch_console::ConsoleSettings;
 use firewatch_domain::Duration;
 use firewatch_domain::settings::{Fault, Settings};
 use firewatch_engine::Brain;
@@ -25,6 +26,7 @@ pub struct Config {
     /// The policy's file.
     pub policy: PathBuf,
     pub listen: SocketAddr,
+    pub console: ConsoleSettings,
 }
 
 /// Reads and checks a settings file, the environment and the policy it names.
@@ -48,8 +50,11 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let models: Vec<PathBuf> = s.texts("models.files").iter().map(|file| path.with_file_name(file)).collect();
     let brain = brain.and_then(|brain| shell::with_models(brain, &models));
     let brain = brain.and_then(|brain| with_trial(brain, trial.as_deref()));
+    let teams = brain.as_ref().map_or_else(|_| vec![], |brain| brain.policy.team_names());
+    let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
+    let console = ConsoleSettings::read(&mut s, path.parent().unwrap_or(Path::new("")), &teams);
     match (s.finish(()), brain) {
-        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen }),
+        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen, console }),
         (Err(mut faults), Err(Failure::Settings(of_policy))) => {
             faults.extend(of_policy);
             Err(Failure::Settings(faults))

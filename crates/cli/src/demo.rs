@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration as Wait;
 
-use firewatch_domain::{Escalation, Event, EventTime, News};
+use firewatch_console::ConsoleSettings;
+use firewatch_domain::{Duration, Escalation, Event, EventTime, News};
 use firewatch_engine::Metrics;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_ingest::decode_event;
@@ -54,18 +55,22 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     let told = Tail::new(&settings, &teams.map(|t| topics.of_team(t))).map_err(failed)?;
     let feed = Feed::new(&settings).map_err(failed)?;
 
-    let source = Source { kafka: &settings, topics: &topics, teams: teams.to_vec() };
+    let recorded = Arc::new(Recorded::default());
+    let time = recorded.clone();
+    let clock = Arc::new(move || time.now());
+    let source = Source { kafka: &settings, topics: &topics, teams: teams.to_vec(), clock };
     let file = std::env::temp_dir().join(format!("firewatch-demo-{}.db", std::process::id()));
     let database = format!("sqlite://{}", file.display());
     let closed = if options.stay { stop.clone() } else { Arc::default() };
-    let serving = console::start(&runtime, &source, (options.listen, &database), closed.clone())?;
-    say(format_args!("the console is at http://{}/\n", serving.at));
+    let local = ConsoleSettings::local(options.listen, database);
+    let serving = console::start(&runtime, &source, (&local, false), closed.clone())?;
+    say(format_args!("the console is at {}/\n", serving.url));
 
-    let play = Play { options, metrics, stop };
+    let play = Play { options, metrics, stop, recorded };
     let summary = play.run(&runner, &feed, &told, &topics.events)?;
     say(&summary);
     if options.stay {
-        say(format_args!("the console stays at http://{}/ until this is stopped\n", serving.at));
+        say(format_args!("the console stays at {}/ until this is stopped\n", serving.url));
     } else {
         closed.store(true, Ordering::Relaxed);
     }
@@ -82,6 +87,7 @@ struct Play<'a> {
     options: &'a DemoOptions,
     metrics: Metrics,
     stop: Arc<AtomicBool>,
+    recorded: Arc<Recorded>,
 }
 
 impl Play<'_> {
@@ -94,7 +100,7 @@ impl Play<'_> {
         thread::scope(|scope| {
             let (hang_up, hung_up) = channel::<()>();
             let feeder = scope.spawn(|| {
-                let done = play(feed, events, self.options.speed, &Pause(hung_up));
+                let done = play((feed, events), self.options.speed, &Pause(hung_up), &self.recorded);
                 fed.store(true, Ordering::Relaxed);
                 done
             });
@@ -145,8 +151,30 @@ impl Pause {
     }
 }
 
+/// The time of the recording: that of the last event that was written, and what has passed since.
+#[derive(Default)]
+struct Recorded {
+    /// How far it is behind the present, milliseconds; nothing was written yet when 0.
+    behind: AtomicI64,
+}
+
+impl Recorded {
+    fn written(&self, at: EventTime) {
+        self.behind.store((clock::now() - at).as_millis(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> EventTime {
+        clock::now() - Duration::from_millis(self.behind.load(Ordering::Relaxed))
+    }
+}
+
 /// Writes the recording to the events topic at `speed` times its pace.
-fn play(feed: &Feed, topic: &str, speed: f64, pause: &Pause) -> Result<Played, RunError> {
+fn play(
+    (feed, topic): (&Feed, &str),
+    speed: f64,
+    pause: &Pause,
+    recorded: &Recorded,
+) -> Result<Played, RunError> {
     let start = clock::now();
     let mut first = None;
     let mut played = Played::default();
@@ -165,6 +193,9 @@ fn play(feed: &Feed, topic: &str, speed: f64, pause: &Pause) -> Result<Played, R
         }
         feed.send(topic, event.as_ref().map(|e| e.conversation.as_str()), line.as_bytes(), &[])?;
         played.lines += 1;
+        if let Some(event) = &event {
+            recorded.written(event.at);
+        }
         if let Some(Event { id, body: firewatch_domain::Body::Post(_), .. }) = event
             && posts.insert(id)
         {

@@ -31,6 +31,16 @@ pub fn guard(options: &GuardOptions) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::Told) }
 }
 
+/// Whether a draft may be sent, and in words why not.
+pub fn judged(draft: &str) -> Result<(bool, String), String> {
+    if draft.len() as u64 > LONGEST {
+        return Err(format!("it is longer than {LONGEST} bytes; give one reply"));
+    }
+    let replies = Replies::shipped().map_err(|e| e.to_string())?;
+    let (faults, channels) = (replies.faults(draft), replies.channels(draft));
+    Ok((faults.is_empty(), in_words(draft, &faults, &channels)))
+}
+
 fn in_words(draft: &str, faults: &[ReplyFault], channels: &[Channel]) -> String {
     if faults.is_empty() {
         let named: Vec<&str> = channels.iter().map(|channel| name(*channel)).collect();

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Backtest(options) => backtest::backtest(&options),
         Command::Compare(options) => compare::compare(&options),
         Command::Console(options) => console::console(&options),
+        Command::Notify { what } => console::notify(&what),
         Command::Tune(options) => tune::run(&options),
         Command::Report { what } => report::report(&what),
         Command::Replay(options) => replay::replay(&options),
@@ -53,7 +54,9 @@ fn main() -> ExitCode {
         Command::Score(options) => score::score(&options),
         Command::Guard(options) => guard::guard(&options),
         Command::Policy { what } => policy::policy(&what),
-        Command::Schema { record, asyncapi } => schema::print(record.as_deref(), asyncapi),
+        Command::Schema { record, asyncapi, openapi } => {
+            schema::print(record.as_deref(), (asyncapi, openapi))
+        }
         Command::Predict { what } => predict::predict(&what),
         Command::Train { what } => train::train(what),
         Command::Evaluate { what } => train::evaluate(&what),

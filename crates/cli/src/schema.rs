@@ -1,5 +1,6 @@
 //! `firewatch schema`: the contracts, generated from the types.
 
+use firewatch_console::web::openapi;
 use firewatch_domain::{Action, DeadLetter, Escalation, Event, Score, Signal};
 use firewatch_escalation::policy_schema;
 use schemars::{JsonSchema, schema_for};
@@ -27,11 +28,12 @@ fn documents() -> Map<String, Value> {
     all
 }
 
-/// Prints one schema, all of them, or the AsyncAPI document.
-pub fn print(record: Option<&str>, whole: bool) -> Result<(), Failure> {
+/// Prints one schema, all of them, or the AsyncAPI or the OpenAPI document.
+pub fn print(record: Option<&str>, (topics, api): (bool, bool)) -> Result<(), Failure> {
     let schemas = schemas();
     let document = match record {
-        _ if whole => asyncapi(&schemas),
+        _ if topics => asyncapi(&schemas),
+        _ if api => openapi(),
         None => Value::Object(documents()),
         Some(name) => {
             let documents = documents();

@@ -1,5 +1,6 @@
 //! Where history comes from: a file, or topics and a span of them.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,6 +106,7 @@ pub fn read_records(
     let mut take = |record: &Received| {
         let Received { topic, partition, offset, value, .. } = record;
         take(&format!("{topic} [{partition}], offset {offset}"), value);
+        ControlFlow::Continue(())
     };
     read_topics(&config.kafka, topics, between, &mut take).map_err(|e| Failure::Running(e.to_string()))
 }

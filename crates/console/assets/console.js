@@ -2,9 +2,16 @@
 // last one by itself. Text is only ever set as text.
 "use strict";
 
-const inbox = document.querySelector("#inbox");
-const one = document.querySelector("#one");
+const $ = (what) => document.querySelector(what);
+const inbox = $("#inbox");
+const one = $("#one");
+const wall = $("#wall");
 const LEVELS = ["low", "medium", "high", "critical"];
+// Rows that are shown; the server has the rest.
+const ROWS = 100;
+// The server's time: a recording may be played, and a viewer's clock may be off.
+const ahead = Date.parse(document.body.dataset.now) - Date.now();
+const now = () => Date.now() + ahead;
 
 // The order of the inbox: by level, then by what is due soonest, then by risk.
 const rank = (li) => [
@@ -27,6 +34,15 @@ function element(tag, text, of) {
   return made;
 }
 
+const counted = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
+const isStorm = (record) => record.conversation.startsWith("storm/");
+
+function title(record) {
+  if (!isStorm(record)) return record.excerpt || record.reasons[1] || record.conversation;
+  const about = (record.topics || []).length ? ": " + record.topics.join(", ") : "";
+  return `Storm at ${record.brand || "a brand"}${about} (${counted(record.members || 0, "post")})`;
+}
+
 function row({ seq, taken_by: takenBy, record }) {
   const li = element("li");
   const risk = record.risk === undefined ? "\u2013" : Math.round(record.risk);
@@ -34,11 +50,12 @@ function row({ seq, taken_by: takenBy, record }) {
     id: record.escalation, conversation: record.conversation, seq, level: record.level, due: record.respond_by || "", risk,
   });
   const what = element("p", undefined, "what");
-  const link = element("a", record.excerpt || record.reasons[1] || record.conversation);
+  const link = element("a", title(record));
   link.href = "/escalations/" + record.escalation.split("/").map(encodeURIComponent).join("/");
-  what.append(element("strong", record.level, "level " + record.level), " ", element("span", "risk " + risk, "risk"), " ", link);
+  const badge = isStorm(record) ? "storm" : "risk " + risk;
+  what.append(element("strong", record.level, "level " + record.level), " ", element("span", badge, "risk"), " ", link);
   const who = element("p", undefined, "who");
-  const words = [record.team, record.brand || "no brand", record.state.replaceAll("_", " ")];
+  const words = [record.team, record.brand, record.platform, record.state.replaceAll("_", " ")].filter(Boolean);
   if (takenBy) words.push(takenBy + " has it");
   const due = element("time", undefined, "due");
   due.dateTime = record.respond_by || "";
@@ -47,47 +64,133 @@ function row({ seq, taken_by: takenBy, record }) {
   return li;
 }
 
-function isWanted(record) {
-  const asked = new URLSearchParams(location.search);
+const asked = new URLSearchParams(location.search);
+
+function isWanted({ taken_by: takenBy = "", record }) {
   const least = Math.max(0, LEVELS.indexOf(asked.get("level")));
   const text = (asked.get("text") || "").toLowerCase();
   const words = [record.conversation, record.excerpt || "", ...record.reasons].join(" ").toLowerCase();
-  return (!asked.get("team") || record.team === asked.get("team"))
-    && LEVELS.indexOf(record.level) >= least && words.includes(text);
+  const is = (key, value) => !asked.get(key) || asked.get(key) === value;
+  return is("team", record.team) && is("brand", record.brand) && is("platform", record.platform)
+    && is("owner", takenBy || "-") && LEVELS.indexOf(record.level) >= least && words.includes(text);
 }
 
+// Changes wait for the next frame, the last of each escalation: many a second must not make the page stutter.
+const waiting = new Map();
+let drawn = 0;
+
 function change(item) {
+  waiting.set(item.record.escalation, item);
+  if (!drawn) drawn = setTimeout(() => requestAnimationFrame(draw), 100);
+}
+
+function draw() {
+  drawn = 0;
+  const items = [...waiting.values()];
+  waiting.clear();
+  if (wall) return refresh();
   if (one) {
-    if (item.record.escalation === one.dataset.id && item.seq > Number(one.dataset.seq)) location.reload();
+    if (items.some((item) => item.record.escalation === one.dataset.id && item.seq > Number(one.dataset.seq))) renew();
     return;
   }
-  const old = inbox.querySelector(`[data-id="${CSS.escape(item.record.escalation)}"]`);
-  const picked = old && old.classList.contains("picked");
-  if (old) old.remove();
-  if (item.live && isWanted(item.record)) {
-    const li = row(item);
-    if (picked) li.classList.add("picked");
-    const next = [...inbox.children].find((other) => before(li, other));
-    inbox.insertBefore(li, next || null);
-  }
-  document.querySelector("#nothing").hidden = inbox.children.length > 0;
+  const shown = new Map([...inbox.children].map((li) => [li.dataset.id, li]));
+  for (const item of items) place(item, shown);
+  // What does not fit is on the next page, and what has left makes room for it.
+  while (inbox.children.length > ROWS) inbox.lastElementChild.remove();
+  if (inbox.children.length < ROWS / 2 && $("#more")) refill();
+  $("#nothing").hidden = inbox.children.length > 0;
   clocks();
 }
 
-function listen() {
-  const link = document.querySelector("#link");
-  const source = new EventSource("/api/changes?since=" + (inbox || one).dataset.seq);
+function place(item, shown) {
+  const old = shown.get(item.record.escalation);
+  const picked = old && old.classList.contains("picked");
+  const focused = old && old.contains(document.activeElement);
+  const after = old && old.nextElementSibling;
+  if (old) { old.remove(); shown.delete(item.record.escalation); }
+  if (!(item.live && isWanted(item))) {
+    // Who was on it goes on with the next.
+    if (picked && after) { after.classList.add("picked"); if (focused) after.querySelector("a").focus(); }
+    return;
+  }
+  const li = row(item);
+  const rows = inbox.children;
+  if (asked.has("after") && !old) return;
+  let [low, high] = [0, rows.length];
+  while (low < high) { const mid = (low + high) >> 1; if (before(li, rows[mid])) high = mid; else low = mid + 1; }
+  inbox.insertBefore(li, rows[low] || null);
+  shown.set(item.record.escalation, li);
+  if (picked) li.classList.add("picked");
+  if (focused) li.querySelector("a").focus();
+}
+
+async function refill() {
+  const query = new URLSearchParams(location.search);
+  query.set("most", ROWS);
+  const answer = await fetch("/api/escalations?" + query).catch(() => undefined);
+  if (!answer || !answer.ok) return;
+  const page = await answer.json();
+  const picked = $(".picked") && $(".picked").dataset.id;
+  inbox.replaceChildren(...page.items.map(row));
+  for (const li of inbox.children) if (li.dataset.id === picked) li.classList.add("picked");
+  if (!page.next) $("#more").remove();
+  clocks();
+}
+
+// Takes what is new of this page from the server, and leaves the draft and the thread as they are.
+async function renew() {
+  const answer = await fetch(location.href).catch(() => undefined);
+  if (!answer || !answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelector("#one");
+  if (!fresh) return;
+  one.dataset.seq = fresh.dataset.seq;
+  for (const part of [".what", ".who", ".history", ".do"]) {
+    const [old, next] = [one.querySelector(part), fresh.querySelector(part)];
+    if (old && next) { if (old.innerHTML !== next.innerHTML) old.replaceWith(document.adoptNode(next)); } else if (old) old.remove();
+  }
+  const [old, next] = [one.querySelector("h1 + .who + .do + h2 + ul, h1 + .who + h2 + ul"), fresh.querySelector("h1 + .who + .do + h2 + ul, h1 + .who + h2 + ul")];
+  if (old && next) old.replaceWith(document.adoptNode(next));
+  clocks();
+}
+
+let refreshed = 0;
+async function refresh() {
+  if (Date.now() - refreshed < 2000) { if (!drawn) drawn = setTimeout(draw, 2000); return; }
+  refreshed = Date.now();
+  const answer = await fetch(location.href).catch(() => undefined);
+  if (!answer || !answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  $("#wall").replaceWith(document.adoptNode(page.querySelector("#wall")));
+}
+
+// A browser tries again by itself after a loss, but not when it was answered with an error, such as by a proxy.
+function listen(since) {
+  const link = $("#link");
+  let last = since;
+  const source = new EventSource("/api/changes?since=" + last);
   source.addEventListener("open", () => { link.textContent = "live"; link.classList.remove("away"); });
-  source.addEventListener("error", () => { link.textContent = "not connected: trying again"; link.classList.add("away"); });
-  source.addEventListener("escalation", (event) => change(JSON.parse(event.data)));
+  source.addEventListener("error", () => {
+    link.textContent = "not connected: trying again";
+    link.classList.add("away");
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(last), 2000);
+  });
+  source.addEventListener("escalation", (event) => {
+    if (event.lastEventId) last = event.lastEventId;
+    change(JSON.parse(event.data));
+  });
 }
 
 // Clocks as a person says them, and times in the viewer's zone.
 function clocks() {
-  for (const time of document.querySelectorAll(".history time")) time.textContent = new Date(time.dateTime).toLocaleString();
+  for (const time of document.querySelectorAll("time.clock:not(.said)")) {
+    time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    time.title = time.dateTime;
+    time.classList.add("said");
+  }
   for (const time of document.querySelectorAll("time.due")) {
     if (!time.dateTime) continue;
-    const minutes = Math.round((Date.parse(time.dateTime) - Date.now()) / 60000);
+    const minutes = Math.round((Date.parse(time.dateTime) - now()) / 60000);
     const off = Math.abs(minutes);
     const span = off < 120 ? `${off} min` : off < 2880 ? `${Math.round(off / 60)} h` : `${Math.round(off / 1440)} days`;
     time.textContent = minutes < 0 ? `\u00b7 answer late by ${span}` : `\u00b7 answer due in ${span}`;
@@ -95,7 +198,7 @@ function clocks() {
   }
 }
 
-const picked = () => one || inbox.querySelector(".picked");
+const picked = () => one || (inbox && inbox.querySelector(".picked"));
 
 function pick(step) {
   if (!inbox || !inbox.children.length) return;
@@ -108,30 +211,38 @@ function pick(step) {
 }
 
 function say(text) {
-  const said = document.querySelector("#said");
+  const said = $("#said");
   said.textContent = text;
   clearTimeout(say.timer);
-  say.timer = setTimeout(() => { said.textContent = ""; }, 5000);
+  say.timer = setTimeout(() => { said.textContent = ""; }, 6000);
+}
+
+// Asks the server for something; tells its problem, if there is one.
+async function send(method, path, body, headers = {}) {
+  const answer = await fetch(path, {
+    method,
+    headers: { "content-type": "application/json", "x-csrf-token": $("meta[name=csrf]").content, ...headers },
+    body: body && JSON.stringify(body),
+  }).catch(() => undefined);
+  const told = answer ? await answer.json().catch(() => ({})) : {};
+  if (answer && answer.ok) return [told];
+  return [undefined, told.problem || (answer ? "try again" : "the console does not answer")];
 }
 
 async function act(kind, more = {}) {
   const on = picked();
   if (!on) return say("Pick an escalation with j or k first.");
-  const answer = await fetch("/api/actions", {
-    method: "POST",
-    headers: { "content-type": "application/json", "idempotency-key": crypto.randomUUID() },
-    body: JSON.stringify({ conversation: on.dataset.conversation, kind, ...more }),
-  }).catch(() => undefined);
-  if (answer && answer.ok) return say(kind.replaceAll("_", " ") + ": sent");
-  const problem = answer ? (await answer.json().catch(() => ({}))).problem : "the console does not answer";
-  say("Not sent: " + (problem || "try again"));
+  if (!("mayAct" in document.body.dataset)) return say("You may look, but not act. A responder may.");
+  const action = { conversation: on.dataset.conversation, kind, ...more };
+  const [done, problem] = await send("POST", "/api/actions", action, { "idempotency-key": crypto.randomUUID() });
+  say(done ? kind.replaceAll("_", " ") + ": sent" : "Not sent: " + problem);
 }
 
 // Asks which of several, by mouse or by number.
 function ask(what, choices, then) {
-  const dialog = document.querySelector("#ask");
-  document.querySelector("#ask-what").textContent = what;
-  const list = document.querySelector("#ask-choices");
+  const dialog = $("#ask");
+  $("#ask-what").textContent = what;
+  const list = $("#ask-choices");
   list.replaceChildren(...choices.map(([name, value], i) => {
     const button = element("button", `${i + 1}  ${name}`);
     button.type = "button";
@@ -153,22 +264,87 @@ const doing = {
   },
   silence: () => {
     const hours = [["for an hour", 1], ["for four hours", 4], ["for a day", 24], ["for a week", 168]];
-    ask("Silence it for how long?", hours, (h) => act("silence", { until: new Date(Date.now() + h * 3600000).toISOString() }));
+    ask("Silence it for how long?", hours, (h) => act("silence", { until: new Date(now() + h * 3600000).toISOString() }));
   },
 };
 const KEYS = { a: "acknowledge", r: "resolve", h: "hand_over", s: "silence", u: "useful", n: "noise" };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
   if (event.target.matches("input, select, textarea")) return;
   if (event.key === "j") pick(1);
   else if (event.key === "k") pick(-1);
-  else if (event.key === "/") { const search = document.querySelector("[type=search]"); if (search) { event.preventDefault(); search.focus(); } }
-  else if (event.key === "?") document.querySelector("#help").showModal();
-  else if (KEYS[event.key]) { event.preventDefault(); doing[KEYS[event.key]](); }
+  else if (event.key === "/") { const search = $("[type=search]"); if (search) { event.preventDefault(); search.focus(); } }
+  else if (event.key === "?") $("#help").showModal();
+  else if (KEYS[event.key] && (inbox || one)) { event.preventDefault(); doing[KEYS[event.key]](); }
 });
-document.addEventListener("click", (event) => { const kind = event.target.dataset && event.target.dataset.kind; if (kind) doing[kind](); });
 
-if (inbox || one) listen();
+const voice = ({ name, followers, did }) => [
+  name || "somebody",
+  followers === null ? "" : `(${followers.toLocaleString("en", { notation: followers < 1e6 ? "standard" : "compact" })} followers)`,
+  did,
+].filter(Boolean).join(" ");
+
+async function showThread(unredacted) {
+  const path = "/api/threads/" + one.dataset.id.split("/").map(encodeURIComponent).join("/");
+  const answer = await fetch(path + (unredacted ? "?unredacted=true" : "")).catch(() => undefined);
+  const told = answer ? await answer.json().catch(() => ({})) : {};
+  if (!answer || !answer.ok) return say("It cannot be shown: " + (told.problem || "try again"));
+  const list = element("ol", undefined, "thread");
+  for (const said of told.said) {
+    const li = element("li", undefined, said.is_brand ? "brand" : "");
+    const time = element("time", undefined, "clock");
+    time.dateTime = said.at;
+    li.append(element("p", said.text || "(no words)"), element("small", voice(said.by) + " \u00b7 "), time);
+    list.append(li);
+  }
+  const voices = element("ul");
+  for (const one of told.voices) voices.append(element("li", voice(one)));
+  const parts = told.said.length ? [list] : [element("p", "The events hold nothing of it any more.")];
+  if (told.voices.length) parts.push(element("h3", "Biggest voices"), voices);
+  if (told.is_cut) parts.push(element("p", "There is more than could be looked through."));
+  $("#thread").replaceChildren(...parts);
+  clocks();
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  const { kind, remove, channel, send: what } = button.dataset;
+  if (kind) doing[kind]();
+  if (button.id === "show-thread") showThread(false);
+  if (button.id === "show-unredacted") showThread(true);
+  if (remove) ask(`Remove ${remove}?`, [["Yes, with all sessions", true]], async () => {
+    const [done, problem] = await send("DELETE", "/api/people/" + encodeURIComponent(remove));
+    if (done) location.reload(); else say("Not removed: " + problem);
+  });
+  if (what) {
+    say("Sending \u2026");
+    const [done, problem] = await send("POST", "/api/notifications", { channel, what });
+    say(done ? done.said : problem);
+  }
+});
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.id !== "guard" && form.id !== "invite") return;
+  event.preventDefault();
+  const fields = new FormData(form);
+  if (form.id === "guard") {
+    const [told, problem] = await send("POST", "/api/guard", { draft: fields.get("draft") });
+    $("#verdict").textContent = told ? told.said : problem;
+    $("#verdict").className = told && told.send ? "good" : "problem";
+  } else {
+    const [told, problem] = await send("POST", "/api/people", { name: fields.get("name"), roles: fields.getAll("roles") });
+    $("#invitation").textContent = told ? "Send this to them: " + location.origin + told.path : problem;
+  }
+});
+
+// The form's empty fields are no part of a view's address.
+const filters = $("#filters");
+if (filters) filters.addEventListener("formdata", ({ formData }) => { for (const [key, value] of [...formData]) if (!value) formData.delete(key); });
+
+if (inbox || one) listen((inbox || one).dataset.seq);
+if (wall) { listen(wall.dataset.seq); setInterval(refresh, 30000); }
 clocks();
 setInterval(clocks, 15000);

@@ -32,6 +32,12 @@ pub struct Escalation {
     /// The brand, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
+    /// The network it was seen on, when known; none for a storm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// For a storm: the words that set its posts apart, as most people write them; none when it is about everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
     /// Event time of the decision.
     pub at: EventTime,
     /// When the post was written, when it has been seen (for a storm: its first post).

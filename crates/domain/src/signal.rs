@@ -62,6 +62,9 @@ pub struct Matched {
     /// When the post was written, when it has been seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posted_at: Option<EventTime>,
+    /// The network it was seen on, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// All routes that it matches, none when it matches none any more.
     pub routes: Vec<RouteMatch>,
     /// It is a complaint that storms are looked for in; told so once.

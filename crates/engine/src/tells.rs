@@ -174,6 +174,7 @@ impl Conversation {
             conversation: event.conversation.clone(),
             began,
             posted_at: if is_reply { Some(event.at) } else { posted_at },
+            platform: self.platform.as_deref().map(Into::into),
             routes,
             counts: is_new,
             topics,

@@ -15,6 +15,7 @@ pub use desk::{Case, Desk, Head, Note, NoteKind, Notes, Part, PartKey};
 pub use life::Life;
 pub use policy::{
     Advice, Brand, GroupBy, Hours, Policy, Quiet, Route, Silence, Storms, Team, Tier, Windows, policy_schema,
+    quiet_hours,
 };
 pub use storm::storm_brand;
 

@@ -70,11 +70,13 @@ impl Desk {
         }
         let Some(Alarm { posts, span, usual, deviations, words }) = alarm else { return false };
         let level = if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium };
-        let about = if words.is_empty() { String::new() } else { format!(" about {}", self.written(&words)) };
+        let topics = self.written(&words);
+        let about = if words.is_empty() { String::new() } else { format!(" about {}", topics.join(", ")) };
         let reason = format!("{posts} complaints{about} within {span} where {usual:.0} are usual");
         let id = format!("storm/{}/{}", out.brand, out.now);
         let mut case = Case::new(None);
         case.routes.push(OnRoute::due(STORM, level, reason, out.now));
+        case.topics = topics;
         case.reasons.push(MUTED.into());
         case.advice = policy.advised_for_storms();
         self.put_back(id.clone(), case, policy);
@@ -84,7 +86,7 @@ impl Desk {
     }
 
     /// Stems as they are written most often of late.
-    fn written(&self, stems: &[String]) -> String {
+    fn written(&self, stems: &[String]) -> Vec<String> {
         let topics = || self.cases.values().filter(|case| case.counts).flat_map(|case| &case.topics);
         let word = |wanted: &String| {
             let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
@@ -96,7 +98,7 @@ impl Desk {
                 .max_by_key(|(_, n)| *n)
                 .map_or_else(|| wanted.clone(), |(word, _)| word.to_owned())
         };
-        stems.iter().map(word).collect::<Vec<_>>().join(", ")
+        stems.iter().map(word).collect()
     }
 
     /// Makes complaints members of the storms that they are about: those of this window, and when a storm was just

@@ -1,5 +1,7 @@
 //! What topics hold now, or what was written to them between two times: for reports on what was told and done.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ pub struct Between {
     pub to: Option<EventTime>,
 }
 
-/// Hands on the records of topics, a partition after the other.
+/// Hands on the records of topics, a partition after the other, until it is told to break.
 ///
 /// # Errors
 /// When no broker answers or a topic is not there.
@@ -36,7 +38,7 @@ pub fn read_topics(
     settings: &KafkaSettings,
     topics: &[String],
     between: Between,
-    sink: &mut dyn FnMut(&Received),
+    sink: &mut dyn FnMut(&Received) -> ControlFlow<()>,
 ) -> Result<(), RunError> {
     let consumer = Arc::new(reader(settings)?);
     let mut logs = Vec::new();
@@ -60,21 +62,67 @@ pub fn read_topics(
     let lanes = lanes?;
     consumer.assign(&wanted).map_err(doing("start reading"))?;
     for lane in &lanes {
-        read_lane(&consumer, lane, sink)?;
+        if read_lane(&consumer, lane, sink)?.is_break() {
+            break;
+        }
     }
     Ok(())
+}
+
+/// The records of a key in a topic, and whether there may be more than could be read in the time. All partitions are looked
+/// through, as producers need not share a partitioner.
+///
+/// # Errors
+/// When no broker answers or the topic is not there.
+pub fn find(
+    settings: &KafkaSettings,
+    (topic, key): (&str, &str),
+    between: Between,
+    patience: Duration,
+) -> Result<(Vec<Received>, bool), RunError> {
+    let (mut found, mut is_cut) = (Vec::new(), false);
+    let since = Since::now();
+    read_topics(settings, &[topic.to_owned()], between, &mut |record| {
+        if record.key.as_deref() == Some(key.as_bytes()) {
+            found.push(record.clone());
+        }
+        is_cut = since.elapsed() > patience;
+        if is_cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok((found, is_cut))
+}
+
+/// Where topics end now: the offset after the last by topic and partition.
+///
+/// # Errors
+/// When no broker answers or a topic is not there.
+pub fn ends_of(
+    settings: &KafkaSettings,
+    topics: &[String],
+) -> Result<BTreeMap<(String, u32), i64>, RunError> {
+    let consumer = reader(settings)?;
+    let mut ends = BTreeMap::new();
+    for topic in topics {
+        for partition in partitions(&consumer, topic)? {
+            let (_, end) = span(&consumer, topic, partition, Between::default())?;
+            ends.insert((topic.clone(), partition.unsigned_abs()), end);
+        }
+    }
+    Ok(ends)
 }
 
 fn read_lane(
     consumer: &BaseConsumer<Reading>,
     lane: &Lane,
-    sink: &mut dyn FnMut(&Received),
-) -> Result<(), RunError> {
+    sink: &mut dyn FnMut(&Received) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, RunError> {
     let mut since = Since::now();
     while !lane.is_over() {
         let taken: Option<BorrowedMessage<'_>> = lane.next(GLANCE)?;
         if let Some(message) = taken {
-            sink(&received(&message));
+            if sink(&received(&message)).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             since = Since::now();
         }
         serve(consumer)?;
@@ -82,7 +130,7 @@ fn read_lane(
             return Err(RunError::Late(format!("{} could not be read to its end", lane.topic)));
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 fn partitions(consumer: &BaseConsumer<Reading>, topic: &str) -> Result<Vec<i32>, RunError> {

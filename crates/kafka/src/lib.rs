@@ -29,7 +29,7 @@ mod wait;
 mod worker;
 mod writer;
 
-pub use contents::{Between, read_topics};
+pub use contents::{Between, ends_of, find, read_topics};
 pub use embedded::Embedded;
 pub use error::RunError;
 pub use feed::{Feed, Received, Tail};

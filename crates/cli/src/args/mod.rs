@@ -35,6 +35,11 @@ pub enum Command {
     },
     /// Serve the page for PR and support teams, fed from the topics
     Console(ConsoleOptions),
+    /// Try the channels by which people are told
+    Notify {
+        #[command(subcommand)]
+        what: NotifyCommand,
+    },
     /// Make the topics that a settings file names
     Topics {
         #[command(subcommand)]
@@ -75,6 +80,9 @@ pub enum Command {
         /// Print an AsyncAPI 3 document of the topics
         #[arg(long)]
         asyncapi: bool,
+        /// Print an OpenAPI 3.1 document of the console's API
+        #[arg(long, conflicts_with = "asyncapi")]
+        openapi: bool,
     },
     /// Say what the models think of posts given as JSON lines
     Predict {
@@ -98,12 +106,27 @@ pub struct ConsoleOptions {
     /// The settings file of the live processes
     #[arg(long, default_value = "firewatch.toml")]
     pub config: PathBuf,
-    /// Where to listen; port 0 is any that is free
-    #[arg(long, default_value = "127.0.0.1:9465", value_parser = values::loopback)]
-    pub listen: SocketAddr,
-    /// The database of what the topics say now: it is made, and made again from them when it is not there
-    #[arg(long, default_value = "sqlite://console.db")]
-    pub database: String,
+    /// Where to listen, instead of console.listen; port 0 is any that is free
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// The database of what the topics say now, instead of console.database: it is made when it is not there
+    #[arg(long)]
+    pub database: Option<String>,
+    /// Take in anew what the topics say; people, the audit trail and what was sent stay
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NotifyCommand {
+    /// Send a test by the channels of a settings file; exit code 1 when one does not take it
+    Test {
+        /// The settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+        /// The channels; all when left out
+        channels: Vec<String>,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

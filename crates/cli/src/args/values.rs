@@ -75,10 +75,7 @@ pub fn speed(text: &str) -> Result<f64, String> {
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => Ok(address),
-        Ok(_) => {
-            Err("it can be reached from other machines, and there is no sign-in yet; give a loopback address"
-                .into())
-        }
+        Ok(_) => Err("it can be reached from other machines; give a loopback address".into()),
         Err(_) => Err("give an address and port such as 127.0.0.1:9465".into()),
     }
 }

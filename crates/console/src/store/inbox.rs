@@ -1,6 +1,7 @@
 //! What the projection is asked: the inbox a page at a time, what changed since, and all about one escalation.
 
-use firewatch_domain::Level;
+use firewatch_domain::{Action, Escalation, EventTime, Level, Score};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,10 +18,27 @@ pub struct Filter {
     pub team: String,
     /// The brand.
     pub brand: String,
+    /// The network.
+    pub platform: String,
+    /// Who took it last; `-` for what nobody has taken.
+    pub owner: String,
     /// The mildest level.
     pub level: Option<Level>,
     /// Words in the excerpt, the reasons or the conversation's id.
     pub text: String,
+}
+
+/// What can be filtered by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facets {
+    /// Brands of what is open.
+    pub brands: Vec<String>,
+    /// Networks it was seen on.
+    pub platforms: Vec<String>,
+    /// People who have taken some.
+    pub owners: Vec<String>,
+    /// How many are open.
+    pub open: i64,
 }
 
 /// Where a page ends, and the next one goes on.
@@ -33,21 +51,21 @@ pub struct Cursor {
 }
 
 /// An escalation in the inbox.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Item {
     /// The number of its last change.
     pub seq: i64,
     /// It is still somebody's to deal with.
     pub live: bool,
-    /// Who took it last, as far as the actions tell.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    /// Who took it last, as far as the actions tell; empty: nobody.
     pub taken_by: String,
     /// The last record of it, as the teams' topic has it.
+    #[schemars(with = "Escalation")]
     pub record: Box<RawValue>,
 }
 
 /// A page of the inbox, the most urgent first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Page {
     /// The items.
     pub items: Vec<Item>,
@@ -58,16 +76,19 @@ pub struct Page {
 }
 
 /// All about one escalation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Detail {
     /// As in the inbox.
     #[serde(flatten)]
     pub item: Item,
     /// Every record of it, the first one first.
+    #[schemars(with = "Vec<Escalation>")]
     pub history: Vec<Box<RawValue>>,
     /// What people did about its conversation, in order.
+    #[schemars(with = "Vec<Action>")]
     pub actions: Vec<Box<RawValue>>,
     /// The last score of its conversation.
+    #[schemars(with = "Option<Score>")]
     pub score: Option<Box<RawValue>>,
     /// How risk, reshares and reach went: time in milliseconds, then the three.
     pub points: Vec<(i64, f64, i64, i64)>,
@@ -120,8 +141,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn inbox(&self, filter: &Filter, after: Option<Cursor>, most: u32) -> Result<Page, StoreError> {
-        let (seq,): (String,) =
-            sqlx::query_as("SELECT value FROM meta WHERE name = 'seq'").fetch_one(&self.pool).await?;
+        let seq = self.seq().await?;
         let after = after.unwrap_or_else(Cursor::start);
         let most = most.clamp(1, MOST_ITEMS);
         let like = match filter.text.trim() {
@@ -131,6 +151,7 @@ impl Store {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT record, taken_by, seq, live, level, due, risk, id FROM escalations WHERE live = 1 \
              AND ($1 = '' OR team = $1) AND ($2 = '' OR brand = $2) AND level >= $3 AND ($4 = '' OR words LIKE $4) \
+             AND ($10 = '' OR platform = $10) AND ($11 = '' OR taken_by = $11 OR ($11 = '-' AND taken_by = '')) \
              AND (level < $5 OR (level = $5 AND (due > $6 OR (due = $6 AND (risk < $7 OR (risk = $7 AND id > $8)))))) \
              ORDER BY level DESC, due, risk DESC, id LIMIT $9",
         )
@@ -143,13 +164,25 @@ impl Store {
         .bind(after.risk)
         .bind(&after.id)
         .bind(i64::from(most))
+        .bind(&filter.platform)
+        .bind(&filter.owner)
         .fetch_all(&self.pool)
         .await?;
         let last = rows.last().filter(|_| rows.len() == most as usize);
         let next = last.map(|(_, _, _, _, level, due, risk, id)| {
             Cursor { level: *level, due: *due, risk: *risk, id: id.clone() }.tell()
         });
-        Ok(Page { items: items(&rows)?, next, seq: seq.parse().unwrap_or_default() })
+        Ok(Page { items: items(&rows)?, next, seq })
+    }
+
+    /// The number of the last change.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn seq(&self) -> Result<i64, StoreError> {
+        let (seq,): (String,) =
+            sqlx::query_as("SELECT value FROM meta WHERE name = 'seq'").fetch_one(&self.pool).await?;
+        seq.parse().map_err(|_| StoreError::Row(format!("`{seq}` is no number of a change")))
     }
 
     /// What changed after a change, in the order of the changes; those that are over are among them.
@@ -166,6 +199,54 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         items(&rows)
+    }
+
+    /// The conversation of an escalation, and since when it may have been spoken in; none when there is no such escalation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn conversation(&self, id: &str) -> Result<Option<(String, EventTime)>, StoreError> {
+        let found: Option<(String, i64)> =
+            sqlx::query_as("SELECT conversation, posted FROM escalations WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(found.map(|(conversation, posted)| (conversation, EventTime::from_millis(posted))))
+    }
+
+    /// Whether any escalation is about a conversation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_conversation(&self, conversation: &str) -> Result<bool, StoreError> {
+        let found: Option<(i64,)> =
+            sqlx::query_as("SELECT live FROM escalations WHERE conversation = $1 LIMIT 1")
+                .bind(conversation)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(found.is_some())
+    }
+
+    /// What can be filtered by: brands, platforms and owners of what is open, and how much there is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn facets(&self) -> Result<Facets, StoreError> {
+        let mut facets = Facets::default();
+        for (column, into) in [
+            ("brand", &mut facets.brands),
+            ("platform", &mut facets.platforms),
+            ("taken_by", &mut facets.owners),
+        ] {
+            let of = format!(
+                "SELECT DISTINCT {column} FROM escalations WHERE live = 1 AND {column} <> '' ORDER BY 1 LIMIT 200"
+            );
+            let rows: Vec<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(of)).fetch_all(&self.pool).await?;
+            *into = rows.into_iter().map(|(value,)| value).collect();
+        }
+        (facets.open,) =
+            sqlx::query_as("SELECT COUNT(*) FROM escalations WHERE live = 1").fetch_one(&self.pool).await?;
+        Ok(facets)
     }
 
     /// All about one escalation; none when there is no such.
@@ -241,7 +322,7 @@ mod tests {
                 })
                 .collect();
             self.offset += values.len() as i64;
-            self.store.apply(&batch).await.unwrap()
+            self.store.apply(&batch, EventTime::from_millis(0)).await.unwrap()
         }
 
         async fn ids(&self, filter: &Filter) -> Vec<String> {

@@ -4,17 +4,28 @@
 //! projection is. Every change of an escalation has a number; who knows the last number can ask what came after it.
 
 mod apply;
+mod escalated;
+mod heard;
 mod inbox;
 mod schema;
+mod storm;
+mod wall;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use firewatch_domain::{Duration, EventTime};
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 
+use crate::notify::{Channel, Outbox};
+use crate::people::People;
+
 pub use apply::{Incoming, Kind};
-pub use inbox::{Cursor, Detail, Filter, Item, Page};
+pub use heard::SLOT;
+pub use inbox::{Cursor, Detail, Facets, Filter, Item, Page};
+pub use storm::{Complaint, Storm};
+pub use wall::{Replies, Wall};
 
 /// Connections to the database. SQLite has one writer at a time.
 const CONNECTIONS: u32 = 8;
@@ -35,7 +46,7 @@ impl fmt::Display for StoreError {
             Self::Row(problem) => {
                 write!(
                     f,
-                    "the console's database: {problem}; delete it, and it is built again from the topics"
+                    "the console's database: {problem}; start with --rebuild, and what the topics say is taken in again"
                 )
             }
         }
@@ -54,7 +65,14 @@ impl From<sqlx::Error> for StoreError {
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
+    outbox: Option<Outbox>,
 }
+
+/// What was closed so long ago is no longer shown.
+const SHOWN: Duration = Duration::from_mins(30 * 24 * 60);
+/// Complaints, and scores of what no team was told of, are kept so long: two weeks show what is usual at an hour.
+const COUNTED: Duration = Duration::from_mins(14 * 24 * 60);
+const SCORED: Duration = Duration::from_mins(2 * 24 * 60);
 
 /// The offset after the last record taken in, by topic and partition.
 pub type Positions = BTreeMap<(String, u32), i64>;
@@ -76,9 +94,63 @@ impl Store {
             // Readers do not wait for the writer, and a crash loses no transaction's half.
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
         }
-        let store = Self { pool };
-        store.make().await?;
+        let store = Self { pool, outbox: None };
+        store.make(false).await?;
         Ok(store)
+    }
+
+    /// Empties the projection, to be built again. People, the audit trail and what was sent stay.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn empty(&self) -> Result<(), StoreError> {
+        self.make(true).await
+    }
+
+    /// People, in the same database.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people(&self) -> Result<People, StoreError> {
+        People::open(self.pool.clone()).await
+    }
+
+    /// The same, queueing for channels what it takes in. The console is reached at `base`, and the topics end at `ends` now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn with_channels(
+        mut self,
+        told: (&[Channel], &str),
+        ends: &Positions,
+    ) -> Result<(Self, Outbox), StoreError> {
+        let outbox = Outbox::open(self.pool.clone(), told, ends).await?;
+        self.outbox = Some(outbox.clone());
+        Ok((self, outbox))
+    }
+
+    /// Lets go of what is too old to be shown.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prune(&self, now: EventTime) -> Result<(), StoreError> {
+        let told = "(SELECT conversation FROM escalations)";
+        let (closed, counted, scored) = ((now - SHOWN).as_millis(), now - COUNTED, now - SCORED);
+        let mut change = self.pool.begin().await?;
+        let steps = [
+            ("DELETE FROM history WHERE escalation IN (SELECT id FROM escalations WHERE live = 0 AND at < $1)".into(), closed),
+            ("DELETE FROM escalations WHERE live = 0 AND at < $1".to_owned(), closed),
+            ("DELETE FROM complaints WHERE at < $1".into(), counted.as_millis()),
+            ("DELETE FROM volume WHERE slot < $1".into(), counted.as_millis()),
+            (format!("DELETE FROM points WHERE at < $1 AND conversation NOT IN {told}"), scored.as_millis()),
+            (format!("DELETE FROM scores WHERE at < $1 AND conversation NOT IN {told}"), scored.as_millis()),
+            (format!("DELETE FROM actions WHERE at < $1 AND conversation NOT IN {told}"), closed),
+        ];
+        for (step, before) in steps {
+            sqlx::query(sqlx::AssertSqlSafe(step)).bind(before).execute(&mut *change).await?;
+        }
+        change.commit().await?;
+        Ok(())
     }
 
     /// Where reading goes on.

@@ -2,17 +2,19 @@
 
 use super::{Store, StoreError};
 
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 15] = [
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS positions (topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
      PRIMARY KEY (topic, part))",
-    // `due` is far away where no answer is due; `seq` is the number of the last change.
+    // `due` is far away where no answer is due; `seq` is the number of the last change. `promised` and `answered` are when a first answer
+    // was due and when it came, 0 when not.
     "CREATE TABLE IF NOT EXISTS escalations (id TEXT PRIMARY KEY, step BIGINT NOT NULL, live BIGINT NOT NULL, \
      level BIGINT NOT NULL, due BIGINT NOT NULL, risk DOUBLE PRECISION NOT NULL, team TEXT NOT NULL, \
      brand TEXT NOT NULL, conversation TEXT NOT NULL, at BIGINT NOT NULL, seq BIGINT NOT NULL, words TEXT NOT NULL, \
-     taken_by TEXT NOT NULL, record TEXT NOT NULL)",
+     taken_by TEXT NOT NULL, record TEXT NOT NULL, platform TEXT NOT NULL, posted BIGINT NOT NULL, promised BIGINT NOT NULL, \
+     answered BIGINT NOT NULL, opened BIGINT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS escalations_inbox ON escalations (live, level DESC, due, risk DESC, id)",
     "CREATE INDEX IF NOT EXISTS escalations_seq ON escalations (seq)",
     "CREATE INDEX IF NOT EXISTS escalations_of ON escalations (conversation)",
@@ -23,9 +25,16 @@ const TABLES: [&str; 10] = [
     "CREATE TABLE IF NOT EXISTS scores (conversation TEXT PRIMARY KEY, at BIGINT NOT NULL, record TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS points (conversation TEXT NOT NULL, at BIGINT NOT NULL, risk DOUBLE PRECISION NOT NULL, \
      reshares BIGINT NOT NULL, reach BIGINT NOT NULL, PRIMARY KEY (conversation, at))",
+    "CREATE INDEX IF NOT EXISTS escalations_opened ON escalations (opened)",
+    "CREATE TABLE IF NOT EXISTS complaints (conversation TEXT PRIMARY KEY, brand TEXT NOT NULL, at BIGINT NOT NULL, \
+     risk DOUBLE PRECISION NOT NULL, topics TEXT NOT NULL, near TEXT NOT NULL, excerpt TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS complaints_of ON complaints (brand, at)",
+    // Complaints of a brand in a slot of five minutes.
+    "CREATE TABLE IF NOT EXISTS volume (brand TEXT NOT NULL, slot BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (brand, slot))",
+    "CREATE INDEX IF NOT EXISTS scores_at ON scores (at)",
 ];
 
-const DROPPED: [&str; 7] = [
+const DROPPED: [&str; 9] = [
     "DROP TABLE IF EXISTS meta",
     "DROP TABLE IF EXISTS positions",
     "DROP TABLE IF EXISTS escalations",
@@ -33,16 +42,19 @@ const DROPPED: [&str; 7] = [
     "DROP TABLE IF EXISTS actions",
     "DROP TABLE IF EXISTS scores",
     "DROP TABLE IF EXISTS points",
+    "DROP TABLE IF EXISTS complaints",
+    "DROP TABLE IF EXISTS volume",
 ];
 
 impl Store {
-    pub(super) async fn make(&self) -> Result<(), StoreError> {
+    /// Makes the tables; `anew`: whatever is in them, as if nothing was ever taken in.
+    pub(super) async fn make(&self, anew: bool) -> Result<(), StoreError> {
         let mut change = self.pool.begin().await?;
         sqlx::query(TABLES[0]).execute(&mut *change).await?;
         let found: Option<(String,)> = sqlx::query_as("SELECT value FROM meta WHERE name = 'version'")
             .fetch_optional(&mut *change)
             .await?;
-        if found.is_some_and(|(version,)| version != VERSION) {
+        if found.is_some_and(|(version,)| anew || version != VERSION) {
             for drop in DROPPED {
                 sqlx::query(drop).execute(&mut *change).await?;
             }

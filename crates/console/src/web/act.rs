@@ -1,38 +1,53 @@
-//! What people do: one action, sent to the actions topic under the key that the browser gave it.
+//! What people do: one action, sent to the actions topic under the key that the browser gave it; and whether a reply may be sent.
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::{Extension, Json};
 use firewatch_domain::{Action, ActionKind, Channel, EventTime, SCHEMA_VERSION};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::gate::{From, text};
 use super::{Console, Problem};
+use crate::people::{Deed, Person, Right};
 
 /// Longest key.
 const KEY_BYTES: usize = 100;
 
 /// What is done, without who and when.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
+    /// The conversation of an escalation, or a storm's.
     conversation: String,
+    /// What is done.
     kind: ActionKind,
+    /// With `hand_off`: where the talk goes on.
     #[serde(default)]
     channel: Option<Channel>,
+    /// With `hand_over`: the team that is to own it.
     #[serde(default)]
     team: Option<String>,
+    /// With `silence`: until when.
     #[serde(default)]
     until: Option<EventTime>,
 }
 
 /// Sends an action. Sent again with its key it changes nothing.
-pub async fn act(
+pub(super) async fn act(
     State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Extension(From(from)): Extension<From>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let bad = |problem: String| Problem(StatusCode::BAD_REQUEST, problem);
-    is_from_here(&headers)?;
+    person.needs(Right::Act)?;
+    // Another site's page can send a form here, but not this.
+    if !text(&headers, header::CONTENT_TYPE).starts_with("application/json") {
+        return Err(Problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json".into()));
+    }
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
     let key = key.filter(|key| (1..=KEY_BYTES).contains(&key.len())).ok_or_else(|| {
         bad(format!("the header idempotency-key is missing; give 1 to {KEY_BYTES} characters that stay when it is sent again"))
@@ -50,18 +65,29 @@ pub async fn act(
     if let Some(team) = wanted.team.as_ref().filter(|team| !console.teams.contains(team)) {
         return Err(bad(format!("{team:?} is no team; there are {}", console.teams.join(", "))));
     }
+    if !console.store.has_conversation(&wanted.conversation).await? {
+        let problem = format!("there is no escalation about the conversation {:?}", wanted.conversation);
+        return Err(Problem(StatusCode::NOT_FOUND, problem));
+    }
+    let now = console.now();
+    let about = format!(
+        "{} {}",
+        serde_json::to_string(&wanted.kind).unwrap_or_default().trim_matches('"'),
+        wanted.conversation
+    );
+    console.people.note((&person.name, &from), Deed::Acted, &about, now).await?;
     let action = Action {
         v: SCHEMA_VERSION,
         id: key.to_owned(),
         conversation: wanted.conversation,
-        at: (console.clock)(),
-        by: "console".into(),
+        at: now,
+        by: person.name,
         kind: wanted.kind,
         channel: wanted.channel,
         team: wanted.team,
         until: wanted.until,
     };
-    let act = console.act.clone();
+    let act = console.tools.act.clone();
     let sent = tokio::task::spawn_blocking(move || act(&action)).await;
     match sent {
         Ok(Ok(())) => Ok(StatusCode::ACCEPTED),
@@ -70,15 +96,32 @@ pub async fn act(
     }
 }
 
-/// Another site's page can send a request here, but neither this content type nor this origin.
-fn is_from_here(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_json = text(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
-    let origin = text(header::ORIGIN);
-    let host = text(header::HOST).unwrap_or_default();
-    let is_own = origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, of)| of == host));
-    if is_json && is_own {
-        return Ok(());
-    }
-    Err(Problem(StatusCode::FORBIDDEN, "send application/json from a page of this console".into()))
+/// A drafted public reply.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Draft {
+    /// What it says.
+    draft: String,
+}
+
+/// What is thought of it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Verdict {
+    /// It may be sent.
+    send: bool,
+    /// Why not, or what it offers.
+    said: String,
+}
+
+/// Whether a drafted reply may be sent. The draft is kept nowhere.
+pub(super) async fn guard(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Json(Draft { draft }): Json<Draft>,
+) -> Result<Json<Verdict>, Problem> {
+    person.needs(Right::Act)?;
+    let guard = console.tools.guard.clone();
+    let looked = tokio::task::spawn_blocking(move || guard(&draft)).await;
+    let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "the draft could not be looked at".into());
+    looked.map(|(send, said)| Json(Verdict { send, said })).map_err(broken)
 }

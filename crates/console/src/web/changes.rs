@@ -10,6 +10,7 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -17,9 +18,10 @@ use super::Console;
 use crate::store::{Item, Store};
 
 /// Where a browser that has not been here begins.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Since {
+pub(super) struct Since {
+    /// The number of the last change that is known.
     since: i64,
 }
 
@@ -32,7 +34,7 @@ struct Reader {
 }
 
 /// Sends what changed since, and goes on.
-pub async fn stream(
+pub(super) async fn stream(
     State(console): State<Console>,
     Query(Since { since }): Query<Since>,
     headers: HeaderMap,

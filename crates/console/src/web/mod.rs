@@ -1,46 +1,95 @@
-//! The pages and the HTTP API: the inbox, one escalation, changes as they come, and what people do.
+//! The pages and the HTTP API: the inbox, one escalation, storms, the wallboard, changes as they come, what people do, and who they are.
 
 mod act;
+mod api;
 mod changes;
+mod gate;
 mod page;
+mod people;
+mod sign;
 mod spread;
+mod thread;
+mod told;
+mod volume;
+mod words;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::Json;
-use axum::Router;
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use firewatch_domain::{Action, EventTime, Level};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::store::{Cursor, Filter, Store, StoreError};
+use crate::notify::{Outbox, Sender};
+use crate::people::People;
+use crate::store::{Filter, Store, StoreError};
+
+pub use api::openapi;
+pub use gate::Gate;
+pub use thread::{Said, Thread, Voice};
 
 /// Sends an action to its topic; it is there when this returns.
 pub type Act = Arc<dyn Fn(&Action) -> Result<(), String> + Send + Sync>;
+/// Looks up in the events what was said and passed on in a conversation since a time.
+pub type LookUp = Arc<dyn Fn(&str, EventTime) -> Result<Thread, String> + Send + Sync>;
+/// A text with what is personal replaced by what it is.
+pub type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
+/// Whether a drafted public reply may be sent, and why not, in words.
+pub type Guard = Arc<dyn Fn(&str) -> (bool, String) + Send + Sync>;
+/// The time.
+pub type Clock = Arc<dyn Fn() -> EventTime + Send + Sync>;
+
+/// What the console asks of others.
+#[derive(Clone)]
+pub struct Tools {
+    /// Sends actions.
+    pub act: Act,
+    /// Looks threads up.
+    pub look_up: LookUp,
+    /// Redacts.
+    pub redact: Redact,
+    /// Checks drafts.
+    pub guard: Guard,
+    /// Tells the time.
+    pub clock: Clock,
+}
 
 /// What requests share.
 #[derive(Clone)]
 pub struct Console {
     /// The projection.
     pub store: Store,
+    /// Who may come in.
+    pub people: People,
+    /// How they come in.
+    pub gate: Arc<Gate>,
     /// The number of the last change.
     pub changed: watch::Receiver<i64>,
-    /// Sends actions.
-    pub act: Act,
-    /// The time.
-    pub clock: fn() -> EventTime,
+    /// What is told outside of the console.
+    pub told: (Outbox, Sender),
+    /// What it asks of others.
+    pub tools: Tools,
     /// The teams that escalations can be handed over to.
     pub teams: Arc<[String]>,
 }
 
+impl Console {
+    fn now(&self) -> EventTime {
+        (self.tools.clock)()
+    }
+}
+
+/// Largest request, bytes.
+const MOST: usize = 64 << 10;
+
 /// Nothing from elsewhere is loaded, run or framed, and nothing is kept by the browser.
-const HEADERS: [(header::HeaderName, &str); 5] = [
+const HEADERS: [(header::HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -50,6 +99,7 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
 ];
 
 /// Everything that is served.
@@ -57,35 +107,27 @@ pub fn routes(console: Console) -> Router {
     Router::new()
         .route("/", get(page::inbox))
         .route("/escalations/{*id}", get(page::escalation))
+        .route("/wall", get(page::wall))
+        .route("/people", get(people::page))
+        .route("/audit", get(people::audit_page))
+        .route("/notifications", get(told::page))
+        .route("/sign-in", get(sign::page).post(sign::sign_in))
+        .route("/sign-in/start", get(sign::start))
+        .route("/sign-in/back", get(sign::back))
+        .route("/sign-out", post(sign::sign_out))
+        .route("/set-up", get(sign::set_up_page).post(sign::set_up))
         .route("/assets/console.css", get(page::style))
         .route("/assets/console.js", get(page::script))
-        .route("/api/escalations", get(list))
-        .route("/api/escalations/{*id}", get(one))
-        .route("/api/changes", get(changes::stream))
-        .route("/api/actions", post(act::act))
+        .merge(api::router())
         .fallback(|| async { Problem(StatusCode::NOT_FOUND, "there is nothing here".into()) })
-        .layer(from_fn(for_this_machine))
+        .layer(from_fn_with_state(console.clone(), gate::known))
+        .layer(from_fn_with_state(console.clone(), gate::from_our_pages))
+        .layer(from_fn_with_state(console.clone(), gate::for_our_names))
+        .layer(from_fn(gate::in_time))
+        .layer(from_fn(page::problems))
         .layer(from_fn(with_headers))
+        .layer(DefaultBodyLimit::max(MOST))
         .with_state(console)
-}
-
-/// Refuses requests for another name: a stranger's site can make its own name stand for this machine, and its pages would
-/// be taken for ours.
-async fn for_this_machine(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if is_local(host) {
-        return next.run(request).await;
-    }
-    let problem = format!("{host:?} is not this console; open it by a loopback address or as localhost");
-    Problem(StatusCode::MISDIRECTED_REQUEST, problem).into_response()
-}
-
-fn is_local(host: &str) -> bool {
-    let is_port = |port: &str| port.parse::<u16>().is_ok();
-    let by_name = host == "localhost" || host.strip_prefix("localhost:").is_some_and(is_port);
-    let by_address = host.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback());
-    let alone = host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    by_name || by_address || alone
 }
 
 async fn with_headers(request: Request, next: Next) -> Response {
@@ -96,12 +138,15 @@ async fn with_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Why a request was not answered, as JSON.
+/// Why a request was not answered: as JSON for programs, and as a page for people.
+#[derive(Debug, Clone)]
 pub(crate) struct Problem(pub StatusCode, pub String);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.0, Json(serde_json::json!({ "problem": self.1 }))).into_response()
+        let mut response = (self.0, Json(serde_json::json!({ "problem": self.1 }))).into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
@@ -113,61 +158,43 @@ impl From<StoreError> for Problem {
 }
 
 /// What the inbox is asked.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
+    /// Of this team.
     team: String,
+    /// Of this brand.
     brand: String,
-    level: Option<Level>,
+    /// Seen on this network.
+    platform: String,
+    /// Taken by this person; `-` for what nobody took.
+    owner: String,
+    /// From this level on: low, medium, high or critical.
+    level: String,
+    /// With these words in the excerpt, the reasons or the conversation's id.
     text: String,
+    /// Where the page before ended: its `next`.
     after: Option<String>,
+    /// Items at most, 1 to 200.
     most: Option<u32>,
 }
 
-async fn list(
-    State(console): State<Console>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let after = asked.after.as_deref().map(Cursor::read).transpose();
-    let after = after.map_err(|problem| Problem(StatusCode::BAD_REQUEST, problem))?;
-    let Asked { team, brand, level, text, most, .. } = asked;
-    let page = console.store.inbox(&Filter { team, brand, level, text }, after, most.unwrap_or(50)).await?;
-    // Whatever is asked for, nothing is different before the next change.
-    let tag = format!("\"{}\"", page.seq);
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
-    }
-    Ok(([(header::ETAG, tag)], Json(page)).into_response())
-}
-
-async fn one(State(console): State<Console>, Path(id): Path<String>) -> Result<Response, Problem> {
-    match console.store.escalation(&id).await? {
-        Some(detail) => Ok(Json(detail).into_response()),
-        None => Err(Problem(StatusCode::NOT_FOUND, format!("there is no escalation {id:?}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_ours() {
-        for ours in
-            ["localhost", "localhost:9465", "127.0.0.1:80", "127.0.0.1", "[::1]:9465", "[::1]", "127.8.8.8"]
-        {
-            assert!(is_local(ours), "{ours}");
-        }
-        for other in [
-            "",
-            "evil.example",
-            "localhost.evil.example",
-            "10.0.0.1:9465",
-            "127.0.0.1.evil.example",
-            "localhost:x",
-        ] {
-            assert!(!is_local(other), "{other}");
-        }
+impl Asked {
+    fn filter(&self) -> Result<Filter, Problem> {
+        let level = match self.level.as_str() {
+            "" => None,
+            text => Some(Level::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
+                let problem = format!("{text:?} is no level; give low, medium, high or critical");
+                Problem(StatusCode::BAD_REQUEST, problem)
+            })?),
+        };
+        Ok(Filter {
+            team: self.team.clone(),
+            brand: self.brand.clone(),
+            platform: self.platform.clone(),
+            owner: self.owner.clone(),
+            level,
+            text: self.text.clone(),
+        })
     }
 }

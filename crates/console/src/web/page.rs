@@ -1,18 +1,55 @@
 //! The pages. They are whole without the script, which keeps them as things are.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::Extension;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use firewatch_domain::{Escalation, EventTime, Score};
+use firewatch_domain::{Escalation, EventTime, Level, Score};
 
+use super::gate::text;
 use super::spread::{Part, parts, spread};
-use super::{Asked, Console, Problem};
-use crate::store::{Filter, Item};
+use super::volume::volume;
+use super::words::{self, count, counted};
+use super::{Asked, Console, Problem, api::WallOf};
+use crate::people::{Person, Right};
+use crate::settings::SignIn;
+use crate::store::{Complaint, Cursor, Facets, Item, Storm, Wall};
+
+/// Rows of the inbox's page.
+const ROWS: u32 = 100;
+
+/// What every page bears: who looks at it, and when.
+pub(super) struct Frame {
+    pub person: Person,
+    pub now: EventTime,
+    /// There is somebody to sign out.
+    pub signed_in: bool,
+}
+
+impl Frame {
+    pub fn of(console: &Console, person: Person) -> Self {
+        Self { person, now: console.now(), signed_in: console.gate.sign_in != SignIn::Nobody }
+    }
+
+    pub fn may_act(&self) -> bool {
+        self.person.may(Right::Act)
+    }
+
+    pub fn may_manage(&self) -> bool {
+        self.person.may(Right::Manage)
+    }
+
+    pub fn may_unredact(&self) -> bool {
+        self.person.may(Right::Unredacted)
+    }
+}
 
 /// An escalation as a row.
 struct Row {
     seq: i64,
+    live: bool,
     taken_by: String,
     record: Escalation,
 }
@@ -21,7 +58,7 @@ impl Row {
     fn of(item: &Item) -> Result<Self, Problem> {
         let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "a record does not read as one".into());
         let record = serde_json::from_str(item.record.get()).map_err(broken)?;
-        Ok(Self { seq: item.seq, taken_by: item.taken_by.clone(), record })
+        Ok(Self { seq: item.seq, live: item.live, taken_by: item.taken_by.clone(), record })
     }
 
     fn risk(&self) -> String {
@@ -32,10 +69,23 @@ impl Row {
         self.record.reasons.first().map_or("", String::as_str)
     }
 
+    fn is_storm(&self) -> bool {
+        self.record.conversation.starts_with("storm/")
+    }
+
     /// How the post begins, or what is known of it.
-    fn excerpt(&self) -> &str {
+    fn excerpt(&self) -> String {
+        if self.is_storm() {
+            let brand = self.record.brand.as_deref().unwrap_or("a brand");
+            let about = match self.record.topics.as_slice() {
+                [] => String::new(),
+                topics => format!(": {}", topics.join(", ")),
+            };
+            let members = counted(self.record.members.unwrap_or_default(), "post");
+            return format!("Storm at {brand}{about} ({members})");
+        }
         let known = self.record.excerpt.as_ref().or(self.record.reasons.get(1));
-        known.unwrap_or(&self.record.conversation)
+        known.unwrap_or(&self.record.conversation).clone()
     }
 
     fn state(&self) -> String {
@@ -44,6 +94,15 @@ impl Row {
 
     fn due(&self) -> String {
         self.record.respond_by.map_or_else(String::new, |due: EventTime| due.to_string())
+    }
+
+    /// Whose it is and where it stands.
+    fn who(&self) -> String {
+        let record = &self.record;
+        let known = [record.brand.clone(), record.platform.clone(), Some(self.state())];
+        let taken = (!self.taken_by.is_empty()).then(|| format!("{} has it", self.taken_by));
+        let all = std::iter::once(record.team.clone()).chain(known.into_iter().flatten()).chain(taken);
+        all.collect::<Vec<_>>().join(" \u{b7} ")
     }
 }
 
@@ -55,52 +114,112 @@ impl Step {
     fn what(&self) -> String {
         let words = |text: &str| text.replace('_', " ");
         let reason = self.0.reasons.first().map_or("", String::as_str);
-        format!("{}, {}: {reason}", words(self.0.news.as_str()), words(self.0.state.as_str()))
+        let news = words(self.0.news.as_str());
+        match words(self.0.state.as_str()) {
+            state if state == "open" || news == state => format!("{news}: {reason}"),
+            state => format!("{news}, {state}: {reason}"),
+        }
     }
 }
 
 impl Asked {
-    /// Whether a level is the mildest that is asked for.
-    fn is_from(&self, level: &str) -> bool {
-        self.level.is_some_and(|of| of.as_str() == level)
+    /// The query of the same view, a page further.
+    fn after(&self, next: &str) -> String {
+        let fields = [
+            ("team", &self.team),
+            ("brand", &self.brand),
+            ("platform", &self.platform),
+            ("owner", &self.owner),
+            ("level", &self.level),
+            ("text", &self.text),
+        ];
+        let encode = |text: &str| -> String {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+            text.bytes()
+                .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+                .collect()
+        };
+        let kept = fields.iter().filter(|(_, value)| !value.is_empty());
+        let pairs: Vec<String> = kept.map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        let last = format!("after={}", encode(next));
+        pairs.into_iter().chain([last]).collect::<Vec<_>>().join("&")
+    }
+
+    fn is_filtered(&self) -> bool {
+        [&self.team, &self.brand, &self.platform, &self.owner, &self.level, &self.text]
+            .iter()
+            .any(|field| !field.is_empty())
     }
 }
 
 #[derive(Template)]
 #[template(path = "inbox.html")]
 struct Inbox {
+    frame: Frame,
     rows: Vec<Row>,
     seq: i64,
+    /// The query of the next page.
+    next: Option<String>,
     teams: Vec<String>,
+    facets: Facets,
     asked: Asked,
 }
 
 #[derive(Template)]
 #[template(path = "escalation.html")]
 struct One {
+    frame: Frame,
     row: Row,
     parts: Vec<Part>,
     /// The spread as a chart, and in words.
     spread: Option<(String, String)>,
+    /// What a storm is made of, with its chart and that in words.
+    storm: Option<(Storm, Option<(String, String)>)>,
+    copies: Vec<Complaint>,
     history: Vec<Step>,
     teams: Vec<String>,
 }
 
-/// The inbox.
-pub async fn inbox(State(console): State<Console>, Query(asked): Query<Asked>) -> Result<Response, Problem> {
-    let filter = Filter {
-        team: asked.team.clone(),
-        brand: asked.brand.clone(),
-        level: asked.level,
-        text: asked.text.clone(),
-    };
-    let page = console.store.inbox(&filter, None, 100).await?;
-    let rows = page.items.iter().map(Row::of).collect::<Result<_, _>>()?;
-    html(&Inbox { rows, seq: page.seq, teams: console.teams.to_vec(), asked })
+#[derive(Template)]
+#[template(path = "wall.html")]
+struct WallPage {
+    frame: Frame,
+    seq: i64,
+    wall: Wall,
+    team: String,
+    teams: Vec<String>,
+    /// How many are open of each level, the gravest first.
+    levels: Vec<(Level, i64)>,
 }
 
-/// One escalation.
-pub async fn escalation(State(console): State<Console>, Path(id): Path<String>) -> Result<Response, Problem> {
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    problem: String,
+}
+
+/// The inbox.
+pub(super) async fn inbox(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let after = asked.after.as_deref().map(Cursor::read).transpose();
+    let after = after.map_err(|problem| Problem(StatusCode::BAD_REQUEST, problem))?;
+    let page = console.store.inbox(&asked.filter()?, after, ROWS).await?;
+    let rows = page.items.iter().map(Row::of).collect::<Result<_, _>>()?;
+    let next = page.next.as_deref().map(|next| asked.after(next));
+    let facets = console.store.facets().await?;
+    let frame = Frame::of(&console, person);
+    html(&Inbox { frame, rows, seq: page.seq, next, teams: console.teams.to_vec(), facets, asked })
+}
+
+/// One escalation; a storm shows what it is made of.
+pub(super) async fn escalation(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let Some(detail) = console.store.escalation(&id).await? else {
         return Err(Problem(StatusCode::NOT_FOUND, format!("there is no escalation {id:?}")));
     };
@@ -110,18 +229,67 @@ pub async fn escalation(State(console): State<Console>, Path(id): Path<String>) 
     let spread = score.and_then(|score| spread(&detail.points, &score));
     let row = Row::of(&detail.item)?;
     let parts = parts(&row.record.contributions);
-    html(&One { row, parts, spread, history, teams: console.teams.to_vec() })
+    let storm = console.store.storm_of(&id).await?.map(|storm| {
+        let chart = volume(&storm);
+        (storm, chart)
+    });
+    let copies = console.store.near_copies(&row.record.conversation).await?;
+    let frame = Frame::of(&console, person);
+    html(&One { frame, row, parts, spread, storm, copies, history, teams: console.teams.to_vec() })
 }
 
-fn html(page: &impl Template) -> Result<Response, Problem> {
+/// The wallboard.
+pub(super) async fn wall(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Query(WallOf { team }): Query<WallOf>,
+) -> Result<Response, Problem> {
+    let frame = Frame::of(&console, person);
+    let wall = console.store.wall(&team, frame.now).await?;
+    let levels = Level::ALL.into_iter().zip(wall.open).rev().collect();
+    let seq = console.store.seq().await?;
+    html(&WallPage { frame, seq, wall, team, teams: console.teams.to_vec(), levels })
+}
+
+impl WallPage {
+    /// Of the last day's first answers, how many came in time, in hundredths.
+    fn in_time(&self) -> Option<usize> {
+        let replies = &self.wall.replies;
+        (replies.count > 0).then(|| 100 * replies.in_time / replies.count)
+    }
+
+    /// The last day beside the same a week ago, in words.
+    fn beside_last_week(&self) -> String {
+        let [now, then] = self.wall.opened;
+        match (now, then) {
+            (_, 0) => "nothing to compare with a week ago".into(),
+            (now, then) if now == then => "as many as a week ago".into(),
+            (now, then) if now > then => {
+                format!("{:.1} times as many as a week ago", now as f64 / then as f64)
+            }
+            (now, then) => format!("{} fewer than a week ago", count((then - now) as u64)),
+        }
+    }
+}
+
+pub(super) fn html(page: &impl Template) -> Result<Response, Problem> {
     let text = page.render().map_err(|e| Problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     Ok(Html(text).into_response())
 }
 
-pub async fn style() -> impl IntoResponse {
+/// Shows a problem as a page to whoever asked for one.
+pub(super) async fn problems(request: Request, next: Next) -> Response {
+    let is_page = text(request.headers(), header::ACCEPT).contains("text/html");
+    let response = next.run(request).await;
+    let problem = response.extensions().get::<Problem>().filter(|_| is_page);
+    let Some(Problem(status, problem)) = problem.cloned() else { return response };
+    html(&ProblemPage { problem }).map_or(response, |page| (status, page).into_response())
+}
+
+pub(super) async fn style() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../assets/console.css"))
 }
 
-pub async fn script() -> impl IntoResponse {
+pub(super) async fn script() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("../../assets/console.js"))
 }

@@ -3,6 +3,8 @@
 use firewatch_domain::{Contribution, Score};
 use plotters::prelude::*;
 
+use super::words::{count, counted};
+
 const SIZE: (u32, u32) = (720, 300);
 const SO_FAR: RGBColor = RGBColor(0, 114, 178);
 const EXPECTED: RGBColor = RGBColor(213, 94, 0);
@@ -58,16 +60,24 @@ pub fn spread(points: &[(i64, f64, i64, i64)], score: &Score) -> Option<(String,
     let (low, expected, high) = (ahead(|r| r.low), ahead(|r| r.expected), ahead(|r| r.high));
     let ends = |line: &[(f64, f64)]| line.last().map_or(now, |end| *end);
     let words = format!(
-        "{} reshares so far; {} expected a day from now, between {} and {} in four of five cases.",
-        now.1,
-        ends(&expected).1,
-        ends(&low).1,
-        ends(&high).1
+        "Passed on {} so far; {} expected a day from now, between {} and {} in four of five cases.",
+        times(now.1),
+        whole(ends(&expected).1),
+        whole(ends(&low).1),
+        whole(ends(&high).1)
     );
     let frame = (ends(&expected).0.max(0.1), ends(&high).1.max(10.0) * 1.1);
     let svg = draw(frame, &so_far, [&low, &expected, &high]).ok()?;
     let label = format!("<svg role=\"img\" aria-label=\"{words}\" ");
     Some((svg.replacen("<svg ", &label, 1), words))
+}
+
+fn whole(n: f64) -> String {
+    count(n as u64)
+}
+
+fn times(n: f64) -> String {
+    counted(n as u64, "time")
 }
 
 type Drawing = Result<String, Box<dyn std::error::Error>>;
@@ -146,10 +156,11 @@ mod tests {
         let (svg, words) = spread(&[(0, 1.0, 0, 1), (3_600_000, 20.0, 40, 9)], &score).unwrap();
         assert_eq!(
             words,
-            "40 reshares so far; 100 expected a day from now, between 50 and 340 in four of five cases."
+            "Passed on 40 times so far; 100 expected a day from now, between 50 and 340 in four of five cases."
         );
         assert!(
-            svg.starts_with("<svg role=\"img\" aria-label=\"40 reshares so far") && svg.contains("<polygon"),
+            svg.starts_with("<svg role=\"img\" aria-label=\"Passed on 40 times so far")
+                && svg.contains("<polygon"),
             "{svg}"
         );
         assert!(!svg.contains("style=") && spread(&[], &score).is_none());

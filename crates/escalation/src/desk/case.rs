@@ -13,12 +13,14 @@ pub struct Case {
     /// When it began: part of the names of its escalations. None for a storm, whose own name tells.
     pub(crate) began: Option<EventTime>,
     pub(crate) posted_at: Option<EventTime>,
+    pub(crate) platform: Option<String>,
     pub(crate) risk: Option<Tenths>,
     pub(crate) excerpt: Option<String>,
     /// What it says when it is told first, or raised.
     pub(crate) reasons: Vec<String>,
     pub(crate) contributions: Vec<Contribution>,
     pub(crate) advice: Vec<String>,
+    /// What it is about; of a storm, as most people write it.
     pub(crate) topics: Vec<String>,
     /// By which near-copies of it are known.
     pub(crate) near: Option<SimHash>,
@@ -112,6 +114,7 @@ impl Case {
         Self {
             began,
             posted_at: None,
+            platform: None,
             risk: None,
             excerpt: None,
             reasons: vec![],
@@ -139,6 +142,7 @@ impl Case {
     pub(crate) fn take(&mut self, matched: Matched, at: EventTime, policy: &Policy) {
         let Matched {
             posted_at,
+            platform,
             routes,
             counts,
             topics,
@@ -156,6 +160,7 @@ impl Case {
         } = matched;
         self.trace = trace.or(self.trace.take());
         self.posted_at = self.posted_at.or(posted_at);
+        self.platform = platform.or(self.platform.take());
         self.risk = Some(risk);
         self.excerpt = excerpt.or(self.excerpt.take());
         (self.reasons, self.contributions, self.advice) = (reasons, contributions, advice);

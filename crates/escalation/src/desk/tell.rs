@@ -4,7 +4,7 @@ use firewatch_domain::{Escalation, EscalationState, EventTime, News, SCHEMA_VERS
 
 use super::case::Case;
 use crate::policy::{Brand, Policy};
-use crate::{Life, PR};
+use crate::{Life, PR, storm_brand};
 
 /// A decision that tells nobody, or not yet, and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +134,7 @@ impl Telling<'_> {
             Some(began) => format!("{id}/{began}/{}/{}", life.team, life.round),
             None => format!("{id}/{}/{}", life.team, life.round),
         };
+        let is_storm = storm_brand(id).is_some();
         let waits = case.answered.is_none() && !life.state.is_final();
         Escalation {
             v: SCHEMA_VERSION,
@@ -146,6 +147,8 @@ impl Telling<'_> {
             level: life.level,
             conversation: id.into(),
             brand: Some(self.brand).filter(|b| self.policy.brands.contains_key(*b)).map(Into::into),
+            platform: case.platform.clone(),
+            topics: if is_storm { case.topics.clone() } else { vec![] },
             at: self.now,
             posted_at: case.posted_at,
             risk: case.risk,

@@ -25,6 +25,7 @@ fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal 
         conversation: conversation.into(),
         began: at(secs),
         posted_at: Some(at(secs)),
+        platform: None,
         routes: vec![route],
         counts: true,
         topics: vec![topic.into()],

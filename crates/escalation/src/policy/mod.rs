@@ -23,7 +23,7 @@ pub use hours::Hours;
 pub use routes::{GroupBy, Route};
 pub use schema::policy_schema;
 pub use silences::Silence;
-pub use teams::{Quiet, Team, Tier};
+pub use teams::{Quiet, Team, Tier, quiet_hours};
 
 /// Thresholds, routes and clocks; every field within its range.
 #[derive(Debug, Clone, PartialEq)]

@@ -43,9 +43,23 @@ impl Team {
     /// When the team may be told of something of this level.
     #[must_use]
     pub fn awake_at(&self, at: EventTime, level: Level) -> EventTime {
-        let quiet = self.quiet.as_ref().filter(|quiet| level < quiet.wakes);
-        quiet.and_then(|quiet| quiet.hours.end(at)).unwrap_or(at)
+        self.quiet.as_ref().map_or(at, |quiet| quiet.awake_at(at, level))
     }
+}
+
+impl Quiet {
+    /// When somebody may be told of something of this level.
+    #[must_use]
+    pub fn awake_at(&self, at: EventTime, level: Level) -> EventTime {
+        if level < self.wakes { self.hours.end(at).unwrap_or(at) } else { at }
+    }
+}
+
+/// Reads a section of quiet hours, with the level from which on somebody is woken; none when it is not there.
+pub fn quiet_hours(s: &mut Settings, key: &str) -> Option<Quiet> {
+    let hours = hours::read(s, key);
+    let wakes = level(s, &format!("{key}.wakes"), Level::Critical);
+    hours.map(|hours| Quiet { hours, wakes })
 }
 
 /// Reads the sections of teams.
@@ -71,11 +85,10 @@ fn team(s: &mut Settings, name: &str, all: &[String]) -> Team {
         s.fault(&format!("teams.{name}"), problem);
     }
     let budget = s.optional_integer(&key("budget"), 1..=100_000).map(|budget| budget as u32);
-    let quiet = hours::read(s, &key("quiet"));
-    let wakes = level(s, &key("quiet.wakes"), Level::Critical);
+    let quiet = quiet_hours(s, &key("quiet"));
     Team {
         budget,
-        quiet: quiet.map(|hours| Quiet { hours, wakes }),
+        quiet,
         forgotten_after: s.optional_duration(&key("forgotten_after"), 60.0..=2_592_000.0),
         tiers: tiers(s, &key("tiers"), name, all),
     }

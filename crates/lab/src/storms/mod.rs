@@ -84,6 +84,7 @@ fn complaint(i: usize, post: &Post) -> SignalBody {
         conversation: format!("c{i}"),
         began: post.at,
         posted_at: Some(post.at),
+        platform: None,
         routes: vec![],
         counts: true,
         topics: post.words.clone(),

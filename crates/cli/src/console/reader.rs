@@ -1,0 +1,91 @@
+//! Who brings the topics' records into the projection.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use firewatch_console::store::{Incoming, Kind, Store};
+use firewatch_console::web::Clock;
+use firewatch_domain::{Duration as Span, EventTime};
+use firewatch_kafka::{Received, RunError, Tail};
+use tokio::runtime::Handle;
+
+use super::Source;
+use crate::shell::{Failure, count};
+
+/// Records of a batch, at most.
+const BATCH: usize = 1_000;
+/// Wait for a record before what is at hand is taken in.
+const WAIT: Duration = Duration::from_millis(50);
+/// How often what is too old is let go.
+const PRUNE: Span = Span::from_mins(60);
+
+/// The topics that are read, each with what its records are.
+pub struct Logs(BTreeMap<String, Kind>);
+
+impl Logs {
+    pub fn of(source: &Source<'_>) -> Self {
+        let names = source.topics;
+        let teams = source.teams.iter().map(|team| (names.of_team(team), Kind::Escalation));
+        let others = [
+            (names.scores.clone(), Kind::Score),
+            (names.actions.clone(), Kind::Action),
+            (names.signals.clone(), Kind::Signal),
+        ];
+        Self(teams.chain(others).collect())
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn incoming(&self, record: Received) -> Option<Incoming> {
+        let Received { topic, partition, offset, value, .. } = record;
+        Some(Incoming { kind: *self.0.get(&topic)?, topic, partition, offset, value })
+    }
+}
+
+pub struct Reader {
+    pub runtime: Handle,
+    pub store: Store,
+    pub tail: Tail,
+    pub logs: Logs,
+    pub clock: Clock,
+}
+
+impl Reader {
+    /// Takes records in, batch by batch, until told to stop.
+    pub fn follow(&self, stop: &AtomicBool, changed: &dyn Fn(i64)) -> Result<(), Failure> {
+        let mut pruned = EventTime::EARLIEST;
+        while !stop.load(Ordering::Relaxed) {
+            let batch = self.batch().map_err(|e| Failure::Running(e.to_string()))?;
+            let now = (self.clock)();
+            if !batch.is_empty() {
+                let taken = self.runtime.block_on(self.store.apply(&batch, now));
+                let (seq, unread) = taken.map_err(|e| Failure::Running(e.to_string()))?;
+                if unread > 0 {
+                    let what = count(unread, "record");
+                    eprintln!("firewatch: {what} of the topics cannot be read and are passed over");
+                }
+                changed(seq);
+            } else if now - pruned > PRUNE {
+                // When there is nothing else to do: nobody should wait for it.
+                let done = self.runtime.block_on(self.store.prune(now));
+                done.map_err(|e| Failure::Running(e.to_string()))?;
+                pruned = now;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is at hand, or comes soon.
+    fn batch(&self) -> Result<Vec<Incoming>, RunError> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH {
+            let wait = if batch.is_empty() { WAIT } else { Duration::ZERO };
+            let Some(record) = self.tail.next(wait)? else { break };
+            batch.extend(self.logs.incoming(record));
+        }
+        Ok(batch)
+    }
+}

@@ -1,0 +1,95 @@
+//! What the console asks of the rest: to send actions, to look threads up in the events, to redact, and to judge drafts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use firewatch_console::web::{Act, Guard, LookUp, Redact, Said, Thread, Tools, Voice};
+use firewatch_domain::{Action, Body, EngagementKind, Event, EventTime};
+use firewatch_ingest::decode_event;
+use firewatch_kafka::{Between, Feed, find};
+use firewatch_scoring::text::{PersonalData, redacted};
+
+use super::Source;
+use crate::guard;
+use crate::shell::Failure;
+
+/// Longest look through the events.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// A post may be in the log a little before the time it bears.
+const BEFORE: firewatch_domain::Duration = firewatch_domain::Duration::from_mins(10);
+/// Most that is shown of a thread.
+const SAID: usize = 200;
+
+pub fn tools(source: &Source<'_>) -> Result<Tools, Failure> {
+    let personal = PersonalData::shipped().map_err(|e| Failure::running("personal data", e))?;
+    let redact: Redact = Arc::new(move |text| redacted(text, &personal.find(text)));
+    let guard: Guard = Arc::new(|draft| guard::judged(draft).unwrap_or_else(|problem| (false, problem)));
+    Ok(Tools { act: sender(source)?, look_up: look_up(source), redact, guard, clock: source.clock.clone() })
+}
+
+/// Sends an action, and waits until the brokers have it.
+fn sender(source: &Source<'_>) -> Result<Act, Failure> {
+    let feed = Feed::new(source.kafka).map_err(|e| Failure::Running(e.to_string()))?;
+    let topic = source.topics.actions.clone();
+    Ok(Arc::new(move |action: &Action| {
+        let value = serde_json::to_vec(action).map_err(|e| e.to_string())?;
+        let sent = feed.send(&topic, Some(&action.conversation), &value, &[]);
+        sent.and_then(|()| feed.flush()).map_err(|e| e.to_string())
+    }))
+}
+
+fn look_up(source: &Source<'_>) -> LookUp {
+    let (kafka, topic, clock) = (source.kafka.clone(), source.topics.events.clone(), source.clock.clone());
+    Arc::new(move |conversation: &str, since: EventTime| {
+        let find =
+            |between| find(&kafka, (&topic, conversation), between, PATIENCE).map_err(|e| e.to_string());
+        let (mut records, mut is_cut) = find(Between { from: Some(since - BEFORE), to: None })?;
+        if records.is_empty() {
+            // A log that was filled later, or by a clock of its own, knows other times.
+            (records, is_cut) = find(Between::default())?;
+        }
+        let now = clock();
+        let events = records.iter().filter_map(|record| decode_event(&record.value, None, now).ok());
+        Ok(thread(events, is_cut))
+    })
+}
+
+/// What events tell of a conversation; a repeated one counts once.
+fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
+    let mut thread = Thread { is_cut, ..Thread::default() };
+    let mut known = std::collections::BTreeSet::new();
+    for event in events.filter(|event| known.insert(event.id.clone())) {
+        match event.body {
+            Body::Post(post) => {
+                let did = if post.in_reply_to.is_some() { "answered" } else { "wrote it" };
+                let name = Some(post.author.handle.unwrap_or(post.author.id));
+                let by = Voice { name, followers: post.author.followers, did: did.into() };
+                thread.voices.push(by.clone());
+                thread.said.push(Said { at: event.at, by, is_brand: false, text: post.text });
+            }
+            Body::BrandReply(reply) => {
+                let by = Voice {
+                    name: Some(reply.account),
+                    followers: None,
+                    did: "answered for the brand".into(),
+                };
+                thread.said.push(Said { at: event.at, by, is_brand: true, text: reply.text });
+            }
+            Body::Engagement(engagement) => {
+                let did = match engagement.kind {
+                    EngagementKind::Reshare => "passed it on",
+                    EngagementKind::Quote => "quoted it",
+                    EngagementKind::Reply | EngagementKind::Like => continue,
+                };
+                let voice =
+                    Voice { name: engagement.actor, followers: engagement.followers, did: did.into() };
+                thread.voices.push(voice);
+            }
+            Body::Counters(_) => {}
+        }
+    }
+    thread.said.sort_by_key(|said| said.at);
+    thread.is_cut |= thread.said.len() > SAID;
+    thread.said.truncate(SAID);
+    thread
+}

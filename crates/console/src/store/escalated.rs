@@ -1,0 +1,99 @@
+//! An escalation's record into the projection: an older step never undoes a newer one, and what an earlier one told stays.
+
+use firewatch_domain::{Escalation, EscalationState, EventTime};
+use sqlx::{Any, Transaction};
+
+use super::StoreError;
+
+/// Tells whether it was news: a hand-over comes by two topics.
+pub(super) async fn escalated(
+    change: &mut Transaction<'_, Any>,
+    e: &Escalation,
+    seq: i64,
+) -> Result<bool, StoreError> {
+    let text = |e: &Escalation| serde_json::to_string(e).map_err(|e| StoreError::Row(e.to_string()));
+    let record = text(e)?;
+    sqlx::query("INSERT INTO history VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(&e.escalation)
+        .bind(i64::from(e.step))
+        .bind(&record)
+        .execute(&mut **change)
+        .await?;
+    let e = &with_what_was_told(change, e).await?;
+    let record = text(e)?;
+    let is_answered = matches!(
+        e.state,
+        EscalationState::Answered | EscalationState::HandOffAsked | EscalationState::HandedOff
+    );
+    let answered = is_answered.then_some(e.at);
+    let done = sqlx::query(
+        "INSERT INTO escalations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, $15, $16, $17, $10) \
+         ON CONFLICT (id) DO UPDATE SET step = excluded.step, live = excluded.live, level = excluded.level, \
+         due = excluded.due, risk = excluded.risk, team = excluded.team, at = excluded.at, seq = excluded.seq, \
+         words = excluded.words, record = excluded.record, platform = excluded.platform, \
+         promised = CASE WHEN escalations.promised = 0 THEN excluded.promised ELSE escalations.promised END, \
+         answered = CASE WHEN escalations.answered = 0 THEN excluded.answered ELSE escalations.answered END, \
+         taken_by = CASE WHEN excluded.live = 0 THEN '' ELSE escalations.taken_by END \
+         WHERE excluded.step > escalations.step",
+    )
+    .bind(&e.escalation)
+    .bind(i64::from(e.step))
+    .bind(i64::from(!e.state.is_final()))
+    .bind(e.level as i64)
+    .bind(e.respond_by.map_or(i64::MAX, |due| due.as_millis()))
+    .bind(e.risk.map_or(0.0, |risk| risk.value()))
+    .bind(&e.team)
+    .bind(e.brand.as_deref().unwrap_or_default())
+    .bind(&e.conversation)
+    .bind(e.at.as_millis())
+    .bind(seq)
+    .bind(words(e))
+    .bind(&record)
+    .bind(e.platform.as_deref().unwrap_or_default())
+    .bind(e.posted_at.unwrap_or(e.at).as_millis())
+    .bind(e.respond_by.map_or(0, EventTime::as_millis))
+    .bind(answered.map_or(0, EventTime::as_millis))
+    .execute(&mut **change)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// A record with what earlier ones of its escalation told and it does not tell again: what was said, and what to do.
+async fn with_what_was_told(
+    change: &mut Transaction<'_, Any>,
+    e: &Escalation,
+) -> Result<Escalation, StoreError> {
+    let before: Option<(String,)> = sqlx::query_as("SELECT record FROM escalations WHERE id = $1")
+        .bind(&e.escalation)
+        .fetch_optional(&mut **change)
+        .await?;
+    let Some((before,)) = before else { return Ok(e.clone()) };
+    let before: Escalation = serde_json::from_str(&before).map_err(|e| StoreError::Row(e.to_string()))?;
+    let mut e = e.clone();
+    e.excerpt = e.excerpt.or(before.excerpt);
+    // A step tells what is new; why it was opened stays true.
+    if e.reasons.len() == 1 {
+        e.reasons.extend(before.reasons.into_iter().skip(1));
+    }
+    e.platform = e.platform.or(before.platform);
+    e.posted_at = e.posted_at.or(before.posted_at);
+    if e.topics.is_empty() {
+        e.topics = before.topics;
+    }
+    if e.advice.is_empty() {
+        e.advice = before.advice;
+    }
+    if e.contributions.is_empty() {
+        e.contributions = before.contributions;
+    }
+    Ok(e)
+}
+
+/// What a search looks through: in small letters, the excerpt and the reasons.
+fn words(e: &Escalation) -> String {
+    let excerpt = e.excerpt.as_deref().unwrap_or_default();
+    [&[e.conversation.as_str(), excerpt][..], &e.reasons.iter().map(String::as_str).collect::<Vec<_>>()]
+        .concat()
+        .join(" ")
+        .to_lowercase()
+}

@@ -1,0 +1,272 @@
+//! Coming in and going: sign-in by password or identity provider, accounts by invitation, and sign-out.
+
+use askama::Template;
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+
+use super::gate::{From, cookie, text};
+use super::page::html;
+use super::{Console, Problem};
+use crate::people::{Deed, LEAST_PASSWORD, LONGEST, Person};
+use crate::settings::SignIn;
+
+/// The cookie that ties a sign-in at the provider to the browser that began it.
+const BEGUN: &str = "firewatch-sign-in";
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    /// Where to go then.
+    to: String,
+    problem: String,
+    by_password: bool,
+}
+
+#[derive(Template)]
+#[template(path = "set_up.html")]
+struct SetUpPage {
+    token: String,
+    /// Empty for the first account.
+    name: String,
+    problem: String,
+    least: usize,
+}
+
+/// Where the page is that lets somebody in who wanted another.
+pub(super) fn page_for(wanted: &Uri) -> String {
+    let path = wanted.path_and_query().map_or("/", |path| path.as_str());
+    let encoded: String = path
+        .bytes()
+        .map(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(b).to_string(),
+            _ => format!("%{b:02X}"),
+        })
+        .collect();
+    format!("/sign-in?to={encoded}")
+}
+
+/// A path of ours, whatever was asked for: nobody is sent elsewhere after signing in.
+fn ours(to: &str) -> &str {
+    let is_path = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
+    if is_path { to } else { "/" }
+}
+
+#[derive(Deserialize)]
+pub(super) struct To {
+    #[serde(default)]
+    to: String,
+}
+
+/// The page to sign in at.
+pub(super) async fn page(
+    State(console): State<Console>,
+    Query(To { to }): Query<To>,
+) -> Result<Response, Problem> {
+    sign_in_page(&console, &to, "")
+}
+
+fn sign_in_page(console: &Console, to: &str, problem: &str) -> Result<Response, Problem> {
+    let by_password = console.gate.sign_in == SignIn::Local;
+    html(&SignInPage { to: ours(to).into(), problem: problem.into(), by_password })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Credentials {
+    name: String,
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// Signs in by name and password.
+pub(super) async fn sign_in(
+    State(console): State<Console>,
+    Extension(From(from)): Extension<From>,
+    headers: HeaderMap,
+    Form(Credentials { name, password, to }): Form<Credentials>,
+) -> Result<Response, Problem> {
+    if console.gate.sign_in != SignIn::Local {
+        return Err(Problem(StatusCode::NOT_FOUND, "nobody signs in here by password".into()));
+    }
+    let (name, now) = (name.trim(), console.now());
+    let who: String = name.chars().take(64).collect();
+    if !console.gate.limits.sign_in(name, &from) {
+        console.people.note((&who, &from), Deed::Refused, "too many tries", now).await?;
+        let page = sign_in_page(&console, &to, "Too many tries. Wait a minute, then try again.")?;
+        return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
+    }
+    if !console.people.knows(name, password).await? {
+        console.people.note((&who, &from), Deed::Refused, "wrong name or password", now).await?;
+        let page = sign_in_page(&console, &to, "Name and password do not go together.")?;
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    }
+    console.people.note((name, &from), Deed::SignedIn, "by password", now).await?;
+    let token = console.people.begin(name, text(&headers, header::USER_AGENT), now).await?;
+    Ok(welcome(&console, &token, ours(&to)))
+}
+
+fn welcome(console: &Console, token: &str, to: &str) -> Response {
+    let secs = LONGEST.as_millis() / 1000;
+    let cookie = console.gate.set(console.gate.cookie(), token, secs);
+    ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
+}
+
+/// Sends the browser to the identity provider.
+pub(super) async fn start(
+    State(console): State<Console>,
+    Query(To { to }): Query<To>,
+) -> Result<Response, Problem> {
+    let Some(oidc) = &console.gate.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
+    let started = oidc.start(&console.people, console.now()).await;
+    let started = started.map_err(|problem| Problem(StatusCode::BAD_GATEWAY, problem))?;
+    let cookie = console.gate.set(BEGUN, &format!("{}|{}", started.state, ours(&to)), 600);
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&started.url)).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Back {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    error: String,
+}
+
+/// Takes what the browser brings back from the identity provider.
+pub(super) async fn back(
+    State(console): State<Console>,
+    Extension(From(from)): Extension<From>,
+    headers: HeaderMap,
+    Query(Back { code, state, error }): Query<Back>,
+) -> Result<Response, Problem> {
+    let Some(oidc) = &console.gate.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
+    let (begun, to) = cookie(&headers, BEGUN).and_then(|kept| kept.split_once('|')).unwrap_or_default();
+    if !error.is_empty() || state.is_empty() || begun != state {
+        let shown: String =
+            error.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
+        let why = if shown.is_empty() {
+            "It was not begun in this browser.".into()
+        } else {
+            format!("The identity provider says {shown}.")
+        };
+        let page = sign_in_page(&console, to, &format!("You are not signed in. {why}"))?;
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    }
+    let now = console.now();
+    match oidc.finish(&console.people, (&code, &state), now).await {
+        Ok((name, roles)) => {
+            console.people.note((&name, &from), Deed::SignedIn, "by the identity provider", now).await?;
+            let agent = text(&headers, header::USER_AGENT);
+            let token = console.people.begin_as((&name, &roles), agent, now).await?;
+            Ok(welcome(&console, &token, ours(to)))
+        }
+        Err(problem) => {
+            console.people.note(("-", &from), Deed::Refused, &problem, now).await?;
+            let page = sign_in_page(&console, to, &format!("You are not signed in: {problem}."))?;
+            Ok((StatusCode::UNAUTHORIZED, page).into_response())
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Token {
+    #[serde(default)]
+    token: String,
+}
+
+/// The page of an invitation, or of the first account.
+pub(super) async fn set_up_page(
+    State(console): State<Console>,
+    Query(Token { token }): Query<Token>,
+) -> Result<Response, Problem> {
+    match console.people.invitation(&token, console.now()).await? {
+        Some(invitation) => {
+            html(&SetUpPage { token, name: invitation.name, problem: String::new(), least: LEAST_PASSWORD })
+        }
+        None => {
+            Err(Problem(StatusCode::FORBIDDEN, "this link was used or is too old; ask for another".into()))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewAccount {
+    token: String,
+    #[serde(default)]
+    name: String,
+    password: String,
+}
+
+/// Makes an account.
+pub(super) async fn set_up(
+    State(console): State<Console>,
+    Extension(From(from)): Extension<From>,
+    headers: HeaderMap,
+    Form(NewAccount { token, name, password }): Form<NewAccount>,
+) -> Result<Response, Problem> {
+    let now = console.now();
+    if !console.gate.limits.knock(&from) {
+        return Err(Problem(StatusCode::TOO_MANY_REQUESTS, "too many tries; wait a minute".into()));
+    }
+    match console.people.accept((&token, now), &name, password).await? {
+        Ok(name) => {
+            console.people.note((&name, &from), Deed::Joined, "with a password", now).await?;
+            let session = console.people.begin(&name, text(&headers, header::USER_AGENT), now).await?;
+            Ok(welcome(&console, &session, "/"))
+        }
+        Err(problem) => {
+            let invited = console.people.invitation(&token, now).await?.map(|invitation| invitation.name);
+            let name = invited.unwrap_or_default();
+            let page = html(&SetUpPage { token, name, problem, least: LEAST_PASSWORD })?;
+            Ok((StatusCode::BAD_REQUEST, page).into_response())
+        }
+    }
+}
+
+/// Ends the session.
+pub(super) async fn sign_out(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Extension(From(from)): Extension<From>,
+    headers: HeaderMap,
+    Form(Sent { csrf }): Form<Sent>,
+) -> Result<Response, Problem> {
+    person.sent(&csrf)?;
+    if let Some(token) = cookie(&headers, console.gate.cookie()) {
+        console.people.end(token).await?;
+        console.people.note((&person.name, &from), Deed::SignedOut, "", console.now()).await?;
+    }
+    let gone = console.gate.set(console.gate.cookie(), "", 0);
+    Ok(([(header::SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Sent {
+    pub csrf: String,
+}
+
+/// Who is signed in.
+pub(super) async fn me(Extension(person): Extension<Person>) -> Json<Person> {
+    Json(person)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_elsewhere_after_signing_in() {
+        for elsewhere in
+            ["", "https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "/a\r\nb"]
+        {
+            assert_eq!(ours(elsewhere), "/", "{elsewhere:?}");
+        }
+        assert_eq!(ours("/escalations/c-1/x?y=1"), "/escalations/c-1/x?y=1");
+        let wanted: Uri = "/?team=pr&text=a%20b".parse().unwrap();
+        assert_eq!(page_for(&wanted), "/sign-in?to=/%3Fteam%3Dpr%26text%3Da%2520b");
+    }
+}

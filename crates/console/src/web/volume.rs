@@ -1,0 +1,81 @@
+//! A storm's complaints beside what is usual, as a chart and in words.
+
+use firewatch_domain::EventTime;
+use plotters::prelude::*;
+
+use super::words::counted;
+use crate::store::Storm;
+
+const SIZE: (u32, u32) = (720, 260);
+const SEEN: RGBColor = RGBColor(213, 94, 0);
+const USUAL: RGBColor = RGBColor(0, 114, 178);
+
+/// Complaints by five minutes with the usual, as SVG and in words; none before any were counted.
+pub fn volume(storm: &Storm) -> Option<(String, String)> {
+    let (at, most, usual) = storm.volume.iter().copied().max_by_key(|(_, n, _)| *n)?;
+    let at = EventTime::from_millis(at).to_string();
+    let clock = at.get(11..16).unwrap_or_default();
+    let words = format!(
+        "At most {} in five minutes, from {clock} UTC on; about {usual:.0} are usual then.",
+        counted(most as u64, "complaint"),
+    );
+    let svg = draw(storm).ok()?;
+    let label = format!("<svg role=\"img\" aria-label=\"{words}\" ");
+    Some((svg.replacen("<svg ", &label, 1), words))
+}
+
+fn draw(storm: &Storm) -> Result<String, Box<dyn std::error::Error>> {
+    let slots = &storm.volume;
+    let hours = |i: usize| i as f64 / 12.0;
+    let begin = storm.from.as_millis();
+    // Hours before and after the storm's first post.
+    let first = slots.first().map_or(0.0, |(at, ..)| (at - begin) as f64 / 3_600_000.0);
+    let most = slots.iter().map(|(_, n, usual)| usual.max(*n as f64)).fold(5.0, f64::max) * 1.1;
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin(10)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d(first..first + hours(slots.len()).max(0.1), 0.0..most)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_label_formatter(&|hours| format!("{hours:.1}"))
+            .y_label_formatter(&|n| format!("{n:.0}"))
+            .x_desc("hours since its first post")
+            .y_desc("complaints in five minutes")
+            .draw()?;
+        chart.draw_series(slots.iter().enumerate().map(|(i, (_, n, _))| {
+            let (left, right) = (first + hours(i), first + hours(i + 1));
+            Rectangle::new([(left, 0.0), (right, *n as f64)], SEEN.mix(0.75).filled())
+        }))?;
+        let usual =
+            slots.iter().enumerate().map(|(i, (.., usual))| (first + hours(i) + hours(1) / 2.0, *usual));
+        chart.draw_series(LineSeries::new(usual, USUAL.stroke_width(3)))?;
+        area.present()?;
+    }
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_says_in_words_what_it_shows() {
+        let start = EventTime::parse("2026-03-10T14:00:00Z").unwrap();
+        let slot = |i: i64, n, usual| (start.as_millis() + i * 300_000, n, usual);
+        let volume_of = vec![slot(-1, 3, 2.0), slot(0, 41, 2.4), slot(1, 12, 2.0)];
+        let storm = Storm { volume: volume_of, from: start, members: vec![], count: 0, words: vec![] };
+        let (svg, words) = volume(&storm).unwrap();
+        assert_eq!(
+            words,
+            "At most 41 complaints in five minutes, from 14:00 UTC on; about 2 are usual then."
+        );
+        assert!(svg.starts_with("<svg role=\"img\" aria-label=\"At most 41") && !svg.contains("style="));
+        assert!(volume(&Storm { volume: vec![], ..storm }).is_none());
+    }
+}

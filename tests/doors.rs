@@ -1,0 +1,294 @@
+//! The console's doors: who comes in, who may do what, and what is tried by those who may not.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use firewatch_kafka::Tail;
+use firewatch_tests::console::{Console, Desk, PASSWORD, PATIENCE};
+use firewatch_tests::{event, firewatch, post};
+use serde_json::json;
+
+const LOCAL: &str = "sign_in = \"local\"\n";
+
+fn sign_in(console: &Console, name: &str, password: &str) -> firewatch_tests::console::Answer {
+    console.form("/sign-in", &format!("name={name}&password={password}"))
+}
+
+#[test]
+fn nobody_comes_in_without_a_session_and_the_first_account_needs_the_token() {
+    let desk = Desk::new(LOCAL);
+    let mut console = desk.start();
+    desk.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
+    for path in [
+        "/api/escalations",
+        "/api/escalations/a",
+        "/api/changes",
+        "/api/me",
+        "/api/audit",
+        "/api/threads/a",
+        "/api/wall",
+    ] {
+        let answer = console.get(path);
+        assert!(answer.status == 401 && !answer.text.contains("the app"), "{path}: {}", answer.text);
+    }
+    for path in ["/", "/escalations/a", "/wall", "/people", "/audit", "/notifications"] {
+        let answer = console.get(path);
+        assert_eq!(
+            (
+                answer.status,
+                answer.header("location").starts_with("/sign-in?to=%2F")
+                    || answer.header("location").starts_with("/sign-in?to=/")
+            ),
+            (303, true),
+            "{path}"
+        );
+    }
+    assert_eq!(console.act("k", &json!({ "conversation": "c-a", "kind": "resolve" })).status, 401);
+    assert_eq!(console.form("/set-up", &format!("token=guessed&name=eve&password={PASSWORD}")).status, 400);
+    let token = console.token.clone().unwrap();
+    for (password, says) in [
+        ("short", "15 to 512 characters"),
+        ("kim kim kim kim kim", "holds the name"),
+        ("aaaaaaaaaaaaaaaaaaa", "over and over"),
+    ] {
+        let answer = console.form("/set-up", &format!("token={token}&name=kim&password={password}"));
+        assert!(answer.status == 400 && answer.text.contains(says), "{}", answer.text);
+    }
+    console.set_up("kim");
+    assert!(console.wait_for("/", "the app is down").contains("Sign out"));
+    let again = console.form("/set-up", &format!("token={token}&name=eve&password={PASSWORD}"));
+    assert!(again.status == 400 && again.text.contains("was used"), "{}", again.text);
+    // A password is kept as its argon2id hash alone.
+    let file = std::fs::read(desk.folder.path().join("console.db-wal")).unwrap();
+    let holds = |text: &str| file.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert!(holds("$argon2id$") && !holds(PASSWORD) && !holds(&token) && !holds(&console.cookie[10..]));
+}
+
+#[test]
+fn a_session_ends_when_it_is_left_and_a_stolen_cookie_opens_nothing() {
+    let desk = Desk::new(LOCAL);
+    let mut console = desk.start();
+    console.set_up("kim");
+    assert_eq!(console.get("/api/me").json()["name"], "kim");
+    let answer = sign_in(&console, "kim", PASSWORD);
+    let cookie = answer.header("set-cookie").to_owned();
+    assert!(cookie.contains("HttpOnly; SameSite=Lax") && cookie.contains("Max-Age=43200"), "{cookie}");
+    // The thief's browser is another one: the session is over for both, and on record.
+    let thief = console.ask("GET /api/me HTTP/1.1\r\nuser-agent: thief", "");
+    assert_eq!((thief.status, console.get("/api/me").status), (401, 401));
+    console.become_whom(&answer);
+    let trail = console.get("/api/audit").text;
+    assert!(trail.contains("lost a session"), "{trail}");
+    // Signed out, its cookie is worth nothing.
+    let left = console.form("/sign-out", &format!("csrf={}", console.csrf));
+    assert!(left.status == 303 && left.header("set-cookie").contains("Max-Age=0"), "{}", left.text);
+    assert_eq!(console.get("/api/me").status, 401);
+    console.cookie = "firewatch=made-up".into();
+    assert_eq!(console.get("/api/me").status, 401);
+}
+
+#[test]
+fn what_other_sites_forge_is_refused() {
+    let desk = Desk::new(LOCAL);
+    let mut console = desk.start();
+    console.set_up("kim");
+    desk.escalate("a", 0, &json!({}));
+    let _ = console.wait_for("/api/escalations", "c-a");
+    let body = json!({ "conversation": "c-a", "kind": "resolve" }).to_string();
+    let forged = |headers: &str| {
+        let head = format!("POST /api/actions HTTP/1.1\r\nidempotency-key: k\r\n{headers}");
+        console.ask(&head, &body).status
+    };
+    let json = "content-type: application/json";
+    assert_eq!(forged(&format!("{json}\r\norigin: https://evil.example")), 403);
+    assert_eq!(forged(&format!("{json}\r\norigin: null")), 403);
+    assert_eq!(forged(&format!("{json}\r\nsec-fetch-site: cross-site")), 403);
+    assert_eq!(forged("content-type: text/plain"), 415);
+    assert_eq!(forged("content-type: application/x-www-form-urlencoded"), 415);
+    let csrf = std::mem::take(&mut console.csrf);
+    for token in ["", "x-csrf-token: guessed\r\n"] {
+        let head = format!("POST /api/actions HTTP/1.1\r\nidempotency-key: k\r\n{token}{json}");
+        let answer = console.ask(&head, &body);
+        assert!(answer.status == 403 && answer.text.contains("x-csrf-token"), "{}", answer.text);
+    }
+    assert_eq!(console.form("/sign-out", "csrf=guessed").status, 403);
+    assert_eq!(console.get("/api/me").status, 200, "nobody was signed out");
+    console.csrf = csrf;
+    assert_eq!(console.act("k", &json!({ "conversation": "c-a", "kind": "resolve" })).status, 202);
+    let tail = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
+    let sent = tail.next(PATIENCE).unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&sent.value).contains("\"by\":\"kim\""));
+    assert!(tail.next(Duration::from_millis(300)).unwrap().is_none(), "one of them was sent");
+    // A page of a stranger's name that leads here is not ours.
+    let mut stream = TcpStream::connect(&console.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /api/escalations HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("escalation\":"), "{answer}");
+}
+
+#[test]
+fn a_role_does_what_it_is_for_and_nobody_raises_himself() {
+    let desk = Desk::new(LOCAL);
+    let mut console = desk.start();
+    console.set_up("root");
+    let text = "my wife's chemo is late";
+    desk.send(&desk.topics.events, "c-a", &event("1", "c-a", 0.0, &post(235, text)));
+    desk.escalate("a", 0, &json!({}));
+    let _ = console.wait_for("/api/escalations", "c-a");
+    let root = console.cookie.clone();
+    let names = ["viewer", "responder", "policy_owner", "privacy_officer"];
+    let cookies = names.map(|role| console.invite(role, &[role]));
+    let become_one = |console: &mut Console, cookie: &str| {
+        console.cookie = cookie.into();
+        console.csrf.clear();
+        console.csrf = console.get("/api/me").json()["csrf"].as_str().unwrap().into();
+    };
+    let mut may = Vec::new();
+    for (name, cookie) in names.iter().zip(&cookies) {
+        become_one(&mut console, cookie);
+        let status = [
+            console.get("/api/escalations").status,
+            console.act(name, &json!({ "conversation": "c-a", "kind": "useful" })).status,
+            console.get("/api/people").status,
+            console.get("/api/notifications").status,
+            console.get("/api/audit").status,
+            console.get("/api/threads/a?unredacted=true").status,
+        ];
+        may.push(status);
+        let thread = console.get("/api/threads/a").text;
+        assert!(thread.contains("[health]") && !thread.contains("chemo"), "{thread}");
+        let page = console.get("/escalations/a").text;
+        assert_eq!(
+            page.contains("data-kind=\"resolve\""),
+            matches!(*name, "responder" | "policy_owner"),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        may,
+        [
+            [200, 403, 403, 403, 403, 403],
+            [200, 202, 403, 403, 403, 403],
+            [200, 202, 200, 200, 403, 403],
+            [200, 403, 403, 403, 200, 200],
+        ]
+    );
+    // Who manages people cannot make himself, or anybody, see what is unredacted.
+    become_one(&mut console, &cookies[2]);
+    for name in ["policy_owner", "friend"] {
+        let answer = console.post("/api/people", &json!({ "name": name, "roles": ["privacy_officer"] }));
+        assert!(answer.status == 403 && answer.text.contains("a privacy officer may"), "{}", answer.text);
+    }
+    // Nor take over the account of one who does.
+    let answer = console.post("/api/people", &json!({ "name": "privacy_officer", "roles": ["viewer"] }));
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    assert_eq!(console.ask("DELETE /api/people/policy_owner HTTP/1.1", "").status, 409);
+    // Whoever is removed is out at once.
+    assert_eq!(console.ask("DELETE /api/people/viewer HTTP/1.1", "").status, 204);
+    console.cookie = cookies[0].clone();
+    assert_eq!(console.get("/api/escalations").status, 401);
+    // What was seen and done is on record.
+    console.cookie = root;
+    let trail = console.get("/api/audit").json();
+    let has = |who: &str, deed: &str, about: &str| {
+        trail.as_array().unwrap().iter().any(|e| e["who"] == who && e["deed"] == deed && e["about"] == about)
+    };
+    assert!(
+        has("privacy_officer", "saw unredacted", "c-a") && has("responder", "acted", "useful c-a"),
+        "{trail}"
+    );
+    assert!(
+        has("policy_owner", "removed", "viewer") && has("root", "invited", "viewer as viewer"),
+        "{trail}"
+    );
+}
+
+#[test]
+fn passwords_are_not_guessed() {
+    let desk = Desk::new(LOCAL);
+    let mut console = desk.start();
+    console.set_up("kim");
+    console.cookie.clear();
+    let tries: Vec<u16> = (0..8).map(|_| sign_in(&console, "kim", "wrong").status).collect();
+    assert_eq!(tries[..5], [401; 5]);
+    assert_eq!(tries[5..], [429; 3]);
+    assert_eq!(sign_in(&console, "nobody", "wrong").status, 401, "others still may");
+}
+
+#[test]
+fn hostile_text_is_text_wherever_it_stands() {
+    let desk = Desk::new("");
+    let console = desk.start();
+    let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>";
+    let change = json!({
+        "excerpt": hostile, "reasons": [hostile], "brand": hostile, "platform": hostile, "team": hostile, "advice": [hostile],
+        "topics": [hostile],
+    });
+    desk.escalate("x\"><b>", 0, &change);
+    let list = console.wait_for("/", "alert(1)");
+    let one = console.wait_for("/escalations/x%22%3E%3Cb%3E", "alert(1)");
+    for page in [list, one] {
+        assert!(
+            !page.contains("<script>alert") && !page.contains("<img") && !page.contains("\"><b>"),
+            "{page}"
+        );
+        assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{page}");
+    }
+    let asked = console.get("/?text=%22%3E%3Cscript%3E&owner=%3Cimg%3E").text;
+    assert!(!asked.contains("\"><script>") && !asked.contains("<img>"), "{asked}");
+}
+
+#[test]
+fn large_bodies_and_slow_clients_hold_nobody_up() {
+    let desk = Desk::new("");
+    let console = desk.start();
+    let large = json!({ "conversation": "c".repeat(3 << 20), "kind": "resolve" });
+    assert_eq!(console.act("k", &large).status, 413);
+    let head = format!("GET / HTTP/1.1\r\nx-long: {}", "a".repeat(1 << 20));
+    let mut stream = TcpStream::connect(&console.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let _ = stream.write_all(head.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
+    // Two hundred that never end their request: others are answered, and the slow ones are cut off.
+    let slow: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&console.address).unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nx-").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(console.get("/").status, 200);
+    for mut stream in slow.into_iter().take(3) {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut rest = Vec::new();
+        assert!(stream.read_to_end(&mut rest).is_ok(), "it was not cut off");
+    }
+}
+
+#[test]
+fn it_listens_elsewhere_only_with_sign_in_and_tls() {
+    let out = |more: &str, arguments: &[&str]| {
+        let desk = Desk::new(more);
+        let mut command = firewatch();
+        let out = command.args(["console", "--config", &desk.config()]).args(arguments).output().unwrap();
+        assert!(!out.status.success());
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    let elsewhere = ["--listen", "0.0.0.0:0"];
+    assert!(out("", &elsewhere).contains("set console.sign_in"));
+    assert!(out(LOCAL, &elsewhere).contains("give console.tls.certificate and console.tls.key"));
+    assert!(out("proxy = true\n", &[]).contains("set console.url"));
+    assert!(out("proxy = true\nurl = \"https://fw.example\"\n", &[]).contains("set console.sign_in"));
+    assert!(out("sign_in = \"oidc\"\n", &[]).contains("console.oidc.issuer: is missing"));
+    let missing = format!(
+        "{LOCAL}url = \"https://fw.example\"\n[console.tls]\ncertificate = \"no.pem\"\nkey = \"no.key\"\n"
+    );
+    let said = out(&missing, &[]);
+    assert!(said.contains("console.tls: ") && said.contains("no.pem"), "{said}");
+}

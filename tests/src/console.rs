@@ -1,0 +1,271 @@
+//! A console on an embedded broker, as browsers and programs meet it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use firewatch_escalation::{PR, SUPPORT};
+use firewatch_kafka::{Embedded, Feed, KafkaSettings, Topics};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::firewatch;
+
+/// Longest wait for what should come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// A password that is long enough.
+pub const PASSWORD: &str = "many plain words in a row";
+
+/// A broker with topics, and the settings of a console.
+pub struct Desk {
+    _broker: Embedded,
+    pub settings: KafkaSettings,
+    pub topics: Topics,
+    pub folder: TempDir,
+    pub feed: Feed,
+    port: u16,
+    /// What is called at the start beside the settings.
+    pub arguments: Vec<String>,
+}
+
+impl Desk {
+    /// With what else the settings say.
+    #[must_use]
+    pub fn new(more: &str) -> Self {
+        let topics = Topics::default();
+        let broker = Embedded::start(&topics, &[PR, SUPPORT], 3).unwrap();
+        let settings = KafkaSettings::local(&broker.bootstrap_servers(), "console");
+        let feed = Feed::new(&settings).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // One that stays when the console is started again.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let database = format!("sqlite://{}", folder.path().join("console.db").display());
+        let config = format!(
+            "[kafka]\nbrokers = \"{}\"\n[kafka.consumer]\n\"fetch.wait.max.ms\" = \"20\"\n\
+             [console]\nlisten = \"127.0.0.1:{port}\"\ndatabase = \"{database}\"\n{more}",
+            settings.brokers
+        );
+        std::fs::write(folder.path().join("firewatch.toml"), config).unwrap();
+        std::fs::write(folder.path().join("policy.toml"), "[brands.aldermere]\n").unwrap();
+        Self { _broker: broker, settings, topics, folder, feed, port, arguments: vec![] }
+    }
+
+    /// The settings file.
+    #[must_use]
+    pub fn config(&self) -> String {
+        self.folder.path().join("firewatch.toml").display().to_string()
+    }
+
+    /// Starts the console, and waits until it serves.
+    #[must_use]
+    pub fn start(&self) -> Console {
+        let mut command = firewatch();
+        command.args(["console", "--config", &self.config()]).args(&self.arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let (mut token, mut said) = (None, String::new());
+        loop {
+            said.clear();
+            assert!(out.read_line(&mut said).unwrap() > 0, "it ended");
+            if let Some((_, of)) = said.trim().split_once("/set-up?token=") {
+                token = Some(of.to_owned());
+            }
+            if said.starts_with("the console is at ") {
+                break;
+            }
+        }
+        let address = format!("127.0.0.1:{}", self.port);
+        Console { child, _out: out, address, token, cookie: String::new(), csrf: String::new() }
+    }
+
+    /// Writes a record of a topic.
+    pub fn send(&self, topic: &str, key: &str, record: &Value) {
+        self.feed.send(topic, Some(key), record.to_string().as_bytes(), &[]).unwrap();
+        self.feed.flush().unwrap();
+    }
+
+    /// Writes an escalation of PR, with changes to a plain one.
+    pub fn escalate(&self, id: &str, step: u32, change: &Value) {
+        let record = escalation(id, step, change);
+        self.send(&self.topics.of_team(PR), record["conversation"].as_str().unwrap_or_default(), &record);
+    }
+}
+
+/// An escalation of PR, with changes to a plain one.
+#[must_use]
+pub fn escalation(id: &str, step: u32, change: &Value) -> Value {
+    let mut record = json!({
+        "v": 1, "id": format!("{id}/{step}"), "escalation": id, "step": step, "news": "opened", "state": "open",
+        "team": "pr", "level": "medium", "conversation": format!("c-{id}"), "brand": "aldermere",
+        "at": "2026-03-10T14:00:00Z", "risk": 20.0, "reasons": ["it spreads"], "policy": "p", "policy_hash": "h",
+    });
+    if let (Some(record), Some(change)) = (record.as_object_mut(), change.as_object()) {
+        record.extend(change.clone());
+    }
+    record
+}
+
+/// A console that runs, and who asks it.
+pub struct Console {
+    pub child: Child,
+    _out: BufReader<ChildStdout>,
+    pub address: String,
+    /// For the first account.
+    pub token: Option<String>,
+    /// What is sent along.
+    pub cookie: String,
+    pub csrf: String,
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub text: String,
+}
+
+impl Answer {
+    /// The value of a header; empty when it is not there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let start = format!("{name}: ");
+        self.text.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_default()
+    }
+
+    /// The body, as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let body = self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+}
+
+impl Console {
+    /// Sends a request; the head is its first line and further headers.
+    #[must_use]
+    pub fn send(&self, head: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address.parse::<SocketAddr>().unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (address, bytes) = (&self.address, body.len());
+        let cookie =
+            if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) };
+        let csrf =
+            if self.csrf.is_empty() { String::new() } else { format!("x-csrf-token: {}\r\n", self.csrf) };
+        write!(stream, "{head}\r\nHost: {address}\r\n{cookie}{csrf}Content-Length: {bytes}\r\n\r\n{body}")
+            .unwrap();
+        stream
+    }
+
+    /// Sends a request and reads the answer.
+    #[must_use]
+    pub fn ask(&self, head: &str, body: &str) -> Answer {
+        let mut text = String::new();
+        self.send(&format!("{head}\r\nConnection: close"), body).read_to_string(&mut text).unwrap();
+        let status = text.get(9..12).and_then(|status| status.parse().ok());
+        Answer { status: status.unwrap_or_else(|| panic!("no answer: {text:?}")), text }
+    }
+
+    #[must_use]
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1"), "")
+    }
+
+    /// Sends a form.
+    #[must_use]
+    pub fn form(&self, path: &str, fields: &str) -> Answer {
+        let head = format!("POST {path} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded");
+        self.ask(&head, fields)
+    }
+
+    /// Sends JSON.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&format!("POST {path} HTTP/1.1\r\nContent-Type: application/json"), &body.to_string())
+    }
+
+    /// Acts on an escalation under a key.
+    #[must_use]
+    pub fn act(&self, key: &str, action: &Value) -> Answer {
+        let head =
+            format!("POST /api/actions HTTP/1.1\r\ncontent-type: application/json\r\nidempotency-key: {key}");
+        self.ask(&head, &action.to_string())
+    }
+
+    /// Waits until a page says something.
+    #[must_use]
+    pub fn wait_for(&self, path: &str, wanted: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let answer = self.get(path).text;
+            if answer.contains(wanted) {
+                return answer;
+            }
+            assert!(start.elapsed() < PATIENCE, "{path} lacks {wanted}: {answer}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Goes on as whom an answer signs in.
+    pub fn become_whom(&mut self, answer: &Answer) {
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        let cookie = answer.header("set-cookie");
+        self.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        self.csrf.clear();
+        self.csrf = self.get("/api/me").json()["csrf"].as_str().unwrap_or_default().to_owned();
+    }
+
+    /// Makes the first account, which may do everything, and signs in.
+    pub fn set_up(&mut self, name: &str) {
+        let token = self.token.clone().unwrap_or_else(|| panic!("no token was told"));
+        let answer = self.form("/set-up", &format!("token={token}&name={name}&password={PASSWORD}"));
+        self.become_whom(&answer);
+    }
+
+    /// Invites somebody with roles; tells the cookie of the session that the account begins with.
+    #[must_use]
+    pub fn invite(&self, name: &str, roles: &[&str]) -> String {
+        let path = self.post("/api/people", &json!({ "name": name, "roles": roles })).json();
+        let (_, token) = path["path"].as_str().and_then(|path| path.split_once("token=")).unwrap_or_default();
+        let answer = self.form("/set-up", &format!("token={token}&password={PASSWORD}"));
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned()
+    }
+
+    /// The changes that a browser hears of.
+    #[must_use]
+    pub fn changes(&self, headers: &str) -> Changes {
+        Changes(BufReader::new(self.send(&format!("GET /api/changes HTTP/1.1\r\n{headers}"), "")))
+    }
+}
+
+/// What a browser hears.
+pub struct Changes(BufReader<TcpStream>);
+
+impl Changes {
+    /// The next change, with its number.
+    pub fn hear(&mut self) -> (String, Value) {
+        let (mut id, mut data, mut line) = (String::new(), None, String::new());
+        loop {
+            line.clear();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "it ended");
+            let text = line.trim();
+            if let Some(value) = text.strip_prefix("data: ") {
+                data = Some(serde_json::from_str(value).unwrap());
+            } else if let Some(value) = text.strip_prefix("id: ") {
+                id = value.to_owned();
+            } else if text.is_empty()
+                && let Some(data) = data.take()
+            {
+                return (id, data);
+            }
+        }
+    }
+}
