@@ -19,23 +19,57 @@ pub const PASSWORD: &str = "many plain words in a row";
 
 /// A broker with topics, and the settings of a console.
 pub struct Desk {
-    _broker: Embedded,
+    _broker: Option<Embedded>,
     pub settings: KafkaSettings,
     pub topics: Topics,
     pub folder: TempDir,
     pub feed: Feed,
-    port: u16,
     /// What is called at the start beside the settings.
     pub arguments: Vec<String>,
 }
 
 impl Desk {
-    /// With what else the settings say.
+    /// On an embedded broker, with what else the settings say.
     #[must_use]
     pub fn new(more: &str) -> Self {
-        let topics = Topics::default();
-        let broker = Embedded::start(&topics, &[PR, SUPPORT], 3).unwrap();
-        let settings = KafkaSettings::local(&broker.bootstrap_servers(), "console");
+        let broker = Embedded::start(&Topics::default(), &[PR, SUPPORT], 3).unwrap();
+        let brokers = broker.bootstrap_servers();
+        Self::on(Some(broker), (&brokers, Topics::default()), more)
+    }
+
+    /// On a real cluster, with topics of its own.
+    #[must_use]
+    pub fn at(brokers: &str, name: &str) -> Self {
+        let of = |topic: &str| format!("{name}.{topic}");
+        let topics = Topics {
+            events: of("events"),
+            actions: of("actions"),
+            signals: of("signals"),
+            scores: of("scores"),
+            dead_letters: of("dlq"),
+            state: of("state"),
+            escalations: of("escalations."),
+        };
+        let section = format!(
+            "[topics]\nevents = {:?}\nactions = {:?}\nsignals = {:?}\nscores = {:?}\ndead_letters = {:?}\nstate = {:?}\n\
+             escalations_prefix = {:?}\n",
+            topics.events,
+            topics.actions,
+            topics.signals,
+            topics.scores,
+            topics.dead_letters,
+            topics.state,
+            topics.escalations
+        );
+        let desk = Self::on(None, (brokers, topics), &section);
+        let made =
+            firewatch().args(["topics", "create", "--partitions", "4", "--config", &desk.config()]).output();
+        assert!(made.is_ok_and(|made| made.status.success()));
+        desk
+    }
+
+    fn on(broker: Option<Embedded>, (brokers, topics): (&str, Topics), more: &str) -> Self {
+        let settings = KafkaSettings::local(brokers, "console");
         let feed = Feed::new(&settings).unwrap();
         let folder = tempfile::tempdir().unwrap();
         // One that stays when the console is started again.
@@ -48,7 +82,7 @@ impl Desk {
         );
         std::fs::write(folder.path().join("firewatch.toml"), config).unwrap();
         std::fs::write(folder.path().join("policy.toml"), "[brands.aldermere]\n").unwrap();
-        Self { _broker: broker, settings, topics, folder, feed, port, arguments: vec![] }
+        Self { _broker: broker, settings, topics, folder, feed, arguments: vec![] }
     }
 
     /// The settings file.
@@ -75,7 +109,7 @@ impl Desk {
                 break;
             }
         }
-        let address = format!("127.0.0.1:{}", self.port);
+        let address = said.trim().rsplit(' ').next().unwrap_or_default().to_owned();
         Console { child, _out: out, address, token, cookie: String::new(), csrf: String::new() }
     }
 

@@ -1,5 +1,6 @@
 //! What tests share: the command, the data sets, and short ways to make and read records.
 
+pub mod browser;
 pub mod console;
 mod deployment;
 mod kafka;

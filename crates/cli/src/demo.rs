@@ -100,7 +100,7 @@ impl Play<'_> {
         thread::scope(|scope| {
             let (hang_up, hung_up) = channel::<()>();
             let feeder = scope.spawn(|| {
-                let done = play((feed, events), self.options.speed, &Pause(hung_up), &self.recorded);
+                let done = play((feed, events), self.options, &Pause(hung_up), &self.recorded);
                 fed.store(true, Ordering::Relaxed);
                 done
             });
@@ -168,24 +168,26 @@ impl Recorded {
     }
 }
 
-/// Writes the recording to the events topic at `speed` times its pace.
+/// Writes as many minutes of the recording to the events topic as are asked for, at a multiple of its pace.
 fn play(
     (feed, topic): (&Feed, &str),
-    speed: f64,
+    options: &DemoOptions,
     pause: &Pause,
     recorded: &Recorded,
 ) -> Result<Played, RunError> {
-    let start = clock::now();
+    let (start, speed) = (clock::now(), options.speed);
+    let minutes = Duration::from_mins(i64::from(options.minutes));
     let mut first = None;
     let mut played = Played::default();
     let mut posts = BTreeSet::new();
     for line in RECORDING.lines() {
         let event = decode_event(line.as_bytes(), None, start).ok();
-        if let Some(at) = event.as_ref().map(|e| e.at)
-            && speed > 0.0
-        {
+        if let Some(at) = event.as_ref().map(|e| e.at) {
             let since = at - *first.get_or_insert(at);
-            let due = (since.as_millis() as f64 / speed) as i64;
+            if since > minutes {
+                break;
+            }
+            let due = if speed > 0.0 { (since.as_millis() as f64 / speed) as i64 } else { 0 };
             let ahead = due - (clock::now() - start).as_millis();
             if ahead > 0 && !pause.wait(ahead) {
                 break;

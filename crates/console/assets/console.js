@@ -66,10 +66,11 @@ function row({ seq, taken_by: takenBy, record }) {
 
 const asked = new URLSearchParams(location.search);
 
-function isWanted({ taken_by: takenBy = "", record }) {
+function isWanted({ live, taken_by: takenBy = "", record }) {
+  if (live === asked.has("over")) return false;
   const least = Math.max(0, LEVELS.indexOf(asked.get("level")));
   const text = (asked.get("text") || "").toLowerCase();
-  const words = [record.conversation, record.excerpt || "", ...record.reasons].join(" ").toLowerCase();
+  const words = [record.conversation, record.excerpt || "", ...record.reasons, ...(record.topics || [])].join(" ").toLowerCase();
   const is = (key, value) => !asked.get(key) || asked.get(key) === value;
   return is("team", record.team) && is("brand", record.brand) && is("platform", record.platform)
     && is("owner", takenBy || "-") && LEVELS.indexOf(record.level) >= least && words.includes(text);
@@ -108,7 +109,7 @@ function place(item, shown) {
   const focused = old && old.contains(document.activeElement);
   const after = old && old.nextElementSibling;
   if (old) { old.remove(); shown.delete(item.record.escalation); }
-  if (!(item.live && isWanted(item))) {
+  if (!isWanted(item)) {
     // Who was on it goes on with the next.
     if (picked && after) { after.classList.add("picked"); if (focused) after.querySelector("a").focus(); }
     return;

@@ -137,6 +137,9 @@ pub struct DemoOptions {
     /// Plain lines instead of a progress bar, as when the output is no terminal
     #[arg(long)]
     pub plain: bool,
+    /// Play so many minutes of the hour
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub minutes: u32,
     /// Partitions of each topic
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,

@@ -4,6 +4,7 @@ mod notify;
 mod reader;
 mod tools;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -42,6 +43,8 @@ pub struct Source<'a> {
 pub struct Serving {
     /// Where people reach it.
     pub url: String,
+    /// Where it listens.
+    pub at: SocketAddr,
     pub fed: JoinHandle<Result<(), Failure>>,
 }
 
@@ -58,7 +61,7 @@ pub fn console(options: &ConsoleOptions) -> Result<(), Failure> {
     let teams = config.brain.policy.team_names();
     let source = Source { kafka: &config.kafka, topics: &config.topics, teams, clock: Arc::new(clock::now) };
     let serving = start(&runtime, &source, (&settings, options.rebuild), stop)?;
-    say(format_args!("the console is at {}/\n", serving.url));
+    say(format_args!("the console is at {}/, listening at {}\n", serving.url, serving.at));
     let done = serving.fed.join().map_err(|_| Failure::Running("the console's reader broke down".into()))?;
     runtime.shutdown_background();
     done
@@ -74,6 +77,7 @@ pub fn start(
     let listening =
         runtime.block_on(listen(settings)).map_err(|(key, problem)| Failure::setting(key, problem))?;
     let url = settings.url.clone().unwrap_or_else(|| format!("http://{}", listening.at));
+    let at = listening.at;
     let logs = Logs::of(source);
     let names = logs.names();
     let ends = ends_of(source.kafka, &names).map_err(broken)?;
@@ -106,7 +110,7 @@ pub fn start(
     let clock = source.clock.clone();
     let reader = Reader { runtime: runtime.handle().clone(), store, tail, logs, clock };
     let fed = std::thread::spawn(move || reader.follow(&stop, &|seq| _ = tell.send(seq)));
-    Ok(Serving { url, fed })
+    Ok(Serving { url, at, fed })
 }
 
 async fn open(

@@ -4,6 +4,7 @@ use firewatch_domain::{Escalation, EscalationState, EventTime};
 use sqlx::{Any, Transaction};
 
 use super::StoreError;
+use super::heard::Did;
 
 /// Tells whether it was news: a hand-over comes by two topics.
 pub(super) async fn escalated(
@@ -19,15 +20,18 @@ pub(super) async fn escalated(
         .bind(&record)
         .execute(&mut **change)
         .await?;
-    let e = &with_what_was_told(change, e).await?;
+    let before = last_told(change, e).await?;
+    let is_new = before.is_none();
+    let e = &with_what_was_told(e, before);
     let record = text(e)?;
+    let taken_by = if is_new && !e.state.is_final() { taken_before(change, e).await? } else { String::new() };
     let is_answered = matches!(
         e.state,
         EscalationState::Answered | EscalationState::HandOffAsked | EscalationState::HandedOff
     );
     let answered = is_answered.then_some(e.at);
     let done = sqlx::query(
-        "INSERT INTO escalations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, $15, $16, $17, $10) \
+        "INSERT INTO escalations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $18, $13, $14, $15, $16, $17, $10) \
          ON CONFLICT (id) DO UPDATE SET step = excluded.step, live = excluded.live, level = excluded.level, \
          due = excluded.due, risk = excluded.risk, team = excluded.team, at = excluded.at, seq = excluded.seq, \
          words = excluded.words, record = excluded.record, platform = excluded.platform, \
@@ -53,22 +57,42 @@ pub(super) async fn escalated(
     .bind(e.posted_at.unwrap_or(e.at).as_millis())
     .bind(e.respond_by.map_or(0, EventTime::as_millis))
     .bind(answered.map_or(0, EventTime::as_millis))
+    .bind(taken_by)
     .execute(&mut **change)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// A record with what earlier ones of its escalation told and it does not tell again: what was said, and what to do.
-async fn with_what_was_told(
+/// The last record of the same escalation, with what those before it told.
+async fn last_told(
     change: &mut Transaction<'_, Any>,
     e: &Escalation,
-) -> Result<Escalation, StoreError> {
+) -> Result<Option<Escalation>, StoreError> {
     let before: Option<(String,)> = sqlx::query_as("SELECT record FROM escalations WHERE id = $1")
         .bind(&e.escalation)
         .fetch_optional(&mut **change)
         .await?;
-    let Some((before,)) = before else { return Ok(e.clone()) };
-    let before: Escalation = serde_json::from_str(&before).map_err(|e| StoreError::Row(e.to_string()))?;
+    let read =
+        |(before,): (String,)| serde_json::from_str(&before).map_err(|e| StoreError::Row(e.to_string()));
+    before.map(read).transpose()
+}
+
+/// Who took it, when the action was read before the escalation: topics are read in no order.
+async fn taken_before(change: &mut Transaction<'_, Any>, e: &Escalation) -> Result<String, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "SELECT record FROM actions WHERE conversation = $1 AND at >= $2 ORDER BY at DESC, id DESC LIMIT 20",
+    )
+    .bind(&e.conversation)
+    .bind(e.at.as_millis())
+    .fetch_all(&mut **change)
+    .await?;
+    let shown = rows.iter().filter_map(|(record,)| serde_json::from_str::<Did>(record).ok()?.shown());
+    Ok(shown.into_iter().next().unwrap_or_default())
+}
+
+/// A record with what earlier ones of its escalation told and it does not tell again: what was said, and what to do.
+fn with_what_was_told(e: &Escalation, before: Option<Escalation>) -> Escalation {
+    let Some(before) = before else { return e.clone() };
     let mut e = e.clone();
     e.excerpt = e.excerpt.or(before.excerpt);
     // A step tells what is new; why it was opened stays true.
@@ -86,14 +110,12 @@ async fn with_what_was_told(
     if e.contributions.is_empty() {
         e.contributions = before.contributions;
     }
-    Ok(e)
+    e
 }
 
-/// What a search looks through: in small letters, the excerpt and the reasons.
+/// What a search looks through: in small letters, the excerpt, the reasons and the topics.
 fn words(e: &Escalation) -> String {
     let excerpt = e.excerpt.as_deref().unwrap_or_default();
-    [&[e.conversation.as_str(), excerpt][..], &e.reasons.iter().map(String::as_str).collect::<Vec<_>>()]
-        .concat()
-        .join(" ")
-        .to_lowercase()
+    let told = e.reasons.iter().chain(&e.topics).map(String::as_str);
+    [e.conversation.as_str(), excerpt].into_iter().chain(told).collect::<Vec<_>>().join(" ").to_lowercase()
 }

@@ -22,6 +22,17 @@ pub(super) struct Did {
     team: Option<String>,
 }
 
+impl Did {
+    /// Who has it then; none for a verdict.
+    pub(super) fn shown(&self) -> Option<String> {
+        match self.kind {
+            ActionKind::HandOver => Some(self.team.clone().unwrap_or_default()),
+            kind if kind.verdict().is_some() => None,
+            _ => Some(self.by.clone()),
+        }
+    }
+}
+
 /// Counts a complaint, once.
 pub(super) async fn signalled(change: &mut Transaction<'_, Any>, signal: &Signal) -> Result<(), StoreError> {
     let SignalBody::Matched(matched) = &signal.body else { return Ok(()) };
@@ -98,13 +109,7 @@ pub(super) async fn acted(
         .bind(String::from_utf8_lossy(value).into_owned())
         .execute(&mut **change)
         .await?;
-    let shown = match did.kind {
-        ActionKind::HandOver => did.team.clone().unwrap_or_default(),
-        _ => did.by.clone(),
-    };
-    if kept.rows_affected() == 0 || did.kind.verdict().is_some() {
-        return Ok(false);
-    }
+    let Some(shown) = did.shown().filter(|_| kept.rows_affected() > 0) else { return Ok(false) };
     let taken =
         sqlx::query("UPDATE escalations SET taken_by = $1, seq = $2 WHERE conversation = $3 AND live = 1")
             .bind(shown)

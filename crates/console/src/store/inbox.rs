@@ -24,6 +24,8 @@ pub struct Filter {
     pub owner: String,
     /// The mildest level.
     pub level: Option<Level>,
+    /// What is over, instead of what is open.
+    pub over: bool,
     /// Words in the excerpt, the reasons or the conversation's id.
     pub text: String,
 }
@@ -149,7 +151,7 @@ impl Store {
             text => format!("%{}%", text.to_lowercase().replace(['%', '_'], " ")),
         };
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT record, taken_by, seq, live, level, due, risk, id FROM escalations WHERE live = 1 \
+            "SELECT record, taken_by, seq, live, level, due, risk, id FROM escalations WHERE live = $12 \
              AND ($1 = '' OR team = $1) AND ($2 = '' OR brand = $2) AND level >= $3 AND ($4 = '' OR words LIKE $4) \
              AND ($10 = '' OR platform = $10) AND ($11 = '' OR taken_by = $11 OR ($11 = '-' AND taken_by = '')) \
              AND (level < $5 OR (level = $5 AND (due > $6 OR (due = $6 AND (risk < $7 OR (risk = $7 AND id > $8)))))) \
@@ -166,6 +168,7 @@ impl Store {
         .bind(i64::from(most))
         .bind(&filter.platform)
         .bind(&filter.owner)
+        .bind(i64::from(!filter.over))
         .fetch_all(&self.pool)
         .await?;
         let last = rows.last().filter(|_| rows.len() == most as usize);

@@ -97,7 +97,8 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // With no referrer at all a form of our own would come from an origin called null.
+    (header::REFERRER_POLICY, "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
 ];
@@ -171,6 +172,8 @@ struct Asked {
     owner: String,
     /// From this level on: low, medium, high or critical.
     level: String,
+    /// What is over, instead of what is open.
+    over: bool,
     /// With these words in the excerpt, the reasons or the conversation's id.
     text: String,
     /// Where the page before ended: its `next`.
@@ -194,6 +197,7 @@ impl Asked {
             platform: self.platform.clone(),
             owner: self.owner.clone(),
             level,
+            over: self.over,
             text: self.text.clone(),
         })
     }

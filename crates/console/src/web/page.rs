@@ -141,14 +141,16 @@ impl Asked {
         };
         let kept = fields.iter().filter(|(_, value)| !value.is_empty());
         let pairs: Vec<String> = kept.map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        let over = self.over.then(|| "over=true".to_owned());
         let last = format!("after={}", encode(next));
-        pairs.into_iter().chain([last]).collect::<Vec<_>>().join("&")
+        pairs.into_iter().chain(over).chain([last]).collect::<Vec<_>>().join("&")
     }
 
     fn is_filtered(&self) -> bool {
-        [&self.team, &self.brand, &self.platform, &self.owner, &self.level, &self.text]
-            .iter()
-            .any(|field| !field.is_empty())
+        self.over
+            || [&self.team, &self.brand, &self.platform, &self.owner, &self.level, &self.text]
+                .iter()
+                .any(|field| !field.is_empty())
     }
 }
 

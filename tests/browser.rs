@@ -1,0 +1,348 @@
+//! The console in a real browser, as people use it: live, by keyboard, by role, without a serious barrier for anybody.
+//!
+//! The pictures it takes are in `target/pictures`; with `FIREWATCH_PICTURES=docs/console` they replace those in the docs.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use firewatch_kafka::Tail;
+use firewatch_tests::browser::{Chromium, SCREENS, can_browse};
+use firewatch_tests::console::{Console, Desk, PASSWORD, PATIENCE};
+use firewatch_tests::{event, firewatch, post, root};
+use serde_json::{Value, json};
+
+fn url(console: &Console, path: &str) -> String {
+    format!("http://{}{path}", console.address)
+}
+
+fn storm(members: u64) -> Value {
+    json!({
+        "conversation": "storm/aldermere/2026-03-10T14:05:00Z", "members": members, "topics": ["portal"], "level": "high",
+        "risk": null, "reasons": ["41 complaints about portal within 5m where 3 are usual"],
+    })
+}
+
+/// The action that is sent next.
+fn sent(actions: &Tail) -> Value {
+    serde_json::from_slice(&actions.next(PATIENCE).unwrap().unwrap().value).unwrap()
+}
+
+#[test]
+fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
+    if !can_browse() {
+        return;
+    }
+    let desk = Desk::new("");
+    let console = desk.start();
+    let actions = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
+    let (mine, other) = (Chromium::start(), Chromium::start());
+    for browser in [&mine, &other] {
+        browser.open(&url(&console, "/"));
+        browser.wait_for("Nothing is open.");
+        browser.wait("document.querySelector('#link').textContent === 'live'");
+    }
+    desk.escalate("mild", 0, &json!({ "excerpt": "the app is slow" }));
+    desk.escalate("storm", 0, &storm(41));
+    mine.wait_for("Storm at aldermere: portal (41 posts)");
+    assert_eq!(
+        mine.evaluate("document.querySelector('#inbox li').dataset.id"),
+        "storm",
+        "the gravest is first"
+    );
+    desk.escalate("storm", 1, &json!({ "members": 96, "news": "grew", "conversation": storm(1)["conversation"], "topics": ["portal"], "level": "high" }));
+    mine.wait_for("(96 posts)");
+    mine.press("j");
+    mine.press("a");
+    let seen = other.wait_for("console has it");
+    println!("another browser sees it after {} ms", seen.as_millis());
+    let action = sent(&actions);
+    assert_eq!(
+        (&action["kind"], &action["conversation"]),
+        (&"acknowledge".into(), &storm(1)["conversation"])
+    );
+    mine.wait_for("acknowledge: sent");
+    // The other three, each by its key; what is asked for is chosen by number.
+    mine.press("j");
+    mine.press("s");
+    mine.wait_for("Silence it for how long?");
+    mine.press("2");
+    let action = sent(&actions);
+    assert_eq!((&action["kind"], &action["conversation"]), (&"silence".into(), &"c-mild".into()));
+    mine.press("h");
+    mine.wait_for("Hand over to which team?");
+    mine.press("2");
+    let action = sent(&actions);
+    assert_eq!((&action["kind"], &action["team"]), (&"hand_over".into(), &"support".into()));
+    mine.press("r");
+    assert_eq!(sent(&actions)["kind"], "resolve");
+    // What is over leaves, and its place in the list goes to the next.
+    desk.escalate("mild", 1, &json!({ "state": "resolved", "news": "moved" }));
+    for browser in [&mine, &other] {
+        browser.wait("document.querySelectorAll('#inbox li').length === 1");
+    }
+    mine.press("?");
+    mine.wait("document.querySelector('#help').open");
+    mine.press("Escape");
+    mine.press("/");
+    mine.type_in("portal");
+    mine.press("Enter");
+    mine.wait("location.search === '?text=portal'");
+    mine.wait_for("Storm at aldermere");
+    mine.press("j");
+    mine.press("Enter");
+    mine.wait_for("What happened");
+    assert_eq!(mine.evaluate("window.ran"), Value::Null);
+}
+
+#[test]
+fn after_a_restart_of_the_server_nothing_is_missing() {
+    if !can_browse() {
+        return;
+    }
+    let desk = Desk::new("");
+    let console = desk.start();
+    let browser = Chromium::start();
+    desk.escalate("first", 0, &json!({ "excerpt": "the first" }));
+    let _ = console.wait_for("/api/escalations", "c-first");
+    browser.open(&url(&console, "/"));
+    browser.wait_for("the first");
+    browser.wait("document.querySelector('#link').textContent === 'live'");
+    browser.press("j");
+    drop(console);
+    browser.wait_for("not connected: trying again");
+    for i in 0..5 {
+        desk.escalate(&format!("away{i}"), 0, &json!({ "excerpt": format!("meanwhile {i}") }));
+    }
+    desk.escalate("first", 1, &json!({ "level": "critical", "news": "raised" }));
+    let _console = desk.start();
+    browser.wait("document.querySelectorAll('#inbox li').length === 6");
+    browser.wait("document.querySelector('#link').textContent === 'live'");
+    browser.wait("document.querySelector('#inbox .picked').dataset.level === 'critical'");
+    let ids = "[...document.querySelectorAll('#inbox li')].map((li) => li.dataset.id).join()";
+    assert_eq!(browser.evaluate(ids), "first,away0,away1,away2,away3,away4");
+}
+
+#[test]
+fn who_may_not_act_is_refused_and_sees_what_is_redacted() {
+    if !can_browse() {
+        return;
+    }
+    let desk = Desk::new("sign_in = \"local\"\n");
+    let mut console = desk.start();
+    console.set_up("root");
+    desk.send(&desk.topics.events, "c-a", &event("1", "c-a", 0.0, &post(235, "my wife's chemo is late")));
+    desk.escalate("a", 0, &json!({ "excerpt": "my wife's [health] is late" }));
+    let _ = console.wait_for("/api/escalations", "c-a");
+    let _ = (console.invite("kim", &["viewer"]), console.invite("lee", &["privacy_officer"]));
+    let browser = Chromium::start();
+    let sign_in = |name: &str| {
+        browser.open(&url(&console, "/escalations/a"));
+        browser.wait_for("Sign in");
+        browser.type_in(name);
+        let _ = browser.evaluate("document.querySelector('[name=password]').focus()");
+        browser.type_in(PASSWORD);
+        browser.press("Enter");
+        browser.wait_for("What happened");
+    };
+    sign_in("kim");
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('[data-kind], #guard, #show-unredacted').length"),
+        0
+    );
+    browser.press("r");
+    browser.wait_for("You may look, but not act.");
+    let forced = "fetch('/api/actions', { method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': 'k',
+        'x-csrf-token': document.querySelector('meta[name=csrf]').content }, body: '{\"conversation\":\"c-a\",\"kind\":\"resolve\"}' })
+        .then((answer) => answer.status)";
+    assert_eq!(browser.evaluate(forced), 403);
+    let _ = browser.evaluate("document.querySelector('#show-thread').click()");
+    browser.wait("document.querySelector('#thread').innerText.includes('[health]')");
+    assert_eq!(browser.evaluate("document.body.innerText.includes('chemo')"), false);
+    let _ = browser.evaluate("document.querySelector('.me button').click()");
+    browser.wait_for("Sign in");
+    sign_in("lee");
+    let _ = browser.evaluate("document.querySelector('#show-unredacted').click()");
+    browser.wait("document.querySelector('#thread').innerText.includes('chemo')");
+    browser.open(&url(&console, "/audit"));
+    browser.wait_for("saw unredacted");
+}
+
+/// What a person wrote, in places where it would run if it was taken for more than text.
+#[test]
+fn hostile_text_does_not_run() {
+    if !can_browse() {
+        return;
+    }
+    let desk = Desk::new("");
+    let console = desk.start();
+    let hostile =
+        "</script><script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)>\"'`${alert(4)}";
+    let change = json!({
+        "excerpt": hostile, "reasons": [hostile, hostile], "brand": hostile, "platform": hostile, "team": hostile, "advice": [hostile],
+    });
+    let browser = Chromium::start();
+    browser.open(&url(&console, "/"));
+    browser.wait("document.querySelector('#link').textContent === 'live'");
+    let mut said = event("1", "c-x", 0.0, &post(3, hostile));
+    said["post"]["author"]["handle"] = hostile.into();
+    desk.send(&desk.topics.events, "c-x", &said);
+    desk.escalate("x", 0, &change);
+    browser.wait_for("onerror=alert(2)");
+    for path in [
+        "/",
+        "/escalations/x",
+        "/?text=%3C/script%3E%3Cscript%3Ealert(5)%3C/script%3E&brand=%22onload=alert(6)",
+    ] {
+        browser.open(&url(&console, path));
+        browser.wait("document.readyState === 'complete'");
+        assert_eq!(browser.evaluate("window.ran"), Value::Null, "{path}");
+    }
+    browser.open(&url(&console, "/escalations/x"));
+    let _ = browser.evaluate("document.querySelector('#show-thread').click()");
+    browser.wait("document.querySelector('#thread').innerText.includes('onerror')");
+    assert_eq!(browser.evaluate("window.ran"), Value::Null);
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('main img, main script, main svg[onload]').length"),
+        0
+    );
+}
+
+/// The demo, played until its storm is at its height, with its console.
+struct Demo {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Demo {
+    fn played() -> Self {
+        let mut command = firewatch();
+        command.args([
+            "demo",
+            "--plain",
+            "--speed",
+            "0",
+            "--minutes",
+            "46",
+            "--stay",
+            "--listen",
+            "127.0.0.1:0",
+        ]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut url = String::new();
+        for line in out.lines().map_while(Result::ok) {
+            if let Some(at) = line.strip_prefix("the console is at ") {
+                url = at.trim_end_matches('/').to_owned();
+            }
+            if line.starts_with("the console stays at ") {
+                break;
+            }
+        }
+        Self { child, url }
+    }
+}
+
+fn pictures() -> PathBuf {
+    let folder = std::env::var_os("FIREWATCH_PICTURES")
+        .map_or_else(|| PathBuf::from("target/pictures"), PathBuf::from);
+    root().join(folder)
+}
+
+#[test]
+fn every_page_can_be_used_by_everybody_on_any_screen() {
+    if !can_browse() {
+        return;
+    }
+    let demo = Demo::played();
+    let browser = Chromium::start();
+    browser.open(&demo.url);
+    browser.wait("document.querySelectorAll('#inbox li').length > 20");
+    let find = |what: &str| {
+        let all = "fetch('/api/escalations?most=200').then((answer) => answer.json())";
+        browser.evaluate(&format!(
+            "{all}.then((page) => page.items.map((i) => i.record).find((r) => {what}).escalation)"
+        ))
+    };
+    let storm = find("r.conversation.startsWith('storm/')");
+    let one = find("r.excerpt && r.contributions.length > 2");
+    let pages = [
+        ("inbox", "/".to_owned()),
+        ("escalation", format!("/escalations/{}", one.as_str().unwrap())),
+        ("storm", format!("/escalations/{}", storm.as_str().unwrap())),
+        ("wallboard", "/wall".into()),
+    ];
+    for screen in SCREENS {
+        browser.sit_at(screen);
+        for (name, path) in &pages {
+            browser.open(&format!("{}{path}", demo.url));
+            browser.wait("document.querySelector('#link').textContent === 'live'");
+            if *name == "escalation" {
+                let _ = browser.evaluate("document.querySelector('#show-thread').click()");
+                browser.wait("document.querySelector('#thread ol, #thread > p:only-child')");
+            }
+            let wide = browser
+                .evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+            assert_eq!(wide, 0, "{name} on {} is wider than the screen", screen.name);
+            let found = browser.violations().unwrap_or_default();
+            assert!(found.is_empty(), "{name} on {}:\n{}", screen.name, found.join("\n"));
+            browser.picture(&pictures().join(format!("{name}-{}.png", screen.name)));
+        }
+    }
+}
+
+#[test]
+fn the_doors_and_the_back_rooms_can_be_used_by_everybody() {
+    if !can_browse() {
+        return;
+    }
+    let channel = "[notifications.pr]\nkind = \"slack\"\nurl = \"https://127.0.0.1:1/\"\n";
+    let desk = Desk::new(&format!("sign_in = \"local\"\n{channel}"));
+    let mut console = desk.start();
+    let browser = Chromium::start();
+    let token = console.token.clone().unwrap();
+    let look = |name: &str, path: &str| {
+        for screen in SCREENS {
+            browser.sit_at(screen);
+            browser.open(&url(&console, path));
+            browser.wait("document.querySelector('h1')");
+            let wide = browser
+                .evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+            assert_eq!(wide, 0, "{name} on {} is wider than the screen", screen.name);
+            let found = browser.violations().unwrap_or_default();
+            assert!(found.is_empty(), "{name} on {}:\n{}", screen.name, found.join("\n"));
+            browser.picture(&root().join(format!("target/pictures/{name}-{}.png", screen.name)));
+        }
+    };
+    look("sign-in", "/sign-in");
+    look("set-up", &format!("/set-up?token={token}"));
+    look("problem", "/set-up?token=none");
+    browser.open(&url(&console, &format!("/set-up?token={token}")));
+    browser.type_in("kim");
+    let _ = browser.evaluate("document.querySelector('[type=password]').focus()");
+    browser.type_in(PASSWORD);
+    browser.press("Enter");
+    browser.wait_for("0 open escalations");
+    desk.escalate("a", 0, &json!({}));
+    browser.wait_for("it spreads");
+    look("empty", "/?text=nothing-like-it");
+    look("people", "/people");
+    look("notifications", "/notifications");
+    look("audit", "/audit");
+    // Who is invited gets a link.
+    browser.open(&url(&console, "/people"));
+    let _ = browser.evaluate("document.querySelector('[name=name]').focus()");
+    browser.type_in("lee");
+    let _ = browser.evaluate(
+        "document.querySelector('[value=viewer]').click(); document.querySelector('#invite button').click()",
+    );
+    browser.wait_for("/set-up?token=");
+    console.cookie = String::new();
+}

@@ -1,0 +1,184 @@
+//! Sign-in by an identity provider: authorization code with PKCE, and what is refused of it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use firewatch_tests::console::{Answer, Console, Desk};
+use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm, CoreRsaPrivateSigningKey};
+use openidconnect::{JsonWebKeyId, PrivateSigningKey};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// A key for this test alone; it opens nothing.
+const KEY: &str = include_str!("data/oidc-test-key.pem");
+
+/// What the provider says next, and what it was asked.
+#[derive(Default)]
+struct Says {
+    claims: Value,
+    /// What the browser brought as PKCE's challenge; a code is exchanged only with what fits.
+    challenge: String,
+    /// Signs with another key than it tells.
+    lies: bool,
+}
+
+struct Provider {
+    issuer: String,
+    says: Arc<Mutex<Says>>,
+}
+
+impl Provider {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let says = Arc::<Mutex<Says>>::default();
+        let (own, shared) = (issuer.clone(), says.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer(stream, &own, &shared.lock().unwrap());
+            }
+        });
+        Self { issuer, says }
+    }
+
+    fn say(&self, change: impl FnOnce(&mut Says)) {
+        change(&mut self.says.lock().unwrap());
+    }
+}
+
+fn answer(stream: TcpStream, issuer: &str, says: &Says) {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while reader.read_line(&mut head).unwrap_or(0) > 2 && !head.ends_with("\r\n\r\n") {}
+    let long =
+        head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; long.unwrap_or(0)];
+    let _ = reader.read_exact(&mut body);
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let (status, told) = match head.split(' ').nth(1).unwrap_or_default() {
+        "/.well-known/openid-configuration" => (
+            200,
+            json!({
+                "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize"), "token_endpoint": format!("{issuer}/token"),
+                "jwks_uri": format!("{issuer}/keys"), "response_types_supported": ["code"], "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }),
+        ),
+        "/keys" => (200, json!({ "keys": [public_key()] })),
+        _ => {
+            let verifier =
+                body.split('&').find_map(|pair| pair.strip_prefix("code_verifier=")).unwrap_or_default();
+            let fits = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == says.challenge;
+            match fits && body.contains("code=good") {
+                true => {
+                    (200, json!({ "access_token": "a", "token_type": "Bearer", "id_token": token(says) }))
+                }
+                false => (400, json!({ "error": "invalid_grant" })),
+            }
+        }
+    };
+    let told = told.to_string();
+    let long = told.len();
+    let _ = write!(
+        reader.get_mut(),
+        "HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\ncontent-length: {long}\r\nconnection: close\r\n\r\n{told}"
+    );
+}
+
+fn key() -> CoreRsaPrivateSigningKey {
+    CoreRsaPrivateSigningKey::from_pem(KEY, Some(JsonWebKeyId::new("k".into()))).unwrap()
+}
+
+fn public_key() -> CoreJsonWebKey {
+    key().as_verification_key()
+}
+
+fn token(says: &Says) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let text = format!("{}.{}", part(&json!({ "alg": "RS256", "kid": "k" })), part(&says.claims));
+    let signed = key().sign(&CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256, text.as_bytes()).unwrap();
+    let signed = if says.lies { vec![1; signed.len()] } else { signed };
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signed))
+}
+
+fn part(url: &str, name: &str) -> String {
+    let pairs = url.split(['?', '&']);
+    pairs
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .unwrap_or_default()
+        .1
+        .to_owned()
+}
+
+/// Goes to the provider; tells where, and the cookie that comes along.
+fn begin(console: &Console) -> (String, String) {
+    let started = console.get("/sign-in/start?to=/wall");
+    assert_eq!(started.status, 303, "{}", started.text);
+    let cookie = started.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    (started.header("location").to_owned(), cookie)
+}
+
+#[test]
+fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
+    let provider = Provider::start();
+    let more = format!(
+        "sign_in = \"oidc\"\nurl = \"http://console.example\"\n[console.oidc]\nissuer = \"{}\"\nclient_id = \"fw\"\nclient_secret = \"s\"\n\
+         groups = {{ responder = [\"pr\"], privacy_officer = [\"privacy\"] }}\n",
+        provider.issuer
+    );
+    let desk = Desk::new(&more);
+    let mut console = desk.start();
+    assert!(
+        console.get("/sign-in").text.contains("your organisation&#x27;s account")
+            || console.get("/sign-in").text.contains("organisation's account")
+    );
+    let mut attempt = |change: &dyn Fn(&mut Value), code: &str, lies: bool, drop_cookie: bool| -> Answer {
+        console.cookie.clear();
+        let (location, cookie) = begin(&console);
+        assert!(location.starts_with(&format!("{}/authorize?", provider.issuer)), "{location}");
+        assert_eq!(part(&location, "code_challenge_method"), "S256");
+        assert!(part(&location, "redirect_uri").ends_with("%2Fsign-in%2Fback"), "{location}");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let mut claims = json!({
+            "iss": provider.issuer, "aud": "fw", "sub": "1", "exp": now + 60, "iat": now, "nonce": part(&location, "nonce"),
+            "preferred_username": "kim", "groups": ["pr", "staff"],
+        });
+        change(&mut claims);
+        provider.say(|says| *says = Says { claims, challenge: part(&location, "code_challenge"), lies });
+        console.cookie = if drop_cookie { String::new() } else { cookie };
+        console.get(&format!("/sign-in/back?code={code}&state={}", part(&location, "state")))
+    };
+    let refused = |answer: &Answer, says: &str| {
+        assert!(answer.status == 401 && answer.text.contains(says), "{}", answer.text);
+    };
+    refused(&attempt(&|_| {}, "bad", false, false), "refuses the code");
+    refused(&attempt(&|_| {}, "good", true, false), "does not hold");
+    refused(&attempt(&|claims| claims["nonce"] = "other".into(), "good", false, false), "does not hold");
+    refused(&attempt(&|claims| claims["aud"] = "other".into(), "good", false, false), "does not hold");
+    refused(&attempt(&|claims| claims["exp"] = 1.into(), "good", false, false), "does not hold");
+    refused(
+        &attempt(&|claims| claims["iss"] = "http://evil.example".into(), "good", false, false),
+        "does not hold",
+    );
+    refused(&attempt(&|claims| claims["groups"] = json!(["strangers"]), "good", false, false), "in no group");
+    refused(&attempt(&|_| {}, "good", false, true), "not begun in this browser");
+    let answer = attempt(&|_| {}, "good", false, false);
+    assert_eq!((answer.status, answer.header("location")), (303, "/wall"), "{}", answer.text);
+    let began = console.cookie.clone();
+    console.become_whom(&answer);
+    let me = console.get("/api/me").json();
+    assert_eq!((&me["name"], &me["roles"]), (&"kim".into(), &json!(["responder"])));
+    assert_eq!(console.get("/api/audit").status, 403);
+    // A code comes back once.
+    console.cookie = began;
+    let (_, state) = console.cookie.split_once('=').unwrap();
+    let state = state.split('|').next().unwrap().to_owned();
+    let again = console.get(&format!("/sign-in/back?code=good&state={state}"));
+    refused(&again, "took too long or was used");
+    let said = console.get("/sign-in/back?error=access_denied&state=x").text;
+    assert!(said.contains("The identity provider says access_denied"), "{said}");
+}

@@ -1,0 +1,138 @@
+//! The console on PostgreSQL: two of them share one database, and it says what SQLite says.
+
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use firewatch_tests::console::{Desk, PATIENCE};
+use serde_json::{Value, json};
+
+/// A server of its own in a folder of its own; none, told with the reason, where PostgreSQL is not installed.
+struct Server {
+    child: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command of PostgreSQL's, which must not run as root.
+fn command(bin: &PathBuf, name: &str) -> Command {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
+    let path = bin.join(name);
+    if is_root {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(path);
+        return command;
+    }
+    Command::new(path)
+}
+
+impl Server {
+    fn start() -> Option<Self> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut bins: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+        bins.retain(|bin| bin.join("postgres").exists());
+        bins.sort();
+        let Some(bin) = bins.pop() else {
+            assert!(std::env::var_os("FIREWATCH_REQUIRE_POSTGRES").is_none(), "there is no PostgreSQL");
+            eprintln!("SKIPPED: no PostgreSQL; sudo apt-get install postgresql");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        // The server's own user has to reach its folder.
+        let _ = Command::new("chown").arg("postgres").arg(folder.path()).status();
+        let data = folder.path().join("data");
+        let made = command(&bin, "initdb")
+            .args(["--no-sync", "-A", "trust", "-U", "firewatch", "-D"])
+            .arg(&data)
+            .output();
+        let made = made.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = command(&bin, "postgres")
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-F", "-k"])
+            .arg(folder.path())
+            .spawn()
+            .unwrap();
+        let start = std::time::Instant::now();
+        let is_ready = || {
+            let ready =
+                command(&bin, "pg_isready").args(["-h", "127.0.0.1", "-p", &port.to_string()]).output();
+            ready.is_ok_and(|out| out.status.success())
+        };
+        while !is_ready() {
+            assert!(start.elapsed() < PATIENCE, "PostgreSQL does not start");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Some(Self { child, port, _folder: folder })
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://firewatch@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    let items = list["items"].as_array().unwrap().iter();
+    items.map(|item| item["record"]["escalation"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn two_consoles_share_a_database_and_both_hear_of_everything_once() {
+    let Some(server) = Server::start() else { return };
+    let hook = "[notifications.pr]\nkind = \"slack\"\nurl = \"https://127.0.0.1:1/\"\n";
+    let mut desk = Desk::new(&format!("sign_in = \"local\"\n{hook}"));
+    desk.arguments = ["--database", &server.url(), "--listen", "127.0.0.1:0"].map(str::to_owned).to_vec();
+    let mut one = desk.start();
+    one.set_up("kim");
+    let mut two = desk.start();
+    assert_eq!(two.token, None, "there is an account");
+    // A session holds at either.
+    (two.cookie, two.csrf) = (one.cookie.clone(), one.csrf.clone());
+    let (mut first, mut second) = (one.changes("x-none: 1"), two.changes("x-none: 1"));
+    for i in 0..20 {
+        desk.escalate(&format!("e{i:02}"), 0, &json!({ "risk": 50 - i, "excerpt": format!("number {i}") }));
+    }
+    let mut heard = Vec::new();
+    for changes in [&mut first, &mut second] {
+        let mut seen: Vec<(String, String)> = (0..20)
+            .map(|_| {
+                let (seq, change) = changes.hear();
+                (seq, change["record"]["escalation"].as_str().unwrap().to_owned())
+            })
+            .collect();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 20, "{seen:?}");
+        heard.push(seen);
+    }
+    assert_eq!(heard[0], heard[1], "the numbers are the same");
+    assert_eq!(one.act("k", &json!({ "conversation": "c-e03", "kind": "acknowledge" })).status, 202);
+    for changes in [&mut first, &mut second] {
+        let (_, change) = changes.hear();
+        assert_eq!((&change["record"]["escalation"], &change["taken_by"]), (&"e03".into(), &"kim".into()));
+    }
+    let list = two.get("/api/escalations?most=7").json();
+    assert_eq!(ids(&list), ["e00", "e01", "e02", "e03", "e04", "e05", "e06"]);
+    let next = two.get(&format!("/api/escalations?most=7&after={}", list["next"].as_str().unwrap())).json();
+    assert_eq!(ids(&next)[0], "e07");
+    assert_eq!(ids(&two.get("/api/escalations?owner=kim&text=NUMBER").json()), ["e03"]);
+    for path in ["/", "/escalations/e03", "/wall", "/people", "/notifications", "/audit"] {
+        assert_eq!(two.get(path).status, 200, "{path}");
+    }
+    // Each is queued once, and waits as it leads nowhere.
+    let _ = two.wait_for("/api/notifications", "\"waiting\":20");
+    drop(one);
+    desk.arguments.push("--rebuild".into());
+    let mut again = desk.start();
+    (again.cookie, again.csrf) = (two.cookie.clone(), two.csrf.clone());
+    let _ = again.wait_for("/api/escalations?owner=kim", "c-e03");
+    assert_eq!(ids(&again.get("/api/escalations?most=50").json()).len(), 20);
+}
