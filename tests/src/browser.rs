@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chromiumoxide::cdp::browser_protocol::emulation::{MediaFeature, SetDeviceMetricsOverrideParams};
 use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
 use chromiumoxide::cdp::browser_protocol::network::CookieParam;
+use chromiumoxide::cdp::browser_protocol::page::{NavigateParams, Viewport};
 use chromiumoxide::page::ScreenshotParams;
 use chromiumoxide::{Browser, BrowserConfig, Page};
 use futures_util::StreamExt;
@@ -100,7 +101,10 @@ impl Chromium {
 
     /// Opens a page.
     pub fn open(&self, url: &str) {
-        self.runtime.block_on(async { self.page.goto(url).await.map(|_| ()).unwrap() });
+        // The page's stream of changes never ends, so it is the document that is waited for and not a silent network.
+        self.runtime
+            .block_on(async { self.page.execute(NavigateParams::new(url)).await.map(|_| ()).unwrap() });
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
     /// What an expression is on the page; a promise is waited for.
@@ -175,10 +179,14 @@ impl Chromium {
         });
     }
 
-    /// Takes a picture of the whole page.
+    /// Takes a picture of the page, or of as much of it as two screens would show.
     pub fn picture(&self, path: &Path) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let params = ScreenshotParams::builder().full_page(true).build();
+        let size =
+            self.evaluate("[innerWidth, Math.min(document.documentElement.scrollHeight, 2 * innerHeight)]");
+        let [width, height] = [0, 1].map(|i| size[i].as_f64().unwrap());
+        let clip = Viewport { x: 0.0, y: 0.0, width, height, scale: 1.0 };
+        let params = ScreenshotParams::builder().clip(clip).capture_beyond_viewport(true).build();
         self.runtime.block_on(async { drop(self.page.save_screenshot(params, path).await.unwrap()) });
     }
 

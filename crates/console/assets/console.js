@@ -13,10 +13,10 @@ const ROWS = 100;
 const ahead = Date.parse(document.body.dataset.now) - Date.now();
 const now = () => Date.now() + ahead;
 
-// The order of the inbox: by level, then by what is due soonest, then by risk.
+// The order of the inbox: by level, storms first, then by what is due soonest, then by risk.
 const rank = (li) => [
   -LEVELS.indexOf(li.dataset.level),
-  li.dataset.due ? Date.parse(li.dataset.due) : Infinity,
+  li.dataset.conversation.startsWith("storm/") ? 0 : li.dataset.due ? Date.parse(li.dataset.due) : Infinity,
   -(parseFloat(li.dataset.risk) || 0),
   li.dataset.id,
 ];
@@ -37,20 +37,20 @@ function element(tag, text, of) {
 const counted = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
 const isStorm = (record) => record.conversation.startsWith("storm/");
 
-function title(record) {
-  if (!isStorm(record)) return record.excerpt || record.reasons[1] || record.conversation;
+function title(record, said) {
+  if (!isStorm(record)) return record.excerpt || said || record.reasons[1] || record.conversation;
   const about = (record.topics || []).length ? ": " + record.topics.join(", ") : "";
   return `Storm at ${record.brand || "a brand"}${about} (${counted(record.members || 0, "post")})`;
 }
 
-function row({ seq, taken_by: takenBy, record }) {
+function row({ seq, said, taken_by: takenBy, record }) {
   const li = element("li");
   const risk = record.risk === undefined ? "\u2013" : Math.round(record.risk);
   Object.assign(li.dataset, {
     id: record.escalation, conversation: record.conversation, seq, level: record.level, due: record.respond_by || "", risk,
   });
   const what = element("p", undefined, "what");
-  const link = element("a", title(record));
+  const link = element("a", title(record, said));
   link.href = "/escalations/" + record.escalation.split("/").map(encodeURIComponent).join("/");
   const badge = isStorm(record) ? "storm" : "risk " + risk;
   what.append(element("strong", record.level, "level " + record.level), " ", element("span", badge, "risk"), " ", link);
@@ -165,21 +165,31 @@ async function refresh() {
   $("#wall").replaceWith(document.adoptNode(page.querySelector("#wall")));
 }
 
-// A browser tries again by itself after a loss, but not when it was answered with an error, such as by a proxy.
-function listen(since) {
+// A browser has few connections for a server, so a page that nobody sees gives its own back; it asks again from the last change it
+// heard of. After a loss a browser tries again by itself, but not when it was answered with an error, such as by a proxy.
+let source;
+let last;
+
+function listen() {
+  if (source) return;
   const link = $("#link");
-  let last = since;
-  const source = new EventSource("/api/changes?since=" + last);
-  source.addEventListener("open", () => { link.textContent = "live"; link.classList.remove("away"); });
-  source.addEventListener("error", () => {
+  const own = source = new EventSource("/api/changes?since=" + last);
+  own.addEventListener("open", () => { link.textContent = "live"; link.classList.remove("away"); });
+  own.addEventListener("error", () => {
+    if (own !== source) return;
     link.textContent = "not connected: trying again";
     link.classList.add("away");
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(last), 2000);
+    if (own.readyState === EventSource.CLOSED) { source = undefined; setTimeout(listen, 2000); }
   });
-  source.addEventListener("escalation", (event) => {
+  own.addEventListener("escalation", (event) => {
     if (event.lastEventId) last = event.lastEventId;
     change(JSON.parse(event.data));
   });
+}
+
+function hush() {
+  if (source) source.close();
+  source = undefined;
 }
 
 // Clocks as a person says them, and times in the viewer's zone.
@@ -345,7 +355,14 @@ document.addEventListener("submit", async (event) => {
 const filters = $("#filters");
 if (filters) filters.addEventListener("formdata", ({ formData }) => { for (const [key, value] of [...formData]) if (!value) formData.delete(key); });
 
-if (inbox || one) listen((inbox || one).dataset.seq);
-if (wall) { listen(wall.dataset.seq); setInterval(refresh, 30000); }
+const followed = inbox || one || wall;
+if (followed) {
+  last = followed.dataset.seq;
+  listen();
+  addEventListener("pagehide", hush);
+  addEventListener("pageshow", listen);
+  document.addEventListener("visibilitychange", () => { if (document.hidden) hush(); else listen(); });
+}
+if (wall) setInterval(refresh, 30000);
 clocks();
 setInterval(clocks, 15000);

@@ -1,6 +1,7 @@
 //! An escalation's record into the projection: an older step never undoes a newer one, and what an earlier one told stays.
 
-use firewatch_domain::{Escalation, EscalationState, EventTime};
+use firewatch_domain::{Escalation, EscalationState, EventTime, News};
+use firewatch_escalation::storm_brand;
 use sqlx::{Any, Transaction};
 
 use super::StoreError;
@@ -44,7 +45,7 @@ pub(super) async fn escalated(
     .bind(i64::from(e.step))
     .bind(i64::from(!e.state.is_final()))
     .bind(e.level as i64)
-    .bind(e.respond_by.map_or(i64::MAX, |due| due.as_millis()))
+    .bind(due(e))
     .bind(e.risk.map_or(0.0, |risk| risk.value()))
     .bind(&e.team)
     .bind(e.brand.as_deref().unwrap_or_default())
@@ -61,6 +62,14 @@ pub(super) async fn escalated(
     .execute(&mut **change)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// When an answer is due, far away where none is; a storm comes before all else of its level.
+fn due(e: &Escalation) -> i64 {
+    if storm_brand(&e.conversation).is_some() {
+        return 0;
+    }
+    e.respond_by.map_or(i64::MAX, EventTime::as_millis)
 }
 
 /// The last record of the same escalation, with what those before it told.
@@ -97,7 +106,8 @@ fn with_what_was_told(e: &Escalation, before: Option<Escalation>) -> Escalation 
     e.excerpt = e.excerpt.or(before.excerpt);
     // A step tells what is new; why it was opened stays true.
     if e.reasons.len() == 1 {
-        e.reasons.extend(before.reasons.into_iter().skip(1));
+        let known = usize::from(before.news != News::Opened);
+        e.reasons.extend(before.reasons.into_iter().skip(known));
     }
     e.platform = e.platform.or(before.platform);
     e.posted_at = e.posted_at.or(before.posted_at);

@@ -59,6 +59,8 @@ pub struct Item {
     pub seq: i64,
     /// It is still somebody's to deal with.
     pub live: bool,
+    /// How its post begins, redacted, where the record does not tell it and a signal did.
+    pub said: String,
     /// Who took it last, as far as the actions tell; empty: nobody.
     pub taken_by: String,
     /// The last record of it, as the teams' topic has it.
@@ -121,11 +123,11 @@ impl Cursor {
     }
 }
 
-type Row = (String, String, i64, i64, i64, i64, f64, String);
+type Row = (String, String, i64, i64, i64, i64, f64, String, String);
 
-fn item((_, taken_by, seq, live, ..): &Row, record: &str) -> Result<Item, StoreError> {
+fn item((_, taken_by, seq, live, .., said): &Row, record: &str) -> Result<Item, StoreError> {
     let record = RawValue::from_string(record.to_owned()).map_err(|e| StoreError::Row(e.to_string()))?;
-    Ok(Item { seq: *seq, live: *live == 1, taken_by: taken_by.clone(), record })
+    Ok(Item { seq: *seq, live: *live == 1, said: said.clone(), taken_by: taken_by.clone(), record })
 }
 
 fn items(rows: &[Row]) -> Result<Vec<Item>, StoreError> {
@@ -138,7 +140,7 @@ fn raw(rows: Vec<(String,)>) -> Result<Vec<Box<RawValue>>, StoreError> {
 }
 
 impl Store {
-    /// A page of what is open, the most urgent first: by level, then by what is due soonest, then by risk.
+    /// A page of what is open, the most urgent first: by level, storms first, then by what is due soonest, then by risk.
     ///
     /// # Errors
     /// When the database fails.
@@ -151,7 +153,8 @@ impl Store {
             text => format!("%{}%", text.to_lowercase().replace(['%', '_'], " ")),
         };
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT record, taken_by, seq, live, level, due, risk, id FROM escalations WHERE live = $12 \
+            "SELECT record, taken_by, seq, live, level, due, risk, id, \
+             COALESCE((SELECT excerpt FROM complaints c WHERE c.conversation = escalations.conversation), '') FROM escalations WHERE live = $12 \
              AND ($1 = '' OR team = $1) AND ($2 = '' OR brand = $2) AND level >= $3 AND ($4 = '' OR words LIKE $4) \
              AND ($10 = '' OR platform = $10) AND ($11 = '' OR taken_by = $11 OR ($11 = '-' AND taken_by = '')) \
              AND (level < $5 OR (level = $5 AND (due > $6 OR (due = $6 AND (risk < $7 OR (risk = $7 AND id > $8)))))) \
@@ -172,7 +175,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let last = rows.last().filter(|_| rows.len() == most as usize);
-        let next = last.map(|(_, _, _, _, level, due, risk, id)| {
+        let next = last.map(|(_, _, _, _, level, due, risk, id, _)| {
             Cursor { level: *level, due: *due, risk: *risk, id: id.clone() }.tell()
         });
         Ok(Page { items: items(&rows)?, next, seq })
@@ -194,7 +197,8 @@ impl Store {
     /// When the database fails.
     pub async fn since(&self, seq: i64) -> Result<Vec<Item>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT record, taken_by, seq, live, level, due, risk, id FROM escalations WHERE seq > $1 \
+            "SELECT record, taken_by, seq, live, level, due, risk, id, \
+             COALESCE((SELECT excerpt FROM complaints c WHERE c.conversation = escalations.conversation), '') FROM escalations WHERE seq > $1 \
              ORDER BY seq, id LIMIT $2",
         )
         .bind(seq)
@@ -258,7 +262,8 @@ impl Store {
     /// When the database fails.
     pub async fn escalation(&self, id: &str) -> Result<Option<Detail>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT record, taken_by, seq, live, level, due, risk, conversation FROM escalations WHERE id = $1",
+            "SELECT record, taken_by, seq, live, level, due, risk, conversation, \
+             COALESCE((SELECT excerpt FROM complaints c WHERE c.conversation = escalations.conversation), '') FROM escalations WHERE id = $1",
         )
         .bind(id)
         .fetch_optional(&self.pool)
@@ -389,6 +394,7 @@ mod tests {
         assert_eq!((seq, unread), (2, 0));
         // A hand-over comes by two topics, and one that is behind comes late.
         let mut said = escalation("b", 1, "open", "low", 5.0);
+        said["news"] = "raised".into();
         said["excerpt"] = "the app is down".into();
         said["reasons"] = serde_json::json!(["complaint", "said so"]);
         let mut late = escalation("b", 2, "open", "low", 5.0);

@@ -2,6 +2,7 @@
 //! complaint.
 
 use firewatch_domain::{Escalation, EventTime, SimHash};
+use firewatch_escalation::storm_brand;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -67,8 +68,7 @@ impl Store {
         .await?;
         let Some((record, posted, at, live)) = found else { return Ok(None) };
         let record: Escalation = serde_json::from_str(&record).map_err(|e| StoreError::Row(e.to_string()))?;
-        let brand = record.conversation.trim_start_matches("storm/");
-        let brand = brand.rsplit_once('/').map_or(brand, |(brand, _)| brand);
+        let brand = storm_brand(&record.conversation).unwrap_or_default();
         // While it is on, whatever comes may be part of it.
         let to = if live == 1 { EventTime::END } else { EventTime::from_millis(at) };
         self.storm(brand, &record.topics, (EventTime::from_millis(posted), to)).await.map(Some)

@@ -49,7 +49,7 @@ impl Store {
     pub async fn wall(&self, team: &str, now: EventTime) -> Result<Wall, StoreError> {
         let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
             "SELECT level, COUNT(*), CAST(SUM(CASE WHEN taken_by = '' THEN 1 ELSE 0 END) AS BIGINT), \
-             CAST(SUM(CASE WHEN due < $1 THEN 1 ELSE 0 END) AS BIGINT) FROM escalations WHERE live = 1 AND ($2 = '' OR team = $2) \
+             CAST(SUM(CASE WHEN due > 0 AND due < $1 THEN 1 ELSE 0 END) AS BIGINT) FROM escalations WHERE live = 1 AND ($2 = '' OR team = $2) \
              GROUP BY level",
         )
         .bind(now.as_millis())

@@ -8,6 +8,8 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use firewatch_domain::{Escalation, EventTime, Level, Score};
 
+use firewatch_escalation::storm_brand;
+
 use super::gate::text;
 use super::spread::{Part, parts, spread};
 use super::volume::volume;
@@ -51,6 +53,7 @@ struct Row {
     seq: i64,
     live: bool,
     taken_by: String,
+    said: String,
     record: Escalation,
 }
 
@@ -58,7 +61,13 @@ impl Row {
     fn of(item: &Item) -> Result<Self, Problem> {
         let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "a record does not read as one".into());
         let record = serde_json::from_str(item.record.get()).map_err(broken)?;
-        Ok(Self { seq: item.seq, live: item.live, taken_by: item.taken_by.clone(), record })
+        Ok(Self {
+            seq: item.seq,
+            live: item.live,
+            taken_by: item.taken_by.clone(),
+            said: item.said.clone(),
+            record,
+        })
     }
 
     fn risk(&self) -> String {
@@ -70,7 +79,7 @@ impl Row {
     }
 
     fn is_storm(&self) -> bool {
-        self.record.conversation.starts_with("storm/")
+        storm_brand(&self.record.conversation).is_some()
     }
 
     /// How the post begins, or what is known of it.
@@ -84,7 +93,8 @@ impl Row {
             let members = counted(self.record.members.unwrap_or_default(), "post");
             return format!("Storm at {brand}{about} ({members})");
         }
-        let known = self.record.excerpt.as_ref().or(self.record.reasons.get(1));
+        let said = (!self.said.is_empty()).then_some(&self.said);
+        let known = self.record.excerpt.as_ref().or(said).or(self.record.reasons.get(1));
         known.unwrap_or(&self.record.conversation).clone()
     }
 

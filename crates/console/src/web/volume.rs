@@ -4,11 +4,11 @@ use firewatch_domain::EventTime;
 use plotters::prelude::*;
 
 use super::words::counted;
-use crate::store::Storm;
+use crate::store::{SLOT, Storm};
 
 const SIZE: (u32, u32) = (720, 260);
-const SEEN: RGBColor = RGBColor(213, 94, 0);
-const USUAL: RGBColor = RGBColor(0, 114, 178);
+const SEEN: RGBColor = RGBColor(0, 114, 178);
+const USUAL: RGBColor = RGBColor(213, 94, 0);
 
 /// Complaints by five minutes with the usual, as SVG and in words; none before any were counted.
 pub fn volume(storm: &Storm) -> Option<(String, String)> {
@@ -26,10 +26,10 @@ pub fn volume(storm: &Storm) -> Option<(String, String)> {
 
 fn draw(storm: &Storm) -> Result<String, Box<dyn std::error::Error>> {
     let slots = &storm.volume;
-    let hours = |i: usize| i as f64 / 12.0;
+    let minutes = |i: usize| i as f64 * SLOT.as_millis() as f64 / 60_000.0;
     let begin = storm.from.as_millis();
-    // Hours before and after the storm's first post.
-    let first = slots.first().map_or(0.0, |(at, ..)| (at - begin) as f64 / 3_600_000.0);
+    // Before and after the storm's first post.
+    let first = slots.first().map_or(0.0, |(at, ..)| (at - begin) as f64 / 60_000.0);
     let most = slots.iter().map(|(_, n, usual)| usual.max(*n as f64)).fold(5.0, f64::max) * 1.1;
     let mut svg = String::new();
     {
@@ -39,21 +39,21 @@ fn draw(storm: &Storm) -> Result<String, Box<dyn std::error::Error>> {
             .margin(10)
             .x_label_area_size(36)
             .y_label_area_size(56)
-            .build_cartesian_2d(first..first + hours(slots.len()).max(0.1), 0.0..most)?;
+            .build_cartesian_2d(first..first + minutes(slots.len()).max(1.0), 0.0..most)?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|hours| format!("{hours:.1}"))
+            .x_label_formatter(&|minutes| format!("{}", minutes.round() as i64))
             .y_label_formatter(&|n| format!("{n:.0}"))
-            .x_desc("hours since its first post")
+            .x_desc("minutes since its first post")
             .y_desc("complaints in five minutes")
             .draw()?;
         chart.draw_series(slots.iter().enumerate().map(|(i, (_, n, _))| {
-            let (left, right) = (first + hours(i), first + hours(i + 1));
+            let (left, right) = (first + minutes(i), first + minutes(i + 1));
             Rectangle::new([(left, 0.0), (right, *n as f64)], SEEN.mix(0.75).filled())
         }))?;
         let usual =
-            slots.iter().enumerate().map(|(i, (.., usual))| (first + hours(i) + hours(1) / 2.0, *usual));
+            slots.iter().enumerate().map(|(i, (.., usual))| (first + minutes(i) + minutes(1) / 2.0, *usual));
         chart.draw_series(LineSeries::new(usual, USUAL.stroke_width(3)))?;
         area.present()?;
     }
