@@ -1,6 +1,6 @@
 //! The console on PostgreSQL: two of them share one database, and it says what SQLite says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use firewatch_tests::console::{Desk, PATIENCE};
@@ -21,7 +21,7 @@ impl Drop for Server {
 }
 
 /// A command of PostgreSQL's, which must not run as root.
-fn command(bin: &PathBuf, name: &str) -> Command {
+fn command(bin: &Path, name: &str) -> Command {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
     let path = bin.join(name);
     if is_root {

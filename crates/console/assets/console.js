@@ -355,6 +355,10 @@ document.addEventListener("submit", async (event) => {
 const filters = $("#filters");
 if (filters) filters.addEventListener("formdata", ({ formData }) => { for (const [key, value] of [...formData]) if (!value) formData.delete(key); });
 
+// On a phone the filters are folded while there are none.
+const narrow = $("#narrow");
+if (narrow && matchMedia("(max-width: 40rem)").matches && ![...asked.keys()].some((key) => key !== "text")) narrow.open = false;
+
 const followed = inbox || one || wall;
 if (followed) {
   last = followed.dataset.seq;
