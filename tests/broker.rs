@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use firewatch_domain::EventTime;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::{Feed, Received, Tail, Topics};
+use firewatch_tests::console::Desk;
 use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, post, reshare, sum_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[windows]\nstep = \"5s\"\n\
@@ -399,4 +400,24 @@ fn a_replay_reads_the_span_it_was_told() {
     );
     let out = setup.command(&["replay", "--prefix", "none."], &["--from", "2200-01-01T00:00:00Z"]);
     assert!(said(&out).contains("nothing was written in this span"), "{}", said(&out));
+}
+
+#[test]
+fn a_console_outlives_its_brokers_and_its_actions_arrive() {
+    if !can_run_kafka() {
+        return;
+    }
+    let own = Cluster::up("console-away", 29592, 1);
+    let desk = Desk::at(&own.bootstrap_servers(), "away");
+    let console = desk.start();
+    desk.escalate("before", 0, &json!({ "reasons": ["before"] }));
+    let _ = console.wait_for("/api/escalations", "c-before");
+    own.stop(1);
+    assert_eq!(console.get("/healthz").status, 200);
+    assert_eq!(console.get("/escalations/before").status, 200, "what is known is shown");
+    own.start(1);
+    desk.escalate("after", 0, &json!({}));
+    let _ = console.wait_for("/api/escalations", "c-after");
+    assert_eq!(console.act("k", &json!({ "conversation": "c-after", "kind": "acknowledge" })).status, 202);
+    let _ = console.wait_for("/api/escalations?owner=console", "c-after");
 }

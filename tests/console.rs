@@ -57,9 +57,14 @@ fn what_is_told_is_shown_at_once_and_what_is_done_is_sent_and_seen_by_others() {
     ] {
         assert_eq!(found(query), [only], "{query}");
     }
-    assert!(found("level=high").is_empty() && found("team=support").is_empty());
+    // As a form sends it whose fields are left open.
+    assert_eq!(found("text=&team=&level=&brand=&platform=&owner=&over="), ["a", "b"]);
+    assert!(
+        found("over=true").is_empty() && found("level=high").is_empty() && found("team=support").is_empty()
+    );
     desk.escalate("a", 1, &json!({ "state": "resolved", "news": "moved" }));
     let list = console.wait_for("/api/escalations", "\"seq\":4");
+    assert_eq!(found("over=true"), ["a"]);
     assert!(!list.contains("the app is down") && list.contains("c-b"), "{list}");
     let tag = list.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
     let again = console.ask(&format!("GET /api/escalations HTTP/1.1\r\nif-none-match: {tag}"), "");

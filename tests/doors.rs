@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use firewatch_kafka::Tail;
+use firewatch_tests::browser::{Chromium, can_browse};
 use firewatch_tests::console::{Console, Desk, PASSWORD, PATIENCE};
-use firewatch_tests::{event, firewatch, post};
+use firewatch_tests::{event, firewatch, post, root};
 use serde_json::json;
 
 const LOCAL: &str = "sign_in = \"local\"\n";
@@ -103,6 +104,7 @@ fn what_other_sites_forge_is_refused() {
     let json = "content-type: application/json";
     assert_eq!(forged(&format!("{json}\r\norigin: https://evil.example")), 403);
     assert_eq!(forged(&format!("{json}\r\norigin: null")), 403);
+    assert_eq!(forged(&format!("{json}\r\norigin: http://127.0.0.1:1")), 403, "another page of this machine");
     assert_eq!(forged(&format!("{json}\r\nsec-fetch-site: cross-site")), 403);
     assert_eq!(forged("content-type: text/plain"), 415);
     assert_eq!(forged("content-type: application/x-www-form-urlencoded"), 415);
@@ -291,4 +293,41 @@ fn it_listens_elsewhere_only_with_sign_in_and_tls() {
     );
     let said = out(&missing, &[]);
     assert!(said.contains("console.tls: ") && said.contains("no.pem"), "{said}");
+}
+
+#[test]
+fn over_tls_the_cookie_is_the_hosts_alone() {
+    if !can_browse() {
+        return;
+    }
+    let files = root().join("tests/data");
+    let more = format!(
+        "{LOCAL}url = \"https://localhost\"\n[console.tls]\ncertificate = {:?}\nkey = {:?}\n",
+        files.join("tls-test-certificate.pem"),
+        files.join("tls-test-key.pem")
+    );
+    let desk = Desk::new(&more);
+    let console = desk.start();
+    let plain = TcpStream::connect(&console.address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).map(|_| answer)
+    });
+    assert!(
+        !String::from_utf8_lossy(&plain.unwrap_or_default()).contains("HTTP/1.1 200"),
+        "it talks without TLS"
+    );
+    let port = console.address.rsplit(':').next().unwrap();
+    let browser = Chromium::start();
+    browser.open(&format!("https://localhost:{port}/set-up?token={}", console.token.as_ref().unwrap()));
+    browser.wait("document.querySelector('[type=password]')");
+    browser.type_in("kim");
+    let _ = browser.evaluate("document.querySelector('[type=password]').focus()");
+    browser.type_in(PASSWORD);
+    browser.press("Enter");
+    browser.wait_for("0 open escalations");
+    let cookies = browser.cookies();
+    assert_eq!(cookies, ["__Host-firewatch secure http-only"]);
+    assert_eq!(browser.evaluate("document.cookie"), "");
 }

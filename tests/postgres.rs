@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 struct Server {
     child: Child,
     port: u16,
-    _folder: tempfile::TempDir,
+    bin: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Server {
@@ -30,6 +31,16 @@ fn command(bin: &Path, name: &str) -> Command {
         return command;
     }
     Command::new(path)
+}
+
+fn serve(bin: &Path, folder: &Path, port: u16) -> Child {
+    let mut server = command(bin, "postgres");
+    server
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
+        .arg(folder);
+    server.spawn().unwrap()
 }
 
 impl Server {
@@ -54,24 +65,34 @@ impl Server {
         let made = made.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = command(&bin, "postgres")
-            .arg("-D")
-            .arg(&data)
-            .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-F", "-k"])
-            .arg(folder.path())
-            .spawn()
-            .unwrap();
+        let child = serve(&bin, folder.path(), port);
+        let server = Self { child, port, bin, folder };
+        server.wait_until_ready();
+        Some(server)
+    }
+
+    fn wait_until_ready(&self) {
         let start = std::time::Instant::now();
         let is_ready = || {
-            let ready =
-                command(&bin, "pg_isready").args(["-h", "127.0.0.1", "-p", &port.to_string()]).output();
-            ready.is_ok_and(|out| out.status.success())
+            let port = self.port.to_string();
+            let asked = command(&self.bin, "pg_isready").args(["-h", "127.0.0.1", "-p", &port]).output();
+            asked.is_ok_and(|out| out.status.success())
         };
         while !is_ready() {
             assert!(start.elapsed() < PATIENCE, "PostgreSQL does not start");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        Some(Self { child, port, _folder: folder })
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn start_again(&mut self) {
+        // What a killed server leaves behind keeps the next one from its place for a moment.
+        self.child = serve(&self.bin, self.folder.path(), self.port);
+        self.wait_until_ready();
     }
 
     fn url(&self) -> String {
@@ -86,7 +107,7 @@ fn ids(list: &Value) -> Vec<&str> {
 
 #[test]
 fn two_consoles_share_a_database_and_both_hear_of_everything_once() {
-    let Some(server) = Server::start() else { return };
+    let Some(mut server) = Server::start() else { return };
     let hook = "[notifications.pr]\nkind = \"slack\"\nurl = \"https://127.0.0.1:1/\"\n";
     let mut desk = Desk::new(&format!("sign_in = \"local\"\n{hook}"));
     desk.arguments = ["--database", &server.url(), "--listen", "127.0.0.1:0"].map(str::to_owned).to_vec();
@@ -135,4 +156,11 @@ fn two_consoles_share_a_database_and_both_hear_of_everything_once() {
     (again.cookie, again.csrf) = (two.cookie.clone(), two.csrf.clone());
     let _ = again.wait_for("/api/escalations?owner=kim", "c-e03");
     assert_eq!(ids(&again.get("/api/escalations?most=50").json()).len(), 20);
+    // While the database is away nothing is lost, and it goes on by itself.
+    drop(two);
+    server.kill();
+    desk.escalate("late", 0, &json!({ "excerpt": "while it was away" }));
+    assert_eq!(again.get("/healthz").status, 500);
+    server.start_again();
+    let _ = again.wait_for("/api/escalations", "while it was away");
 }

@@ -85,7 +85,7 @@ impl Chromium {
             .user_data_dir(folder.path())
             .no_sandbox()
             .viewport(None)
-            .args(["--disable-gpu", "--disable-dev-shm-usage"])
+            .args(["disable-gpu", "disable-dev-shm-usage", "ignore-certificate-errors"])
             .build()
             .unwrap();
         let (browser, page) = runtime.block_on(async {
@@ -168,6 +168,18 @@ impl Chromium {
         self.runtime.block_on(async { self.page.set_cookie(cookie).await.map(|_| ()).unwrap() });
     }
 
+    /// Its cookies for the page: the name, and what protects each.
+    #[must_use]
+    pub fn cookies(&self) -> Vec<String> {
+        let cookies = self.runtime.block_on(self.page.get_cookies()).unwrap();
+        let told = cookies.iter().map(|cookie| {
+            let secure = if cookie.secure { " secure" } else { "" };
+            let http_only = if cookie.http_only { " http-only" } else { "" };
+            format!("{}{secure}{http_only}", cookie.name)
+        });
+        told.collect()
+    }
+
     /// Sits down at a screen.
     pub fn sit_at(&self, screen: Screen) {
         let metrics = SetDeviceMetricsOverrideParams::new(screen.wide, screen.high, 1.0, screen.is_phone);
@@ -179,11 +191,12 @@ impl Chromium {
         });
     }
 
-    /// Takes a picture of the page, or of as much of it as two screens would show.
-    pub fn picture(&self, path: &Path) {
+    /// Takes a picture of the page, or of as much of it as so many screens would show.
+    pub fn picture(&self, path: &Path, screens: u32) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let size =
-            self.evaluate("[innerWidth, Math.min(document.documentElement.scrollHeight, 2 * innerHeight)]");
+            format!("[innerWidth, Math.min(document.documentElement.scrollHeight, {screens} * innerHeight)]");
+        let size = self.evaluate(&size);
         let [width, height] = [0, 1].map(|i| size[i].as_f64().unwrap());
         let clip = Viewport { x: 0.0, y: 0.0, width, height, scale: 1.0 };
         let params = ScreenshotParams::builder().clip(clip).capture_beyond_viewport(true).build();

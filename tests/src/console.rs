@@ -193,8 +193,11 @@ impl Console {
             if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) };
         let csrf =
             if self.csrf.is_empty() { String::new() } else { format!("x-csrf-token: {}\r\n", self.csrf) };
-        write!(stream, "{head}\r\nHost: {address}\r\n{cookie}{csrf}Content-Length: {bytes}\r\n\r\n{body}")
-            .unwrap();
+        // Who is refused early may find nobody to take the rest.
+        let _ = write!(
+            stream,
+            "{head}\r\nHost: {address}\r\n{cookie}{csrf}Content-Length: {bytes}\r\n\r\n{body}"
+        );
         stream
     }
 

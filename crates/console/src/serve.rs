@@ -58,7 +58,8 @@ impl Listening {
                 server.serve(app).await
             }
             Some(tls) => {
-                let mut server = axum_server::from_tcp_rustls(self.listener, tls)?.http1_only();
+                // Over TLS browsers speak HTTP/2, and all pages of one share a connection.
+                let mut server = axum_server::from_tcp_rustls(self.listener, tls)?;
                 careful(server.http_builder());
                 server.serve(app).await
             }
@@ -68,4 +69,5 @@ impl Listening {
 
 fn careful(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEAD);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD).max_header_list_size(MOST_HEAD as u32);
 }

@@ -11,6 +11,7 @@ use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Message, Offset};
 
 use crate::client::{Deliveries, Reading};
+use crate::error::Remedy;
 use crate::headers::owned;
 use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, doing};
@@ -73,7 +74,7 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits until the brokers have everything.
+    /// Waits until the brokers have everything that was written since the last time.
     ///
     /// # Errors
     /// When a record could not be written.
@@ -156,13 +157,17 @@ impl Tail {
         Ok(Self { consumer })
     }
 
-    /// The next record, if one comes in time.
+    /// The next record, if one comes in time. While brokers are away none does: the client goes on by itself.
     ///
     /// # Errors
-    /// When reading fails.
+    /// When reading fails for good.
     pub fn next(&self, wait: Duration) -> Result<Option<Received>, RunError> {
         let Some(polled) = self.consumer.poll(wait) else { return Ok(None) };
-        Ok(Some(received(&polled.map_err(doing("read"))?)))
+        match polled.map_err(doing("read")) {
+            Ok(message) => Ok(Some(received(&message))),
+            Err(e) if e.remedy() == Remedy::Redo => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firewatch_console::store::{Incoming, Kind, Store};
+use firewatch_console::store::{Incoming, Kind, Store, StoreError};
 use firewatch_console::web::Clock;
 use firewatch_domain::{Duration as Span, EventTime};
 use firewatch_kafka::{Received, RunError, Tail};
@@ -17,6 +17,9 @@ use crate::shell::{Failure, count};
 const BATCH: usize = 1_000;
 /// Wait for a record before what is at hand is taken in.
 const WAIT: Duration = Duration::from_millis(50);
+/// Wait before the database is tried again, and how long that goes on.
+const AGAIN: Duration = Duration::from_millis(500);
+const PATIENCE: Span = Span::from_mins(10);
 /// How often what is too old is let go.
 const PRUNE: Span = Span::from_mins(60);
 
@@ -61,8 +64,7 @@ impl Reader {
             let batch = self.batch().map_err(|e| Failure::Running(e.to_string()))?;
             let now = (self.clock)();
             if !batch.is_empty() {
-                let taken = self.runtime.block_on(self.store.apply(&batch, now));
-                let (seq, unread) = taken.map_err(|e| Failure::Running(e.to_string()))?;
+                let Some((seq, unread)) = self.take(&batch, stop)? else { break };
                 if unread > 0 {
                     let what = count(unread, "record");
                     eprintln!("firewatch: {what} of the topics cannot be read and are passed over");
@@ -70,12 +72,35 @@ impl Reader {
                 changed(seq);
             } else if now - pruned > PRUNE {
                 // When there is nothing else to do: nobody should wait for it.
-                let done = self.runtime.block_on(self.store.prune(now));
-                done.map_err(|e| Failure::Running(e.to_string()))?;
+                if let Err(e) = self.runtime.block_on(self.store.prune(now)) {
+                    eprintln!("firewatch: {e}; what is old is let go later");
+                }
                 pruned = now;
             }
         }
         Ok(())
+    }
+
+    /// Takes a batch in. While the database is away it is tried again, as nothing of it was taken in; none when told to stop.
+    fn take(&self, batch: &[Incoming], stop: &AtomicBool) -> Result<Option<(i64, usize)>, Failure> {
+        let began = (self.clock)();
+        let mut is_told = false;
+        while !stop.load(Ordering::Relaxed) {
+            let now = (self.clock)();
+            let e = match self.runtime.block_on(self.store.apply(batch, now)) {
+                Ok(taken) => return Ok(Some(taken)),
+                Err(e) => e,
+            };
+            if !matches!(e, StoreError::Database(_)) || now - began > PATIENCE {
+                return Err(Failure::Running(e.to_string()));
+            }
+            if !is_told {
+                eprintln!("firewatch: {e}; it is tried again for {PATIENCE}");
+                is_told = true;
+            }
+            self.runtime.block_on(tokio::time::sleep(AGAIN));
+        }
+        Ok(None)
     }
 
     /// What is at hand, or comes soon.

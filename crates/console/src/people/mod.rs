@@ -106,7 +106,7 @@ impl Person {
     /// Who is at this machine, where nobody signs in.
     #[must_use]
     pub fn at_this_machine() -> Self {
-        Self { name: "console".into(), roles: vec![Role::Responder], csrf: String::new() }
+        Self { name: "console".into(), roles: vec![Role::PolicyOwner], csrf: String::new() }
     }
 
     /// Whether any of the roles allows it.

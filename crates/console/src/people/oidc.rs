@@ -19,7 +19,7 @@ use crate::store::StoreError;
 const HOLDS: Duration = Duration::from_mins(10);
 
 /// How the provider is reached, and what its groups are here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OidcSettings {
     /// The provider's issuer URL.
     pub issuer: String,
@@ -35,6 +35,13 @@ pub struct OidcSettings {
     pub scopes: Vec<String>,
     /// The groups of each role.
     pub groups: Vec<(Role, Vec<String>)>,
+}
+
+impl std::fmt::Debug for OidcSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The client's secret is one.
+        write!(f, "{} as {}", self.issuer, self.client_id)
+    }
 }
 
 /// Signs in by a provider.

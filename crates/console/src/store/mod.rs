@@ -4,11 +4,14 @@
 //! projection is. Every change of an escalation has a number; who knows the last number can ask what came after it.
 
 mod apply;
+mod detail;
 mod escalated;
 mod heard;
 mod inbox;
 mod schema;
 mod storm;
+#[cfg(test)]
+mod tests;
 mod wall;
 
 use std::collections::BTreeMap;
@@ -22,11 +25,14 @@ use crate::notify::{Channel, Outbox};
 use crate::people::People;
 
 pub use apply::{Incoming, Kind};
+pub use detail::Detail;
 pub use heard::SLOT;
-pub use inbox::{Cursor, Detail, Facets, Filter, Item, Page};
+pub use inbox::{Cursor, Facets, Filter, Item, Page};
 pub use storm::{Complaint, Storm};
 pub use wall::{Replies, Wall};
 
+/// Longest wait for a connection: who asks is told that the database is away.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Connections to the database. SQLite has one writer at a time.
 const CONNECTIONS: u32 = 8;
 
@@ -89,7 +95,11 @@ impl Store {
             Some(rest) if !rest.contains('?') => format!("sqlite:{rest}?mode=rwc"),
             _ => url.to_owned(),
         };
-        let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).connect(&url).await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .connect(&url)
+            .await?;
         if url.starts_with("sqlite:") {
             // Readers do not wait for the writer, and a crash loses no transaction's half.
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+
+use tokio::sync::Semaphore;
 
 use super::{Console, Problem};
 use crate::people::{Limits, Oidc, Person, Right};
@@ -16,6 +19,8 @@ use crate::store::StoreError;
 
 /// Longest wait for a request to be sent whole and answered; changes are a stream and go on.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Looks through the events at the same time, at most.
+const LOOKS: usize = 4;
 /// The header that holds [`Person::csrf`].
 pub(super) const CSRF: &str = "x-csrf-token";
 
@@ -24,6 +29,8 @@ pub struct Gate {
     pub(super) sign_in: SignIn,
     pub(super) oidc: Option<Oidc>,
     pub(super) limits: Limits,
+    /// Looks through the events at the same time.
+    pub(super) looks: Semaphore,
     /// Names that the console is reached by, beside those of this machine.
     hosts: Vec<String>,
     proxy: bool,
@@ -46,6 +53,7 @@ impl Gate {
             sign_in: settings.sign_in.clone(),
             oidc,
             limits: Limits::default(),
+            looks: Semaphore::new(LOOKS),
             hosts: host.into_iter().collect(),
             proxy: settings.proxy,
             secure: settings.is_secure(),
@@ -73,7 +81,11 @@ impl Gate {
     }
 
     fn is_ours(&self, host: &str) -> bool {
-        is_local(host) || self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
+        is_local(host) || self.is_named(host)
+    }
+
+    fn is_named(&self, host: &str) -> bool {
+        self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
     }
 }
 
@@ -111,7 +123,7 @@ pub(super) struct From(pub String);
 /// Refuses requests for another name: a stranger's site can make its own name stand for this machine, and its pages would
 /// be taken for ours.
 pub(super) async fn for_our_names(State(console): State<Console>, request: Request, next: Next) -> Response {
-    let host = text(request.headers(), header::HOST).to_owned();
+    let host = host(&request).to_owned();
     if console.gate.is_ours(&host) {
         return next.run(request).await;
     }
@@ -137,7 +149,8 @@ pub(super) async fn from_our_pages(State(console): State<Console>, request: Requ
     let headers = request.headers();
     let origin = text(headers, header::ORIGIN);
     let is_own = match origin.split_once("://") {
-        Some((_, of)) => console.gate.is_ours(of) && of == text(headers, header::HOST),
+        // A proxy may ask by another name than people do; of this machine's names only the one that is asked for is ours.
+        Some((_, of)) => console.gate.is_named(of) || (is_local(of) && of == host(&request)),
         None => origin.is_empty(),
     };
     let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok()).unwrap_or("same-origin");
@@ -153,7 +166,9 @@ pub(super) async fn known(State(console): State<Console>, mut request: Request, 
     let from = console.gate.address(&request);
     request.extensions_mut().insert(From(from));
     let path = request.uri().path();
-    let is_open = path.starts_with("/assets/") || path.starts_with("/sign-in") || path == "/set-up";
+    let is_open = path.starts_with("/assets/")
+        || path.starts_with("/sign-in")
+        || matches!(path, "/set-up" | "/healthz");
     if is_open {
         return next.run(request).await;
     }
@@ -189,6 +204,11 @@ async fn person(console: &Console, headers: &HeaderMap) -> Result<Option<Person>
     let Some(token) = cookie(headers, console.gate.cookie()) else { return Ok(None) };
     let agent = text(headers, header::USER_AGENT);
     console.people.session(token, agent, console.now()).await
+}
+
+/// The name that is asked for: HTTP/2 tells it beside the path.
+fn host(request: &Request) -> &str {
+    request.uri().authority().map_or_else(|| text(request.headers(), header::HOST), Authority::as_str)
 }
 
 pub(super) fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {

@@ -15,7 +15,7 @@ mod words;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use firewatch_domain::{Action, EventTime, Level};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tokio::sync::watch;
 
 use crate::notify::{Outbox, Sender};
@@ -109,6 +109,7 @@ pub fn routes(console: Console) -> Router {
         .route("/", get(page::inbox))
         .route("/escalations/{*id}", get(page::escalation))
         .route("/wall", get(page::wall))
+        .route("/healthz", get(healthy))
         .route("/people", get(people::page))
         .route("/audit", get(people::audit_page))
         .route("/notifications", get(told::page))
@@ -129,6 +130,12 @@ pub fn routes(console: Console) -> Router {
         .layer(from_fn(with_headers))
         .layer(DefaultBodyLimit::max(MOST))
         .with_state(console)
+}
+
+/// Whether it serves and its database answers.
+async fn healthy(State(console): State<Console>) -> Result<&'static str, Problem> {
+    console.store.seq().await?;
+    Ok("ok\n")
 }
 
 async fn with_headers(request: Request, next: Next) -> Response {
@@ -173,6 +180,7 @@ struct Asked {
     /// From this level on: low, medium, high or critical.
     level: String,
     /// What is over, instead of what is open.
+    #[serde(deserialize_with = "is_true")]
     over: bool,
     /// With these words in the excerpt, the reasons or the conversation's id.
     text: String,
@@ -180,6 +188,15 @@ struct Asked {
     after: Option<String>,
     /// Items at most, 1 to 200.
     most: Option<u32>,
+}
+
+/// A form sends a choice that was left open as nothing.
+fn is_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" | "false" => Ok(false),
+        "true" => Ok(true),
+        other => Err(serde::de::Error::custom(format!("{other:?} is neither true nor false"))),
+    }
 }
 
 impl Asked {

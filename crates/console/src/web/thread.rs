@@ -75,6 +75,8 @@ pub(super) async fn thread(
     if unredacted {
         console.people.note((&person.name, &from), Deed::Saw, &conversation, console.now()).await?;
     }
+    // A look goes through much of a log: who asks waits for those who asked before.
+    let _turn = console.gate.looks.acquire().await;
     let look_up = console.tools.look_up.clone();
     let found = tokio::task::spawn_blocking(move || look_up(&conversation, since)).await;
     let mut thread = match found {

@@ -1,0 +1,176 @@
+//! The projection as it is fed and asked.
+
+use firewatch_domain::{EventTime, Level};
+use serde_json::Value;
+
+use super::*;
+
+struct Fed {
+    store: Store,
+    folder: tempfile::TempDir,
+    offset: i64,
+}
+
+impl Fed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("console.db").display());
+        Self { store: Store::open(&url).await.unwrap(), folder, offset: 0 }
+    }
+
+    async fn feed(&mut self, kind: Kind, values: &[Value]) -> (i64, usize) {
+        let offset = self.offset;
+        let batch: Vec<Incoming> = (offset..)
+            .zip(values)
+            .map(|(offset, value)| Incoming {
+                kind,
+                topic: "t".into(),
+                partition: 0,
+                offset,
+                value: value.to_string().into_bytes(),
+            })
+            .collect();
+        self.offset += values.len() as i64;
+        self.store.apply(&batch, EventTime::from_millis(0)).await.unwrap()
+    }
+
+    async fn ids(&self, filter: &Filter) -> Vec<String> {
+        let page = self.store.inbox(filter, None, 50).await.unwrap();
+        page.items.iter().map(id).collect()
+    }
+}
+
+fn id(item: &Item) -> String {
+    let record: Value = serde_json::from_str(item.record.get()).unwrap();
+    record["escalation"].as_str().unwrap().to_owned()
+}
+
+fn escalation(id: &str, step: u32, state: &str, level: &str, risk: f64) -> Value {
+    serde_json::json!({
+        "v": 1, "id": format!("{id}/{step}"), "escalation": id, "step": step, "news": "opened", "state": state,
+        "team": if id.starts_with('s') { "support" } else { "pr" }, "level": level, "conversation": format!("c-{id}"),
+        "brand": "aldermere", "at": "2026-03-10T14:00:00Z", "risk": risk, "reasons": ["Reads as a Complaint"],
+        "policy": "p", "policy_hash": "h",
+    })
+}
+
+#[tokio::test]
+async fn the_inbox_is_ranked_paged_filtered_and_holds_what_is_open() {
+    let mut fed = Fed::new().await;
+    let mut due = escalation("due", 0, "open", "low", 1.0);
+    due["respond_by"] = "2026-03-10T14:09:00Z".into();
+    let all = [
+        escalation("mild", 0, "open", "low", 50.0),
+        escalation("grave", 0, "open", "high", 40.0),
+        escalation("graver", 0, "open", "high", 60.0),
+        escalation("support", 0, "open", "medium", 0.0),
+        escalation("over", 0, "resolved", "critical", 90.0),
+        due,
+    ];
+    fed.feed(Kind::Escalation, &all).await;
+    let ranked = ["graver", "grave", "support", "due", "mild"];
+    assert_eq!(fed.ids(&Filter::default()).await, ranked);
+    assert_eq!(fed.ids(&Filter { team: "support".into(), ..Filter::default() }).await, ["support"]);
+    let medium = Filter { level: Some(Level::Medium), ..Filter::default() };
+    assert_eq!(fed.ids(&medium).await, ranked[..3]);
+    assert_eq!(fed.ids(&Filter { text: "A COMPLAINT".into(), ..Filter::default() }).await, ranked);
+    assert_eq!(fed.ids(&Filter { text: "c-gra".into(), ..Filter::default() }).await, ranked[..2]);
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = fed.store.inbox(&Filter::default(), after, 2).await.unwrap();
+        paged.extend(page.items.iter().map(id));
+        assert!(paged.len() <= ranked.len(), "it repeats: {paged:?}");
+        let Some(next) = page.next else { break };
+        after = Some(Cursor::read(&next).unwrap());
+    }
+    assert_eq!(paged, ranked);
+    assert!(Cursor::read("1~2~x~y").is_err() && Cursor::read("").is_err());
+}
+
+#[tokio::test]
+async fn what_is_old_is_let_go_and_of_a_minute_one_score_is_kept() {
+    let mut fed = Fed::new().await;
+    let score = |conversation: &str, at: &str, reshares: u64| {
+        serde_json::json!({
+            "v": 1, "id": at, "conversation": conversation, "at": at, "risk": 20.0, "risk_low": 20.0, "risk_high": 20.0,
+            "complaint": 0.9, "viral": 0.2, "flags": [], "reach": { "low": 1, "estimate": 1, "high": 1, "unknown": 0 },
+            "velocity": { "per_minute_1": 0.0, "per_minute_5": 0.0, "per_minute_60": 0.0, "discounted_5": 0.0, "trend": 0.0 },
+            "forecast": [], "engagements": { "reshares": reshares, "replies": 0, "quotes": 0, "likes": 0 },
+            "contributions": [], "reasons": ["r"],
+        })
+    };
+    let scores = [
+        score("c-a", "2026-03-10T14:00:01Z", 3),
+        score("c-a", "2026-03-10T14:00:59Z", 9),
+        score("c-a", "2026-03-10T14:01:00Z", 12),
+        score("nobody-was-told", "2026-03-10T14:00:01Z", 1),
+    ];
+    fed.feed(Kind::Score, &scores).await;
+    let over = escalation("over", 0, "resolved", "low", 5.0);
+    fed.feed(Kind::Escalation, &[escalation("a", 0, "open", "low", 5.0), over]).await;
+    let kept = async |fed: &Fed| -> Vec<i64> {
+        let count = async |of: &'static str| -> i64 {
+            let (n,) = sqlx::query_as(of).fetch_one(&fed.store.pool).await.unwrap();
+            n
+        };
+        vec![
+            count("SELECT COUNT(*) FROM points WHERE conversation = 'c-a'").await,
+            count("SELECT MAX(reshares) FROM points WHERE at < 1773151260000").await,
+            count("SELECT COUNT(*) FROM scores").await,
+            count("SELECT COUNT(*) FROM escalations").await,
+            count("SELECT COUNT(*) FROM history").await,
+        ]
+    };
+    assert_eq!(kept(&fed).await, [2, 9, 2, 2, 2]);
+    fed.store.prune(EventTime::parse("2026-03-11T14:00:00Z").unwrap()).await.unwrap();
+    assert_eq!(kept(&fed).await, [2, 9, 2, 2, 2]);
+    fed.store.prune(EventTime::parse("2026-04-20T14:00:00Z").unwrap()).await.unwrap();
+    assert_eq!(kept(&fed).await, [2, 9, 1, 1, 1], "what is open stays, whatever its age");
+}
+
+#[tokio::test]
+async fn who_comes_back_learns_of_every_change_and_repeats_change_nothing() {
+    let mut fed = Fed::new().await;
+    let opened = [escalation("a", 0, "open", "low", 5.0), escalation("b", 0, "open", "low", 5.0)];
+    let (seq, unread) = fed.feed(Kind::Escalation, &opened).await;
+    assert_eq!((seq, unread), (2, 0));
+    // A hand-over comes by two topics, and one that is behind comes late.
+    let mut said = escalation("b", 1, "open", "low", 5.0);
+    said["news"] = "raised".into();
+    said["excerpt"] = "the app is down".into();
+    said["reasons"] = serde_json::json!(["complaint", "said so"]);
+    let mut late = escalation("b", 2, "open", "low", 5.0);
+    late["reasons"] = serde_json::json!(["it is late"]);
+    fed.feed(Kind::Escalation, &[said, late]).await;
+    let kept = fed.store.escalation("b").await.unwrap().unwrap();
+    assert!(kept.item.record.get().contains("the app is down") && kept.history.len() == 3);
+    assert!(kept.item.record.get().contains("[\"it is late\",\"said so\"]"), "{}", kept.item.record);
+    let seq = kept.item.seq;
+    let steps = [
+        escalation("a", 2, "resolved", "low", 5.0),
+        escalation("a", 2, "resolved", "low", 5.0),
+        escalation("a", 1, "acknowledged", "low", 5.0),
+        serde_json::json!({ "no": "escalation" }),
+    ];
+    let (after, unread) = fed.feed(Kind::Escalation, &steps).await;
+    assert_eq!((after, unread), (5, 1));
+    let changes = fed.store.since(seq).await.unwrap();
+    assert_eq!(changes.iter().map(|item| (id(item), item.live)).collect::<Vec<_>>(), [("a".into(), false)]);
+    let did = |id: &str, kind: &str| serde_json::json!({ "v": 1, "id": id, "conversation": "c-b", "at": "2026-03-10T14:05:00Z", "by": "kim", "kind": kind });
+    let (last, _) =
+        fed.feed(Kind::Action, &[did("1", "acknowledge"), did("1", "acknowledge"), did("2", "useful")]).await;
+    assert_eq!(last, 6, "a verdict changes nothing that is seen");
+    let changes = fed.store.since(after).await.unwrap();
+    assert_eq!(
+        changes.iter().map(|item| (id(item), item.taken_by.clone())).collect::<Vec<_>>(),
+        [("b".into(), "kim".into())]
+    );
+    let detail = fed.store.escalation("b").await.unwrap().unwrap();
+    assert_eq!((detail.history.len(), detail.actions.len()), (3, 2));
+    assert!(fed.store.escalation("nobody").await.unwrap().is_none());
+    // One that was killed goes on where it was.
+    let url = format!("sqlite://{}", fed.folder.path().join("console.db").display());
+    let again = Store::open(&url).await.unwrap();
+    assert_eq!(again.positions().await.unwrap(), [(("t".to_owned(), 0), 11)].into());
+    assert_eq!(again.inbox(&Filter::default(), None, 10).await.unwrap().items.len(), 1);
+}
