@@ -363,8 +363,6 @@ const followed = inbox || one || wall;
 if (followed) {
   last = followed.dataset.seq;
   listen();
-  addEventListener("pagehide", hush);
-  addEventListener("pageshow", listen);
   document.addEventListener("visibilitychange", () => { if (document.hidden) hush(); else listen(); });
 }
 if (wall) setInterval(refresh, 30000);

@@ -174,3 +174,23 @@ async fn who_comes_back_learns_of_every_change_and_repeats_change_nothing() {
     assert_eq!(again.positions().await.unwrap(), [(("t".to_owned(), 0), 11)].into());
     assert_eq!(again.inbox(&Filter::default(), None, 10).await.unwrap().items.len(), 1);
 }
+
+#[tokio::test]
+async fn who_took_it_is_known_whichever_topic_was_read_first() {
+    let mut fed = Fed::new().await;
+    let did = |id: &str, at: &str, by: &str, kind: &str| serde_json::json!({ "v": 1, "id": id, "conversation": "c-a", "at": at, "by": by, "kind": kind });
+    let actions = [
+        did("0", "2026-03-10T13:00:00Z", "who had it before", "acknowledge"),
+        did("1", "2026-03-10T14:01:00Z", "lee", "acknowledge"),
+        did("2", "2026-03-10T14:02:00Z", "kim", "acknowledge"),
+        did("3", "2026-03-10T14:03:00Z", "sam", "useful"),
+    ];
+    fed.feed(Kind::Action, &actions[..1]).await;
+    fed.feed(Kind::Escalation, &[escalation("a", 0, "open", "low", 5.0)]).await;
+    let owner = async |fed: &Fed| fed.store.escalation("a").await.unwrap().unwrap().item.taken_by;
+    assert_eq!(owner(&fed).await, "");
+    fed.store.empty().await.unwrap();
+    fed.feed(Kind::Action, &actions).await;
+    fed.feed(Kind::Escalation, &[escalation("a", 0, "open", "low", 5.0)]).await;
+    assert_eq!(owner(&fed).await, "kim");
+}

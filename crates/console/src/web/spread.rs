@@ -93,8 +93,8 @@ fn draw(
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(10)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
+            .x_label_area_size(50)
+            .y_label_area_size(76)
             .build_cartesian_2d(0.0..hours, 0.0..most)?;
         chart
             .configure_mesh()

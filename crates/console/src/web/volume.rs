@@ -37,8 +37,8 @@ fn draw(storm: &Storm) -> Result<String, Box<dyn std::error::Error>> {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(10)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
+            .x_label_area_size(50)
+            .y_label_area_size(76)
             .build_cartesian_2d(first..first + minutes(slots.len()).max(1.0), 0.0..most)?;
         chart
             .configure_mesh()
