@@ -190,6 +190,7 @@ async fn who_took_it_is_known_whichever_topic_was_read_first() {
     let owner = async |fed: &Fed| fed.store.escalation("a").await.unwrap().unwrap().item.taken_by;
     assert_eq!(owner(&fed).await, "");
     fed.store.empty().await.unwrap();
+    assert!(fed.ids(&Filter::default()).await.is_empty() && fed.store.positions().await.unwrap().is_empty());
     fed.feed(Kind::Action, &actions).await;
     fed.feed(Kind::Escalation, &[escalation("a", 0, "open", "low", 5.0)]).await;
     assert_eq!(owner(&fed).await, "kim");
