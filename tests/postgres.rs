@@ -1,9 +1,10 @@
-//! The console on PostgreSQL: two of them share one database, and it says what SQLite says.
+//! The console on PostgreSQL, over TLS: two of them share one database, and it says what SQLite says.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use firewatch_tests::console::{Desk, PATIENCE};
+use firewatch_tests::root;
 use serde_json::{Value, json};
 
 /// A server of its own in a folder of its own; none, told with the reason, where PostgreSQL is not installed.
@@ -35,11 +36,14 @@ fn command(bin: &Path, name: &str) -> Command {
 
 fn serve(bin: &Path, folder: &Path, port: u16) -> Child {
     let mut server = command(bin, "postgres");
+    let (crt, key) = (folder.join("server.crt"), folder.join("server.key"));
     server
         .arg("-D")
         .arg(folder.join("data"))
         .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
         .arg(folder);
+    server.args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}", crt.display())]);
+    server.args(["-c", &format!("ssl_key_file={}", key.display())]);
     server.spawn().unwrap()
 }
 
@@ -55,8 +59,13 @@ impl Server {
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
+        for (file, of) in [("server.crt", "tls-test-certificate.pem"), ("server.key", "tls-test-key.pem")] {
+            std::fs::copy(root().join("tests/data").join(of), folder.path().join(file)).unwrap();
+        }
+        let key = folder.path().join("server.key");
+        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         // The server's own user has to reach its folder.
-        let _ = Command::new("chown").arg("postgres").arg(folder.path()).status();
+        let _ = Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).status();
         let data = folder.path().join("data");
         let made = command(&bin, "initdb")
             .args(["--no-sync", "-A", "trust", "-U", "firewatch", "-D"])
@@ -96,7 +105,7 @@ impl Server {
     }
 
     fn url(&self) -> String {
-        format!("postgres://firewatch@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://firewatch@127.0.0.1:{}/postgres?sslmode=require", self.port)
     }
 }
 

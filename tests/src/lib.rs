@@ -30,7 +30,7 @@ pub fn firewatch() -> Command {
     let path = tests.ancestors().nth(2).map(|target| target.join("firewatch")).unwrap_or_default();
     assert!(
         path.exists(),
-        "{} is not there; build it with `cargo build --release -p firewatch`",
+        "{} is not there; build it with `cargo build --release --workspace --bins`",
         path.display()
     );
     let mut command = Command::new(path);

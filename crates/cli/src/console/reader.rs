@@ -98,7 +98,8 @@ impl Reader {
                 eprintln!("firewatch: {e}; it is tried again for {PATIENCE}");
                 is_told = true;
             }
-            self.runtime.block_on(tokio::time::sleep(AGAIN));
+            // A timer has to be made where the runtime is.
+            self.runtime.block_on(async { tokio::time::sleep(AGAIN).await });
         }
         Ok(None)
     }

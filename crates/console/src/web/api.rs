@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Extension, Json, Router};
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{Asked, Console, Problem, act, changes, people, sign, thread, told};
@@ -25,13 +25,55 @@ pub fn openapi() -> Value {
     described().document()
 }
 
+/// A type's schema.
+type Of = fn(&mut SchemaGenerator) -> Schema;
+
+fn of<T: JsonSchema>() -> Of {
+    SchemaGenerator::subschema_for::<T>
+}
+
 /// What is said of a route.
-struct About {
+#[derive(Clone, Copy)]
+struct Operation {
+    method: &'static str,
+    path: &'static str,
     summary: &'static str,
     right: Right,
-    query: Option<Value>,
-    body: Option<Value>,
-    answer: (u16, Value),
+    asks: Option<Of>,
+    takes: Option<Of>,
+    answers: Option<Of>,
+    status: u16,
+}
+
+impl Operation {
+    fn new(method: &'static str, path: &'static str, summary: &'static str) -> Self {
+        let (right, status) = (Right::Look, 200);
+        Self { method, path, summary, right, asks: None, takes: None, answers: None, status }
+    }
+
+    fn get<T: JsonSchema>(path: &'static str, summary: &'static str) -> Self {
+        Self { answers: Some(of::<T>()), ..Self::new("get", path, summary) }
+    }
+
+    fn post<T: JsonSchema>(path: &'static str, summary: &'static str) -> Self {
+        Self { takes: Some(of::<T>()), right: Right::Act, ..Self::new("post", path, summary) }
+    }
+
+    fn asks<T: JsonSchema>(self) -> Self {
+        Self { asks: Some(of::<T>()), ..self }
+    }
+
+    fn answers<T: JsonSchema>(self) -> Self {
+        Self { answers: Some(of::<T>()), ..self }
+    }
+
+    fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    fn needs(self, right: Right) -> Self {
+        Self { right, ..self }
+    }
 }
 
 /// Routes with what is said of them.
@@ -42,158 +84,91 @@ struct Described {
 }
 
 fn described() -> Described {
-    let mut api = Described {
-        router: Router::new(),
-        paths: Map::new(),
-        schemas: SchemaSettings::draft2020_12()
-            .with(|s| s.definitions_path = "/components/schemas".into())
-            .into_generator(),
-    };
-    let looks = |summary, answer| About {
-        summary,
-        right: Right::Look,
-        query: None,
-        body: None,
-        answer: (200, answer),
-    };
-    let page = api.of::<Page>();
-    let query = Some(api.of::<Asked>());
-    api.add(
-        "/api/escalations",
-        get(list),
-        "get",
-        About { query, ..looks("Open escalations, the most urgent first; a page at a time", page) },
-    );
-    let detail = api.of::<Detail>();
-    api.add("/api/escalations/{*id}", get(one), "get", looks("All about one escalation", detail));
-    let thread = api.of::<thread::Thread>();
-    let query = Some(api.of::<thread::Asked>());
-    let about =
-        looks("What was said in its conversation, redacted unless asked otherwise by who may", thread);
-    api.add("/api/threads/{*id}", get(thread::thread), "get", About { query, ..about });
-    let item = api.of::<Item>();
-    let query = Some(api.of::<changes::Since>());
-    let about = looks(
-        "Changes as server-sent events named `escalation`, each with its number as id; asked again with Last-Event-ID",
-        item,
-    );
-    api.add("/api/changes", get(changes::stream), "get", About { query, ..about });
-    let body = Some(api.of::<act::Wanted>());
-    let acts = About {
-        summary: "Act on an escalation; the header idempotency-key makes a repeat harmless",
-        right: Right::Act,
-        query: None,
-        body,
-        answer: (202, Value::Null),
-    };
-    api.add("/api/actions", post(act::act), "post", acts);
-    let (body, answer) = (Some(api.of::<act::Draft>()), api.of::<act::Verdict>());
-    let about = looks("Whether a drafted public reply may be sent", answer);
-    api.add("/api/guard", post(act::guard), "post", About { body, right: Right::Act, ..about });
-    let storm = api.of::<Storm>();
-    api.add(
-        "/api/storms/{*id}",
-        get(storm_of),
-        "get",
-        looks("A storm: volume beside what is usual, and its complaints", storm),
-    );
-    let wall = api.of::<Wall>();
-    let query = Some(api.of::<WallOf>());
-    api.add(
-        "/api/wall",
-        get(wall_of),
-        "get",
-        About { query, ..looks("Reply times against target, what is open, storms", wall) },
-    );
-    let me = api.of::<Person>();
-    api.add(
-        "/api/me",
-        get(sign::me),
-        "get",
-        looks("Who is signed in, and what changes have to bear in x-csrf-token", me),
-    );
-    let manages = |summary, answer| About { right: Right::Manage, ..looks(summary, answer) };
-    let accounts = api.of::<Vec<Account>>();
-    api.add("/api/people", get(people::list), "get", manages("Local accounts", accounts));
-    let (body, answer) = (Some(api.of::<people::Invite>()), api.of::<people::Invited>());
-    api.add(
-        "/api/people",
-        post(people::invite),
-        "post",
-        About { body, ..manages("Invite somebody, or give somebody other roles and a new password", answer) },
-    );
-    api.add(
-        "/api/people/{name}",
-        delete(people::remove),
-        "delete",
-        About { answer: (204, Value::Null), ..manages("Remove somebody", Value::Null) },
-    );
-    let entries = api.of::<Vec<Entry>>();
-    api.add(
-        "/api/audit",
-        get(people::audit),
-        "get",
-        About { right: Right::Unredacted, ..looks("The audit trail, the newest first", entries) },
-    );
-    let states = api.of::<(Vec<ChannelState>, Vec<Delivery>)>();
-    api.add(
-        "/api/notifications",
-        get(told::list),
-        "get",
-        manages("How each channel does, and what was not taken", states),
-    );
-    let body = Some(api.of::<told::Send>());
-    let answer = api.of::<told::Outcome>();
-    api.add(
-        "/api/notifications",
-        post(told::send),
-        "post",
-        About { body, ..manages("Send a test, or again what a channel refused", answer) },
-    );
-    api.add(
-        "/api/openapi.json",
-        get(|| async { Json(openapi()) }),
-        "get",
-        looks("This document", json!({ "type": "object" })),
-    );
+    let settings = SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
+    let mut api = Described { router: Router::new(), paths: Map::new(), schemas: settings.into_generator() };
+    escalations(&mut api);
+    people_and_channels(&mut api);
+    let document = Operation::get::<Map<String, Value>>("/api/openapi.json", "This document");
+    api.add(get(|| async { Json(openapi()) }), document);
     api
 }
 
-impl Described {
-    fn of<T: JsonSchema>(&mut self) -> Value {
-        self.schemas.subschema_for::<T>().to_value()
-    }
+fn escalations(api: &mut Described) {
+    let (page, detail) =
+        ("Open escalations, the most urgent first; a page at a time", "All about one escalation");
+    api.add(get(list), Operation::get::<Page>("/api/escalations", page).asks::<Asked>());
+    api.add(get(one), Operation::get::<Detail>("/api/escalations/{*id}", detail));
+    let thread = "What was said in its conversation, redacted unless asked otherwise by who may";
+    let thread = Operation::get::<thread::Thread>("/api/threads/{*id}", thread).asks::<thread::Asked>();
+    api.add(get(thread::thread), thread);
+    let changes = "Changes as server-sent events named `escalation`, each with its number as id; asked again with Last-Event-ID";
+    api.add(get(changes::stream), Operation::get::<Item>("/api/changes", changes).asks::<changes::Since>());
+    let act = "Act on an escalation; the header idempotency-key makes a repeat harmless";
+    api.add(post(act::act), Operation::post::<act::Wanted>("/api/actions", act).status(202));
+    let guard = "Whether a drafted public reply may be sent";
+    api.add(post(act::guard), Operation::post::<act::Draft>("/api/guard", guard).answers::<act::Verdict>());
+    let storm = "A storm: volume beside what is usual, and its complaints";
+    api.add(get(storm_of), Operation::get::<Storm>("/api/storms/{*id}", storm));
+    let wall = "Reply times against target, what is open, storms";
+    api.add(get(wall_of), Operation::get::<Wall>("/api/wall", wall).asks::<WallOf>());
+}
 
-    fn add(&mut self, path: &'static str, handler: MethodRouter<Console>, method: &str, about: About) {
-        self.router = std::mem::take(&mut self.router).route(path, handler);
-        let told = path.replace("{*", "{");
-        let mut parameters: Vec<Value> = told
-            .split('{')
-            .skip(1)
-            .filter_map(|rest| rest.split('}').next())
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-            .collect();
-        parameters.extend(about.query.as_ref().map_or_else(Vec::new, |query| self.parameters(query)));
-        let problem = json!({ "description": "Why not", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/problem" } } } });
-        let media = if path == "/api/changes" { "text/event-stream" } else { "application/json" };
-        let (status, answer) = &about.answer;
-        let mut answers = json!({ "4XX": problem, "5XX": problem });
-        answers[status.to_string()] = match answer {
-            Value::Null => json!({ "description": "Done" }),
-            schema => json!({ "description": "Done", "content": { media: { "schema": schema } } }),
+fn people_and_channels(api: &mut Described) {
+    let me = "Who is signed in, and what changes have to bear in x-csrf-token";
+    api.add(get(sign::me), Operation::get::<Person>("/api/me", me));
+    let list = Operation::get::<Vec<Account>>("/api/people", "Local accounts");
+    api.add(get(people::list), list.needs(Right::Manage));
+    let invite = "Invite somebody, or give somebody other roles and a new password";
+    let invite = Operation::post::<people::Invite>("/api/people", invite).answers::<people::Invited>();
+    api.add(post(people::invite), invite.needs(Right::Manage));
+    let remove = Operation::new("delete", "/api/people/{name}", "Remove somebody").status(204);
+    api.add(delete(people::remove), remove.needs(Right::Manage));
+    let audit = Operation::get::<Vec<Entry>>("/api/audit", "The audit trail, the newest first");
+    api.add(get(people::audit), audit.needs(Right::Unredacted));
+    let told = "How each channel does, and what was not taken";
+    let told = Operation::get::<(Vec<ChannelState>, Vec<Delivery>)>("/api/notifications", told);
+    api.add(get(told::list), told.needs(Right::Manage));
+    let send = "Send a test, or again what a channel refused";
+    let send = Operation::post::<told::Send>("/api/notifications", send).answers::<told::Outcome>();
+    api.add(post(told::send), send.needs(Right::Manage));
+}
+
+impl Described {
+    fn add(&mut self, handler: MethodRouter<Console>, about: Operation) {
+        self.router = std::mem::take(&mut self.router).route(about.path, handler);
+        let path = about.path.replace("{*", "{");
+        let mut schema = |of: Of| of(&mut self.schemas).to_value();
+        let (asks, takes, answers) =
+            (about.asks.map(&mut schema), about.takes.map(&mut schema), about.answers.map(&mut schema));
+        let in_path = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+        let in_path = in_path.map(
+            |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+        );
+        let parameters: Vec<Value> =
+            in_path.chain(asks.iter().flat_map(|query| self.parameters(query))).collect();
+        let content = |schema: &Value| {
+            let media = if about.path == "/api/changes" { "text/event-stream" } else { "application/json" };
+            json!({ media: { "schema": schema } })
         };
+        let problem = json!({
+            "description": "Why not",
+            "content": content(&json!({ "$ref": "#/components/schemas/problem" })),
+        });
+        let mut responses = json!({ "4XX": problem, "5XX": problem });
+        responses[about.status.to_string()] = json!({ "description": "Done" });
+        if let Some(schema) = &answers {
+            responses[about.status.to_string()]["content"] = content(schema);
+        }
         let mut operation = json!({
             "summary": about.summary,
             "description": format!("Needs the right to {}.", right(about.right)),
             "parameters": parameters,
-            "responses": answers,
+            "responses": responses,
         });
-        if let Some(body) = about.body {
-            operation["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": body } } });
+        if let Some(schema) = &takes {
+            operation["requestBody"] = json!({ "required": true, "content": content(schema) });
         }
-        let entry = self.paths.entry(told).or_insert_with(|| json!({}));
-        entry[method] = operation;
+        self.paths.entry(path).or_insert_with(|| json!({}))[about.method] = operation;
     }
 
     /// The fields of a query's schema, each as a parameter.
@@ -210,7 +185,9 @@ impl Described {
 
     fn document(mut self) -> Value {
         let mut schemas = self.schemas.take_definitions(true);
-        let problem = json!({ "type": "object", "required": ["problem"], "properties": { "problem": { "type": "string" } } });
+        let problem = json!({
+            "type": "object", "required": ["problem"], "properties": { "problem": { "type": "string" } },
+        });
         schemas.insert("problem".into(), problem);
         json!({
             "openapi": "3.1.0",

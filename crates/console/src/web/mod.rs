@@ -3,6 +3,7 @@
 mod act;
 mod api;
 mod changes;
+mod chart;
 mod gate;
 mod page;
 mod people;

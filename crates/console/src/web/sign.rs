@@ -54,6 +54,12 @@ fn ours(to: &str) -> &str {
     if is_path { to } else { "/" }
 }
 
+/// A path that can stand in a cookie; what cannot is left behind.
+fn in_cookie(to: &str) -> &str {
+    let is_plain = to.bytes().all(|b| b.is_ascii_graphic() && !b",;\"|".contains(&b));
+    if is_plain { to } else { "/" }
+}
+
 #[derive(Deserialize)]
 pub(super) struct To {
     #[serde(default)]
@@ -117,13 +123,22 @@ fn welcome(console: &Console, token: &str, to: &str) -> Response {
 /// Sends the browser to the identity provider.
 pub(super) async fn start(
     State(console): State<Console>,
+    Extension(From(from)): Extension<From>,
     Query(To { to }): Query<To>,
 ) -> Result<Response, Problem> {
     let Some(oidc) = &console.gate.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
+    may_knock(&console, &from)?;
     let started = oidc.start(&console.people, console.now()).await;
     let started = started.map_err(|problem| Problem(StatusCode::BAD_GATEWAY, problem))?;
-    let cookie = console.gate.set(BEGUN, &format!("{}|{}", started.state, ours(&to)), 600);
+    let cookie = console.gate.set(BEGUN, &format!("{}|{}", started.state, in_cookie(ours(&to))), 600);
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&started.url)).into_response())
+}
+
+fn may_knock(console: &Console, from: &str) -> Result<(), Problem> {
+    if console.gate.limits.knock(from) {
+        return Ok(());
+    }
+    Err(Problem(StatusCode::TOO_MANY_REQUESTS, "too many tries; wait a minute".into()))
 }
 
 #[derive(Deserialize)]
@@ -209,9 +224,7 @@ pub(super) async fn set_up(
     Form(NewAccount { token, name, password }): Form<NewAccount>,
 ) -> Result<Response, Problem> {
     let now = console.now();
-    if !console.gate.limits.knock(&from) {
-        return Err(Problem(StatusCode::TOO_MANY_REQUESTS, "too many tries; wait a minute".into()));
-    }
+    may_knock(&console, &from)?;
     match console.people.accept((&token, now), &name, password).await? {
         Ok(name) => {
             console.people.note((&name, &from), Deed::Joined, "with a password", now).await?;
@@ -265,6 +278,10 @@ mod tests {
         {
             assert_eq!(ours(elsewhere), "/", "{elsewhere:?}");
         }
+        assert_eq!(
+            [in_cookie("/a?b=c"), in_cookie("/;Domain=x"), in_cookie("/\u{e4}")],
+            ["/a?b=c", "/", "/"]
+        );
         assert_eq!(ours("/escalations/c-1/x?y=1"), "/escalations/c-1/x?y=1");
         let wanted: Uri = "/?team=pr&text=a%20b".parse().unwrap();
         assert_eq!(page_for(&wanted), "/sign-in?to=/%3Fteam%3Dpr%26text%3Da%2520b");

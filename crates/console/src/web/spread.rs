@@ -3,11 +3,10 @@
 use firewatch_domain::{Contribution, Score};
 use plotters::prelude::*;
 
+use super::chart::{Axes, EXPECTED, SEEN, svg};
 use super::words::{count, counted};
 
 const SIZE: (u32, u32) = (720, 300);
-const SO_FAR: RGBColor = RGBColor(0, 114, 178);
-const EXPECTED: RGBColor = RGBColor(213, 94, 0);
 /// Longest bar of a contribution, in parts of its picture.
 const BAR: f64 = 100.0;
 
@@ -66,10 +65,22 @@ pub fn spread(points: &[(i64, f64, i64, i64)], score: &Score) -> Option<(String,
         whole(ends(&low).1),
         whole(ends(&high).1)
     );
-    let frame = (ends(&expected).0.max(0.1), ends(&high).1.max(10.0) * 1.1);
-    let svg = draw(frame, &so_far, [&low, &expected, &high]).ok()?;
-    let label = format!("<svg role=\"img\" aria-label=\"{words}\" ");
-    Some((svg.replacen("<svg ", &label, 1), words))
+    let axes = Axes {
+        x: 0.0..ends(&expected).0.max(0.1),
+        most: ends(&high).1.max(10.0) * 1.1,
+        x_says: "hours since the first score",
+        y_says: "reshares",
+        size: SIZE,
+    };
+    let svg = svg(&axes, &words, |chart| {
+        let between = high.iter().chain(low.iter().rev()).copied().collect::<Vec<_>>();
+        chart.draw_series([Polygon::new(between, EXPECTED.mix(0.2))])?;
+        for (line, colour) in [(&expected, EXPECTED), (&so_far, SEEN)] {
+            chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(3)))?;
+        }
+        Ok(())
+    })?;
+    Some((svg, words))
 }
 
 fn whole(n: f64) -> String {
@@ -78,40 +89,6 @@ fn whole(n: f64) -> String {
 
 fn times(n: f64) -> String {
     counted(n as u64, "time")
-}
-
-type Drawing = Result<String, Box<dyn std::error::Error>>;
-
-fn draw(
-    (hours, most): (f64, f64),
-    so_far: &[(f64, f64)],
-    [low, expected, high]: [&[(f64, f64)]; 3],
-) -> Drawing {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
-            .margin(10)
-            .x_label_area_size(50)
-            .y_label_area_size(76)
-            .build_cartesian_2d(0.0..hours, 0.0..most)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|hours| format!("{hours:.0}"))
-            .y_label_formatter(&|n| format!("{n:.0}"))
-            .x_desc("hours since the first score")
-            .y_desc("reshares")
-            .draw()?;
-        let between = high.iter().chain(low.iter().rev()).copied().collect::<Vec<_>>();
-        chart.draw_series([Polygon::new(between, EXPECTED.mix(0.2))])?;
-        for (line, colour) in [(expected, EXPECTED), (so_far, SO_FAR)] {
-            chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(3)))?;
-        }
-        area.present()?;
-    }
-    Ok(svg)
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@
 use firewatch_domain::EventTime;
 use plotters::prelude::*;
 
+use super::chart::{Axes, EXPECTED, SEEN, svg};
 use super::words::counted;
 use crate::store::{SLOT, Storm};
 
 const SIZE: (u32, u32) = (720, 260);
-const SEEN: RGBColor = RGBColor(0, 114, 178);
-const USUAL: RGBColor = RGBColor(213, 94, 0);
 
 /// Complaints by five minutes with the usual, as SVG and in words; none before any were counted.
 pub fn volume(storm: &Storm) -> Option<(String, String)> {
@@ -19,45 +18,28 @@ pub fn volume(storm: &Storm) -> Option<(String, String)> {
         "At most {} in five minutes, from {clock} UTC on; about {usual:.0} are usual then.",
         counted(most as u64, "complaint"),
     );
-    let svg = draw(storm).ok()?;
-    let label = format!("<svg role=\"img\" aria-label=\"{words}\" ");
-    Some((svg.replacen("<svg ", &label, 1), words))
-}
-
-fn draw(storm: &Storm) -> Result<String, Box<dyn std::error::Error>> {
     let slots = &storm.volume;
     let minutes = |i: usize| i as f64 * SLOT.as_millis() as f64 / 60_000.0;
-    let begin = storm.from.as_millis();
     // Before and after the storm's first post.
-    let first = slots.first().map_or(0.0, |(at, ..)| (at - begin) as f64 / 60_000.0);
-    let most = slots.iter().map(|(_, n, usual)| usual.max(*n as f64)).fold(5.0, f64::max) * 1.1;
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
-            .margin(10)
-            .x_label_area_size(50)
-            .y_label_area_size(76)
-            .build_cartesian_2d(first..first + minutes(slots.len()).max(1.0), 0.0..most)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|minutes| format!("{}", minutes.round() as i64))
-            .y_label_formatter(&|n| format!("{n:.0}"))
-            .x_desc("minutes since its first post")
-            .y_desc("complaints in five minutes")
-            .draw()?;
+    let first = slots.first().map_or(0.0, |(at, ..)| (at - storm.from.as_millis()) as f64 / 60_000.0);
+    let axes = Axes {
+        x: first..first + minutes(slots.len()),
+        most: slots.iter().map(|(_, n, usual)| usual.max(*n as f64)).fold(5.0, f64::max) * 1.1,
+        x_says: "minutes since its first post",
+        y_says: "complaints in five minutes",
+        size: SIZE,
+    };
+    let svg = svg(&axes, &words, |chart| {
         chart.draw_series(slots.iter().enumerate().map(|(i, (_, n, _))| {
             let (left, right) = (first + minutes(i), first + minutes(i + 1));
             Rectangle::new([(left, 0.0), (right, *n as f64)], SEEN.mix(0.75).filled())
         }))?;
-        let usual =
-            slots.iter().enumerate().map(|(i, (.., usual))| (first + minutes(i) + minutes(1) / 2.0, *usual));
-        chart.draw_series(LineSeries::new(usual, USUAL.stroke_width(3)))?;
-        area.present()?;
-    }
-    Ok(svg)
+        let middle = |i| first + minutes(i) + minutes(1) / 2.0;
+        let usual = slots.iter().enumerate().map(|(i, (.., usual))| (middle(i), *usual));
+        chart.draw_series(LineSeries::new(usual, EXPECTED.stroke_width(3)))?;
+        Ok(())
+    })?;
+    Some((svg, words))
 }
 
 #[cfg(test)]
