@@ -16,7 +16,8 @@ use crate::shell::{self, Failure};
 const PREFIX: &str = "FIREWATCH_";
 /// Variables with our prefix that are no keys: they steer tests and training, or Kubernetes sets them for a service
 /// called firewatch.
-const NO_KEYS: [&str; 4] = ["FIREWATCH_DATA", "FIREWATCH_REQUIRE_", "FIREWATCH_SERVICE_", "FIREWATCH_PORT"];
+const NO_KEYS: [&str; 5] =
+    ["FIREWATCH_DATA", "FIREWATCH_PICTURES", "FIREWATCH_REQUIRE_", "FIREWATCH_SERVICE_", "FIREWATCH_PORT"];
 
 /// Everything `run` needs, checked.
 pub struct Config {
