@@ -14,7 +14,7 @@ use crate::people::{OidcSettings, Role};
 /// How people are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignIn {
-    /// Nobody signs in: whoever is at this machine may what a policy owner may.
+    /// Nobody signs in: whoever is at this machine may do what a policy owner may.
     Nobody,
     /// By a name and a password that are kept here.
     Local,
