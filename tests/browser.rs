@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use firewatch_kafka::Tail;
-use firewatch_tests::browser::{Chromium, SCREENS, can_browse};
+use firewatch_tests::browser::{Chromium, SCREENS, Screen, can_browse};
 use firewatch_tests::console::{Console, Desk, PASSWORD, PATIENCE};
 use firewatch_tests::{event, firewatch, post, root};
 use serde_json::{Value, json};
@@ -250,6 +250,15 @@ impl Demo {
     }
 }
 
+/// A page fits its screen and has no barrier.
+fn suits(browser: &Chromium, name: &str, screen: Screen) {
+    let wide =
+        browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+    assert_eq!(wide, 0, "{name} on {} is wider than the screen", screen.name);
+    let found = browser.violations().unwrap_or_default();
+    assert!(found.is_empty(), "{name} on {}:\n{}", screen.name, found.join("\n"));
+}
+
 fn pictures() -> PathBuf {
     let folder = std::env::var_os("FIREWATCH_PICTURES")
         .map_or_else(|| PathBuf::from("target/pictures"), PathBuf::from);
@@ -288,11 +297,7 @@ fn every_page_can_be_used_by_everybody_on_any_screen() {
                 let _ = browser.evaluate("document.querySelector('#show-thread').click()");
                 browser.wait("document.querySelector('#thread ol')");
             }
-            let wide = browser
-                .evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
-            assert_eq!(wide, 0, "{name} on {} is wider than the screen", screen.name);
-            let found = browser.violations().unwrap_or_default();
-            assert!(found.is_empty(), "{name} on {}:\n{}", screen.name, found.join("\n"));
+            suits(&browser, name, screen);
             // What there is to one escalation is worth a second screen.
             let screens = if *name == "escalation" { 2 } else { 1 };
             browser.picture(&pictures().join(format!("{name}-{}.png", screen.name)), screens);
@@ -315,11 +320,7 @@ fn the_doors_and_the_back_rooms_can_be_used_by_everybody() {
             browser.sit_at(screen);
             browser.open(&url(&console, path));
             browser.wait("document.querySelector('h1')");
-            let wide = browser
-                .evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
-            assert_eq!(wide, 0, "{name} on {} is wider than the screen", screen.name);
-            let found = browser.violations().unwrap_or_default();
-            assert!(found.is_empty(), "{name} on {}:\n{}", screen.name, found.join("\n"));
+            suits(&browser, name, screen);
             browser.picture(&root().join(format!("target/pictures/{name}-{}.png", screen.name)), 1);
         }
     };

@@ -7,6 +7,7 @@
 pub mod notify;
 mod outbound;
 pub mod people;
+mod percent;
 mod serve;
 mod settings;
 pub mod store;

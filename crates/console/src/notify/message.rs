@@ -4,6 +4,8 @@ use firewatch_domain::{Escalation, EscalationState, EventTime, Level, News};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::percent::encoded;
+
 /// Longest text of a reason, characters.
 const LONGEST: usize = 300;
 
@@ -60,7 +62,7 @@ impl Message {
             reason: reason.chars().take(LONGEST).collect(),
             advice: e.advice.iter().take(3).cloned().collect(),
             respond_by: e.respond_by,
-            url: format!("{base}/escalations/{}", path(&e.escalation)),
+            url: format!("{base}/escalations/{}", encoded(&e.escalation, b"/:")),
         }
     }
 
@@ -200,12 +202,6 @@ fn dedup(escalation: &str) -> String {
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// An id as a part of a path: its slashes stay.
-fn path(id: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/:".contains(&b);
-    id.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 #[cfg(test)]

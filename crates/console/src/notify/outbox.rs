@@ -4,7 +4,6 @@
 //! How far each channel has come in each topic is kept apart from the projection, so a projection that is built again tells nothing
 //! twice, and a new channel tells nothing old.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firewatch_domain::{Duration, Escalation, EventTime};
@@ -13,7 +12,7 @@ use serde::Serialize;
 use sqlx::{Any, AnyPool, Transaction};
 
 use super::{Channel, Message, Sender, Sent};
-use crate::store::StoreError;
+use crate::store::{Positions, StoreError};
 
 /// Waits before the second, third and further tries, seconds; the last one stays.
 const WAITS: [i64; 7] = [2, 10, 30, 120, 300, 600, 1800];
@@ -77,8 +76,6 @@ pub struct ChannelState {
     /// What was refused for good.
     pub refused: i64,
 }
-
-type Positions = BTreeMap<(String, u32), i64>;
 
 /// What is due: the channel, the record's id, the message, and when it is due, how often it was tried and when it was queued.
 type Due = (String, String, String, i64, i64, i64);

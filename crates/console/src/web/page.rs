@@ -16,6 +16,7 @@ use super::volume::volume;
 use super::words::{self, count, counted};
 use super::{Asked, Console, Problem, api::WallOf};
 use crate::people::{Person, Right};
+use crate::percent::encoded;
 use crate::settings::SignIn;
 use crate::store::{Complaint, Cursor, Facets, Item, Storm, Wall};
 
@@ -143,16 +144,10 @@ impl Asked {
             ("level", &self.level),
             ("text", &self.text),
         ];
-        let encode = |text: &str| -> String {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-            text.bytes()
-                .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-                .collect()
-        };
         let kept = fields.iter().filter(|(_, value)| !value.is_empty());
-        let pairs: Vec<String> = kept.map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        let pairs: Vec<String> = kept.map(|(key, value)| format!("{key}={}", encoded(value, b""))).collect();
         let over = self.over.then(|| "over=true".to_owned());
-        let last = format!("after={}", encode(next));
+        let last = format!("after={}", encoded(next, b""));
         pairs.into_iter().chain(over).chain([last]).collect::<Vec<_>>().join("&")
     }
 

@@ -11,6 +11,7 @@ use super::gate::{From, cookie, text};
 use super::page::html;
 use super::{Console, Problem};
 use crate::people::{Deed, LEAST_PASSWORD, LONGEST, Person};
+use crate::percent::encoded;
 use crate::settings::SignIn;
 
 /// The cookie that ties a sign-in at the provider to the browser that began it.
@@ -38,14 +39,7 @@ struct SetUpPage {
 /// Where the page is that lets somebody in who wanted another.
 pub(super) fn page_for(wanted: &Uri) -> String {
     let path = wanted.path_and_query().map_or("/", |path| path.as_str());
-    let encoded: String = path
-        .bytes()
-        .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(b).to_string(),
-            _ => format!("%{b:02X}"),
-        })
-        .collect();
-    format!("/sign-in?to={encoded}")
+    format!("/sign-in?to={}", encoded(path, b"/"))
 }
 
 /// A path of ours, whatever was asked for: nobody is sent elsewhere after signing in.
