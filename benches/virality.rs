@@ -46,7 +46,7 @@ fn reshares(n: u32) -> Vec<(Engagement, EventTime)> {
             let (kind, actor) = (EngagementKind::Reshare, Some(format!("account-{i}")));
             let followers = Some(u64::from(i.wrapping_mul(2_654_435_761) >> 18));
             let at = EventTime::from_millis(1_790_000_000_000 + (f64::from(i).powf(1.6)) as i64);
-            (Engagement { kind, actor, followers }, at)
+            (Engagement::new(kind, actor, followers), at)
         })
         .collect()
 }

@@ -207,7 +207,7 @@ fn ten_minutes_of_disorder_hardly_move_a_forecast() {
             }
             let reshare = &seen[k - 1];
             let (kind, actor) = (EngagementKind::Reshare, reshare.user.clone());
-            mixed.engage(&Engagement { kind, actor, followers: reshare.followers }, at(reshare.secs));
+            mixed.engage(&Engagement::new(kind, actor, reshare.followers), at(reshare.secs));
         }
         mixed.begin(at(age));
         let calm = Opening { followers: 300.0, arousal: 0.0, complaint: 0.0 };

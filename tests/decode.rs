@@ -1,7 +1,8 @@
 //! Decoding is total: any bytes give an event or a reason, and what we write we read.
 
 use firewatch_domain::{
-    Author, Body, BrandReply, Counters, Engagement, EngagementKind, Event, EventTime, Post, SCHEMA_VERSION,
+    AccountKind, Author, Body, BrandReply, Counters, Delete, Engagement, EngagementKind, Event, EventTime,
+    Post, SCHEMA_VERSION,
 };
 use firewatch_ingest::{decode_action, decode_event, decode_signal};
 use proptest::prelude::*;
@@ -21,14 +22,34 @@ fn body() -> impl Strategy<Value = Body> {
     ];
     let followers = || proptest::option::of(0_u64..10_000_000_000);
     let count = || proptest::option::of(0_u64..1_000_000_000_000);
-    let author = (id(), proptest::option::of(id()), followers(), proptest::option::of(any::<bool>()))
-        .prop_map(|(id, handle, followers, verified)| Author { id, handle, followers, verified });
+    let account = || {
+        let all = [AccountKind::Person, AccountKind::Bot, AccountKind::Brand];
+        proptest::option::of(proptest::sample::select(all.to_vec()))
+    };
+    let author =
+        (id(), proptest::option::of(id()), followers(), proptest::option::of(any::<bool>()), account())
+            .prop_map(|(id, handle, followers, verified, account)| Author {
+                id,
+                handle,
+                followers,
+                verified,
+                account,
+            });
+    let edited =
+        proptest::option::of((946_684_800_000_i64..1_800_000_000_000).prop_map(EventTime::from_millis));
+    let links = (proptest::option::of(id()), proptest::option::of(id()), edited);
     prop_oneof![
-        (id(), author, ".{0,200}", proptest::option::of("[a-z]{2}"), proptest::option::of(id())).prop_map(
-            |(id, author, text, lang, in_reply_to)| Body::Post(Post { id, author, text, lang, in_reply_to })
+        (id(), proptest::option::of(author), ".{0,200}", proptest::option::of("[a-z]{2}"), links).prop_map(
+            |(id, author, text, lang, (in_reply_to, quotes, edited_at))| {
+                Body::Post(Post { id, author, text, lang, in_reply_to, quotes, edited_at })
+            }
         ),
-        (kind, proptest::option::of(id()), followers())
-            .prop_map(|(kind, actor, followers)| Body::Engagement(Engagement { kind, actor, followers })),
+        (kind, proptest::option::of(id()), followers(), account()).prop_map(
+            |(kind, actor, followers, account)| {
+                Body::Engagement(Engagement { kind, actor, followers, account })
+            }
+        ),
+        id().prop_map(|post| Body::Delete(Delete { post })),
         (count(), count(), count(), count(), count()).prop_map(
             |(reshares, replies, quotes, likes, views)| {
                 Body::Counters(Counters { reshares, replies, quotes, likes, views })

@@ -200,10 +200,10 @@ fn state_that_cannot_be_read_is_named_and_not_started_on() {
         taken.unwrap_err().to_string()
     };
     let sound = changelog[&b"c/c"[..]].clone();
-    let newer = [&[10], &sound[1..]].concat();
-    assert!(fault(b"c/c", &newer).contains("has version 10, and this build reads 9"));
+    let newer = [&[11], &sound[1..]].concat();
+    assert!(fault(b"c/c", &newer).contains("has version 11, and this build reads 10"));
     assert!(fault(b"c/c", &sound[..20]).contains("is damaged"));
-    assert!(fault(b"b/x", b"\x09\xff").contains("is damaged"));
+    assert!(fault(b"b/x", b"\x0a\xff").contains("is damaged"));
     let mut other = Task::new(0, 12);
     for (key, value) in &changelog {
         other.restore(key, Some(value), &brain).unwrap();

@@ -14,6 +14,7 @@ mod console;
 mod demo;
 mod guard;
 mod http;
+mod ingest;
 mod policy;
 mod predict;
 mod progress;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Report { what } => report::report(&what),
         Command::Replay(options) => replay::replay(&options),
         Command::Check { config } => check::check(&config),
+        Command::Ingest(options) => ingest::ingest(&options),
         Command::Score(options) => score::score(&options),
         Command::Guard(options) => guard::guard(&options),
         Command::Policy { what } => policy::policy(&what),

@@ -62,13 +62,23 @@ pub enum RejectionCode {
     BadTime,
     /// A count beyond anything real.
     OutOfRange,
-    /// None or several of post, engagement, counters, brand_reply.
+    /// None or several of post, engagement, counters, brand_reply, delete.
     NotOneBody,
     /// The record's key is not its conversation.
     KeyMismatch,
+    /// JSON, but nothing that the platform is known to send.
+    UnknownPayload,
+    /// A payload of the platform that tells of no post and no engagement: nothing is lost by leaving it out.
+    NotRelevant,
 }
 
 impl RejectionCode {
+    /// Whether it tells of something to mend; what only is of no interest is counted and not kept.
+    #[must_use]
+    pub fn is_fault(self) -> bool {
+        self != Self::NotRelevant
+    }
+
     /// The code as on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -85,6 +95,8 @@ impl RejectionCode {
             Self::OutOfRange => "out_of_range",
             Self::NotOneBody => "not_one_body",
             Self::KeyMismatch => "key_mismatch",
+            Self::UnknownPayload => "unknown_payload",
+            Self::NotRelevant => "not_relevant",
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EventTime;
 
-/// One record of the events topic. Exactly one of `post`, `engagement`, `counters` and `brand_reply` is there.
+/// One record of the events topic. Exactly one of `post`, `engagement`, `counters`, `brand_reply` and `delete` is there.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "event")]
 pub struct Event {
@@ -45,15 +45,19 @@ pub enum Body {
     Counters(Counters),
     /// The brand answered in public.
     BrandReply(BrandReply),
+    /// A post was taken down, by its author or by the platform.
+    Delete(Delete),
 }
 
-/// A public message: the root of a conversation, or a reply in it.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+/// A public message: the root of a conversation, or a reply in it. An edit is the post again, as it reads now, with
+/// `edited_at` and an event id of its own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Post {
     /// The platform's id of the post.
     pub id: String,
-    /// Who wrote it.
-    pub author: Author,
+    /// Who wrote it, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<Author>,
     /// What was written; may be empty (a picture), at most 262,144 bytes.
     pub text: String,
     /// BCP 47 language tag, when the platform tells it.
@@ -62,6 +66,12 @@ pub struct Post {
     /// The post it answers; absent for the root of a conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
+    /// The post that it passes on with words of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quotes: Option<String>,
+    /// When its author last changed it, if ever; `at` stays the time of the post.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<EventTime>,
 }
 
 /// Who wrote a post.
@@ -78,6 +88,21 @@ pub struct Author {
     /// Whether the platform vouches for the account, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
+    /// What kind of account it is, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountKind>,
+}
+
+/// Kinds of account. The followers of a bot or of a brand are not those of somebody who complains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountKind {
+    /// A person's.
+    Person,
+    /// One that the platform says is run by a program.
+    Bot,
+    /// One of the brand's own.
+    Brand,
 }
 
 /// One reaction to a post.
@@ -91,6 +116,9 @@ pub struct Engagement {
     /// That account's followers, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followers: Option<u64>,
+    /// What kind of account that is, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountKind>,
 }
 
 /// Kinds of reaction. Reshares, replies and quotes carry a post on; a like only counts.
@@ -136,6 +164,41 @@ pub struct BrandReply {
     pub text: String,
 }
 
+/// A post that is no more. What it said leaves the state, the console and all later outputs.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Delete {
+    /// The platform's id of the post.
+    pub post: String,
+}
+
+impl Post {
+    /// The account that wrote it, as people know it: its handle, or its id where the platform tells no handle.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.author.as_ref().map(|author| author.handle.as_deref().unwrap_or(&author.id))
+    }
+
+    /// The author's followers, when known.
+    #[must_use]
+    pub fn followers(&self) -> Option<u64> {
+        self.author.as_ref().and_then(|author| author.followers)
+    }
+
+    /// What kind of account wrote it, when known.
+    #[must_use]
+    pub fn account_kind(&self) -> Option<AccountKind> {
+        self.author.as_ref().and_then(|author| author.account)
+    }
+}
+
+impl Engagement {
+    /// One by an account of which no kind is known.
+    #[must_use]
+    pub fn new(kind: EngagementKind, actor: Option<String>, followers: Option<u64>) -> Self {
+        Self { kind, actor, followers, account: None }
+    }
+}
+
 impl Event {
     /// The name of the body's kind, as on the wire.
     #[must_use]
@@ -145,6 +208,7 @@ impl Event {
             Body::Engagement(_) => "engagement",
             Body::Counters(_) => "counters",
             Body::BrandReply(_) => "brand_reply",
+            Body::Delete(_) => "delete",
         }
     }
 }

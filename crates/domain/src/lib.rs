@@ -17,7 +17,9 @@ mod time;
 pub use action::{Action, ActionKind, Channel};
 pub use dead_letter::{DeadLetter, Origin, RejectionCode};
 pub use escalation::{Escalation, EscalationState, Level, News};
-pub use event::{Author, Body, BrandReply, Counters, Engagement, EngagementKind, Event, Post};
+pub use event::{
+    AccountKind, Author, Body, BrandReply, Counters, Delete, Engagement, EngagementKind, Event, Post,
+};
 pub use flag::FlagKind;
 pub use score::{Contribution, EngagementCounts, Outlook, Range, Reach, Score, Sentiment, Tenths, Velocity};
 pub use signal::{Happened, Matched, RouteMatch, Signal, SignalBody, What};

@@ -163,6 +163,17 @@ pub enum What {
         /// The team.
         team: String,
     },
+    /// Its first post was edited.
+    Edited {
+        /// How it begins now, as in [`Matched::excerpt`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        excerpt: Option<String>,
+    },
+    /// A post of it was deleted: what it said is to be forgotten.
+    Deleted {
+        /// It was the first post, so that nothing more will be heard of it.
+        all: bool,
+    },
     /// Nothing more will be heard of it.
     Expired {
         /// Why, in words.

@@ -4,8 +4,7 @@
 //! conversations is in this state, and all it needs besides is in the arguments.
 
 use firewatch_domain::{
-    Action, ActionKind, Body, Engagement, EngagementKind, Event, EventTime, Post, SCHEMA_VERSION, Score,
-    Tenths, What,
+    AccountKind, Action, ActionKind, Body, Engagement, Event, EventTime, SCHEMA_VERSION, Score, Tenths, What,
 };
 use firewatch_escalation::Policy;
 use firewatch_scoring::{Cascade, Explained, Reading, Scratch, Subject};
@@ -34,6 +33,8 @@ pub enum Fold {
     Unchanged,
     /// The brand spoke.
     BrandSpoke,
+    /// A post was deleted, or is one that was.
+    Deleted,
     /// An action on an escalation.
     Action,
     /// A signal or tick between conversations and brands.
@@ -76,22 +77,46 @@ pub(crate) struct Conversation {
     pub(crate) platform: Option<Box<str>>,
     pub(crate) root: Option<Box<Root>>,
     pub(crate) cascade: Cascade,
-    /// The root is the brand's own post.
-    pub(crate) own: bool,
+    pub(crate) first: First,
     /// The brand has answered.
     pub(crate) answered: bool,
     /// The brand's desk knows of it.
     pub(crate) known: Option<Box<Known>>,
     pub(crate) silenced_until: Option<EventTime>,
-    /// The highest P(complaint) of a reply.
-    pub(crate) reply_complaint: Option<f32>,
-    told: Option<Tenths>,
+    /// The reply that is most like a complaint.
+    pub(crate) reply: Option<Reply>,
+    pub(crate) told: Option<Tenths>,
 }
 
+/// What is special about the first post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum First {
+    /// Nothing, or it has not been seen.
+    #[default]
+    Ordinary,
+    /// It is the brand's own.
+    Own,
+    /// It was deleted: nothing is kept of it, and nothing more is told of the conversation.
+    Gone,
+}
+
+/// The first post.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Root {
+    /// Its id, in short; as bytes, which do not grow as numbers do.
+    pub post: [u8; 4],
     pub posted_at: EventTime,
+    /// Of the version that was read.
+    pub edited_at: Option<EventTime>,
     pub reading: Reading,
+}
+
+/// A reply that may be a complaint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    /// Its id, in short.
+    pub post: u32,
+    pub complaint: f32,
 }
 
 impl Conversation {
@@ -113,8 +138,14 @@ impl Conversation {
         }
         let before = self.cascade.spread();
         match &event.body {
+            Body::Delete(delete) => self.delete(delete, event, cx),
+            Body::Post(post) if post.in_reply_to.is_none() && self.is_gone() => {
+                Outcome::Folded(Fold::Deleted)
+            }
             Body::Post(post) if self.is_by_brand(post, cx) => self.brand_wrote(post, event, cx),
-            Body::BrandReply(reply) => self.answer(&reply.account, &reply.text, event, cx),
+            Body::Post(post) if post.in_reply_to.is_none() && self.has_root(&post.id) => {
+                self.wrote_again(post, event, before, cx)
+            }
             Body::Post(post) => {
                 let reply = self.post(post, event, cx);
                 if reply.is_some() && self.answered && cx.brain.replies.is_taken_up(&post.text) {
@@ -122,8 +153,11 @@ impl Conversation {
                 }
                 self.score((event, reply.as_ref()), before, cx)
             }
+            Body::BrandReply(reply) => self.answer(&reply.account, &reply.text, event, cx),
             Body::Engagement(engagement) => {
-                self.cascade.engage(engagement, event.at);
+                let own = engagement.actor.as_deref().filter(|actor| self.is_of_brand(actor, cx));
+                let account = own.map_or(engagement.account, |_| Some(AccountKind::Brand));
+                self.cascade.engage(&Engagement { account, ..engagement.clone() }, event.at);
                 self.score((event, None), before, cx)
             }
             Body::Counters(totals) => {
@@ -153,7 +187,7 @@ impl Conversation {
             reshares: self.cascade.spread(),
             reach: self.cascade.audience().reach().estimate,
             answered: self.answered,
-            own: self.own,
+            own: self.is_own(),
         }
     }
 
@@ -163,62 +197,16 @@ impl Conversation {
         self.tell_desk(Some(&What::Expired { reason: reason.into() }), "", cause, cx);
     }
 
-    /// Observes a post; a reply that was read is handed back, as it may be a complaint of its own.
-    fn post(&mut self, post: &Post, event: &Event, cx: &mut Context<'_>) -> Option<Reading> {
-        if self.brand.is_none() && self.known.is_none() {
-            let accounts = &cx.brain.policy.accounts;
-            self.brand = accounts.mentioned(self.platform.as_deref(), &post.text).map(Into::into);
-        }
-        let reading = cx.brain.read(cx.scratch, post);
-        if post.in_reply_to.is_none() && self.root.is_none() && !self.own {
-            self.cascade.begin(event.at);
-            self.cascade.author(&post.author.id, post.author.followers, event.at);
-            self.root = Some(Box::new(Root { posted_at: event.at, reading }));
-            return None;
-        }
-        let kind = EngagementKind::Reply;
-        let actor = Some(post.author.id.clone());
-        self.cascade.engage(&Engagement { kind, actor, followers: post.author.followers }, event.at);
-        Some(reading)
-    }
-
-    /// Whether one of the brands' accounts wrote a post. A platform that tells no handle tells the account's id.
-    fn is_by_brand(&self, post: &Post, cx: &Context<'_>) -> bool {
-        let account = post.author.handle.as_deref().unwrap_or(&post.author.id);
-        cx.brain.policy.accounts.brand(self.platform.as_deref(), account).is_some()
-    }
-
-    /// A post from one of the brand's accounts: an answer, or the root of a conversation of its own.
-    fn brand_wrote(&mut self, post: &Post, event: &Event, cx: &mut Context<'_>) -> Outcome {
-        if post.in_reply_to.is_some() {
-            let account = post.author.handle.as_deref().unwrap_or(&post.author.id);
-            return self.answer(account, &post.text, event, cx);
-        }
-        self.own = self.root.is_none();
-        self.cascade.begin(event.at);
-        Outcome::Folded(Fold::BrandSpoke)
-    }
-
-    fn answer(&mut self, account: &str, text: &str, event: &Event, cx: &mut Context<'_>) -> Outcome {
-        self.cascade.begin(event.at);
-        self.answered = true;
-        let channels = cx.brain.replies.channels(text);
-        let what = if channels.is_empty() { What::Answered } else { What::HandOffAsked { channels } };
-        self.tell_desk(Some(&what), account, event, cx);
-        Outcome::Folded(Fold::BrandSpoke)
-    }
-
     /// Scores it, and tells what is new of it; `before` is how often it had been passed on.
-    fn score(
+    pub(crate) fn score(
         &mut self,
         (event, reply): (&Event, Option<&Reading>),
         before: u64,
         cx: &mut Context<'_>,
     ) -> Outcome {
         let brain = cx.brain;
-        if let Some(said) = reply.and_then(|reading| reading.said.ok()) {
-            let most = self.reply_complaint.map_or(said.complaint, |most| most.max(said.complaint));
-            self.reply_complaint = Some(most);
+        if self.is_gone() {
+            return Outcome::Folded(Fold::Deleted);
         }
         if self.can_tell_nothing(brain) {
             return Outcome::Folded(Fold::Unchanged);
@@ -233,7 +221,7 @@ impl Conversation {
         let has_routes = news.iter().any(|new| new.trial == 0 && new.has_routes());
         // The risk may have been near its end before, and that it is there is news of its own.
         let crossed = before < bar && self.cascade.spread() >= bar;
-        let tells_score = !self.own && (first || moved || has_routes || crossed);
+        let tells_score = !self.is_own() && (first || moved || has_routes || crossed);
         let is_told = tells_score && brain.tells_scores;
         let risk = assessment.risk;
         if is_told || !news.is_empty() {
@@ -244,7 +232,7 @@ impl Conversation {
             }
         }
         if !tells_score {
-            return Outcome::Folded(if self.own { Fold::BrandSpoke } else { Fold::Unchanged });
+            return Outcome::Folded(if self.is_own() { Fold::BrandSpoke } else { Fold::Unchanged });
         }
         self.told = Some(risk);
         Outcome::Scored
@@ -280,18 +268,23 @@ impl Conversation {
         }
     }
 
+    /// P(complaint) of the reply that is most like one.
+    pub(crate) fn reply_complaint(&self) -> f32 {
+        self.reply.map_or(0.0, |reply| reply.complaint)
+    }
+
     /// Whether no spread could make anything of it: told once, harmless, and too surely no complaint for a new score, a
     /// route or a storm. Most conversations are, and need no forecast.
     fn can_tell_nothing(&self, brain: &Brain) -> bool {
-        let is_told = self.told.is_some() || self.own;
+        let is_told = self.told.is_some() || self.is_own();
         let on_no_route = self.known.as_ref().is_none_or(|known| known.is_on_no_route());
         if !is_told || !on_no_route {
             return false;
         }
         let flags = self.root.as_ref().map_or(&[][..], |root| &root.reading.flags);
         let bar = brain.policy.bar_of(self.brand.as_deref());
-        let most = if self.own { 0.0 } else { self.subject(brain, bar).most() };
-        let complaint = (most / 100.0).max(f64::from(self.reply_complaint.unwrap_or_default()));
+        let most = if self.is_own() { 0.0 } else { self.subject(brain, bar).most() };
+        let complaint = (most / 100.0).max(f64::from(self.reply_complaint()));
         let is_quiet = |policy: &Policy| {
             complaint < policy.quiet_below && !flags.iter().any(|flag| policy.flags.contains(flag))
         };

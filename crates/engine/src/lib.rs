@@ -16,6 +16,7 @@ mod state;
 mod store;
 mod task;
 mod tells;
+mod written;
 
 pub use brain::{Brain, Models, TRIAL, UNLISTED};
 pub use conversation::{Fold, Outcome, Seen};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version of entries that this build writes, and the only one it reads.
-const VERSION: u8 = 9;
+const VERSION: u8 = 10;
 
 /// A changed entry of a task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]

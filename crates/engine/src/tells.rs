@@ -94,7 +94,7 @@ impl Conversation {
             flags: reading.map_or(&[], |reading| &reading.flags),
             ..Facts::default()
         };
-        words(&mut facts.numbers, said, self.reply_complaint.unwrap_or_default());
+        words(&mut facts.numbers, said, self.reply_complaint());
         facts
     }
 
@@ -109,7 +109,7 @@ impl Conversation {
                 // Most policies have the same bar, and what is forecast is the same for all.
                 let other = asked.map(|_| self.subject(brain, bar).assess());
                 let assessment = other.as_ref().unwrap_or(assessment);
-                numbers(&mut facts.numbers, &self.cascade, (!self.own).then_some(assessment));
+                numbers(&mut facts.numbers, &self.cascade, (!self.is_own()).then_some(assessment));
                 asked = Some(bar);
             }
             news.extend(self.news_for((trial, policy), bar, &facts));
@@ -179,9 +179,9 @@ impl Conversation {
             counts: is_new,
             topics,
             near,
-            risk: if self.own { Tenths::default() } else { explained.assessment.risk },
+            risk: if self.is_own() { Tenths::default() } else { explained.assessment.risk },
             reasons,
-            contributions: if self.own { vec![] } else { explained.contributions.clone() },
+            contributions: if self.is_own() { vec![] } else { explained.contributions.clone() },
             advice,
             excerpt: self.excerpt(policy),
             silences,

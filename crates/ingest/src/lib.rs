@@ -4,14 +4,39 @@
 //! nothing is dropped; what cannot be read becomes a [`Rejection`] that names the place, the value and the
 //! remedy without repeating what a person wrote.
 
+mod bluesky;
+mod check;
+mod draft;
+mod frames;
+mod generic;
+mod html;
+mod json;
+mod mastodon;
+mod meta;
+mod platform;
 mod record;
+mod reddit;
 mod rejection;
+mod reviews;
+mod scalar;
+mod stamp;
+mod x;
+mod youtube;
+mod zendesk;
 
+pub use draft::Decoded;
+pub use frames::{Frame, Frames};
+pub use generic::Mapping;
+pub use platform::{Platform, Reader};
 pub use record::{decode_action, decode_event, decode_signal};
 pub use rejection::Rejection;
 
+type Result<T> = std::result::Result<T, Rejection>;
+
 /// Largest record in bytes, 1 MiB: Kafka's own default limit.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
+/// Largest payload of a platform in bytes, 16 MiB: a page of a thousand tickets.
+pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 /// Largest text of one post in bytes, 256 KiB: four times the longest post of any network read.
 pub const MAX_TEXT_BYTES: usize = 256 << 10;
 /// Longest id in bytes.

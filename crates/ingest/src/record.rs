@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 
 use firewatch_domain::{
-    Action, ActionKind, Author, Body, BrandReply, Channel, Counters, Duration, Engagement, EngagementKind,
-    Event, EventTime, Post, RejectionCode as Code, SCHEMA_VERSION, Signal,
+    AccountKind, Action, ActionKind, Author, Body, BrandReply, Channel, Counters, Delete, Engagement,
+    EngagementKind, Event, EventTime, Post, RejectionCode as Code, SCHEMA_VERSION, Signal,
 };
 use serde::Deserialize;
 
-use crate::{MAX_COUNTER, MAX_FOLLOWERS, MAX_ID_BYTES, MAX_RECORD_BYTES, MAX_TEXT_BYTES, Rejection};
-
-type Result<T> = std::result::Result<T, Rejection>;
+use crate::check::{counters, followers, happened, id, label, missing, text, time};
+use crate::{Rejection, Result, json};
 
 /// What every record has. Fields are optional here so that an absent one is told by name.
 #[derive(Deserialize)]
@@ -26,6 +25,7 @@ struct RawEvent<'a> {
     engagement: Option<RawEngagement>,
     counters: Option<Counters>,
     brand_reply: Option<RawReply>,
+    delete: Option<RawDelete>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +35,8 @@ struct RawPost {
     text: Option<String>,
     lang: Option<String>,
     in_reply_to: Option<String>,
+    quotes: Option<String>,
+    edited_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +45,7 @@ struct RawAuthor {
     handle: Option<String>,
     followers: Option<u64>,
     verified: Option<bool>,
+    account: Option<AccountKind>,
 }
 
 #[derive(Deserialize)]
@@ -50,12 +53,18 @@ struct RawEngagement {
     kind: Option<EngagementKind>,
     actor: Option<String>,
     followers: Option<u64>,
+    account: Option<AccountKind>,
 }
 
 #[derive(Deserialize)]
 struct RawReply {
     account: Option<String>,
     text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawDelete {
+    post: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,27 +87,12 @@ struct RawAction<'a> {
 /// # Errors
 /// When it cannot be taken, with the reason.
 pub fn decode_event(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Result<Event> {
-    let raw: RawEvent = parse(bytes)?;
+    let mut raw: RawEvent = json::object(bytes)?;
     version(raw.v)?;
-    let conversation = id("conversation", raw.conversation)?;
+    let conversation = id("conversation", raw.conversation.take())?;
     matches_key(&conversation, key)?;
-    let at = happened("at", raw.at, arrival)?;
-    let body = match (raw.post, raw.engagement, raw.counters, raw.brand_reply) {
-        (Some(p), None, None, None) => Body::Post(post(p)?),
-        (None, Some(e), None, None) => Body::Engagement(engagement(e)?),
-        (None, None, Some(c), None) => Body::Counters(counters(c)?),
-        (None, None, None, Some(r)) => {
-            let account = id("brand_reply.account", r.account)?;
-            Body::BrandReply(BrandReply { account, text: text("brand_reply.text", r.text)? })
-        }
-        (post, engagement, counters, reply) => {
-            let n = [post.is_some(), engagement.is_some(), counters.is_some(), reply.is_some()];
-            let n = n.iter().filter(|b| **b).count();
-            let detail =
-                format!("{n} of `post`, `engagement`, `counters`, `brand_reply` are there; give exactly one");
-            return Err(Rejection::new(Code::NotOneBody, detail));
-        }
-    };
+    let at = happened("at", raw.at.take(), arrival)?;
+    let body = body(&mut raw, arrival)?;
     Ok(Event {
         v: SCHEMA_VERSION,
         id: id("id", raw.id)?,
@@ -115,7 +109,7 @@ pub fn decode_event(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Res
 /// # Errors
 /// When it cannot be taken, with the reason.
 pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Result<Action> {
-    let raw: RawAction = parse(bytes)?;
+    let raw: RawAction = json::object(bytes)?;
     version(raw.v)?;
     let conversation = id("conversation", raw.conversation)?;
     matches_key(&conversation, key)?;
@@ -149,7 +143,7 @@ pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Re
 /// # Errors
 /// When it cannot be taken, with the reason.
 pub fn decode_signal(bytes: &[u8], key: Option<&[u8]>) -> Result<Signal> {
-    let signal: Signal = parse(bytes)?;
+    let signal: Signal = json::object(bytes)?;
     version(Some(signal.v))?;
     if key.is_some_and(|k| k != signal.brand.as_bytes()) {
         return Err(Rejection::new(Code::KeyMismatch, "the key is not `brand`; key signals by their brand"));
@@ -157,55 +151,64 @@ pub fn decode_signal(bytes: &[u8], key: Option<&[u8]>) -> Result<Signal> {
     Ok(signal)
 }
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
-    if bytes.is_empty() {
-        return Err(Rejection::new(Code::Empty, "the record has no bytes; send no tombstones to this topic"));
-    }
-    if bytes.len() > MAX_RECORD_BYTES {
-        let detail = format!("the record has {} bytes; at most {MAX_RECORD_BYTES} are read", bytes.len());
-        return Err(Rejection::new(Code::TooLarge, detail));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        Rejection::new(
-            Code::NotUtf8,
-            format!("byte {} is not UTF-8; encode records as UTF-8", e.valid_up_to()),
-        )
-    })?;
-    if !text.trim_ascii_start().starts_with('{') {
-        return Err(Rejection::new(
-            Code::MalformedJson,
-            "the record does not start with `{`; give one JSON object",
-        ));
-    }
-    serde_json::from_str(text).map_err(|_| explain::<T>(text))
-}
-
-/// Parses once more, slowly, to learn the path of the field that failed.
-fn explain<'a, T: Deserialize<'a>>(text: &'a str) -> Rejection {
-    let parser = &mut serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(parser) {
-        Err(e) => Rejection::from_json(e.inner(), &e.path().to_string()),
-        Ok(_) => Rejection::new(
-            Code::MalformedJson,
-            "more text follows the object; give one JSON object per record",
-        ),
+fn body(raw: &mut RawEvent, arrival: EventTime) -> Result<Body> {
+    let all = (
+        raw.post.take(),
+        raw.engagement.take(),
+        raw.counters.take(),
+        raw.brand_reply.take(),
+        raw.delete.take(),
+    );
+    match all {
+        (Some(p), None, None, None, None) => post(p, arrival).map(Body::Post),
+        (None, Some(e), None, None, None) => engagement(e).map(Body::Engagement),
+        (None, None, Some(c), None, None) => counters(c).map(Body::Counters),
+        (None, None, None, Some(r), None) => reply(r).map(Body::BrandReply),
+        (None, None, None, None, Some(d)) => {
+            id("delete.post", d.post).map(|post| Body::Delete(Delete { post }))
+        }
+        (p, e, c, r, d) => {
+            let n = [p.is_some(), e.is_some(), c.is_some(), r.is_some(), d.is_some()];
+            let n = n.iter().filter(|b| **b).count();
+            Err(Rejection::new(
+                Code::NotOneBody,
+                format!(
+                    "{n} of `post`, `engagement`, `counters`, `brand_reply`, `delete` are there; give exactly one"
+                ),
+            ))
+        }
     }
 }
 
-fn post(raw: RawPost) -> Result<Post> {
-    let author = raw.author.ok_or_else(|| missing("post.author"))?;
+fn post(raw: RawPost, arrival: EventTime) -> Result<Post> {
+    let edited_at = match raw.edited_at {
+        None => None,
+        at => Some(happened("post.edited_at", at.map(Cow::from), arrival)?),
+    };
     Ok(Post {
         id: id("post.id", raw.id)?,
-        author: Author {
-            id: id("post.author.id", author.id)?,
-            handle: label("post.author.handle", author.handle)?,
-            followers: followers("post.author.followers", author.followers)?,
-            verified: author.verified,
-        },
+        author: raw.author.map(author).transpose()?,
         text: text("post.text", raw.text)?,
         lang: label("post.lang", raw.lang)?,
         in_reply_to: label("post.in_reply_to", raw.in_reply_to)?,
+        quotes: label("post.quotes", raw.quotes)?,
+        edited_at,
     })
+}
+
+fn author(raw: RawAuthor) -> Result<Author> {
+    Ok(Author {
+        id: id("post.author.id", raw.id)?,
+        handle: label("post.author.handle", raw.handle)?,
+        followers: followers("post.author.followers", raw.followers)?,
+        verified: raw.verified,
+        account: raw.account,
+    })
+}
+
+fn reply(raw: RawReply) -> Result<BrandReply> {
+    let account = id("brand_reply.account", raw.account)?;
+    Ok(BrandReply { account, text: text("brand_reply.text", raw.text)? })
 }
 
 fn engagement(raw: RawEngagement) -> Result<Engagement> {
@@ -213,20 +216,8 @@ fn engagement(raw: RawEngagement) -> Result<Engagement> {
         kind: raw.kind.ok_or_else(|| missing("engagement.kind"))?,
         actor: label("engagement.actor", raw.actor)?,
         followers: followers("engagement.followers", raw.followers)?,
+        account: raw.account,
     })
-}
-
-fn counters(c: Counters) -> Result<Counters> {
-    for (name, count) in [
-        ("reshares", c.reshares),
-        ("replies", c.replies),
-        ("quotes", c.quotes),
-        ("likes", c.likes),
-        ("views", c.views),
-    ] {
-        in_range(&format!("counters.{name}"), count, MAX_COUNTER)?;
-    }
-    Ok(c)
 }
 
 fn version(v: Option<u32>) -> Result<()> {
@@ -250,70 +241,10 @@ fn matches_key(conversation: &str, key: Option<&[u8]>) -> Result<()> {
     }
 }
 
-fn happened(place: &str, at: Option<Cow<'_, str>>, arrival: EventTime) -> Result<EventTime> {
-    let at = time(place, &at.ok_or_else(|| missing(place))?)?;
-    let problem = if at < EventTime::EARLIEST {
-        "is before 2000; give the time at the platform"
-    } else if at > arrival + Duration::from_mins(24 * 60) {
-        "is more than a day after its arrival; mend the sender's clock"
-    } else {
-        return Ok(at);
-    };
-    Err(Rejection::new(Code::BadTime, format!("`{place}`: {at} {problem}")))
-}
-
-fn time(place: &str, text: &str) -> Result<EventTime> {
-    EventTime::parse(text).map_err(|e| Rejection::new(Code::BadTime, format!("`{place}`: {e}")))
-}
-
-fn id(place: &str, value: Option<String>) -> Result<String> {
-    let value = value.ok_or_else(|| missing(place))?;
-    if value.trim().is_empty() || value.len() > MAX_ID_BYTES {
-        let detail = format!("`{place}`: has {} bytes; give 1 to {MAX_ID_BYTES}, not all blank", value.len());
-        return Err(Rejection::new(Code::BadId, detail));
-    }
-    Ok(value)
-}
-
-/// An optional short text; an empty one counts as absent.
-fn label(place: &str, value: Option<String>) -> Result<Option<String>> {
-    match value {
-        Some(text) if text.trim().is_empty() => Ok(None),
-        Some(text) => id(place, Some(text)).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn text(place: &str, value: Option<String>) -> Result<String> {
-    let value = value.ok_or_else(|| missing(place))?;
-    if value.len() > MAX_TEXT_BYTES {
-        let detail = format!("`{place}`: has {} bytes; at most {MAX_TEXT_BYTES} are read", value.len());
-        return Err(Rejection::new(Code::TooLarge, detail));
-    }
-    Ok(value)
-}
-
-fn followers(place: &str, value: Option<u64>) -> Result<Option<u64>> {
-    in_range(place, value, MAX_FOLLOWERS)
-}
-
-fn in_range(place: &str, value: Option<u64>, most: u64) -> Result<Option<u64>> {
-    match value {
-        Some(n) if n > most => Err(Rejection::new(
-            Code::OutOfRange,
-            format!("`{place}`: {n} is beyond {most}; leave it out if unknown"),
-        )),
-        _ => Ok(value),
-    }
-}
-
-fn missing(place: &str) -> Rejection {
-    Rejection::new(Code::MissingField, format!("`{place}` is missing; it must be there"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{MAX_RECORD_BYTES, MAX_TEXT_BYTES};
 
     const ARRIVAL: EventTime = EventTime::from_millis(1_800_000_000_000);
 
@@ -334,6 +265,9 @@ mod tests {
         check(&with(r#""post":{"id":"p","author":{"id":"a"},"text":""},"later":{"unknown":[1]}"#), "ok post");
         check(&with(r#""engagement":{"kind":"reshare","followers":null}"#), "ok engagement");
         check(&with(r#""counters":{}"#), "ok counters");
+        check(&with(r#""delete":{"post":"p"}"#), "ok delete");
+        // Some platforms tell what was written and not by whom.
+        check(&with(r#""post":{"id":"p","text":"x"}"#), "ok post");
         check(&with(r#""brand_reply":{"account":"@care","text":"Please DM us"}"#), "ok brand_reply");
     }
 
@@ -358,7 +292,8 @@ mod tests {
             "out_of_range: `engagement.followers`",
         );
         check(&with(r#""counters":{"likes":9999999999999}"#), "out_of_range: `counters.likes`");
-        check(&with(r#""post":{"id":"p","text":"x"}"#), "missing_field: `post.author`");
+        check(&with(r#""post":{"id":"p","author":{},"text":"x"}"#), "missing_field: `post.author.id`");
+        check(&with(r#""delete":{}"#), "missing_field: `delete.post`");
         check(&with(r#""post":{"id":" ","author":{"id":"a"},"text":"x"}"#), "bad_id: `post.id`");
         check(&with(r#""brand":"b""#), "not_one_body: 0 of");
         check(&with(r#""counters":{},"engagement":{"kind":"like"}"#), "not_one_body: 2 of");

@@ -15,21 +15,21 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// The same of a part of a payload, told with its place.
+    pub(crate) fn within(self, place: &str) -> Self {
+        Self { detail: format!("{place}: {}", self.detail), ..self }
+    }
+
     /// A rejection in words.
     pub fn new(code: RejectionCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
 
     /// What the JSON parser says, with the path to the field.
-    pub(crate) fn from_json(error: &serde_json::Error, path: &str) -> Self {
+    pub(crate) fn from_json(error: &serde_json::Error, path: &str, remedy: &str) -> Self {
         let said = masked(&error.to_string());
         match error.classify() {
-            Category::Data => Self::new(
-                RejectionCode::WrongType,
-                format!(
-                    "`{path}`: {said}; counts are whole numbers from 0, ids are texts, times RFC 3339 texts"
-                ),
-            ),
+            Category::Data => Self::new(RejectionCode::WrongType, format!("`{path}`: {said}; {remedy}")),
             _ => Self::new(RejectionCode::MalformedJson, format!("{said}; give one JSON object per record")),
         }
     }
@@ -61,11 +61,11 @@ mod tests {
     #[test]
     fn what_a_person_wrote_is_not_repeated() {
         let error = serde_json::from_str::<u64>("\"I have \\\" cancer\"").unwrap_err();
-        let rejection = Rejection::from_json(&error, "post");
+        let rejection = Rejection::from_json(&error, "post", "");
         assert!(!rejection.detail.contains("cancer"), "{rejection}");
         assert!(rejection.detail.contains("a text, expected u64"), "{rejection}");
         let error = serde_json::from_str::<firewatch_domain::ActionKind>("\"my cancer\"").unwrap_err();
-        let rejection = Rejection::from_json(&error, "kind");
+        let rejection = Rejection::from_json(&error, "kind", "");
         assert!(!rejection.detail.contains("cancer"), "{rejection}");
     }
 }

@@ -55,7 +55,7 @@ impl Recorded {
         cascade.author(self.author.as_deref().unwrap_or_default(), self.followers, at(0.0));
         for r in self.reshares.iter().take_while(|r| r.secs <= age_secs) {
             let (kind, actor) = (EngagementKind::Reshare, r.user.clone());
-            let engagement = Engagement { kind, actor, followers: r.followers };
+            let engagement = Engagement::new(kind, actor, r.followers);
             cascade.engage(&engagement, at(r.secs));
         }
         cascade.begin(at(age_secs));

@@ -160,17 +160,16 @@ impl History {
         };
         let author = Author {
             id: cascade.author.clone().unwrap_or_else(|| format!("a{id}")),
-            handle: None,
             followers: cascade.followers,
-            verified: None,
+            ..Author::default()
         };
         let lang = Some("en".to_owned());
-        let post = Post { id: id.into(), author, text: text.into(), lang, in_reply_to: None };
+        let post = Post { id: id.into(), author: Some(author), text: text.into(), lang, ..Post::default() };
         self.events.push(event(id.to_owned(), at, Body::Post(post)));
         for (i, reshare) in cascade.reshares.iter().take_while(|reshare| reshare.secs < DAY).enumerate() {
             let kind = EngagementKind::Reshare;
             let actor = Some(reshare.user.clone().unwrap_or_else(|| format!("{id}.{i}")));
-            let body = Body::Engagement(Engagement { kind, actor, followers: reshare.followers });
+            let body = Body::Engagement(Engagement::new(kind, actor, reshare.followers));
             self.events.push(event(format!("{id}.{i}"), at + seconds(reshare.secs), body));
         }
         self.labels.push((id.to_owned(), complaint && cascade.seen(DAY) as u64 >= self.bar));

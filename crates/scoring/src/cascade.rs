@@ -5,7 +5,7 @@
 //! again when its events come.
 
 use firewatch_domain::{
-    Counters, Duration, Engagement, EngagementCounts, EngagementKind, EventTime, Velocity,
+    AccountKind, Counters, Duration, Engagement, EngagementCounts, EngagementKind, EventTime, Velocity,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,10 +69,12 @@ impl Cascade {
         if engagement.kind == EngagementKind::Like {
             return;
         }
-        let carries = engagement.kind != EngagementKind::Reply;
+        // Nobody who listens to a bot or to the brand is an audience of the post's.
+        let is_person = !matches!(engagement.account, Some(AccountKind::Bot | AccountKind::Brand));
+        let carries = is_person && engagement.kind != EngagementKind::Reply;
         let new = !carries || engagement.actor.as_ref().is_none_or(|a| self.actors.is_new(a));
         if !told {
-            let weight = if new { weight(engagement.followers) } else { 0.0 };
+            let weight = if new && is_person { weight(engagement.followers) } else { 0.0 };
             self.pace.add(1.0, weight, &left);
         }
         if !carries || !new {
@@ -281,7 +283,7 @@ mod tests {
     use super::*;
 
     fn reshare(actor: &str, followers: u64) -> Engagement {
-        Engagement { kind: EngagementKind::Reshare, actor: Some(actor.into()), followers: Some(followers) }
+        Engagement::new(EngagementKind::Reshare, Some(actor.into()), Some(followers))
     }
 
     fn at(secs: i64) -> EventTime {

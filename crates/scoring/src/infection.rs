@@ -105,7 +105,7 @@ mod tests {
         let mut cascade = Cascade::default();
         cascade.author("a", Some(followers), EventTime::from_millis(0));
         for i in 1..=3 * minutes {
-            let e = Engagement { kind: EngagementKind::Reshare, actor: None, followers: Some(followers) };
+            let e = Engagement::new(EngagementKind::Reshare, None, Some(followers));
             cascade.engage(&e, EventTime::from_millis(i * 20_000));
         }
         cascade
@@ -127,7 +127,7 @@ mod tests {
         let mut fading = Cascade::default();
         fading.author("a", Some(1_000_000), EventTime::from_millis(0));
         for i in 1..200_i64 {
-            let e = Engagement { kind: EngagementKind::Reshare, actor: None, followers: Some(100) };
+            let e = Engagement::new(EngagementKind::Reshare, None, Some(100));
             growing.engage(&e, EventTime::from_millis((1200.0 * (1.0 + i as f64).ln() * 1000.0) as i64));
             fading.engage(&e, EventTime::from_millis(i * i * 200));
         }

@@ -25,7 +25,7 @@ pub use infection::{Bounded, Infection};
 pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS, Voice};
 pub use reading::{Reading, TOLD_IN_WORDS, Unread, evidence, pull_to_complaint};
 pub use risk::{Assessment, Explained, Subject};
-pub use seen::Seen;
+pub use seen::{Seen, short_hash};
 pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
 pub use virality::ViralityModel;
 

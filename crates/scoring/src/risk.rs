@@ -224,7 +224,7 @@ mod tests {
         let mut cascade = Cascade::default();
         cascade.author("a", followers, EventTime::from_millis(0));
         for i in 0..reshares {
-            let e = Engagement { kind: EngagementKind::Reshare, actor: Some(i.to_string()), followers };
+            let e = Engagement::new(EngagementKind::Reshare, Some(i.to_string()), followers);
             cascade.engage(&e, EventTime::from_millis(i as i64 * 1000));
         }
         cascade
@@ -292,7 +292,7 @@ mod tests {
     fn an_ordinary_audience_has_no_part_in_the_risk_and_anger_is_no_reach() {
         let mut fresh = Cascade::default();
         fresh.author("a", Some(TYPICAL_FOLLOWERS), EventTime::from_millis(0));
-        let e = Engagement { kind: EngagementKind::Reshare, actor: None, followers: Some(0) };
+        let e = Engagement::new(EngagementKind::Reshare, None, Some(0));
         (1..30).for_each(|s| fresh.engage(&e, EventTime::from_millis(s * 1000)));
         judge(&fresh, Some(&angry()), |subject, a| {
             let parts = subject.contributions(&a);

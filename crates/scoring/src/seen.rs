@@ -17,7 +17,7 @@ impl<const N: usize> Seen<N> {
     /// Whether the id is new; it is remembered from now on, and what comes again and again is not forgotten. Two ids share
     /// a hash once in 4 thousand million.
     pub fn is_new(&mut self, id: &str) -> bool {
-        let hash = fnv(id).max(1);
+        let hash = short_hash(id).max(1);
         let known = self.0.iter().position(|h| *h == hash);
         if let Some(recent) = self.0.get_mut(..=known.unwrap_or(N - 1)) {
             recent.rotate_right(1);
@@ -52,8 +52,10 @@ impl<'de, const N: usize> Deserialize<'de> for Seen<N> {
     }
 }
 
-/// 64-bit FNV-1a folded to 32 bits: the same on every machine and in every version.
-fn fnv(id: &str) -> u32 {
+/// By what an id is known where all of it would take too much: 64-bit FNV-1a folded to 32 bits, the same on every machine and in
+/// every version.
+#[must_use]
+pub fn short_hash(id: &str) -> u32 {
     let hash =
         id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     (hash ^ (hash >> 32)) as u32

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use firewatch_domain::VIRAL_BAR;
+use firewatch_ingest::Platform;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -64,6 +65,8 @@ pub enum Command {
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
+    /// Turn payloads as platforms send them into events: JSON lines out, and what is rejected on standard error
+    Ingest(IngestOptions),
     /// Score events given as JSON lines, without a broker: scores and escalations come out as JSON lines
     Score(ScoreOptions),
     /// Check a drafted public reply, given on standard input: exit code 1 when it must not be sent, and why
@@ -232,6 +235,26 @@ pub struct ReplayOptions {
     /// Tell what would be read and made, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct IngestOptions {
+    /// Whose payloads they are: x, mastodon, bluesky, reddit, facebook, instagram, youtube, google_play, app_store, zendesk,
+    /// or generic with a mapping
+    #[arg(long)]
+    pub platform: Platform,
+    /// A file of payloads, plain or packed with gzip or zstd; `-` is standard input
+    #[arg(long, default_value = "-")]
+    pub input: PathBuf,
+    /// For generic: a TOML file that says where in a payload each thing is
+    #[arg(long)]
+    pub mapping: Option<PathBuf>,
+    /// The server, account or app whose ids they are, where there are several: put into the ids of conversations
+    #[arg(long)]
+    pub source: Option<String>,
+    /// When the payloads arrived (RFC 3339), which is when counters without a time were read; now when left out
+    #[arg(long)]
+    pub now: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

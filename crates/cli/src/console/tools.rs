@@ -1,10 +1,11 @@
 //! What the console asks of the rest: to send actions, to look threads up in the events, to redact, and to judge drafts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use firewatch_console::web::{Act, Guard, LookUp, Redact, Said, Thread, Tools, Voice};
-use firewatch_domain::{Action, Body, EngagementKind, Event, EventTime};
+use firewatch_domain::{AccountKind, Action, Body, EngagementKind, Event, EventTime, Post};
 use firewatch_ingest::decode_event;
 use firewatch_kafka::{Between, Feed, find};
 use firewatch_scoring::text::{PersonalData, redacted};
@@ -54,18 +55,19 @@ fn look_up(source: &Source<'_>) -> LookUp {
     })
 }
 
-/// What events tell of a conversation; a repeated one counts once.
+/// What events tell of a conversation; a repeated one counts once, of an edited post the last version is shown, and of a deleted
+/// one nothing.
 fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
     let mut thread = Thread { is_cut, ..Thread::default() };
-    let mut known = std::collections::BTreeSet::new();
+    let (mut known, mut posts, mut gone) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
     for event in events.filter(|event| known.insert(event.id.clone())) {
         match event.body {
             Body::Post(post) => {
-                let did = if post.in_reply_to.is_some() { "answered" } else { "wrote it" };
-                let name = Some(post.author.handle.unwrap_or(post.author.id));
-                let by = Voice { name, followers: post.author.followers, did: did.into() };
-                thread.voices.push(by.clone());
-                thread.said.push(Said { at: event.at, by, is_brand: false, text: post.text });
+                let newer =
+                    posts.get(&post.id).is_none_or(|(_, old): &(_, Post)| old.edited_at < post.edited_at);
+                if newer {
+                    posts.insert(post.id.clone(), (event.at, post));
+                }
             }
             Body::BrandReply(reply) => {
                 let by = Voice {
@@ -85,7 +87,17 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
                     Voice { name: engagement.actor, followers: engagement.followers, did: did.into() };
                 thread.voices.push(voice);
             }
+            Body::Delete(delete) => drop(gone.insert(delete.post)),
             Body::Counters(_) => {}
+        }
+    }
+    for (id, (at, post)) in posts {
+        let did = if post.in_reply_to.is_some() { "answered" } else { "wrote it" };
+        let by = Voice { name: post.account().map(Into::into), followers: post.followers(), did: did.into() };
+        thread.voices.push(by.clone());
+        if !gone.contains(&id) {
+            let is_brand = post.account_kind() == Some(AccountKind::Brand);
+            thread.said.push(Said { at, by, is_brand, text: post.text });
         }
     }
     thread.said.sort_by_key(|said| said.at);

@@ -106,7 +106,8 @@ async fn take(change: &mut Transaction<'_, Any>, record: &Incoming, seq: i64) ->
             None => Taken::Unread,
         },
         Kind::Signal => match read(value) {
-            Some(signal) => signalled(change, &signal).await.map(|()| Taken::Same)?,
+            Some(signal) if signalled(change, &signal, seq).await? => Taken::Changed,
+            Some(_) => Taken::Same,
             None => Taken::Unread,
         },
     })

@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 
 use super::StoreError;
 use super::heard::Did;
+use super::rewritten::{Rewritten, read, text};
 
 /// Tells whether it was news: a hand-over comes by two topics.
 pub(super) async fn escalated(
@@ -13,15 +14,19 @@ pub(super) async fn escalated(
     e: &Escalation,
     seq: i64,
 ) -> Result<bool, StoreError> {
-    let text = |e: &Escalation| serde_json::to_string(e).map_err(|e| StoreError::Row(e.to_string()));
-    let record = text(e)?;
+    let (before, rewritten) = last_told(change, e).await?;
+    let mut e = e.clone();
+    // Topics are read in no order: what its author has taken back since does not come back.
+    if let Some(now) = rewritten {
+        now.apply(&mut e);
+    }
+    let record = text(&e)?;
     sqlx::query("INSERT INTO history VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(&e.escalation)
         .bind(i64::from(e.step))
         .bind(&record)
         .execute(&mut **change)
         .await?;
-    let before = last_told(change, e).await?;
     let is_new = before.is_none();
     let e = &with_what_was_told(e, before);
     let record = text(e)?;
@@ -72,18 +77,22 @@ fn due(e: &Escalation) -> i64 {
     e.respond_by.map_or(i64::MAX, EventTime::as_millis)
 }
 
-/// The last record of the same escalation, with what those before it told.
+/// The last record of the same escalation, with what those before it told, and whether its post was rewritten.
 async fn last_told(
     change: &mut Transaction<'_, Any>,
     e: &Escalation,
-) -> Result<Option<Escalation>, StoreError> {
-    let before: Option<(String,)> = sqlx::query_as("SELECT record FROM escalations WHERE id = $1")
-        .bind(&e.escalation)
-        .fetch_optional(&mut **change)
-        .await?;
-    let read =
-        |(before,): (String,)| serde_json::from_str(&before).map_err(|e| StoreError::Row(e.to_string()));
-    before.map(read).transpose()
+) -> Result<(Option<Escalation>, Option<Rewritten>), StoreError> {
+    let (before, is_rewritten): (String, i64) = sqlx::query_as(
+        "SELECT COALESCE((SELECT record FROM escalations WHERE id = $1), ''), \
+         (SELECT COUNT(*) FROM rewritten WHERE conversation = $2)",
+    )
+    .bind(&e.escalation)
+    .bind(&e.conversation)
+    .fetch_one(&mut **change)
+    .await?;
+    let before = if before.is_empty() { None } else { Some(read(&before)?) };
+    let rewritten = if is_rewritten == 0 { None } else { Rewritten::find(change, &e.conversation).await? };
+    Ok((before, rewritten))
 }
 
 /// Who took it, when the action was read before the escalation: topics are read in no order.
@@ -100,9 +109,8 @@ async fn taken_before(change: &mut Transaction<'_, Any>, e: &Escalation) -> Resu
 }
 
 /// A record with what earlier ones of its escalation told and it does not tell again: what was said, and what to do.
-fn with_what_was_told(e: &Escalation, before: Option<Escalation>) -> Escalation {
-    let Some(before) = before else { return e.clone() };
-    let mut e = e.clone();
+fn with_what_was_told(mut e: Escalation, before: Option<Escalation>) -> Escalation {
+    let Some(before) = before else { return e };
     e.excerpt = e.excerpt.or(before.excerpt);
     // A step tells what is new; why it was opened stays true.
     if e.reasons.len() == 1 {
@@ -124,7 +132,7 @@ fn with_what_was_told(e: &Escalation, before: Option<Escalation>) -> Escalation 
 }
 
 /// What a search looks through: in small letters, the excerpt, the reasons and the topics.
-fn words(e: &Escalation) -> String {
+pub(super) fn words(e: &Escalation) -> String {
     let excerpt = e.excerpt.as_deref().unwrap_or_default();
     let told = e.reasons.iter().chain(&e.topics).map(String::as_str);
     [e.conversation.as_str(), excerpt].into_iter().chain(told).collect::<Vec<_>>().join(" ").to_lowercase()

@@ -1,10 +1,11 @@
 //! What else is heard of: scores, what people did, and complaints as storms count them.
 
-use firewatch_domain::{ActionKind, Duration, EventTime, Score, Signal, SignalBody};
+use firewatch_domain::{ActionKind, Duration, EventTime, Matched, Score, Signal, SignalBody};
 use serde::Deserialize;
 use sqlx::{Any, Transaction};
 
 use super::StoreError;
+use super::rewritten::{Rewritten, rewrite};
 
 /// Complaints are counted in slots of this length.
 pub const SLOT: Duration = Duration::from_mins(5);
@@ -33,12 +34,32 @@ impl Did {
     }
 }
 
-/// Counts a complaint, once.
-pub(super) async fn signalled(change: &mut Transaction<'_, Any>, signal: &Signal) -> Result<(), StoreError> {
-    let SignalBody::Matched(matched) = &signal.body else { return Ok(()) };
-    if signal.trial != 0 || !matched.counts {
-        return Ok(());
+/// Counts a complaint, once, and takes what its author took back; tells whether somebody's list changed.
+pub(super) async fn signalled(
+    change: &mut Transaction<'_, Any>,
+    signal: &Signal,
+    seq: i64,
+) -> Result<bool, StoreError> {
+    if signal.trial != 0 {
+        return Ok(false);
     }
+    match &signal.body {
+        SignalBody::Matched(matched) if matched.counts => {
+            complained(change, signal, matched).await.map(|()| false)
+        }
+        SignalBody::Happened(happened) => match Rewritten::of(happened, signal.at) {
+            Some(now) => rewrite(change, &happened.conversation, &now, seq).await,
+            None => Ok(false),
+        },
+        SignalBody::Matched(_) | SignalBody::Tick { .. } => Ok(false),
+    }
+}
+
+async fn complained(
+    change: &mut Transaction<'_, Any>,
+    signal: &Signal,
+    matched: &Matched,
+) -> Result<(), StoreError> {
     let new =
         sqlx::query("INSERT INTO complaints VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING")
             .bind(&matched.conversation)

@@ -8,6 +8,7 @@ mod detail;
 mod escalated;
 mod heard;
 mod inbox;
+mod rewritten;
 mod schema;
 mod storm;
 #[cfg(test)]

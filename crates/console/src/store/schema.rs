@@ -2,9 +2,9 @@
 
 use super::{Store, StoreError};
 
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS positions (topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
      PRIMARY KEY (topic, part))",
@@ -32,9 +32,13 @@ const TABLES: [&str; 15] = [
     // Complaints of a brand in a slot of five minutes.
     "CREATE TABLE IF NOT EXISTS volume (brand TEXT NOT NULL, slot BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (brand, slot))",
     "CREATE INDEX IF NOT EXISTS scores_at ON scores (at)",
+    // Conversations of which a post was edited or deleted: whether reasons and topics have to go, and, unless it stays, how the first
+    // post begins now.
+    "CREATE TABLE IF NOT EXISTS rewritten (conversation TEXT PRIMARY KEY, at BIGINT NOT NULL, gone BIGINT NOT NULL, \
+     stays BIGINT NOT NULL, excerpt TEXT NOT NULL)",
 ];
 
-const DROPPED: [&str; 9] = [
+const DROPPED: [&str; 10] = [
     "DROP TABLE IF EXISTS meta",
     "DROP TABLE IF EXISTS positions",
     "DROP TABLE IF EXISTS escalations",
@@ -44,6 +48,7 @@ const DROPPED: [&str; 9] = [
     "DROP TABLE IF EXISTS points",
     "DROP TABLE IF EXISTS complaints",
     "DROP TABLE IF EXISTS volume",
+    "DROP TABLE IF EXISTS rewritten",
 ];
 
 impl Store {

@@ -195,3 +195,70 @@ async fn who_took_it_is_known_whichever_topic_was_read_first() {
     fed.feed(Kind::Escalation, &[escalation("a", 0, "open", "low", 5.0)]).await;
     assert_eq!(owner(&fed).await, "kim");
 }
+
+fn signal(at: &str, body: Value) -> Value {
+    let mut signal = serde_json::json!({ "v": 1, "id": at, "brand": "aldermere", "at": at, "source": 0 });
+    if let (Some(signal), Value::Object(body)) = (signal.as_object_mut(), body) {
+        signal.extend(body);
+    }
+    signal
+}
+
+fn matched() -> Value {
+    serde_json::json!({ "matched": {
+        "conversation": "c-a", "began": "2026-03-10T14:00:00Z", "routes": [], "counts": true, "topics": ["hold|holding"],
+        "risk": 9.0, "reasons": [], "contributions": [], "excerpt": "My secret begins",
+    } })
+}
+
+/// All that the projection holds, as one text.
+async fn everything(fed: &Fed) -> String {
+    let mut all = String::new();
+    for (table, column) in [
+        ("escalations", "record || words"),
+        ("history", "record"),
+        ("complaints", "excerpt || topics || near"),
+        ("rewritten", "excerpt"),
+    ] {
+        let query = format!("SELECT {column} FROM {table}");
+        let rows: Vec<(String,)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(&fed.store.pool).await.unwrap();
+        rows.iter().for_each(|(row,)| all += row);
+    }
+    all.to_lowercase()
+}
+
+#[tokio::test]
+async fn what_an_author_takes_back_is_gone_whichever_topic_was_read_first() {
+    let opened = || {
+        let mut e = escalation("a", 0, "open", "high", 70.0);
+        e["reasons"] = serde_json::json!(["the risk is 70", "reads as “secret”"]);
+        e["excerpt"] = "My secret begins".into();
+        e
+    };
+    let edited = serde_json::json!({ "happened": { "conversation": "c-a", "what": "edited", "excerpt": "It is calm now" } });
+    let deleted =
+        serde_json::json!({ "happened": { "conversation": "c-a", "what": "deleted", "all": true } });
+    for signals_first in [false, true] {
+        let mut fed = Fed::new().await;
+        let signals =
+            [signal("2026-03-10T14:01:00Z", matched()), signal("2026-03-10T14:02:00Z", edited.clone())];
+        if signals_first {
+            fed.feed(Kind::Signal, &signals).await;
+            fed.feed(Kind::Escalation, &[opened()]).await;
+        } else {
+            fed.feed(Kind::Escalation, &[opened()]).await;
+            let before = fed.store.seq().await.unwrap();
+            let (after, _) = fed.feed(Kind::Signal, &signals).await;
+            assert!(after > before, "who looks at it hears of it");
+        }
+        let all = everything(&fed).await;
+        assert!(all.contains("it is calm now") && !all.contains("my secret begins"), "{all}");
+        assert!(all.contains("“secret”"), "why it was told stays, as long as the post does");
+        fed.feed(Kind::Signal, &[signal("2026-03-10T14:03:00Z", deleted.clone())]).await;
+        fed.feed(Kind::Escalation, &[opened(), escalation("a", 1, "expired", "high", 70.0)]).await;
+        let all = everything(&fed).await;
+        assert!(!all.contains("secret") && !all.contains("calm") && !all.contains("hold"), "{all}");
+        assert!(all.contains("the risk is 70"), "{all}");
+    }
+}

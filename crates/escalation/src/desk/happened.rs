@@ -14,7 +14,7 @@ impl Desk {
         let Happened { conversation: id, what, by, trace } = happened;
         let Some(mut case) = self.cases.remove(&id) else { return };
         case.trace = trace.or(case.trace);
-        let is_over = matches!(what, What::Expired { .. });
+        let is_over = matches!(what, What::Expired { .. } | What::Deleted { all: true });
         case.happened(&id, what, (&by, at), out);
         if is_over {
             self.cases.insert(id.clone(), case);
@@ -66,7 +66,30 @@ impl Case {
             What::HandedOver { team } => {
                 self.hand_over(id, &team, &format!("handed over to {team} by {by}"), out);
             }
+            What::Edited { excerpt } => self.excerpt = excerpt,
+            What::Deleted { all } => {
+                self.forget_words(all);
+                if all {
+                    out.move_all(
+                        id,
+                        self,
+                        State::Expired,
+                        "the post was deleted, and what it said is forgotten",
+                    );
+                }
+            }
             What::Expired { reason } => out.move_all(id, self, State::Expired, &reason),
+        }
+    }
+
+    /// Drops what a post said: of its first one, or of the answer that it was told of for.
+    fn forget_words(&mut self, first: bool) {
+        self.reasons.clear();
+        self.contributions.clear();
+        self.topics.clear();
+        self.near = None;
+        if first {
+            self.excerpt = None;
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use firewatch_domain::settings::Settings;
+use firewatch_domain::{AccountKind, Post};
 
 use super::Brand;
 
@@ -33,6 +34,16 @@ impl Accounts {
     pub fn brand(&self, platform: Option<&str>, handle: &str) -> Option<&str> {
         let there = platform.and_then(|platform| self.on.get(&platform.to_lowercase()));
         there.unwrap_or(&self.elsewhere).get(&plain(handle)).map(String::as_str)
+    }
+
+    /// Whether a brand's account wrote a post: the platform says so, or it is one by its handle or its id.
+    #[must_use]
+    pub fn wrote(&self, platform: Option<&str>, post: &Post) -> bool {
+        if post.account_kind() == Some(AccountKind::Brand) {
+            return true;
+        }
+        let is_own = |account: &String| self.brand(platform, account).is_some();
+        post.author.as_ref().is_some_and(|by| by.handle.as_ref().is_some_and(is_own) || is_own(&by.id))
     }
 
     /// The brand that a text mentions by a handle, the first one if several.

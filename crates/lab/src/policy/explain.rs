@@ -94,6 +94,7 @@ fn said(body: &SignalBody, wanted: &str) -> Option<String> {
         }
         SignalBody::Happened(happened) if happened.conversation == wanted => Some(match &happened.what {
             What::Expired { reason } => format!("over: {reason}"),
+            what @ (What::Edited { .. } | What::Deleted { .. }) => in_words(what),
             what => format!("{} by {}", in_words(what), happened.by),
         }),
         _ => None,
@@ -111,6 +112,9 @@ fn in_words(what: &What) -> String {
         What::Reopened => "reopened".into(),
         What::Silenced { until } => format!("silenced until {until}"),
         What::HandedOver { team } => format!("handed over to {team}"),
+        What::Edited { .. } => "the post was edited".into(),
+        What::Deleted { all: true } => "over: the post was deleted".into(),
+        What::Deleted { all: false } => "the reply that was a complaint was deleted".into(),
         What::Expired { reason } => reason.clone(),
     }
 }

@@ -227,9 +227,10 @@ fn said(post: &Post, brand: &str, (on, i): (&str, usize)) -> Value {
     let author =
         json!({ "id": format!("author of {on}"), "followers": post.followers, "handle": post.handle });
     let reply = post.reply.then_some(on);
+    let id = if post.reply { format!("reply {i} on {on}") } else { on.to_owned() };
     json!({
         "brand": post.brand.as_deref().unwrap_or(brand),
-        "post": { "id": on, "author": author, "text": text, "lang": "en", "in_reply_to": reply },
+        "post": { "id": id, "author": author, "text": text, "lang": "en", "in_reply_to": reply },
     })
 }
 

@@ -176,7 +176,7 @@ fn with_actions(
 }
 
 /// A file's bytes, and how many there are.
-fn opened(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+pub(crate) fn opened(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }

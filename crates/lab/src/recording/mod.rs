@@ -169,9 +169,9 @@ impl Script {
             None => "instagram",
         };
         let lang = if text.contains("nadie") || text.contains("ayuda") { "es" } else { "en" };
-        let author = Author { id: format!("a-{id}"), handle: None, followers, verified: None };
+        let author = Author { id: format!("a-{id}"), followers, ..Author::default() };
         let lang = (platform == "x").then(|| lang.to_owned());
-        let post = Post { id: id.into(), author, text: text.into(), lang, in_reply_to: None };
+        let post = Post { id: id.into(), author: Some(author), text: text.into(), lang, ..Post::default() };
         self.event(id, secs, Some(platform), Body::Post(post));
         id.to_owned()
     }
@@ -201,7 +201,7 @@ impl Script {
 
     fn engage(&mut self, root: &str, secs: f64, kind: EngagementKind, followers: Option<u64>) {
         let actor = Some(format!("a-{:x}", self.dice.next() >> 40));
-        self.event(root, secs, None, Body::Engagement(Engagement { kind, actor, followers }));
+        self.event(root, secs, None, Body::Engagement(Engagement::new(kind, actor, followers)));
     }
 
     fn brand_reply(&mut self, root: &str, secs: f64) {

@@ -156,9 +156,7 @@ impl Reader<'_> {
     fn event(&mut self, event: &Event, watched: &mut HashMap<String, Option<Watched>>, to: &mut Requests) {
         let accounts = &self.brain.policy.accounts;
         let platform = event.platform.as_deref();
-        let is_by_brand = |post: &Post| {
-            accounts.brand(platform, post.author.handle.as_deref().unwrap_or(&post.author.id)).is_some()
-        };
+        let is_by_brand = |post: &Post| accounts.wrote(platform, post);
         let answer = match &event.body {
             Body::BrandReply(reply) => Some(reply.text.as_str()),
             Body::Post(post) if post.in_reply_to.is_some() && is_by_brand(post) => Some(post.text.as_str()),
@@ -183,7 +181,7 @@ impl Reader<'_> {
         let request = request.filter(|request| request.complaint >= COUNTS).map(|request| Request {
             brand,
             platform: platform.unwrap_or_default().to_owned(),
-            followers: post.author.followers,
+            followers: post.followers(),
             ..request
         });
         let new = request.map(|request| Watched { request, answered: None, handed_off: None });

@@ -165,7 +165,7 @@ mod tests {
                 if *t == 0 {
                     cascade.author("a", Some(900), at(0));
                 } else {
-                    let e = Engagement { kind: EngagementKind::Reshare, actor: None, followers: Some(400) };
+                    let e = Engagement::new(EngagementKind::Reshare, None, Some(400));
                     cascade.engage(&e, at(*t));
                 }
             }

@@ -1,0 +1,85 @@
+//! What a field may hold: said once for our own records and for what platforms send.
+
+use std::borrow::Cow;
+
+use firewatch_domain::{Counters, Duration, EventTime, RejectionCode as Code};
+
+use crate::{MAX_COUNTER, MAX_FOLLOWERS, MAX_ID_BYTES, MAX_TEXT_BYTES, Rejection, Result};
+
+pub(crate) fn happened(place: &str, at: Option<Cow<'_, str>>, arrival: EventTime) -> Result<EventTime> {
+    in_time(place, time(place, &at.ok_or_else(|| missing(place))?)?, arrival)
+}
+
+/// A time that can be: no earlier than any network and no later than the clocks allow.
+pub(crate) fn in_time(place: &str, at: EventTime, arrival: EventTime) -> Result<EventTime> {
+    let problem = if at < EventTime::EARLIEST {
+        "is before 2000; give the time at the platform"
+    } else if at > arrival + Duration::from_mins(24 * 60) {
+        "is more than a day after its arrival; mend the sender's clock"
+    } else {
+        return Ok(at);
+    };
+    Err(Rejection::new(Code::BadTime, format!("`{place}`: {at} {problem}")))
+}
+
+pub(crate) fn time(place: &str, text: &str) -> Result<EventTime> {
+    EventTime::parse(text).map_err(|e| Rejection::new(Code::BadTime, format!("`{place}`: {e}")))
+}
+
+pub(crate) fn id(place: &str, value: Option<String>) -> Result<String> {
+    let value = value.ok_or_else(|| missing(place))?;
+    if value.trim().is_empty() || value.len() > MAX_ID_BYTES {
+        let detail = format!("`{place}`: has {} bytes; give 1 to {MAX_ID_BYTES}, not all blank", value.len());
+        return Err(Rejection::new(Code::BadId, detail));
+    }
+    Ok(value)
+}
+
+/// An optional short text; an empty one counts as absent.
+pub(crate) fn label(place: &str, value: Option<String>) -> Result<Option<String>> {
+    match value {
+        Some(text) if text.trim().is_empty() => Ok(None),
+        Some(text) => id(place, Some(text)).map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(crate) fn text(place: &str, value: Option<String>) -> Result<String> {
+    let value = value.ok_or_else(|| missing(place))?;
+    if value.len() > MAX_TEXT_BYTES {
+        let detail = format!("`{place}`: has {} bytes; at most {MAX_TEXT_BYTES} are read", value.len());
+        return Err(Rejection::new(Code::TooLarge, detail));
+    }
+    Ok(value)
+}
+
+pub(crate) fn followers(place: &str, value: Option<u64>) -> Result<Option<u64>> {
+    in_range(place, value, MAX_FOLLOWERS)
+}
+
+fn in_range(place: &str, value: Option<u64>, most: u64) -> Result<Option<u64>> {
+    match value {
+        Some(n) if n > most => Err(Rejection::new(
+            Code::OutOfRange,
+            format!("`{place}`: {n} is beyond {most}; leave it out if unknown"),
+        )),
+        _ => Ok(value),
+    }
+}
+
+pub(crate) fn missing(place: &str) -> Rejection {
+    Rejection::new(Code::MissingField, format!("`{place}` is missing; it must be there"))
+}
+
+pub(crate) fn counters(c: Counters) -> Result<Counters> {
+    for (name, count) in [
+        ("reshares", c.reshares),
+        ("replies", c.replies),
+        ("quotes", c.quotes),
+        ("likes", c.likes),
+        ("views", c.views),
+    ] {
+        in_range(&format!("counters.{name}"), count, MAX_COUNTER)?;
+    }
+    Ok(c)
+}

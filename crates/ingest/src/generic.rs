@@ -1,0 +1,314 @@
+//! Anything else: where in a payload each thing is, as JSON pointers (RFC 6901) that the configuration gives.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::settings::{Fault, Settings};
+use firewatch_domain::{
+    AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::check::missing;
+use crate::draft::{Draft, When, not_relevant, unknown_payload};
+use crate::scalar::{Count, Id, OneOrMany, told};
+use crate::stamp::{self, Stamp};
+use crate::{Rejection, Result, json};
+
+/// Where in a payload each thing is. What is left out is unknown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// The network, as events name it.
+    pub(crate) platform: String,
+    /// A list of things in the payload, from each of which the other pointers go; the payload itself when left out.
+    items: Option<Pointer>,
+    /// What says what kind of thing it is; a post when left out.
+    kind: Option<Pointer>,
+    /// What its words mean.
+    kinds: BTreeMap<String, What>,
+    id: Pointer,
+    at: Pointer,
+    /// The root of the conversation; the post that is answered, else the post itself, when left out.
+    conversation: Option<Pointer>,
+    text: Option<Pointer>,
+    lang: Option<Pointer>,
+    in_reply_to: Option<Pointer>,
+    quotes: Option<Pointer>,
+    edited_at: Option<Pointer>,
+    author: Option<Pointer>,
+    handle: Option<Pointer>,
+    followers: Option<Pointer>,
+    verified: Option<Pointer>,
+    /// True for a bot.
+    bot: Option<Pointer>,
+    /// True for the brand's own account.
+    own: Option<Pointer>,
+    counters: Totals,
+}
+
+/// Where the running totals are.
+#[derive(Debug, Clone, PartialEq)]
+struct Totals {
+    reshares: Option<Pointer>,
+    replies: Option<Pointer>,
+    quotes: Option<Pointer>,
+    likes: Option<Pointer>,
+    views: Option<Pointer>,
+}
+
+/// A path into JSON: empty, or `/` before each step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pointer(String);
+
+/// What a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Post,
+    Reshare,
+    Quote,
+    Like,
+    Delete,
+    Ignore,
+}
+
+impl What {
+    const ALL: [(&'static str, Self); 6] = [
+        ("post", Self::Post),
+        ("reshare", Self::Reshare),
+        ("quote", Self::Quote),
+        ("like", Self::Like),
+        ("delete", Self::Delete),
+        ("ignore", Self::Ignore),
+    ];
+}
+
+impl Mapping {
+    /// Reads a mapping out of a file of its own.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(name: &str, text: &str) -> std::result::Result<Self, Vec<Fault>> {
+        let mut settings = Settings::parse(name, text)?;
+        let mapping = Self::from_settings(&mut settings, "");
+        settings.finish(mapping)
+    }
+
+    /// Reads it out of settings, where the names of its keys begin with `prefix`.
+    pub fn from_settings(settings: &mut Settings, prefix: &str) -> Self {
+        let mut at = |key: &str| pointer(settings, &format!("{prefix}{key}"));
+        let (id, time) = (at("id"), at("at"));
+        let counters = Totals {
+            reshares: at("counters.reshares"),
+            replies: at("counters.replies"),
+            quotes: at("counters.quotes"),
+            likes: at("counters.likes"),
+            views: at("counters.views"),
+        };
+        let mut mapping = Self {
+            platform: String::new(),
+            items: at("items"),
+            kind: at("kind"),
+            kinds: BTreeMap::new(),
+            id: Pointer(String::new()),
+            at: Pointer(String::new()),
+            conversation: at("conversation"),
+            text: at("text"),
+            lang: at("lang"),
+            in_reply_to: at("in_reply_to"),
+            quotes: at("quotes"),
+            edited_at: at("edited_at"),
+            author: at("author.id"),
+            handle: at("author.handle"),
+            followers: at("author.followers"),
+            verified: at("author.verified"),
+            bot: at("author.bot"),
+            own: at("author.own"),
+            counters,
+        };
+        for (key, found, field) in [("id", id, &mut mapping.id), ("at", time, &mut mapping.at)] {
+            match found {
+                Some(pointer) => *field = pointer,
+                None => {
+                    let key = format!("{prefix}{key}");
+                    settings.fault(&key, "is missing; give a JSON pointer such as `/id`");
+                }
+            }
+        }
+        mapping.platform = platform(settings, &format!("{prefix}platform"));
+        mapping.kinds = kinds(settings, &format!("{prefix}kinds"));
+        mapping
+    }
+}
+
+/// What the words of a payload's kind mean.
+fn kinds(settings: &mut Settings, key: &str) -> BTreeMap<String, What> {
+    let mut kinds = BTreeMap::new();
+    for (word, meant) in settings.free_section(key) {
+        match What::ALL.iter().find(|(name, _)| *name == meant) {
+            Some((_, what)) => {
+                kinds.insert(word, *what);
+            }
+            None => {
+                let all: Vec<_> = What::ALL.iter().map(|(name, _)| *name).collect();
+                settings.fault(
+                    &format!("{key}.{word}"),
+                    format_args!("`{meant}` is no kind; give one of {}", all.join(", ")),
+                );
+            }
+        }
+    }
+    kinds
+}
+
+/// What events call the network: it is the beginning of conversations' ids.
+fn platform(settings: &mut Settings, key: &str) -> String {
+    let name = settings.text(key, "generic");
+    let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if !is_plain || name.len() > 32 {
+        settings
+            .fault(key, format_args!("`{name}` is no name of a platform; give 1 to 32 of a-z, 0-9 and _"));
+    }
+    name
+}
+
+fn pointer(settings: &mut Settings, key: &str) -> Option<Pointer> {
+    if !settings.has(key) {
+        // Asked for all the same, so that it counts as a key that there is.
+        settings.text(key, "/");
+        return None;
+    }
+    let path = settings.text(key, "/");
+    if !path.starts_with('/') {
+        settings.fault(key, format_args!("`{path}` is no JSON pointer; give one such as `/user/id`"));
+    }
+    Some(Pointer(path))
+}
+
+/// Reads a payload.
+pub(crate) fn read(mapping: &Mapping, bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    let payloads = match json::payload::<Value>(bytes)? {
+        OneOrMany::One(payload) => vec![*payload],
+        OneOrMany::Many(payloads) => payloads,
+    };
+    let Some(list) = &mapping.items else {
+        out.each("", &payloads, |out, item| mapping.read(item, out));
+        return Ok(());
+    };
+    for payload in &payloads {
+        let Some(Value::Array(items)) = payload.pointer(&list.0) else {
+            return Err(unknown_payload(&format!("`{}` is no list", list.0)));
+        };
+        out.each(&list.0, items, |out, item| mapping.read(item, out));
+    }
+    Ok(())
+}
+
+impl Mapping {
+    fn read(&self, item: &Value, out: &mut Draft<'_>) -> Result<()> {
+        let id = text(item, Some(&self.id))?.ok_or_else(|| missing(&self.id.0))?;
+        let stamp: Option<Stamp> = get(item, Some(&self.at))?;
+        let at = stamp::required(&self.at.0, stamp)?;
+        let answered = text(item, self.in_reply_to.as_ref())?;
+        let quoted = text(item, self.quotes.as_ref())?;
+        let root = text(item, self.conversation.as_ref())?;
+        let what = self.what(item)?;
+        let other = if what == What::Quote || what == What::Reshare { quoted.clone() } else { None };
+        let root = root.or(other).or_else(|| answered.clone()).unwrap_or_else(|| id.clone());
+        let when = When { root: &root, at };
+        let kind = match what {
+            What::Ignore => return Err(not_relevant("of a kind that the mapping leaves out")),
+            What::Delete => return out.delete(when, &id),
+            What::Post => {
+                let post = Post { id, in_reply_to: answered, quotes: quoted, ..Post::default() };
+                return self.post(item, post, when, out);
+            }
+            What::Reshare => EngagementKind::Reshare,
+            What::Quote => EngagementKind::Quote,
+            What::Like => EngagementKind::Like,
+        };
+        let author = self.author(item)?;
+        let (actor, followers, account) =
+            author.map_or((None, None, None), |a| (Some(a.id), a.followers, a.account));
+        out.engagement(when, id, Engagement { account, ..Engagement::new(kind, actor, followers) })
+    }
+
+    fn what(&self, item: &Value) -> Result<What> {
+        let Some(pointer) = &self.kind else { return Ok(What::Post) };
+        let kind = text(item, Some(pointer))?.ok_or_else(|| missing(&pointer.0))?;
+        self.kinds.get(&kind).copied().ok_or_else(|| {
+            Rejection::new(
+                Code::UnknownPayload,
+                format!("`{}`: of a kind that `kinds` does not name", pointer.0),
+            )
+        })
+    }
+
+    /// A post of which its id and links are known.
+    fn post(&self, item: &Value, links: Post, when: When<'_>, out: &mut Draft<'_>) -> Result<()> {
+        let edited: Option<Stamp> = get(item, self.edited_at.as_ref())?;
+        let words = match &self.text {
+            Some(pointer) => text(item, Some(pointer))?.ok_or_else(|| missing(&pointer.0))?,
+            None => String::new(),
+        };
+        let is_answer = links.in_reply_to.is_some();
+        let post = Post {
+            author: self.author(item)?,
+            text: words,
+            lang: text(item, self.lang.as_ref())?,
+            edited_at: stamp::optional("edited_at", edited)?.filter(|edited| *edited > when.at),
+            ..links
+        };
+        out.post(when, post)?;
+        if is_answer {
+            // The totals of an answer are not those of its conversation.
+            return Ok(());
+        }
+        let counters = Counters {
+            reshares: count(item, self.counters.reshares.as_ref())?,
+            replies: count(item, self.counters.replies.as_ref())?,
+            quotes: count(item, self.counters.quotes.as_ref())?,
+            likes: count(item, self.counters.likes.as_ref())?,
+            views: count(item, self.counters.views.as_ref())?,
+        };
+        let at: EventTime = out.arrival.max(when.at);
+        out.counters(When { at, ..when }, counters)
+    }
+
+    fn author(&self, item: &Value) -> Result<Option<Author>> {
+        let Some(id) = text(item, self.author.as_ref())? else { return Ok(None) };
+        let is_own = get(item, self.own.as_ref())?.unwrap_or(false);
+        let is_bot = get(item, self.bot.as_ref())?.unwrap_or(false);
+        let account = match (is_own, is_bot) {
+            (true, _) => Some(AccountKind::Brand),
+            (_, true) => Some(AccountKind::Bot),
+            _ => None,
+        };
+        Ok(Some(Author {
+            id,
+            handle: text(item, self.handle.as_ref())?,
+            followers: count(item, self.followers.as_ref())?,
+            verified: get(item, self.verified.as_ref())?,
+            account,
+        }))
+    }
+}
+
+fn text(item: &Value, pointer: Option<&Pointer>) -> Result<Option<String>> {
+    let id: Option<Id> = get(item, pointer)?;
+    Ok(id.map(|id| id.0).filter(|id| !id.is_empty()))
+}
+
+fn count(item: &Value, pointer: Option<&Pointer>) -> Result<Option<u64>> {
+    get::<Count>(item, pointer).map(told)
+}
+
+/// What is at a pointer; null is nothing.
+fn get<'a, T: Deserialize<'a>>(item: &'a Value, pointer: Option<&Pointer>) -> Result<Option<T>> {
+    let Some(pointer) = pointer else { return Ok(None) };
+    match item.pointer(&pointer.0) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => T::deserialize(value).map(Some).map_err(|e| {
+            Rejection::from_json(&e, &pointer.0, "let the pointer lead to what the field holds")
+        }),
+    }
+}

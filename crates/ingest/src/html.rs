@@ -1,0 +1,59 @@
+//! Text out of the markup that some platforms wrap it in.
+//!
+//! Platforms send a small, clean part of HTML: a paragraph or break ends a line, every other tag is left out with nothing
+//! in its place, and entities become what they stand for.
+
+use std::borrow::Cow;
+
+/// Entities alone, for platforms that escape a text and mark nothing up.
+pub(crate) fn unescaped(text: &str) -> Cow<'_, str> {
+    html_escape::decode_html_entities(text)
+}
+
+/// The text of a piece of HTML.
+pub(crate) fn text(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(open) = rest.find('<') {
+        let (before, tag) = rest.split_at(open);
+        text.push_str(before);
+        let Some(close) = tag.find('>') else {
+            // No tag after all.
+            text.push_str(tag);
+            rest = "";
+            break;
+        };
+        let (tag, after) = tag.split_at(close + 1);
+        let name = tag.trim_matches(['<', '>', '/', ' ']).split([' ', '/']).next().unwrap_or_default();
+        let ends_line = match name {
+            "br" => "\n",
+            "p" | "div" | "blockquote" if tag.starts_with("</") => "\n\n",
+            "li" | "tr" | "h1" | "h2" | "h3" if tag.starts_with("</") => "\n",
+            _ => "",
+        };
+        text.push_str(ends_line);
+        rest = after;
+    }
+    text.push_str(rest);
+    unescaped(text.trim()).replace('\u{a0}', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_go_and_lines_stay() {
+        let check = |html: &str, expected: &str| assert_eq!(text(html), expected, "{html}");
+        check("<p>My claim &amp; <b>your</b> wait</p><p>Two</p>", "My claim & your wait\n\nTwo");
+        check("one<br>two<br />three", "one\ntwo\nthree");
+        check(
+            r#"<a href="https://b.example/@care" class="mention">@<span>care</span></a> help"#,
+            "@care help",
+        );
+        check("I &lt;3 hold music", "I <3 hold music");
+        check("5 < 6", "5 < 6");
+        check("", "");
+        check("<", "<");
+    }
+}

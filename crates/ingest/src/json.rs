@@ -1,0 +1,67 @@
+//! JSON text to a type, or the place and the reason that it is none.
+
+use firewatch_domain::RejectionCode as Code;
+use serde::Deserialize;
+
+use crate::scalar::OneOrMany;
+use crate::{MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, Rejection, Result};
+
+const OURS: &str = "counts are whole numbers from 0, ids are texts, times RFC 3339 texts";
+const THEIRS: &str = "give the payload as the platform sends it";
+
+/// One record of ours: a JSON object.
+pub(crate) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    let text = text(bytes, MAX_RECORD_BYTES)?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Rejection::new(
+            Code::MalformedJson,
+            "the record does not start with `{`; give one JSON object",
+        ));
+    }
+    serde_json::from_str(text).map_err(|_| explain::<T>(text, OURS))
+}
+
+/// What a platform sent: a JSON object, or a list of objects.
+pub(crate) fn payload<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<OneOrMany<T>> {
+    let text = text(bytes, MAX_PAYLOAD_BYTES)?;
+    match text.trim_ascii_start().as_bytes().first() {
+        Some(b'{') => serde_json::from_str(text)
+            .map(|one| OneOrMany::One(Box::new(one)))
+            .map_err(|_| explain::<T>(text, THEIRS)),
+        Some(b'[') => {
+            serde_json::from_str(text).map(OneOrMany::Many).map_err(|_| explain::<Vec<T>>(text, THEIRS))
+        }
+        _ => Err(Rejection::new(
+            Code::MalformedJson,
+            "the payload starts with neither `{` nor `[`; give it as the platform sends it",
+        )),
+    }
+}
+
+fn text(bytes: &[u8], most: usize) -> Result<&str> {
+    if bytes.is_empty() {
+        return Err(Rejection::new(Code::Empty, "the record has no bytes; send no tombstones to this topic"));
+    }
+    if bytes.len() > most {
+        let detail = format!("the record has {} bytes; at most {most} are read", bytes.len());
+        return Err(Rejection::new(Code::TooLarge, detail));
+    }
+    std::str::from_utf8(bytes).map_err(|e| {
+        Rejection::new(
+            Code::NotUtf8,
+            format!("byte {} is not UTF-8; encode records as UTF-8", e.valid_up_to()),
+        )
+    })
+}
+
+/// Parses once more, slowly, to learn the path of the field that failed.
+fn explain<'a, T: Deserialize<'a>>(text: &'a str, remedy: &str) -> Rejection {
+    let parser = &mut serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, T>(parser) {
+        Err(e) => Rejection::from_json(e.inner(), &e.path().to_string(), remedy),
+        Ok(_) => Rejection::new(
+            Code::MalformedJson,
+            "more text follows the object; give one JSON object per record",
+        ),
+    }
+}

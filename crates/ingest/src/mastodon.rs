@@ -1,0 +1,258 @@
+//! Mastodon: statuses, and what its streaming API sends: `update`, `status.update`, `delete`.
+//!
+//! Ids are those of the server that was asked, so a source names its server. A status tells what it answers and not the root of
+//! its thread. Private statuses are none of ours.
+
+use firewatch_domain::{
+    AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
+};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::check::missing;
+use crate::draft::{Draft, When, not_relevant, unknown_payload};
+use crate::scalar::{Count, Id, OneOrMany, told};
+use crate::{Rejection, Result, html, json, stamp};
+
+/// A status, or a frame of the stream around one.
+#[derive(Debug, Deserialize)]
+struct Payload {
+    event: Option<String>,
+    /// JSON in a text, or the object itself.
+    payload: Option<Box<Inner>>,
+    #[serde(rename = "error")]
+    error: Option<IgnoredAny>,
+    /// What an account has and a status has not.
+    acct: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Inner {
+    Text(String),
+    Number(u64),
+    Object(Box<Status>),
+}
+
+#[derive(Debug, Deserialize)]
+struct Status {
+    id: Option<Id>,
+    created_at: Option<String>,
+    edited_at: Option<String>,
+    in_reply_to_id: Option<Id>,
+    spoiler_text: Option<String>,
+    visibility: Option<String>,
+    language: Option<String>,
+    content: Option<String>,
+    account: Option<Account>,
+    reblog: Option<Box<Status>>,
+    quote: Option<Quote>,
+    replies_count: Option<Count>,
+    reblogs_count: Option<Count>,
+    favourites_count: Option<Count>,
+    quotes_count: Option<Count>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Account {
+    id: Option<Id>,
+    acct: Option<String>,
+    bot: Option<bool>,
+    followers_count: Option<Count>,
+}
+
+/// A quote since Mastodon 4.4, and the status itself on servers that had quotes before.
+#[derive(Debug, Deserialize)]
+struct Quote {
+    quoted_status: Option<Box<Status>>,
+    quoted_status_id: Option<Id>,
+    id: Option<Id>,
+}
+
+/// Reads a payload: JSON, or server-sent events as they come over the line.
+pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    let start = bytes.trim_ascii_start();
+    if start.starts_with(b"event:") || start.starts_with(b"data:") || start.starts_with(b":") {
+        return read_sent_event(bytes, out);
+    }
+    match json::payload::<Payload>(bytes)? {
+        OneOrMany::One(frame) => read_one(*frame, bytes, out),
+        OneOrMany::Many(_) => {
+            if let OneOrMany::Many(statuses) = json::payload::<Status>(bytes)? {
+                out.each("", statuses, |out, status| status.read(out));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn read_one(frame: Payload, bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    if let Some(event) = frame.event {
+        return match frame.payload.map(|inner| *inner) {
+            None => Err(not_relevant("a notice of the stream's; no status")),
+            Some(Inner::Text(text)) => read_event(&event, &text, out),
+            Some(Inner::Number(id)) => read_event(&event, &id.to_string(), out),
+            Some(Inner::Object(status)) if is_status(&event) => status.read(out),
+            Some(Inner::Object(_)) => Err(other_event()),
+        };
+    }
+    if frame.error.is_some() {
+        return Err(unknown_payload("the answer is an error of the server's and holds no status"));
+    }
+    if frame.acct.is_some() {
+        return Err(not_relevant("an account; no status"));
+    }
+    one(bytes)?.read(out)
+}
+
+/// `event: NAME`, then `data: PAYLOAD`; lines that begin with a colon keep the connection open.
+fn read_sent_event(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Rejection::new(Code::NotUtf8, format!("byte {} is not UTF-8", e.valid_up_to())))?;
+    let (mut event, mut data) = (None, String::new());
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("event:") {
+            event = Some(name.trim());
+        } else if let Some(more) = line.strip_prefix("data:") {
+            data.push_str(more.strip_prefix(' ').unwrap_or(more));
+        }
+    }
+    match event {
+        Some(event) => read_event(event, &data, out),
+        None => Err(not_relevant("a heartbeat of the stream's")),
+    }
+}
+
+fn read_event(event: &str, data: &str, out: &mut Draft<'_>) -> Result<()> {
+    if is_status(event) {
+        return one(data.as_bytes())?.read(out);
+    }
+    if event != "delete" {
+        return Err(other_event());
+    }
+    let id = data.trim().trim_matches('"');
+    if id.is_empty() {
+        return Err(missing("payload"));
+    }
+    out.delete(When { root: id, at: out.arrival }, id)
+}
+
+fn is_status(event: &str) -> bool {
+    event == "update" || event == "status.update"
+}
+
+fn other_event() -> Rejection {
+    not_relevant("an event of the stream's other than `update`, `status.update` and `delete`; no status")
+}
+
+fn one(bytes: &[u8]) -> Result<Status> {
+    match json::payload(bytes)? {
+        OneOrMany::One(status) => Ok(*status),
+        OneOrMany::Many(_) => Err(unknown_payload("a list where a status should be")),
+    }
+}
+
+impl Status {
+    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+        if self.content.is_none() && self.account.is_none() {
+            return Err(unknown_payload("no status of Mastodon: `content` and `account` are not there"));
+        }
+        self.is_public()?;
+        let (id, at) = (self.id()?, self.time()?);
+        let Some(original) = &self.reblog else { return self.post(out.arrival, out) };
+        original.is_public()?;
+        original.post(at, out).map_err(|e| e.within("reblog"))?;
+        let reaction = self.reaction(EngagementKind::Reshare);
+        out.engagement(When { root: original.root()?, at }, id.to_owned(), reaction)
+    }
+
+    /// A status that somebody wrote, whose totals were counted at a time.
+    fn post(&self, counted_at: EventTime, out: &mut Draft<'_>) -> Result<()> {
+        let (id, at, root) = (self.id()?, self.time()?, self.root()?);
+        let quoted = self.quote.as_ref().and_then(Quote::id);
+        let edited_at = self.edited_at.as_deref().map(|at| stamp::text("edited_at", Some(at))).transpose()?;
+        let content = self.content.as_deref().ok_or_else(|| missing("content"))?;
+        let text = match self.spoiler_text.as_deref().filter(|warning| !warning.is_empty()) {
+            None => html::text(content),
+            Some(warning) => format!("{warning}\n\n{}", html::text(content)),
+        };
+        let post = Post {
+            id: id.to_owned(),
+            author: self.account.as_ref().and_then(Account::author),
+            text,
+            lang: self.language.clone(),
+            in_reply_to: self.in_reply_to_id.as_ref().map(|id| id.0.clone()),
+            quotes: quoted.map(Into::into),
+            edited_at,
+        };
+        out.post(When { root, at }, post)?;
+        if let Some(quoted) = quoted {
+            let reaction = self.reaction(EngagementKind::Quote);
+            out.engagement(When { root: quoted, at }, format!("quote/{id}"), reaction)?;
+        }
+        if self.in_reply_to_id.is_some() {
+            // The totals of an answer are not those of its conversation.
+            return Ok(());
+        }
+        out.counters(When { root, at: counted_at.max(at) }, self.counters())
+    }
+
+    fn is_public(&self) -> Result<()> {
+        match self.visibility.as_deref() {
+            Some("private" | "direct" | "limited") => Err(not_relevant("a status that is not public")),
+            _ => Ok(()),
+        }
+    }
+
+    fn id(&self) -> Result<&str> {
+        self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))
+    }
+
+    /// What it answers, or itself.
+    fn root(&self) -> Result<&str> {
+        self.in_reply_to_id.as_ref().map_or_else(|| self.id(), |id| Ok(&id.0))
+    }
+
+    fn time(&self) -> Result<EventTime> {
+        stamp::text("created_at", self.created_at.as_deref())
+    }
+
+    fn reaction(&self, kind: EngagementKind) -> Engagement {
+        let author = self.account.as_ref().and_then(Account::author);
+        match author {
+            None => Engagement::new(kind, None, None),
+            Some(Author { id, followers, account, .. }) => {
+                Engagement { account, ..Engagement::new(kind, Some(id), followers) }
+            }
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            reshares: told(self.reblogs_count),
+            replies: told(self.replies_count),
+            quotes: told(self.quotes_count),
+            likes: told(self.favourites_count),
+            views: None,
+        }
+    }
+}
+
+impl Account {
+    fn author(&self) -> Option<Author> {
+        Some(Author {
+            id: self.id.as_ref()?.0.clone(),
+            handle: self.acct.clone(),
+            followers: told(self.followers_count),
+            verified: None,
+            account: self.bot.filter(|is_bot| *is_bot).map(|_| AccountKind::Bot),
+        })
+    }
+}
+
+impl Quote {
+    fn id(&self) -> Option<&str> {
+        let status = self.quoted_status.as_ref().and_then(|status| status.id.as_ref());
+        status.or(self.quoted_status_id.as_ref()).or(self.id.as_ref()).map(|id| id.0.as_str())
+    }
+}

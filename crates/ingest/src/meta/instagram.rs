@@ -1,0 +1,166 @@
+//! Instagram: an account's webhooks, and comments as the Graph API gives them.
+//!
+//! A conversation is a picture with its comments. A comment's webhook tells its text, since 2021 who wrote it and under which picture, and
+//! nothing of followers or likes; one without the picture is a conversation of its own. Insights are counters without a text.
+
+use firewatch_domain::{AccountKind, Author, Counters, EventTime, Post};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{From, Source, Webhook};
+use crate::check::missing;
+use crate::draft::{Draft, When, not_relevant, unknown_payload};
+use crate::scalar::{Count, Id, OneOrMany, named, told};
+use crate::stamp::{self, Stamp};
+use crate::{Result, json};
+
+#[derive(Debug, Deserialize)]
+struct Value {
+    id: Option<Id>,
+    text: Option<String>,
+    from: Option<From>,
+    media: Option<Media>,
+    parent_id: Option<Id>,
+    /// Of a mention or of insights.
+    media_id: Option<Id>,
+    impressions: Option<Count>,
+    reach: Option<Count>,
+    replies: Option<Count>,
+    shares: Option<Count>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Media {
+    id: Option<Id>,
+}
+
+/// A comment of the Graph API's, or a webhook.
+#[derive(Debug, Deserialize)]
+struct Payload {
+    entry: Option<IgnoredAny>,
+    mentioned_media: Option<IgnoredAny>,
+    mentioned_comment: Option<IgnoredAny>,
+    data: Option<Vec<Comment>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Comment {
+    id: Option<Id>,
+    text: Option<String>,
+    timestamp: Option<Stamp>,
+    media: Option<Media>,
+    user: Option<From>,
+    from: Option<From>,
+    username: Option<String>,
+    replies: Option<Replies>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Replies {
+    #[serde(default)]
+    data: Vec<Comment>,
+}
+
+/// Reads a payload.
+pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    let OneOrMany::One(payload) = json::payload::<Payload>(bytes)? else {
+        return Err(unknown_payload("a list; give one webhook or comment at a time"));
+    };
+    if payload.entry.is_some() {
+        let OneOrMany::One(webhook) = json::payload::<Webhook<Value>>(bytes)? else {
+            return Err(unknown_payload("a list; give one webhook at a time"));
+        };
+        return webhook.read("instagram", out, |source, field, value, out| value.read(source, field, out));
+    }
+    if payload.mentioned_media.is_some() || payload.mentioned_comment.is_some() {
+        return Err(not_relevant(
+            "a mention as it is looked up: it does not tell when it was written or by whom",
+        ));
+    }
+    if let Some(comments) = payload.data {
+        out.each("data", comments, |out, comment| comment.read(None, out));
+        return Ok(());
+    }
+    match json::payload::<Comment>(bytes)? {
+        OneOrMany::One(comment) => comment.read(None, out),
+        OneOrMany::Many(_) => Err(unknown_payload("a list within a list")),
+    }
+}
+
+impl Value {
+    fn read(self, source: &Source, field: &str, out: &mut Draft<'_>) -> Result<()> {
+        let at = stamp::required("time", source.time.clone())?;
+        match field {
+            "comments" | "live_comments" => self.comment(source, at, out),
+            "story_insights" => self.insights(at, out),
+            "mentions" => Err(not_relevant(
+                "a mention is told by its ids and not by its text; look it up and send what comes back",
+            )),
+            _ => Err(not_relevant("a change of the account's that is no comment")),
+        }
+    }
+
+    fn comment(self, source: &Source, at: EventTime, out: &mut Draft<'_>) -> Result<()> {
+        let id = named(self.id).ok_or_else(|| missing("id"))?;
+        let media = self.media.and_then(|media| named(media.id));
+        let root = media.clone().unwrap_or_else(|| id.clone());
+        let post = Post {
+            author: self.from.and_then(|from| from.author(source.id.as_deref())),
+            text: self.text.ok_or_else(|| missing("text"))?,
+            in_reply_to: named(self.parent_id).or(media),
+            id,
+            ..Post::default()
+        };
+        out.post(When { root: &root, at }, post)
+    }
+
+    /// Who could have seen a story: impressions are views, and its reach is a part of them.
+    fn insights(self, at: EventTime, out: &mut Draft<'_>) -> Result<()> {
+        let media = named(self.media_id).ok_or_else(|| missing("media_id"))?;
+        let counters = Counters {
+            replies: told(self.replies),
+            reshares: told(self.shares),
+            views: told(self.impressions).or(told(self.reach)),
+            ..Counters::default()
+        };
+        out.counters(When { root: &media, at }, counters)
+    }
+}
+
+impl Comment {
+    /// A comment, and its replies, which are under the same picture.
+    fn read(&self, under: Option<(&str, &str)>, out: &mut Draft<'_>) -> Result<()> {
+        let Some(id) = named(self.id.clone()) else {
+            return Err(unknown_payload(
+                "neither a webhook nor a comment of Instagram: `entry` and `id` are not there",
+            ));
+        };
+        let at = stamp::required("timestamp", self.timestamp.clone())?;
+        let media = self.media.as_ref().and_then(|media| named(media.id.clone()));
+        let root = under.map(|(root, _)| root.to_owned()).or(media.clone()).unwrap_or_else(|| id.clone());
+        let from = self.user.as_ref().or(self.from.as_ref());
+        let author = from
+            .cloned()
+            .and_then(|from| From { username: from.username.or(self.username.clone()), ..from }.author(None));
+        let post = Post {
+            id: id.clone(),
+            author,
+            text: self.text.clone().ok_or_else(|| missing("text"))?,
+            in_reply_to: under.map(|(_, parent)| parent.to_owned()).or(media),
+            ..Post::default()
+        };
+        out.post(When { root: &root, at }, post)?;
+        let replies = self.replies.as_ref().map(|replies| replies.data.as_slice()).unwrap_or_default();
+        out.each("replies.data", replies, |out, reply| reply.read(Some((&root, &id)), out));
+        Ok(())
+    }
+}
+
+impl From {
+    /// Somebody who wrote; the account that the webhook is of is the brand's.
+    fn author(self, own: Option<&str>) -> Option<Author> {
+        let id = named(self.id)?;
+        let account = (own == Some(&id)).then_some(AccountKind::Brand);
+        Some(Author { id, handle: self.username, account, ..Author::default() })
+    }
+}

@@ -1,0 +1,81 @@
+//! Meta's webhooks, which Facebook Pages and Instagram accounts share: entries of changes.
+
+pub(crate) mod facebook;
+pub(crate) mod instagram;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::Result;
+use crate::draft::{Draft, not_relevant, unknown_payload};
+use crate::scalar::Id;
+use crate::stamp::Stamp;
+
+/// What a webhook sends: changes of one page or account, or several.
+#[derive(Debug, Deserialize)]
+#[serde(bound = "V: Deserialize<'de>")]
+struct Webhook<V> {
+    object: Option<String>,
+    entry: Option<Vec<Entry<V>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(bound = "V: Deserialize<'de>")]
+struct Entry<V> {
+    /// The page or account.
+    id: Option<Id>,
+    /// When it was sent.
+    time: Option<Stamp>,
+    changes: Option<Vec<Change<V>>>,
+    messaging: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(bound = "V: Deserialize<'de>")]
+struct Change<V> {
+    field: Option<String>,
+    value: Option<V>,
+}
+
+/// Somebody, as far as Meta tells.
+#[derive(Debug, Clone, Deserialize)]
+struct From {
+    id: Option<Id>,
+    username: Option<String>,
+}
+
+impl<V> Webhook<V> {
+    /// Takes each change of an object that must be the expected one.
+    fn read(
+        self,
+        expected: &str,
+        out: &mut Draft<'_>,
+        take: impl Fn(&Source, &str, V, &mut Draft<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if self.object.as_deref().is_some_and(|object| object != expected) {
+            return Err(unknown_payload(&format!(
+                "`object` is not `{expected}`: it is of another product of Meta's, read it as that platform"
+            )));
+        }
+        out.each("entry", self.entry.unwrap_or_default(), |out, entry| {
+            let source = Source { id: entry.id.map(|id| id.0), time: entry.time };
+            if entry.changes.is_none() && entry.messaging.is_some() {
+                return Err(not_relevant("private messages; no public post"));
+            }
+            out.each("changes", entry.changes.unwrap_or_default(), |out, change| {
+                match (change.field, change.value) {
+                    (Some(field), Some(value)) => take(&source, &field, value, out),
+                    _ => Err(not_relevant("a change of the page's that holds no post")),
+                }
+            });
+            Ok(())
+        });
+        Ok(())
+    }
+}
+
+/// The page or account that a change is of, and when it was told.
+struct Source {
+    id: Option<String>,
+    time: Option<Stamp>,
+}

@@ -1,0 +1,203 @@
+//! Reddit: submissions (`t3`) and comments (`t1`), by themselves, in listings, or in listings by name.
+//!
+//! Nobody's followers are told, and votes are blurred. A comment names the submission that it is under. What was taken down
+//! stays as an empty shell, which is how its deletion is known.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::{AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::check::missing;
+use crate::draft::{Draft, When, not_relevant, unknown_payload};
+use crate::scalar::{Count, Id, IfObject, OneOrMany, told};
+use crate::stamp::{self, Stamp};
+use crate::{Result, html, json};
+
+/// A thing with its kind, as Reddit calls it.
+#[derive(Debug, Deserialize)]
+struct Thing {
+    kind: Option<String>,
+    data: Option<Box<Data>>,
+    /// A submission or comment that came without a wrapper.
+    name: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Data {
+    /// Of a listing.
+    children: Option<Vec<IfObject<Thing>>>,
+    name: Option<String>,
+    id: Option<Id>,
+    author: Option<String>,
+    author_fullname: Option<String>,
+    created_utc: Option<Stamp>,
+    edited: Option<Edited>,
+    title: Option<String>,
+    selftext: Option<String>,
+    body: Option<String>,
+    link_id: Option<String>,
+    parent_id: Option<String>,
+    crosspost_parent: Option<String>,
+    removed_by_category: Option<String>,
+    ups: Option<Count>,
+    num_comments: Option<Count>,
+    num_crossposts: Option<Count>,
+    /// A listing, or an empty text.
+    replies: Option<IfObject<Box<Thing>>>,
+}
+
+/// `false`, or when it was edited.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Edited {
+    At(f64),
+    Flag(#[expect(dead_code, reason = "old posts say `true` and not when")] bool),
+}
+
+/// Reads a payload.
+pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    match json::payload::<Thing>(bytes)? {
+        OneOrMany::Many(things) => {
+            out.each("", things, |out, thing| thing.read(out));
+            Ok(())
+        }
+        OneOrMany::One(thing) if thing.data.is_some() => thing.read(out),
+        OneOrMany::One(thing) if thing.name.is_some() => match json::payload::<Data>(bytes)? {
+            OneOrMany::One(data) => data.read(None, out),
+            OneOrMany::Many(_) => Err(unknown_payload("a list within a list")),
+        },
+        OneOrMany::One(thing) if thing.error.is_some() => {
+            Err(unknown_payload("the answer is an error of Reddit's and holds no post"))
+        }
+        OneOrMany::One(_) => read_by_name(bytes, out),
+    }
+}
+
+/// Listings by the name of what was asked for.
+fn read_by_name(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    let all: BTreeMap<String, OneOrMany<Thing>> = serde_json::from_slice(bytes)
+        .map_err(|_| unknown_payload("nothing of Reddit's: `kind` and `data` are not there"))?;
+    for things in all.into_values() {
+        match things {
+            OneOrMany::One(thing) => thing.read(out)?,
+            OneOrMany::Many(things) => out.each("", things, |out, thing| thing.read(out)),
+        }
+    }
+    Ok(())
+}
+
+impl Thing {
+    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+        let data = self.data.as_ref().ok_or_else(|| unknown_payload("nothing of Reddit's: no `data`"))?;
+        match self.kind.as_deref() {
+            Some("Listing") => {
+                let children = data.children.as_deref().unwrap_or_default();
+                let things = children.iter().filter_map(|child| child.0.as_ref());
+                out.each("children", things, |out, thing| thing.read(out));
+                Ok(())
+            }
+            Some(kind @ ("t1" | "t3")) => data.read(Some(kind), out),
+            Some("more") => Err(not_relevant("names of comments to ask for; no text")),
+            Some(_) => Err(not_relevant("neither a submission nor a comment")),
+            None => Err(missing("kind")),
+        }
+    }
+}
+
+impl Data {
+    fn read(&self, kind: Option<&str>, out: &mut Draft<'_>) -> Result<()> {
+        let name = match (&self.name, kind, &self.id) {
+            (Some(name), ..) => name.clone(),
+            (None, Some(kind), Some(id)) => format!("{kind}_{}", id.0),
+            _ => return Err(missing("name")),
+        };
+        self.read_named(&name, out)?;
+        if let Some(IfObject(Some(listing))) = &self.replies {
+            listing.read(out)?;
+        }
+        Ok(())
+    }
+
+    fn read_named(&self, name: &str, out: &mut Draft<'_>) -> Result<()> {
+        let root = match (&self.link_id, name.starts_with("t1_")) {
+            (Some(link), _) => link,
+            (None, true) => return Err(missing("link_id")),
+            (None, false) => name,
+        };
+        if self.is_gone() {
+            return out.delete(When { root, at: out.arrival }, name);
+        }
+        let at = stamp::required("created_utc", self.created_utc.clone())?;
+        let edited_at = match self.edited {
+            Some(Edited::At(seconds)) => Some(stamp::from_seconds(seconds)),
+            _ => None,
+        };
+        self.post((name, root), at, edited_at, out)?;
+        if let Some(original) = self.crosspost_parent.as_deref() {
+            let reaction = Engagement::new(EngagementKind::Quote, self.by(), None);
+            out.engagement(When { root: original, at }, format!("quote/{name}"), reaction)?;
+        }
+        if root != name {
+            return Ok(());
+        }
+        let counters = Counters {
+            reshares: told(self.num_crossposts),
+            replies: told(self.num_comments),
+            likes: told(self.ups),
+            ..Counters::default()
+        };
+        out.counters(When { root, at: out.arrival.max(at) }, counters)
+    }
+
+    fn post(
+        &self,
+        (name, root): (&str, &str),
+        at: EventTime,
+        edited_at: Option<EventTime>,
+        out: &mut Draft<'_>,
+    ) -> Result<()> {
+        let post = Post {
+            id: name.to_owned(),
+            author: self.author(),
+            text: self.text().ok_or_else(|| missing("title"))?,
+            lang: None,
+            in_reply_to: (root != name).then(|| self.parent_id.as_deref().unwrap_or(root).to_owned()),
+            quotes: self.crosspost_parent.clone(),
+            edited_at,
+        };
+        out.post(When { root, at }, post)
+    }
+
+    /// What was written: a comment's body, or a submission's title and text.
+    fn text(&self) -> Option<String> {
+        if let Some(body) = &self.body {
+            return Some(html::unescaped(body).into_owned());
+        }
+        let title = html::unescaped(self.title.as_deref()?);
+        let text = html::unescaped(self.selftext.as_deref().unwrap_or_default());
+        Some(if text.is_empty() { title.into_owned() } else { format!("{title}\n\n{text}") })
+    }
+
+    fn is_gone(&self) -> bool {
+        let is_shell = |text: &Option<String>| {
+            text.as_deref().is_some_and(|text| text == "[deleted]" || text == "[removed]")
+        };
+        is_shell(&self.body) || is_shell(&self.selftext) || self.removed_by_category.is_some()
+    }
+
+    fn by(&self) -> Option<String> {
+        self.author_fullname.clone().or_else(|| self.author.clone().filter(|name| name != "[deleted]"))
+    }
+
+    fn author(&self) -> Option<Author> {
+        Some(Author {
+            id: self.by()?,
+            handle: self.author.clone(),
+            account: (self.author.as_deref() == Some("AutoModerator")).then_some(AccountKind::Bot),
+            ..Author::default()
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! What the first API's stream and account activity webhooks tell beside posts: likes and deletions.
+
+use firewatch_domain::EngagementKind;
+use serde::Deserialize;
+
+use super::v1::{Status, User};
+use crate::check::missing;
+use crate::draft::{Draft, When};
+use crate::scalar::{Count, Id};
+use crate::{Result, stamp};
+
+/// Somebody liked a post.
+#[derive(Debug, Deserialize)]
+pub(super) struct Favorite {
+    id: Option<Id>,
+    timestamp_ms: Option<Count>,
+    created_at: Option<String>,
+    favorited_status: Option<Status>,
+    user: Option<User>,
+}
+
+/// A post was deleted.
+#[derive(Debug, Deserialize)]
+pub(super) struct Deletion {
+    status: Option<Gone>,
+    timestamp_ms: Option<Count>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Gone {
+    id: Option<Id>,
+    id_str: Option<Id>,
+}
+
+impl Favorite {
+    pub(super) fn read(self, out: &mut Draft<'_>) -> Result<()> {
+        let status = self.favorited_status.ok_or_else(|| missing("favorited_status"))?;
+        let at = match stamp::millis(self.timestamp_ms) {
+            Some(at) => at,
+            None => stamp::text("created_at", self.created_at.as_deref())?,
+        };
+        let user = self.user.ok_or_else(|| missing("user"))?;
+        status.read(out)?;
+        let id = self.id.ok_or_else(|| missing("id"))?.0;
+        out.engagement(When { root: status.root()?, at }, id, user.reaction(EngagementKind::Like))
+    }
+}
+
+impl Deletion {
+    pub(super) fn read(self, out: &mut Draft<'_>) -> Result<()> {
+        let gone = self.status.ok_or_else(|| missing("status"))?;
+        let id = gone.id_str.or(gone.id).ok_or_else(|| missing("status.id"))?.0;
+        let at = stamp::millis(self.timestamp_ms).unwrap_or(out.arrival);
+        out.delete(When { root: &id, at }, &id)
+    }
+}

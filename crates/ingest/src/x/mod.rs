@@ -1,0 +1,140 @@
+//! X (Twitter): API v2 answers and streams, the first API's statuses, and account activity webhooks.
+//!
+//! Ids hold the time of a post (a snowflake), so a post without `created_at` still has its time. The first API does not tell
+//! the root of a thread: an answer belongs to what it answers, until more is known.
+
+mod activity;
+mod v1;
+mod v2;
+
+use firewatch_domain::EventTime;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::draft::{Draft, not_relevant, unknown_payload};
+use crate::scalar::OneOrMany;
+use crate::{Result, html, json};
+
+/// What tells the kinds of payload apart. One that has none of these is a post by itself.
+#[derive(Deserialize)]
+struct Envelope {
+    /// API v2.
+    data: Option<OneOrMany<v2::Item>>,
+    includes: Option<v2::Includes>,
+    errors: Option<IgnoredAny>,
+    meta: Option<IgnoredAny>,
+    /// An `includes` object by itself.
+    tweets: Option<Vec<v2::Item>>,
+    users: Option<Vec<v2::User>>,
+    /// A search of the first API.
+    statuses: Option<Vec<v1::Status>>,
+    /// Its stream.
+    delete: Option<activity::Deletion>,
+    limit: Option<IgnoredAny>,
+    disconnect: Option<IgnoredAny>,
+    warning: Option<IgnoredAny>,
+    scrub_geo: Option<IgnoredAny>,
+    status_withheld: Option<IgnoredAny>,
+    user_withheld: Option<IgnoredAny>,
+    friends: Option<IgnoredAny>,
+    /// Account activity.
+    for_user_id: Option<IgnoredAny>,
+    tweet_create_events: Option<Vec<v1::Status>>,
+    favorite_events: Option<Vec<activity::Favorite>>,
+    tweet_delete_events: Option<Vec<activity::Deletion>>,
+}
+
+/// Reads a payload.
+pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    let OneOrMany::One(envelope) = json::payload::<Envelope>(bytes)? else {
+        if let OneOrMany::Many(statuses) = json::payload::<v1::Status>(bytes)? {
+            out.each("", statuses, |out, status| status.read(out));
+        }
+        return Ok(());
+    };
+    let Envelope { data, includes, tweets, users, statuses, delete, .. } = *envelope;
+    if let Some(data) = data {
+        return v2::read(&data, &includes.unwrap_or_default(), out);
+    }
+    if let Some(tweets) = tweets {
+        return v2::read(&OneOrMany::Many(tweets), &v2::Includes::with_users(users.unwrap_or_default()), out);
+    }
+    if let Some(statuses) = statuses {
+        out.each("statuses", statuses, |out, status| status.read(out));
+        return Ok(());
+    }
+    if let Some(deletion) = delete {
+        return deletion.read(out);
+    }
+    if envelope.for_user_id.is_some() {
+        let told = envelope.tweet_create_events.is_some() || envelope.favorite_events.is_some();
+        if !told && envelope.tweet_delete_events.is_none() {
+            return Err(not_relevant("an account's follow, block, mute or direct message; no public post"));
+        }
+        let posts = envelope.tweet_create_events.unwrap_or_default();
+        out.each("tweet_create_events", posts, |out, status| status.read(out));
+        out.each("favorite_events", envelope.favorite_events.unwrap_or_default(), |out, like| like.read(out));
+        out.each("tweet_delete_events", envelope.tweet_delete_events.unwrap_or_default(), |out, gone| {
+            gone.read(out)
+        });
+        return Ok(());
+    }
+    if envelope.errors.is_some() {
+        return Err(unknown_payload("the answer is an error of the platform's and holds no post"));
+    }
+    if envelope.meta.is_some() {
+        return Err(not_relevant("an answer of `meta` alone; no post"));
+    }
+    if users.is_some() {
+        return Err(not_relevant("accounts; no post"));
+    }
+    let notices = [
+        envelope.limit.is_some(),
+        envelope.disconnect.is_some(),
+        envelope.warning.is_some(),
+        envelope.scrub_geo.is_some(),
+        envelope.status_withheld.is_some(),
+        envelope.user_withheld.is_some(),
+        envelope.friends.is_some(),
+    ];
+    if notices.contains(&true) {
+        return Err(not_relevant("a notice of the stream's; no post"));
+    }
+    read_bare(bytes, out)
+}
+
+/// A post by itself, of either API.
+fn read_bare(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    if let OneOrMany::One(status) = json::payload::<v1::Status>(bytes)?
+        && status.is_one()
+    {
+        return status.read(out);
+    }
+    v2::read(&OneOrMany::One(Box::new(one(bytes)?)), &v2::Includes::default(), out)
+}
+
+fn one(bytes: &[u8]) -> Result<v2::Item> {
+    match json::payload(bytes)? {
+        OneOrMany::One(item) => Ok(*item),
+        OneOrMany::Many(_) => Err(unknown_payload("a list within a list")),
+    }
+}
+
+/// The time in a post's id: milliseconds since 4 November 2010, above 22 bits of machine and sequence. Earlier ids are
+/// plain numbers and hold none. Source: X's announcement of snowflake, 2010.
+fn time_of_id(id: &str) -> Option<EventTime> {
+    const EPOCH: i64 = 1_288_834_974_657;
+    const FIRST: i64 = 29_700_859_247;
+    let id: i64 = id.parse().ok()?;
+    (id >= FIRST).then(|| EventTime::from_millis((id >> 22) + EPOCH))
+}
+
+/// What was written: X escapes `&`, `<` and `>`.
+fn written(text: &str) -> String {
+    html::unescaped(text).into_owned()
+}
+
+/// A language that was told: `und` is one that X could not determine, `zxx` none, and `q..` marks posts of nothing but links.
+fn language(lang: Option<String>) -> Option<String> {
+    lang.filter(|lang| lang != "und" && lang != "zxx" && !lang.starts_with('q'))
+}

@@ -1,0 +1,170 @@
+//! Statuses of the first API, as searches, streams and webhooks hold them.
+
+use firewatch_domain::{Author, Counters, Engagement, EngagementKind, EventTime, Post};
+use serde::Deserialize;
+
+use super::{language, time_of_id, written};
+use crate::check::missing;
+use crate::draft::{Draft, When, unknown_payload};
+use crate::scalar::{Count, Id, named, told};
+use crate::{Result, stamp};
+
+/// A post, with those that it passes on inside.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    id: Option<Id>,
+    id_str: Option<Id>,
+    created_at: Option<String>,
+    timestamp_ms: Option<Count>,
+    text: Option<String>,
+    full_text: Option<String>,
+    extended_tweet: Option<Extended>,
+    user: Option<User>,
+    lang: Option<String>,
+    in_reply_to_status_id: Option<Id>,
+    in_reply_to_status_id_str: Option<Id>,
+    retweeted_status: Option<Box<Status>>,
+    quoted_status: Option<Box<Status>>,
+    quoted_status_id_str: Option<Id>,
+    retweet_count: Option<Count>,
+    favorite_count: Option<Count>,
+    reply_count: Option<Count>,
+    quote_count: Option<Count>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Extended {
+    full_text: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct User {
+    id: Option<Id>,
+    id_str: Option<Id>,
+    screen_name: Option<String>,
+    followers_count: Option<Count>,
+    verified: Option<bool>,
+}
+
+impl Status {
+    /// Whether it is one at all.
+    pub(super) fn is_one(&self) -> bool {
+        self.id_str.is_some() || self.user.is_some()
+    }
+
+    /// Reads it, and what it passes on before it.
+    pub(super) fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+        if !self.is_one() {
+            return Err(unknown_payload("no status of X: `id_str` and `user` are not there"));
+        }
+        let (id, at) = (self.id()?, self.time()?);
+        if let Some(original) = &self.retweeted_status {
+            original.post(at, out).map_err(|e| e.within("retweeted_status"))?;
+            let root = original.root()?;
+            return out.engagement(When { root, at }, id.to_owned(), self.reaction(EngagementKind::Reshare));
+        }
+        self.post(out.arrival, out)
+    }
+
+    /// A post, whose totals were counted at a time.
+    fn post(&self, counted_at: EventTime, out: &mut Draft<'_>) -> Result<()> {
+        let (id, at) = (self.id()?, self.time()?);
+        if let Some(quoted) = &self.quoted_status {
+            quoted.post(at, out).map_err(|e| e.within("quoted_status"))?;
+        }
+        let quotes = self.quoted().transpose()?;
+        let post = Post {
+            id: id.to_owned(),
+            author: self.user.as_ref().and_then(User::author),
+            text: self.written().ok_or_else(|| missing("text"))?,
+            lang: language(self.lang.clone()),
+            in_reply_to: self.answers().map(Into::into),
+            quotes: quotes.map(Into::into),
+            edited_at: None,
+        };
+        let root = self.root()?;
+        out.post(When { root, at }, post)?;
+        if let Some(quoted) = quotes {
+            let root = self.quoted_status.as_ref().map_or(Ok(quoted), |quoted| quoted.root())?;
+            out.engagement(When { root, at }, format!("quote/{id}"), self.reaction(EngagementKind::Quote))?;
+        }
+        if self.answers().is_some() {
+            // The totals of an answer are not those of its conversation.
+            return Ok(());
+        }
+        out.counters(When { root, at: counted_at.max(at) }, self.counters())
+    }
+
+    /// Its id: the text, as the number is too large for some who wrote it down.
+    pub(super) fn id(&self) -> Result<&str> {
+        self.id_str.as_ref().or(self.id.as_ref()).map(|id| id.0.as_str()).ok_or_else(|| missing("id_str"))
+    }
+
+    /// The root of its conversation as far as it tells: what it answers, or itself.
+    pub(super) fn root(&self) -> Result<&str> {
+        self.answers().map_or_else(|| self.id(), Ok)
+    }
+
+    fn answers(&self) -> Option<&str> {
+        let id = self.in_reply_to_status_id_str.as_ref().or(self.in_reply_to_status_id.as_ref());
+        id.map(|id| id.0.as_str())
+    }
+
+    fn quoted(&self) -> Option<Result<&str>> {
+        match (&self.quoted_status, &self.quoted_status_id_str) {
+            (Some(quoted), _) => Some(quoted.id()),
+            (None, id) => id.as_ref().map(|id| Ok(id.0.as_str())),
+        }
+    }
+
+    fn time(&self) -> Result<EventTime> {
+        if let Some(at) = stamp::millis(self.timestamp_ms) {
+            return Ok(at);
+        }
+        match (&self.created_at, time_of_id(self.id()?)) {
+            (None, Some(at)) => Ok(at),
+            (at, _) => stamp::text("created_at", at.as_deref()),
+        }
+    }
+
+    /// What was written, as whole as it is told.
+    fn written(&self) -> Option<String> {
+        let extended = self.extended_tweet.as_ref().map(|extended| &extended.full_text);
+        extended.or(self.full_text.as_ref()).or(self.text.as_ref()).map(|text| written(text))
+    }
+
+    fn reaction(&self, kind: EngagementKind) -> Engagement {
+        self.user.as_ref().map_or(Engagement::new(kind, None, None), |user| user.reaction(kind))
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            reshares: told(self.retweet_count),
+            replies: told(self.reply_count),
+            quotes: told(self.quote_count),
+            likes: told(self.favorite_count),
+            views: None,
+        }
+    }
+}
+
+impl User {
+    fn id(&self) -> Option<String> {
+        named(self.id_str.clone().or_else(|| self.id.clone()))
+    }
+
+    fn author(&self) -> Option<Author> {
+        Some(Author {
+            id: self.id()?,
+            handle: self.screen_name.clone(),
+            followers: told(self.followers_count),
+            verified: self.verified,
+            account: None,
+        })
+    }
+
+    /// What it did.
+    pub(super) fn reaction(&self, kind: EngagementKind) -> Engagement {
+        Engagement::new(kind, self.id(), told(self.followers_count))
+    }
+}

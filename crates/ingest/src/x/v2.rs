@@ -1,0 +1,303 @@
+//! Posts of API v2, in answers and in the filtered stream, with what their expansions tell of authors and of posts referred to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firewatch_domain::{
+    Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
+};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{language, time_of_id, written};
+use crate::check::missing;
+use crate::draft::{Draft, When, not_relevant, unknown_payload};
+use crate::scalar::{Count, Id, OneOrMany, named, told};
+use crate::{Rejection, Result, stamp};
+
+/// A post, or whatever else an answer's `data` may hold.
+#[derive(Debug, Deserialize)]
+pub(super) struct Item {
+    id: Option<Id>,
+    text: Option<String>,
+    note_tweet: Option<Note>,
+    author_id: Option<Id>,
+    created_at: Option<String>,
+    conversation_id: Option<Id>,
+    lang: Option<String>,
+    referenced_tweets: Option<Vec<Reference>>,
+    public_metrics: Option<Metrics>,
+    #[serde(default)]
+    edit_history_tweet_ids: Vec<Id>,
+    /// Compliance events.
+    delete: Option<Compliance>,
+    drop: Option<Compliance>,
+    undrop: Option<IgnoredAny>,
+    withheld: Option<IgnoredAny>,
+    tweet_edit: Option<IgnoredAny>,
+    /// What other objects have.
+    username: Option<IgnoredAny>,
+    tweet_count: Option<IgnoredAny>,
+    value: Option<IgnoredAny>,
+    media_key: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Note {
+    text: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    #[serde(rename = "type")]
+    kind: String,
+    id: Id,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct Metrics {
+    retweet_count: Option<Count>,
+    reply_count: Option<Count>,
+    like_count: Option<Count>,
+    quote_count: Option<Count>,
+    impression_count: Option<Count>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Compliance {
+    tweet: Option<Gone>,
+    event_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Gone {
+    id: Id,
+}
+
+/// What an answer holds beside its posts.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Includes {
+    #[serde(default)]
+    users: Vec<User>,
+    #[serde(default)]
+    tweets: Vec<Item>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    id: Id,
+    username: Option<String>,
+    verified: Option<bool>,
+    public_metrics: Option<UserMetrics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct UserMetrics {
+    followers_count: Option<Count>,
+}
+
+impl Includes {
+    pub(super) fn with_users(users: Vec<User>) -> Self {
+        Self { users, tweets: vec![] }
+    }
+}
+
+/// The accounts and posts that a payload's posts refer to, each post told once.
+struct Context<'a> {
+    users: BTreeMap<&'a str, &'a User>,
+    tweets: BTreeMap<&'a str, &'a Item>,
+    told: BTreeSet<&'a str>,
+}
+
+/// Reads what `data` holds.
+pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut Draft<'_>) -> Result<()> {
+    let mut context = Context {
+        users: includes.users.iter().map(|user| (user.id.0.as_str(), user)).collect(),
+        tweets: includes
+            .tweets
+            .iter()
+            .filter_map(|tweet| Some((tweet.id.as_ref()?.0.as_str(), tweet)))
+            .collect(),
+        told: BTreeSet::new(),
+    };
+    match data {
+        OneOrMany::One(item) => item.read(&mut context, out),
+        OneOrMany::Many(items) => {
+            out.each("data", items, |out, item| item.read(&mut context, out));
+            Ok(())
+        }
+    }
+}
+
+impl Item {
+    fn read<'a>(&'a self, context: &mut Context<'a>, out: &mut Draft<'_>) -> Result<()> {
+        if let Some(gone) = self.delete.as_ref().or(self.drop.as_ref()) {
+            let id = gone.tweet.as_ref().map(|tweet| &tweet.id.0).ok_or_else(|| missing("tweet"))?;
+            let at = stamp::text("event_at", gone.event_at.as_deref())?;
+            return out.delete(When { root: id, at }, id);
+        }
+        self.is_post()?;
+        let id = self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))?;
+        if let Some(original) = self.reference("retweeted") {
+            return self.reshare(id, original, context, out);
+        }
+        self.post(id, context, out)
+    }
+
+    /// A retweet: a reaction to the original, in the original's conversation.
+    fn reshare<'a>(
+        &'a self,
+        id: &str,
+        original: &'a str,
+        context: &mut Context<'a>,
+        out: &mut Draft<'_>,
+    ) -> Result<()> {
+        let at = self.time(id)?;
+        let known = context.told_first(original, out);
+        let root = known.map_or(original, |tweet| tweet.root(original));
+        let reaction = self.reaction(EngagementKind::Reshare, context);
+        out.engagement(When { root, at }, id.to_owned(), reaction)?;
+        if root != original {
+            return Ok(());
+        }
+        // On a retweet this is the count of the original's.
+        let reshares = known.is_none().then(|| told(self.public_metrics.and_then(|m| m.retweet_count)));
+        out.counters(When { root, at }, Counters { reshares: reshares.flatten(), ..Counters::default() })
+    }
+
+    /// A post that somebody wrote; one that quotes is also a reaction to what it quotes.
+    fn post<'a>(&'a self, id: &'a str, context: &mut Context<'a>, out: &mut Draft<'_>) -> Result<()> {
+        if !context.told.insert(id) {
+            return Ok(());
+        }
+        let (answers, quotes) = (self.reference("replied_to"), self.reference("quoted"));
+        for other in [answers, quotes].into_iter().flatten() {
+            context.told_first(other, out);
+        }
+        // An edited post has a new id each time, and the first of them is the post.
+        let first = self.edit_history_tweet_ids.first().map_or(id, |first| first.0.as_str());
+        let created = self.time(id)?;
+        let edited_at = (first != id).then_some(created);
+        let at = edited_at.and_then(|_| time_of_id(first)).unwrap_or(created);
+        let root = self.root(first);
+        let text = self.note_tweet.as_ref().map(|note| &note.text).or(self.text.as_ref());
+        let post = Post {
+            id: first.to_owned(),
+            author: self.author_id.as_ref().map(|author| context.author(&author.0)),
+            text: text.map(|text| written(text)).ok_or_else(|| missing("text"))?,
+            lang: language(self.lang.clone()),
+            in_reply_to: answers.map(Into::into),
+            quotes: quotes.map(Into::into),
+            edited_at,
+        };
+        let is_root = post.in_reply_to.is_none();
+        out.post(When { root, at }, post)?;
+        if let Some(quoted) = quotes {
+            let root = context.tweets.get(quoted).map_or(quoted, |tweet| tweet.root(quoted));
+            let reaction = self.reaction(EngagementKind::Quote, context);
+            out.engagement(When { root, at }, format!("quote/{first}"), reaction)?;
+        }
+        if !is_root {
+            // The totals of an answer are not those of its conversation.
+            return Ok(());
+        }
+        out.counters(When { root, at: out.arrival }, self.public_metrics.unwrap_or_default().counters())
+    }
+
+    /// The root of its conversation, as far as it is told.
+    fn root<'a>(&'a self, id: &'a str) -> &'a str {
+        let told = self.conversation_id.as_ref().map(|root| root.0.as_str());
+        told.or_else(|| self.reference("replied_to")).unwrap_or(id)
+    }
+
+    fn reference(&self, kind: &str) -> Option<&str> {
+        self.referenced_tweets
+            .iter()
+            .flatten()
+            .find(|other| other.kind == kind)
+            .map(|other| other.id.0.as_str())
+    }
+
+    fn time(&self, id: &str) -> Result<EventTime> {
+        match (&self.created_at, time_of_id(id)) {
+            (None, Some(at)) => Ok(at),
+            (at, _) => stamp::text("created_at", at.as_deref()),
+        }
+    }
+
+    fn reaction(&self, kind: EngagementKind, context: &Context<'_>) -> Engagement {
+        let author = self.author_id.as_ref().map(|author| context.author(&author.0));
+        Engagement::new(kind, named(self.author_id.clone()), author.and_then(|author| author.followers))
+    }
+
+    fn is_post(&self) -> Result<()> {
+        if self.username.is_some() {
+            return Err(not_relevant("an account; no post"));
+        }
+        if self.tweet_count.is_some() {
+            return Err(not_relevant("a number of posts over time; no post"));
+        }
+        if self.value.is_some() {
+            return Err(not_relevant("a rule of the stream's; no post"));
+        }
+        if self.undrop.is_some() || self.withheld.is_some() {
+            return Err(not_relevant("a post is shown or withheld in some places; what it says stays"));
+        }
+        if self.tweet_edit.is_some() {
+            return Err(not_relevant("a post was edited, and its new text is not in here; fetch the post"));
+        }
+        if self.referenced_tweets.is_none() && self.text.as_ref().is_some_and(|text| is_retweet(text)) {
+            return Err(Rejection::new(
+                Code::MissingField,
+                "`referenced_tweets` is missing: the post passes another one on, and which is not told; ask for that field",
+            ));
+        }
+        if self.text.is_none() && (self.id.is_none() || self.media_key.is_some()) {
+            return Err(unknown_payload("no post of X: `text` and `id` are not there"));
+        }
+        if self.text.is_none() && self.author_id.is_none() {
+            return Err(unknown_payload("no post of X: it has an `id` and neither `text` nor `author_id`"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text is what X writes in the place of a retweet's own: `RT @name: ` and how the original begins.
+fn is_retweet(text: &str) -> bool {
+    let name = text.strip_prefix("RT @").and_then(|rest| rest.split_once(": "));
+    name.is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+}
+
+impl<'a> Context<'a> {
+    /// The post that another refers to, told before that if it is in the payload.
+    fn told_first(&mut self, id: &'a str, out: &mut Draft<'_>) -> Option<&'a Item> {
+        let tweet = *self.tweets.get(id)?;
+        if let Err(rejection) = tweet.read(self, out) {
+            out.reject(rejection.within(&format!("includes.tweets `{id}`")));
+        }
+        Some(tweet)
+    }
+
+    fn author(&self, id: &str) -> Author {
+        let user = self.users.get(id);
+        Author {
+            id: id.to_owned(),
+            handle: user.and_then(|user| user.username.clone()),
+            followers: user.and_then(|user| told(user.public_metrics.as_ref()?.followers_count)),
+            verified: user.and_then(|user| user.verified),
+            account: None,
+        }
+    }
+}
+
+impl Metrics {
+    fn counters(self) -> Counters {
+        Counters {
+            reshares: told(self.retweet_count),
+            replies: told(self.reply_count),
+            quotes: told(self.quote_count),
+            likes: told(self.like_count),
+            // Zero where X does not tell it: of posts before 2022, and of those of others.
+            views: told(self.impression_count).filter(|n| *n > 0),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Zendesk: tickets, comments in audits and ticket events, and event webhooks.
+//!
+//! A conversation is a ticket with its public comments; who asked is the author, and staff is the brand. Nobody else can read it, so it has
+//! no reach. Internal notes are none of ours. Ids count up in each account, so a source names its account.
+
+use firewatch_domain::{AccountKind, Author, EventTime, Post};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::check::missing;
+use crate::draft::{Draft, When, not_relevant, unknown_payload};
+use crate::scalar::{Id, OneOrMany, named};
+use crate::stamp::{self, Stamp};
+use crate::{Result, json};
+
+#[derive(Debug, Deserialize)]
+struct Payload {
+    ticket: Option<Ticket>,
+    tickets: Option<Vec<Ticket>>,
+    audit: Option<Audit>,
+    audits: Option<Vec<Audit>>,
+    ticket_events: Option<Vec<Audit>>,
+    comments: Option<Vec<Comment>>,
+    ticket_id: Option<Id>,
+    #[serde(default)]
+    users: Vec<User>,
+    /// Of an event webhook.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    time: Option<Stamp>,
+    detail: Option<Ticket>,
+    event: Option<Happened>,
+    /// Of a ticket by itself.
+    requester_id: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ticket {
+    id: Option<Id>,
+    created_at: Option<Stamp>,
+    subject: Option<String>,
+    description: Option<String>,
+    status: Option<String>,
+    requester_id: Option<Id>,
+    is_public: Option<bool>,
+}
+
+/// What changed at once: comments among it.
+#[derive(Debug, Deserialize)]
+struct Audit {
+    ticket_id: Option<Id>,
+    created_at: Option<Stamp>,
+    timestamp: Option<Stamp>,
+    #[serde(default, alias = "child_events")]
+    events: Vec<Comment>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Comment {
+    id: Option<Id>,
+    #[serde(rename = "type", alias = "event_type")]
+    kind: Option<String>,
+    ticket_id: Option<Id>,
+    author_id: Option<Id>,
+    author: Option<User>,
+    body: Option<String>,
+    plain_body: Option<String>,
+    #[serde(alias = "is_public", alias = "comment_public")]
+    public: Option<bool>,
+    created_at: Option<Stamp>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct User {
+    id: Option<Id>,
+    role: Option<String>,
+    is_staff: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Happened {
+    comment: Option<Comment>,
+}
+
+/// Reads a payload.
+pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+    let OneOrMany::One(payload) = json::payload::<Payload>(bytes)? else {
+        if let OneOrMany::Many(tickets) = json::payload::<Ticket>(bytes)? {
+            out.each("", tickets, |out, ticket| ticket.read(out));
+        }
+        return Ok(());
+    };
+    let mut payload = *payload;
+    if let Some(kind) = payload.kind.take() {
+        return payload.webhook(&kind, out);
+    }
+    let users = std::mem::take(&mut payload.users);
+    if let Some(ticket) = payload.ticket {
+        ticket.read(out)?;
+        // The comment that a ticket begins with is its description.
+        let later = payload.audit.filter(|audit| audit.time().ok() != ticket.time().ok());
+        return later.map_or(Ok(()), |audit| audit.read(Some(&ticket), &users, out));
+    }
+    if let Some(tickets) = payload.tickets {
+        out.each("tickets", tickets, |out, ticket| ticket.read(out));
+    } else if let Some(audits) = payload.audits.or(payload.ticket_events) {
+        out.each("audits", audits, |out, audit| audit.read(None, &users, out));
+    } else if let Some(audit) = payload.audit {
+        return audit.read(None, &users, out);
+    } else if let Some(comments) = payload.comments {
+        let of = named(payload.ticket_id);
+        out.each("comments", comments, |out, comment| comment.read((of.as_deref(), None), None, &users, out));
+    } else if payload.requester_id.is_some() {
+        if let OneOrMany::One(ticket) = json::payload::<Ticket>(bytes)? {
+            return ticket.read(out);
+        }
+    } else if payload.error.is_some() {
+        return Err(unknown_payload("the answer is an error of Zendesk's and holds no ticket"));
+    } else {
+        return Err(unknown_payload(
+            "nothing of Zendesk's that holds a ticket, audits, ticket events or comments",
+        ));
+    }
+    Ok(())
+}
+
+impl Payload {
+    /// An event webhook: `zen:event-type:ticket.comment_added` and the like.
+    fn webhook(self, kind: &str, out: &mut Draft<'_>) -> Result<()> {
+        let Some(kind) = kind.strip_prefix("zen:event-type:ticket.") else {
+            return Err(not_relevant("an event that is not of a ticket"));
+        };
+        let ticket = self.detail.ok_or_else(|| missing("detail"))?;
+        let at = stamp::required("time", self.time.clone())?;
+        let id = ticket.id()?;
+        match kind {
+            "created" | "undeleted" => ticket.read(out),
+            "description_changed" | "subject_changed" => ticket.post(Some(at), out),
+            "soft_deleted" | "permanently_deleted" | "marked_as_spam" => {
+                out.delete(When { root: &id, at }, &id)
+            }
+            "comment_added" => {
+                let comment = self.event.and_then(|event| event.comment);
+                let comment = comment.ok_or_else(|| missing("event.comment"))?;
+                comment.read((Some(&id), Some(&ticket)), self.time, &[], out)
+            }
+            "comment_redacted" | "comment_made_private" => {
+                let comment = self.event.and_then(|event| named(event.comment?.id));
+                out.delete(When { root: &id, at }, &comment.ok_or_else(|| missing("event.comment.id"))?)
+            }
+            _ => Err(not_relevant("a change of a ticket that is no comment")),
+        }
+    }
+}
+
+impl Ticket {
+    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+        if self.status.as_deref() == Some("deleted") {
+            let id = self.id()?;
+            return out.delete(When { root: &id, at: out.arrival }, &id);
+        }
+        self.post(None, out)
+    }
+
+    fn post(&self, edited_at: Option<EventTime>, out: &mut Draft<'_>) -> Result<()> {
+        if self.is_public == Some(false) {
+            return Err(not_relevant("a ticket that begins with an internal note"));
+        }
+        let (id, at) = (self.id()?, self.time()?);
+        let subject = self.subject.as_deref().unwrap_or_default().trim();
+        let words = self.description.as_deref().ok_or_else(|| missing("description"))?.trim();
+        let text = if subject.is_empty() || words.starts_with(subject) {
+            words.to_owned()
+        } else {
+            format!("{subject}\n\n{words}")
+        };
+        let author = named(self.requester_id.clone()).map(|id| Author { id, ..Author::default() });
+        out.post(When { root: &id, at }, Post { id: id.clone(), author, text, edited_at, ..Post::default() })
+    }
+
+    fn id(&self) -> Result<String> {
+        named(self.id.clone()).ok_or_else(|| missing("id"))
+    }
+
+    fn time(&self) -> Result<EventTime> {
+        stamp::required("created_at", self.created_at.clone())
+    }
+}
+
+impl Audit {
+    fn time(&self) -> Result<EventTime> {
+        stamp::required("created_at", self.created_at.clone().or_else(|| self.timestamp.clone()))
+    }
+
+    fn read(self, ticket: Option<&Ticket>, users: &[User], out: &mut Draft<'_>) -> Result<()> {
+        let of = named(self.ticket_id).ok_or_else(|| missing("ticket_id"))?;
+        let at = self.created_at.or(self.timestamp);
+        let comments = self.events.into_iter().filter(|event| event.kind.as_deref() == Some("Comment"));
+        let mut comments = comments.peekable();
+        if comments.peek().is_none() {
+            return Err(not_relevant("a change of a ticket that is no comment"));
+        }
+        out.each("events", comments, |out, comment| {
+            comment.read((Some(&of), ticket), at.clone(), users, out)
+        });
+        Ok(())
+    }
+}
+
+impl Comment {
+    fn read(
+        self,
+        (of, ticket): (Option<&str>, Option<&Ticket>),
+        told: Option<Stamp>,
+        users: &[User],
+        out: &mut Draft<'_>,
+    ) -> Result<()> {
+        if self.public == Some(false) {
+            return Err(not_relevant("an internal note"));
+        }
+        let own = named(self.ticket_id.clone());
+        let root = of.map(Into::into).or(own).ok_or_else(|| missing("ticket_id"))?;
+        let at = stamp::required("created_at", self.created_at.clone().or(told))?;
+        let post = Post {
+            id: named(self.id.clone()).ok_or_else(|| missing("id"))?,
+            author: self.author(ticket, users),
+            text: self.plain_body.or(self.body).ok_or_else(|| missing("body"))?.replace("&nbsp;", " "),
+            in_reply_to: Some(root.clone()),
+            ..Post::default()
+        };
+        out.post(When { root: &root, at }, post)
+    }
+
+    /// Who wrote it: staff is the brand, and whoever asked is not.
+    fn author(&self, ticket: Option<&Ticket>, users: &[User]) -> Option<Author> {
+        let told = self.author.as_ref();
+        let id = named(told.and_then(|user| user.id.clone()).or_else(|| self.author_id.clone()))?;
+        let known = users.iter().find(|user| user.id.as_ref().is_some_and(|known| known.0 == id));
+        let is_staff = told.and_then(User::is_staff).or_else(|| known?.is_staff());
+        let has_asked = || ticket?.requester_id.as_ref().map(|asked| asked.0 == id);
+        let account = match (is_staff, has_asked()) {
+            (Some(true), _) => Some(AccountKind::Brand),
+            (Some(false), _) | (None, Some(true)) => Some(AccountKind::Person),
+            (None, _) => None,
+        };
+        Some(Author { id, account, ..Author::default() })
+    }
+}
+
+impl User {
+    fn is_staff(&self) -> Option<bool> {
+        self.is_staff.or_else(|| self.role.as_deref().map(|role| role != "end-user"))
+    }
+}

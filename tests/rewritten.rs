@@ -1,0 +1,184 @@
+//! What authors take back: an edit is scored anew, and of a deleted post no word is left in the state or told again.
+
+use firewatch_domain::EventTime;
+use firewatch_engine::{Brain, Effect, Input, Stream, Task};
+use firewatch_escalation::Policy;
+use firewatch_tests::{event, post, reshare};
+use serde_json::{Value, json};
+
+const ANGRY: &str =
+    "This is terrible, the worst service ever: Zanzibarium was refused, I am so angry and disgusted";
+const CALM: &str = "Thank you, the people of Zanzibarium were lovely and all is well";
+/// A word that nothing but the post says.
+const WORD: &str = "zanzibarium";
+
+fn brain() -> Brain {
+    let policy = "[brands.aldermere]\nhandles = [\"@AldermereCare\"]\n";
+    Brain::shipped(Policy::parse("p", policy).unwrap()).unwrap()
+}
+
+/// A task with one partition that hears its own signals.
+struct World {
+    brain: Brain,
+    task: Task,
+    all: Vec<Effect>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { brain: brain(), task: Task::new(0, 1), all: vec![] }
+    }
+
+    /// What is told because of these.
+    fn take(&mut self, events: &[Value]) -> Vec<Value> {
+        let from = self.all.len();
+        for event in events {
+            self.handle(Stream::Events, event.to_string().as_bytes());
+        }
+        // Time passes, so that windows are decided.
+        let last = events.last().and_then(|event| event["at"].as_str()).unwrap();
+        let later = EventTime::parse(last).unwrap() + firewatch_domain::Duration::from_mins(2);
+        let mut out = Vec::new();
+        self.task.pass(later, &self.brain, &mut out);
+        self.keep(out);
+        self.all[from..].iter().map(written).collect()
+    }
+
+    fn handle(&mut self, stream: Stream, value: &[u8]) {
+        let mut out = Vec::new();
+        let arrival = EventTime::from_millis(1_790_000_000_000);
+        let input =
+            Input { stream, topic: "t", partition: 0, offset: 0, arrival, key: None, trace: None, value };
+        let handled = self.task.handle(&input, &self.brain, &mut out);
+        assert!(handled.rejection.is_none(), "{:?}", handled.rejection);
+        self.keep(out);
+    }
+
+    fn keep(&mut self, out: Vec<Effect>) {
+        for effect in out {
+            if let Effect::Signal(signal) = &effect {
+                let value = serde_json::to_vec(signal).unwrap();
+                self.handle(Stream::Signals, &value);
+            }
+            self.all.push(effect);
+        }
+    }
+
+    /// All that is in the state, as text.
+    fn state(&mut self) -> String {
+        let changes = self.task.changes().unwrap();
+        let text: String = changes
+            .iter()
+            .map(|change| String::from_utf8_lossy(change.value.as_deref().unwrap_or_default()).to_lowercase())
+            .collect();
+        text
+    }
+}
+
+fn written(effect: &Effect) -> Value {
+    let mut text = Vec::new();
+    effect.encode(&mut text).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn scores(told: &[Value]) -> Vec<&Value> {
+    told.iter().filter(|record| record.get("risk_low").is_some()).collect()
+}
+
+fn spread(n: u32) -> Vec<Value> {
+    (0..n)
+        .map(|i| event(&format!("r{i}"), "x:p", 5.0 + f64::from(i), &reshare(&format!("a{i}"), 400)))
+        .collect()
+}
+
+fn edit(text: &str, secs: f64) -> Value {
+    let mut body = post(900, text);
+    let at = EventTime::from_millis(1_773_151_200_000 + (secs * 1000.0) as i64);
+    body["post"]["edited_at"] = json!(at);
+    event(&format!("p/edit/{secs}"), "x:p", 0.0, &body)
+}
+
+#[test]
+fn an_edit_is_scored_anew_and_an_older_one_changes_nothing() {
+    let mut world = World::new();
+    let told = world.take(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
+    let before = scores(&told)[0]["complaint"].as_f64().unwrap();
+    let told = world.take(&[edit(CALM, 60.0)]);
+    let after = scores(&told).last().unwrap()["complaint"].as_f64().unwrap();
+    assert!(before > 0.8 && after < 0.2, "{before} {after}");
+    assert!(scores(&world.take(&[edit(ANGRY, 30.0)])).is_empty(), "an older version comes late");
+    assert!(scores(&world.take(&[edit(CALM, 60.0)])).is_empty(), "the same comes again");
+    let told = world.take(&[edit(ANGRY, 90.0)]);
+    assert!(scores(&told).last().unwrap()["complaint"].as_f64().unwrap() > 0.8);
+    // None of this was a reply or another post.
+    assert_eq!(scores(&told).last().unwrap()["engagements"]["replies"], 0);
+}
+
+#[test]
+fn an_edit_that_comes_without_its_post_is_the_post() {
+    let mut world = World::new();
+    let told = world.take(&[edit(ANGRY, 60.0)]);
+    assert!(scores(&told)[0]["complaint"].as_f64().unwrap() > 0.8);
+    // The first version, late: it reads otherwise now.
+    assert!(scores(&world.take(&[event("p", "x:p", 0.0, &post(900, CALM))])).is_empty());
+}
+
+#[test]
+fn of_a_deleted_post_no_word_is_kept_or_told_again() {
+    let mut world = World::new();
+    world.take(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
+    let told = world.take(&spread(600));
+    assert!(
+        told.iter().any(|record| record.to_string().to_lowercase().contains(WORD)),
+        "PR reads how it begins"
+    );
+    assert!(world.state().contains(WORD));
+    let gone = event("p/delete", "x:p", 700.0, &json!({ "delete": { "post": "p" } }));
+    let told = world.take(&[gone]);
+    let ended: Vec<_> = told.iter().filter(|record| record["state"] == "expired").collect();
+    assert!(!ended.is_empty(), "{told:?}");
+    assert_eq!(ended[0]["reasons"], json!(["the post was deleted, and what it said is forgotten"]));
+    let last = scores(&told)[0];
+    assert_eq!((&last["risk"], &last["contributions"]), (&json!(0.0), &json!([])));
+    assert!(last["engagements"]["reshares"].as_u64().unwrap() >= 600);
+    assert!(!world.state().contains(WORD));
+    // It is passed on, edited and sent once more: all that comes too late.
+    let mut late: Vec<Value> = (0..50)
+        .map(|i| event(&format!("s{i}"), "x:p", 800.0 + f64::from(i), &reshare(&format!("b{i}"), 4000)))
+        .collect();
+    late.push(edit(ANGRY, 900.0));
+    late.push(event("again", "x:p", 950.0, &post(900, ANGRY)));
+    let told = world.take(&late);
+    let told: Vec<_> = told.iter().filter(|record| record.get("tick").is_none()).collect();
+    assert!(told.is_empty(), "{told:?}");
+    assert!(!world.state().contains(WORD));
+}
+
+#[test]
+fn a_deletion_may_come_before_its_post() {
+    let mut world = World::new();
+    world.take(&[event("p/delete", "x:p", 10.0, &json!({ "delete": { "post": "p" } }))]);
+    let told = world.take(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
+    assert!(scores(&told).is_empty(), "{told:?}");
+    assert!(!world.state().contains(WORD));
+}
+
+#[test]
+fn a_reply_that_was_the_complaint_is_none_any_more() {
+    let reply = |id: &str, text: &str| {
+        let by = json!({ "id": "other", "followers": 10 });
+        json!({ "post": { "id": id, "author": by, "text": text, "in_reply_to": "p", "lang": "en" } })
+    };
+    let mut world = World::new();
+    world.take(&[event("p", "x:p", 0.0, &post(900, "Where do I find the form?"))]);
+    let told = world.take(&[event("q", "x:p", 20.0, &reply("q", ANGRY))]);
+    let matched = |told: &[Value]| {
+        told.iter().filter_map(|record| record["matched"]["routes"].as_array().cloned()).next_back()
+    };
+    assert!(!matched(&told).unwrap().is_empty(), "{told:?}");
+    world.take(&[event("q/delete", "x:p", 200.0, &json!({ "delete": { "post": "q" } }))]);
+    assert!(!world.state().contains(WORD));
+    // What is said next is judged without it.
+    let told = world.take(&[event("r", "x:p", 300.0, &reply("r", "Thank you, found it"))]);
+    assert_eq!(matched(&told).unwrap(), Vec::<Value>::new(), "{told:?}");
+}
