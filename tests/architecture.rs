@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("firewatch-scoring", &["domain"]),
     ("firewatch-escalation", &["domain"]),
     ("firewatch-engine", &["domain", "ingest", "scoring", "escalation"]),
-    ("firewatch-kafka", &["domain", "engine"]),
+    ("firewatch-kafka", &["domain", "ingest", "engine"]),
     ("firewatch-lab", &["domain", "ingest", "scoring", "escalation", "engine"]),
     ("firewatch-console", &["domain", "escalation"]),
     ("firewatch", &["domain", "console", "ingest", "scoring", "escalation", "engine", "kafka", "lab"]),

@@ -26,22 +26,27 @@ fn body() -> impl Strategy<Value = Body> {
         let all = [AccountKind::Person, AccountKind::Bot, AccountKind::Brand];
         proptest::option::of(proptest::sample::select(all.to_vec()))
     };
-    let author =
-        (id(), proptest::option::of(id()), followers(), proptest::option::of(any::<bool>()), account())
-            .prop_map(|(id, handle, followers, verified, account)| Author {
-                id,
-                handle,
-                followers,
-                verified,
-                account,
-            });
-    let edited =
-        proptest::option::of((946_684_800_000_i64..1_800_000_000_000).prop_map(EventTime::from_millis));
-    let links = (proptest::option::of(id()), proptest::option::of(id()), edited);
+    let time = || {
+        let millis = 946_684_800_000_i64..1_800_000_000_000;
+        proptest::option::of(millis.prop_map(EventTime::from_millis))
+    };
+    let flag = proptest::option::of(any::<bool>());
+    let author = (id(), proptest::option::of(id()), (followers(), time()), flag, account()).prop_map(
+        |(id, handle, (followers, followers_at), verified, account)| Author {
+            id,
+            handle,
+            followers,
+            followers_at,
+            verified,
+            account,
+        },
+    );
+    let link = || proptest::option::of(id());
+    let links = (link(), link(), link(), time());
     prop_oneof![
         (id(), proptest::option::of(author), ".{0,200}", proptest::option::of("[a-z]{2}"), links).prop_map(
-            |(id, author, text, lang, (in_reply_to, quotes, edited_at))| {
-                Body::Post(Post { id, author, text, lang, in_reply_to, quotes, edited_at })
+            |(id, author, text, lang, (in_reply_to, quotes, related, edited_at))| {
+                Body::Post(Post { id, author, text, lang, in_reply_to, quotes, related, edited_at })
             }
         ),
         (kind, proptest::option::of(id()), followers(), account()).prop_map(

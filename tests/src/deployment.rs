@@ -95,6 +95,14 @@ impl Deployment {
         Instance::start(&self.config(), &self.folder().join("log"), &[])
     }
 
+    /// Starts another command that serves, and waits until it is ready.
+    #[must_use]
+    pub fn serve(&self, command: &str) -> Instance {
+        let instance = Instance::of(command, &self.config(), &self.folder().join(command), &[]);
+        instance.wait_until_ready();
+        instance
+    }
+
     /// Starts `firewatch run` and waits until all its tasks work.
     #[must_use]
     pub fn start_until_ready(&self) -> Instance {

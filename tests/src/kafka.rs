@@ -119,7 +119,7 @@ fn value_of(line: &str) -> f64 {
     line.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default()
 }
 
-/// A `firewatch run` of a test.
+/// A `firewatch run` of a test, or another command that serves.
 pub struct Instance {
     child: Child,
     port: u16,
@@ -134,20 +134,29 @@ impl Instance {
     /// When it cannot be started.
     #[must_use]
     pub fn start(config: &Path, log: &Path, settings: &[(String, String)]) -> Self {
+        Self::of("run", config, log, settings)
+    }
+
+    /// Starts another command that serves, likewise.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn of(command: &str, config: &Path, log: &Path, settings: &[(String, String)]) -> Self {
         // A port that was free a moment ago.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = free.map_or(0, |address| address.port());
         let file = File::options().create(true).append(true).open(log);
         let stderr = file.map_or_else(|_| Stdio::inherit(), Stdio::from);
         let child = firewatch()
-            .args(["run", "--config"])
+            .args([command, "--config"])
             .arg(config)
             .envs(settings.iter().map(|(k, v)| (k.as_str(), v.as_str())))
             .env("FIREWATCH_HTTP_LISTEN", format!("127.0.0.1:{port}"))
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn();
-        let child = child.unwrap_or_else(|e| panic!("firewatch run: {e}"));
+        let child = child.unwrap_or_else(|e| panic!("firewatch {command}: {e}"));
         Self { child, port, log: log.into() }
     }
 

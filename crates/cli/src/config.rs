@@ -8,9 +8,10 @@ use firewatch_domain::Duration;
 use firewatch_domain::settings::{Fault, Settings};
 use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
-use firewatch_kafka::{Guarantee, KafkaSettings, Topics, check_properties};
+use firewatch_kafka::{Guarantee, KafkaSettings, RawSource, Topics, check_properties};
 
 use crate::shell::{self, Failure};
+use crate::sources::sources;
 
 /// Prefix of environment variables that override keys.
 const PREFIX: &str = "FIREWATCH_";
@@ -28,6 +29,8 @@ pub struct Config {
     pub policy: PathBuf,
     pub listen: SocketAddr,
     pub console: ConsoleSettings,
+    /// What `firewatch ingest` reads.
+    pub sources: Vec<RawSource>,
 }
 
 /// Reads and checks a settings file, the environment and the policy it names.
@@ -54,8 +57,9 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let teams = brain.as_ref().map_or_else(|_| vec![], |brain| brain.policy.team_names());
     let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
     let console = ConsoleSettings::read(&mut s, path.parent().unwrap_or(Path::new("")), &teams);
+    let sources = sources(&mut s);
     match (s.finish(()), brain) {
-        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen, console }),
+        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen, console, sources }),
         (Err(mut faults), Err(Failure::Settings(of_policy))) => {
             faults.extend(of_policy);
             Err(Failure::Settings(faults))

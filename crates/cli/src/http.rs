@@ -19,7 +19,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(180);
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(listen: SocketAddr, metrics: Metrics, health: Arc<Health>) -> std::io::Result<()> {
+pub async fn serve(listen: SocketAddr, metrics: Metrics, health: Vec<Arc<Health>>) -> std::io::Result<()> {
     let ready = health.clone();
     let routes = Router::new()
         .route("/metrics", get(move || async move { scrape(&metrics) }))
@@ -35,16 +35,16 @@ fn scrape(metrics: &Metrics) -> (StatusCode, String) {
     }
 }
 
-fn alive(health: &Health) -> (StatusCode, String) {
-    let silent = clock::now() - health.last_beat();
+fn alive(health: &[Arc<Health>]) -> (StatusCode, String) {
+    let silent = health.iter().map(|health| clock::now() - health.last_beat()).max().unwrap_or_default();
     if silent < HANGS_AFTER {
         return (StatusCode::OK, "ok\n".into());
     }
     (StatusCode::SERVICE_UNAVAILABLE, format!("nothing has come round for {silent}\n"))
 }
 
-fn is_ready(health: &Health) -> (StatusCode, String) {
-    match health.readiness() {
+fn is_ready(health: &[Arc<Health>]) -> (StatusCode, String) {
+    match health.iter().try_for_each(|health| health.readiness()) {
         Ok(()) => (StatusCode::OK, "ok\n".into()),
         Err(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
     }

@@ -1,18 +1,68 @@
-//! `firewatch ingest`: payloads as platforms send them in, events out.
+//! `firewatch ingest`: payloads as platforms send them in, events out; of raw topics, or of a file.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use firewatch_domain::EventTime;
-use firewatch_ingest::{Frame, Frames, MAX_PAYLOAD_BYTES, Mapping, Platform, Reader};
+use firewatch_engine::Metrics;
+use firewatch_ingest::{Frame, Frames, Intake, MAX_PAYLOAD_BYTES, Mapping, Platform, Reader};
+use firewatch_kafka::Intakes;
 use firewatch_lab::lines::{next_line_within, open};
 
 use crate::args::IngestOptions;
-use crate::clock;
 use crate::shell::{Failure, count, read};
+use crate::{clock, config, http, run};
+
+/// Answers and authors that are known at once, of a file.
+const KNOWN: usize = 1_000_000;
+
+/// Reads raw topics until told to stop, or a file.
+pub fn ingest(options: &IngestOptions) -> Result<(), Failure> {
+    match options.platform {
+        Some(platform) => of_file(options, platform),
+        None => of_topics(&options.config),
+    }
+}
+
+fn of_topics(path: &Path) -> Result<(), Failure> {
+    let config = config::load(path, std::env::vars())?;
+    if config.sources.is_empty() {
+        return Err(Failure::setting(
+            "sources",
+            "none is named; give a [sources.NAME] section for each raw topic",
+        ));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = run::runtime()?;
+    run::stop_on_signal(&runtime, stop.clone())?;
+    let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
+    let names: Vec<String> = config.sources.iter().map(|source| source.topic.clone()).collect();
+    let intakes = Intakes::new(&config.kafka, &config.topics, config.sources, &metrics, clock::now);
+    let (listen, healths, unheard) = (config.listen, intakes.healths(), stop.clone());
+    let server = runtime.spawn(async move {
+        if let Err(e) = http::serve(listen, metrics, healths).await {
+            eprintln!("firewatch: http.listen {listen}: {e}");
+            unheard.store(true, Ordering::Relaxed);
+        }
+    });
+    let (from, to) = (names.join(", "), &config.topics.events);
+    eprintln!("firewatch: reading {from} into {to}; metrics at http://{listen}/metrics");
+    let ran = intakes.run(&stop).map_err(|e| Failure::Running(e.to_string()));
+    let unbound = server.is_finished();
+    runtime.shutdown_background();
+    ran?;
+    if unbound {
+        return Err(Failure::Running("stopped, as nobody could have watched over it".into()));
+    }
+    eprintln!("firewatch: stopped; all that was read is committed");
+    Ok(())
+}
 
 /// Reads payloads and writes events; tells on standard error what was rejected, and at the end how much of each there was.
-pub fn ingest(options: &IngestOptions) -> Result<(), Failure> {
-    let reader = reader(options)?;
+fn of_file(options: &IngestOptions, platform: Platform) -> Result<(), Failure> {
+    let reader = reader(options, platform)?;
     let arrival = match &options.now {
         None => clock::now(),
         Some(text) => EventTime::parse(text).map_err(|e| Failure::setting("--now", e))?,
@@ -47,8 +97,8 @@ fn ended(name: &str, error: io::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Failure::running(name, error)) }
 }
 
-fn reader(options: &IngestOptions) -> Result<Reader, Failure> {
-    let reader = match (&options.mapping, options.platform) {
+fn reader(options: &IngestOptions, platform: Platform) -> Result<Reader, Failure> {
+    let reader = match (&options.mapping, platform) {
         (Some(path), Platform::Generic) => {
             let mapping = Mapping::parse(&path.display().to_string(), &read(path)?);
             Reader::by(mapping.map_err(Failure::Settings)?)
@@ -64,12 +114,12 @@ fn reader(options: &IngestOptions) -> Result<Reader, Failure> {
         }
         (None, platform) => Reader::new(platform),
     };
-    Ok(reader.of(options.source.clone()))
+    Ok(reader.of(options.account.clone()))
 }
 
 /// Where events go, and what was seen.
 struct Output {
-    reader: Reader,
+    intake: Intake,
     arrival: EventTime,
     to: BufWriter<io::StdoutLock<'static>>,
     failed: Option<io::Error>,
@@ -81,11 +131,13 @@ struct Output {
 impl Output {
     fn new(reader: Reader, arrival: EventTime) -> Self {
         let to = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        Self { reader, arrival, to, failed: None, payloads: 0, events: 0, rejected: 0 }
+        let intake = Intake::new(reader, KNOWN);
+        Self { intake, arrival, to, failed: None, payloads: 0, events: 0, rejected: 0 }
     }
 
     fn take(&mut self, frame: Frame<'_>) {
-        let decoded = self.reader.decode(frame.payload, self.arrival);
+        let decoded = self.intake.take(frame.payload, self.arrival);
+        self.intake.committed();
         self.payloads += 1;
         self.events += decoded.events.len();
         self.rejected += decoded.rejections.len();

@@ -26,6 +26,7 @@ mod schema;
 mod score;
 mod shell;
 mod source;
+mod sources;
 mod summary;
 mod topics;
 mod train;

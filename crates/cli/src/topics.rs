@@ -1,6 +1,6 @@
 //! `firewatch topics create`: the topics that the settings name, made as they should be.
 
-use firewatch_kafka::{create_topics, plan_topics};
+use firewatch_kafka::{create_topics, plan_sources, plan_topics};
 
 use crate::args::TopicsOptions;
 use crate::config;
@@ -13,6 +13,9 @@ pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
     let copies = options.replication_factor;
     let plans = plan_topics(&config.kafka, &config.topics, &teams, options.partitions, copies)
         .map_err(|e| Failure::Running(e.to_string()))?;
+    let raw: Vec<&str> = config.sources.iter().map(|source| source.topic.as_str()).collect();
+    let of_sources = plan_sources(&config.kafka, &config.topics, &raw, copies);
+    let plans = [plans, of_sources.map_err(|e| Failure::Running(e.to_string()))?].concat();
     plans.iter().for_each(|plan| say(format_args!("{plan}\n")));
     let missing = plans.iter().filter(|plan| plan.found.is_none()).count();
     if options.dry_run {

@@ -69,6 +69,9 @@ pub struct Post {
     /// The post that it passes on with words of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotes: Option<String>,
+    /// The conversation that it belongs with: that of the post which it quotes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub related: Option<String>,
     /// When its author last changed it, if ever; `at` stays the time of the post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<EventTime>,
@@ -85,6 +88,9 @@ pub struct Author {
     /// Accounts that follow it, when known; at most ten thousand million.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followers: Option<u64>,
+    /// When they were counted, where that was before the post: platforms do not tell them each time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followers_at: Option<EventTime>,
     /// Whether the platform vouches for the account, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,

@@ -31,6 +31,9 @@ pub struct Metrics {
     restores: Histogram,
     policy: IntGaugeVec,
     policies: IntCounterVec,
+    payloads: IntCounterVec,
+    taken_in: IntCounterVec,
+    not_taken_in: IntCounterVec,
 }
 
 impl Metrics {
@@ -141,6 +144,30 @@ impl Metrics {
                 Histogram::with_opts(
                     HistogramOpts::new("firewatch_restore_seconds", "Time to read a partition's state back.")
                         .buckets(SECONDS.to_vec()),
+                ),
+            )?,
+            payloads: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("firewatch_payloads_total", "Payloads of platforms read, by source."),
+                    &["source"],
+                ),
+            )?,
+            taken_in: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("firewatch_payload_events_total", "Events that payloads told, by source and kind."),
+                    &["source", "kind"],
+                ),
+            )?,
+            not_taken_in: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "firewatch_payload_rejected_total",
+                        "Payloads, or parts of one, that were rejected, by source and reason.",
+                    ),
+                    &["source", "reason"],
                 ),
             )?,
             registry,
@@ -254,6 +281,13 @@ impl Metrics {
     /// When a metric cannot be encoded.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// Payloads of a source are committed, with the kinds of the events that they told and the reasons of what was rejected.
+    pub fn taken_in(&self, source: &str, payloads: u64, kinds: &[&str], rejected: &[&str]) {
+        self.payloads.with_label_values(&[source]).inc_by(payloads);
+        kinds.iter().for_each(|kind| self.taken_in.with_label_values(&[source, *kind]).inc());
+        rejected.iter().for_each(|reason| self.not_taken_in.with_label_values(&[source, *reason]).inc());
     }
 
     /// A policy is in force from now on.

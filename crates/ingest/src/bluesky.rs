@@ -233,6 +233,7 @@ impl Record {
             in_reply_to: parent,
             quotes: quotes.map(Into::into),
             edited_at,
+            ..Post::default()
         };
         out.post(When { root: self.root(uri), at }, post)?;
         let Some(quoted) = quotes else { return Ok(()) };
@@ -312,6 +313,7 @@ impl Profile {
             followers: told(self.followers_count),
             verified: status.map(|status| status == "valid"),
             account: None,
+            ..Author::default()
         })
     }
 }

@@ -121,10 +121,7 @@ impl<'a> Draft<'a> {
 
     fn push(&mut self, id: String, when: When<'_>, body: Body) -> Result<()> {
         let id = check::id("id", Some(id))?;
-        let conversation = match self.scope {
-            None => format!("{}:{}", self.platform, when.root),
-            Some(scope) => format!("{}:{scope}/{}", self.platform, when.root),
-        };
+        let conversation = conversation(self.platform, self.scope, when.root);
         let conversation = check::id("conversation", Some(conversation))?;
         let at = in_time("at", when.at, self.arrival)?;
         let body = checked(body, self.arrival)?;
@@ -132,6 +129,14 @@ impl<'a> Draft<'a> {
         let event = Event { v: SCHEMA_VERSION, id, conversation, at, brand: None, platform, body };
         self.decoded.events.push(event);
         Ok(())
+    }
+}
+
+/// The id of a conversation, by the post that is its root: two networks, or two servers of one, may give the same id.
+pub(crate) fn conversation(platform: &str, scope: Option<&str>, root: &str) -> String {
+    match scope {
+        None => format!("{platform}:{root}"),
+        Some(scope) => format!("{platform}:{scope}/{root}"),
     }
 }
 
@@ -155,6 +160,7 @@ fn checked(body: Body, arrival: EventTime) -> Result<Body> {
             lang: check::label("post.lang", post.lang)?,
             in_reply_to: check::label("post.in_reply_to", post.in_reply_to)?,
             quotes: check::label("post.quotes", post.quotes)?,
+            related: None,
             edited_at: post.edited_at.map(|at| in_time("post.edited_at", at, arrival)).transpose()?,
         }),
         Body::Engagement(engagement) => Body::Engagement(Engagement {

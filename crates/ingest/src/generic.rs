@@ -289,6 +289,7 @@ impl Mapping {
             followers: count(item, self.followers.as_ref())?,
             verified: get(item, self.verified.as_ref())?,
             account,
+            ..Author::default()
         }))
     }
 }

@@ -184,6 +184,7 @@ impl Status {
             in_reply_to: self.in_reply_to_id.as_ref().map(|id| id.0.clone()),
             quotes: quoted.map(Into::into),
             edited_at,
+            ..Post::default()
         };
         out.post(When { root, at }, post)?;
         if let Some(quoted) = quoted {
@@ -246,6 +247,7 @@ impl Account {
             followers: told(self.followers_count),
             verified: None,
             account: self.bot.filter(|is_bot| *is_bot).map(|_| AccountKind::Bot),
+            ..Author::default()
         })
     }
 }

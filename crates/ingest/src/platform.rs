@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use firewatch_domain::EventTime;
 
-use crate::draft::{Decoded, Draft};
+use crate::draft::{Decoded, Draft, conversation};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{bluesky, generic, mastodon, reddit, reviews, x, youtube, zendesk};
@@ -119,11 +119,25 @@ impl Reader {
         Self { scope, ..self }
     }
 
+    /// The id of the conversation of which a post is the root.
+    #[must_use]
+    pub fn conversation(&self, post: &str) -> String {
+        conversation(self.name(), self.scope.as_deref(), post)
+    }
+
+    /// Whether what is passed on may be passed on again under an id of its own; most networks name the original at once.
+    pub(crate) fn passes_on_reshares(&self) -> bool {
+        self.platform == Platform::Generic
+    }
+
+    fn name(&self) -> &str {
+        self.mapping.as_ref().map_or(self.platform.as_str(), |mapping| &mapping.platform)
+    }
+
     /// What a payload that arrived at `arrival` tells. Any bytes have an outcome: there is an event or a rejection.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> Decoded {
-        let name = self.mapping.as_ref().map_or(self.platform.as_str(), |mapping| &mapping.platform);
-        let mut out = Draft::new(name, self.scope.as_deref(), arrival);
+        let mut out = Draft::new(self.name(), self.scope.as_deref(), arrival);
         let result = match (self.platform, &self.mapping) {
             (Platform::X, _) => x::read(payload, &mut out),
             (Platform::Mastodon, _) => mastodon::read(payload, &mut out),

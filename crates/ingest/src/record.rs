@@ -36,6 +36,7 @@ struct RawPost {
     lang: Option<String>,
     in_reply_to: Option<String>,
     quotes: Option<String>,
+    related: Option<String>,
     edited_at: Option<String>,
 }
 
@@ -44,6 +45,7 @@ struct RawAuthor {
     id: Option<String>,
     handle: Option<String>,
     followers: Option<u64>,
+    followers_at: Option<String>,
     verified: Option<bool>,
     account: Option<AccountKind>,
 }
@@ -181,26 +183,32 @@ fn body(raw: &mut RawEvent, arrival: EventTime) -> Result<Body> {
 }
 
 fn post(raw: RawPost, arrival: EventTime) -> Result<Post> {
-    let edited_at = match raw.edited_at {
-        None => None,
-        at => Some(happened("post.edited_at", at.map(Cow::from), arrival)?),
-    };
     Ok(Post {
         id: id("post.id", raw.id)?,
-        author: raw.author.map(author).transpose()?,
+        author: raw.author.map(|raw| author(raw, arrival)).transpose()?,
         text: text("post.text", raw.text)?,
         lang: label("post.lang", raw.lang)?,
         in_reply_to: label("post.in_reply_to", raw.in_reply_to)?,
         quotes: label("post.quotes", raw.quotes)?,
-        edited_at,
+        related: label("post.related", raw.related)?,
+        edited_at: once("post.edited_at", raw.edited_at, arrival)?,
     })
 }
 
-fn author(raw: RawAuthor) -> Result<Author> {
+/// A time that may be left out.
+fn once(place: &str, at: Option<String>, arrival: EventTime) -> Result<Option<EventTime>> {
+    match at {
+        None => Ok(None),
+        at => happened(place, at.map(Cow::from), arrival).map(Some),
+    }
+}
+
+fn author(raw: RawAuthor, arrival: EventTime) -> Result<Author> {
     Ok(Author {
         id: id("post.author.id", raw.id)?,
         handle: label("post.author.handle", raw.handle)?,
         followers: followers("post.author.followers", raw.followers)?,
+        followers_at: once("post.author.followers_at", raw.followers_at, arrival)?,
         verified: raw.verified,
         account: raw.account,
     })

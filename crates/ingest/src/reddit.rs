@@ -167,6 +167,7 @@ impl Data {
             in_reply_to: (root != name).then(|| self.parent_id.as_deref().unwrap_or(root).to_owned()),
             quotes: self.crosspost_parent.clone(),
             edited_at,
+            ..Post::default()
         };
         out.post(When { root, at }, post)
     }

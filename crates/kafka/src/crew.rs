@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use firewatch_domain::EventTime;
 
-use crate::RunError;
 use crate::client::lock;
-use crate::wait::{Since, pause};
+use crate::wait::{Backoff, Since, pause, pause_while};
+use crate::{Clock, RunError};
 
 /// How long a task may take to finish what it is at before its partition is given up without it. It cannot commit
 /// afterwards.
@@ -74,6 +74,25 @@ impl Post {
 
     fn last_beat(&self) -> EventTime {
         EventTime::from_millis(self.beat.load(Ordering::Relaxed))
+    }
+
+    /// Tells what is wrong and waits before the next try. One that is to finish waits no more: the next owner works on from
+    /// the last commit.
+    pub fn wait_after(
+        &self,
+        problem: &str,
+        backoff: &mut Backoff,
+        patience_ms: u64,
+        clock: Clock,
+    ) -> Result<(), RunError> {
+        if self.is_to_finish() {
+            return Ok(());
+        }
+        let wait = backoff.next_within(patience_ms, problem)?;
+        self.set(Phase::Troubled);
+        eprintln!("firewatch: {problem}; trying again in {} ms", wait.as_millis());
+        pause_while(wait, || !self.is_to_finish(), || self.beat(clock()));
+        Ok(())
     }
 
     fn is(&self, phase: Phase) -> bool {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::{Brain, Change, Effect, Handled, Input, Stream, Task};
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::Message;
 
 use crate::RunError;
 use crate::headers::traceparent;
-use crate::member::Member;
+use crate::member::{self, Member};
 use crate::positions::{self, Positions};
 use crate::worker::Job;
 use crate::writer::Writer;
@@ -128,22 +127,16 @@ impl Desk {
         (self.worked != self.committed).then(|| positions::entry(&self.worked))
     }
 
-    /// Lets tools know how far it has come: at once when it is `over`, otherwise now and then. Nothing depends on it, so
-    /// it is neither waited for nor tried again.
+    /// Lets tools know how far it has come: at once when it is `over`, otherwise now and then.
     pub fn tell_group(&mut self, member: &Member, over: bool, job: &Job) {
         let (told, at) = &self.told_group;
         let now = (job.clock)();
         if *told == self.committed || !over && now - *at < TELL_GROUP {
             return;
         }
-        let mut offsets = TopicPartitionList::new();
-        for (topic, stream) in job.topics.read() {
-            if let Some(next) = self.committed.get(&stream) {
-                // It is refused for offsets below zero only.
-                let _ = offsets.add_partition_offset(topic, self.writer.partition(), Offset::Offset(*next));
-            }
-        }
-        let _ = member.commit(&offsets, CommitMode::Async);
+        let read = job.topics.read().into_iter();
+        let next = read.filter_map(|(topic, stream)| Some((topic, *self.committed.get(&stream)?)));
+        member::tell(member, self.writer.partition(), next);
         self.told_group = (self.committed.clone(), now);
     }
 

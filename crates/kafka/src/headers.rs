@@ -4,6 +4,7 @@
 
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 
+use firewatch_domain::Event;
 use firewatch_engine::Effect;
 
 /// `name` and value of every header of an effect; `traceparent` is that of the record which caused it.
@@ -25,6 +26,25 @@ pub fn content_headers(effect: &Effect, traceparent: Option<&str>) -> Vec<(&'sta
     if let Some(parent) = effect.trace().or(traceparent) {
         headers.push(("traceparent", parent.to_owned()));
     }
+    headers
+}
+
+/// The same of an event that a source's payload told.
+pub(crate) fn event_headers(
+    event: &Event,
+    source: &str,
+    traceparent: Option<&str>,
+) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", format!("{}/{}", event.conversation, event.id)),
+        ("ce_source", format!("/firewatch/ingest/{source}")),
+        ("ce_type", "firewatch.event.v1".to_owned()),
+        ("ce_time", event.at.to_string()),
+        ("ce_subject", event.conversation.clone()),
+    ];
+    headers.extend(traceparent.map(|parent| ("traceparent", parent.to_owned())));
     headers
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Statistics, TopicPartitionList};
+use rdkafka::{Offset, Statistics, TopicPartitionList};
 
 use crate::client::{Trouble, lock, log_line};
 use crate::crew::Crew;
@@ -79,6 +79,16 @@ pub(crate) fn serve(member: &Member, wait: Duration) -> Result<(), RunError> {
         // Its partitions are paused; a record that slipped through is read by its task as well.
         _ => Ok(()),
     }
+}
+
+/// Lets tools know how far a partition has come. Nothing depends on it, so it is neither waited for nor tried again.
+pub(crate) fn tell<'a>(member: &Member, partition: i32, next: impl IntoIterator<Item = (&'a str, i64)>) {
+    let mut offsets = TopicPartitionList::new();
+    for (topic, next) in next {
+        // It is refused for offsets below zero only.
+        let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(next));
+    }
+    let _ = member.commit(&offsets, CommitMode::Async);
 }
 
 fn is_refusal(e: &KafkaError) -> bool {

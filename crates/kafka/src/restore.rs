@@ -11,7 +11,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::client::reader;
+use crate::client::{Reading, reader};
 use crate::positions::{self, Positions};
 use crate::wait::Since;
 use crate::writer::Writer;
@@ -41,55 +41,18 @@ impl Restore<'_> {
         writer: &mut Writer,
         unwanted: impl Fn() -> bool,
     ) -> Result<Option<(Task, Positions)>, RunError> {
-        let start = Since::now();
-        let barrier = barrier();
-        writer.state(&Change { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
-        writer.commit()?;
-        let consumer = reader(self.settings)?;
-        let mut whole = TopicPartitionList::new();
-        whole
-            .add_partition_offset(&self.topics.state, self.partition as i32, Offset::Beginning)
-            .and_then(|()| consumer.assign(&whole))
-            .map_err(doing("read the changelog"))?;
-        let (mut task, mut entries, mut heard) = (task, 0_u64, Since::now());
-        let mut positions = None;
-        loop {
-            match consumer.poll(GLANCE) {
-                None | Some(Err(KafkaError::PartitionEOF(_))) if heard.elapsed() > ASK => {
-                    let problem =
-                        format!("{} [{}] could not be read to its end", self.topics.state, self.partition);
-                    return Err(RunError::Late(problem));
-                }
-                None | Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(e @ KafkaError::MessageConsumptionFatal(_))) => {
-                    return Err(RunError::Client("read the changelog".into(), e));
-                }
-                // The client tries again by itself and has told what is wrong.
-                Some(Err(_)) => {}
-                Some(Ok(message)) => {
-                    heard = Since::now();
-                    let key = message.key().unwrap_or_default();
-                    if key == BARRIER {
-                        if message.payload() == Some(&barrier) {
-                            break;
-                        }
-                        continue;
-                    }
-                    if key == positions::KEY {
-                        positions = message.payload().map(positions::read).transpose()?;
-                        continue;
-                    }
-                    task.restore(key, message.payload(), self.brain)?;
-                    entries += 1;
-                }
-            }
-            if unwanted() {
-                return Ok(None);
-            }
-        }
+        let (start, mut task, mut entries) = (Since::now(), task, 0_u64);
+        let take = |key: &[u8], value: Option<&[u8]>| {
+            entries += 1;
+            Ok(task.restore(key, value, self.brain)?)
+        };
+        let changelog = (self.topics.state.as_str(), self.partition);
+        let Some(positions) = read_changelog(self.settings, changelog, writer, unwanted, take)? else {
+            return Ok(None);
+        };
         task.restored(self.brain)?;
         self.metrics.restored(self.partition, entries, start.elapsed());
-        Ok(Some((task, self.resume_all(&positions.unwrap_or_default())?)))
+        Ok(Some((task, self.resume_all(&positions)?)))
     }
 
     /// The offsets to read on from; those of a stream never read are its beginning, or its end if the settings say so.
@@ -98,9 +61,7 @@ impl Restore<'_> {
         let partition = self.partition as i32;
         let mut positions = Positions::new();
         for (topic, stream) in self.topics.read() {
-            let (low, high) = consumer
-                .fetch_watermarks(topic, partition, ASK)
-                .map_err(doing(format!("ask where {topic} begins and ends")))?;
+            let (low, high) = span_of(&consumer, topic, partition)?;
             let position = match committed.get(&stream) {
                 Some(next) => self.resume(stream, *next, low, high)?,
                 None if self.settings.begins_at_end() && stream == Stream::Events => high,
@@ -114,17 +75,83 @@ impl Restore<'_> {
     /// Where to read on from a committed offset; what is missing is told and counted.
     fn resume(&self, stream: Stream, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
         let place = format!("{} [{}]", stream.as_str(), self.partition);
-        let at = within(&place, next, low, high)?;
+        let at = resumed(&place, next, low, high)?;
         if at > next {
-            let missed = at - next;
-            eprintln!(
-                "firewatch: {place}: the committed offset is {next}, but the log begins at {low}: {missed} records \
-                 were deleted before they were read"
-            );
-            self.metrics.missed(stream, missed.unsigned_abs());
+            self.metrics.missed(stream, (at - next).unsigned_abs());
         }
         Ok(at)
     }
+}
+
+/// Reads a partition of a changelog to its end; hands on every entry but the positions, which it gives back. None when
+/// `unwanted` says that there is no need any more.
+pub(crate) fn read_changelog(
+    settings: &KafkaSettings,
+    (topic, partition): (&str, u32),
+    writer: &mut Writer,
+    unwanted: impl Fn() -> bool,
+    mut take: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), RunError>,
+) -> Result<Option<Positions>, RunError> {
+    let barrier = barrier();
+    writer.state(&Change { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
+    writer.commit()?;
+    let consumer = reader(settings)?;
+    let mut whole = TopicPartitionList::new();
+    whole
+        .add_partition_offset(topic, partition as i32, Offset::Beginning)
+        .and_then(|()| consumer.assign(&whole))
+        .map_err(doing("read the changelog"))?;
+    let (mut positions, mut heard) = (None, Since::now());
+    loop {
+        match consumer.poll(GLANCE) {
+            None | Some(Err(KafkaError::PartitionEOF(_))) if heard.elapsed() > ASK => {
+                return Err(RunError::Late(format!("{topic} [{partition}] could not be read to its end")));
+            }
+            None | Some(Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Err(e @ KafkaError::MessageConsumptionFatal(_))) => {
+                return Err(RunError::Client("read the changelog".into(), e));
+            }
+            // The client tries again by itself and has told what is wrong.
+            Some(Err(_)) => {}
+            Some(Ok(message)) => {
+                heard = Since::now();
+                match message.key().unwrap_or_default() {
+                    BARRIER if message.payload() == Some(&barrier) => break,
+                    BARRIER => {}
+                    positions::KEY => positions = message.payload().map(positions::read).transpose()?,
+                    key => take(key, message.payload())?,
+                }
+            }
+        }
+        if unwanted() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(positions.unwrap_or_default()))
+}
+
+/// Where a log begins and ends.
+pub(crate) fn span_of(
+    consumer: &impl Consumer<Reading>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), RunError> {
+    consumer
+        .fetch_watermarks(topic, partition, ASK)
+        .map_err(doing(format!("ask where {topic} begins and ends")))
+}
+
+/// Where to read on from a committed offset; that records are missing is told.
+pub(crate) fn resumed(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
+    let at = within(place, next, low, high)?;
+    if at > next {
+        let missed = at - next;
+        eprintln!(
+            "firewatch: {place}: the committed offset is {next}, but the log begins at {low}: {missed} records \
+             were deleted before they were read"
+        );
+    }
+    Ok(at)
 }
 
 /// A committed offset that the log still has, or the first one after it. One beyond the log's end cannot be: a broker

@@ -33,6 +33,10 @@ pub struct Health {
 }
 
 impl Health {
+    pub(crate) fn new(crew: Arc<Crew>, clock: Clock) -> Self {
+        Self { crew, beat: clock().as_millis().into() }
+    }
+
     /// Whether it is in the group and all its tasks work.
     ///
     /// # Errors
@@ -41,7 +45,7 @@ impl Health {
         self.crew.readiness()
     }
 
-    fn beat(&self, now: EventTime) {
+    pub(crate) fn beat(&self, now: EventTime) {
         self.beat.store(now.as_millis(), Ordering::Relaxed);
     }
 
@@ -75,8 +79,8 @@ impl Runner {
     ) -> Self {
         metrics.policy(&brain.policy);
         let brain = Arc::new(InForce::new(brain));
-        let health = Health { crew: Arc::default(), beat: clock().as_millis().into() };
-        Self { settings, topics, brain, metrics, clock, health: Arc::new(health) }
+        let health = Arc::new(Health::new(Arc::default(), clock));
+        Self { settings, topics, brain, metrics, clock, health }
     }
 
     /// The brain in force, for those who put another in its place.

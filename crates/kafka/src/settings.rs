@@ -122,6 +122,12 @@ impl Topics {
         fixed.chain(teams.iter().map(|t| self.of_team(t))).collect()
     }
 
+    /// Those of a source of payloads: its raw topic in the place of the events, and a state beside it.
+    #[must_use]
+    pub fn of_source(&self, raw: &str) -> Self {
+        Self { events: raw.to_owned(), state: format!("{raw}.state"), ..self.clone() }
+    }
+
     /// The same inputs, and everything else behind a prefix.
     #[must_use]
     pub fn behind(&self, prefix: &str) -> Self {

@@ -82,6 +82,28 @@ pub fn plan_topics(
     }
 }
 
+/// What `topics create` would make for sources of payloads: each raw topic, of one partition so that an answer comes after
+/// what it answers, and the state that belongs to it.
+///
+/// # Errors
+/// When no broker answers.
+pub fn plan_sources(
+    settings: &KafkaSettings,
+    topics: &Topics,
+    raw: &[&str],
+    replication: Option<u32>,
+) -> Result<Vec<Plan>, RunError> {
+    let mut plans = Vec::new();
+    for raw in raw {
+        let own = topics.of_source(raw);
+        let of_source = plan(settings, &own, vec![own.events.clone(), own.state.clone()], 1)?;
+        // The state of a raw topic that is there already has as many partitions.
+        let partitions = of_source.iter().find_map(|plan| plan.found).unwrap_or(1);
+        plans.extend(of_source.into_iter().map(|plan| Plan { partitions, replication, ..plan }));
+    }
+    Ok(plans)
+}
+
 /// The outputs of a replay, none of which may be there yet.
 pub(crate) fn plan_outputs(
     settings: &KafkaSettings,
@@ -144,15 +166,23 @@ pub fn create_topics(settings: &KafkaSettings, plans: &[Plan]) -> Result<(), Run
 /// The number of partitions that the topics of a task must share: it works on the same partition of each. The state's
 /// topic must be compacted, or state would be lost with age.
 pub(crate) fn same_partitions(settings: &KafkaSettings, topics: &Topics) -> Result<u32, RunError> {
-    let partitions = same(settings, &topics.of_task())?;
+    same_with_state(settings, &topics.of_task(), &topics.state)
+}
+
+/// The same for topics of which one is that of a state.
+pub(crate) fn same_with_state(
+    settings: &KafkaSettings,
+    topics: &[&str],
+    state: &str,
+) -> Result<u32, RunError> {
+    let partitions = same(settings, topics)?;
     if settings.guarantee == Guarantee::AtLeastOnce {
         // Brokers without transactions, such as the embedded one, do not tell; the question would only time out.
         return Ok(partitions);
     }
-    match block_on(cleanup_policy(settings, &topics.state)) {
+    match block_on(cleanup_policy(settings, state)) {
         Some(policy) if policy != "compact" => Err(RunError::Topics(format!(
-            "topic {} has cleanup.policy={policy}, so state would be lost with age; set it to compact",
-            topics.state
+            "topic {state} has cleanup.policy={policy}, so state would be lost with age; set it to compact"
         ))),
         _ => Ok(partitions),
     }

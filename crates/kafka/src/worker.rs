@@ -22,7 +22,7 @@ use crate::positions::Positions;
 use crate::reader::Reader;
 use crate::restore::Restore;
 use crate::span::Span;
-use crate::wait::{Backoff, pause_while};
+use crate::wait::Backoff;
 use crate::writer::Writer;
 use crate::{Clock, Guarantee, KafkaSettings, RunError, Topics};
 
@@ -291,19 +291,12 @@ impl<'a> Worker<'a> {
 
     /// Tells what is wrong and waits before the next try, unless it is pointless.
     fn wait_after(&self, e: RunError, backoff: &mut Backoff) -> Result<(), RunError> {
-        if self.post.is_to_finish() {
-            // The next owner works on from the last commit.
-            return Ok(());
-        }
-        if self.remedy(&e) == Remedy::Stop {
+        let Job { settings, clock, .. } = self.job;
+        if self.remedy(&e) == Remedy::Stop && !self.post.is_to_finish() {
             return Err(e);
         }
         let problem = format!("partition {}: {e}", self.partition);
-        let wait = backoff.next_within(self.job.settings.patience_ms, &problem)?;
-        self.post.set(Phase::Troubled);
-        eprintln!("firewatch: {problem}; trying again in {} ms", wait.as_millis());
-        pause_while(wait, || !self.post.is_to_finish(), || self.post.beat((self.job.clock)()));
-        Ok(())
+        self.post.wait_after(&problem, backoff, settings.patience_ms, *clock)
     }
 
     fn remedy(&self, e: &RunError) -> Remedy {

@@ -70,6 +70,18 @@ impl Writer {
         self.write(record)
     }
 
+    /// Writes any record, to the partition of its key.
+    pub fn record(
+        &mut self,
+        topic: &str,
+        key: &str,
+        value: &[u8],
+        headers: &[(&'static str, String)],
+    ) -> Result<(), RunError> {
+        let record = BaseRecord::<[u8], [u8]>::to(topic).key(key.as_bytes()).payload(value);
+        self.write(record.headers(owned(headers)))
+    }
+
     fn write(&mut self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), RunError> {
         if !self.begun {
             if self.transactional {

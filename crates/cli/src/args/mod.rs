@@ -65,7 +65,8 @@ pub enum Command {
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
-    /// Turn payloads as platforms send them into events: JSON lines out, and what is rejected on standard error
+    /// Turn payloads as platforms send them into events: from raw topics into the events topic until told to stop, or with
+    /// --platform from a file to standard output
     Ingest(IngestOptions),
     /// Score events given as JSON lines, without a broker: scores and escalations come out as JSON lines
     Score(ScoreOptions),
@@ -242,19 +243,22 @@ pub struct IngestOptions {
     /// Whose payloads they are: x, mastodon, bluesky, reddit, facebook, instagram, youtube, google_play, app_store, zendesk,
     /// or generic with a mapping
     #[arg(long)]
-    pub platform: Platform,
+    pub platform: Option<Platform>,
     /// A file of payloads, plain or packed with gzip or zstd; `-` is standard input
-    #[arg(long, default_value = "-")]
+    #[arg(long, default_value = "-", requires = "platform")]
     pub input: PathBuf,
     /// For generic: a TOML file that says where in a payload each thing is
-    #[arg(long)]
+    #[arg(long, requires = "platform")]
     pub mapping: Option<PathBuf>,
     /// The server, account or app whose ids they are, where there are several: put into the ids of conversations
-    #[arg(long)]
-    pub source: Option<String>,
+    #[arg(long, requires = "platform")]
+    pub account: Option<String>,
     /// When the payloads arrived (RFC 3339), which is when counters without a time were read; now when left out
-    #[arg(long)]
+    #[arg(long, requires = "platform")]
     pub now: Option<String>,
+    /// Without --platform: the settings file, whose [sources] name the raw topics
+    #[arg(long, default_value = "firewatch.toml", conflicts_with = "platform")]
+    pub config: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -81,6 +81,7 @@ impl Status {
             in_reply_to: self.answers().map(Into::into),
             quotes: quotes.map(Into::into),
             edited_at: None,
+            ..Post::default()
         };
         let root = self.root()?;
         out.post(When { root, at }, post)?;
@@ -160,6 +161,7 @@ impl User {
             followers: told(self.followers_count),
             verified: self.verified,
             account: None,
+            ..Author::default()
         })
     }
 

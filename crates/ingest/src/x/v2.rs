@@ -188,6 +188,7 @@ impl Item {
             in_reply_to: answers.map(Into::into),
             quotes: quotes.map(Into::into),
             edited_at,
+            ..Post::default()
         };
         let is_root = post.in_reply_to.is_none();
         out.post(When { root, at }, post)?;
@@ -285,6 +286,7 @@ impl<'a> Context<'a> {
             followers: user.and_then(|user| told(user.public_metrics.as_ref()?.followers_count)),
             verified: user.and_then(|user| user.verified),
             account: None,
+            ..Author::default()
         }
     }
 }

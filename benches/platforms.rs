@@ -1,0 +1,54 @@
+//! The cost of a payload by platform, as ratios to plain JSON parsing of the same payloads in the same run.
+//!
+//! The payloads are those of the tests' cases that tell something; each platform takes its turn within a round.
+
+use std::hint::black_box;
+
+use firewatch_benches::report;
+use firewatch_domain::EventTime;
+use firewatch_ingest::{Intake, Mapping, Platform, Reader};
+use serde_json::Value;
+
+const NOW: EventTime = EventTime::from_millis(1_780_315_200_000);
+/// Payloads of a round.
+const PAYLOADS: usize = 2000;
+
+fn main() {
+    for platform in Platform::ALL {
+        let payloads = payloads(platform);
+        let reader = reader(platform);
+        let mut intake = Intake::new(reader.clone(), 100_000);
+        let bytes: usize = payloads.iter().map(String::len).sum::<usize>() / payloads.len();
+        println!("\n{platform}: {bytes} bytes a payload");
+        report([
+            ("parse JSON (serde_json::Value)", payloads.len(), &mut || {
+                payloads.iter().for_each(|p| drop(black_box(serde_json::from_str::<Value>(p))));
+            }),
+            ("decode", payloads.len(), &mut || {
+                payloads.iter().for_each(|p| drop(black_box(reader.decode(p.as_bytes(), NOW))));
+            }),
+            ("decode and place", payloads.len(), &mut || {
+                payloads.iter().for_each(|p| drop(black_box(intake.take(p.as_bytes(), NOW))));
+                intake.committed();
+            }),
+        ]);
+    }
+}
+
+fn reader(platform: Platform) -> Reader {
+    if platform != Platform::Generic {
+        return Reader::new(platform);
+    }
+    let mapping = Mapping::parse("generic.toml", include_str!("../tests/platforms/generic.toml"));
+    Reader::by(mapping.unwrap_or_else(|faults| panic!("{faults:?}")))
+}
+
+/// The cases' payloads of which there are events, again and again.
+fn payloads(platform: Platform) -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/platforms");
+    let text = std::fs::read_to_string(format!("{folder}/{platform}.json")).unwrap_or_default();
+    let cases: Vec<Value> = serde_json::from_str(&text).unwrap_or_default();
+    let told = cases.iter().filter(|case| case["events"].as_array().is_some_and(|events| !events.is_empty()));
+    let told: Vec<String> = told.filter_map(|case| Some(case.get("payload")?.to_string())).collect();
+    told.iter().cycle().take(PAYLOADS).cloned().collect()
+}

@@ -1,0 +1,108 @@
+use firewatch_domain::Event;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Platform;
+
+const ARRIVAL: EventTime = EventTime::from_millis(1_790_000_000_000);
+
+/// A post of the first API of X, which does not tell the root.
+fn post(id: &str, answers: Option<&str>, followers: Option<u64>) -> Value {
+    json!({
+        "id_str": id, "created_at": "Sat May 30 09:00:00 +0000 2026", "text": "words", "in_reply_to_status_id_str": answers,
+        "user": { "id_str": "u", "screen_name": "ann", "followers_count": followers },
+    })
+}
+
+fn take(intake: &mut Intake, payload: &Value) -> Vec<Event> {
+    intake.take(payload.to_string().as_bytes(), ARRIVAL).events
+}
+
+fn roots(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.conversation.as_str()).collect()
+}
+
+fn intake() -> Intake {
+    Intake::new(Reader::new(Platform::X), 1000)
+}
+
+#[test]
+fn an_answer_to_an_answer_belongs_to_the_root() {
+    let mut intake = intake();
+    for (id, answers) in [("1", None), ("2", Some("1")), ("3", Some("2")), ("4", Some("3"))] {
+        assert_eq!(roots(&take(&mut intake, &post(id, answers, None))), ["x:1"], "{id}");
+    }
+    let gone = json!({ "delete": { "status": { "id_str": "4" }, "timestamp_ms": "1780135200000" } });
+    let gone = take(&mut intake, &gone);
+    assert_eq!((roots(&gone), gone[0].kind()), (vec!["x:1"], "delete"));
+    let retweet = json!({
+        "id_str": "9", "created_at": "Sat May 30 09:10:00 +0000 2026", "text": "RT", "user": { "id_str": "v" },
+        "retweeted_status": post("3", Some("2"), None),
+    });
+    assert_eq!(
+        roots(&take(&mut intake, &retweet)),
+        ["x:1", "x:1"],
+        "a reshare of an answer counts for the root"
+    );
+}
+
+#[test]
+fn a_quote_knows_the_conversation_that_it_belongs_with() {
+    let mut intake = intake();
+    take(&mut intake, &post("1", None, None));
+    take(&mut intake, &post("2", Some("1"), None));
+    let mut quote = post("5", None, None);
+    quote["quoted_status_id_str"] = "2".into();
+    let events = take(&mut intake, &quote);
+    assert_eq!(roots(&events), ["x:5", "x:1"], "its own, and a reaction in the other");
+    let Body::Post(post) = &events[0].body else { panic!("{events:?}") };
+    assert_eq!(post.related.as_deref(), Some("x:1"));
+}
+
+#[test]
+fn followers_that_are_not_told_are_those_last_seen_with_their_age() {
+    let mut intake = intake();
+    let followers = |events: &[Event]| match &events[0].body {
+        Body::Post(post) => post.author.clone().map(|a| (a.followers, a.followers_at)),
+        _ => None,
+    };
+    assert_eq!(followers(&take(&mut intake, &post("1", None, None))), Some((None, None)));
+    let told = take(&mut intake, &post("2", None, Some(235)));
+    assert_eq!(followers(&told), Some((Some(235), None)));
+    let later = take(&mut intake, &post("3", None, None));
+    assert_eq!(followers(&later), Some((Some(235), Some(told[0].at))));
+    let before = intake.changes().count();
+    take(&mut intake, &post("4", None, Some(240)));
+    assert_eq!(intake.changes().count(), before, "a few more are not written down");
+    take(&mut intake, &post("4", None, Some(900)));
+    assert_eq!(followers(&take(&mut intake, &post("5", None, None))).unwrap().0, Some(900));
+}
+
+#[test]
+fn a_restart_knows_what_was_committed_and_an_undoing_no_more() {
+    let mut intake = intake();
+    take(&mut intake, &post("1", None, Some(235)));
+    take(&mut intake, &post("2", Some("1"), Some(235)));
+    let log: Vec<Entry> = intake.changes().collect();
+    intake.committed();
+    take(&mut intake, &post("3", Some("2"), Some(7000)));
+    intake.rewind();
+    assert_eq!(intake.changes().count(), 0);
+    let mut restored = Intake::new(Reader::new(Platform::X), 1000);
+    for (key, value) in &log {
+        assert!(restored.restore(key, value.as_deref()));
+    }
+    for intake in [&mut intake, &mut restored] {
+        assert_eq!(roots(&take(intake, &post("4", Some("2"), None))), ["x:1"]);
+        assert_eq!(roots(&take(intake, &post("5", Some("3"), None))), ["x:3"], "it was undone");
+    }
+    assert!(!restored.restore(b"z12345678", None) && !restored.restore(b"t", None));
+}
+
+#[test]
+fn a_circle_of_answers_comes_to_an_end() {
+    let mut intake = intake();
+    take(&mut intake, &post("1", Some("2"), None));
+    take(&mut intake, &post("2", Some("1"), None));
+    assert_eq!(take(&mut intake, &post("3", Some("1"), None)).len(), 1);
+}

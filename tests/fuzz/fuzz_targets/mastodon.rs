@@ -1,0 +1,7 @@
+//! Payloads of this platform, and bytes that are none.
+#![no_main]
+
+use firewatch_ingest::Platform;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| firewatch_fuzz::platform(Platform::Mastodon, bytes));

@@ -1,0 +1,259 @@
+//! `firewatch ingest` on a real Kafka: raw topics into the events topic, exactly once, and one outage on four networks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use firewatch_domain::EventTime;
+use firewatch_ingest::{Intake, Platform, Reader};
+use firewatch_kafka::{Feed, Received, Tail};
+use firewatch_tests::{Cluster, Deployment, Instance, can_run_kafka, sum_of};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+const POLICY: &str = "horizon = \"2h\"\n[brands.northcare]\nhandles = [\"@NorthCare\"]\n[storms]\nleast_posts = 10\n\
+    group_interval = \"30s\"\n[windows]\nstep = \"5s\"\nlateness = \"1s\"\n";
+
+/// The cluster that the tests of this file share while any of them runs.
+static CLUSTER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+
+fn cluster() -> Arc<Cluster> {
+    let mut shared = CLUSTER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let cluster = Arc::new(Cluster::up("ingest", 29392, 1));
+        *shared = Arc::downgrade(&cluster);
+        cluster
+    })
+}
+
+fn deployment(cluster: &Cluster, name: &str, engine: &str, sources: &[(&str, &str)]) -> Deployment {
+    let deployment = Deployment::new(&cluster.bootstrap_servers(), name, POLICY);
+    let sections: Vec<String> = sources
+        .iter()
+        .map(|(source, settings)| format!("[sources.{source}]\ntopic = \"{name}.raw.{source}\"\n{settings}"))
+        .collect();
+    deployment.configure(&format!("{engine}\n{}", sections.join("\n")));
+    deployment.make_topics(3);
+    deployment
+}
+
+fn feed(deployment: &Deployment, topic: &str, payloads: &[Vec<u8>]) {
+    let feed = Feed::new(&deployment.settings).unwrap();
+    for payload in payloads {
+        feed.send(topic, None, payload, &[]).unwrap();
+    }
+    feed.flush().unwrap();
+}
+
+/// Everything that a reader of committed records finds, once there are `least` or more and no more come.
+fn read(deployment: &Deployment, topic: &str, least: usize) -> Vec<Received> {
+    let tail = Tail::new(&deployment.settings, &[topic.to_owned()]).unwrap();
+    let (mut all, start) = (Vec::new(), Instant::now());
+    loop {
+        match tail.next(Duration::from_millis(1500)).unwrap() {
+            Some(record) => all.push(record),
+            None if all.len() >= least => return all,
+            None => assert!(start.elapsed() < PATIENCE, "{topic} holds {} of {least}", all.len()),
+        }
+    }
+}
+
+/// A status of the first API of X; every fourth answers the one before, every ninth is broken, every fifth is of no interest.
+fn payload(i: u32) -> Vec<u8> {
+    match i {
+        _ if i % 9 == 8 => format!("{{\"id_str\":\"{i}\",\"text\":").into_bytes(),
+        _ if i % 5 == 4 => br#"{"limit":{"track":1}}"#.to_vec(),
+        _ => {
+            let answers = (i % 4 == 3).then(|| (i - 1).to_string());
+            json!({
+                "id_str": i.to_string(), "text": format!("words {i}"), "timestamp_ms": (1_780_131_600_000 + u64::from(i)).to_string(),
+                "user": { "id_str": format!("u{}", i % 50), "screen_name": "a", "followers_count": i % 700 },
+                "in_reply_to_status_id_str": answers,
+            })
+            .to_string()
+            .into_bytes()
+        }
+    }
+}
+
+/// Events by conversation, each in its order.
+fn by_conversation<'a>(events: impl Iterator<Item = Value> + 'a) -> BTreeMap<String, Vec<Value>> {
+    let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for event in events {
+        all.entry(event["conversation"].as_str().unwrap().to_owned()).or_default().push(event);
+    }
+    all
+}
+
+#[test]
+fn every_payload_is_told_once_however_often_the_process_is_killed() {
+    if !can_run_kafka() {
+        return;
+    }
+    let cluster = cluster();
+    // Small rounds, so that there is always one to be killed in.
+    let deployment = deployment(&cluster, "once", "commit_records = 100", &[("x", "")]);
+    let payloads: Vec<Vec<u8>> = (0..60_000).map(payload).collect();
+    let mut intake = Intake::new(Reader::new(Platform::X), 1_000_000);
+    let (mut expected, mut faults) = (Vec::new(), 0);
+    for payload in &payloads {
+        let decoded = intake.take(payload, EventTime::END);
+        faults += decoded.rejections.iter().filter(|rejection| rejection.code.is_fault()).count();
+        expected.extend(decoded.events.iter().map(|event| serde_json::to_value(event).unwrap()));
+    }
+    feed(&deployment, "once.raw.x", &payloads[..20_000]);
+    let counted = |instance: &Instance| {
+        sum_of(&instance.get("/metrics").unwrap_or_default(), "firewatch_payloads_total") as usize
+    };
+    // Killed in the middle of it, again and again.
+    let mut before = 0;
+    for i in 0..6 {
+        let mut instance = deployment.serve("ingest");
+        if i == 2 {
+            feed(&deployment, "once.raw.x", &payloads[20_000..]);
+        }
+        std::thread::sleep(Duration::from_millis(20 + 30 * i));
+        before += counted(&instance);
+        instance.kill();
+    }
+    let mut instance = deployment.serve("ingest");
+    assert!(before < payloads.len(), "all of it was done before the last one began");
+    let events = read(&deployment, &deployment.topics.events, expected.len());
+    assert_eq!(events.len(), expected.len());
+    for record in events.iter().take(100) {
+        let event: Value = serde_json::from_slice(&record.value).unwrap();
+        assert_eq!(record.key.as_deref(), event["conversation"].as_str().map(str::as_bytes));
+    }
+    let told = events.iter().map(|record| serde_json::from_slice(&record.value).unwrap());
+    let (told, wanted) = (by_conversation(told), by_conversation(expected.into_iter()));
+    let first_other = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
+    assert!(told == wanted, "{first_other:?}");
+    let letters = read(&deployment, &deployment.topics.dead_letters, faults);
+    assert_eq!(letters.len(), faults, "each fault is kept, and what is of no interest is not");
+    assert!(counted(&instance) > 0 && before > 0, "{before}");
+    assert!(instance.stop());
+}
+
+#[test]
+fn a_raw_topic_that_is_not_there_and_a_source_that_is_not_sound_are_told() {
+    if !can_run_kafka() {
+        return;
+    }
+    let cluster = cluster();
+    let deployment = Deployment::new(&cluster.bootstrap_servers(), "absent", POLICY);
+    let said = |sources: &str| {
+        deployment.configure(sources);
+        let out = deployment.command(&["ingest"], &[]);
+        assert!(!out.status.success());
+        String::from_utf8(out.stderr).unwrap()
+    };
+    assert!(said("").contains("sources: none is named"), "{}", said(""));
+    let unsound = said(
+        "[sources.forum]\nplatform = \"generic\"\n[sources.forum.mapping]\nid = \"id\"\n[sources.two]\n",
+    );
+    for problem in [
+        "sources.forum.mapping.id: `id` is no JSON pointer; give one such as `/user/id`",
+        "sources.forum.mapping.at: is missing",
+        "sources.two.platform: is missing",
+    ] {
+        assert!(unsound.contains(problem), "{unsound}");
+    }
+    let absent = said("[sources.x]\ntopic = \"absent.raw\"\n");
+    assert!(absent.contains("absent.raw, absent.raw.state are not there"), "{absent}");
+}
+
+const OUTAGE: [&str; 4] = [
+    "the member portal is down again, cannot log in, this is the worst service ever",
+    "still cannot log in to the portal, it has been down for an hour, unacceptable",
+    "portal down, error after error, so angry, useless company",
+    "why is the portal down AGAIN, terrible, I am furious and cannot log in",
+];
+
+/// A complaint about the outage as each network would tell it.
+fn complaint(i: u32, at: EventTime) -> [(&'static str, Value); 4] {
+    let text = format!("@NorthCare {} {}", OUTAGE[(i % 4) as usize], i);
+    let (millis, secs) = (at.as_millis(), at.as_millis() / 1000);
+    [
+        (
+            "x",
+            json!({
+                "data": { "id": format!("17950000000000{i:05}"), "text": text, "author_id": format!("u{i}"), "created_at": at, "lang": "en" },
+                "includes": { "users": [{ "id": format!("u{i}"), "username": format!("u{i}"), "public_metrics": { "followers_count": 100 + i } }] },
+            }),
+        ),
+        (
+            "mastodon",
+            json!({ "stream": ["public"], "event": "update", "payload": json!({
+            "id": format!("11{i:06}"), "created_at": at, "visibility": "public", "language": "en", "content": format!("<p>{text}</p>"),
+            "account": { "id": format!("m{i}"), "acct": format!("m{i}"), "followers_count": 50 },
+        }).to_string() }),
+        ),
+        (
+            "bluesky",
+            json!({
+                "did": format!("did:plc:b{i}"), "time_us": millis * 1000, "kind": "commit", "commit": {
+                    "operation": "create", "collection": "app.bsky.feed.post", "rkey": format!("r{i}"),
+                    "record": { "createdAt": at, "text": text, "langs": ["en"] },
+                },
+            }),
+        ),
+        (
+            "facebook",
+            json!({ "object": "page", "entry": [{ "id": "900", "time": secs, "changes": [{ "field": "feed", "value": {
+            "item": "post", "verb": "add", "post_id": format!("900_{i}"), "from": { "id": format!("f{i}") }, "message": text, "created_time": secs,
+        } }] }] }),
+        ),
+    ]
+}
+
+#[test]
+fn one_outage_that_four_networks_complain_of_is_one_storm() {
+    if !can_run_kafka() {
+        return;
+    }
+    let cluster = cluster();
+    let networks = ["x", "mastodon", "bluesky", "facebook"];
+    let deployment = deployment(&cluster, "storm", "", &networks.map(|network| (network, "")));
+    let (mut ingest, mut run) = (deployment.serve("ingest"), deployment.start_until_ready());
+    let (start, feed) = (EventTime::from_millis(1_780_131_600_000), Feed::new(&deployment.settings).unwrap());
+    for i in 0..24_u32 {
+        let at = start + firewatch_domain::Duration::from_secs(i64::from(i) * 9);
+        for (network, payload) in complaint(i, at) {
+            feed.send(&format!("storm.raw.{network}"), None, payload.to_string().as_bytes(), &[]).unwrap();
+        }
+        feed.flush().unwrap();
+        // As on a day like that, the networks tell it side by side.
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    let events = read(&deployment, &deployment.topics.events, 24 * 4);
+    assert_eq!(events.len(), 24 * 4);
+    let start = Instant::now();
+    let told = loop {
+        let told = read(&deployment, &deployment.topics.of_team("pr"), 1);
+        let told: Vec<Value> =
+            told.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
+        let storm = told.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/"));
+        if storm.filter_map(|e| e["members"].as_u64()).max() >= Some(60) {
+            break told;
+        }
+        let short =
+            |e: &Value| format!("{} {} {} {}", e["conversation"], e["news"], e["members"], e["reasons"]);
+        assert!(start.elapsed() < PATIENCE, "{:#?}", told.iter().map(short).collect::<Vec<_>>());
+    };
+    let storms: Vec<&Value> =
+        told.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/")).collect();
+    let opened = storms.iter().filter(|e| e["news"] == "opened").count();
+    assert_eq!(opened, 1, "{storms:#?}");
+    // What can be heard is told with what is not known and without it.
+    let scores = read(&deployment, &deployment.topics.scores, 24 * 4);
+    for record in scores {
+        let score: Value = serde_json::from_slice(&record.value).unwrap();
+        let reach = &score["reach"];
+        let (low, estimate) = (reach["low"].as_u64().unwrap(), reach["estimate"].as_u64().unwrap());
+        let network = score["conversation"].as_str().unwrap().split(':').next().unwrap().to_owned();
+        let tells_followers = network == "x" || network == "mastodon";
+        assert_eq!((reach["unknown"] == 0, low > 0), (tells_followers, tells_followers), "{score}");
+        assert!(estimate >= low && estimate > 0, "{score}");
+    }
+    assert!(ingest.stop() && run.stop());
+}
