@@ -7,7 +7,7 @@ use firewatch_tests::root;
 use serde_json::Value;
 
 /// What each crate may use. An arrow that is not here does not exist.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("firewatch-domain", &[]),
     ("firewatch-ingest", &["domain"]),
     ("firewatch-scoring", &["domain"]),
@@ -15,15 +15,19 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("firewatch-engine", &["domain", "ingest", "scoring", "escalation"]),
     ("firewatch-kafka", &["domain", "ingest", "engine"]),
     ("firewatch-lab", &["domain", "ingest", "scoring", "escalation", "engine"]),
+    ("firewatch-collect", &["domain", "ingest"]),
     ("firewatch-console", &["domain", "escalation"]),
-    ("firewatch", &["domain", "console", "ingest", "scoring", "escalation", "engine", "kafka", "lab"]),
+    (
+        "firewatch",
+        &["domain", "collect", "console", "ingest", "scoring", "escalation", "engine", "kafka", "lab"],
+    ),
 ];
 
 /// Dependencies that only these crates may name.
 const ONLY: [(&str, &[&str]); 7] = [
     ("rdkafka", &["firewatch-kafka"]),
-    ("tokio", &["firewatch", "firewatch-console", "firewatch-tests"]),
-    ("axum", &["firewatch", "firewatch-console"]),
+    ("tokio", &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-tests"]),
+    ("axum", &["firewatch", "firewatch-collect", "firewatch-console"]),
     ("sqlx", &["firewatch-console"]),
     ("prometheus", &["firewatch-engine"]),
     ("linfa", &["firewatch-lab"]),

@@ -11,7 +11,7 @@ use firewatch_escalation::Policy;
 use firewatch_kafka::{Guarantee, KafkaSettings, RawSource, Topics, check_properties};
 
 use crate::shell::{self, Failure};
-use crate::sources::sources;
+use crate::sources::{Collecting, collecting, sources};
 
 /// Prefix of environment variables that override keys.
 const PREFIX: &str = "FIREWATCH_";
@@ -31,6 +31,8 @@ pub struct Config {
     pub console: ConsoleSettings,
     /// What `firewatch ingest` reads.
     pub sources: Vec<RawSource>,
+    /// What `firewatch collect` does.
+    pub collecting: Collecting,
 }
 
 /// Reads and checks a settings file, the environment and the policy it names.
@@ -58,8 +60,11 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
     let console = ConsoleSettings::read(&mut s, path.parent().unwrap_or(Path::new("")), &teams);
     let sources = sources(&mut s);
+    let collecting = collecting(&mut s, &sources, path.parent().unwrap_or(Path::new("")));
     match (s.finish(()), brain) {
-        (Ok(()), Ok(brain)) => Ok(Config { kafka, topics, brain, policy, listen, console, sources }),
+        (Ok(()), Ok(brain)) => {
+            Ok(Config { kafka, topics, brain, policy, listen, console, sources, collecting })
+        }
         (Err(mut faults), Err(Failure::Settings(of_policy))) => {
             faults.extend(of_policy);
             Err(Failure::Settings(faults))

@@ -42,7 +42,7 @@ fn of_topics(path: &Path) -> Result<(), Failure> {
     let intakes = Intakes::new(&config.kafka, &config.topics, config.sources, &metrics, clock::now);
     let (listen, healths, unheard) = (config.listen, intakes.healths(), stop.clone());
     let server = runtime.spawn(async move {
-        if let Err(e) = http::serve(listen, metrics, healths).await {
+        if let Err(e) = http::serve(listen, metrics, http::Watched::loops(healths)).await {
             eprintln!("firewatch: http.listen {listen}: {e}");
             unheard.store(true, Ordering::Relaxed);
         }

@@ -8,6 +8,7 @@ mod asyncapi;
 mod backtest;
 mod check;
 mod clock;
+mod collect;
 mod compare;
 mod config;
 mod console;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Report { what } => report::report(&what),
         Command::Replay(options) => replay::replay(&options),
         Command::Check { config } => check::check(&config),
+        Command::Collect { config } => collect::collect(&config),
         Command::Ingest(options) => ingest::ingest(&options),
         Command::Score(options) => score::score(&options),
         Command::Guard(options) => guard::guard(&options),

@@ -26,7 +26,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     runtime.spawn(watch.watch());
     let (listen, health, unheard) = (config.listen, runner.health(), stop.clone());
     let server = runtime.spawn(async move {
-        if let Err(e) = http::serve(listen, metrics, vec![health]).await {
+        if let Err(e) = http::serve(listen, metrics, http::Watched::loops(vec![health])).await {
             eprintln!("firewatch: http.listen {listen}: {e}");
             unheard.store(true, Ordering::Relaxed);
         }

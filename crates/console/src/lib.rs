@@ -14,4 +14,4 @@ pub mod store;
 pub mod web;
 
 pub use serve::{Listening, listen};
-pub use settings::{ConsoleSettings, SignIn};
+pub use settings::{ConsoleSettings, SignIn, tls};

@@ -1,13 +1,13 @@
 //! Listening: with TLS or without, and for no client that is too slow.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 
-use crate::ConsoleSettings;
 use crate::outbound::use_ring;
 
 /// Longest wait for a request's head, and for a handshake.
@@ -23,22 +23,25 @@ pub struct Listening {
     pub at: SocketAddr,
 }
 
-/// Begins to listen as the settings say.
+/// Begins to listen at an address, with the files of a certificate and its key over TLS.
 ///
 /// # Errors
-/// When the address is taken, or the certificate cannot be read; the key of the setting, and why.
-pub async fn listen(settings: &ConsoleSettings) -> Result<Listening, (&'static str, String)> {
-    let fault = |e: std::io::Error| ("console.listen", format!("{}: {e}", settings.listen));
-    let listener = TcpListener::bind(settings.listen).map_err(fault)?;
+/// When the address is taken, or the certificate cannot be read: `listen` or `tls`, and why.
+pub async fn listen(
+    address: SocketAddr,
+    tls: Option<&(PathBuf, PathBuf)>,
+) -> Result<Listening, (&'static str, String)> {
+    let fault = |e: std::io::Error| ("listen", format!("{address}: {e}"));
+    let listener = TcpListener::bind(address).map_err(fault)?;
     listener.set_nonblocking(true).map_err(fault)?;
     let at = listener.local_addr().map_err(fault)?;
-    let tls = match &settings.tls {
+    let tls = match tls {
         None => None,
         Some((certificate, key)) => {
             use_ring();
             let read = RustlsConfig::from_pem_file(certificate, key).await;
             let names = format!("{} and {}", certificate.display(), key.display());
-            Some(read.map_err(|e| ("console.tls", format!("{names}: {e}")))?)
+            Some(read.map_err(|e| ("tls", format!("{names}: {e}")))?)
         }
     };
     Ok(Listening { listener, tls, at })

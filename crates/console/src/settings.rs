@@ -66,7 +66,7 @@ impl ConsoleSettings {
             fallback
         });
         let url = url(s);
-        let tls = tls(s, folder);
+        let tls = tls(s, "console", folder);
         let proxy = s.flag("console.proxy", false);
         let sign_in = sign_in(s, url.as_deref());
         let settings = Self {
@@ -137,12 +137,13 @@ fn url(s: &mut Settings) -> Option<String> {
     }
 }
 
-fn tls(s: &mut Settings, folder: &Path) -> Option<(PathBuf, PathBuf)> {
-    let [certificate, key] = ["certificate", "key"].map(|name| s.text(&format!("console.tls.{name}"), "-"));
+/// The files of a certificate and its key that a section names, beside the settings file.
+pub fn tls(s: &mut Settings, section: &str, folder: &Path) -> Option<(PathBuf, PathBuf)> {
+    let [certificate, key] = ["certificate", "key"].map(|name| s.text(&format!("{section}.tls.{name}"), "-"));
     match (certificate.as_str(), key.as_str()) {
         ("-", "-") => None,
         ("-", _) | (_, "-") => {
-            s.fault("console.tls", "give both certificate and key, or neither");
+            s.fault(&format!("{section}.tls"), "give both certificate and key, or neither");
             None
         }
         (certificate, key) => Some((folder.join(certificate), folder.join(key))),

@@ -4,7 +4,8 @@ use firewatch_domain::{Duration, EventTime};
 use firewatch_escalation::Policy;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::{Handled, Outcome, Stream, Task};
@@ -34,6 +35,8 @@ pub struct Metrics {
     payloads: IntCounterVec,
     taken_in: IntCounterVec,
     not_taken_in: IntCounterVec,
+    collected: IntCounterVec,
+    gaps: CounterVec,
 }
 
 impl Metrics {
@@ -170,6 +173,26 @@ impl Metrics {
                     &["source", "reason"],
                 ),
             )?,
+            collected: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "firewatch_collected_total",
+                        "What happened at a source: connected, taken, left_out, trouble.",
+                    ),
+                    &["source", "what"],
+                ),
+            )?,
+            gaps: register(
+                &registry,
+                CounterVec::new(
+                    Opts::new(
+                        "firewatch_gap_seconds_total",
+                        "Seconds of a source's stream of which something may be missing.",
+                    ),
+                    &["source"],
+                ),
+            )?,
             registry,
         })
     }
@@ -288,6 +311,16 @@ impl Metrics {
         self.payloads.with_label_values(&[source]).inc_by(payloads);
         kinds.iter().for_each(|kind| self.taken_in.with_label_values(&[source, *kind]).inc());
         rejected.iter().for_each(|reason| self.not_taken_in.with_label_values(&[source, *reason]).inc());
+    }
+
+    /// Something happened at a source: `connected`, `taken`, `left_out` or `trouble`.
+    pub fn collected(&self, source: &str, what: &str) {
+        self.collected.with_label_values(&[source, what]).inc();
+    }
+
+    /// Something may be missing of so many seconds of a source.
+    pub fn gap(&self, source: &str, seconds: f64) {
+        self.gaps.with_label_values(&[source]).inc_by(seconds.max(0.0));
     }
 
     /// A policy is in force from now on.

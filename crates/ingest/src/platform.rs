@@ -119,6 +119,12 @@ impl Reader {
         Self { scope, ..self }
     }
 
+    /// The platform.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
     /// The id of the conversation of which a post is the root.
     #[must_use]
     pub fn conversation(&self, post: &str) -> String {

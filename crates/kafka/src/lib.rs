@@ -4,6 +4,7 @@
 //! Nothing outside this crate names rdkafka. Effects, state and positions are committed together; whoever takes a
 //! partition over shuts out the one before and reads what it committed.
 
+mod acked;
 mod client;
 mod contents;
 mod crew;
@@ -30,6 +31,7 @@ mod wait;
 mod worker;
 mod writer;
 
+pub use acked::{Acked, last_header};
 pub use contents::{Between, ends_of, find, read_topics};
 pub use embedded::Embedded;
 pub use error::RunError;

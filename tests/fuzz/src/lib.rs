@@ -1,17 +1,22 @@
 //! What holds for any bytes that are taken for a platform's payload.
 
+use std::sync::LazyLock;
+
 use firewatch_domain::EventTime;
 use firewatch_ingest::{Frames, Intake, Mapping, Platform, Reader, decode_event};
 
 const ARRIVAL: EventTime = EventTime::from_millis(1_800_000_000_000);
 
+/// By the mapping of the tests' cases.
+static FORUM: LazyLock<Reader> = LazyLock::new(|| {
+    let mapping = Mapping::parse("mapping", include_str!("../../platforms/generic.toml"));
+    Reader::by(mapping.expect("the mapping of the cases is sound"))
+});
+
 /// The payload has an outcome, and every event of it is one that the engine reads.
 pub fn platform(platform: Platform, bytes: &[u8]) {
     let reader = match platform {
-        Platform::Generic => {
-            let mapping = Mapping::parse("mapping", include_str!("../../platforms/generic.toml"));
-            Reader::by(mapping.expect("the mapping of the cases is sound"))
-        }
+        Platform::Generic => FORUM.clone(),
         platform => Reader::new(platform),
     };
     let mut frames = Frames::default();

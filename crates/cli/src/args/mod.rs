@@ -65,6 +65,12 @@ pub enum Command {
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
+    /// Take payloads from the networks into raw topics, by webhooks and streams, until told to stop
+    Collect {
+        /// The settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+    },
     /// Turn payloads as platforms send them into events: from raw topics into the events topic until told to stop, or with
     /// --platform from a file to standard output
     Ingest(IngestOptions),

@@ -74,8 +74,9 @@ pub fn start(
     (settings, anew): (&ConsoleSettings, bool),
     stop: Arc<AtomicBool>,
 ) -> Result<Serving, Failure> {
+    let listening = runtime.block_on(listen(settings.listen, settings.tls.as_ref()));
     let listening =
-        runtime.block_on(listen(settings)).map_err(|(key, problem)| Failure::setting(key, problem))?;
+        listening.map_err(|(key, problem)| Failure::setting(&format!("console.{key}"), problem))?;
     let url = settings.url.clone().unwrap_or_else(|| format!("http://{}", listening.at));
     let at = listening.at;
     let logs = Logs::of(source);
