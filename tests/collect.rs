@@ -307,9 +307,9 @@ async fn streaming(State(instance): State<Arc<Instance>>, headers: HeaderMap) ->
                 update(11).into_bytes(),
                 update(12).into_bytes(),
                 // An event that comes in pieces.
-                update(13)[..20].as_bytes().to_vec(),
-                update(13)[20..].as_bytes().to_vec(),
-                half[..30].as_bytes().to_vec(),
+                update(13).as_bytes()[..20].to_vec(),
+                update(13).as_bytes()[20..].to_vec(),
+                half.as_bytes()[..30].to_vec(),
             ]
         }
         _ => vec![

@@ -7,6 +7,7 @@ use firewatch_domain::settings::Settings;
 use firewatch_domain::{AccountKind, Post};
 
 use super::Brand;
+use super::names::Names;
 
 /// Brands by handle, in lower case and without the `@`.
 type ByHandle = BTreeMap<String, String>;
@@ -18,6 +19,8 @@ pub struct Accounts {
     elsewhere: ByHandle,
     /// On each of the others.
     on: BTreeMap<String, ByHandle>,
+    /// What they are called besides.
+    names: Names,
 }
 
 impl Accounts {
@@ -26,7 +29,7 @@ impl Accounts {
         let platforms: BTreeSet<&String> =
             brands.values().flat_map(|brand| brand.handles_on.keys()).collect();
         let on = platforms.into_iter().map(|name| (name.clone(), by_handle(brands, Some(name), s))).collect();
-        Self { elsewhere: by_handle(brands, None, s), on }
+        Self { elsewhere: by_handle(brands, None, s), on, names: Names::of(brands, s) }
     }
 
     /// The brand that an account is of.
@@ -46,11 +49,11 @@ impl Accounts {
         post.author.as_ref().is_some_and(|by| by.handle.as_ref().is_some_and(is_own) || is_own(&by.id))
     }
 
-    /// The brand that a text mentions by a handle, the first one if several.
+    /// The brand that a text mentions: by a handle, or else by a hashtag or a name; the first one if several.
     #[must_use]
     pub fn mentioned(&self, platform: Option<&str>, text: &str) -> Option<&str> {
         let mut mentions = text.split_whitespace().filter(|word| word.starts_with('@'));
-        mentions.find_map(|word| self.brand(platform, word))
+        mentions.find_map(|word| self.brand(platform, word)).or_else(|| self.names.found(text))
     }
 }
 

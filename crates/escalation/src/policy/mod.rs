@@ -3,6 +3,7 @@
 mod accounts;
 mod advice;
 pub(crate) mod hours;
+mod names;
 mod routes;
 mod schema;
 mod silences;
@@ -69,6 +70,10 @@ pub struct Brand {
     pub handles: Vec<String>,
     /// Those on platforms where it has others, by platform in lower case.
     pub handles_on: BTreeMap<String, Vec<String>>,
+    /// What people call it in a text.
+    pub names: Vec<String>,
+    /// Hashtags that are about it.
+    pub hashtags: Vec<String>,
     /// Reshares at which a complaint counts as viral.
     pub viral_bar: u64,
     /// The time within which a complaint should have its first answer in public.
@@ -300,6 +305,8 @@ fn default_brand() -> Brand {
     Brand {
         handles: vec![],
         handles_on: BTreeMap::new(),
+        names: vec![],
+        hashtags: vec![],
         viral_bar: VIRAL_BAR,
         first_response: Duration::from_mins(9),
         hand_off: Duration::from_mins(30),
@@ -314,6 +321,8 @@ fn brand(s: &mut Settings, prefix: &str, otherwise: &Brand) -> Brand {
     Brand {
         handles: vec![],
         handles_on: BTreeMap::new(),
+        names: vec![],
+        hashtags: vec![],
         viral_bar: bar,
         first_response: s.duration(&key("first_response"), otherwise.first_response, 10.0..=2_592_000.0),
         hand_off: s.duration(&key("hand_off"), otherwise.hand_off, 10.0..=2_592_000.0),
@@ -334,7 +343,8 @@ fn brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
         let handles_on = platforms
             .map(|platform| (platform.to_lowercase(), s.texts(&format!("{prefix}on.{platform}.handles"))))
             .collect();
-        let brand = Brand { handles, handles_on, ..brand(s, &prefix, unlisted) };
+        let (names, hashtags) = (s.texts(&format!("{prefix}names")), s.texts(&format!("{prefix}hashtags")));
+        let brand = Brand { handles, handles_on, names, hashtags, ..brand(s, &prefix, unlisted) };
         brands.insert(name, brand);
     }
     brands
