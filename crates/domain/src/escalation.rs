@@ -38,6 +38,9 @@ pub struct Escalation {
     /// For a storm: the words that set its posts apart, as most people write them; none when it is about everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
+    /// Conversations that it belongs with: the same by the same author on another network, or what it quotes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<String>,
     /// Event time of the decision.
     pub at: EventTime,
     /// When the post was written, when it has been seen (for a storm: its first post).

@@ -76,6 +76,13 @@ pub struct Matched {
     /// By which near-copies of it are known in a storm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near: Option<SimHash>,
+    /// A hash of the author's name as it may be on several networks, by which what one person wrote on two is known; told with
+    /// `counts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<u32>,
+    /// The conversation that its post quotes; told with `counts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub related: Option<String>,
     /// The risk.
     pub risk: Tenths,
     /// Why, in words, what a person needs first.

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use firewatch_domain::{
-    Action, ActionKind, Event, EventTime, Happened, Matched, RouteMatch, SCHEMA_VERSION, Signal, SignalBody,
-    Tenths, What,
+    Action, ActionKind, Body, Event, EventTime, Happened, Matched, Post, RouteMatch, SCHEMA_VERSION, Signal,
+    SignalBody, Tenths, What,
 };
 use firewatch_escalation::{Facts, Policy};
-use firewatch_scoring::{Assessment, Explained, Reading};
+use firewatch_scoring::{Assessment, Explained, Reading, short_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::brain::keeps_words;
@@ -170,6 +170,11 @@ impl Conversation {
             (None, Some(root)) if is_new => (root.reading.topics.clone(), root.reading.near),
             _ => (vec![], None),
         };
+        // Of what was written just now, who wrote it is known.
+        let wrote = match &event.body {
+            Body::Post(post) if is_new => Some(post),
+            _ => None,
+        };
         let matched = Matched {
             conversation: event.conversation.clone(),
             began,
@@ -179,6 +184,8 @@ impl Conversation {
             counts: is_new,
             topics,
             near,
+            author: wrote.and_then(|post| name_across(post, event.platform.as_deref())),
+            related: wrote.and_then(|post| post.related.clone()),
             risk: if self.is_own() { Tenths::default() } else { explained.assessment.risk },
             reasons,
             contributions: if self.is_own() { vec![] } else { explained.contributions.clone() },
@@ -236,6 +243,16 @@ impl Conversation {
 /// The id of a signal: the same for all policies but for its beginning, as ids are what a desk orders by.
 pub(crate) fn signal_id(trial: u32, id: fmt::Arguments<'_>) -> String {
     if trial == 0 { id.to_string() } else { format!("trial-{trial}/{id}") }
+}
+
+/// A hash of an author's name as people keep it on several networks: without the server, in small letters, letters and digits alone.
+fn name_across(post: &Post, platform: Option<&str>) -> Option<u32> {
+    let handle = post.author.as_ref()?.handle.as_deref()?.trim_start_matches('@');
+    // What is behind an @ is a server. On Bluesky names are domains, and their first part is the name.
+    let own = handle.split('@').next().unwrap_or(handle);
+    let own = if platform == Some("bluesky") { own.split('.').next().unwrap_or(own) } else { own };
+    let plain: String = own.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    (plain.len() > 2).then(|| short_hash(&plain))
 }
 
 /// What an action does, as a desk hears it. Verdicts are for those who tune, and it hears none.

@@ -7,6 +7,8 @@ use crate::Life;
 use crate::life::Reached;
 use crate::policy::Policy;
 
+use super::twins::Related;
+
 /// A conversation that a team may have to be told of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Case {
@@ -24,6 +26,8 @@ pub struct Case {
     pub(crate) topics: Vec<String>,
     /// By which near-copies of it are known.
     pub(crate) near: Option<SimHash>,
+    /// Conversations that it belongs with.
+    pub(crate) related: Vec<Related>,
     /// Routes that it is on.
     pub(crate) routes: Vec<OnRoute>,
     /// Escalations about it, one for each team.
@@ -122,6 +126,7 @@ impl Case {
             advice: vec![],
             topics: vec![],
             near: None,
+            related: vec![],
             routes: vec![],
             lives: vec![],
             answered: None,

@@ -2,10 +2,10 @@
 
 use firewatch_domain::{Channel, EscalationState, EventTime, Happened, News, What};
 
-use super::Desk;
 use super::case::{Asked, Case};
 use super::clock::words;
 use super::tell::{NoteKind, Of, Telling};
+use super::{Desk, PartKey};
 use crate::policy::hours;
 
 impl Desk {
@@ -14,6 +14,10 @@ impl Desk {
         let Happened { conversation: id, what, by, trace } = happened;
         let Some(mut case) = self.cases.remove(&id) else { return };
         case.trace = trace.or(case.trace);
+        if matches!(what, What::Deleted { .. }) {
+            self.head.twins.forget(&id);
+            self.changed.insert(PartKey::Head);
+        }
         let is_over = matches!(what, What::Expired { .. } | What::Deleted { all: true });
         case.happened(&id, what, (&by, at), out);
         if is_over {

@@ -14,6 +14,7 @@ mod look;
 mod parts;
 mod silence;
 pub(crate) mod tell;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,7 @@ pub use parts::{Head, Part, PartKey};
 use parts::Mark;
 use tell::Telling;
 pub use tell::{Note, NoteKind, Notes};
+use twins::{By, Related};
 
 /// The name of the route that storms are on.
 pub(crate) const STORM: &str = "storm";
@@ -250,11 +252,28 @@ impl Desk {
             _ => Case::new(began),
         };
         let before = case.routes.clone();
+        self.relate(&mut case, &matched, at);
         case.take(matched, at, out.policy);
         for on in case.routes.iter().filter(|on| !before.contains(on)) {
             out.note(NoteKind::OnRoute, &id, || on.in_words());
         }
         self.put_back(id, case, out.policy);
+    }
+
+    /// Takes note of what a new complaint belongs with, on both sides.
+    fn relate(&mut self, case: &mut Case, matched: &Matched, at: EventTime) {
+        if !matched.counts {
+            return;
+        }
+        if let Some(quoted) = &matched.related {
+            case.relate(Related { conversation: quoted.clone(), by: By::Quote });
+        }
+        let Some(twin) = self.head.twins.take(matched, at) else { return };
+        if let Some(other) = self.cases.get_mut(&twin.conversation) {
+            other.relate(Related { conversation: matched.conversation.clone(), by: twin.by });
+            self.changed.insert(PartKey::Case(twin.conversation.clone()));
+        }
+        case.relate(twin);
     }
 
     /// Puts a case back in its place, and notes when it has to be looked at next.

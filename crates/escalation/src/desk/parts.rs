@@ -15,6 +15,7 @@ use super::case::Case;
 use super::digest::Digest;
 use super::group::Group;
 use super::silence::AllHidden;
+use super::twins::Twins;
 
 /// Which part of a brand's state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,8 @@ pub struct Head {
     pub(crate) hidden: AllHidden,
     /// What is told of those that wait for a team's budget.
     pub(crate) digests: BTreeMap<String, Digest>,
+    /// By which posts of one author on several networks are known.
+    pub(crate) twins: Twins,
 }
 
 impl Head {
@@ -83,6 +86,7 @@ impl Head {
             groups: BTreeMap::new(),
             hidden: BTreeMap::new(),
             digests: BTreeMap::new(),
+            twins: Twins::default(),
         }
     }
 }

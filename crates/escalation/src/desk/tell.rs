@@ -3,6 +3,7 @@
 use firewatch_domain::{Escalation, EscalationState, EventTime, News, SCHEMA_VERSION};
 
 use super::case::Case;
+use super::twins::Related;
 use crate::policy::{Brand, Policy};
 use crate::{Life, PR, storm_brand};
 
@@ -122,6 +123,7 @@ impl Telling<'_> {
     pub fn whole(&mut self, of: Of<'_>, news: News, reason: String) {
         let mut reasons = vec![reason];
         reasons.extend_from_slice(&of.case.reasons);
+        reasons.extend(of.case.related.iter().map(Related::in_words));
         let mut record = self.record(of, news, reasons);
         record.contributions.clone_from(&of.case.contributions);
         record.advice.clone_from(&of.case.advice);
@@ -149,6 +151,7 @@ impl Telling<'_> {
             brand: Some(self.brand).filter(|b| self.policy.brands.contains_key(*b)).map(Into::into),
             platform: case.platform.clone(),
             topics: if is_storm { case.topics.clone() } else { vec![] },
+            related: case.related.iter().map(|related| related.conversation.clone()).collect(),
             at: self.now,
             posted_at: case.posted_at,
             risk: case.risk,

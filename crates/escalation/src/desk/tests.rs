@@ -30,6 +30,8 @@ fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal 
         counts: true,
         topics: vec![topic.into()],
         near: None,
+        author: None,
+        related: None,
         risk: Tenths(20),
         reasons: vec![],
         contributions: vec![],

@@ -89,6 +89,8 @@ fn complaint(i: usize, post: &Post) -> SignalBody {
         counts: true,
         topics: post.words.clone(),
         near: None,
+        author: None,
+        related: None,
         risk: Tenths::default(),
         reasons: vec![],
         contributions: vec![],

@@ -1,4 +1,5 @@
-//! What authors take back: an edit is scored anew, and of a deleted post no word is left in the state or told again.
+//! What authors do besides: an edit is scored anew, of a deleted post no word is left in the state or told again, and what one
+//! of them writes on two networks belongs together.
 
 use firewatch_domain::EventTime;
 use firewatch_engine::{Brain, Effect, Input, Stream, Task};
@@ -181,4 +182,54 @@ fn a_reply_that_was_the_complaint_is_none_any_more() {
     // What is said next is judged without it.
     let told = world.take(&[event("r", "x:p", 300.0, &reply("r", "Thank you, found it"))]);
     assert_eq!(matched(&told).unwrap(), Vec::<Value>::new(), "{told:?}");
+}
+
+#[test]
+fn what_one_author_writes_on_two_networks_belongs_together() {
+    let wrote = |conversation: &str, platform: &str, handle: Option<&str>, text: &str, secs: f64| {
+        let mut body = post(50, text);
+        body["platform"] = platform.into();
+        body["post"]["author"]["handle"] = handle.into();
+        body["post"]["id"] = conversation.split_once(':').unwrap().1.into();
+        event(conversation, conversation, secs, &body)
+    };
+    let other = "My claim was lost twice, nobody calls back, what a horrible and useless company this is";
+    let related = |events: &[Value]| {
+        let mut world = World::new();
+        let told = world.take(events);
+        let opened = told.iter().filter(|e| e["news"] == "opened" && e["team"] == "support");
+        let pairs =
+            opened.map(|e| (e["conversation"].clone(), e["related"].clone(), e["reasons"].to_string()));
+        pairs.collect::<Vec<_>>()
+    };
+    let same = related(&[
+        wrote("x:1", "x", Some("Ann_Lee"), ANGRY, 0.0),
+        wrote("mastodon:2", "mastodon", Some("annlee@home.example"), ANGRY, 120.0),
+        wrote("x:3", "x", Some("bob"), other, 130.0),
+    ]);
+    assert_eq!(same.len(), 3, "{same:?}");
+    assert_eq!((&same[1].0, &same[1].1), (&json!("mastodon:2"), &json!(["x:1"])), "{same:?}");
+    assert!(same[1].2.contains("its author wrote the same on another network: x:1"), "{same:?}");
+    assert_eq!(same[2].1, Value::Null, "other words");
+    // Somebody else with the same words, the same author an hour later, and the same network are no twins.
+    for events in [
+        [
+            wrote("x:1", "x", Some("ann"), ANGRY, 0.0),
+            wrote("mastodon:2", "mastodon", Some("bob"), ANGRY, 60.0),
+        ],
+        [
+            wrote("x:1", "x", Some("ann"), ANGRY, 0.0),
+            wrote("mastodon:2", "mastodon", Some("ann"), ANGRY, 3600.0),
+        ],
+        [wrote("x:1", "x", Some("ann"), ANGRY, 0.0), wrote("x:2", "x", Some("ann"), ANGRY, 60.0)],
+    ] {
+        let told = related(&events);
+        assert!(told.len() == 2 && told.iter().all(|told| told.1.is_null()), "{told:?}");
+    }
+    // Where a network tells no name, the words are all that is known.
+    let unnamed = related(&[
+        wrote("x:1", "x", Some("ann"), ANGRY, 0.0),
+        wrote("bluesky:2", "bluesky", None, ANGRY, 60.0),
+    ]);
+    assert!(unnamed[1].2.contains("the same words are on another network: x:1"), "{unnamed:?}");
 }
