@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 const ONLY: [(&str, &[&str]); 7] = [
     ("rdkafka", &["firewatch-kafka"]),
     ("tokio", &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-tests"]),
-    ("axum", &["firewatch", "firewatch-collect", "firewatch-console"]),
+    ("axum", &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-tests"]),
     ("sqlx", &["firewatch-console"]),
     ("prometheus", &["firewatch-engine"]),
     ("linfa", &["firewatch-lab"]),

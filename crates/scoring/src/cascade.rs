@@ -308,6 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn who_follows_a_bot_or_the_brand_is_no_audience_of_the_posts() {
+        let mut cascade = Cascade::default();
+        cascade.begin(at(0));
+        for (i, account) in
+            [AccountKind::Person, AccountKind::Bot, AccountKind::Brand].into_iter().enumerate()
+        {
+            let by = Engagement { account: Some(account), ..reshare(&i.to_string(), 500) };
+            cascade.engage(&by, at(i as i64));
+        }
+        assert_eq!((cascade.spread(), cascade.audience().reach().estimate, cascade.passers()), (3, 500, 1));
+    }
+
+    #[test]
     fn accounts_that_nobody_follows_are_raw_velocity_and_no_discounted_one() {
         let mut cascade = Cascade::default();
         cascade.begin(at(0));

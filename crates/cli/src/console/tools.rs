@@ -105,3 +105,35 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
     thread.said.truncate(SAID);
     thread
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_edited_post_the_last_version_is_shown_and_of_a_deleted_one_nothing() {
+        let event = |id: &str, body: &str| {
+            let json =
+                format!(r#"{{"v":1,"id":"{id}","conversation":"x:1","at":"2026-05-30T09:00:00Z",{body}}}"#);
+            decode_event(json.as_bytes(), None, EventTime::END).unwrap()
+        };
+        let post = |id: &str, post: &str, text: &str, more: &str| {
+            event(id, &format!(r#""post":{{"id":"{post}","author":{{"id":"a"}},"text":"{text}"{more}}}"#))
+        };
+        let told = |events: Vec<Event>| -> Vec<String> {
+            thread(events.into_iter(), false).said.into_iter().map(|said| said.text).collect()
+        };
+        let edited = r#","edited_at":"2026-05-30T09:10:00Z""#;
+        let answer = r#","in_reply_to":"1""#;
+        let all = || {
+            vec![
+                post("1/edit/1", "1", "as it is now", edited),
+                post("1", "1", "as it was", ""),
+                post("2", "2", "an answer", answer),
+            ]
+        };
+        assert_eq!(told(all()), ["as it is now", "an answer"]);
+        let gone = event("2/delete", r#""delete":{"post":"2"}"#);
+        assert_eq!(told([all(), vec![gone]].concat()), ["as it is now"]);
+    }
+}
