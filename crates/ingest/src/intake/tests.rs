@@ -47,6 +47,20 @@ fn an_answer_to_an_answer_belongs_to_the_root() {
 }
 
 #[test]
+fn totals_of_an_answer_are_not_those_of_its_conversation() {
+    let mut intake = intake();
+    let retweet = |id: &str, of: &str| {
+        json!({ "data": { "id": id, "text": "RT @ann: words", "author_id": "v", "created_at": "2026-05-30T09:05:00Z",
+            "referenced_tweets": [{ "type": "retweeted", "id": of }], "public_metrics": { "retweet_count": 7 } } })
+    };
+    let kinds = |events: &[Event]| events.iter().map(Event::kind).collect::<Vec<_>>();
+    assert_eq!(kinds(&take(&mut intake, &retweet("8", "1"))), ["engagement", "counters"]);
+    take(&mut intake, &post("2", Some("1"), None));
+    let of_answer = take(&mut intake, &retweet("9", "2"));
+    assert_eq!((kinds(&of_answer), roots(&of_answer)), (vec!["engagement"], vec!["x:1"]));
+}
+
+#[test]
 fn a_quote_knows_the_conversation_that_it_belongs_with() {
     let mut intake = intake();
     take(&mut intake, &post("1", None, None));
