@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use firewatch_domain::EventTime;
 use firewatch_engine::Metrics;
@@ -12,8 +12,9 @@ use firewatch_kafka::Intakes;
 use firewatch_lab::lines::{next_line_within, open};
 
 use crate::args::IngestOptions;
+use crate::http::Watched;
 use crate::shell::{Failure, count, read};
-use crate::{clock, config, http, run};
+use crate::{clock, config, run};
 
 /// Answers and authors that are known at once, of a file.
 const KNOWN: usize = 1_000_000;
@@ -40,24 +41,10 @@ fn of_topics(path: &Path) -> Result<(), Failure> {
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let names: Vec<String> = config.sources.iter().map(|source| source.topic.clone()).collect();
     let intakes = Intakes::new(&config.kafka, &config.topics, config.sources, &metrics, clock::now);
-    let (listen, healths, unheard) = (config.listen, intakes.healths(), stop.clone());
-    let server = runtime.spawn(async move {
-        if let Err(e) = http::serve(listen, metrics, http::Watched::loops(healths)).await {
-            eprintln!("firewatch: http.listen {listen}: {e}");
-            unheard.store(true, Ordering::Relaxed);
-        }
-    });
-    let (from, to) = (names.join(", "), &config.topics.events);
+    let (listen, from, to) = (config.listen, names.join(", "), &config.topics.events);
     eprintln!("firewatch: reading {from} into {to}; metrics at http://{listen}/metrics");
-    let ran = intakes.run(&stop).map_err(|e| Failure::Running(e.to_string()));
-    let unbound = server.is_finished();
-    runtime.shutdown_background();
-    ran?;
-    if unbound {
-        return Err(Failure::Running("stopped, as nobody could have watched over it".into()));
-    }
-    eprintln!("firewatch: stopped; all that was read is committed");
-    Ok(())
+    let watched = Watched::loops(intakes.healths());
+    run::watched_over(runtime, (listen, metrics, watched), &stop, || intakes.run(&stop))
 }
 
 /// Reads payloads and writes events; tells on standard error what was rejected, and at the end how much of each there was.

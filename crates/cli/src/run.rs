@@ -1,13 +1,15 @@
 //! `firewatch run`: the engine behind Kafka, until told to stop.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use firewatch_engine::Metrics;
-use firewatch_kafka::Runner;
+use firewatch_kafka::{RunError, Runner};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::http::Watched;
 use crate::reload::Watch;
 use crate::shell::Failure;
 use crate::{clock, config, http};
@@ -24,15 +26,27 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         Runner::new(config.kafka, config.topics, Arc::new(config.brain), metrics.clone(), clock::now);
     let watch = Watch { file, in_force: runner.in_force(), metrics: metrics.clone() };
     runtime.spawn(watch.watch());
-    let (listen, health, unheard) = (config.listen, runner.health(), stop.clone());
+    let listen = config.listen;
+    eprintln!("firewatch: reading from {brokers}; metrics at http://{listen}/metrics");
+    let watched = Watched::loops(vec![runner.health()]);
+    watched_over(runtime, (listen, metrics, watched), &stop, || runner.run(&stop))
+}
+
+/// Runs a loop until it is told to stop, while others can watch over it.
+pub fn watched_over(
+    runtime: tokio::runtime::Runtime,
+    (listen, metrics, watched): (SocketAddr, Metrics, Watched),
+    stop: &Arc<AtomicBool>,
+    run: impl FnOnce() -> Result<(), RunError>,
+) -> Result<(), Failure> {
+    let unheard = stop.clone();
     let server = runtime.spawn(async move {
-        if let Err(e) = http::serve(listen, metrics, http::Watched::loops(vec![health])).await {
+        if let Err(e) = http::serve(listen, metrics, watched).await {
             eprintln!("firewatch: http.listen {listen}: {e}");
             unheard.store(true, Ordering::Relaxed);
         }
     });
-    eprintln!("firewatch: reading from {}; metrics at http://{listen}/metrics", brokers);
-    let ran = runner.run(&stop).map_err(|e| Failure::Running(e.to_string()));
+    let ran = run().map_err(|e| Failure::Running(e.to_string()));
     let unbound = server.is_finished();
     runtime.shutdown_background();
     ran?;

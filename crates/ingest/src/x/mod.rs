@@ -52,55 +52,69 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
         }
         return Ok(());
     };
-    let Envelope { data, includes, tweets, users, statuses, delete, .. } = *envelope;
-    if let Some(data) = data {
-        return v2::read(&data, &includes.unwrap_or_default(), out);
+    let mut envelope = *envelope;
+    if let Some(data) = envelope.data.take() {
+        return v2::read(&data, &envelope.includes.take().unwrap_or_default(), out);
     }
-    if let Some(tweets) = tweets {
-        return v2::read(&OneOrMany::Many(tweets), &v2::Includes::with_users(users.unwrap_or_default()), out);
+    if let Some(tweets) = envelope.tweets.take() {
+        let users = envelope.users.take().unwrap_or_default();
+        return v2::read(&OneOrMany::Many(tweets), &v2::Includes::with_users(users), out);
     }
-    if let Some(statuses) = statuses {
+    if let Some(statuses) = envelope.statuses.take() {
         out.each("statuses", statuses, |out, status| status.read(out));
         return Ok(());
     }
-    if let Some(deletion) = delete {
+    if let Some(deletion) = envelope.delete.take() {
         return deletion.read(out);
     }
     if envelope.for_user_id.is_some() {
-        let told = envelope.tweet_create_events.is_some() || envelope.favorite_events.is_some();
-        if !told && envelope.tweet_delete_events.is_none() {
+        return envelope.activity(out);
+    }
+    envelope.holds_a_post()?;
+    read_bare(bytes, out)
+}
+
+impl Envelope {
+    /// What happened to an account that is subscribed to.
+    fn activity(self, out: &mut Draft<'_>) -> Result<()> {
+        let told = self.tweet_create_events.is_some() || self.favorite_events.is_some();
+        if !told && self.tweet_delete_events.is_none() {
             return Err(not_relevant("an account's follow, block, mute or direct message; no public post"));
         }
-        let posts = envelope.tweet_create_events.unwrap_or_default();
+        let posts = self.tweet_create_events.unwrap_or_default();
         out.each("tweet_create_events", posts, |out, status| status.read(out));
-        out.each("favorite_events", envelope.favorite_events.unwrap_or_default(), |out, like| like.read(out));
-        out.each("tweet_delete_events", envelope.tweet_delete_events.unwrap_or_default(), |out, gone| {
-            gone.read(out)
-        });
-        return Ok(());
+        let likes = self.favorite_events.unwrap_or_default();
+        out.each("favorite_events", likes, |out, like| like.read(out));
+        let gone = self.tweet_delete_events.unwrap_or_default();
+        out.each("tweet_delete_events", gone, |out, gone| gone.read(out));
+        Ok(())
     }
-    if envelope.errors.is_some() {
-        return Err(unknown_payload("the answer is an error of the platform's and holds no post"));
+
+    /// Whether it may be a post by itself, or why it is none.
+    fn holds_a_post(&self) -> Result<()> {
+        if self.errors.is_some() {
+            return Err(unknown_payload("the answer is an error of the platform's and holds no post"));
+        }
+        if self.meta.is_some() {
+            return Err(not_relevant("an answer of `meta` alone; no post"));
+        }
+        if self.users.is_some() {
+            return Err(not_relevant("accounts; no post"));
+        }
+        let notices = [
+            &self.limit,
+            &self.disconnect,
+            &self.warning,
+            &self.scrub_geo,
+            &self.status_withheld,
+            &self.user_withheld,
+            &self.friends,
+        ];
+        if notices.iter().any(|notice| notice.is_some()) {
+            return Err(not_relevant("a notice of the stream's; no post"));
+        }
+        Ok(())
     }
-    if envelope.meta.is_some() {
-        return Err(not_relevant("an answer of `meta` alone; no post"));
-    }
-    if users.is_some() {
-        return Err(not_relevant("accounts; no post"));
-    }
-    let notices = [
-        envelope.limit.is_some(),
-        envelope.disconnect.is_some(),
-        envelope.warning.is_some(),
-        envelope.scrub_geo.is_some(),
-        envelope.status_withheld.is_some(),
-        envelope.user_withheld.is_some(),
-        envelope.friends.is_some(),
-    ];
-    if notices.contains(&true) {
-        return Err(not_relevant("a notice of the stream's; no post"));
-    }
-    read_bare(bytes, out)
 }
 
 /// A post by itself, of either API.
