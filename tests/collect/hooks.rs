@@ -1,0 +1,72 @@
+//! The receiver of webhooks.
+
+use firewatch_collect::{HookSource, hooks};
+use firewatch_ingest::Hook;
+
+use crate::{Topic, listening};
+
+pub const SECRET: &str = "a secret of ours";
+
+async fn receiver(topic: &Topic, rate: u32) -> String {
+    let source = |name: &str, hook: Hook| HookSource {
+        name: name.into(),
+        topic: format!("raw.{name}"),
+        hook,
+        rate: rate.try_into().unwrap(),
+    };
+    let meta = Hook::Meta { secret: SECRET.into(), verify_token: "to verify".into() };
+    let sources = vec![source("facebook", meta), source("forum", Hook::Bearer { secret: SECRET.into() })];
+    format!("http://{}/hooks", listening(hooks(sources, topic.port())).await)
+}
+
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_acknowledged_only_when_the_topic_has_it_and_only_for_whom_it_is() {
+    let topic = Topic::default();
+    let (at, client) = (receiver(&topic, 1000).await, client());
+    let post = |name: &str, token: &str, body: Vec<u8>| {
+        let request = client.post(format!("{at}/{name}")).header("authorization", format!("Bearer {token}"));
+        async move { request.body(body).send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(post("forum", SECRET, b"{\"a\":1}".to_vec()).await, 200);
+    assert_eq!(topic.texts(), ["{\"a\":1}"]);
+    assert_eq!(post("forum", "guessed", b"{}".to_vec()).await, 401);
+    assert_eq!(post("facebook", SECRET, b"{}".to_vec()).await, 401, "a signature is asked for");
+    assert_eq!(post("nobody", SECRET, b"{}".to_vec()).await, 404);
+    assert_eq!(post("forum", SECRET, vec![b'x'; (1 << 20) + 1]).await, 413);
+    *topic.refuse.lock().unwrap() = 1;
+    assert_eq!(post("forum", SECRET, b"{\"b\":2}".to_vec()).await, 503, "to be sent again");
+    assert_eq!(post("forum", SECRET, b"{\"b\":2}".to_vec()).await, 200);
+    assert_eq!(topic.texts(), ["{\"a\":1}", "{\"b\":2}"], "nothing that was refused is in it");
+    let asked = |token: &str| {
+        let url = format!("{at}/facebook?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=4711");
+        let request = client.get(url);
+        async move {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        }
+    };
+    assert_eq!(asked("to%20verify").await, (200, "4711".into()));
+    assert_eq!(asked("other").await.0, 403);
+    let told = format!("{:?}", topic.told());
+    assert!(!told.contains(SECRET) && !told.contains("guessed"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_fast_is_asked_to_wait() {
+    let topic = Topic::default();
+    let (at, client) = (receiver(&topic, 5).await, client());
+    let mut answers = Vec::new();
+    for _ in 0..30 {
+        let request = client.post(format!("{at}/forum")).bearer_auth(SECRET).body("{}");
+        answers.push(request.send().await.unwrap().status().as_u16());
+    }
+    let taken = answers.iter().filter(|answer| **answer == 200).count();
+    assert!((5..25).contains(&taken), "{answers:?}");
+    assert!(answers.iter().all(|answer| *answer == 200 || *answer == 429), "{answers:?}");
+    assert_eq!(topic.texts().len(), taken);
+}
