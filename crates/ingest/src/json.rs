@@ -38,6 +38,14 @@ pub(crate) fn payload<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<OneOrMa
     }
 }
 
+/// What a platform sends one at a time.
+pub(crate) fn one<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    match payload(bytes)? {
+        OneOrMany::One(one) => Ok(*one),
+        OneOrMany::Many(_) => Err(Rejection::new(Code::UnknownPayload, "a list; give one payload at a time")),
+    }
+}
+
 fn text(bytes: &[u8], most: usize) -> Result<&str> {
     if bytes.is_empty() {
         return Err(Rejection::new(Code::Empty, "the record has no bytes; send no tombstones to this topic"));

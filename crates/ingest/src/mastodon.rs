@@ -102,7 +102,7 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
     if frame.acct.is_some() {
         return Err(not_relevant("an account; no status"));
     }
-    one(bytes)?.read(out)
+    json::one::<Status>(bytes)?.read(out)
 }
 
 /// `event: NAME`, then `data: PAYLOAD`; lines that begin with a colon keep the connection open.
@@ -125,7 +125,7 @@ fn read_sent_event(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 
 fn read_event(event: &str, data: &str, out: &mut Draft<'_>) -> Result<()> {
     if is_status(event) {
-        return one(data.as_bytes())?.read(out);
+        return json::one::<Status>(data.as_bytes())?.read(out);
     }
     if event != "delete" {
         return Err(other_event());
@@ -143,13 +143,6 @@ fn is_status(event: &str) -> bool {
 
 fn other_event() -> Rejection {
     not_relevant("an event of the stream's other than `update`, `status.update` and `delete`; no status")
-}
-
-fn one(bytes: &[u8]) -> Result<Status> {
-    match json::payload(bytes)? {
-        OneOrMany::One(status) => Ok(*status),
-        OneOrMany::Many(_) => Err(unknown_payload("a list where a status should be")),
-    }
 }
 
 impl Status {

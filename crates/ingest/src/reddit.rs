@@ -65,10 +65,7 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
             Ok(())
         }
         OneOrMany::One(thing) if thing.data.is_some() => thing.read(out),
-        OneOrMany::One(thing) if thing.name.is_some() => match json::payload::<Data>(bytes)? {
-            OneOrMany::One(data) => data.read(None, out),
-            OneOrMany::Many(_) => Err(unknown_payload("a list within a list")),
-        },
+        OneOrMany::One(thing) if thing.name.is_some() => json::one::<Data>(bytes)?.read(None, out),
         OneOrMany::One(thing) if thing.error.is_some() => {
             Err(unknown_payload("the answer is an error of Reddit's and holds no post"))
         }

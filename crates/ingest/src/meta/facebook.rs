@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::{From, Source, Webhook};
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant};
-use crate::scalar::{Id, OneOrMany, named};
+use crate::draft::{Draft, When, not_relevant, unknown_payload};
+use crate::scalar::{Id, named};
 use crate::stamp::{self, Stamp};
 use crate::{Result, json};
 
@@ -29,11 +29,9 @@ struct Value {
 
 /// Reads a payload.
 pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
-    let OneOrMany::One(webhook) = json::payload::<Webhook<Value>>(bytes)? else {
-        return Err(crate::draft::unknown_payload("a list; give one webhook at a time"));
-    };
+    let webhook: Webhook<Value> = json::one(bytes)?;
     if webhook.entry.is_none() {
-        return Err(crate::draft::unknown_payload("no webhook of Facebook's: `entry` is not there"));
+        return Err(unknown_payload("no webhook of Facebook's: `entry` is not there"));
     }
     webhook.read("page", out, |source, field, value, out| match field {
         "feed" | "mention" => value.read(source, out),

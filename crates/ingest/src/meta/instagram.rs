@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::{From, Source, Webhook};
 use crate::check::missing;
 use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, Id, OneOrMany, named, told};
+use crate::scalar::{Count, Id, named, told};
 use crate::stamp::{self, Stamp};
 use crate::{Result, json};
 
@@ -63,13 +63,9 @@ struct Replies {
 
 /// Reads a payload.
 pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
-    let OneOrMany::One(payload) = json::payload::<Payload>(bytes)? else {
-        return Err(unknown_payload("a list; give one webhook or comment at a time"));
-    };
+    let payload: Payload = json::one(bytes)?;
     if payload.entry.is_some() {
-        let OneOrMany::One(webhook) = json::payload::<Webhook<Value>>(bytes)? else {
-            return Err(unknown_payload("a list; give one webhook at a time"));
-        };
+        let webhook: Webhook<Value> = json::one(bytes)?;
         return webhook.read("instagram", out, |source, field, value, out| value.read(source, field, out));
     }
     if payload.mentioned_media.is_some() || payload.mentioned_comment.is_some() {
@@ -81,10 +77,7 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
         out.each("data", comments, |out, comment| comment.read(None, out));
         return Ok(());
     }
-    match json::payload::<Comment>(bytes)? {
-        OneOrMany::One(comment) => comment.read(None, out),
-        OneOrMany::Many(_) => Err(unknown_payload("a list within a list")),
-    }
+    json::one::<Comment>(bytes)?.read(None, out)
 }
 
 impl Value {

@@ -124,14 +124,7 @@ fn read_bare(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
     {
         return status.read(out);
     }
-    v2::read(&OneOrMany::One(Box::new(one(bytes)?)), &v2::Includes::default(), out)
-}
-
-fn one(bytes: &[u8]) -> Result<v2::Item> {
-    match json::payload(bytes)? {
-        OneOrMany::One(item) => Ok(*item),
-        OneOrMany::Many(_) => Err(unknown_payload("a list within a list")),
-    }
+    v2::read(&OneOrMany::One(Box::new(json::one(bytes)?)), &v2::Includes::default(), out)
 }
 
 /// The time in a post's id: milliseconds since 4 November 2010, above 22 bits of machine and sequence. Earlier ids are
