@@ -47,7 +47,7 @@ fn main() {
             for l in &lines {
                 pipe.push(l, &mut |e| {
                     out.clear();
-                    drop(black_box(e.encode(&mut out)));
+                    drop(black_box(serde_json::to_writer(&mut out, &e)));
                 });
             }
         }),

@@ -7,24 +7,38 @@ use firewatch_tests::root;
 use serde_json::Value;
 
 /// What each crate may use. An arrow that is not here does not exist.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("firewatch-domain", &[]),
+    ("firewatch-wire", &[]),
     ("firewatch-ingest", &["domain"]),
     ("firewatch-scoring", &["domain"]),
     ("firewatch-escalation", &["domain"]),
     ("firewatch-engine", &["domain", "ingest", "scoring", "escalation"]),
-    ("firewatch-kafka", &["domain", "ingest", "engine"]),
+    ("firewatch-kafka", &["domain", "ingest", "engine", "wire"]),
     ("firewatch-lab", &["domain", "ingest", "scoring", "escalation", "engine"]),
     ("firewatch-collect", &["domain", "ingest"]),
     ("firewatch-console", &["domain", "escalation"]),
     (
         "firewatch",
-        &["domain", "collect", "console", "ingest", "scoring", "escalation", "engine", "kafka", "lab"],
+        &[
+            "domain",
+            "collect",
+            "console",
+            "ingest",
+            "scoring",
+            "escalation",
+            "engine",
+            "kafka",
+            "lab",
+            "wire",
+        ],
     ),
 ];
 
 /// Dependencies that only these crates may name.
-const ONLY: [(&str, &[&str]); 7] = [
+const ONLY: [(&str, &[&str]); 9] = [
+    ("apache-avro", &["firewatch-wire", "firewatch-tests"]),
+    ("prost-reflect", &["firewatch-wire"]),
     ("rdkafka", &["firewatch-kafka"]),
     ("tokio", &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-tests"]),
     ("axum", &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-tests"]),

@@ -78,7 +78,7 @@ impl World {
 
 fn written(effect: &Effect) -> Value {
     let mut text = Vec::new();
-    effect.encode(&mut text).unwrap();
+    serde_json::to_writer(&mut text, &effect).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 

@@ -2,11 +2,11 @@
 
 use std::process::Output;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use firewatch_domain::EventTime;
 use firewatch_escalation::{PR, SUPPORT};
-use firewatch_kafka::{Feed, Received, Tail, Topics};
+use firewatch_kafka::{Feed, Received, Topics};
 use firewatch_tests::console::Desk;
 use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, post, reshare, sum_of};
 use serde_json::{Value, json};
@@ -49,19 +49,6 @@ impl Setup {
     fn feed(&self, events: &[Value]) {
         let key = |event: &Value| event["conversation"].as_str().unwrap_or_default().to_owned();
         self.firewatch.feed(events.iter().map(|event| (key(event), event.to_string().into_bytes())));
-    }
-
-    /// Everything that a reader of committed records finds, once there are `least` records or more and no more come.
-    fn read(&self, topic: &str, least: usize) -> Vec<Received> {
-        let tail = Tail::new(&self.firewatch.settings, &[topic.to_owned()]).unwrap();
-        let (mut all, start) = (Vec::new(), Instant::now());
-        loop {
-            match tail.next(Duration::from_millis(1500)).unwrap() {
-                Some(record) => all.push(record),
-                None if all.len() >= least => return all,
-                None => assert!(start.elapsed() < PATIENCE, "{topic} holds {} of {least}", all.len()),
-            }
-        }
     }
 
     fn tool(&self, args: &[&str]) -> String {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use firewatch_domain::EventTime;
 use firewatch_ingest::{Intake, Platform, Reader};
-use firewatch_kafka::{Feed, Received, Tail};
+use firewatch_kafka::Feed;
 use firewatch_tests::{Cluster, Deployment, Instance, can_run_kafka, sum_of};
 use serde_json::{Value, json};
 
@@ -43,19 +43,6 @@ fn feed(deployment: &Deployment, topic: &str, payloads: &[Vec<u8>]) {
         feed.send(topic, None, payload, &[]).unwrap();
     }
     feed.flush().unwrap();
-}
-
-/// Everything that a reader of committed records finds, once there are `least` or more and no more come.
-fn read(deployment: &Deployment, topic: &str, least: usize) -> Vec<Received> {
-    let tail = Tail::new(&deployment.settings, &[topic.to_owned()]).unwrap();
-    let (mut all, start) = (Vec::new(), Instant::now());
-    loop {
-        match tail.next(Duration::from_millis(1500)).unwrap() {
-            Some(record) => all.push(record),
-            None if all.len() >= least => return all,
-            None => assert!(start.elapsed() < PATIENCE, "{topic} holds {} of {least}", all.len()),
-        }
-    }
 }
 
 /// A status of the first API of X; every fourth answers the one before, every ninth is broken, every fifth is of no interest.
@@ -118,7 +105,7 @@ fn every_payload_is_told_once_however_often_the_process_is_killed() {
     }
     let mut instance = deployment.serve("ingest");
     assert!(before < payloads.len(), "all of it was done before the last one began");
-    let events = read(&deployment, &deployment.topics.events, expected.len());
+    let events = deployment.read(&deployment.topics.events, expected.len());
     assert_eq!(events.len(), expected.len());
     for record in events.iter().take(100) {
         let event: Value = serde_json::from_slice(&record.value).unwrap();
@@ -128,7 +115,7 @@ fn every_payload_is_told_once_however_often_the_process_is_killed() {
     let (told, wanted) = (by_conversation(told), by_conversation(expected.into_iter()));
     let first_other = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
     assert!(told == wanted, "{first_other:?}");
-    let letters = read(&deployment, &deployment.topics.dead_letters, faults);
+    let letters = deployment.read(&deployment.topics.dead_letters, faults);
     assert_eq!(letters.len(), faults, "each fault is kept, and what is of no interest is not");
     assert!(counted(&instance) > 0 && before > 0, "{before}");
     assert!(instance.stop());
@@ -225,11 +212,11 @@ fn one_outage_that_four_networks_complain_of_is_one_storm() {
         // As on a day like that, the networks tell it side by side.
         std::thread::sleep(Duration::from_millis(150));
     }
-    let events = read(&deployment, &deployment.topics.events, 24 * 4);
+    let events = deployment.read(&deployment.topics.events, 24 * 4);
     assert_eq!(events.len(), 24 * 4);
     let start = Instant::now();
     let told = loop {
-        let told = read(&deployment, &deployment.topics.of_team("pr"), 1);
+        let told = deployment.read(&deployment.topics.of_team("pr"), 1);
         let told: Vec<Value> =
             told.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
         let storm = told.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/"));
@@ -245,7 +232,7 @@ fn one_outage_that_four_networks_complain_of_is_one_storm() {
     let opened = storms.iter().filter(|e| e["news"] == "opened").count();
     assert_eq!(opened, 1, "{storms:#?}");
     // What can be heard is told with what is not known and without it.
-    let scores = read(&deployment, &deployment.topics.scores, 24 * 4);
+    let scores = deployment.read(&deployment.topics.scores, 24 * 4);
     for record in scores {
         let score: Value = serde_json::from_slice(&record.value).unwrap();
         let reach = &score["reach"];

@@ -194,7 +194,7 @@ fn nothing_personal_reaches_pr_or_any_other_topic() {
     let (mut told, mut leaks) = (0, Vec::new());
     for effect in &effects {
         let mut record = Vec::new();
-        effect.encode(&mut record).unwrap();
+        serde_json::to_writer(&mut record, &effect).unwrap();
         let record = String::from_utf8(record).unwrap();
         let pr = matches!(effect, Effect::Escalation(e) if e.team == "pr" && e.conversation.starts_with('c'));
         told += usize::from(pr && record.contains("\"excerpt\":"));

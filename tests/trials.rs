@@ -32,7 +32,7 @@ fn told(brain: &Brain) -> Vec<Vec<String>> {
             _ => return,
         };
         let mut line = Vec::new();
-        effect.encode(&mut line).unwrap();
+        serde_json::to_writer(&mut line, &effect).unwrap();
         told[by].push(String::from_utf8(line).unwrap());
     };
     let mut pipe = Pipe::new(brain, "recording", EventTime::parse("2026-03-11T00:00:00Z").unwrap());

@@ -1,28 +1,18 @@
 //! The command, on a real Kafka.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use firewatch_kafka::Tail;
 use firewatch_tests::{Cluster, Deployment, can_run_kafka, sum_of};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::net::TcpListener;
 
-use crate::PATIENCE;
 use crate::hooks::{SECRET, client};
 use crate::jetstream::{Fault, seconds, serving};
 
 fn raw(deployment: &Deployment, topic: &str, least: usize) -> Vec<String> {
-    let tail = Tail::new(&deployment.settings, &[topic.to_owned()]).unwrap();
-    let (mut all, start) = (Vec::new(), std::time::Instant::now());
-    loop {
-        match tail.next(Duration::from_millis(1000)).unwrap() {
-            Some(record) => all.push(String::from_utf8_lossy(&record.value).into_owned()),
-            None if all.len() >= least => return all,
-            None => assert!(start.elapsed() < PATIENCE, "{topic} holds {} of {least}", all.len()),
-        }
-    }
+    let records = deployment.read(topic, least).into_iter();
+    records.map(|record| String::from_utf8_lossy(&record.value).into_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,11 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::{Duration, Instant};
 
-use firewatch_kafka::{Feed, KafkaSettings, Topics};
+use firewatch_kafka::{Feed, KafkaSettings, Received, Tail, Topics};
 use tempfile::TempDir;
 
 use crate::{Instance, firewatch};
+
+/// A topic that says nothing for so long has said all.
+const QUIET: Duration = Duration::from_millis(1500);
+/// Longest wait for records.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One deployment. Its topics and its group bear its name, so that many fit on a cluster.
 pub struct Deployment {
@@ -109,6 +115,23 @@ impl Deployment {
         let instance = self.start();
         instance.wait_until_ready();
         instance
+    }
+
+    /// Everything that a reader of committed records finds in a topic, once there are `least` or more and no more come.
+    ///
+    /// # Panics
+    /// When they do not come.
+    #[must_use]
+    pub fn read(&self, topic: &str, least: usize) -> Vec<Received> {
+        let tail = Tail::new(&self.settings, &[topic.to_owned()]).unwrap_or_else(|e| panic!("{e}"));
+        let (mut all, start) = (Vec::new(), Instant::now());
+        loop {
+            match tail.next(QUIET).unwrap_or_else(|e| panic!("{e}")) {
+                Some(record) => all.push(record),
+                None if all.len() >= least => return all,
+                None => assert!(start.elapsed() < PATIENCE, "{topic} holds {} of {least}", all.len()),
+            }
+        }
     }
 
     /// Writes events, each with its key.

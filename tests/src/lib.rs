@@ -4,9 +4,11 @@ pub mod browser;
 pub mod console;
 mod deployment;
 mod kafka;
+mod registry;
 
 pub use deployment::Deployment;
 pub use kafka::{Cluster, Instance, can_run_kafka, sum_of};
+pub use registry::Registry;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

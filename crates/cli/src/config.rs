@@ -10,6 +10,7 @@ use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
 use firewatch_kafka::{Guarantee, KafkaSettings, RawSource, Topics, check_properties};
 
+use crate::formats::formats;
 use crate::shell::{self, Failure};
 use crate::sources::{Collecting, collecting, sources};
 
@@ -46,7 +47,8 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
         PREFIX,
         variables.into_iter().filter(|(name, _)| !NO_KEYS.iter().any(|no| name.starts_with(no))),
     );
-    let kafka = kafka(&mut s);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let kafka = kafka(&mut s, folder);
     let topics = topics(&mut s);
     let listen = listen(&mut s);
     let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
@@ -58,9 +60,9 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let brain = brain.and_then(|brain| with_trial(brain, trial.as_deref()));
     let teams = brain.as_ref().map_or_else(|_| vec![], |brain| brain.policy.team_names());
     let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
-    let console = ConsoleSettings::read(&mut s, path.parent().unwrap_or(Path::new("")), &teams);
+    let console = ConsoleSettings::read(&mut s, folder, &teams);
     let sources = sources(&mut s);
-    let collecting = collecting(&mut s, &sources, path.parent().unwrap_or(Path::new("")));
+    let collecting = collecting(&mut s, &sources, folder);
     match (s.finish(()), brain) {
         (Ok(()), Ok(brain)) => {
             Ok(Config { kafka, topics, brain, policy, listen, console, sources, collecting })
@@ -84,7 +86,7 @@ fn with_trial(brain: Brain, trial: Option<&Path>) -> Result<Brain, Failure> {
     brain.with_trials(vec![policy]).map_err(faults)
 }
 
-fn kafka(s: &mut Settings) -> KafkaSettings {
+fn kafka(s: &mut Settings, folder: &Path) -> KafkaSettings {
     let commit = s.duration("engine.commit_interval", Duration::from_millis(100), 0.005..=5.0);
     let idle = s.duration("engine.idle_after", Duration::from_secs(1), 1.0..=86_400.0);
     let patience = s.duration("engine.patience", Duration::from_mins(10), 10.0..=86_400.0);
@@ -105,6 +107,7 @@ fn kafka(s: &mut Settings) -> KafkaSettings {
         patience_ms: patience.as_millis() as u64,
         most_conversations: s.integer("engine.conversations_per_partition", 1_000_000, 1000..=100_000_000)
             as usize,
+        formats: formats(s, folder),
     };
     let sections =
         [("common", &settings.common), ("consumer", &settings.consumer), ("producer", &settings.producer)];

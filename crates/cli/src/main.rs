@@ -13,6 +13,7 @@ mod compare;
 mod config;
 mod console;
 mod demo;
+mod formats;
 mod guard;
 mod http;
 mod ingest;
@@ -59,8 +60,8 @@ fn main() -> ExitCode {
         Command::Score(options) => score::score(&options),
         Command::Guard(options) => guard::guard(&options),
         Command::Policy { what } => policy::policy(&what),
-        Command::Schema { record, asyncapi, openapi } => {
-            schema::print(record.as_deref(), (asyncapi, openapi))
+        Command::Schema { record, format, asyncapi, openapi } => {
+            schema::print(record.as_deref(), format, (asyncapi, openapi))
         }
         Command::Predict { what } => predict::predict(&what),
         Command::Train { what } => train::train(what),

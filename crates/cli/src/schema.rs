@@ -3,9 +3,11 @@
 use firewatch_console::web::openapi;
 use firewatch_domain::{Action, DeadLetter, Escalation, Event, Score, Signal};
 use firewatch_escalation::policy_schema;
+use firewatch_wire::Contract;
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
+use crate::args::SchemaFormat;
 use crate::asyncapi::asyncapi;
 use crate::shell::{Failure, say};
 
@@ -29,7 +31,24 @@ fn documents() -> Map<String, Value> {
 }
 
 /// Prints one schema, all of them, or the AsyncAPI or the OpenAPI document.
-pub fn print(record: Option<&str>, (topics, api): (bool, bool)) -> Result<(), Failure> {
+pub fn print(record: Option<&str>, format: SchemaFormat, (topics, api): (bool, bool)) -> Result<(), Failure> {
+    let of: fn(Contract) -> &'static str = match format {
+        SchemaFormat::Json => return print_json(record, (topics, api)),
+        SchemaFormat::Avro => Contract::avro,
+        SchemaFormat::Protobuf => Contract::protobuf,
+    };
+    let names = Contract::ALL.map(Contract::name).join(", ");
+    let Some(name) = record else {
+        return Err(Failure::setting("--format", format!("prints one record's schema; name one of {names}")));
+    };
+    let found = Contract::ALL.into_iter().find(|contract| contract.name() == name);
+    let contract = found
+        .ok_or_else(|| Failure::setting(name, format!("has no schema but in JSON; those of {names} have")))?;
+    say(format_args!("{}", of(contract)));
+    Ok(())
+}
+
+fn print_json(record: Option<&str>, (topics, api): (bool, bool)) -> Result<(), Failure> {
     let schemas = schemas();
     let document = match record {
         _ if topics => asyncapi(&schemas),

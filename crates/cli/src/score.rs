@@ -95,7 +95,7 @@ impl Output<'_> {
 }
 
 fn write_line(effect: &Effect, to: &mut impl Write) -> io::Result<()> {
-    effect.encode(&mut *to)?;
+    serde_json::to_writer(&mut *to, effect)?;
     to.write_all(b"\n")
 }
 

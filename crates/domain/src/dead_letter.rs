@@ -66,6 +66,10 @@ pub enum RejectionCode {
     NotOneBody,
     /// The record's key is not its conversation.
     KeyMismatch,
+    /// A schema that the registry does not have, or that cannot be used.
+    UnknownSchema,
+    /// Bytes that are not what their schema says.
+    SchemaMismatch,
     /// JSON, but nothing that the platform is known to send.
     UnknownPayload,
     /// A payload of the platform that tells of no post and no engagement: nothing is lost by leaving it out.
@@ -95,6 +99,8 @@ impl RejectionCode {
             Self::OutOfRange => "out_of_range",
             Self::NotOneBody => "not_one_body",
             Self::KeyMismatch => "key_mismatch",
+            Self::UnknownSchema => "unknown_schema",
+            Self::SchemaMismatch => "schema_mismatch",
             Self::UnknownPayload => "unknown_payload",
             Self::NotRelevant => "not_relevant",
         }

@@ -1,11 +1,10 @@
 //! What the engine wants done: records to write, each with the key it is written under.
 
-use std::io::Write;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use firewatch_domain::{DeadLetter, Escalation, EventTime, Origin, SCHEMA_VERSION, Score, Signal};
 use firewatch_ingest::Rejection;
+use serde::{Serialize, Serializer};
 
 use crate::Input;
 
@@ -85,17 +84,16 @@ impl Effect {
             _ => None,
         }
     }
+}
 
-    /// Writes the record as JSON.
-    ///
-    /// # Errors
-    /// When the writer fails.
-    pub fn encode(&self, to: impl Write) -> serde_json::Result<()> {
+/// The record alone.
+impl Serialize for Effect {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Score(r) => serde_json::to_writer(to, r),
-            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => serde_json::to_writer(to, r),
-            Self::Signal(r) => serde_json::to_writer(to, r),
-            Self::DeadLetter(r, _) => serde_json::to_writer(to, r),
+            Self::Score(r) => r.serialize(serializer),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => r.serialize(serializer),
+            Self::Signal(r) => r.serialize(serializer),
+            Self::DeadLetter(r, _) => r.serialize(serializer),
         }
     }
 }
@@ -146,8 +144,7 @@ mod tests {
         let rejection = Rejection::new(RejectionCode::TooLarge, "too large");
         let mut raw = Vec::new();
         for (i, effect) in dead_letters(&input, &rejection).enumerate() {
-            let mut json = Vec::new();
-            effect.encode(&mut json).unwrap();
+            let json = serde_json::to_vec(&effect).unwrap();
             assert!(json.len() < 1_000_000);
             let Effect::DeadLetter(letter, _) = effect else { panic!("no dead letter") };
             assert_eq!((letter.part, letter.parts), (i as u32 + 1, 3));

@@ -10,7 +10,7 @@ use firewatch_scoring::Scratch;
 use crate::conversation::Context;
 use crate::conversation::Seen;
 use crate::ledger::{Desks, Ledger, Progress};
-use crate::record::{Handled, Input, Record};
+use crate::record::{Decoded, Handled, Input, Record};
 use crate::store::Conversations;
 use crate::tells::{signal_id, what_was_done};
 use crate::{Brain, Change, Effect, Fold, Outcome, StateError, dead_letters};
@@ -73,9 +73,20 @@ impl Task {
         self.notes.as_mut().map(|(_, notes)| std::mem::take(notes)).unwrap_or_default()
     }
 
-    /// Takes a record; its effects are pushed to `out` in the order they are to be written.
+    /// Takes a record in JSON; its effects are pushed to `out` in the order they are to be written.
     pub fn handle(&mut self, input: &Input<'_>, brain: &Brain, out: &mut Vec<Effect>) -> Handled {
-        match Record::decode(input) {
+        self.take(Record::decode(input), input, brain, out)
+    }
+
+    /// The same of a record that was decoded, in whatever form `input` has it.
+    pub fn take(
+        &mut self,
+        decoded: Decoded,
+        input: &Input<'_>,
+        brain: &Brain,
+        out: &mut Vec<Effect>,
+    ) -> Handled {
+        match decoded {
             Ok(record) => {
                 let at = Some(record.at());
                 let from = (input.arrival, input.trace);

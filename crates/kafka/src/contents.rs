@@ -16,7 +16,7 @@ use crate::feed::{Received, received};
 use crate::lane::{Lane, serve};
 use crate::span::{ASK, first_since};
 use crate::wait::Since;
-use crate::{KafkaSettings, RunError, doing};
+use crate::{Formats, KafkaSettings, RunError, doing};
 
 /// Wait for a record before looking at the time.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -62,7 +62,7 @@ pub fn read_topics(
     let lanes = lanes?;
     consumer.assign(&wanted).map_err(doing("start reading"))?;
     for lane in &lanes {
-        if read_lane(&consumer, lane, sink)?.is_break() {
+        if read_lane((&consumer, &settings.formats), lane, sink)?.is_break() {
             break;
         }
     }
@@ -112,7 +112,7 @@ pub fn ends_of(
 }
 
 fn read_lane(
-    consumer: &BaseConsumer<Reading>,
+    (consumer, formats): (&BaseConsumer<Reading>, &Formats),
     lane: &Lane,
     sink: &mut dyn FnMut(&Received) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, RunError> {
@@ -120,7 +120,7 @@ fn read_lane(
     while !lane.is_over() {
         let taken: Option<BorrowedMessage<'_>> = lane.next(GLANCE)?;
         if let Some(message) = taken {
-            if sink(&received(&message)).is_break() {
+            if sink(&received(&message, formats)?).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             since = Since::now();

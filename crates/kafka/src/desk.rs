@@ -91,7 +91,8 @@ impl Desk {
             trace: parent.as_deref(),
             value: message.payload().unwrap_or_default(),
         };
-        let handled = task.handle(&input, &self.brain, &mut self.made);
+        let decoded = job.settings.formats.decode(&input)?;
+        let handled = task.take(decoded, &input, &self.brain, &mut self.made);
         self.open.push((stream, handled, input.arrival));
         self.worked.insert(stream, message.offset() + 1);
         self.write(parent.as_deref())

@@ -16,6 +16,8 @@ pub enum RunError {
     Topics(String),
     /// A record could not be written; nothing after the last commit counts.
     Undelivered(String, KafkaError),
+    /// A record and the schema it is to be written by do not fit, or the registry refuses.
+    Contract(String),
     /// The state cannot be read.
     State(StateError),
     /// An answer did not come in time.
@@ -40,7 +42,7 @@ pub(crate) enum Remedy {
 impl RunError {
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
-            Self::Topics(_) | Self::State(_) | Self::OutOfPatience(_) => Remedy::Stop,
+            Self::Topics(_) | Self::Contract(_) | Self::State(_) | Self::OutOfPatience(_) => Remedy::Stop,
             Self::Late(_) => Remedy::Redo,
             Self::InDoubt(_) => Remedy::Restart,
             Self::Client(_, e) | Self::Undelivered(_, e) => of_client(e),
@@ -91,9 +93,10 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(doing, e) => write!(f, "{doing}: {e}"),
-            Self::Topics(problem) | Self::Late(problem) | Self::OutOfPatience(problem) => {
-                f.write_str(problem)
-            }
+            Self::Topics(problem)
+            | Self::Contract(problem)
+            | Self::Late(problem)
+            | Self::OutOfPatience(problem) => f.write_str(problem),
             Self::Undelivered(topic, e) => {
                 write!(f, "a record for {topic} could not be written, so nothing was committed: {e}")
             }

@@ -1,9 +1,13 @@
 //! A writer and a reader of plain records, for what stands at either end of the engine: the demo's recording, the
 //! people who wait for escalations, and tests.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use firewatch_domain::Action;
+use firewatch_wire::Contract;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Headers};
@@ -14,7 +18,7 @@ use crate::client::{Deliveries, Reading};
 use crate::error::Remedy;
 use crate::headers::owned;
 use crate::wait::{Since, pause};
-use crate::{KafkaSettings, RunError, doing};
+use crate::{Formats, KafkaSettings, RunError, doing};
 
 /// Longest wait for an answer.
 const ASK: Duration = Duration::from_secs(10);
@@ -22,10 +26,13 @@ const ASK: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(30);
 /// How often to look whether they have.
 const LOOK: Duration = Duration::from_millis(1);
+/// How long a schema registry that is away is left alone.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// Writes records.
 pub struct Feed {
     producer: ThreadedProducer<Deliveries>,
+    formats: Formats,
 }
 
 impl Feed {
@@ -35,7 +42,7 @@ impl Feed {
     /// When a setting is refused.
     pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
         let made = settings.producer_config(None).create_with_context(Deliveries::default());
-        Ok(Self { producer: made.map_err(doing("make the producer"))? })
+        Ok(Self { producer: made.map_err(doing("make the producer"))?, formats: settings.formats.clone() })
     }
 
     /// Writes one record with its headers, to the partition of its key.
@@ -52,6 +59,17 @@ impl Feed {
         let mut record = BaseRecord::<str, [u8]>::to(topic).payload(value).headers(owned(headers));
         record.key = key;
         self.write(topic, record)
+    }
+
+    /// Writes an action in the form that is chosen for them.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and when the schema registry is away or refuses.
+    pub fn act(&self, topic: &str, action: &Action) -> Result<(), RunError> {
+        let mut bytes = Vec::new();
+        self.formats.write((Some(Contract::Action), topic), action, &mut bytes)?;
+        let media_type = self.formats.of(Contract::Action).media_type();
+        self.send(topic, Some(&action.conversation), &bytes, &[("content-type", media_type.to_owned())])
     }
 
     /// Writes one record to a partition, whatever its key.
@@ -94,6 +112,9 @@ impl Feed {
 /// Reads topics on and on, without a place in any group.
 pub struct Tail {
     consumer: BaseConsumer<Reading>,
+    formats: Formats,
+    /// A record whose schema is not known yet.
+    waiting: Cell<Option<Received>>,
 }
 
 /// A record as it was read.
@@ -107,7 +128,7 @@ pub struct Received {
     pub offset: i64,
     /// The key.
     pub key: Option<Vec<u8>>,
-    /// The value.
+    /// The value, as JSON where it was in another form that can be read.
     pub value: Vec<u8>,
     /// Headers that are text.
     pub headers: Vec<(String, String)>,
@@ -154,24 +175,60 @@ impl Tail {
             }
         }
         consumer.assign(&wanted).map_err(doing("start reading"))?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, formats: settings.formats.clone(), waiting: Cell::default() })
     }
 
-    /// The next record, if one comes in time. While brokers are away none does: the client goes on by itself.
+    /// The next record, if one comes in time. While brokers are away none does, nor while a schema registry is that has to be
+    /// asked; both are tried again.
     ///
     /// # Errors
     /// When reading fails for good.
     pub fn next(&self, wait: Duration) -> Result<Option<Received>, RunError> {
-        let Some(polled) = self.consumer.poll(wait) else { return Ok(None) };
-        match polled.map_err(doing("read")) {
-            Ok(message) => Ok(Some(received(&message))),
-            Err(e) if e.remedy() == Remedy::Redo => Ok(None),
+        let waited = self.waiting.take();
+        let news = waited.is_none();
+        let mut record = match waited {
+            Some(waited) => waited,
+            None => {
+                let Some(polled) = self.consumer.poll(wait) else { return Ok(None) };
+                match polled.map_err(doing("read")) {
+                    Ok(message) => as_it_arrived(&message),
+                    Err(e) if e.remedy() == Remedy::Redo => return Ok(None),
+                    Err(e) => return Err(e),
+                }
+            }
+        };
+        match record.read(&self.formats) {
+            Ok(()) => Ok(Some(record)),
+            Err(e) if e.remedy() == Remedy::Redo => {
+                if news {
+                    eprintln!("firewatch: {e}; trying again");
+                }
+                self.waiting.set(Some(record));
+                pause(wait.min(AWAY));
+                Ok(None)
+            }
             Err(e) => Err(e),
         }
     }
 }
 
-pub(crate) fn received(message: &BorrowedMessage<'_>) -> Received {
+impl Received {
+    /// Makes its value JSON; what cannot be read stays as it arrived.
+    fn read(&mut self, formats: &Formats) -> Result<(), RunError> {
+        if let Ok(Cow::Owned(json)) = formats.json(&self.value)? {
+            self.value = json;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn received(message: &BorrowedMessage<'_>, formats: &Formats) -> Result<Received, RunError> {
+    let mut received = as_it_arrived(message);
+    received.read(formats)?;
+    Ok(received)
+}
+
+fn as_it_arrived(message: &BorrowedMessage<'_>) -> Received {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         let text = |h: rdkafka::message::Header<'_, &[u8]>| {
             Some((h.key.to_owned(), String::from_utf8(h.value?.to_vec()).ok()?))

@@ -6,12 +6,15 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 
 use firewatch_domain::Event;
 use firewatch_engine::Effect;
+use firewatch_wire::Format;
 
-/// `name` and value of every header of an effect; `traceparent` is that of the record which caused it.
-#[must_use]
-pub fn content_headers(effect: &Effect, traceparent: Option<&str>) -> Vec<(&'static str, String)> {
+/// A header.
+pub(crate) type Named = (&'static str, String);
+
+/// `name` and value of every header of an effect in a format; `traceparent` is that of the record which caused it.
+pub(crate) fn content_headers(effect: &Effect, format: Format, traceparent: Option<&str>) -> Vec<Named> {
     let mut headers = vec![
-        ("content-type", "application/json".to_owned()),
+        ("content-type", format.media_type().to_owned()),
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", effect.id().to_owned()),
         ("ce_source", "/firewatch".to_owned()),
@@ -32,11 +35,11 @@ pub fn content_headers(effect: &Effect, traceparent: Option<&str>) -> Vec<(&'sta
 /// The same of an event that a source's payload told.
 pub(crate) fn event_headers(
     event: &Event,
-    source: &str,
+    (source, format): (&str, Format),
     traceparent: Option<&str>,
-) -> Vec<(&'static str, String)> {
+) -> Vec<Named> {
     let mut headers = vec![
-        ("content-type", "application/json".to_owned()),
+        ("content-type", format.media_type().to_owned()),
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", format!("{}/{}", event.conversation, event.id)),
         ("ce_source", format!("/firewatch/ingest/{source}")),
@@ -48,7 +51,7 @@ pub(crate) fn event_headers(
     headers
 }
 
-pub(crate) fn owned(headers: &[(&'static str, String)]) -> OwnedHeaders {
+pub(crate) fn owned(headers: &[Named]) -> OwnedHeaders {
     headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
         all.insert(Header { key, value: Some(value.as_bytes()) })
     })

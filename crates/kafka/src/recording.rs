@@ -19,7 +19,7 @@ use crate::lane::{Lane, serve};
 use crate::merge::{Turn, turn};
 use crate::span::{Edges, Span, spans};
 use crate::wait::Since;
-use crate::{KafkaSettings, RunError, Topics, doing};
+use crate::{Formats, KafkaSettings, RunError, Topics, doing};
 
 /// Longest wait for records that are known to be there.
 const ASK: Duration = Duration::from_secs(30);
@@ -55,6 +55,7 @@ struct Partition {
 /// The records of a span, in order.
 pub struct Recording {
     consumer: Arc<BaseConsumer<Reading>>,
+    formats: Formats,
     logs: Vec<String>,
     records: u64,
     partitions: Vec<Partition>,
@@ -95,6 +96,7 @@ impl Recording {
         let names = |i: usize| streams.map(|(topic, _)| format!("{topic} [{i}]"));
         Ok(Self {
             consumer,
+            formats: settings.formats.clone(),
             logs: (0..spans.len()).flat_map(names).collect(),
             records: spans.iter().map(Span::records).sum(),
             behind: (0..partitions.len()).collect(),
@@ -119,7 +121,7 @@ impl Recording {
     fn catch_up(&mut self) -> Result<(), RunError> {
         let start = Since::now();
         while let Some(&i) = self.behind.last() {
-            if self.partitions[i].catch_up(i)? {
+            if self.partitions[i].catch_up(i, &self.formats)? {
                 self.behind.pop();
                 let Partition { clock, next, .. } = &self.partitions[i];
                 self.turns.extend(next.map(|_| Reverse((*clock, i))));
@@ -137,11 +139,12 @@ impl Recording {
 
 impl Partition {
     /// Reads the next event and the next action; tells whether both are at hand, as far as there are any.
-    fn catch_up(&mut self, i: usize) -> Result<bool, RunError> {
+    fn catch_up(&mut self, i: usize, formats: &Formats) -> Result<bool, RunError> {
         let logs = (2 * i..).zip([&self.events, &self.actions]);
         for ((log, lane), head) in logs.zip(&mut self.heads) {
             if head.is_none() && !lane.is_over() {
-                *head = lane.next(GLANCE)?.map(|message| taken(log, lane.stream, &message));
+                let next = lane.next(GLANCE)?;
+                *head = next.map(|message| taken((log, lane.stream), &message, formats)).transpose()?;
                 if head.is_none() && !lane.is_over() {
                     return Ok(false);
                 }
@@ -175,8 +178,12 @@ impl Iterator for Recording {
     }
 }
 
-fn taken(log: usize, stream: Stream, message: &BorrowedMessage<'_>) -> (i64, Taken) {
-    let record = Record::decode(&Input {
+fn taken(
+    (log, stream): (usize, Stream),
+    message: &BorrowedMessage<'_>,
+    formats: &Formats,
+) -> Result<(i64, Taken), RunError> {
+    let record = formats.decode(&Input {
         stream,
         topic: message.topic(),
         partition: u32::try_from(message.partition()).unwrap_or_default(),
@@ -185,6 +192,6 @@ fn taken(log: usize, stream: Stream, message: &BorrowedMessage<'_>) -> (i64, Tak
         key: message.key(),
         trace: None,
         value: message.payload().unwrap_or_default(),
-    });
-    (message.timestamp().to_millis().unwrap_or_default(), Taken { log, offset: message.offset(), record })
+    })?;
+    Ok((message.timestamp().to_millis().unwrap_or_default(), Taken { log, offset: message.offset(), record }))
 }

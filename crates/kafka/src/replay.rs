@@ -73,6 +73,7 @@ impl Replay {
     pub fn run(self, stop: &AtomicBool, look: impl Fn()) -> Result<bool, RunError> {
         let Self { job, spans, outputs } = self;
         create_topics(&job.settings, &outputs)?;
+        job.settings.formats.prepare(&job.topics.contracts(&job.brain.get().outlets()))?;
         job.has_an_end();
         job.crew.course.fed();
         for (partition, span) in (0..).zip(spans) {

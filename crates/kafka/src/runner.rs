@@ -127,7 +127,9 @@ impl Runner {
         let Self { settings, topics, brain, metrics, clock, health } = self;
         let mut backoff = Backoff::new();
         while !stop.load(Ordering::Relaxed) {
-            match same_partitions(settings, topics) {
+            let outlets = topics.contracts(&brain.get().outlets());
+            let checked = same_partitions(settings, topics);
+            match checked.and_then(|partitions| settings.formats.prepare(&outlets).map(|()| partitions)) {
                 Ok(partitions) => {
                     return Ok(Some(Arc::new(Job {
                         settings: settings.clone(),

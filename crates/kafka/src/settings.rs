@@ -4,6 +4,9 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use firewatch_engine::{Effect, Stream, TRIAL};
+use firewatch_wire::Contract;
+
+use crate::Formats;
 
 /// What a reader of the outputs can count on when something breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub enum Guarantee {
 
 /// How to reach a cluster, and how to run on it. The property lists are passed to librdkafka as they are, over our
 /// defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct KafkaSettings {
     /// `bootstrap.servers`.
     pub brokers: String,
@@ -41,6 +44,8 @@ pub struct KafkaSettings {
     pub patience_ms: u64,
     /// Conversations that a partition follows at most.
     pub most_conversations: usize,
+    /// What records are written in, and who knows the schemas of those that are read.
+    pub formats: Formats,
 }
 
 /// The topics' names.
@@ -94,6 +99,13 @@ impl Topics {
     #[must_use]
     pub fn of_team(&self, team: &str) -> String {
         format!("{}{team}", self.escalations)
+    }
+
+    /// The topics that effects of which the form is one's choice are written to: all but signals, which only firewatch reads.
+    pub(crate) fn contracts(&self, teams: &[&str]) -> Vec<(Contract, String)> {
+        let teams = teams.iter().map(|team| (Contract::Escalation, self.of_team(team)));
+        let others = [(Contract::Score, &self.scores), (Contract::DeadLetter, &self.dead_letters)];
+        others.into_iter().map(|(contract, topic)| (contract, topic.clone())).chain(teams).collect()
     }
 
     /// The topics that are read.
@@ -160,6 +172,7 @@ impl KafkaSettings {
             idle_after_ms: 1000,
             patience_ms: 600_000,
             most_conversations: 1_000_000,
+            formats: Formats::default(),
         }
     }
 

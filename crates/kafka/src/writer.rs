@@ -6,14 +6,17 @@
 
 use std::time::Duration;
 
+use firewatch_domain::Event;
 use firewatch_engine::{Change, Effect};
+use firewatch_wire::{Contract, Format};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde::Serialize;
 
 use crate::client::Deliveries;
-use crate::headers::{content_headers, owned};
+use crate::headers::{Named, content_headers, event_headers, owned};
 use crate::wait::{Since, pause};
-use crate::{Guarantee, KafkaSettings, RunError, Topics, doing};
+use crate::{Formats, Guarantee, KafkaSettings, RunError, Topics, doing};
 
 /// Longest wait for one answer of a coordinator. Longer than a broker takes to be replaced.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -28,6 +31,7 @@ pub(crate) struct Writer {
     transactional: bool,
     partition: i32,
     topics: Topics,
+    formats: Formats,
     /// Something was written since the last commit.
     begun: bool,
     bytes: Vec<u8>,
@@ -43,20 +47,43 @@ impl Writer {
         if transactional {
             again("take over the partition's transactions", || producer.init_transactions(ANSWER))?;
         }
-        let (topics, partition) = (topics.clone(), partition as i32);
-        Ok(Self { producer, transactional, partition, topics, begun: false, bytes: Vec::new() })
+        let (topics, formats, partition) = (topics.clone(), settings.formats.clone(), partition as i32);
+        Ok(Self { producer, transactional, partition, topics, formats, begun: false, bytes: Vec::new() })
     }
 
     /// Writes an effect; `traceparent` is that of its cause.
     pub fn effect(&mut self, effect: &Effect, traceparent: Option<&str>) -> Result<(), RunError> {
+        let (topic, contract) = (self.topics.of(effect), contract(effect));
+        let format = contract.map_or(Format::Json, |contract| self.formats.of(contract));
+        let headers = content_headers(effect, format, traceparent);
+        self.encode((contract, &topic, effect.key()), effect, &headers)
+    }
+
+    /// Writes an event that a payload of a source told; `traceparent` is the payload's.
+    pub fn event(
+        &mut self,
+        topic: &str,
+        event: &Event,
+        source: &str,
+        traceparent: Option<&str>,
+    ) -> Result<(), RunError> {
+        let to = (Some(Contract::Event), topic, Some(event.conversation.as_bytes()));
+        let headers = event_headers(event, (source, self.formats.of(Contract::Event)), traceparent);
+        self.encode(to, event, &headers)
+    }
+
+    /// Writes a record in the form that is chosen for it.
+    fn encode(
+        &mut self,
+        (contract, topic, key): (Option<Contract>, &str, Option<&[u8]>),
+        record: &impl Serialize,
+        headers: &[Named],
+    ) -> Result<(), RunError> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        let topic = self.topics.of(effect);
-        // Writing to memory fails only if the record cannot be JSON, which its type rules out.
-        effect.encode(&mut bytes).map_err(|e| RunError::Late(format!("{topic}: {e}")))?;
-        let headers = owned(&content_headers(effect, traceparent));
-        let mut record = BaseRecord::<[u8], [u8]>::to(&topic).payload(&bytes).headers(headers);
-        record.key = effect.key();
+        self.formats.write((contract, topic), record, &mut bytes)?;
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(&bytes).headers(owned(headers));
+        record.key = key;
         let written = self.write(record);
         self.bytes = bytes;
         written
@@ -68,18 +95,6 @@ impl Writer {
         let mut record = BaseRecord::<[u8], [u8]>::to(&topic).key(&change.key).partition(self.partition);
         record.payload = change.value.as_deref();
         self.write(record)
-    }
-
-    /// Writes any record, to the partition of its key.
-    pub fn record(
-        &mut self,
-        topic: &str,
-        key: &str,
-        value: &[u8],
-        headers: &[(&'static str, String)],
-    ) -> Result<(), RunError> {
-        let record = BaseRecord::<[u8], [u8]>::to(topic).key(key.as_bytes()).payload(value);
-        self.write(record.headers(owned(headers)))
     }
 
     fn write(&mut self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), RunError> {
@@ -141,6 +156,16 @@ impl Writer {
     /// The partition.
     pub fn partition(&self) -> i32 {
         self.partition
+    }
+}
+
+/// What published record an effect is; none for signals, which only firewatch reads.
+fn contract(effect: &Effect) -> Option<Contract> {
+    match effect {
+        Effect::Score(_) => Some(Contract::Score),
+        Effect::Escalation(_) | Effect::HandedOver(..) | Effect::Trial(..) => Some(Contract::Escalation),
+        Effect::DeadLetter(..) => Some(Contract::DeadLetter),
+        Effect::Signal(_) => None,
     }
 }
 

@@ -16,6 +16,14 @@ pub use analysts::{
     Reporting, ResponseOptions, Source, ToldOptions, TuneOptions,
 };
 
+/// The language of a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    Json,
+    Avro,
+    Protobuf,
+}
+
 /// Watches customer complaints spread, and tells the right team early.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -83,10 +91,13 @@ pub enum Command {
         #[command(subcommand)]
         what: PolicyCommand,
     },
-    /// Print the JSON Schema of the records, or an AsyncAPI document of the topics
+    /// Print the schemas of the records, or an AsyncAPI document of the topics
     Schema {
         /// One record, event, action, score, escalation, signal or dead_letter, or `policy`; all when left out
         record: Option<String>,
+        /// Print it as a schema registry wants it, in JSON Schema, Avro or Protobuf
+        #[arg(long, value_enum, default_value = "json", conflicts_with_all = ["asyncapi", "openapi"])]
+        format: SchemaFormat,
         /// Print an AsyncAPI 3 document of the topics
         #[arg(long)]
         asyncapi: bool,

@@ -33,8 +33,7 @@ fn sender(source: &Source<'_>) -> Result<Act, Failure> {
     let feed = Feed::new(source.kafka).map_err(|e| Failure::Running(e.to_string()))?;
     let topic = source.topics.actions.clone();
     Ok(Arc::new(move |action: &Action| {
-        let value = serde_json::to_vec(action).map_err(|e| e.to_string())?;
-        let sent = feed.send(&topic, Some(&action.conversation), &value, &[]);
+        let sent = feed.act(&topic, action);
         sent.and_then(|()| feed.flush()).map_err(|e| e.to_string())
     }))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use firewatch_engine::Metrics;
 use firewatch_ingest::Reader;
+use firewatch_wire::Contract;
 use rdkafka::consumer::Consumer;
 
 use crate::crew::Crew;
@@ -126,8 +127,13 @@ impl Intakes {
         for line in &self.lines {
             let Line { settings, topics, .. } = line.as_ref();
             while wanted() {
-                match same_with_state(settings, &[&topics.events, &topics.state], &topics.state) {
-                    Ok(_) => break,
+                let checked = same_with_state(settings, &[&topics.events, &topics.state], &topics.state);
+                let written = [
+                    (Contract::Event, line.events.clone()),
+                    (Contract::DeadLetter, topics.dead_letters.clone()),
+                ];
+                match checked.and_then(|_| settings.formats.prepare(&written)) {
+                    Ok(()) => break,
                     Err(e) if e.remedy() == Remedy::Stop => return Err(e),
                     Err(e) => {
                         let wait = backoff.next_within(settings.patience_ms, &e)?;

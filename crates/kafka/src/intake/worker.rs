@@ -6,9 +6,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use firewatch_domain::{Event, EventTime};
+use firewatch_domain::EventTime;
 use firewatch_engine::{Change, Input, Stream, dead_letters};
-use firewatch_ingest::{Intake, Rejection};
+use firewatch_ingest::{Decoded, Intake, Rejection};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -17,7 +17,7 @@ use super::Line;
 use crate::client::{Reading, reader};
 use crate::crew::{Phase, Post};
 use crate::error::Remedy;
-use crate::headers::{event_headers, traceparent};
+use crate::headers::traceparent;
 use crate::lane::{Lane, serve};
 use crate::member::{self, Member};
 use crate::positions::{self, Positions};
@@ -45,7 +45,6 @@ struct Bench {
     writer: Writer,
     consumer: Arc<BaseConsumer<Reading>>,
     lane: Lane,
-    bytes: Vec<u8>,
 }
 
 /// What a round counts, once it is committed.
@@ -117,7 +116,7 @@ impl Worker<'_> {
             .add_partition_offset(&source.topic, partition, Offset::Offset(next))
             .and_then(|()| consumer.assign(&wanted))
             .map_err(doing("start reading"))?;
-        Ok(Some(Bench { intake, writer, consumer, lane, bytes: Vec::new() }))
+        Ok(Some(Bench { intake, writer, consumer, lane }))
     }
 
     /// Reads for a commit interval, writes what comes of it, and commits.
@@ -126,12 +125,12 @@ impl Worker<'_> {
         self.post.beat(clock());
         let (start, mut account) = (Since::now(), Account::default());
         let interval = Duration::from_millis(settings.commit_interval_ms);
-        let Bench { intake, writer, consumer, lane, bytes } = bench;
+        let Bench { intake, writer, consumer, lane } = bench;
         while account.payloads < settings.commit_records as u64 && !self.post.is_to_finish() {
             serve(consumer)?;
             let left = interval.saturating_sub(start.elapsed());
             match lane.next(left.min(GLANCE))? {
-                Some(message) => self.take(&message, (intake, writer, bytes), &mut account)?,
+                Some(message) => self.take(&message, (intake, writer), &mut account)?,
                 None if left.is_zero() => break,
                 None => {}
             }
@@ -161,17 +160,20 @@ impl Worker<'_> {
     fn take(
         &self,
         message: &BorrowedMessage<'_>,
-        (intake, writer, bytes): (&mut Intake, &mut Writer, &mut Vec<u8>),
+        (intake, writer): (&mut Intake, &mut Writer),
         account: &mut Account,
     ) -> Result<(), RunError> {
         let now = (self.line.clock)();
         let arrival = message.timestamp().to_millis().map_or(now, EventTime::from_millis);
         let trace = traceparent(message.headers());
         let payload = message.payload().unwrap_or_default();
-        let decoded = intake.take(payload, arrival);
+        let decoded = match self.line.settings.formats.json(payload)? {
+            Ok(json) => intake.take(&json, arrival),
+            Err(rejection) => Decoded { rejections: vec![rejection], ..Decoded::default() },
+        };
         account.payloads += 1;
         for event in &decoded.events {
-            self.write(event, trace.as_deref(), (writer, bytes))?;
+            writer.event(&self.line.events, event, &self.line.source.name, trace.as_deref())?;
             account.kinds.push(event.kind());
         }
         account.rejected.extend(decoded.rejections.iter().map(|rejection| rejection.code.as_str()));
@@ -187,19 +189,6 @@ impl Worker<'_> {
             value: payload,
         };
         dead_letters(&input, &rejection).try_for_each(|letter| writer.effect(&letter, trace.as_deref()))
-    }
-
-    fn write(
-        &self,
-        event: &Event,
-        trace: Option<&str>,
-        (writer, bytes): (&mut Writer, &mut Vec<u8>),
-    ) -> Result<(), RunError> {
-        bytes.clear();
-        // Writing to memory fails only if the record cannot be JSON, which its type rules out.
-        serde_json::to_writer(&mut *bytes, event).map_err(|e| RunError::Late(format!("an event: {e}")))?;
-        let headers = event_headers(event, &self.line.source.name, trace);
-        writer.record(&self.line.events, &event.conversation, bytes, &headers)
     }
 }
 
