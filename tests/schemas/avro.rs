@@ -25,7 +25,8 @@ fn field(field: &Field, messages: &[Message], written: &mut Vec<String>) -> Valu
         Kind::Text => json!("string"),
         Kind::Time => json!({ "type": "long", "logicalType": "timestamp-millis" }),
         Kind::Whole(..) => json!("long"),
-        Kind::Number => json!("double"),
+        Kind::Number(32) => json!("float"),
+        Kind::Number(_) => json!("double"),
         Kind::Truth => json!("boolean"),
         Kind::Message(name) if written.contains(name) => json!(name),
         Kind::Message(name) => {

@@ -93,7 +93,8 @@ fn field(field: &Field, number: u32, indent: &str) -> String {
         Kind::Whole(true, _) => "int32",
         Kind::Whole(false, 64) => "uint64",
         Kind::Whole(false, _) => "uint32",
-        Kind::Number => "double",
+        Kind::Number(32) => "float",
+        Kind::Number(_) => "double",
         Kind::Truth => "bool",
         Kind::Message(name) => name,
     };

@@ -23,7 +23,8 @@ pub enum Kind {
     Time,
     /// A whole number: whether it may be negative, and its bits.
     Whole(bool, u8),
-    Number,
+    /// A number, and its bits.
+    Number(u8),
     Truth,
     Message(String),
 }
@@ -108,7 +109,7 @@ fn kind(schema: &Value) -> Kind {
         "string" if format == "date-time" => Kind::Time,
         "string" => Kind::Text,
         "integer" => Kind::Whole(format.starts_with("int"), if format.ends_with("64") { 64 } else { 32 }),
-        "number" => Kind::Number,
+        "number" => Kind::Number(if format == "float" { 32 } else { 64 }),
         "boolean" => Kind::Truth,
         other => panic!("a field of type {other:?}, for which no type is chosen yet: {schema}"),
     }

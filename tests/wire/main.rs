@@ -128,14 +128,11 @@ fn an_event_that_is_cut_anywhere_is_no_event() {
 
 #[test]
 fn a_record_that_does_not_fit_its_schema_is_told_by_its_place() {
-    let check = |json: &str, avro: &str| {
+    let check = |json: &str, wanted: &str| {
         let value: Value = serde_json::from_str(json).unwrap();
         let fault =
             schemas(Contract::Event).map(|(_, schema)| schema.encode(&value, &mut Vec::new()).unwrap_err());
-        assert_eq!(
-            fault.map(|fault| fault.to_string()),
-            [avro, "the record does not fit the schema's first message"]
-        );
+        assert_eq!(fault.map(|fault| fault.to_string()), [wanted, wanted]);
     };
     let with =
         |rest: &str| format!(r#"{{"v":1,"id":"e","conversation":"c","at":"2026-01-01T00:00:00Z",{rest}}}"#);

@@ -239,6 +239,47 @@ mod tests {
     }
 
     #[test]
+    fn formats_need_a_registry_that_can_be_reached_safely() {
+        let policy = "[brands.aldermere]\n";
+        let check = |config: &str, variables: &[(&str, &str)], wanted: &[&str]| {
+            let got = faults(config, policy, variables);
+            assert_eq!(got.len(), wanted.len(), "{got:#?}");
+            for (fault, start) in got.iter().zip(wanted) {
+                assert!(fault.starts_with(start), "{fault}\n{start}");
+            }
+        };
+        let registry = |text: &str| format!("[formats]\nscores = \"avro\"\n[registry]\n{text}\n");
+        let secret = [("FIREWATCH_REGISTRY_PASSWORD", "hush")];
+        check(&registry("url = \"http://registry:8081, https://other\""), &[], &[]);
+        check(&registry("url = \"https://registry\"\nuser = \"f\""), &secret, &[]);
+        check(&registry("url = \"http://127.0.0.1:1/api\"\nuser = \"f\""), &secret, &[]);
+        check(&registry(""), &[], &["registry.url: is missing, and formats.scores needs a registry"]);
+        check(
+            "[formats]\nscores = \"xml\"\n",
+            &[],
+            &["formats.scores: \"xml\" is not allowed; give one of json, avro, protobuf"],
+        );
+        check(
+            &registry("url = \"http://registry\"\nuser = \"f\""),
+            &secret,
+            &["registry.url: would send a password or token in the clear; give an https:// address"],
+        );
+        let faulty = "url = \"https://f:hush@registry, ftp://registry, registry, https://good\"\nuser = \"f\"\ntoken = \"t\"\nca = \"no.pem\"";
+        check(
+            &registry(faulty),
+            &[],
+            &[
+                "registry.url: holds a name or password; give registry.user and registry.password",
+                "registry.url: `ftp` is not allowed; give one such as https://",
+                "registry.url: is no address: relative URL without a base; give one such as",
+                "registry.token: is given beside registry.user; give one of them",
+                "registry.user: and registry.password go together; give both or neither",
+                "registry.ca: cannot be read: No such file or directory",
+            ],
+        );
+    }
+
+    #[test]
     fn every_fault_in_file_environment_properties_and_policy_comes_at_once() {
         let config = "[kafka]\nbroker = \"x\"\n[kafka.common]\n\"no.such\" = 1\n[kafka.consumer]\n\"session.timeout.ms\" = \"soon\"\n[kafka.producer]\n\"transactional.id\" = \"mine\"\n[http]\nlisten = \"0.0.0.0:80\"\n[engine]\ncommit_records = 0\n[topics]\nevents = \"a b\"\nscores = \"firewatch.dlq\"\n";
         let got = faults(

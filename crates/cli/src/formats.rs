@@ -42,8 +42,8 @@ fn registry(s: &mut Settings, folder: &Path) -> Option<RegistrySettings> {
     let register = s.flag("registry.register", true);
     let is_told = |text: &String| !text.is_empty();
     let mut urls = Vec::new();
-    for url in url.split(',').map(str::trim).filter(|url| !url.is_empty()) {
-        match registry_url(url, is_told(&password) || is_told(&token)) {
+    for one in url.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+        match registry_url(one, is_told(&password) || is_told(&token)) {
             Ok(url) => urls.push(url),
             Err(problem) => s.fault("registry.url", problem),
         }
@@ -61,5 +61,5 @@ fn registry(s: &mut Settings, folder: &Path) -> Option<RegistrySettings> {
     });
     let user = is_told(&user).then_some((user, password));
     let token = is_told(&token).then_some(token);
-    (!urls.is_empty()).then_some(RegistrySettings { urls, user, token, ca, register })
+    is_told(&url).then_some(RegistrySettings { urls, user, token, ca, register })
 }

@@ -12,8 +12,9 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::{Name, ResolvedSchema, UnionSchema};
 use apache_avro::types::Value as Datum;
 use apache_avro::util::max_allocation_bytes;
-use apache_avro::writer::datum::GenericDatumWriter;
-use serde_json::{Map, Value};
+use prost::encoding::encode_varint;
+use serde::ser::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::{Fault, scalar};
 
@@ -39,10 +40,10 @@ impl Avro {
         Ok(Self(schema))
     }
 
-    pub fn to_json(&self, payload: &[u8]) -> Result<Value, Fault> {
+    pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut bytes = Bytes { rest: payload, are_too_few: false };
-        let read = no_names().and_then(|names| {
-            let reader = GenericDatumReader::builder(&self.0).resolved_writer_schemata(names).build()?;
+        let read = ResolvedSchema::new_with_schemata(Vec::new()).and_then(|no_names| {
+            let reader = GenericDatumReader::builder(&self.0).resolved_writer_schemata(no_names).build()?;
             reader.read_value(&mut bytes)
         });
         match read {
@@ -51,23 +52,13 @@ impl Avro {
             Ok(_) if !bytes.rest.is_empty() => {
                 Err(Fault::new(format!("{} bytes are left after the record", bytes.rest.len())))
             }
-            Ok(datum) => json(datum),
+            Ok(datum) => serde_json::to_vec(&Told(&datum)).map_err(|e| Fault::new(e.to_string())),
         }
     }
 
     pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let datum = datum(record, &self.0)?;
-        let written = no_names().and_then(|names| {
-            // It was made after the schema, so it fits.
-            let writer = GenericDatumWriter::builder(&self.0).resolved_schemata(names).validate(false);
-            writer.build()?.write_value_ref(out, &datum)
-        });
-        written.map(|_| ()).map_err(|e| Fault::new(e.to_string()))
+        put(record, &self.0, out)
     }
-}
-
-fn no_names<'a>() -> Result<ResolvedSchema<'a>, apache_avro::Error> {
-    ResolvedSchema::new_with_schemata(Vec::new())
 }
 
 /// Bytes that remember whether more were wanted.
@@ -145,92 +136,111 @@ impl Names {
     }
 }
 
-fn json(datum: Datum) -> Result<Value, Fault> {
-    Ok(match datum {
-        Datum::Null => Value::Null,
-        Datum::Boolean(b) => b.into(),
-        Datum::Int(n) => n.into(),
-        Datum::Long(n) => n.into(),
-        Datum::Float(x) => scalar::short(x),
-        Datum::Double(x) => x.into(),
-        Datum::String(text) | Datum::Enum(_, text) => text.into(),
-        Datum::Bytes(bytes) | Datum::Fixed(_, bytes) => scalar::base64(&bytes),
-        Datum::Union(_, inner) => json(*inner)?,
-        Datum::Array(items) => items.into_iter().map(json).collect::<Result<_, _>>()?,
-        Datum::Map(entries) => object(entries)?,
-        Datum::Record(fields) => object(fields)?,
-        Datum::TimestampMillis(n) => scalar::time(n.into(), 1_000_000)?,
-        Datum::TimestampMicros(n) => scalar::time(n.into(), 1000)?,
-        Datum::TimestampNanos(n) => scalar::time(n.into(), 1)?,
-        Datum::Uuid(id) => id.to_string().into(),
-        other => return Err(Fault::new(format!("{} is not read", kind(&other)))),
-    })
-}
+/// A value, as it is told in JSON.
+struct Told<'a>(&'a Datum);
 
-/// What is null is left out, as it is in our records.
-fn object(fields: impl IntoIterator<Item = (String, Datum)>) -> Result<Value, Fault> {
-    let mut object = Map::new();
-    for (name, datum) in fields {
-        match json(datum).map_err(|fault| fault.within(&name))? {
-            Value::Null => {}
-            value => _ = object.insert(name, value),
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Datum::Null => to.serialize_unit(),
+            Datum::Boolean(b) => to.serialize_bool(*b),
+            Datum::Int(n) => to.serialize_i32(*n),
+            Datum::Long(n) => to.serialize_i64(*n),
+            Datum::Float(x) => to.serialize_f32(*x),
+            Datum::Double(x) => to.serialize_f64(*x),
+            Datum::String(text) | Datum::Enum(_, text) => to.serialize_str(text),
+            Datum::Bytes(bytes) | Datum::Fixed(_, bytes) => to.serialize_str(&scalar::base64(bytes)),
+            Datum::Union(_, inner) => Told(inner).serialize(to),
+            Datum::Array(items) => to.collect_seq(items.iter().map(Told)),
+            // What is null is left out, as it is in our records.
+            Datum::Map(entries) => {
+                to.collect_map(entries.iter().filter(|(_, datum)| is_there(datum)).map(|(k, v)| (k, Told(v))))
+            }
+            Datum::Record(fields) => {
+                to.collect_map(fields.iter().filter(|(_, datum)| is_there(datum)).map(|(k, v)| (k, Told(v))))
+            }
+            Datum::TimestampMillis(n) => scalar::time(i128::from(*n) * 1_000_000, to),
+            Datum::TimestampMicros(n) => scalar::time(i128::from(*n) * 1000, to),
+            Datum::TimestampNanos(n) => scalar::time((*n).into(), to),
+            Datum::Uuid(id) => to.collect_str(id),
+            // None of these could fill a field of ours, and none may keep the others from being read.
+            Datum::Date(n) => to.serialize_i32(*n),
+            Datum::TimeMillis(n) => to.serialize_i32(*n),
+            Datum::TimeMicros(n)
+            | Datum::LocalTimestampMillis(n)
+            | Datum::LocalTimestampMicros(n)
+            | Datum::LocalTimestampNanos(n) => to.serialize_i64(*n),
+            Datum::Decimal(decimal) => {
+                to.serialize_str(&scalar::base64(&Vec::try_from(decimal).unwrap_or_default()))
+            }
+            Datum::BigDecimal(decimal) => to.collect_str(decimal),
+            Datum::Duration(span) => to.serialize_str(&scalar::base64(&<[u8; 12]>::from(*span))),
         }
     }
-    Ok(object.into())
 }
 
-/// Types that no field of a record of ours could be filled from.
-fn kind(datum: &Datum) -> &'static str {
+fn is_there(datum: &Datum) -> bool {
     match datum {
-        Datum::Date(_) => "a date without a time",
-        Datum::TimeMillis(_) | Datum::TimeMicros(_) => "a time without a date",
-        Datum::Decimal(_) | Datum::BigDecimal(_) => "a decimal",
-        Datum::Duration(_) => "a duration",
-        _ => "a time without a zone",
+        Datum::Union(_, inner) => is_there(inner),
+        datum => *datum != Datum::Null,
     }
 }
 
-fn datum(value: &Value, schema: &apache_avro::Schema) -> Result<Datum, Fault> {
+/// Writes a value by a schema of ours: the encoding of Avro's specification, of the types that those have.
+fn put(value: &Value, schema: &apache_avro::Schema, out: &mut Vec<u8>) -> Result<(), Fault> {
     use apache_avro::Schema as S;
-    let fits = match (schema, value) {
-        (S::Union(union), value) => return variant(value, union),
+    let unfit = || scalar::unfit(value);
+    match (schema, value) {
+        (S::Union(union), value) => return put_variant(value, union, out),
         (S::Record(record), Value::Object(fields)) => {
             if let Some(unknown) = fields.keys().find(|name| !record.lookup.contains_key(*name)) {
                 return Err(Fault::new(format!("`{unknown}`: the schema has no such field")));
             }
-            let nothing = Value::Null;
-            let field = |field: &apache_avro::schema::RecordField| {
-                let value = fields.get(&field.name).unwrap_or(&nothing);
-                let datum = datum(value, &field.schema).map_err(|fault| fault.within(&field.name))?;
-                Ok((field.name.clone(), datum))
-            };
-            return record.fields.iter().map(field).collect::<Result<_, _>>().map(Datum::Record);
+            for field in &record.fields {
+                let value = fields.get(&field.name).unwrap_or(&Value::Null);
+                put(value, &field.schema, out).map_err(|fault| fault.within(&field.name))?;
+            }
         }
         (S::Array(array), Value::Array(items)) => {
-            let items = items.iter().map(|item| datum(item, &array.items));
-            return items.collect::<Result<_, _>>().map(Datum::Array);
+            if !items.is_empty() {
+                long(items.len() as i64, out);
+            }
+            items.iter().try_for_each(|item| put(item, &array.items, out))?;
+            long(0, out);
         }
         // A list that has nothing in it is left out of records.
-        (S::Array(_), Value::Null) => Some(Datum::Array(Vec::new())),
-        (S::Null, Value::Null) => Some(Datum::Null),
-        (S::Boolean, Value::Bool(b)) => Some(Datum::Boolean(*b)),
-        (S::Long, Value::Number(n)) => n.as_i64().map(Datum::Long),
-        (S::Double, Value::Number(n)) => n.as_f64().map(Datum::Double),
-        (S::String, Value::String(text)) => Some(Datum::String(text.clone())),
-        (S::TimestampMillis, Value::String(text)) => scalar::millis(text).map(Datum::TimestampMillis),
-        _ => None,
-    };
-    fits.ok_or_else(|| Fault::new(format!("{} does not fit the schema", scalar::kind(value))))
+        (S::Array(_), Value::Null) => long(0, out),
+        (S::Null, Value::Null) => {}
+        (S::Boolean, Value::Bool(b)) => out.push(u8::from(*b)),
+        (S::Long, Value::Number(n)) => long(n.as_i64().ok_or_else(unfit)?, out),
+        (S::Float, Value::Number(n)) => out.extend((n.as_f64().ok_or_else(unfit)? as f32).to_le_bytes()),
+        (S::Double, Value::Number(n)) => out.extend(n.as_f64().ok_or_else(unfit)?.to_le_bytes()),
+        (S::String, Value::String(text)) => {
+            long(text.len() as i64, out);
+            out.extend(text.as_bytes());
+        }
+        (S::TimestampMillis, Value::String(text)) => long(scalar::millis(text).ok_or_else(unfit)?, out),
+        _ => return Err(unfit()),
+    }
+    Ok(())
 }
 
-/// The first variant that a value fits.
-fn variant(value: &Value, union: &UnionSchema) -> Result<Datum, Fault> {
+/// Writes the first variant that a value fits.
+fn put_variant(value: &Value, union: &UnionSchema, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let before = out.len();
     let mut fault = Fault::new("the schema allows nothing here");
     for (i, schema) in (0..).zip(union.variants()) {
-        match datum(value, schema) {
-            Ok(datum) => return Ok(Datum::Union(i, Box::new(datum))),
+        out.truncate(before);
+        long(i, out);
+        match put(value, schema, out) {
+            Ok(()) => return Ok(()),
             Err(e) => fault = e,
         }
     }
     Err(fault)
+}
+
+/// A whole number: zigzag, then seven bits a byte, the lowest first.
+fn long(n: i64, out: &mut Vec<u8>) {
+    encode_varint(((n << 1) ^ (n >> 63)) as u64, out);
 }

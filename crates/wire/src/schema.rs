@@ -96,12 +96,11 @@ impl Schema {
     /// # Errors
     /// When the bytes are not what the schema says.
     pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, Fault> {
-        let value = match self {
-            Self::Avro(avro) => avro.to_json(payload)?,
-            Self::Protobuf(protobuf) => protobuf.to_json(payload)?,
-            Self::Json => return Ok(payload.to_vec()),
-        };
-        Ok(value.to_string().into_bytes())
+        match self {
+            Self::Avro(avro) => avro.to_json(payload),
+            Self::Protobuf(protobuf) => protobuf.to_json(payload),
+            Self::Json => Ok(payload.to_vec()),
+        }
     }
 
     /// Puts a record, given as its JSON, behind what is in `out`. A field that the schema lacks is a fault, as it would be lost.

@@ -1,0 +1,77 @@
+//! The cost of records in Avro and Protobuf, as ratios to plain JSON parsing of the same records in the same run.
+
+use std::hint::black_box;
+
+use firewatch_benches::report;
+use firewatch_domain::EventTime;
+use firewatch_engine::{Brain, Effect, Pipe};
+use firewatch_escalation::Policy;
+use firewatch_ingest::decode_event;
+use firewatch_wire::{Contract, Language, Schema};
+use serde::Serialize;
+use serde_json::Value;
+
+const NOW: EventTime = EventTime::from_millis(1_780_315_200_000);
+/// Records of a round.
+const RECORDS: usize = 2000;
+
+fn main() {
+    let recording = include_str!("../demo/recording.jsonl");
+    let events = recording.lines().filter_map(|line| decode_event(line.as_bytes(), None, NOW).ok());
+    let events: Vec<_> = events.take(RECORDS).collect();
+    compare("event", Contract::Event, &events, &|json| drop(black_box(decode_event(json, None, NOW))));
+    let scores = scores(recording);
+    compare("score", Contract::Score, &scores, &|json| _ = black_box(json.len()));
+}
+
+fn scores(recording: &str) -> Vec<Effect> {
+    let policy = Policy::parse("policy.toml", include_str!("../demo/policy.toml"));
+    let brain = Brain::shipped(policy.unwrap_or_else(|faults| panic!("{faults:?}")))
+        .unwrap_or_else(|e| panic!("{e}"));
+    let (mut pipe, mut scores) = (Pipe::new(&brain, "recording", NOW), Vec::new());
+    for line in recording.lines() {
+        pipe.push(line.as_bytes(), &mut |effect| {
+            if matches!(effect, Effect::Score(_)) && scores.len() < RECORDS {
+                scores.push(effect);
+            }
+        });
+    }
+    scores
+}
+
+/// Each form of the same records: written, and read to what `take` makes of their JSON.
+fn compare<T: Serialize>(name: &str, contract: Contract, records: &[T], take: &dyn Fn(&[u8])) {
+    let json: Vec<Vec<u8>> = records.iter().filter_map(|record| serde_json::to_vec(record).ok()).collect();
+    let schemas = [(Language::Avro, contract.avro()), (Language::Protobuf, contract.protobuf())]
+        .map(|(language, text)| Schema::parse(language, text, &[]).unwrap_or_else(|e| panic!("{e}")));
+    let written =
+        schemas.each_ref().map(|schema| records.iter().map(|r| encoded(schema, r)).collect::<Vec<_>>());
+    let size = |all: &[Vec<u8>]| all.iter().map(Vec::len).sum::<usize>() / all.len();
+    let [avro, protobuf] = &schemas;
+    let [in_avro, in_protobuf] = &written;
+    let sizes = [&json, in_avro, in_protobuf].map(|all| size(all));
+    println!("\n{name}: {} bytes in JSON, {} in Avro, {} in Protobuf", sizes[0], sizes[1], sizes[2]);
+    let n = records.len();
+    let read = |schema: &Schema, all: &[Vec<u8>]| {
+        all.iter().for_each(|bytes| take(&schema.to_json(bytes).unwrap_or_default()));
+    };
+    report([
+        ("parse JSON (serde_json::Value)", n, &mut || {
+            json.iter().for_each(|bytes| drop(black_box(serde_json::from_slice::<Value>(bytes))));
+        }),
+        ("read JSON", n, &mut || json.iter().for_each(|bytes| take(bytes))),
+        ("read Avro", n, &mut || read(avro, in_avro)),
+        ("read Protobuf", n, &mut || read(protobuf, in_protobuf)),
+        ("write JSON", n, &mut || records.iter().for_each(|r| drop(black_box(serde_json::to_vec(r))))),
+        ("write Avro", n, &mut || records.iter().for_each(|r| drop(black_box(encoded(avro, r))))),
+        ("write Protobuf", n, &mut || records.iter().for_each(|r| drop(black_box(encoded(protobuf, r))))),
+    ]);
+}
+
+/// As the writer does it.
+fn encoded(schema: &Schema, record: &impl Serialize) -> Vec<u8> {
+    let json = serde_json::to_value(record).unwrap_or_default();
+    let mut bytes = Vec::new();
+    schema.encode(&json, &mut bytes).unwrap_or_else(|e| panic!("{e}"));
+    bytes
+}

@@ -1,0 +1,138 @@
+//! Confluent's client for Python, run as a data engineer would.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use firewatch_domain::EventTime;
+use firewatch_tests::root;
+use firewatch_wire::Contract;
+use serde_json::Value;
+
+pub struct Client {
+    pub brokers: String,
+    pub registry: String,
+}
+
+impl Client {
+    /// The same once it is installed; none, told with the reason, where it cannot be.
+    pub fn ready(self) -> Option<Self> {
+        let folder = packages();
+        let done = folder.join(".done");
+        let wanted = std::fs::read_to_string(root().join("tests/registry/requirements.txt")).unwrap();
+        if std::fs::read_to_string(&done).is_ok_and(|text| text == wanted) {
+            return Some(self);
+        }
+        let _ = std::fs::remove_dir_all(&folder);
+        let pip = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
+            .arg(&folder)
+            .args(["-r", "tests/registry/requirements.txt"])
+            .current_dir(root())
+            .output();
+        let problem = match pip {
+            Ok(out) if out.status.success() => {
+                std::fs::write(done, wanted).unwrap();
+                return Some(self);
+            }
+            Ok(out) => String::from_utf8_lossy(&out.stderr).into_owned(),
+            Err(e) => e.to_string(),
+        };
+        let required = std::env::var_os("FIREWATCH_REQUIRE_KAFKA").is_some();
+        assert!(!required, "FIREWATCH_REQUIRE_KAFKA is set, but there is no client for Python: {problem}");
+        eprintln!("SKIPPED: no client for Python: {problem}");
+        None
+    }
+
+    /// Writes records, each keyed by its conversation.
+    pub fn write(&self, topic: &str, form: &str, contract: Contract, records: &[Value]) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut python = self.python("write", topic, form, &schema(folder.path(), form, contract));
+        let mut child = python.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        for record in records {
+            // What is wrong with it is on its standard error.
+            let _ = writeln!(stdin, "{record}");
+        }
+        drop(stdin);
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Reads all records, `least` at least.
+    pub fn read(&self, topic: &str, form: &str, contract: Contract, least: usize) -> Vec<Value> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut python = self.python("read", topic, form, &schema(folder.path(), form, contract));
+        let out = python.arg(least.to_string()).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        firewatch_tests::json_lines(&out.stdout)
+    }
+
+    fn python(&self, command: &str, topic: &str, form: &str, schema: &str) -> Command {
+        let mut python = Command::new("python3");
+        python.arg(root().join("tests/registry/client.py"));
+        python.args([command, &self.brokers, &self.registry, topic, form, schema]);
+        python.env("PYTHONPATH", packages());
+        python
+    }
+}
+
+fn packages() -> PathBuf {
+    root().join("target/registry/python")
+}
+
+/// What the client needs to know of a contract: the schema's file, or descriptors and the message's name.
+fn schema(folder: &Path, form: &str, contract: Contract) -> String {
+    let path = folder.join("schema");
+    let name = match contract {
+        Contract::Event => "Event",
+        Contract::Score => "Score",
+        Contract::Escalation => "Escalation",
+        other => panic!("{} is not written here", other.name()),
+    };
+    if form == "avro" {
+        std::fs::write(&path, contract.avro()).unwrap();
+        return path.display().to_string();
+    }
+    let file = format!("{}.proto", contract.name());
+    std::fs::write(folder.join(&file), contract.protobuf()).unwrap();
+    let mut compiler = protox::Compiler::new([folder]).unwrap();
+    compiler.include_imports(true).open_file(&file).unwrap();
+    std::fs::write(&path, compiler.encode_file_descriptor_set()).unwrap();
+    format!("{}:firewatch.{}.v1.{name}", path.display(), contract.name())
+}
+
+/// Bytes in base64.
+pub fn bytes(text: &Value) -> Vec<u8> {
+    STANDARD.decode(text.as_str().unwrap()).unwrap()
+}
+
+/// Whether the client told the same records: absent is null or empty to it, large numbers are texts, times have all their zeros.
+pub fn assert_same(ours: &[Value], mut theirs: Vec<Value>) {
+    theirs.sort_by_key(|record| record["id"].to_string());
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert!(is_same(ours, theirs), "{ours}\n{theirs}");
+    }
+}
+
+fn is_same(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names = a.keys().chain(b.keys());
+            names.into_iter().all(|name| is_same(&ours[name], &theirs[name]))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Array(one), Value::Null) | (Value::Null, Value::Array(one)) => one.is_empty(),
+        (Value::Number(a), Value::String(b)) => a.to_string() == *b,
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::String(a), Value::String(b)) => {
+            a == b || EventTime::parse(a).is_ok_and(|a| EventTime::parse(b) == Ok(a))
+        }
+        _ => ours == theirs,
+    }
+}

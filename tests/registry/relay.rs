@@ -1,0 +1,76 @@
+//! A way to the registry that can be closed: what a network does.
+
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// A listener that hands on to the registry, and is there only while it is open.
+pub struct Relay {
+    to: String,
+    path: String,
+    port: u16,
+    way: Mutex<Option<Arc<Way>>>,
+}
+
+/// What is open.
+struct Way {
+    listener: TcpListener,
+    connections: Mutex<Vec<TcpStream>>,
+}
+
+impl Relay {
+    /// An open one to where an address leads.
+    pub fn to(url: &str) -> Self {
+        let rest = url.strip_prefix("http://").unwrap();
+        let (to, path) = rest.split_at(rest.find('/').unwrap());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let relay = Self { to: to.to_owned(), path: path.to_owned(), port, way: Mutex::default() };
+        relay.open();
+        relay
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}{}", self.port, self.path)
+    }
+
+    pub fn open(&self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+        let way = Arc::new(Way { listener, connections: Mutex::default() });
+        *self.way.lock().unwrap() = Some(way.clone());
+        let to = self.to.clone();
+        std::thread::spawn(move || {
+            while let Ok((taken, _)) = way.listener.accept() {
+                // Nobody else holds a way that was closed.
+                if Arc::strong_count(&way) == 1 {
+                    return;
+                }
+                way.hand_on(taken, &to);
+            }
+        });
+    }
+
+    /// Connections are cut, and refused from now on.
+    pub fn close(&self) {
+        let Some(way) = self.way.lock().unwrap().take() else { return };
+        for connection in way.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        drop(way);
+        // Whoever waits for a connection gets one, and sees that it is over.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+impl Way {
+    fn hand_on(&self, taken: TcpStream, to: &str) {
+        let Ok(other) = TcpStream::connect(to) else { return };
+        self.connections.lock().unwrap().push(taken.try_clone().unwrap());
+        for (mut from, mut into) in [(taken.try_clone().unwrap(), other.try_clone().unwrap()), (other, taken)]
+        {
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut into);
+                let _ = into.shutdown(Shutdown::Both);
+            });
+        }
+    }
+}
