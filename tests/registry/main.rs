@@ -5,11 +5,11 @@ mod client;
 mod relay;
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firewatch_domain::{Action, EventTime};
 use firewatch_ingest::decode_action;
-use firewatch_kafka::{Feed, Formats, Received, RegistrySettings, registry_url};
+use firewatch_kafka::{Feed, Formats, Received, RegistrySettings, Tail, registry_url};
 use firewatch_tests::{Cluster, Deployment, Registry, can_run_kafka, event, post, reshare};
 use firewatch_wire::{Contract, Format};
 use serde_json::{Value, json};
@@ -222,6 +222,20 @@ fn a_registry_that_is_away_is_waited_for_and_loses_nothing() {
     assert!(instance.stop());
     assert_eq!(deployment.read(&deployment.topics.dead_letters, 0).len(), 0, "nothing is given up");
     assert!(deployment.read(&deployment.topics.scores, 10).len() >= 10);
+
+    // Who follows a topic, as the console does, waits likewise and passes nothing over.
+    relay.close();
+    let mut settings = deployment.settings.clone();
+    settings.formats = Formats::new([].into(), Some(by(&relay.url())));
+    let tail = Tail::new(&settings, std::slice::from_ref(&deployment.topics.scores)).unwrap();
+    for _ in 0..5 {
+        assert_eq!(tail.next(Duration::from_secs(1)).unwrap(), None);
+    }
+    relay.open();
+    let first =
+        std::iter::repeat_with(|| tail.next(Duration::from_secs(1)).unwrap()).take(30).flatten().next();
+    let first = first.unwrap();
+    assert_eq!((first.offset, first.value.first()), (0, Some(&b'{')));
 }
 
 #[test]
@@ -234,9 +248,12 @@ fn a_registry_that_refuses_is_told_with_the_remedy() {
         let deployment = Deployment::new(&shared.cluster.bootstrap_servers(), name, POLICY);
         deployment.configure(sections);
         deployment.make_topics(1);
-        let out = deployment.command(&["run"], &[]);
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert_eq!(out.status.code(), Some(1), "{said}");
+        let (mut instance, start) = (deployment.start(), Instant::now());
+        while !instance.has_ended() {
+            assert!(start.elapsed() < PATIENCE, "{name} is not refused");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let said = std::fs::read_to_string(&instance.log).unwrap();
         assert!(words.iter().all(|words| said.contains(words)), "{said}");
     };
     let url = shared.registry.url();

@@ -93,6 +93,10 @@ fn changes_that_break_a_reader_are_seen_and_others_pass() {
     // Records before have none.
     assert_eq!(compatible::avro(now, &field(r#"{"name":"more","type":"long"}"#)).len(), 1);
     assert_eq!(compatible::avro(&field(r#"{"name":"more","type":"long"}"#), now).len(), 1);
+    // One that may be absent now may not be absent for a reader before.
+    let may = field(r#"{"name":"more","type":["null","long"],"default":null}"#);
+    let must = field(r#"{"name":"more","type":"long","default":0}"#);
+    assert_eq!(compatible::avro(&must, &may), ["some records now are not read before"]);
     let changed = later(now, "\"type\": \"string\"", "\"type\": \"long\"");
     assert_eq!(compatible::avro(now, &changed).len(), 2);
 

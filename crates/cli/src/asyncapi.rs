@@ -66,7 +66,7 @@ fn headers() -> Value {
         "type": "object",
         "description": "CloudEvents 1.0 attributes in Kafka's binary mode, and the W3C trace of the cause. Records sent carry all but `traceparent`, which is carried on when it came in.",
         "properties": {
-            "content-type": { "const": "application/json" },
+            "content-type": { "enum": ["application/json", "application/avro", "application/protobuf"] },
             "ce_specversion": { "const": "1.0" },
             "ce_id": { "type": "string" },
             "ce_source": { "const": "/firewatch" },

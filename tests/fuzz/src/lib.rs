@@ -1,5 +1,9 @@
 //! What holds for any bytes that are taken for a platform's payload.
 
+mod wire;
+
+pub use wire::wire;
+
 use std::sync::LazyLock;
 
 use firewatch_domain::EventTime;
