@@ -199,6 +199,11 @@ fn stream(s: &mut Settings, source: &RawSource) -> Option<Stream> {
             let tag = s.text(&key("tag"), "");
             if (stream == "hashtag") == tag.is_empty() {
                 s.fault(&key("tag"), "is for stream = \"hashtag\", which needs one");
+            } else if !tag.chars().all(|c| c.is_alphanumeric() || c == '_') {
+                s.fault(
+                    &key("tag"),
+                    format!("`{tag}` is no hashtag; give its letters, digits and `_` alone"),
+                );
             }
             let token = s.text(&key("token"), "");
             let given = |text: String| (!text.is_empty()).then_some(text);

@@ -25,11 +25,26 @@ struct Payload {
     time_us: Option<Count>,
     kind: Option<String>,
     commit: Option<Commit>,
+    account: Option<IfObject<Account>>,
     posts: Option<Vec<View>>,
     feed: Option<Vec<Entry>>,
     thread: Option<Box<Thread>>,
     error: Option<IgnoredAny>,
     uri: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Account {
+    active: Option<bool>,
+    status: Option<String>,
+}
+
+impl Account {
+    /// Whether nobody may see it any more; other reasons for being inactive are the server's.
+    fn is_gone(&self) -> bool {
+        let gone = ["deleted", "deactivated", "suspended", "takendown"];
+        self.active == Some(false) && self.status.as_deref().is_some_and(|status| gone.contains(&status))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,6 +157,13 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
             let seen = told(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
             let commit = payload.commit.ok_or_else(|| missing("commit"))?;
             return commit.read(&by, seen.map(EventTime::from_millis), out);
+        }
+        Some("account")
+            if payload.account.as_ref().and_then(|a| a.0.as_ref()).is_some_and(Account::is_gone) =>
+        {
+            let by = payload.did.ok_or_else(|| missing("did"))?;
+            let at = told(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
+            return out.gone(&by, at.map_or(out.arrival, EventTime::from_millis));
         }
         Some("identity" | "account") => return Err(not_relevant("a change of an account; no post")),
         _ => {}

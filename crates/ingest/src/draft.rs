@@ -15,6 +15,17 @@ pub struct Decoded {
     pub events: Vec<Event>,
     /// What could not be taken, each with its place in the payload.
     pub rejections: Vec<Rejection>,
+    /// Accounts whose posts are to go.
+    pub gone: Vec<Gone>,
+}
+
+/// An account that is no more, or is not public any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gone {
+    /// The platform's id of the account.
+    pub author: String,
+    /// Since when.
+    pub at: EventTime,
 }
 
 /// Collects what a payload tells. Names are given here, so that all platforms give them alike.
@@ -43,7 +54,10 @@ impl<'a> Draft<'a> {
     /// What was collected; a payload that tells nothing says so.
     pub(crate) fn done(mut self, result: Result<()>) -> Decoded {
         self.decoded.rejections.extend(result.err());
-        if self.decoded.events.is_empty() && self.decoded.rejections.is_empty() {
+        if self.decoded.events.is_empty()
+            && self.decoded.rejections.is_empty()
+            && self.decoded.gone.is_empty()
+        {
             self.decoded.rejections.push(not_relevant("it holds nothing: an empty page or list"));
         }
         self.decoded
@@ -117,6 +131,14 @@ impl<'a> Draft<'a> {
     /// A post is no more.
     pub(crate) fn delete(&mut self, when: When<'_>, post: &str) -> Result<()> {
         self.push(format!("{post}/delete"), when, Body::Delete(Delete { post: post.to_owned() }))
+    }
+
+    /// An account is no more, or is not public any more.
+    pub(crate) fn gone(&mut self, author: &str, at: EventTime) -> Result<()> {
+        let author = check::id("author", Some(author.to_owned()))?;
+        let at = in_time("at", at, self.arrival)?;
+        self.decoded.gone.push(Gone { author, at });
+        Ok(())
     }
 
     fn push(&mut self, id: String, when: When<'_>, body: Body) -> Result<()> {

@@ -26,7 +26,7 @@ mod x;
 mod youtube;
 mod zendesk;
 
-pub use draft::Decoded;
+pub use draft::{Decoded, Gone};
 pub use frames::{Frame, Frames};
 pub use generic::Mapping;
 pub use hook::{Hook, Lookup};

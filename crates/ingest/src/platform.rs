@@ -136,7 +136,13 @@ impl Reader {
         self.platform == Platform::Generic
     }
 
-    fn name(&self) -> &str {
+    /// Whether the platform tells that an account is gone, so that its posts have to be known.
+    pub(crate) fn tells_who_is_gone(&self) -> bool {
+        matches!(self.platform, Platform::X | Platform::Bluesky)
+    }
+
+    /// The platform, as events name it.
+    pub(crate) fn name(&self) -> &str {
         self.mapping.as_ref().map_or(self.platform.as_str(), |mapping| &mapping.platform)
     }
 

@@ -98,7 +98,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for IfObjectVisitor<T> {
     type Value = IfObject<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object, or a text or flag in its place")
+        f.write_str("an object, or a text, flag or number in its place")
     }
 
     fn visit_str<E: de::Error>(self, _: &str) -> Result<IfObject<T>, E> {
@@ -106,6 +106,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for IfObjectVisitor<T> {
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<IfObject<T>, E> {
+        Ok(IfObject(None))
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<IfObject<T>, E> {
         Ok(IfObject(None))
     }
 

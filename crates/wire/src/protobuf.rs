@@ -14,7 +14,7 @@ use prost_reflect::{
 };
 use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
 use crate::frame::{first_message, message_path};
@@ -100,9 +100,12 @@ impl Serialize for Told<'_> {
             return scalar::time(i128::from(seconds) * 1_000_000_000 + i128::from(nanos), to);
         }
         if descriptor.full_name().starts_with("google.protobuf.") {
-            // Durations and wrappers have a form in JSON that the library knows.
+            // Durations and wrappers have a form in JSON that the library knows; what it says of others may quote them.
             let plain = SerializeOptions::new().stringify_64_bit_integers(false);
-            return message.serialize_with_options(to, &plain);
+            let done = message.serialize_with_options(to, &plain);
+            return done.map_err(|_| {
+                S::Error::custom(format_args!("{} without a form in JSON", descriptor.full_name()))
+            });
         }
         let mut object = to.serialize_map(None)?;
         for field in descriptor.fields().filter(|field| field.is_list() || message.has_field(field)) {

@@ -6,10 +6,11 @@
 
 mod kept;
 
-use firewatch_domain::{Author, Body, Duration, Event, EventTime};
+use firewatch_domain::{Author, Body, Delete, Duration, Event, EventTime, SCHEMA_VERSION};
 
-use crate::{Decoded, Reader};
-use kept::{Kept, hash};
+use crate::draft::not_relevant;
+use crate::{Decoded, Gone, Reader};
+use kept::{Bytes, Kept, hash};
 
 /// How long answers are known by the root of their thread: as long as conversations are followed, and an hour.
 const THREADS: Duration = Duration::from_mins(49 * 60);
@@ -19,6 +20,9 @@ const FOLLOWERS: Duration = Duration::from_mins(30 * 24 * 60);
 const FRESH: Duration = Duration::from_mins(24 * 60);
 /// Answers to answers are followed up to here; a longer chain is a circle.
 const DEEPEST: usize = 32;
+
+/// Posts of an author that are known; of one who writes more the last ones.
+const POSTS: usize = 32;
 
 /// An entry of the changelog: its key, and its bytes or nothing.
 pub type Entry = (Vec<u8>, Option<Vec<u8>>);
@@ -31,20 +35,45 @@ pub struct Intake {
     threads: Kept<String>,
     /// Followers by author.
     followers: Kept<u64>,
+    /// Posts by author, where the platform tells that an account is gone.
+    posts: Kept<Posts>,
 }
 
 impl Intake {
     /// One that knows nothing yet, and will know at most so many answers and as many authors.
     #[must_use]
     pub fn new(reader: Reader, most: usize) -> Self {
-        Self { reader, threads: Kept::new(most, THREADS), followers: Kept::new(most, FOLLOWERS) }
+        let (threads, followers) = (Kept::new(most, THREADS), Kept::new(most, FOLLOWERS));
+        Self { reader, threads, followers, posts: Kept::new(most, THREADS) }
     }
 
     /// What a payload that arrived at `arrival` tells, each event under the root of its conversation.
     pub fn take(&mut self, payload: &[u8], arrival: EventTime) -> Decoded {
-        let Decoded { events, rejections } = self.reader.decode(payload, arrival);
-        let events = events.into_iter().filter_map(|event| self.place(event)).collect();
-        Decoded { events, rejections }
+        let Decoded { events, mut rejections, gone } = self.reader.decode(payload, arrival);
+        let mut events: Vec<Event> = events.into_iter().filter_map(|event| self.place(event)).collect();
+        for gone in &gone {
+            let before = events.len();
+            events.extend(self.posts_of(gone));
+            if events.len() == before {
+                rejections.push(not_relevant("an account that is gone, of which no post is known"));
+            }
+        }
+        Decoded { events, rejections, gone }
+    }
+
+    /// The deletions of all that is known of an account.
+    fn posts_of(&self, Gone { author, at }: &Gone) -> impl Iterator<Item = Event> {
+        let posts = self.posts.get(hash(&[author])).map(|(posts, _)| posts.0.clone());
+        posts.into_iter().flatten().map(|(conversation, post)| Event {
+            v: SCHEMA_VERSION,
+            // As if the post alone had been deleted: if it is later, that changes nothing.
+            id: format!("{post}/delete"),
+            conversation,
+            at: *at,
+            brand: None,
+            platform: Some(self.reader.name().to_owned()),
+            body: Body::Delete(Delete { post }),
+        })
     }
 
     /// Puts an event where it belongs; running totals of an answer belong nowhere.
@@ -62,6 +91,13 @@ impl Intake {
                     post.quotes.as_ref().map(|quoted| self.root(&self.reader.conversation(quoted)));
                 if let Some(author) = &mut post.author {
                     know(&mut self.followers, author, event.at);
+                    if self.reader.tells_who_is_gone() {
+                        let key = hash(&[&author.id]);
+                        let known = self.posts.get(key).map(|(posts, _)| posts.clone()).unwrap_or_default();
+                        if let Some(posts) = known.and((root.clone(), post.id.clone())) {
+                            self.posts.put(key, posts, event.at);
+                        }
+                    }
                 }
             }
             Body::Engagement(engagement) => {
@@ -98,19 +134,22 @@ impl Intake {
     /// What differs from the last commit.
     pub fn changes(&self) -> impl Iterator<Item = Entry> {
         let threads = self.threads.changes().map(|(key, value)| (named(b't', key), value));
-        threads.chain(self.followers.changes().map(|(key, value)| (named(b'f', key), value)))
+        let followers = self.followers.changes().map(|(key, value)| (named(b'f', key), value));
+        threads.chain(followers).chain(self.posts.changes().map(|(key, value)| (named(b'p', key), value)))
     }
 
     /// The changes are written for good.
     pub fn committed(&mut self) {
         self.threads.committed();
         self.followers.committed();
+        self.posts.committed();
     }
 
     /// Undoes all since the last commit.
     pub fn rewind(&mut self) {
         self.threads.rewind();
         self.followers.rewind();
+        self.posts.rewind();
     }
 
     /// Takes an entry of the changelog in; tells whether it could be read.
@@ -120,8 +159,37 @@ impl Intake {
         match kind {
             b't' => self.threads.restore(hash, value),
             b'f' => self.followers.restore(hash, value),
+            b'p' => self.posts.restore(hash, value),
             _ => false,
         }
+    }
+}
+
+/// Posts of an author, the oldest first: the conversation of each, and its own id.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Posts(Vec<(String, String)>);
+
+impl Posts {
+    /// The same and one more; none when that is among them.
+    fn and(mut self, post: (String, String)) -> Option<Self> {
+        if self.0.contains(&post) {
+            return None;
+        }
+        if self.0.len() == POSTS {
+            self.0.remove(0);
+        }
+        self.0.push(post);
+        Some(self)
+    }
+}
+
+impl Bytes for Posts {
+    fn write(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.0).unwrap_or_default()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().map(Self)
     }
 }
 

@@ -120,3 +120,90 @@ fn a_circle_of_answers_comes_to_an_end() {
     take(&mut intake, &post("2", Some("1"), None));
     assert_eq!(take(&mut intake, &post("3", Some("1"), None)).len(), 1);
 }
+
+/// A post on Bluesky, which tells the root of its thread.
+fn skeet(by: &str, rkey: &str, root: Option<&str>) -> Value {
+    let link = |uri: &str| json!({ "uri": uri, "cid": "c" });
+    json!({
+        "did": by, "time_us": 1_780_131_600_000_000_u64, "kind": "commit", "commit": {
+            "operation": "create", "collection": "app.bsky.feed.post", "rkey": rkey,
+            "record": {
+                "createdAt": "2026-05-30T09:00:00Z", "text": "words",
+                "reply": root.map(|root| json!({ "root": link(root), "parent": link(root) })),
+            },
+        },
+    })
+}
+
+fn account(by: &str, active: bool, status: &str) -> Value {
+    let account = json!({ "active": active, "did": by, "status": status, "time": "2026-05-30T10:00:00Z" });
+    json!({ "did": by, "time_us": 1_780_135_200_000_000_u64, "kind": "account", "account": account })
+}
+
+/// What is deleted: conversations and posts.
+fn deleted(events: &[Event]) -> Vec<(&str, &str)> {
+    let each = events.iter().map(|event| match &event.body {
+        Body::Delete(Delete { post }) if event.id == format!("{post}/delete") => {
+            (event.conversation.as_str(), post.as_str())
+        }
+        _ => panic!("{event:?}"),
+    });
+    each.collect()
+}
+
+#[test]
+fn of_an_account_that_is_gone_every_known_post_is() {
+    let mut intake = Intake::new(Reader::new(Platform::Bluesky), 1000);
+    let (own, root) = ("at://did:a/app.bsky.feed.post/1", "at://did:b/app.bsky.feed.post/1");
+    for post in [skeet("did:a", "1", None), skeet("did:b", "1", None), skeet("did:a", "2", Some(root))] {
+        assert_eq!(
+            take(&mut intake, &post).len(),
+            1 + usize::from(post["commit"]["record"]["reply"].is_object())
+        );
+    }
+    for (active, status) in [(true, "deleted"), (false, "throttled")] {
+        let decoded = intake.take(account("did:a", active, status).to_string().as_bytes(), ARRIVAL);
+        assert_eq!((decoded.events.len(), decoded.rejections.len()), (0, 1), "{status}");
+    }
+    let log: Vec<Entry> = intake.changes().collect();
+    let mut restored = Intake::new(Reader::new(Platform::Bluesky), 1000);
+    assert!(log.iter().all(|(key, value)| restored.restore(key, value.as_deref())));
+    for intake in [&mut intake, &mut restored] {
+        let events = take(intake, &account("did:a", false, "takendown"));
+        let answer = "at://did:a/app.bsky.feed.post/2";
+        assert_eq!(
+            deleted(&events),
+            [(&*format!("bluesky:{own}"), own), (&*format!("bluesky:{root}"), answer)]
+        );
+        assert_eq!(events[0].at.as_millis(), 1_780_135_200_000);
+    }
+    let unknown = intake.take(account("did:c", false, "deleted").to_string().as_bytes(), ARRIVAL);
+    assert!(
+        unknown.events.is_empty() && unknown.rejections[0].to_string().contains("of which no post is known")
+    );
+}
+
+#[test]
+fn an_account_of_x_that_is_deleted_protected_or_suspended_is_gone() {
+    for what in ["user_delete", "user_protect", "user_suspend"] {
+        let mut intake = intake();
+        take(&mut intake, &post("1", None, None));
+        take(&mut intake, &post("2", Some("1"), None));
+        let event = json!({ "user": { "id": "u" }, "event_at": "2026-05-30T10:00:00Z" });
+        let events = take(&mut intake, &json!({ "data": { what: event } }));
+        assert_eq!(deleted(&events), [("x:1", "1"), ("x:1", "2")], "{what}");
+    }
+}
+
+#[test]
+fn of_an_account_that_writes_much_the_last_posts_are_known() {
+    let mut intake = intake();
+    for i in 0..POSTS + 5 {
+        take(&mut intake, &post(&i.to_string(), None, None));
+        // The same again, edited, is no other post.
+        take(&mut intake, &post(&i.to_string(), None, Some(1)));
+    }
+    let event = json!({ "user": { "id": "u" }, "event_at": "2026-05-30T10:00:00Z" });
+    let events = take(&mut intake, &json!({ "data": { "user_delete": event } }));
+    assert_eq!((events.len(), deleted(&events)[0].1), (POSTS, "5"));
+}

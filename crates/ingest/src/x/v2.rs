@@ -34,6 +34,14 @@ pub(super) struct Item {
     undrop: Option<IgnoredAny>,
     withheld: Option<IgnoredAny>,
     tweet_edit: Option<IgnoredAny>,
+    user_delete: Option<Compliance>,
+    user_protect: Option<Compliance>,
+    user_suspend: Option<Compliance>,
+    user_undelete: Option<IgnoredAny>,
+    user_unprotect: Option<IgnoredAny>,
+    user_unsuspend: Option<IgnoredAny>,
+    user_withheld: Option<IgnoredAny>,
+    user_profile_modification: Option<IgnoredAny>,
     /// What other objects have.
     username: Option<IgnoredAny>,
     tweet_count: Option<IgnoredAny>,
@@ -65,6 +73,7 @@ struct Metrics {
 #[derive(Debug, Deserialize)]
 struct Compliance {
     tweet: Option<Gone>,
+    user: Option<Gone>,
     event_at: Option<String>,
 }
 
@@ -134,6 +143,11 @@ impl Item {
             let id = gone.tweet.as_ref().map(|tweet| &tweet.id.0).ok_or_else(|| missing("tweet"))?;
             let at = stamp::text("event_at", gone.event_at.as_deref())?;
             return out.delete(When { root: id, at }, id);
+        }
+        let accounts = [&self.user_delete, &self.user_protect, &self.user_suspend];
+        if let Some(gone) = accounts.into_iter().flatten().next() {
+            let id = gone.user.as_ref().map(|user| &user.id.0).ok_or_else(|| missing("user"))?;
+            return out.gone(id, stamp::text("event_at", gone.event_at.as_deref())?);
         }
         self.is_post()?;
         let id = self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))?;
@@ -242,6 +256,18 @@ impl Item {
         }
         if self.undrop.is_some() || self.withheld.is_some() {
             return Err(not_relevant("a post is shown or withheld in some places; what it says stays"));
+        }
+        let others = [
+            &self.user_undelete,
+            &self.user_unprotect,
+            &self.user_unsuspend,
+            &self.user_withheld,
+            &self.user_profile_modification,
+        ];
+        if others.into_iter().any(Option::is_some) {
+            return Err(not_relevant(
+                "an account is back, withheld in some places or described anew; no post",
+            ));
         }
         if self.tweet_edit.is_some() {
             return Err(not_relevant("a post was edited, and its new text is not in here; fetch the post"));
