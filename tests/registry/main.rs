@@ -114,6 +114,12 @@ fn confluents_client_writes_what_is_read_and_reads_what_is_written() {
     let framed =
         shared.deployment("framed", "scores = \"avro\"\nescalations = \"protobuf\"\ndead_letters = \"avro\"");
     framed.make_topics(3);
+    let checked = framed.command(&["check"], &[]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(
+        said.contains("writes   scores in avro, escalations in protobuf, dead_letters in avro, the rest"),
+        "{said}"
+    );
     // A topic may hold all three: a conversation keeps to one, as there is no order between producers.
     let of = |form: usize| {
         let is_its = move |event: &&Value| event["conversation"].to_string().len() % 3 == form;
@@ -349,9 +355,15 @@ fn raw_topics_in_avro_become_events_in_protobuf_and_actions_go_in_avro() {
     );
     assert_eq!(header(&events[0], "content-type"), Some("application/protobuf"));
     assert!(ingest.stop());
-    // The events that it wrote are read as any other.
+    // The events that it wrote are read as any other, and so is JSON behind the id of a schema.
+    let schema = r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}"#;
+    let id = shared.registry.add("forum.json", "JSON", schema, &json!([]));
+    let event = event("e2", told["conversation"].as_str().unwrap(), 60.0, &reshare("bo", 12));
+    let behind = [&[0], id.to_be_bytes().as_slice(), event.to_string().as_bytes()].concat();
+    deployment.feed([(told["conversation"].as_str().unwrap().to_owned(), behind)]);
     let mut instance = deployment.start_until_ready();
-    instance.wait_for_events(1, PATIENCE);
+    instance.wait_for_events(2, PATIENCE);
+    assert_eq!(deployment.read(&deployment.topics.dead_letters, 0).len(), 0);
     assert!(instance.stop());
 
     let formats = Formats::new([(Contract::Action, Format::Avro)].into(), Some(by(&shared.registry.url())));

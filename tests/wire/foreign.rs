@@ -127,6 +127,14 @@ fn a_schema_of_avro_may_refer_to_others_and_not_to_itself() {
         "{}",
         refused(Language::Avro, &types)
     );
+    // Each of two hundred types holds the one before once.
+    let holds = |i: usize| match i {
+        0 => r#"{"type":"record","name":"T0","fields":[]}"#.to_owned(),
+        _ => format!(r#"{{"type":"record","name":"T{i}","fields":[{{"name":"a","type":"T{}"}}]}}"#, i - 1),
+    };
+    let others: Vec<(String, String)> = (0..200).map(|i| (format!("T{i}"), holds(i))).collect();
+    let deep = Schema::parse(Language::Avro, &holds(200), &others).err().map(|fault| fault.to_string());
+    assert_eq!(deep.as_deref(), Some("the schema is more than 100 types deep"));
     assert!(refused(Language::Avro, "{").starts_with("the schema is no Avro"));
 }
 

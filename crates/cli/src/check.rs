@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config;
+use crate::formats::in_words;
 use crate::shell::{Failure, say};
 
 /// Checks a settings file and the policy it names.
@@ -15,6 +16,9 @@ pub fn check(path: &Path) -> Result<(), Failure> {
         say(format_args!("  on trial {}\n", policy.version));
     }
     say(format_args!("  reads    {}\n", config.topics.read().map(|(name, _)| name.to_owned()).join(", ")));
+    if let Some(forms) = in_words(&config.kafka.formats) {
+        say(format_args!("  writes   {forms}, the rest in json\n"));
+    }
     say(format_args!("  metrics  http://{}/metrics\n", config.listen));
     Ok(())
 }

@@ -29,11 +29,16 @@ pub fn formats(s: &mut Settings, folder: &Path) -> Formats {
 }
 
 fn format(s: &mut Settings, key: &str) -> Format {
-    match s.choice(key, "json", &["json", "avro", "protobuf"]).as_str() {
-        "avro" => Format::Avro,
-        "protobuf" => Format::Protobuf,
-        _ => Format::Json,
-    }
+    let chosen = s.choice(key, Format::Json.name(), &Format::ALL.map(Format::name));
+    Format::ALL.into_iter().find(|format| format.name() == chosen).unwrap_or_default()
+}
+
+/// What is not written in JSON; none when all is.
+pub fn in_words(formats: &Formats) -> Option<String> {
+    let others = TOPICS.iter().map(|(name, contract)| (name, formats.of(*contract)));
+    let others = others.filter(|(_, format)| *format != Format::Json);
+    let words: Vec<String> = others.map(|(name, format)| format!("{name} in {}", format.name())).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn registry(s: &mut Settings, folder: &Path) -> Option<RegistrySettings> {

@@ -61,6 +61,14 @@ impl Feed {
         self.write(topic, record)
     }
 
+    /// Sees that the schema registry has what actions are written by, where they are not JSON.
+    ///
+    /// # Errors
+    /// When it is away, or refuses.
+    pub fn prepare(&self, actions: &str) -> Result<(), RunError> {
+        self.formats.prepare(&[(Contract::Action, actions.to_owned())])
+    }
+
     /// Writes an action in the form that is chosen for them.
     ///
     /// # Errors

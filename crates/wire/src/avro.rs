@@ -20,6 +20,8 @@ use crate::{Fault, scalar};
 
 /// Types within a schema at most, once its named ones are written out.
 const TYPES: usize = 10_000;
+/// Types within types, of which one is the other's: what a stack carries easily.
+const DEPTH: usize = 100;
 /// Memory that one part of a record may take because its bytes say so.
 const MEMORY: usize = 64 << 20;
 
@@ -81,6 +83,7 @@ struct Names {
     /// Those that are being written out.
     open: Vec<Name>,
     types: usize,
+    depth: usize,
 }
 
 impl Names {
@@ -106,6 +109,10 @@ impl Names {
         if self.types > TYPES {
             return Err(Fault::new(format!("the schema has more than {TYPES} types within types")));
         }
+        if self.depth > DEPTH {
+            return Err(Fault::new(format!("the schema is more than {DEPTH} types deep")));
+        }
+        self.depth += 1;
         if let S::Ref { name } = schema {
             let known = self.known.get(name).cloned();
             *schema = known.ok_or_else(|| Fault::new(format!("the schema lacks its type {name}")))?;
@@ -132,6 +139,7 @@ impl Names {
             }
             _ => {}
         }
+        self.depth -= 1;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use firewatch_console::web::{Act, Guard, LookUp, Redact, Said, Thread, Tools, Voice};
 use firewatch_domain::{AccountKind, Action, Body, EngagementKind, Event, EventTime, Post};
 use firewatch_ingest::decode_event;
-use firewatch_kafka::{Between, Feed, find};
+use firewatch_kafka::{Between, Feed, RunError, find};
 use firewatch_scoring::text::{PersonalData, redacted};
 
 use super::Source;
@@ -32,6 +32,12 @@ pub fn tools(source: &Source<'_>) -> Result<Tools, Failure> {
 fn sender(source: &Source<'_>) -> Result<Act, Failure> {
     let feed = Feed::new(source.kafka).map_err(|e| Failure::Running(e.to_string()))?;
     let topic = source.topics.actions.clone();
+    match feed.prepare(&topic) {
+        Err(e @ RunError::Contract(_)) => return Err(Failure::Running(e.to_string())),
+        // What people do waits for it; what they look at does not.
+        Err(e) => eprintln!("firewatch: {e}; actions wait for it"),
+        Ok(()) => {}
+    }
     Ok(Arc::new(move |action: &Action| {
         let sent = feed.act(&topic, action);
         sent.and_then(|()| feed.flush()).map_err(|e| e.to_string())
