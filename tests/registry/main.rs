@@ -3,6 +3,7 @@
 
 mod client;
 mod relay;
+mod tls;
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ fn shared() -> Arc<Shared> {
     let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
         let up =
-            Shared { cluster: Cluster::up("registry", 29592, 1), registry: Registry::up("tests", 29582) };
+            Shared { cluster: Cluster::up("registry", 29692, 1), registry: Registry::up("tests", 29682) };
         let up = Arc::new(up);
         *shared = Arc::downgrade(&up);
         up

@@ -12,7 +12,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::client::{Deliveries, reader};
 use crate::headers::owned;
-use crate::restore::span_of;
+use crate::span::bounds;
 use crate::{KafkaSettings, RunError, doing};
 
 /// Longest wait for room among what is on its way.
@@ -91,7 +91,7 @@ pub fn last_header(settings: &KafkaSettings, topic: &str, name: &str) -> Result<
         metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()).collect();
     let mut newest = None;
     for partition in partitions {
-        let (low, high) = span_of(&consumer, topic, partition)?;
+        let (low, high) = bounds(&consumer, topic, partition)?;
         if high == low {
             continue;
         }

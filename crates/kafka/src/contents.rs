@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::client::{Reading, reader};
 use crate::feed::{Received, received};
 use crate::lane::{Lane, serve};
-use crate::span::{ASK, first_since};
+use crate::span::{ASK, bounds, first_since};
 use crate::wait::Since;
 use crate::{Formats, KafkaSettings, RunError, doing};
 
@@ -153,9 +153,7 @@ fn span(
     partition: i32,
     between: Between,
 ) -> Result<(i64, i64), RunError> {
-    let (low, high) = consumer
-        .fetch_watermarks(topic, partition, ASK)
-        .map_err(doing(format!("ask where {topic} begins and ends")))?;
+    let (low, high) = bounds(consumer, topic, partition)?;
     let at = |time: Option<EventTime>, otherwise: i64| match time {
         None => Ok(otherwise),
         Some(time) => {

@@ -17,6 +17,7 @@ use rdkafka::{Message, Offset};
 use crate::client::{Deliveries, Reading};
 use crate::error::Remedy;
 use crate::headers::owned;
+use crate::span::bounds;
 use crate::wait::{Since, pause};
 use crate::{Formats, KafkaSettings, RunError, doing};
 
@@ -173,9 +174,7 @@ impl Tail {
                 let at = match positions.get(&(topic.clone(), u32::try_from(partition).unwrap_or_default())) {
                     None => Offset::Beginning,
                     Some(at) => {
-                        let (low, high) = consumer
-                            .fetch_watermarks(topic, partition, ASK)
-                            .map_err(doing(format!("ask where {topic} begins and ends")))?;
+                        let (low, high) = bounds(&consumer, topic, partition)?;
                         Offset::Offset((*at).clamp(low, high))
                     }
                 };

@@ -11,8 +11,9 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::client::{Reading, reader};
+use crate::client::reader;
 use crate::positions::{self, Positions};
+use crate::span::bounds;
 use crate::wait::Since;
 use crate::writer::Writer;
 use crate::{KafkaSettings, RunError, Topics, doing};
@@ -61,7 +62,7 @@ impl Restore<'_> {
         let partition = self.partition as i32;
         let mut positions = Positions::new();
         for (topic, stream) in self.topics.read() {
-            let (low, high) = span_of(&consumer, topic, partition)?;
+            let (low, high) = bounds(&consumer, topic, partition)?;
             let position = match committed.get(&stream) {
                 Some(next) => self.resume(stream, *next, low, high)?,
                 None if self.settings.begins_at_end() && stream == Stream::Events => high,
@@ -128,17 +129,6 @@ pub(crate) fn read_changelog(
         }
     }
     Ok(Some(positions.unwrap_or_default()))
-}
-
-/// Where a log begins and ends.
-pub(crate) fn span_of(
-    consumer: &impl Consumer<Reading>,
-    topic: &str,
-    partition: i32,
-) -> Result<(i64, i64), RunError> {
-    consumer
-        .fetch_watermarks(topic, partition, ASK)
-        .map_err(doing(format!("ask where {topic} begins and ends")))
 }
 
 /// Where to read on from a committed offset; that records are missing is told.

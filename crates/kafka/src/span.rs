@@ -13,13 +13,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::{Reading, reader};
+use crate::error::Remedy;
 use crate::positions::Positions;
 use crate::topics::same_input_partitions;
-use crate::wait::Since;
+use crate::wait::{Since, pause};
 use crate::{KafkaSettings, RunError, Topics, doing};
 
 /// Longest wait for an answer.
 pub(crate) const ASK: Duration = Duration::from_secs(20);
+/// A new leader is known by then.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Wait for a record before looking at the time.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -99,10 +102,7 @@ impl<'a> Surveyor<'a> {
         let mut span = Span::default();
         let logs = [(Stream::Events, &self.topics.events), (Stream::Actions, &self.topics.actions)];
         for (stream, topic) in logs {
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(topic, partition as i32, ASK)
-                .map_err(doing(format!("ask where {topic} begins and ends")))?;
+            let (low, high) = bounds(&self.consumer, topic, partition as i32)?;
             let log = low..high;
             let first = self.offset(stream, partition, from, &log)?.unwrap_or(low);
             let end = self.offset(stream, partition, to, &log)?.unwrap_or(high);
@@ -171,6 +171,23 @@ impl<'a> Surveyor<'a> {
             }
         }
         Err(RunError::Late(format!("{topic} [{partition}] could not be read at offset {offset}")))
+    }
+}
+
+/// Where a log begins and ends. For a moment after a topic was made, and while it changes its leader, the broker that is asked
+/// does not know, and is asked again.
+pub(crate) fn bounds(
+    consumer: &impl Consumer<Reading>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), RunError> {
+    let start = Since::now();
+    loop {
+        let told = consumer.fetch_watermarks(topic, partition, ASK);
+        match told.map_err(doing(format!("ask where {topic} begins and ends"))) {
+            Err(e) if e.remedy() == Remedy::Redo && start.elapsed() < SETTLED => pause(GLANCE),
+            told => return told,
+        }
     }
 }
 

@@ -21,7 +21,8 @@ use crate::headers::traceparent;
 use crate::lane::{Lane, serve};
 use crate::member::{self, Member};
 use crate::positions::{self, Positions};
-use crate::restore::{read_changelog, resumed, span_of};
+use crate::restore::{read_changelog, resumed};
+use crate::span::bounds;
 use crate::wait::{Backoff, Since};
 use crate::writer::Writer;
 use crate::{RunError, doing};
@@ -103,7 +104,7 @@ impl Worker<'_> {
         };
         let consumer = Arc::new(reader(settings)?);
         let partition = self.partition as i32;
-        let (low, high) = span_of(consumer.as_ref(), &source.topic, partition)?;
+        let (low, high) = bounds(consumer.as_ref(), &source.topic, partition)?;
         let place = format!("{} [{partition}]", source.topic);
         let next = match positions.get(&Stream::Events) {
             Some(next) => resumed(&place, *next, low, high)?,

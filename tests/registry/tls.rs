@@ -1,0 +1,97 @@
+//! A registry over TLS that wants to know who asks. A server of our own says what it was told; Apicurio would need an identity
+//! provider beside it.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use firewatch_kafka::{Feed, Formats, KafkaSettings, RegistrySettings, RunError, registry_url};
+use firewatch_tests::root;
+use firewatch_wire::{Contract, Format};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+fn file(name: &str) -> PathBuf {
+    root().join("tests/data").join(format!("registry-test-{name}.pem"))
+}
+
+/// Answers requests whose head holds these words with an id, and others with 401. Its address.
+fn server(wanted: &'static str) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificate = CertificateDer::from_pem_file(file("certificate")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(file("key")).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
+    let config = Arc::new(config.unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for taken in listener.incoming() {
+            answer(taken.unwrap(), &config, wanted);
+        }
+    });
+    address
+}
+
+/// One request a connection. Who does not trust us ends it early.
+fn answer(taken: TcpStream, config: &Arc<ServerConfig>, wanted: &str) -> Option<()> {
+    let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), taken);
+    let (mut request, mut more) = (Vec::new(), [0; 64 << 10]);
+    // The body is JSON and ends with the brace that the head has none of.
+    while !request.ends_with(b"}") {
+        match stream.read(&mut more).ok()? {
+            0 => return None,
+            n => request.extend(&more[..n]),
+        }
+    }
+    let is_theirs = String::from_utf8_lossy(&request).contains(wanted);
+    let (status, body) = if is_theirs { ("200 OK", r#"{"id":7}"#) } else { ("401 Unauthorized", "{}") };
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+        .ok()?;
+    stream.conn.send_close_notify();
+    stream.flush().ok()
+}
+
+/// What becomes of asking for the schema of actions.
+fn asked(settings: RegistrySettings) -> Result<(), RunError> {
+    let mut kafka = KafkaSettings::local("localhost:1", "nobody");
+    kafka.formats = Formats::new([(Contract::Action, Format::Avro)].into(), Some(settings));
+    Feed::new(&kafka).unwrap().prepare("actions")
+}
+
+fn settings(url: &str) -> RegistrySettings {
+    let ca = Some(std::fs::read(file("ca")).unwrap());
+    RegistrySettings {
+        urls: vec![registry_url(url, true).unwrap()],
+        ca,
+        register: true,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_registry_over_tls_is_trusted_by_its_authority_and_told_who_we_are() {
+    // `f:hush` in base64.
+    let url = server("authorization: Basic ZjpodXNo");
+    let user = |password: &str| Some(("f".to_owned(), password.to_owned()));
+    asked(RegistrySettings { user: user("hush"), ..settings(&url) }).unwrap();
+    let refused = asked(RegistrySettings { user: user("other"), ..settings(&url) }).unwrap_err().to_string();
+    assert!(refused.contains("401 Unauthorized; check registry.user and password, or token"), "{refused}");
+    let strange = asked(RegistrySettings { user: user("hush"), ca: None, ..settings(&url) }).unwrap_err();
+    assert!(strange.to_string().contains("does not answer: invalid peer certificate"), "{strange}");
+
+    let url = server("authorization: Bearer t0ken");
+    asked(RegistrySettings { token: Some("t0ken".into()), ..settings(&url) }).unwrap();
+    assert!(asked(settings(&url)).is_err());
+}
+
+#[test]
+fn the_next_address_is_asked_when_one_is_away() {
+    let url = server("POST /subjects/actions-value/versions");
+    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let urls =
+        vec![registry_url(&format!("http://{away}"), false).unwrap(), registry_url(&url, false).unwrap()];
+    asked(RegistrySettings { urls, ..settings(&url) }).unwrap();
+}
