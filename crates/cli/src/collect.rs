@@ -30,6 +30,9 @@ pub struct Door {
 
 /// Collects until SIGINT or SIGTERM.
 pub fn collect(path: &Path) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = run::runtime()?;
+    run::stop_on_signal(&runtime, stop.clone())?;
     let config = config::load(path, std::env::vars())?;
     let Collecting { door, hooked, streams } = config.collecting;
     if hooked.is_empty() && streams.is_empty() {
@@ -38,9 +41,6 @@ pub fn collect(path: &Path) -> Result<(), Failure> {
             "none has a webhook or a stream; give a [sources.NAME.webhook] or [sources.NAME.stream] section",
         ));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = run::runtime()?;
-    run::stop_on_signal(&runtime, stop.clone())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let troubles = Arc::new(Troubles::new(streams.iter().map(|stream| stream.name().to_owned()).collect()));
     let port = port(&config.kafka, metrics.clone(), troubles.clone())?;

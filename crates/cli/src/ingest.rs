@@ -28,6 +28,9 @@ pub fn ingest(options: &IngestOptions) -> Result<(), Failure> {
 }
 
 fn of_topics(path: &Path) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = run::runtime()?;
+    run::stop_on_signal(&runtime, stop.clone())?;
     let config = config::load(path, std::env::vars())?;
     if config.sources.is_empty() {
         return Err(Failure::setting(
@@ -35,9 +38,6 @@ fn of_topics(path: &Path) -> Result<(), Failure> {
             "none is named; give a [sources.NAME] section for each raw topic",
         ));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = run::runtime()?;
-    run::stop_on_signal(&runtime, stop.clone())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let names: Vec<String> = config.sources.iter().map(|source| source.topic.clone()).collect();
     let intakes = Intakes::new(&config.kafka, &config.topics, config.sources, &metrics, clock::now);

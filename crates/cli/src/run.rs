@@ -16,10 +16,11 @@ use crate::{clock, config, http};
 
 /// Consumes and emits until SIGINT or SIGTERM; then finishes the batch, commits and leaves the group.
 pub fn run(path: &Path) -> Result<(), Failure> {
-    let config = config::load(path, std::env::vars())?;
+    // First of all: who is told to stop while the models are read ends in good order too.
     let stop = Arc::new(AtomicBool::new(false));
     let runtime = runtime()?;
     stop_on_signal(&runtime, stop.clone())?;
+    let config = config::load(path, std::env::vars())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let (brokers, file) = (config.kafka.brokers.clone(), config.policy.clone());
     let runner =

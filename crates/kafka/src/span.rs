@@ -205,3 +205,21 @@ pub(crate) fn first_since(
     found.as_ref().map_or(Ok(()), |found| found.error()).map_err(asking())?;
     Ok(found.and_then(|found| if let Offset::Offset(at) = found.offset() { Some(at) } else { None }))
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_changes_its_leader_is_asked_again() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let settings = KafkaSettings::local(&cluster.bootstrap_servers(), "g");
+        let moving = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 6];
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, &moving);
+        assert_eq!(bounds(&reader(&settings).unwrap(), "t", 0).unwrap(), (0, 0));
+    }
+}
