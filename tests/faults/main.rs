@@ -83,6 +83,15 @@ fn main() -> ExitCode {
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Tells those who feed and read that it is over, also when a fault ends in a panic: a scope waits for all of them.
+struct Ends<'a>([&'a AtomicBool; 2]);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|flag| flag.store(true, Ordering::Relaxed));
+    }
+}
+
 /// Runs a plan and judges it.
 fn run(plan: &Plan) -> Verdict {
     let start = Instant::now();
@@ -98,6 +107,7 @@ fn run(plan: &Plan) -> Verdict {
     let (mut stayed, mut undisturbed) = (Vec::new(), Vec::new());
     let mut phases = Vec::new();
     let faulted = std::thread::scope(|scope| {
+        let _ends = Ends([&fed.stop, &over]);
         let feeder = scope.spawn(|| feeder::feed(&settings, &topics, PARTITIONS, plan.pace, &fed));
         let reader = scope.spawn(|| Outputs::read(&settings, &topics, &[PR, SUPPORT], &over, CALM));
         for (phase, (fault, times)) in plan.faults.iter().enumerate() {
