@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,9 +30,7 @@ pub struct Door {
 
 /// Collects until SIGINT or SIGTERM.
 pub fn collect(path: &Path) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = run::runtime()?;
-    run::stop_on_signal(&runtime, stop.clone())?;
+    let (runtime, stop) = run::until_told()?;
     let config = config::load(path, std::env::vars())?;
     let Collecting { door, hooked, streams } = config.collecting;
     if hooked.is_empty() && streams.is_empty() {

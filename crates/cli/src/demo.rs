@@ -36,9 +36,7 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
         say(RECORDING);
         return Ok(());
     }
-    let runtime = run::runtime()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    run::stop_on_signal(&runtime, stop.clone())?;
+    let (runtime, stop) = run::until_told()?;
     let brain = Arc::new(brain(None)?);
     let topics = Topics::default();
     let teams = [PR, SUPPORT];

@@ -30,7 +30,7 @@ pub fn formats(s: &mut Settings, folder: &Path) -> Formats {
 
 fn format(s: &mut Settings, key: &str) -> Format {
     let chosen = s.choice(key, Format::Json.name(), &Format::ALL.map(Format::name));
-    Format::ALL.into_iter().find(|format| format.name() == chosen).unwrap_or_default()
+    Format::named(&chosen).unwrap_or_default()
 }
 
 /// What is not written in JSON; none when all is.

@@ -2,8 +2,6 @@
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use firewatch_domain::EventTime;
 use firewatch_engine::Metrics;
@@ -28,9 +26,7 @@ pub fn ingest(options: &IngestOptions) -> Result<(), Failure> {
 }
 
 fn of_topics(path: &Path) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = run::runtime()?;
-    run::stop_on_signal(&runtime, stop.clone())?;
+    let (runtime, stop) = run::until_told()?;
     let config = config::load(path, std::env::vars())?;
     if config.sources.is_empty() {
         return Err(Failure::setting(

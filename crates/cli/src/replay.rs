@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::{Metrics, Stream};
@@ -34,9 +33,7 @@ pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
         say("dry run: nothing was made or read\n");
         return Ok(());
     }
-    let runtime = run::runtime()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    run::stop_on_signal(&runtime, stop.clone())?;
+    let (runtime, stop) = run::until_told()?;
     let (start, told) = (clock::now(), Cell::new(clock::now()));
     let look = || {
         if clock::now() - told.get() >= TELL {

@@ -16,10 +16,7 @@ use crate::{clock, config, http};
 
 /// Consumes and emits until SIGINT or SIGTERM; then finishes the batch, commits and leaves the group.
 pub fn run(path: &Path) -> Result<(), Failure> {
-    // First of all: who is told to stop while the models are read ends in good order too.
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = runtime()?;
-    stop_on_signal(&runtime, stop.clone())?;
+    let (runtime, stop) = until_told()?;
     let config = config::load(path, std::env::vars())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let (brokers, file) = (config.kafka.brokers.clone(), config.policy.clone());
@@ -58,6 +55,14 @@ pub fn watched_over(
     Ok(())
 }
 
+/// A runtime, and whether a signal has told the process to stop. First of all things: who is told while the models are read ends in
+/// good order too.
+pub fn until_told() -> Result<(tokio::runtime::Runtime, Arc<AtomicBool>), Failure> {
+    let (runtime, stop) = (runtime()?, Arc::new(AtomicBool::new(false)));
+    stop_on_signal(&runtime, stop.clone())?;
+    Ok((runtime, stop))
+}
+
 /// A small runtime for signals and HTTP; the records have a thread of their own.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
@@ -68,7 +73,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Sets `stop` on the first SIGINT or SIGTERM; the second ends the process at once.
-pub fn stop_on_signal(runtime: &tokio::runtime::Runtime, stop: Arc<AtomicBool>) -> Result<(), Failure> {
+fn stop_on_signal(runtime: &tokio::runtime::Runtime, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let _inside = runtime.enter();
     let listen = |kind| signal(kind).map_err(|e| Failure::running("listen for signals", e));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

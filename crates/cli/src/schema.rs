@@ -3,11 +3,10 @@
 use firewatch_console::web::openapi;
 use firewatch_domain::{Action, DeadLetter, Escalation, Event, Score, Signal};
 use firewatch_escalation::policy_schema;
-use firewatch_wire::Contract;
+use firewatch_wire::{Contract, Format};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
-use crate::args::SchemaFormat;
 use crate::asyncapi::asyncapi;
 use crate::shell::{Failure, say};
 
@@ -31,11 +30,11 @@ fn documents() -> Map<String, Value> {
 }
 
 /// Prints one schema, all of them, or the AsyncAPI or the OpenAPI document.
-pub fn print(record: Option<&str>, format: SchemaFormat, (topics, api): (bool, bool)) -> Result<(), Failure> {
+pub fn print(record: Option<&str>, format: Format, (topics, api): (bool, bool)) -> Result<(), Failure> {
     let of: fn(Contract) -> &'static str = match format {
-        SchemaFormat::Json => return print_json(record, (topics, api)),
-        SchemaFormat::Avro => Contract::avro,
-        SchemaFormat::Protobuf => Contract::protobuf,
+        Format::Json => return print_json(record, (topics, api)),
+        Format::Avro => Contract::avro,
+        Format::Protobuf => Contract::protobuf,
     };
     let names = Contract::ALL.map(Contract::name).join(", ");
     let Some(name) = record else {

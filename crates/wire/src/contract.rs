@@ -42,6 +42,12 @@ impl Format {
         }
     }
 
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
     /// Its media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use firewatch_domain::VIRAL_BAR;
 use firewatch_ingest::Platform;
+use firewatch_wire::Format;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -15,14 +16,6 @@ pub use analysts::{
     Aim, BacktestOptions, BetweenOptions, CompareOptions, DriftOptions, EdgeOptions, FeedbackOptions,
     Reporting, ResponseOptions, Source, ToldOptions, TuneOptions,
 };
-
-/// The language of a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaFormat {
-    Json,
-    Avro,
-    Protobuf,
-}
 
 /// Watches customer complaints spread, and tells the right team early.
 #[derive(Debug, Parser)]
@@ -96,8 +89,8 @@ pub enum Command {
         /// One record, event, action, score, escalation, signal or dead_letter, or `policy`; all when left out
         record: Option<String>,
         /// Print it as a schema registry wants it, in JSON Schema, Avro or Protobuf
-        #[arg(long, value_enum, default_value = "json", conflicts_with_all = ["asyncapi", "openapi"])]
-        format: SchemaFormat,
+        #[arg(long, value_parser = values::format(), default_value = "json", conflicts_with_all = ["asyncapi", "openapi"])]
+        format: Format,
         /// Print an AsyncAPI 3 document of the topics
         #[arg(long)]
         asyncapi: bool,

@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use firewatch_domain::EventTime;
 use firewatch_kafka::Edge;
 use firewatch_lab::Zone;
+use firewatch_wire::Format;
+
+pub fn format() -> impl TypedValueParser<Value = Format> {
+    let names = PossibleValuesParser::new(Format::ALL.map(Format::name));
+    names.map(|name| Format::named(&name).unwrap_or_default())
+}
 
 pub fn age(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

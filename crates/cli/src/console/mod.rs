@@ -55,9 +55,7 @@ pub fn console(options: &ConsoleOptions) -> Result<(), Failure> {
     settings.listen = options.listen.unwrap_or(settings.listen);
     settings.database = options.database.clone().unwrap_or(settings.database);
     settings.is_safe().map_err(|problem| Failure::setting("--listen", problem))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = run::runtime()?;
-    run::stop_on_signal(&runtime, stop.clone())?;
+    let (runtime, stop) = run::until_told()?;
     let teams = config.brain.policy.team_names();
     let source = Source { kafka: &config.kafka, topics: &config.topics, teams, clock: Arc::new(clock::now) };
     let serving = start(&runtime, &source, (&settings, options.rebuild), stop)?;
