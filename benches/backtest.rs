@@ -8,10 +8,10 @@ use std::time::Instant;
 use firewatch_domain::EventTime;
 use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
-use firewatch_lab::Zone;
-use firewatch_lab::backtest::{Backtest, Plan};
-use firewatch_lab::mix;
-use firewatch_lab::recorded::open;
+use firewatch_report::Zone;
+use firewatch_backtest::run::{Backtest, Plan};
+use firewatch_report::random::mix;
+use firewatch_backtest::recorded::open;
 use serde_json::{Value, json};
 
 const EVENTS: usize = 1_000_000;

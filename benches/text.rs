@@ -11,7 +11,7 @@ use firewatch_domain::Body;
 use firewatch_domain::EventTime;
 use firewatch_engine::Models;
 use firewatch_ingest::decode_event;
-use firewatch_lab::posts::{Choice, Posts};
+use firewatch_train::posts::{Choice, Posts};
 use firewatch_scoring::encoder::Encoder;
 use firewatch_scoring::{Scratch, SentimentModel};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The console in a real browser, as people use it: live, by keyboard, by role, without a serious barrier for anybody.
 //!
-//! The pictures it takes are in `target/pictures`; with `FIREWATCH_PICTURES=docs/console` they replace those in the docs.
+//! The pictures it takes are in `target/pictures`; with `FIREWATCH_PICTURES=docs/src/images/console` they replace those in the docs.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

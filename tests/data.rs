@@ -2,16 +2,16 @@
 
 use firewatch_domain::{Engagement, EngagementKind, EventTime, SimHash};
 use firewatch_engine::Models;
-use firewatch_lab::AveragePrecision;
-use firewatch_lab::cascades::cascades;
-use firewatch_lab::encoder::say_all;
-use firewatch_lab::figures::Figures;
-use firewatch_lab::posts::{CLASSES, Choice, Post, Posts, Set};
-use firewatch_lab::report::Report as TextReport;
-use firewatch_lab::virality::evaluate::forecast;
-use firewatch_lab::virality::report::Report;
-use firewatch_lab::virality::seismic::seismic;
-use firewatch_lab::{mix, recording, sentiment, virality};
+use firewatch_train::AveragePrecision;
+use firewatch_backtest::cascades::{cascades, forecast};
+use firewatch_train::encoder::say_all;
+use firewatch_train::figures::Figures;
+use firewatch_train::posts::{CLASSES, Choice, Post, Posts, Set};
+use firewatch_train::report::Report as TextReport;
+use firewatch_train::virality::report::Report;
+use firewatch_train::virality::seismic::seismic;
+use firewatch_report::random::mix;
+use firewatch_train::{recording, sentiment, virality};
 use firewatch_scoring::encoder::Encoder;
 use firewatch_scoring::virality::{BASE_RATE, Opening, TAKEN_OFF};
 use firewatch_scoring::{Cascade, Infection, Said, Scratch, SentimentModel, ViralityModel};

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use firewatch_domain::{Body, EngagementKind, Escalation, EventTime};
-use firewatch_engine::{Brain, Effect, Metrics, Pipe};
+use firewatch_engine::{Brain, Effect, Pipe};
+use firewatch_telemetry::Metrics;
 use firewatch_escalation::{PR, Policy, SUPPORT};
 use firewatch_ingest::decode_event;
 use firewatch_kafka::{Embedded, Feed, Guarantee, KafkaSettings, Runner, Tail, Topics};
@@ -166,7 +167,7 @@ fn brokered(partitions: u32) -> Vec<Escalation> {
     let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
     settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
     settings.guarantee = Guarantee::AtLeastOnce;
-    let metrics = Metrics::new().unwrap();
+    let metrics = Metrics::new().unwrap().engine;
     let runner = Runner::new(settings.clone(), topics.clone(), Arc::new(brain()), metrics.clone(), now);
     let feed = Feed::new(&settings).unwrap();
     for line in recording().lines() {
@@ -175,11 +176,11 @@ fn brokered(partitions: u32) -> Vec<Escalation> {
     }
     feed.flush().unwrap();
     runner.run_to_end(&AtomicBool::new(true), &AtomicBool::new(false)).unwrap();
-    assert_eq!(metrics.read("events"), recording().lines().count() as u64);
+    assert_eq!(metrics.records_read("events"), recording().lines().count() as u64);
 
     let tail = Tail::new(&settings, &[PR, SUPPORT].map(|t| topics.of_team(t))).unwrap();
     let mut escalations = Vec::new();
-    while (escalations.len() as u64) < metrics.written("escalation") {
+    while (escalations.len() as u64) < metrics.effects_written("escalation") {
         let record = tail.next(Duration::from_secs(10)).unwrap().expect("an escalation that was written");
         escalations.push(serde_json::from_slice(&record.value).unwrap());
     }

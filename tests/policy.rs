@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use firewatch_escalation::Policy;
-use firewatch_lab::storms;
+use firewatch_train::storms;
 use firewatch_tests::{firewatch, root};
 use serde_json::Value;
 

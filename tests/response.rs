@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use firewatch_lab::mix;
+use firewatch_report::random::mix;
 use firewatch_tests::{data, event, firewatch};
 use serde_json::{Value, json};
 

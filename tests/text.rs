@@ -2,8 +2,8 @@
 //! and bytes that are no language at all.
 
 use firewatch_engine::Models;
-use firewatch_lab::figures::most_likely;
-use firewatch_lab::posts::{Choice, Posts};
+use firewatch_train::figures::most_likely;
+use firewatch_train::posts::{Choice, Posts};
 use firewatch_scoring::{Scratch, SentimentModel, Unread};
 use firewatch_tests::data;
 use proptest::prelude::*;

@@ -4,41 +4,19 @@
 //! failure while running, 2 a fault in arguments or settings.
 
 mod args;
-mod asyncapi;
-mod backtest;
-mod check;
 mod clock;
-mod collect;
-mod compare;
+mod commands;
 mod config;
-mod console;
-mod demo;
-mod formats;
-mod guard;
-mod http;
-mod ingest;
-mod policy;
-mod predict;
-mod progress;
+mod process;
 mod reload;
-mod replay;
-mod report;
-mod run;
-mod schema;
-mod score;
 mod shell;
-mod source;
-mod sources;
-mod summary;
-mod topics;
-mod train;
-mod tune;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Args, Command, TopicsCommand};
+use commands::*;
 use shell::Failure;
 
 fn main() -> ExitCode {
@@ -64,7 +42,9 @@ fn main() -> ExitCode {
             schema::print(record.as_deref(), format, (asyncapi, openapi))
         }
         Command::Predict { what } => predict::predict(&what),
+        #[cfg(feature = "train")]
         Command::Train { what } => train::train(what),
+        #[cfg(feature = "train")]
         Command::Evaluate { what } => train::evaluate(&what),
     };
     match done {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use firewatch_domain::settings::Fault;
-use firewatch_engine::{InForce, Metrics};
+use firewatch_settings::Fault;
+use firewatch_engine::InForce;
+use firewatch_telemetry::EngineMetrics;
 use firewatch_escalation::Policy;
 
 /// How often the file is looked at.
@@ -15,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Watch {
     pub file: PathBuf,
     pub in_force: Arc<InForce>,
-    pub metrics: Metrics,
+    pub metrics: EngineMetrics,
 }
 
 impl Watch {
@@ -44,13 +45,13 @@ impl Watch {
                 eprintln!("firewatch: {file}: version {version}, hash {hash}, is in force");
                 let brain = Arc::new(brain);
                 self.in_force.replace(brain.clone());
-                self.metrics.policy(&brain.policy);
-                self.metrics.policy_read("taken");
+                self.metrics.policy(&brain.policy.version, &brain.policy.hash);
+                self.metrics.policy_file("taken");
             }
             Err(faults) => {
                 faults.iter().for_each(|fault: &Fault| eprintln!("firewatch: {file}: {fault}"));
                 eprintln!("firewatch: {file} is refused; version {} stays in force", old.policy.version);
-                self.metrics.policy_read("refused");
+                self.metrics.policy_file("refused");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use firewatch_domain::settings::Fault;
+use firewatch_settings::Fault;
 use firewatch_engine::Brain;
 use firewatch_escalation::Policy;
 

@@ -18,7 +18,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use crate::backoff::Backoff;
 use crate::recent::Recent;
-use crate::{Gap, MOST, Missing, Notice, Port, Putting, Raw, use_ring};
+use firewatch_http::install_tls_provider;
+
+use crate::{Gap, MOST, Missing, Notice, Port, Putting, Raw};
 
 /// How far before the cursor the stream is asked for again, microseconds.
 const BEFORE: u64 = 2_000_000;
@@ -75,7 +77,7 @@ struct Place {
 
 /// Follows a Jetstream from a cursor, or from now on when there is none, until the task is dropped.
 pub async fn follow_jetstream(source: Jetstream, cursor: Option<u64>, port: Port) {
-    use_ring();
+    install_tls_provider();
     let mut place = Place { cursor, step: 0, recent: Recent::default() };
     let mut backoff = Backoff::default();
     loop {

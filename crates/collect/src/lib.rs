@@ -8,6 +8,7 @@ mod hooks;
 mod jetstream;
 mod mastodon;
 mod recent;
+mod troubles;
 
 use std::fmt;
 use std::future::Future;
@@ -19,6 +20,7 @@ use firewatch_domain::EventTime;
 pub use hooks::{HookSource, hooks};
 pub use jetstream::{Jetstream, follow_jetstream};
 pub use mastodon::{MastodonStream, follow_mastodon};
+pub use troubles::Troubles;
 
 /// Largest payload that a raw topic takes, bytes: a broker's own limit is 1 MiB with what is around it.
 pub const MOST: usize = (1 << 20) - 4096;
@@ -87,11 +89,6 @@ pub enum Missing {
     Anything,
     /// Edits and deletions, which the server tells only as they happen.
     EditsAndDeletions,
-}
-
-/// TLS by rustls with ring, as all of the process does it; a second call changes nothing.
-fn use_ring() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl fmt::Display for Gap {

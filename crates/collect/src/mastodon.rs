@@ -11,7 +11,9 @@ use serde::Deserialize;
 
 use crate::backoff::Backoff;
 use crate::recent::Recent;
-use crate::{Gap, MOST, Missing, Notice, Port, Raw, use_ring};
+use firewatch_http::install_tls_provider;
+
+use crate::{Gap, MOST, Missing, Notice, Port, Raw};
 
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -68,7 +70,7 @@ struct Place {
 /// # Errors
 /// When TLS cannot be set up.
 pub async fn follow_mastodon(source: MastodonStream, last: Option<String>, port: Port) -> Result<(), String> {
-    use_ring();
+    install_tls_provider();
     let client = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(ANSWER)

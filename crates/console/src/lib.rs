@@ -8,10 +8,8 @@ pub mod notify;
 mod outbound;
 pub mod people;
 mod percent;
-mod serve;
 mod settings;
 pub mod store;
 pub mod web;
 
-pub use serve::{Listening, listen};
 pub use settings::{ConsoleSettings, SignIn, tls};

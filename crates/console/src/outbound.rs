@@ -1,6 +1,7 @@
 //! Requests that the console makes itself: to webhooks and to the identity provider. No redirect is followed, and a webhook leads to no
 //! private address unless its settings allow it, whatever its name resolves to: it is the addresses connected to that are looked at.
 
+use firewatch_http::install_tls_provider;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ impl Outbound {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(reach: Reach) -> Result<Self, String> {
-        use_ring();
+        install_tls_provider();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -95,12 +96,6 @@ impl<'c> AsyncHttpClient<'c> for Outbound {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.ask(request))
     }
-}
-
-/// The cryptography that TLS is done with; set once for the process.
-pub(crate) fn use_ring() {
-    // Somebody else of this process may have set it: then it is set.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn refusal(host: &str) -> String {

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use firewatch_domain::settings::Settings;
+use firewatch_settings::Settings;
 
 use crate::notify::{self, Channel};
 use crate::people::{OidcSettings, Role};

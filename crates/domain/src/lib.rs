@@ -9,7 +9,6 @@ mod escalation;
 mod event;
 mod flag;
 mod score;
-pub mod settings;
 mod signal;
 mod sim_hash;
 mod time;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firewatch_domain::Post;
-use firewatch_domain::settings::Fault;
+use firewatch_settings::Fault;
 use firewatch_escalation::Policy;
 use firewatch_scoring::text::Replies;
 use firewatch_scoring::{

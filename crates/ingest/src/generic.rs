@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::settings::{Fault, Settings};
+use firewatch_settings::{Fault, Settings};
 use firewatch_domain::{
     AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
 };

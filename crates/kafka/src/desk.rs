@@ -6,6 +6,7 @@ use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::{Brain, Change, Effect, Handled, Input, Stream, Task};
 use rdkafka::Message;
 
+use crate::metering;
 use crate::RunError;
 use crate::headers::traceparent;
 use crate::member::{self, Member};
@@ -147,8 +148,8 @@ impl Desk {
         self.committed.clone_from(&self.worked);
         let now = (job.clock)();
         for (stream, handled, arrival) in self.open.drain(..) {
-            job.metrics.handled(stream, &handled);
-            job.metrics.committed(now, handled.at, arrival);
+            metering::handled(&job.metrics, stream, &handled);
+            metering::committed(&job.metrics, now, (handled.at, arrival));
             if stream == Stream::Signals && handled.at == Some(EventTime::END) {
                 job.crew.course.heard();
             }

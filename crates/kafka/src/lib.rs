@@ -19,6 +19,7 @@ mod intake;
 mod lane;
 mod member;
 mod merge;
+mod metering;
 mod positions;
 mod reader;
 mod recording;

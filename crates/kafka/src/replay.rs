@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firewatch_engine::{Brain, InForce, Metrics};
+use firewatch_engine::{Brain, InForce};
+use firewatch_telemetry::EngineMetrics;
 
 use crate::crew::Crew;
 use crate::ends::Ends;
@@ -38,7 +39,7 @@ impl Replay {
         prefix: &str,
         edges: &Edges,
         brain: Arc<Brain>,
-        (metrics, clock): (Metrics, Clock),
+        (metrics, clock): (EngineMetrics, Clock),
     ) -> Result<Self, RunError> {
         let (settings, topics) = live;
         let spans = spans(live, edges)?;

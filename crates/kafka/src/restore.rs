@@ -6,7 +6,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use firewatch_engine::{Brain, Change, Metrics, Stream, Task};
+use firewatch_engine::{Brain, Change, Stream, Task};
+use firewatch_telemetry::EngineMetrics;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -30,7 +31,7 @@ pub(crate) struct Restore<'a> {
     pub settings: &'a KafkaSettings,
     pub topics: &'a Topics,
     pub brain: &'a Brain,
-    pub metrics: &'a Metrics,
+    pub metrics: &'a EngineMetrics,
     pub partition: u32,
 }
 
@@ -78,7 +79,7 @@ impl Restore<'_> {
         let place = format!("{} [{}]", stream.as_str(), self.partition);
         let at = resumed(&place, next, low, high)?;
         if at > next {
-            self.metrics.missed(stream, (at - next).unsigned_abs());
+            self.metrics.missed(stream.as_str(), (at - next).unsigned_abs());
         }
         Ok(at)
     }

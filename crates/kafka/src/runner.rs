@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, InForce, Metrics};
+use firewatch_engine::{Brain, InForce};
+use firewatch_telemetry::EngineMetrics;
 use rdkafka::consumer::Consumer;
 
 use crate::crew::Crew;
@@ -62,7 +63,7 @@ pub struct Runner {
     settings: KafkaSettings,
     topics: Topics,
     brain: Arc<InForce>,
-    metrics: Metrics,
+    metrics: EngineMetrics,
     clock: Clock,
     health: Arc<Health>,
 }
@@ -74,10 +75,10 @@ impl Runner {
         settings: KafkaSettings,
         topics: Topics,
         brain: Arc<Brain>,
-        metrics: Metrics,
+        metrics: EngineMetrics,
         clock: Clock,
     ) -> Self {
-        metrics.policy(&brain.policy);
+        metrics.policy(&brain.policy.version, &brain.policy.hash);
         let brain = Arc::new(InForce::new(brain));
         let health = Arc::new(Health::new(Arc::default(), clock));
         Self { settings, topics, brain, metrics, clock, health }

@@ -8,10 +8,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
 
 use firewatch_domain::Duration;
-use firewatch_engine::{InForce, Metrics, Stream, Task};
+use firewatch_engine::{InForce, Stream, Task};
+use firewatch_telemetry::EngineMetrics;
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
 
+use crate::metering;
 use crate::crew::{Crew, Phase, Post};
 use crate::desk::{Desk, Undone};
 use crate::ends::Ends;
@@ -34,7 +36,7 @@ pub(crate) struct Job {
     pub settings: KafkaSettings,
     pub topics: Topics,
     pub brain: Arc<InForce>,
-    pub metrics: Metrics,
+    pub metrics: EngineMetrics,
     pub clock: Clock,
     pub partitions: u32,
     pub crew: Arc<Crew>,
@@ -205,7 +207,7 @@ impl<'a> Worker<'a> {
         }
         self.commit(bench)?;
         self.ended |= ends;
-        job.metrics.state(self.partition, &bench.task);
+        job.metrics.state(self.partition, metering::state_size(&bench.task));
         Ok(over && worked == 0)
     }
 
@@ -284,7 +286,7 @@ impl<'a> Worker<'a> {
             desk.silence(now, task, job)?;
         }
         for (stream, lag) in reader.lags() {
-            job.metrics.lag(stream, self.partition, lag);
+            job.metrics.lag(stream.as_str(), self.partition, lag);
         }
         Ok(worked)
     }

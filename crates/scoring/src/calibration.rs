@@ -1,7 +1,7 @@
 //! What verdicts on earlier alerts make of the risk: a scale and a shift of its log-odds (Platt 1999), in a file of its own
 //! that is learned by `firewatch report feedback` and never changed in place.
 
-use firewatch_domain::settings::{Fault, Settings};
+use firewatch_settings::{Fault, Settings};
 
 /// Of what a risk of 0 or 100 counts as in log-odds.
 const SURE: f64 = 1e-6;

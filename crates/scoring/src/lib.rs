@@ -29,7 +29,7 @@ pub use seen::{Seen, short_hash};
 pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
 pub use virality::ViralityModel;
 
-use firewatch_domain::settings::Fault;
+use firewatch_settings::Fault;
 
 /// Bytes that are no model of the kind wanted.
 #[derive(Debug, Clone)]

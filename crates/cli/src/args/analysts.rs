@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use firewatch_domain::EventTime;
 use firewatch_kafka::Edge;
-use firewatch_lab::Zone;
+use firewatch_report::Zone;
 
 use super::values;
 

@@ -104,11 +104,13 @@ pub enum Command {
         what: Prediction,
     },
     /// Measure a model on data it has not seen, and draw charts
+    #[cfg(feature = "train")]
     Evaluate {
         #[command(subcommand)]
         what: Evaluation,
     },
     /// Make the shipped models or the demo's recording again from the data sets
+    #[cfg(feature = "train")]
     Train {
         #[command(subcommand)]
         what: Training,
@@ -287,6 +289,7 @@ pub struct ScoreOptions {
     pub now: Option<String>,
 }
 
+#[cfg(feature = "train")]
 #[derive(Debug, Subcommand)]
 pub enum Training {
     /// The text model's second tier, which also teaches the first: about an hour on two cores
@@ -320,6 +323,7 @@ pub enum Training {
     },
 }
 
+#[cfg(feature = "train")]
 #[derive(Debug, Subcommand)]
 pub enum Evaluation {
     /// The recipe of the virality model, cross-validated beside SEISMIC and log-linear growth: some minutes
@@ -388,6 +392,7 @@ pub enum Tier {
     Best,
 }
 
+#[cfg(feature = "train")]
 #[derive(Debug, ClapArgs)]
 pub struct TextTraining {
     #[command(flatten)]
@@ -403,6 +408,7 @@ pub struct TextTraining {
     pub every: usize,
 }
 
+#[cfg(feature = "train")]
 #[derive(Debug, ClapArgs)]
 pub struct TrainingFiles {
     /// The folder of the data sets

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use firewatch_domain::EventTime;
 use firewatch_kafka::Edge;
-use firewatch_lab::Zone;
+use firewatch_report::Zone;
 use firewatch_wire::Format;
 
 pub fn format() -> impl TypedValueParser<Value = Format> {

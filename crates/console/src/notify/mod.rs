@@ -7,7 +7,7 @@ mod message;
 mod outbox;
 mod send;
 
-use firewatch_domain::settings::Settings;
+use firewatch_settings::Settings;
 use firewatch_domain::{Escalation, EventTime, Level, News};
 use firewatch_escalation::{Quiet, quiet_hours};
 

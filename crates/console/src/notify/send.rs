@@ -15,7 +15,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Channel, Mail, Message, Way};
-use crate::outbound::{Outbound, Reach, use_ring};
+use crate::outbound::{Outbound, Reach};
+use firewatch_http::install_tls_provider;
 
 /// What came of sending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Sender {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(channels: &[Channel]) -> Result<Self, String> {
-        use_ring();
+        install_tls_provider();
         let channels = channels.iter().map(|channel| (channel.name.clone(), channel.clone())).collect();
         let (public, anywhere) = (Outbound::new(Reach::Public)?, Outbound::new(Reach::Anywhere)?);
         Ok(Self { channels: Arc::new(channels), public, anywhere })

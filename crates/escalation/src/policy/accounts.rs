@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use firewatch_domain::settings::Settings;
+use firewatch_settings::Settings;
 use firewatch_domain::{AccountKind, Post};
 
 use super::Brand;

@@ -4,7 +4,7 @@
 //! Online Firestorms in Brand Communities", Journal of Marketing 83(3), 2019, doi:10.1177/0022242918822300 (472,995
 //! negative posts, 89 brands); what is about personal data and the law is practice.
 
-use firewatch_domain::settings::Settings;
+use firewatch_settings::Settings;
 
 use super::routes::optional_condition;
 use crate::{Condition, Facts};

@@ -1,6 +1,6 @@
 //! Hours of the week in a time zone: business hours, in which clocks run, and quiet hours, in which teams sleep.
 
-use firewatch_domain::settings::Settings;
+use firewatch_settings::Settings;
 use firewatch_domain::{Duration, EventTime};
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;

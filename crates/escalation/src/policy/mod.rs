@@ -12,7 +12,7 @@ mod teams;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
-use firewatch_domain::settings::{Fault, Settings};
+use firewatch_settings::{Fault, Settings};
 use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
 use fnv::FnvHasher;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aho_corasick::AhoCorasick;
-use firewatch_domain::settings::Settings;
+use firewatch_settings::Settings;
 
 use super::Brand;
 

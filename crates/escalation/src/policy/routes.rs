@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::settings::Settings;
+use firewatch_settings::Settings;
 use firewatch_domain::{Duration, Level};
 
 use super::hash;

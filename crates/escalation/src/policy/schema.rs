@@ -1,6 +1,6 @@
 //! The JSON Schema of policy files, from what the reader asks for: it cannot say anything else than what is read.
 
-use firewatch_domain::settings::{Asked, Settings};
+use firewatch_settings::{Asked, Settings};
 use serde_json::{Map, Value, json};
 
 use super::Policy;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::settings::{Settings, span};
+use firewatch_settings::{Settings, span};
 use firewatch_domain::{Duration, EventTime, Level};
 
 use super::hours::{self, Hours};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firewatch_engine::Metrics;
+use firewatch_telemetry::IngestMetrics;
 use firewatch_ingest::Reader;
 use firewatch_wire::Contract;
 use rdkafka::consumer::Consumer;
@@ -44,7 +44,7 @@ struct Line {
     /// Where events go.
     events: String,
     source: RawSource,
-    metrics: Metrics,
+    metrics: IngestMetrics,
     clock: Clock,
     crew: Arc<Crew>,
 }
@@ -63,7 +63,7 @@ impl Intakes {
         settings: &KafkaSettings,
         topics: &Topics,
         sources: Vec<RawSource>,
-        metrics: &Metrics,
+        metrics: &IngestMetrics,
         clock: Clock,
     ) -> Self {
         let line = |source: RawSource| {

@@ -150,7 +150,7 @@ impl Worker<'_> {
         }
         writer.commit()?;
         intake.committed();
-        metrics.taken_in(&source.name, account.payloads, &account.kinds, &account.rejected);
+        metrics.committed(&source.name, account.payloads, &account.kinds, &account.rejected);
         if let Some(member) = self.member.upgrade() {
             member::tell(&member, writer.partition(), [(source.topic.as_str(), next)]);
         }

@@ -1,0 +1,385 @@
+//! What moved between two spans, and whether the forecast still holds.
+//!
+//! The population stability index sums (q - p) ln(q / p) over ten bins that hold a tenth of the former span each. Between
+//! two samples of one population it is about chi-squared over the sample sizes (Yurdakul 2018): what is within that is
+//! noise, however large it looks.
+
+use std::fmt;
+
+use firewatch_domain::EventTime;
+use serde::Serialize;
+
+use super::{DAY, FEATURES, Sample, Scores};
+
+/// Bins of the former span.
+const BINS: usize = 10;
+/// An index from which a feature is said to have moved some, and much (Siddiqi 2006).
+const SOME: f64 = 0.1;
+const MUCH: f64 = 0.25;
+/// The normal quantile of chance findings that are let pass: one in two hundred.
+const NOISE: f64 = 2.576;
+/// Conversations below which a span tells nothing.
+const LEAST: usize = 50;
+/// P(complaint) from which a conversation is scored to its end, whatever becomes of it; others are not asked.
+const FOLLOWED: f32 = 0.1;
+/// Bins of the forecast, from each share on.
+const CHANCES: [f64; 6] = [0.0, 0.01, 0.05, 0.2, 0.5, 0.8];
+
+/// How far a feature moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moved {
+    /// No more than chance or a rule of thumb allows.
+    Not,
+    /// Worth a look.
+    Some,
+    /// It is another population.
+    Much,
+}
+
+/// A feature in both spans.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Feature {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is as first scored, or half an hour later.
+    pub when: &'static str,
+    /// The population stability index.
+    pub psi: f64,
+    /// What the index can be by chance.
+    pub noise: f64,
+    /// How far it moved.
+    pub moved: Moved,
+    /// The means, of values that are known.
+    pub means: (f64, f64),
+    /// Where bins begin; the last one is of values that are not known, if there are any.
+    pub bins: Vec<Option<f64>>,
+    /// The shares of both spans in each bin.
+    pub shares: Vec<(f64, f64)>,
+}
+
+/// The forecast of crossing the bar, and what became of it, over conversations that a day has passed for. Of what is surely
+/// no complaint only the first score is told, so it is left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibrated {
+    /// Conversations that may be complaints and had not crossed yet.
+    pub conversations: u64,
+    /// How many of them were expected to cross within a day.
+    pub expected: f64,
+    /// The 95% interval of that, if the forecast holds.
+    pub interval: (f64, f64),
+    /// How many did.
+    pub crossed: u64,
+    /// By forecast: where a bin begins, conversations, the mean forecast and the share that crossed.
+    pub bins: Vec<(f64, u64, f64, f64)>,
+}
+
+/// The report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Drift {
+    /// Where both spans are from.
+    pub inputs: [String; 2],
+    /// The first and the last time of both.
+    pub spans: [Option<(EventTime, EventTime)>; 2],
+    /// Conversations of both.
+    pub conversations: [usize; 2],
+    /// All features, the one that moved most first.
+    pub features: Vec<Feature>,
+    /// The forecast in both, where there was enough to tell.
+    pub calibration: [Option<Calibrated>; 2],
+    /// What could not be read, the first of it.
+    pub faults: Vec<String>,
+}
+
+impl Drift {
+    /// Compares a recent span with a former one.
+    ///
+    /// # Errors
+    /// When either holds too few conversations.
+    pub fn of(inputs: [String; 2], former: &Scores, recent: &Scores) -> Result<Self, String> {
+        for (name, scores) in inputs.iter().zip([former, recent]) {
+            let n = scores.conversations();
+            if n < LEAST {
+                let fault = scores.faults.first().map_or(String::new(), |fault| format!("; {fault}"));
+                return Err(format!(
+                    "{name}: scores of {n} conversations; it takes {LEAST} to compare{fault}"
+                ));
+            }
+        }
+        let samples = [former.ordered(), recent.ordered()];
+        let mut features: Vec<Feature> = (0..FEATURES.len()).map(|i| feature(i, &samples)).collect();
+        features.sort_by(|a, b| {
+            (b.moved, b.psi).partial_cmp(&(a.moved, a.psi)).unwrap_or(std::cmp::Ordering::Equal)
+        });
+        let known = |scores: &Scores, samples: &[&Sample]| {
+            Calibrated::of(samples.iter().filter(|sample| Some(sample.began + DAY) <= scores.last).copied())
+        };
+        Ok(Self {
+            inputs,
+            spans: [former.span(), recent.span()],
+            conversations: [former.conversations(), recent.conversations()],
+            features,
+            calibration: [known(former, &samples[0]), known(recent, &samples[1])],
+            faults: former.faults.iter().chain(&recent.faults).cloned().collect(),
+        })
+    }
+}
+
+fn feature(i: usize, samples: &[Vec<&Sample>; 2]) -> Feature {
+    let values = |of: &[&Sample]| of.iter().map(|sample| f64::from(sample.values[i])).collect::<Vec<f64>>();
+    let (former, recent) = (values(&samples[0]), values(&samples[1]));
+    let edges = edges(&former);
+    let unknown = former.iter().chain(&recent).any(|value| value.is_nan());
+    let bins: Vec<Option<f64>> = edges.iter().copied().map(Some).chain(unknown.then_some(None)).collect();
+    let counts = |values: &[f64]| {
+        let mut counts = vec![0_usize; bins.len()];
+        for value in values {
+            let bin = if value.is_nan() {
+                bins.len() - 1
+            } else {
+                edges.partition_point(|edge| edge <= value).max(1) - 1
+            };
+            counts[bin] += 1;
+        }
+        counts
+    };
+    let (n, m) = (former.len() as f64, recent.len() as f64);
+    let both = counts(&former).into_iter().zip(counts(&recent));
+    let counts: Vec<(f64, f64)> = both.map(|(a, b)| (a as f64, b as f64)).collect();
+    // Half a count more keeps an empty bin from being worth infinity.
+    let bins_n = counts.len() as f64;
+    let share = |count: f64, of: f64| (count + 0.5) / (of + 0.5 * bins_n);
+    let psi =
+        counts.iter().map(|(a, b)| (share(*a, n), share(*b, m))).map(|(p, q)| (q - p) * (q / p).ln()).sum();
+    let noise = chi_squared(bins_n - 1.0) * (1.0 / n + 1.0 / m);
+    let moved = match psi {
+        psi if psi < SOME.max(noise) => Moved::Not,
+        psi if psi < MUCH.max(noise) => Moved::Some,
+        _ => Moved::Much,
+    };
+    let when = if i < super::FIRST { "first" } else { "half an hour later" };
+    Feature {
+        name: FEATURES[i],
+        when,
+        psi,
+        noise,
+        moved,
+        means: (mean(&former), mean(&recent)),
+        bins,
+        shares: counts.iter().map(|(a, b)| (a / n, b / m)).collect(),
+    }
+}
+
+/// Where bins begin that hold about equally many of these; equal values are never parted.
+fn edges(values: &[f64]) -> Vec<f64> {
+    let mut known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+    known.sort_by(f64::total_cmp);
+    let at = |i: usize| known.get(i * known.len() / BINS).copied();
+    let mut edges: Vec<f64> = (0..BINS).filter_map(at).collect();
+    edges.dedup();
+    // What is after a value that fills a bin begins another: else one bin would hold both.
+    let above = |edge: &f64| known.partition_point(|value| value <= edge);
+    let fills =
+        |edge: &f64| (above(edge) - known.partition_point(|value| value < edge)) * BINS >= known.len();
+    let next: Vec<f64> =
+        edges.iter().filter(|edge| fills(edge)).filter_map(|edge| known.get(above(edge)).copied()).collect();
+    edges.extend(next);
+    edges.sort_by(f64::total_cmp);
+    edges.dedup();
+    if edges.is_empty() {
+        edges.push(0.0);
+    }
+    edges
+}
+
+fn mean(values: &[f64]) -> f64 {
+    let known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+    known.iter().sum::<f64>() / known.len().max(1) as f64
+}
+
+/// The quantile of chi-squared that chance exceeds once in two hundred times (Wilson and Hilferty 1931).
+fn chi_squared(degrees: f64) -> f64 {
+    if degrees < 1.0 {
+        return 0.0;
+    }
+    let part = 2.0 / (9.0 * degrees);
+    degrees * (1.0 - part + NOISE * part.sqrt()).powi(3)
+}
+
+impl Calibrated {
+    fn of<'a>(samples: impl Iterator<Item = &'a Sample>) -> Option<Self> {
+        let viral = FEATURES.iter().position(|name| *name == "viral")?;
+        let told: Vec<(f64, bool)> = samples
+            .filter(|sample| !sample.crossed.0 && sample.values[0] >= FOLLOWED)
+            .map(|sample| (f64::from(sample.values[viral]), sample.crossed.1))
+            .collect();
+        if told.len() < LEAST {
+            return None;
+        }
+        let expected: f64 = told.iter().map(|(p, _)| p).sum();
+        let sd = told.iter().map(|(p, _)| p * (1.0 - p)).sum::<f64>().sqrt();
+        let bins =
+            CHANCES.iter().zip(CHANCES.iter().skip(1).chain([&f64::INFINITY])).filter_map(|(from, to)| {
+                let own: Vec<&(f64, bool)> = told.iter().filter(|(p, _)| (from..to).contains(&p)).collect();
+                let n = own.len() as f64;
+                let crossed = own.iter().filter(|(_, crossed)| *crossed).count() as f64;
+                (n > 0.0).then(|| {
+                    (*from, own.len() as u64, own.iter().map(|(p, _)| p).sum::<f64>() / n, crossed / n)
+                })
+            });
+        Some(Self {
+            conversations: told.len() as u64,
+            expected,
+            interval: ((expected - 1.96 * sd).max(0.0), expected + 1.96 * sd),
+            crossed: told.iter().filter(|(_, crossed)| *crossed).count() as u64,
+            bins: bins.collect(),
+        })
+    }
+
+    /// Whether as many crossed as were expected to, but for chance.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        // A count is whole, so half of one is no difference.
+        let crossed = self.crossed as f64;
+        (self.interval.0 - 0.5..=self.interval.1 + 0.5).contains(&crossed)
+    }
+}
+
+impl fmt::Display for Calibrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { conversations, expected, interval: (low, high), crossed, .. } = self;
+        let verdict = match (self.holds(), (*crossed as f64) < *expected) {
+            (true, _) => "the forecast holds",
+            (false, true) => "the forecast is too high",
+            (false, false) => "the forecast is too low",
+        };
+        write!(
+            f,
+            "of {conversations} that may be complaints {expected:.1} were expected to cross the bar within a day ({low:.1} to {high:.1}), and {crossed} did: {verdict}"
+        )
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, name) in ["former", "recent"].into_iter().enumerate() {
+            let span = self.spans[i].map_or(String::new(), |(from, to)| format!(", {from} to {to}"));
+            writeln!(f, "{name}: {} conversations of {}{span}", self.conversations[i], self.inputs[i])?;
+        }
+        self.faults.iter().try_for_each(|fault| writeln!(f, "  {fault}"))?;
+        writeln!(f, "\n{}\n", self.in_a_sentence())?;
+        writeln!(
+            f,
+            "{:<18} {:<19} {:>7} {:>7} {:>12} {:>12}",
+            "", "", "index", "noise", "mean before", "recent"
+        )?;
+        for Feature { name, when, psi, noise, moved, means, .. } in &self.features {
+            let mark = match moved {
+                Moved::Not => "",
+                Moved::Some => "  moved some",
+                Moved::Much => "  moved much",
+            };
+            let (before, now) = means;
+            writeln!(f, "{name:<18} {when:<19} {psi:>7.3} {noise:>7.3} {before:>12.3} {now:>12.3}{mark}")?;
+        }
+        writeln!(f)?;
+        for (name, calibration) in ["former", "recent"].into_iter().zip(&self.calibration) {
+            match calibration {
+                Some(calibration) => writeln!(f, "{name}: {calibration}")?,
+                None => writeln!(
+                    f,
+                    "{name}: too few conversations that a day has passed for, so whether the forecast holds cannot be told"
+                )?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drift {
+    /// What moved.
+    pub(super) fn in_a_sentence(&self) -> String {
+        let moved = |how: Moved| {
+            let names =
+                self.features.iter().filter(|feature| feature.moved == how).map(|feature| feature.name);
+            names.collect::<Vec<_>>().join(", ")
+        };
+        match (moved(Moved::Much), moved(Moved::Some)) {
+            (much, some) if much.is_empty() && some.is_empty() => "Nothing moved by more than chance.".into(),
+            (much, some) if some.is_empty() => format!("Moved much: {much}."),
+            (much, some) if much.is_empty() => format!("Moved some: {some}."),
+            (much, some) => format!("Moved much: {much}. Moved some: {some}."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firewatch_report::random::unit;
+
+    /// Conversations whose forecast is right, and whose complaint is drawn from a power of what is even.
+    fn scores(seed: u64, n: u64, power: f64, right: f64) -> Scores {
+        let mut scores =
+            Scores { last: Some(EventTime::from_millis(2_000_000_000_000)), ..Scores::default() };
+        for i in 0..n {
+            let mut values = [0.0; FEATURES.len()];
+            values[0] = unit(seed, 3 * i).powf(power) as f32;
+            values[1] = if i % 7 == 0 { f32::NAN } else { 0.5 };
+            values[7] = unit(seed, 3 * i + 1).powi(4) as f32;
+            let crossed = unit(seed, 3 * i + 2) < f64::from(values[7]) * right;
+            let began = EventTime::from_millis(1_800_000_000_000 + i as i64);
+            scores.samples.insert(i.to_string(), Sample { began, values, crossed: (false, crossed) });
+        }
+        scores
+    }
+
+    fn drift(former: &Scores, recent: &Scores) -> Drift {
+        Drift::of(["a".into(), "b".into()], former, recent).unwrap()
+    }
+
+    #[test]
+    fn two_samples_of_one_population_do_not_differ() {
+        for seed in 0..40 {
+            let drift = drift(&scores(seed, 800, 1.0, 1.0), &scores(seed + 100, 300, 1.0, 1.0));
+            assert!(drift.features.iter().all(|feature| feature.moved == Moved::Not), "{drift}");
+        }
+        let holds = (0..400).filter(|seed| {
+            let scores = scores(*seed, 800, 1.0, 1.0);
+            Calibrated::of(scores.ordered().into_iter()).is_some_and(|calibrated| calibrated.holds())
+        });
+        // 380 on average, give or take 4.4.
+        let n = holds.count();
+        assert!((365..=395).contains(&n), "{n}");
+    }
+
+    #[test]
+    fn what_moved_is_named_and_a_forecast_that_is_too_high_is_told() {
+        let drift = drift(&scores(1, 2000, 1.0, 1.0), &scores(2, 2000, 2.0, 0.5));
+        assert_eq!((drift.features[0].name, drift.features[0].moved), ("complaint", Moved::Much));
+        // Even against its square root: the integral of (q - p) ln(q / p) over tenths.
+        let p = |i: f64| 0.1 * (i + 1.0) - 0.1 * i;
+        let q = |i: f64| (0.1 * (i + 1.0)).sqrt() - (0.1 * i).sqrt();
+        let wanted: f64 = (0..10).map(f64::from).map(|i| (q(i) - p(i)) * (q(i) / p(i)).ln()).sum();
+        assert!((drift.features[0].psi - wanted).abs() < 0.05, "{} and {wanted}", drift.features[0].psi);
+        assert!(drift.to_string().contains("Moved much: complaint."), "{drift}");
+        assert!(drift.to_string().contains("did: the forecast is too high"), "{drift}");
+    }
+
+    #[test]
+    fn a_value_that_most_have_and_values_that_are_not_known_have_bins_of_their_own() {
+        let values: Vec<f64> = (0..100).map(|i| if i < 85 { 0.0 } else { f64::from(i) }).collect();
+        assert_eq!(edges(&values), [0.0, 85.0, 90.0]);
+        assert_eq!(edges(&(0..50).map(f64::from).collect::<Vec<_>>()).len(), BINS);
+        let drift = drift(&scores(1, 700, 1.0, 1.0), &scores(2, 700, 1.0, 1.0));
+        let arousal = drift.features.iter().find(|feature| feature.name == "arousal").unwrap();
+        assert_eq!((arousal.bins.len(), arousal.bins.last()), (2, Some(&None)));
+        assert!((arousal.shares[1].0 - 1.0 / 7.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn chance_is_that_of_chi_squared() {
+        // The 99.5% quantiles of 9 and 1 degrees are 23.589 and 7.879.
+        assert!((chi_squared(9.0) - 23.589).abs() < 0.1 && (chi_squared(1.0) - 7.879).abs() < 0.25);
+    }
+}

@@ -1,0 +1,159 @@
+//! Whether scores and what they are made of are still what they were: a recent span against one from before.
+//!
+//! Both are records of the scores topic, as production told them. A conversation counts once: as it was first scored, and
+//! as it was last scored within half an hour of that.
+
+mod figures;
+mod page;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use firewatch_domain::{Duration, EventTime, Score};
+use serde::Deserialize;
+
+pub use figures::{Calibrated, Drift, Feature, Moved};
+pub use page::{html, tables};
+
+use firewatch_report::AnalysisError;
+use crate::recorded::lines::each_line;
+
+/// How old a conversation is when it is looked at again.
+const LATER: Duration = Duration::from_mins(30);
+/// What P(viral) is about.
+const DAY: Duration = Duration::from_mins(24 * 60);
+/// Faults that are told one by one.
+const TOLD: usize = 5;
+
+/// What is compared, by name: as first scored, then half an hour later.
+pub(crate) const FEATURES: [&str; 12] = [
+    "complaint",
+    "arousal",
+    "negative",
+    "flagged",
+    "first reach",
+    "unknown audience",
+    "risk",
+    "viral",
+    "reshares",
+    "replies",
+    "pace",
+    "reach",
+];
+/// How many of them are as first scored.
+const FIRST: usize = 6;
+
+/// A conversation; absent values are NaN.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    began: EventTime,
+    values: [f32; FEATURES.len()],
+    /// It crossed the bar: by the time it was looked at again, and ever within a day.
+    crossed: (bool, bool),
+}
+
+/// Score records, as they are read.
+#[derive(Debug, Default)]
+pub struct Scores {
+    samples: HashMap<String, Sample>,
+    last: Option<EventTime>,
+    /// Score records.
+    pub records: u64,
+    /// What could not be read, the first of it in words.
+    pub faults: Vec<String>,
+}
+
+/// What tells a score from the other records that `firewatch score` writes.
+#[derive(Deserialize)]
+struct Kind {
+    risk_low: Option<f64>,
+}
+
+impl Scores {
+    /// Takes a record; one that is of another kind is passed over.
+    pub fn take(&mut self, place: impl fmt::Display, value: &[u8]) {
+        let read = serde_json::from_slice::<Kind>(value)
+            .and_then(|kind| kind.risk_low.map(|_| serde_json::from_slice::<Score>(value)).transpose());
+        match read {
+            Ok(None) => {}
+            Ok(Some(score)) => self.score(score),
+            Err(e) if self.faults.len() < TOLD => self.faults.push(format!("{place}: {e}")),
+            Err(_) => {}
+        }
+    }
+
+    /// Reads a file of JSON lines, plain or packed.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end.
+    pub fn read(path: &Path) -> Result<Self, AnalysisError> {
+        let mut scores = Self::default();
+        each_line(path, |line, value| scores.take(format_args!("{}, line {line}", path.display()), value))?;
+        Ok(scores)
+    }
+
+    fn score(&mut self, score: Score) {
+        self.records += 1;
+        self.last = self.last.max(Some(score.at));
+        let values = values(&score);
+        let crossed = score.viral >= 1.0;
+        let new = Sample { began: score.at, values, crossed: (crossed, crossed) };
+        let sample = self.samples.entry(score.conversation).or_insert(new);
+        if score.at < sample.began + LATER {
+            sample.values[FIRST..].copy_from_slice(&values[FIRST..]);
+            sample.crossed.0 |= crossed;
+        }
+        sample.crossed.1 |= crossed && score.at < sample.began + DAY;
+    }
+
+    /// Parts conversations by when they began: before a time, and from then on.
+    #[must_use]
+    pub fn split(self, at: EventTime) -> [Self; 2] {
+        let mut parts =
+            [Self::default(), Self { records: self.records, faults: self.faults, ..Self::default() }];
+        // Of both it is known what became until the end.
+        parts.iter_mut().for_each(|part| part.last = self.last);
+        for (id, sample) in self.samples {
+            parts[usize::from(sample.began >= at)].samples.insert(id, sample);
+        }
+        parts
+    }
+
+    /// Conversations.
+    #[must_use]
+    pub fn conversations(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// When the first and the last conversation began.
+    fn span(&self) -> Option<(EventTime, EventTime)> {
+        let began = || self.samples.values().map(|sample| sample.began);
+        Some((began().min()?, began().max()?))
+    }
+
+    /// The samples in the order of time, so that sums are the same however they were kept.
+    fn ordered(&self) -> Vec<&Sample> {
+        let mut all: Vec<(&String, &Sample)> = self.samples.iter().collect();
+        all.sort_by_key(|(id, sample)| (sample.began, *id));
+        all.into_iter().map(|(_, sample)| sample).collect()
+    }
+}
+
+fn values(score: &Score) -> [f32; FEATURES.len()] {
+    let counts = &score.engagements;
+    [
+        score.complaint,
+        score.arousal.unwrap_or(f32::NAN),
+        score.sentiment.map_or(f32::NAN, |sentiment| sentiment.negative),
+        f32::from(u8::from(!score.flags.is_empty())),
+        score.reach.estimate as f32,
+        f32::from(u8::from(score.reach.unknown > 0)),
+        score.risk.value() as f32,
+        score.viral,
+        (counts.reshares + counts.quotes) as f32,
+        counts.replies as f32,
+        score.velocity.per_minute_5,
+        score.reach.estimate as f32,
+    ]
+}

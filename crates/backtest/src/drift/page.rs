@@ -1,0 +1,127 @@
+//! The report on drift as a page and as tables.
+
+use super::figures::{Calibrated, Drift, Feature, Moved};
+use firewatch_report::AnalysisError;
+use firewatch_report::chart::{COLOURS, Frame, Legend, Line, chart, reliability};
+use firewatch_report::page::Page;
+use firewatch_report::table::table;
+
+/// Features that are drawn.
+const DRAWN: usize = 4;
+
+/// Draws the page.
+///
+/// # Errors
+/// When a chart cannot be drawn.
+pub fn html(drift: &Drift) -> Result<String, AnalysisError> {
+    let mut page = Page::new("Are scores still what they were?");
+    page.lead(drift.in_a_sentence());
+    if let Some(calibration) = &drift.calibration[1] {
+        page.lead(format_args!("Recently, {calibration}."));
+    }
+    for (i, name) in ["Former", "Recent"].into_iter().enumerate() {
+        let span = drift.spans[i].map_or(String::new(), |(from, to)| format!(", {from} to {to}"));
+        page.note(format_args!(
+            "{name}: {} conversations of {}{span}.",
+            drift.conversations[i], drift.inputs[i]
+        ));
+    }
+    drift.faults.iter().for_each(|fault| page.note(fault));
+    page.heading("What moved");
+    page.paragraph(
+        "The population stability index of each feature; from 0.1 on it is worth a look, from 0.25 on it is another \
+         population, unless chance alone could give as much.",
+    );
+    let rows = drift.features.iter().map(|feature| {
+        let moved = match feature.moved {
+            Moved::Not => "",
+            Moved::Some => "some",
+            Moved::Much => "much",
+        };
+        vec![
+            feature.name.into(),
+            feature.when.into(),
+            format!("{:.3}", feature.psi),
+            format!("{:.3}", feature.noise),
+            moved.into(),
+            format!("{:.3}", feature.means.0),
+            format!("{:.3}", feature.means.1),
+        ]
+    });
+    page.table("", &["feature", "scored", "index", "by chance", "moved", "mean before", "recent"], rows);
+    let moved = drift.features.iter().filter(|feature| feature.moved != Moved::Not);
+    for feature in moved.take(DRAWN) {
+        let words = format!("Conversations by {}, {}: before, and recently.", feature.name, feature.when);
+        page.chart(&shares(feature)?, &words);
+    }
+    page.heading("Whether the forecast holds");
+    let names = ["before", "recent"].into_iter().zip(&drift.calibration);
+    let known: Vec<(&str, &Calibrated)> = names.filter_map(|(name, of)| Some((name, of.as_ref()?))).collect();
+    if known.is_empty() {
+        page.paragraph("Too few conversations that a day has passed for.");
+        return Ok(page.finish());
+    }
+    known.iter().for_each(|(name, of)| page.paragraph(format_args!("{name}: {of}.")));
+    let axes = ("Forecast and what became of it", "forecast, %", "% crossed");
+    let lines = known.iter().map(|(name, of)| {
+        let points = of.bins.iter().map(|(_, _, forecast, crossed)| (100.0 * forecast, 100.0 * crossed));
+        ((*name).to_owned(), points.collect())
+    });
+    page.chart(
+        &reliability(axes, lines.collect())?,
+        "The share that crossed the bar, by the forecast half an hour after the first score.",
+    );
+    Ok(page.finish())
+}
+
+/// Features, their bins and the forecast as tidy CSV, each with the ending of its name.
+#[must_use]
+pub fn tables(drift: &Drift) -> [(&'static str, String); 3] {
+    let features = drift.features.iter().map(|feature| {
+        let moved = format!("{:?}", feature.moved).to_lowercase();
+        let numbers =
+            [feature.psi, feature.noise, feature.means.0, feature.means.1].map(|n| format!("{n:.6}"));
+        let [psi, noise, former, recent] = numbers;
+        [feature.name.into(), feature.when.into(), psi, noise, moved, former, recent]
+    });
+    let bins = drift.features.iter().flat_map(|feature| {
+        feature.bins.iter().zip(&feature.shares).map(|(from, (former, recent))| {
+            let from = from.map_or_else(|| "unknown".into(), |from| from.to_string());
+            [feature.name.into(), feature.when.into(), from, format!("{former:.6}"), format!("{recent:.6}")]
+        })
+    });
+    let forecast = ["former", "recent"].into_iter().zip(&drift.calibration).flat_map(|(span, of)| {
+        of.iter().flat_map(|of| &of.bins).map(move |(from, n, forecast, crossed)| {
+            [span.into(), from.to_string(), n.to_string(), format!("{forecast:.6}"), format!("{crossed:.6}")]
+        })
+    });
+    [
+        (
+            "csv",
+            table(["feature", "scored", "psi", "noise", "moved", "mean_former", "mean_recent"], features),
+        ),
+        ("bins.csv", table(["feature", "scored", "from", "former", "recent"], bins)),
+        ("forecast.csv", table(["span", "from", "conversations", "forecast", "crossed"], forecast)),
+    ]
+}
+
+/// The shares of both spans, bin by bin.
+fn shares(feature: &Feature) -> Result<String, AnalysisError> {
+    let line = |name: &str, of: fn(&(f64, f64)) -> f64, i: usize| {
+        // Steps, as a bin has a width and its neighbours are other bins.
+        let points = feature.shares.iter().enumerate().flat_map(|(at, both)| {
+            let share = 100.0 * of(both);
+            [(at as f64, share), (at as f64 + 1.0, share)]
+        });
+        Line { name: name.into(), points: points.collect(), thin: i == 0, colour: COLOURS[i] }
+    };
+    let most = feature.shares.iter().map(|(a, b)| 100.0 * a.max(*b)).fold(1.0, f64::max);
+    let last = if feature.bins.last() == Some(&None) { ", the last one of those not known" } else { "" };
+    let frame = Frame {
+        title: feature.name,
+        x: (&format!("bins, the lowest values first{last}"), 0.0..feature.shares.len() as f64),
+        y: ("% of conversations", 0.0..most * 1.15),
+        legend: Some(Legend::UpperRight),
+    };
+    chart(frame, &[line("before", |both| both.0, 0), line("recent", |both| both.1, 1)])
+}

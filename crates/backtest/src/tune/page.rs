@@ -1,0 +1,138 @@
+//! The page and the tables of a tuning.
+
+use super::choose::Part;
+use super::{Tried, Tuned};
+use firewatch_report::AnalysisError;
+use firewatch_report::chart::{COLOURS, Frame, Legend, Line, chart};
+use firewatch_report::page::Page;
+use firewatch_report::table::table;
+
+/// Draws the page.
+///
+/// # Errors
+/// When a chart cannot be drawn.
+pub fn html(tuned: &Tuned) -> Result<String, AnalysisError> {
+    let mut page = Page::new(&format!("Tuning of what {} is told", tuned.team));
+    let [from, split, to] = tuned.span;
+    match (tuned.chosen.and_then(|i| tuned.tried.get(i)), &tuned.gain) {
+        (Some(chosen), Some(gain)) => page.lead(format_args!(
+            "{}: on the part that the choice has not seen, the {} changes by {gain}.",
+            chosen.name, tuned.objective
+        )),
+        _ => page.lead(format_args!("No policy that was tried keeps to {} alerts a day.", tuned.budget)),
+    }
+    page.note(format_args!(
+        "{}: chosen on {from} to {split} as the best {} with {} alerts a day at most; reported on {split} to {to}. \
+         Intervals are 95%, by the bootstrap over conversations.",
+        tuned.input, tuned.objective, tuned.budget
+    ));
+    tuned.warnings.iter().for_each(|warning| page.note(format_args!("Warning: {warning}.")));
+    const ALERTS: Axis = ("alerts a day", |p| p.alerts_per_day);
+    const RECALL: Axis = ("recall in time, %", |p| 100.0 * p.recall.value);
+    const PRECISION: Axis = ("precision, %", |p| 100.0 * p.precision.value);
+    const MINUTES: Axis = ("minutes gained", |p| p.minutes.value);
+    let of_recall =
+        "How much of what is worth telling is told before it crosses the bar, for so many alerts.";
+    let of_minutes = "Minutes before half of the reach, on average over all that is worth telling.";
+    for (title, x, y, words) in [
+        ("Recall in time, by alerts", ALERTS, RECALL, of_recall),
+        ("Precision and recall", RECALL, PRECISION, "How much of what is told is worth telling."),
+        ("Lead time, by alerts", ALERTS, MINUTES, of_minutes),
+    ] {
+        page.chart(&curve(tuned, title, x, y)?, words);
+    }
+    if !tuned.changed.is_empty() {
+        page.heading("Lines of the policy that change");
+        page.table("", &["line"], tuned.changed.iter().map(|line| vec![line.clone()]));
+    }
+    page.heading("Every policy that was tried");
+    let row = |tried: &Tried| {
+        let part = |p: &Part| {
+            let shares = [&p.precision, &p.recall].map(|share| format!("{:.3}", share.value));
+            [
+                format!("{:.1}", p.alerts_per_day),
+                shares[0].clone(),
+                shares[1].clone(),
+                format!("{:.1}", p.minutes.value),
+            ]
+        };
+        [vec![tried.name.clone()], part(&tried.past).to_vec(), part(&tried.later).to_vec()].concat()
+    };
+    page.table(
+        "The past, on which was chosen, then the later part",
+        &[
+            "",
+            "alerts a day",
+            "precision",
+            "recall",
+            "minutes",
+            "alerts a day",
+            "precision",
+            "recall",
+            "minutes",
+        ],
+        std::iter::once(&tuned.current).chain(&tuned.tried).map(row),
+    );
+    Ok(page.finish())
+}
+
+/// What an axis shows, and its name.
+type Axis = (&'static str, fn(&Part) -> f64);
+
+fn curve(tuned: &Tuned, title: &str, x: Axis, y: Axis) -> Result<String, AnalysisError> {
+    let points = |part: fn(&Tried) -> &Part| {
+        let mut points: Vec<(f64, f64)> = tuned.tried.iter().map(part).map(|p| (x.1(p), y.1(p))).collect();
+        points.retain(|(x, y)| x.is_finite() && y.is_finite());
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+    };
+    let line = |name: &str, points: Vec<(f64, f64)>, thin: bool, colour: usize| Line {
+        name: name.into(),
+        points,
+        thin,
+        colour: COLOURS[colour],
+    };
+    let mut lines =
+        vec![line("past", points(|t| &t.past), true, 0), line("later part", points(|t| &t.later), false, 0)];
+    let dot = |p: &Part| vec![(x.1(p), y.1(p))];
+    lines.push(line("as it is, later part", dot(&tuned.current.later), false, 1));
+    if let Some(chosen) = tuned.chosen.and_then(|i| tuned.tried.get(i)) {
+        lines.push(line("chosen, later part", dot(&chosen.later), false, 2));
+    }
+    let most = |of: fn(&(f64, f64)) -> f64| {
+        let all = lines.iter().flat_map(|line| &line.points).map(of).filter(|v| v.is_finite());
+        all.fold(1e-3, f64::max) * 1.05
+    };
+    let frame = Frame {
+        title,
+        x: (x.0, 0.0..most(|(x, _)| *x)),
+        y: (y.0, 0.0..most(|(_, y)| *y)),
+        legend: Some(Legend::LowerRight),
+    };
+    chart(frame, &lines)
+}
+
+/// Every number, as tidy CSV.
+#[must_use]
+pub fn tables(tuned: &Tuned) -> String {
+    let head = ["policy", "chosen", "part", "measure", "value", "low", "high"];
+    let all = std::iter::once((None, &tuned.current))
+        .chain(tuned.tried.iter().enumerate().map(|(i, t)| (Some(i), t)));
+    let rows = all.flat_map(|(i, tried)| {
+        let chosen = if i.is_some() && i == tuned.chosen { "1" } else { "0" };
+        [("past", &tried.past), ("later", &tried.later)].into_iter().flat_map(move |(name, part)| {
+            [
+                ("told_per_day", &part.told_per_day),
+                ("precision", &part.precision),
+                ("recall", &part.recall),
+                ("minutes", &part.minutes),
+                ("f1", &part.f1),
+            ]
+            .map(|(measure, v)| {
+                let [value, low, high] = [v.value, v.low, v.high].map(|v| format!("{v:.5}"));
+                [tried.name.clone(), chosen.into(), name.into(), measure.into(), value, low, high]
+            })
+        })
+    });
+    table(head, rows)
+}

@@ -1,0 +1,41 @@
+//! `firewatch notify`: whether the channels by which people are told take a message.
+
+use firewatch_console::notify::{Message, Sender, Sent};
+
+use crate::args::NotifyCommand;
+use crate::shell::{Failure, say};
+use crate::{clock, config, process};
+
+/// Sends a test by each channel, and tells what came of it.
+pub fn notify(command: &NotifyCommand) -> Result<(), Failure> {
+    let NotifyCommand::Test { config, channels } = command;
+    let settings = config::load(config, std::env::vars())?.console;
+    let known: Vec<&str> = settings.channels.iter().map(|channel| channel.name.as_str()).collect();
+    if let Some(strange) = channels.iter().find(|name| !known.contains(&name.as_str())) {
+        let problem = format!("the settings have no such channel; there are {}", known.join(", "));
+        return Err(Failure::setting(strange, problem));
+    }
+    if known.is_empty() {
+        return Err(Failure::setting(
+            "notifications",
+            "the settings have no channel; add one, such as [notifications.pr]",
+        ));
+    }
+    let sender = Sender::new(&settings.channels).map_err(|e| Failure::running("notifications", e))?;
+    let runtime = process::runtime()?;
+    let base = settings.url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
+    let mut refused = false;
+    for name in known.into_iter().filter(|name| channels.is_empty() || channels.iter().any(|c| c == name)) {
+        let now = clock::now();
+        let message = Message::test(format!("test/{name}/{}", now.as_millis()), &base, now);
+        match runtime.block_on(sender.send(name, &message, now)) {
+            Sent::Taken => say(format_args!("{name}: taken\n")),
+            Sent::Later(problem) | Sent::Refused(problem) => {
+                refused = true;
+                say(format_args!("{name}: not taken: {problem}\n"));
+            }
+        }
+    }
+    runtime.shutdown_background();
+    if refused { Err(Failure::Told) } else { Ok(()) }
+}

@@ -1,0 +1,144 @@
+//! What the console asks of the rest: to send actions, to look threads up in the events, to redact, and to judge drafts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use firewatch_console::web::{Act, Guard, LookUp, Redact, Said, Thread, Tools, Voice};
+use firewatch_domain::{AccountKind, Action, Body, EngagementKind, Event, EventTime, Post};
+use firewatch_ingest::decode_event;
+use firewatch_kafka::{Between, Feed, RunError, find};
+use firewatch_scoring::text::{PersonalData, redacted};
+
+use super::Source;
+use crate::commands::guard;
+use crate::shell::Failure;
+
+/// Longest look through the events.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// A post may be in the log a little before the time it bears.
+const BEFORE: firewatch_domain::Duration = firewatch_domain::Duration::from_mins(10);
+/// Most that is shown of a thread.
+const SAID: usize = 200;
+
+pub fn tools(source: &Source<'_>) -> Result<Tools, Failure> {
+    let personal = PersonalData::shipped().map_err(|e| Failure::running("personal data", e))?;
+    let redact: Redact = Arc::new(move |text| redacted(text, &personal.find(text)));
+    let guard: Guard = Arc::new(|draft| guard::judged(draft).unwrap_or_else(|problem| (false, problem)));
+    Ok(Tools { act: sender(source)?, look_up: look_up(source), redact, guard, clock: source.clock.clone() })
+}
+
+/// Sends an action, and waits until the brokers have it.
+fn sender(source: &Source<'_>) -> Result<Act, Failure> {
+    let feed = Feed::new(source.kafka).map_err(|e| Failure::Running(e.to_string()))?;
+    let topic = source.topics.actions.clone();
+    match feed.prepare(&topic) {
+        Err(e @ RunError::Contract(_)) => return Err(Failure::Running(e.to_string())),
+        // What people do waits for it; what they look at does not.
+        Err(e) => eprintln!("firewatch: {e}; actions wait for it"),
+        Ok(()) => {}
+    }
+    Ok(Arc::new(move |action: &Action| {
+        let sent = feed.act(&topic, action);
+        sent.and_then(|()| feed.flush()).map_err(|e| e.to_string())
+    }))
+}
+
+fn look_up(source: &Source<'_>) -> LookUp {
+    let (kafka, topic, clock) = (source.kafka.clone(), source.topics.events.clone(), source.clock.clone());
+    Arc::new(move |conversation: &str, since: EventTime| {
+        let find =
+            |between| find(&kafka, (&topic, conversation), between, PATIENCE).map_err(|e| e.to_string());
+        let (mut records, mut is_cut) = find(Between { from: Some(since - BEFORE), to: None })?;
+        if records.is_empty() {
+            // A log that was filled later, or by a clock of its own, knows other times.
+            (records, is_cut) = find(Between::default())?;
+        }
+        let now = clock();
+        let events = records.iter().filter_map(|record| decode_event(&record.value, None, now).ok());
+        Ok(thread(events, is_cut))
+    })
+}
+
+/// What events tell of a conversation; a repeated one counts once, of an edited post the last version is shown, and of a deleted
+/// one nothing.
+fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
+    let mut thread = Thread { is_cut, ..Thread::default() };
+    let (mut known, mut posts, mut gone) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+    for event in events.filter(|event| known.insert(event.id.clone())) {
+        match event.body {
+            Body::Post(post) => {
+                let newer =
+                    posts.get(&post.id).is_none_or(|(_, old): &(_, Post)| old.edited_at < post.edited_at);
+                if newer {
+                    posts.insert(post.id.clone(), (event.at, post));
+                }
+            }
+            Body::BrandReply(reply) => {
+                let by = Voice {
+                    name: Some(reply.account),
+                    followers: None,
+                    did: "answered for the brand".into(),
+                };
+                thread.said.push(Said { at: event.at, by, is_brand: true, text: reply.text });
+            }
+            Body::Engagement(engagement) => {
+                let did = match engagement.kind {
+                    EngagementKind::Reshare => "passed it on",
+                    EngagementKind::Quote => "quoted it",
+                    EngagementKind::Reply | EngagementKind::Like => continue,
+                };
+                let voice =
+                    Voice { name: engagement.actor, followers: engagement.followers, did: did.into() };
+                thread.voices.push(voice);
+            }
+            Body::Delete(delete) => drop(gone.insert(delete.post)),
+            Body::Counters(_) => {}
+        }
+    }
+    for (id, (at, post)) in posts {
+        let did = if post.in_reply_to.is_some() { "answered" } else { "wrote it" };
+        let by = Voice { name: post.account().map(Into::into), followers: post.followers(), did: did.into() };
+        thread.voices.push(by.clone());
+        if !gone.contains(&id) {
+            let is_brand = post.account_kind() == Some(AccountKind::Brand);
+            thread.said.push(Said { at, by, is_brand, text: post.text });
+        }
+    }
+    thread.said.sort_by_key(|said| said.at);
+    thread.is_cut |= thread.said.len() > SAID;
+    thread.said.truncate(SAID);
+    thread
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_edited_post_the_last_version_is_shown_and_of_a_deleted_one_nothing() {
+        let event = |id: &str, body: &str| {
+            let json =
+                format!(r#"{{"v":1,"id":"{id}","conversation":"x:1","at":"2026-05-30T09:00:00Z",{body}}}"#);
+            decode_event(json.as_bytes(), None, EventTime::END).unwrap()
+        };
+        let post = |id: &str, post: &str, text: &str, more: &str| {
+            event(id, &format!(r#""post":{{"id":"{post}","author":{{"id":"a"}},"text":"{text}"{more}}}"#))
+        };
+        let told = |events: Vec<Event>| -> Vec<String> {
+            thread(events.into_iter(), false).said.into_iter().map(|said| said.text).collect()
+        };
+        let edited = r#","edited_at":"2026-05-30T09:10:00Z""#;
+        let answer = r#","in_reply_to":"1""#;
+        let all = || {
+            vec![
+                post("1/edit/1", "1", "as it is now", edited),
+                post("1", "1", "as it was", ""),
+                post("2", "2", "an answer", answer),
+            ]
+        };
+        assert_eq!(told(all()), ["as it is now", "an answer"]);
+        let gone = event("2/delete", r#""delete":{"post":"2"}"#);
+        assert_eq!(told([all(), vec![gone]].concat()), ["as it is now"]);
+    }
+}

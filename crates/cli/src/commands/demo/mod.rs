@@ -1,0 +1,285 @@
+//! `firewatch demo`: the main job on an embedded broker, played from a recording.
+//!
+//! One thread feeds the recording at its pace, one is the engine behind Kafka as in production, one the console's, and this
+//! one reads the teams' topics as a team would and shows what comes.
+
+mod summary;
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration as Wait;
+
+use firewatch_console::ConsoleSettings;
+use firewatch_domain::{Duration, Escalation, Event, EventTime, News};
+use firewatch_telemetry::{EngineMetrics, Metrics};
+use firewatch_escalation::{PR, SUPPORT};
+use firewatch_ingest::decode_event;
+use firewatch_kafka::{Embedded, Feed, Guarantee, KafkaSettings, RunError, Runner, Tail, Topics};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::DemoOptions;
+use crate::commands::console::{self, Source};
+use crate::shell::{Failure, brain, say};
+use summary::Summary;
+use crate::{clock, process};
+
+/// An hour of an insurer's mentions.
+pub const RECORDING: &str = include_str!("../../../../../demo/recording.jsonl");
+/// How long the reader waits for the next escalation before it looks at the progress again.
+const GLANCE: Wait = Wait::from_millis(100);
+
+/// Plays the recording and shows what the teams are told.
+pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
+    if options.events {
+        say(RECORDING);
+        return Ok(());
+    }
+    let (runtime, stop) = process::start()?;
+    let brain = Arc::new(brain(None)?);
+    let topics = Topics::default();
+    let teams = [PR, SUPPORT];
+    let broker = Embedded::start(&topics, &teams, options.partitions).map_err(failed)?;
+    let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "firewatch-demo");
+    // The mock broker answers a waiting fetch only when its time is up.
+    settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
+    // It has no transactions either.
+    settings.guarantee = Guarantee::AtLeastOnce;
+    say(format_args!("Embedded Kafka at {}; topics {}\n", settings.brokers, topics.all(&teams).join(", ")));
+
+    let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?.engine;
+    let runner = Runner::new(settings.clone(), topics.clone(), brain, metrics.clone(), clock::now);
+    let told = Tail::new(&settings, &teams.map(|t| topics.of_team(t))).map_err(failed)?;
+    let feed = Feed::new(&settings).map_err(failed)?;
+
+    let recorded = Arc::new(Recorded::default());
+    let time = recorded.clone();
+    let clock = Arc::new(move || time.now());
+    let source = Source { kafka: &settings, topics: &topics, teams: teams.to_vec(), clock };
+    let file = std::env::temp_dir().join(format!("firewatch-demo-{}.db", std::process::id()));
+    let database = format!("sqlite://{}", file.display());
+    let closed = if options.stay { stop.clone() } else { Arc::default() };
+    let local = ConsoleSettings::local(options.listen, database);
+    let serving = console::start(&runtime, &source, (&local, false), closed.clone())?;
+    say(format_args!("the console is at {}/\n", serving.url));
+
+    let play = Play { options, metrics, stop, recorded };
+    let summary = play.run(&runner, &feed, &told, &topics.events)?;
+    say(&summary);
+    if options.stay {
+        say(format_args!("the console stays at {}/ until this is stopped\n", serving.url));
+    } else {
+        closed.store(true, Ordering::Relaxed);
+    }
+    let done = serving.fed.join().map_err(|_| Failure::Running("the console broke down".into()))?;
+    runtime.shutdown_background();
+    // It was for this hour only; what SQLite keeps beside it goes with it.
+    for ending in ["db", "db-wal", "db-shm"] {
+        let _ = std::fs::remove_file(file.with_extension(ending));
+    }
+    done
+}
+
+struct Play<'a> {
+    options: &'a DemoOptions,
+    metrics: EngineMetrics,
+    stop: Arc<AtomicBool>,
+    recorded: Arc<Recorded>,
+}
+
+impl Play<'_> {
+    fn run(&self, runner: &Runner, feed: &Feed, told: &Tail, events: &str) -> Result<Summary, Failure> {
+        let start = clock::now();
+        let fed = AtomicBool::new(false);
+        let over = AtomicBool::new(false);
+        let mut summary = Summary::default();
+        let screen = Screen::new(self.options.plain);
+        thread::scope(|scope| {
+            let (hang_up, hung_up) = channel::<()>();
+            let feeder = scope.spawn(|| {
+                let done = play((feed, events), self.options, &Pause(hung_up), &self.recorded);
+                fed.store(true, Ordering::Relaxed);
+                done
+            });
+            let engine = scope.spawn(|| {
+                let done = runner.run_to_end(&fed, &self.stop).map(|()| runner.conversations());
+                over.store(true, Ordering::Relaxed);
+                done
+            });
+            let mut hang_up = Some(hang_up);
+            while !(over.load(Ordering::Relaxed) && summary.told() >= self.metrics.effects_written("escalation")) {
+                if let Some(escalation) = read(told)? {
+                    screen.tell(&escalation);
+                    summary.take(escalation);
+                }
+                if self.stop.load(Ordering::Relaxed) {
+                    hang_up = None;
+                }
+                screen.progress(&self.metrics, start);
+            }
+            drop(hang_up);
+            screen.finish();
+            let records = join(feeder)?.map_err(failed)?;
+            summary.close(records, join(engine)?.map_err(failed)?, &self.metrics, clock::now() - start);
+            Ok(summary)
+        })
+    }
+}
+
+/// What was played.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Played {
+    /// Lines written.
+    pub lines: u64,
+    /// Posts among them, repeats not counted.
+    pub posts: u64,
+}
+
+/// A wait that ends early when the demo is stopped.
+struct Pause(Receiver<()>);
+
+impl Pause {
+    /// Whether to go on.
+    fn wait(&self, millis: i64) -> bool {
+        match self.0.recv_timeout(Wait::from_millis(millis.max(0) as u64)) {
+            Err(RecvTimeoutError::Timeout) => true,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => false,
+        }
+    }
+}
+
+/// The time of the recording: that of the last event that was written, and what has passed since.
+#[derive(Default)]
+struct Recorded {
+    /// How far it is behind the present, milliseconds; nothing was written yet when 0.
+    behind: AtomicI64,
+}
+
+impl Recorded {
+    fn written(&self, at: EventTime) {
+        self.behind.store((clock::now() - at).as_millis(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> EventTime {
+        clock::now() - Duration::from_millis(self.behind.load(Ordering::Relaxed))
+    }
+}
+
+/// Writes as many minutes of the recording to the events topic as are asked for, at a multiple of its pace.
+fn play(
+    (feed, topic): (&Feed, &str),
+    options: &DemoOptions,
+    pause: &Pause,
+    recorded: &Recorded,
+) -> Result<Played, RunError> {
+    let (start, speed) = (clock::now(), options.speed);
+    let minutes = Duration::from_mins(i64::from(options.minutes));
+    let mut first = None;
+    let mut played = Played::default();
+    let mut posts = BTreeSet::new();
+    for line in RECORDING.lines() {
+        let event = decode_event(line.as_bytes(), None, start).ok();
+        if let Some(at) = event.as_ref().map(|e| e.at) {
+            let since = at - *first.get_or_insert(at);
+            if since > minutes {
+                break;
+            }
+            let due = if speed > 0.0 { (since.as_millis() as f64 / speed) as i64 } else { 0 };
+            let ahead = due - (clock::now() - start).as_millis();
+            if ahead > 0 && !pause.wait(ahead) {
+                break;
+            }
+        }
+        feed.send(topic, event.as_ref().map(|e| e.conversation.as_str()), line.as_bytes(), &[])?;
+        played.lines += 1;
+        if let Some(event) = &event {
+            recorded.written(event.at);
+        }
+        if let Some(Event { id, body: firewatch_domain::Body::Post(_), .. }) = event
+            && posts.insert(id)
+        {
+            played.posts += 1;
+        }
+    }
+    feed.flush()?;
+    Ok(played)
+}
+
+fn read(told: &Tail) -> Result<Option<Escalation>, Failure> {
+    let Some(record) = told.next(GLANCE).map_err(failed)? else { return Ok(None) };
+    let read = serde_json::from_slice(&record.value);
+    read.map(Some).map_err(|e| Failure::running(&record.topic, e))
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> Result<T, Failure> {
+    thread.join().map_err(|_| Failure::Running("a thread of the demo broke down".into()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
+fn failed(e: RunError) -> Failure {
+    Failure::Running(e.to_string())
+}
+
+/// What is shown while it plays.
+struct Screen(Option<ProgressBar>);
+
+impl Screen {
+    fn new(plain: bool) -> Self {
+        if plain || !std::io::stdout().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::new(RECORDING.lines().count() as u64);
+        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} events  {msg}");
+        Self(Some(style.map_or_else(|_| bar.clone(), |s| bar.clone().with_style(s))))
+    }
+
+    fn progress(&self, metrics: &EngineMetrics, start: EventTime) {
+        let Some(bar) = &self.0 else { return };
+        let read = metrics.records_read("events");
+        let per_sec = read as f64 / (clock::now() - start).as_secs().max(0.1);
+        bar.set_position(read);
+        bar.set_message(format!("{per_sec:.0} events/s  lag {}", metrics.total_lag()));
+    }
+
+    fn tell(&self, escalation: &Escalation) {
+        match &self.0 {
+            Some(bar) => bar.println(in_words(escalation)),
+            None => say(in_words(escalation) + "\n"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// An escalation as a person reads it: PR's with a line for each reason, support's in one line.
+fn in_words(e: &Escalation) -> String {
+    let time = e.at.to_string();
+    let time = time.get(11..19).unwrap_or_default();
+    let level = e.level.to_string().to_uppercase();
+    let what = match e.news {
+        News::Opened => level,
+        News::Grew => format!("{level}, grows"),
+        News::Raised => format!("now {level}"),
+        News::Moved => e.state.to_string(),
+        News::HandedOver => "handed over".into(),
+        News::Late => "late".into(),
+        News::Stalled => "stalled".into(),
+        News::Waits => "waits".into(),
+    };
+    let members = e.members.map_or(String::new(), |n| format!(", {n} posts"));
+    let head = format!("{time}  {:<8}{what:<15}{}{members}", e.team.to_uppercase(), e.conversation);
+    if e.team == PR {
+        let reasons = e.reasons.iter().map(|r| format!("\n            - {r}"));
+        let advice = e.advice.iter().map(|a| format!("\n            > {a}"));
+        return head + &reasons.chain(advice).collect::<String>();
+    }
+    let why = e.reasons.get(1).or(e.reasons.first()).map_or("", String::as_str);
+    format!("{head}  {why}")
+}

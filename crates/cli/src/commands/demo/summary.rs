@@ -1,0 +1,105 @@
+//! What the demo says at its end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use firewatch_domain::{Duration, Escalation, EscalationState, Level, News};
+use firewatch_telemetry::EngineMetrics;
+
+use super::Played;
+
+/// What the teams were told, counted.
+#[derive(Debug, Default)]
+pub struct Summary {
+    played: Played,
+    conversations: usize,
+    scored: u64,
+    folded: u64,
+    rejected: u64,
+    took: Duration,
+    told: u64,
+    /// Escalations opened by team and level; a level reached later counts anew.
+    by_level: BTreeMap<(String, Level), u64>,
+    answered: BTreeMap<String, u64>,
+    late: BTreeMap<String, u64>,
+    storm_posts: u64,
+    /// Seconds from post to first escalation, by team.
+    delays: BTreeMap<String, Vec<f64>>,
+}
+
+impl Summary {
+    /// Records that the teams' topics have held so far.
+    pub fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// Counts one record.
+    pub fn take(&mut self, e: Escalation) {
+        self.told += 1;
+        self.storm_posts = self.storm_posts.max(e.members.unwrap_or(0));
+        match e.news {
+            News::Opened => {
+                if let Some(posted) = e.posted_at {
+                    self.delays.entry(e.team.clone()).or_default().push((e.at - posted).as_secs());
+                }
+                *self.by_level.entry((e.team, e.level)).or_default() += 1;
+            }
+            News::Raised => *self.by_level.entry((e.team, e.level)).or_default() += 1,
+            News::Late => *self.late.entry(e.team).or_default() += 1,
+            News::Moved if matches!(e.state, EscalationState::Answered | EscalationState::HandOffAsked) => {
+                *self.answered.entry(e.team).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds what is only known at the end.
+    pub fn close(&mut self, played: Played, conversations: usize, metrics: &EngineMetrics, took: Duration) {
+        self.played = played;
+        self.conversations = conversations;
+        self.scored = metrics.records_with("events", "scored");
+        self.folded = metrics.records_with("events", "folded");
+        self.rejected = metrics.records_with("events", "rejected");
+        self.took = took;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row =
+            |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "  {name:<38}{value:>8}");
+        let Played { lines, posts } = self.played;
+        writeln!(f, "\nSummary")?;
+        row(f, "events", lines.to_string())?;
+        row(f, "  scored", self.scored.to_string())?;
+        row(f, "  folded in, nothing new to tell", self.folded.to_string())?;
+        row(f, "  rejected, in firewatch.dlq", self.rejected.to_string())?;
+        row(f, "posts", posts.to_string())?;
+        row(f, "conversations", self.conversations.to_string())?;
+        for ((team, level), n) in &self.by_level {
+            row(f, &format!("escalations to {team}, {level}"), n.to_string())?;
+        }
+        for (team, n) in &self.answered {
+            row(f, &format!("  answered, {team}"), n.to_string())?;
+        }
+        for (team, n) in &self.late {
+            row(f, &format!("  not answered in time, {team}"), n.to_string())?;
+        }
+        row(f, "posts told as one storm", self.storm_posts.to_string())?;
+        for (team, delays) in &self.delays {
+            row(f, &format!("seconds from post to {team}, median"), format!("{:.0}", median(delays)))?;
+        }
+        row(f, "seconds it took", format!("{:.1}", self.took.as_secs()))?;
+        let me = std::env::args().next().unwrap_or_else(|| "firewatch".into());
+        writeln!(f, "\nTry next")?;
+        writeln!(f, "  {me} demo --events | {me} score | grep '\"team\":\"pr\"'")?;
+        writeln!(f, "  {me} check --config firewatch.toml")?;
+        writeln!(f, "  {me} schema --asyncapi")
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}

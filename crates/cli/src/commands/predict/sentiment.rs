@@ -1,0 +1,205 @@
+//! What the text model says of posts given as JSON lines.
+//!
+//! One answer for each line, in order: an opinion, or an error with the number of the line.
+
+use std::borrow::Cow;
+use std::io::{self, BufReader, BufWriter, Write};
+
+use firewatch_engine::Models;
+use firewatch_ingest::MAX_RECORD_BYTES;
+use firewatch_backtest::lines::next_line;
+use firewatch_scoring::encoder::Encoder;
+use firewatch_scoring::text::Flag;
+use firewatch_scoring::{Reading, Said, Scratch, SentimentModel, Unread, evidence};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::bytes;
+use crate::args::{PredictOptions, Tier};
+use crate::shell::Failure;
+
+/// The second tier that comes with this build.
+const ENCODER: &[u8] = include_bytes!("../../../../../models/encoder.fwm");
+
+#[derive(Deserialize)]
+struct Question {
+    id: Value,
+    text: String,
+    /// The platform's tag, when it told one.
+    #[serde(default)]
+    lang: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    id: Value,
+    lang: Cow<'static, str>,
+    negative: f32,
+    neutral: f32,
+    positive: f32,
+    complaint: f32,
+    arousal: f32,
+    flags: Vec<Span>,
+    why: Vec<String>,
+}
+
+/// A flag with its place in characters (code points) of the text.
+#[derive(Serialize)]
+struct Span {
+    kind: &'static str,
+    start: usize,
+    end: usize,
+}
+
+#[derive(Serialize)]
+struct Refusal {
+    line: u64,
+    error: String,
+}
+
+/// Reads questions and writes answers until the input ends.
+pub fn predict(options: &PredictOptions) -> Result<io::Result<()>, Failure> {
+    let model = match &options.model {
+        None => SentimentModel::from_bytes(Models::SHIPPED.sentiment)
+            .map_err(|e| Failure::running("the shipped model", e))?,
+        Some(path) => {
+            SentimentModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?
+        }
+    };
+    let encoder = match (options.tier, &options.encoder) {
+        (Tier::Fast, _) => None,
+        (Tier::Best, None) => {
+            Some(Encoder::from_bytes(ENCODER).map_err(|e| Failure::running("the shipped encoder", e))?)
+        }
+        (Tier::Best, Some(path)) => {
+            Some(Encoder::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--encoder", e))?)
+        }
+    };
+    Ok(answer(&mut Reader { model, encoder, scratch: Scratch::default() }))
+}
+
+fn answer(reader: &mut Reader) -> io::Result<()> {
+    let mut input = BufReader::new(io::stdin().lock());
+    let mut out = BufWriter::new(io::stdout().lock());
+    let (mut line, mut number) = (Vec::new(), 0);
+    while next_line(&mut input, &mut line)? {
+        number += 1;
+        match question(&line) {
+            Ok(question) => serde_json::to_writer(&mut out, &reader.read(question))?,
+            Err(error) => serde_json::to_writer(&mut out, &Refusal { line: number, error })?,
+        }
+        out.write_all(b"\n")?;
+        // Somebody may be waiting at the other end of a pipe.
+        if input.buffer().is_empty() {
+            out.flush()?;
+        }
+    }
+    out.flush()
+}
+
+fn question(line: &[u8]) -> Result<Question, String> {
+    if line.len() > MAX_RECORD_BYTES {
+        return Err(format!("the line is longer than {MAX_RECORD_BYTES} bytes; cut the text"));
+    }
+    let example = r#"give {"id": "1", "text": "..."}"#;
+    let question: Question = serde_json::from_slice(line).map_err(|e| format!("{e}; {example}"))?;
+    match question.id {
+        Value::String(_) | Value::Number(_) => Ok(question),
+        other => Err(format!("the id is {other}, no text or number; {example}")),
+    }
+}
+
+struct Reader {
+    model: SentimentModel,
+    encoder: Option<Encoder>,
+    scratch: Scratch,
+}
+
+impl Reader {
+    fn read(&mut self, question: Question) -> Answer {
+        let Question { id, text, lang } = question;
+        let reading = self.model.read(&mut self.scratch, &text, lang.as_deref());
+        let (said, why) = match reading.said {
+            Ok(fast) => {
+                let second = self.encoder.as_ref().map(|encoder| encoder.say(&text));
+                let said = second.map_or(fast, |second| fast.mean(&second));
+                (said, self.why(&text, &said))
+            }
+            Err(unread) => (self.model.prior(), vec![because(unread, &reading)]),
+        };
+        let spans = if reading.said.is_ok() { spans(&text, self.scratch.flags()) } else { vec![] };
+        let s = said.sentiment;
+        Answer {
+            id,
+            lang: reading.lang,
+            negative: short(s.negative),
+            neutral: short(s.neutral),
+            positive: short(s.positive),
+            complaint: short(said.complaint),
+            arousal: short(said.arousal),
+            flags: spans,
+            why,
+        }
+    }
+
+    fn why(&self, text: &str, said: &Said) -> Vec<String> {
+        let s = said.sentiment;
+        let all = [("negative", s.negative), ("neutral", s.neutral), ("positive", s.positive)];
+        let (class, name) = (0..3)
+            .fold((0, "negative"), |best, k| if all[k].1 > all[best.0].1 { (k, all[k].0) } else { best });
+        let others =
+            |adds: &[f32; 5]| (0..3).filter(|k| *k != class).map(|k| adds[k]).fold(f32::MIN, f32::max);
+        let mut why = vec![told(name, &evidence(&self.scratch, text, |adds| adds[class] - others(adds)))];
+        for (name, p, k) in [("a complaint", said.complaint, 3), ("anger", said.arousal, 4)] {
+            if p >= 0.5 {
+                why.push(told(name, &evidence(&self.scratch, text, |adds| adds[k])));
+            }
+        }
+        if self.encoder.is_some() {
+            why.push(
+                "the probabilities are the mean of both tiers; the words named are the fast tier's".into(),
+            );
+        }
+        why
+    }
+}
+
+fn told(what: &str, words: &[String]) -> String {
+    if words.is_empty() {
+        return format!("{what}: no single word stands out");
+    }
+    format!("{what}: \u{201c}{}\u{201d}", words.join("\u{201d}, \u{201c}"))
+}
+
+fn because(unread: Unread, reading: &Reading) -> String {
+    match unread {
+        Unread::NoText => "there are no words, so nothing is known: the shares of an unknown post".into(),
+        Unread::OtherLanguage => {
+            format!(
+                "the language `{}` is not read, so nothing is known: the shares of an unknown post",
+                reading.lang
+            )
+        }
+        Unread::UnknownWords => {
+            "too few of the words are known, so nothing is known: the shares of an unknown post".into()
+        }
+    }
+}
+
+fn spans(text: &str, flags: &[Flag]) -> Vec<Span> {
+    let (mut chars, mut at) = (0, 0);
+    let mut spans: Vec<Span> = Vec::with_capacity(flags.len());
+    // Flags come in order of their start, so that the text is counted once.
+    for flag in flags {
+        chars += text.get(at..flag.start).unwrap_or_default().chars().count();
+        at = flag.start.max(at);
+        let length = text.get(flag.start..flag.end).unwrap_or_default().chars().count();
+        spans.push(Span { kind: flag.kind.name(), start: chars, end: chars + length });
+    }
+    spans
+}
+
+/// Five decimals are more than is known.
+fn short(p: f32) -> f32 {
+    (p * 1e5).round() / 1e5
+}

@@ -1,0 +1,72 @@
+//! How far cascades given as CSV will go, from what they were at an age.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use firewatch_engine::Models;
+use firewatch_backtest::cascades::{Recorded, forecast, read_cascades};
+use firewatch_scoring::ViralityModel;
+
+use super::bytes;
+use crate::args::CascadeOptions;
+use crate::shell::{Failure, count};
+
+/// Bad rows that are told one by one.
+const TOLD: u64 = 20;
+
+/// Reads all cascades, then writes a row for each.
+pub fn predict(options: &CascadeOptions) -> Result<io::Result<()>, Failure> {
+    let model = match &options.model {
+        None => ViralityModel::from_bytes(Models::SHIPPED.virality)
+            .map_err(|e| Failure::running("the shipped model", e))?,
+        Some(path) => ViralityModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?,
+    };
+    let (input, name): (Box<dyn Read>, String) = match &options.input {
+        None => (Box::new(io::stdin().lock()), "standard input".into()),
+        Some(path) => {
+            let name = path.display().to_string();
+            (Box::new(File::open(path).map_err(|e| Failure::setting(&name, e))?), name)
+        }
+    };
+    let mut bad = 0;
+    let cascades = read_cascades(input, &mut |row| {
+        bad += 1;
+        if bad <= TOLD {
+            eprintln!("firewatch: {name}, line {}: {}", row.line, row.problem);
+        }
+    });
+    let cascades =
+        cascades.map_err(|row| Failure::setting(&name, format!("line {}: {}", row.line, row.problem)))?;
+    let written = write(&cascades, &model, options).map_err(|e| match e.into_kind() {
+        csv::ErrorKind::Io(e) => e,
+        other => io::Error::other(format!("{other:?}")),
+    });
+    if bad > 0 && written.is_ok() {
+        let left_out = count(bad as usize, "bad row");
+        return Err(Failure::running(
+            "predict virality",
+            format!("{left_out} left out; the others are answered"),
+        ));
+    }
+    Ok(written)
+}
+
+fn write(cascades: &[Recorded], model: &ViralityModel, options: &CascadeOptions) -> csv::Result<()> {
+    let mut out = csv::Writer::from_writer(io::stdout().lock());
+    out.write_record(["cascade", "observed", "predicted", "low80", "high80", "p_viral"])?;
+    for cascade in cascades {
+        let observed = cascade.seen(options.at) as f64;
+        let forecast = forecast(model, cascade, options.at, options.takes_off);
+        let end = forecast.end();
+        let more = end.interval();
+        out.write_record([
+            cascade.name.clone(),
+            observed.to_string(),
+            format!("{:.1}", observed + more.expected),
+            (observed + more.low).floor().to_string(),
+            (observed + more.high).ceil().to_string(),
+            format!("{:.9}", forecast.crosses(options.bar as f64, observed)),
+        ])?;
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,65 @@
+//! A recording worked through, with a bar that tells how far it has come.
+
+use std::io::IsTerminal;
+use std::sync::atomic::Ordering;
+
+use firewatch_domain::Escalation;
+use firewatch_backtest::run::{Backtest, Ended};
+use firewatch_backtest::recorded::Recorded;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// So many as were asked for, or as there are cores.
+pub fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Works through a recording; tells why it did not come to its end, if so.
+pub fn work_through<'a>(
+    recorded: &Recorded,
+    mut backtest: Backtest<'a>,
+    sink: &mut impl FnMut(usize, &Escalation),
+) -> (Ended<'a>, Option<String>) {
+    let screen = Screen::new(recorded);
+    let mut partial = None;
+    for chunk in &recorded.chunks {
+        match chunk {
+            Ok(chunk) => backtest.take(&chunk, sink),
+            Err(e) => partial = Some(e.to_string()),
+        }
+        screen.show(recorded, &backtest);
+    }
+    let ended = backtest.finish(sink);
+    screen.end();
+    (ended, partial)
+}
+
+/// How far it has come, on a terminal.
+struct Screen(Option<ProgressBar>);
+
+impl Screen {
+    fn new(recorded: &Recorded) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let (bar, style) = match recorded.size {
+            Some(size) => (ProgressBar::new(size), "{bar:30} {percent}% {msg}, {eta} left"),
+            None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+        };
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(Some(bar.with_style(style)))
+    }
+
+    fn show(&self, recorded: &Recorded, backtest: &Backtest<'_>) {
+        let Some(bar) = &self.0 else { return };
+        bar.set_position(recorded.read.load(Ordering::Relaxed));
+        let per_second = backtest.records() as f64 / bar.elapsed().as_secs_f64().max(0.001);
+        let (records, conversations) = (backtest.records(), backtest.conversations());
+        bar.set_message(format!(
+            "{records} records, {per_second:.0} a second, {conversations} conversations open"
+        ));
+    }
+
+    fn end(&self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}

@@ -1,0 +1,28 @@
+//! `firewatch run`: the engine behind Kafka, until it is asked to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use firewatch_kafka::Runner;
+use firewatch_telemetry::Metrics;
+
+use crate::process::Watched;
+use crate::reload::Watch;
+use crate::shell::Failure;
+use crate::{clock, config, process};
+
+/// Consumes and emits until SIGINT or SIGTERM; then finishes the batch, commits and leaves the group.
+pub fn run(path: &Path) -> Result<(), Failure> {
+    let (runtime, stop) = process::start()?;
+    let config = config::load(path, std::env::vars())?;
+    let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
+    let (brokers, file) = (config.kafka.brokers.clone(), config.policy.clone());
+    let engine = metrics.engine.clone();
+    let runner =
+        Runner::new(config.kafka, config.topics, Arc::new(config.brain), engine.clone(), clock::now);
+    runtime.spawn(Watch { file, in_force: runner.in_force(), metrics: engine }.watch());
+    let listen = config.listen;
+    eprintln!("firewatch: reading from {brokers}; metrics at http://{listen}/metrics");
+    let watched = Watched { listen, metrics, healths: vec![runner.health()] };
+    process::run_watched(runtime, watched, &stop, || runner.run(&stop))
+}

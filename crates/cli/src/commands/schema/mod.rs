@@ -1,0 +1,79 @@
+//! `firewatch schema`: the contracts, generated from the types.
+
+mod asyncapi;
+
+use firewatch_console::web::openapi;
+use firewatch_domain::{Action, DeadLetter, Escalation, Event, Score, Signal};
+use firewatch_escalation::policy_schema;
+use firewatch_wire::{Contract, Format};
+use schemars::{JsonSchema, schema_for};
+use serde_json::{Map, Value, json};
+
+use asyncapi::asyncapi;
+use crate::shell::{Failure, say};
+
+/// The JSON Schema of every record, by name.
+pub fn schemas() -> Map<String, Value> {
+    let mut all = Map::new();
+    all.insert("event".into(), of::<Event>());
+    all.insert("action".into(), of::<Action>());
+    all.insert("score".into(), of::<Score>());
+    all.insert("escalation".into(), of::<Escalation>());
+    all.insert("signal".into(), of::<Signal>());
+    all.insert("dead_letter".into(), of::<DeadLetter>());
+    all
+}
+
+/// The same with that of policy files, which are no records.
+fn documents() -> Map<String, Value> {
+    let mut all = schemas();
+    all.insert("policy".into(), policy_schema());
+    all
+}
+
+/// Prints one schema, all of them, or the AsyncAPI or the OpenAPI document.
+pub fn print(record: Option<&str>, format: Format, (topics, api): (bool, bool)) -> Result<(), Failure> {
+    let of: fn(Contract) -> &'static str = match format {
+        Format::Json => return print_json(record, (topics, api)),
+        Format::Avro => Contract::avro,
+        Format::Protobuf => Contract::protobuf,
+    };
+    let names = Contract::ALL.map(Contract::name).join(", ");
+    let Some(name) = record else {
+        return Err(Failure::setting("--format", format!("prints one record's schema; name one of {names}")));
+    };
+    let found = Contract::ALL.into_iter().find(|contract| contract.name() == name);
+    let contract = found
+        .ok_or_else(|| Failure::setting(name, format!("has no schema but in JSON; those of {names} have")))?;
+    say(format_args!("{}", of(contract)));
+    Ok(())
+}
+
+fn print_json(record: Option<&str>, (topics, api): (bool, bool)) -> Result<(), Failure> {
+    let schemas = schemas();
+    let document = match record {
+        _ if topics => asyncapi(&schemas),
+        _ if api => openapi(),
+        None => Value::Object(documents()),
+        Some(name) => {
+            let documents = documents();
+            let names = || documents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let found = documents.get(name).cloned();
+            found.ok_or_else(|| {
+                Failure::setting(name, format!("no record of this name; give one of {}", names()))
+            })?
+        }
+    };
+    say(format_args!("{document:#}\n"));
+    Ok(())
+}
+
+fn of<T: JsonSchema>() -> Value {
+    let mut schema = schema_for!(T).to_value();
+    if let Some(object) = schema.as_object_mut() {
+        let title = object.get("title").and_then(Value::as_str).unwrap_or_default();
+        let id = json!(format!("urn:firewatch:{title}:v1"));
+        object.insert("$id".into(), id);
+    }
+    schema
+}

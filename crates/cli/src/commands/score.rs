@@ -1,0 +1,108 @@
+//! `firewatch score`: the engine behind a pipe.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+
+use firewatch_domain::EventTime;
+use firewatch_engine::{Effect, Pipe, Tally};
+use firewatch_backtest::lines::next_line;
+
+use crate::args::ScoreOptions;
+use crate::clock;
+use crate::shell::{Failure, brain, count};
+
+/// Size of the buffers on either side.
+const BUFFER: usize = 1 << 16;
+
+/// Reads events, writes scores and escalations, and tells on standard error what became of every line.
+pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
+    let brain = brain(options.policy.as_deref())?;
+    let arrival = match &options.now {
+        None => clock::now(),
+        Some(text) => EventTime::parse(text).map_err(|e| Failure::setting("--now", e))?,
+    };
+    let name = options.input.as_ref().map_or("standard input".into(), |p| p.display().to_string());
+    let input: Box<dyn Read> = match &options.input {
+        None => Box::new(io::stdin().lock()),
+        Some(path) => Box::new(File::open(path).map_err(|e| Failure::setting(&name, e))?),
+    };
+    let letters = match &options.dead_letters {
+        None => None,
+        Some(path) => {
+            let file = File::create(path).map_err(|e| Failure::setting(&path.display().to_string(), e))?;
+            Some(BufWriter::with_capacity(BUFFER, file))
+        }
+    };
+    let mut out =
+        Output { out: BufWriter::with_capacity(BUFFER, io::stdout().lock()), letters, failed: None };
+    let tally =
+        pump(&mut BufReader::with_capacity(BUFFER, input), Pipe::new(&brain, &name, arrival), &mut out);
+    let flushed = tally.and_then(|tally| out.flush().map(|()| tally));
+    match flushed {
+        Ok(tally) => {
+            eprintln!("{}", in_words(&tally));
+            Ok(())
+        }
+        // Whoever read us has seen enough.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => Err(Failure::running(&name, e)),
+    }
+}
+
+fn pump(input: &mut BufReader<Box<dyn Read>>, mut pipe: Pipe<'_>, out: &mut Output<'_>) -> io::Result<Tally> {
+    let mut line = Vec::new();
+    let mut number = 0_u64;
+    while next_line(input, &mut line)? {
+        number += 1;
+        let rejected = pipe.push(&line, &mut |effect| out.write(&effect));
+        if let Some(rejection) = rejected.filter(|_| out.letters.is_none()) {
+            eprintln!("line {number}: {rejection}");
+        }
+        out.check()?;
+    }
+    let tally = pipe.finish(&mut |effect| out.write(&effect));
+    out.check()?;
+    Ok(tally)
+}
+
+/// Where effects go.
+struct Output<'a> {
+    out: BufWriter<io::StdoutLock<'a>>,
+    letters: Option<BufWriter<File>>,
+    failed: Option<io::Error>,
+}
+
+impl Output<'_> {
+    fn write(&mut self, effect: &Effect) {
+        let written = match (effect, &mut self.letters) {
+            (Effect::DeadLetter(..), None) => Ok(()),
+            (Effect::DeadLetter(..), Some(file)) => write_line(effect, file),
+            _ => write_line(effect, &mut self.out),
+        };
+        if let Err(e) = written {
+            self.failed.get_or_insert(e);
+        }
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.letters.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+fn write_line(effect: &Effect, to: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, effect)?;
+    to.write_all(b"\n")
+}
+
+fn in_words(tally: &Tally) -> String {
+    let Tally { records, scored, folded, rejected } = tally;
+    format!(
+        "{} = {scored} scored + {folded} folded in + {rejected} rejected",
+        count(*records as usize, "line")
+    )
+}

@@ -1,0 +1,312 @@
+//! The settings file of `firewatch run`.
+
+pub mod formats;
+pub mod sources;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use firewatch_console::ConsoleSettings;
+use firewatch_domain::Duration;
+use firewatch_settings::{Fault, Settings};
+use firewatch_engine::Brain;
+use firewatch_escalation::Policy;
+use firewatch_kafka::{Guarantee, KafkaSettings, RawSource, Topics, check_properties};
+
+
+use crate::shell::{self, Failure};
+use formats::formats;
+use sources::{Collecting, collecting, sources};
+
+/// Prefix of environment variables that override keys.
+const PREFIX: &str = "FIREWATCH_";
+/// Variables with our prefix that are no keys: they steer tests and training, or Kubernetes sets them for a service
+/// called firewatch.
+const NO_KEYS: [&str; 5] =
+    ["FIREWATCH_DATA", "FIREWATCH_PICTURES", "FIREWATCH_REQUIRE_", "FIREWATCH_SERVICE_", "FIREWATCH_PORT"];
+
+/// Everything `run` needs, checked.
+pub struct Config {
+    pub kafka: KafkaSettings,
+    pub topics: Topics,
+    pub brain: Brain,
+    /// The policy's file.
+    pub policy: PathBuf,
+    pub listen: SocketAddr,
+    pub console: ConsoleSettings,
+    /// What `firewatch ingest` reads.
+    pub sources: Vec<RawSource>,
+    /// What `firewatch collect` does.
+    pub collecting: Collecting,
+}
+
+/// Reads and checks a settings file, the environment and the policy it names.
+///
+/// # Errors
+/// Everything that is wrong in any of them.
+pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Failure> {
+    let name = path.display().to_string();
+    let mut s = Settings::parse(&name, &shell::read(path)?).map_err(Failure::Settings)?;
+    s.override_from(
+        PREFIX,
+        variables.into_iter().filter(|(name, _)| !NO_KEYS.iter().any(|no| name.starts_with(no))),
+    );
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let kafka = kafka(&mut s, folder);
+    let topics = topics(&mut s);
+    let listen = listen(&mut s);
+    let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
+    let trial = s.text("policy.trial", "");
+    let trial = (!trial.is_empty()).then(|| path.with_file_name(trial));
+    let brain = shell::brain(Some(&policy)).map_err(|failure| of_policy(failure, &policy));
+    let models: Vec<PathBuf> = s.texts("models.files").iter().map(|file| path.with_file_name(file)).collect();
+    let brain = brain.and_then(|brain| shell::with_models(brain, &models));
+    let brain = brain.and_then(|brain| with_trial(brain, trial.as_deref()));
+    let teams = brain.as_ref().map_or_else(|_| vec![], |brain| brain.policy.team_names());
+    let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
+    let console = ConsoleSettings::read(&mut s, folder, &teams);
+    let sources = sources(&mut s);
+    let collecting = collecting(&mut s, &sources, folder);
+    match (s.finish(()), brain) {
+        (Ok(()), Ok(brain)) => {
+            Ok(Config { kafka, topics, brain, policy, listen, console, sources, collecting })
+        }
+        (Err(mut faults), Err(Failure::Settings(of_policy))) => {
+            faults.extend(of_policy);
+            Err(Failure::Settings(faults))
+        }
+        (Err(faults), _) => Err(Failure::Settings(faults)),
+        (Ok(()), Err(failure)) => Err(failure),
+    }
+}
+
+/// The same with the policy of a file on trial, if there is one.
+fn with_trial(brain: Brain, trial: Option<&Path>) -> Result<Brain, Failure> {
+    let Some(path) = trial else { return Ok(brain) };
+    let text = shell::read(path)?;
+    let policy = Policy::parse(&path.display().to_string(), &text).map_err(Failure::Settings);
+    let policy = policy.map_err(|failure| of_policy(failure, path))?;
+    let faults = |(_, faults)| of_policy(Failure::Settings(faults), path);
+    brain.with_trials(vec![policy]).map_err(faults)
+}
+
+fn kafka(s: &mut Settings, folder: &Path) -> KafkaSettings {
+    let commit = s.duration("engine.commit_interval", Duration::from_millis(100), 0.005..=5.0);
+    let idle = s.duration("engine.idle_after", Duration::from_secs(1), 1.0..=86_400.0);
+    let patience = s.duration("engine.patience", Duration::from_mins(10), 10.0..=86_400.0);
+    let guarantee = s.choice("engine.guarantee", "exactly_once", &["exactly_once", "at_least_once"]);
+    let settings = KafkaSettings {
+        brokers: s.text("kafka.brokers", "localhost:9092"),
+        group: s.text("kafka.group", "firewatch"),
+        common: s.free_section("kafka.common"),
+        consumer: s.free_section("kafka.consumer"),
+        producer: s.free_section("kafka.producer"),
+        commit_interval_ms: commit.as_millis() as u64,
+        commit_records: s.integer("engine.commit_records", 10_000, 1..=1_000_000) as usize,
+        guarantee: match guarantee.as_str() {
+            "exactly_once" => Guarantee::ExactlyOnce,
+            _ => Guarantee::AtLeastOnce,
+        },
+        idle_after_ms: idle.as_millis() as u64,
+        patience_ms: patience.as_millis() as u64,
+        most_conversations: s.integer("engine.conversations_per_partition", 1_000_000, 1000..=100_000_000)
+            as usize,
+        formats: formats(s, folder),
+    };
+    let sections =
+        [("common", &settings.common), ("consumer", &settings.consumer), ("producer", &settings.producer)];
+    for (section, properties) in sections {
+        for (key, problem) in check_properties(properties) {
+            s.fault(&format!("kafka.{section}.{key}"), problem);
+        }
+    }
+    settings
+}
+
+fn topics(s: &mut Settings) -> Topics {
+    let names = Topics::default();
+    let topics = Topics {
+        events: topic(s, "events", &names.events),
+        actions: topic(s, "actions", &names.actions),
+        signals: topic(s, "signals", &names.signals),
+        scores: topic(s, "scores", &names.scores),
+        dead_letters: topic(s, "dead_letters", &names.dead_letters),
+        state: topic(s, "state", &names.state),
+        escalations: topic(s, "escalations_prefix", &names.escalations),
+    };
+    let mut all = topics.all(&[]);
+    all.sort();
+    if let Some([twice, _]) = all.windows(2).find(|w| w.first() == w.last()) {
+        s.fault("topics", format_args!("`{twice}` is given twice; each topic needs a name of its own"));
+    }
+    topics
+}
+
+fn topic(s: &mut Settings, key: &str, default: &str) -> String {
+    let key = format!("topics.{key}");
+    let name = s.text(&key, default);
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.len() > 249 || !name.chars().all(legal) {
+        s.fault(
+            &key,
+            format_args!("`{name}` is not allowed; give 1 to 249 letters, digits, `.`, `_` or `-`"),
+        );
+    }
+    name
+}
+
+fn listen(s: &mut Settings) -> SocketAddr {
+    let fallback = SocketAddr::from(([127, 0, 0, 1], 9464));
+    let text = s.text("http.listen", &fallback.to_string());
+    let exposed = s.choice("http.expose", "no", &["no", "yes"]) == "yes";
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() || exposed => address,
+        Ok(address) => {
+            let problem = format!(
+                "{address} can be reached from other machines; give a loopback address, or set http.expose = \"yes\""
+            );
+            s.fault("http.listen", problem);
+            fallback
+        }
+        Err(_) => {
+            s.fault(
+                "http.listen",
+                format_args!("`{text}` is not allowed; give an address and port such as {fallback}"),
+            );
+            fallback
+        }
+    }
+}
+
+/// Faults in the policy are told under its file's name.
+fn of_policy(failure: Failure, policy: &Path) -> Failure {
+    let file: PathBuf = policy.into();
+    match failure {
+        Failure::Settings(faults) => Failure::Settings(
+            faults
+                .into_iter()
+                .map(|f| {
+                    let own = f.key == file.display().to_string();
+                    let key = if own { f.key } else { format!("{}: {}", file.display(), f.key) };
+                    Fault { key, problem: f.problem }
+                })
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(config: &str, policy: &str, variables: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firewatch.toml");
+        std::fs::write(&path, config).unwrap();
+        std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        match load(&path, variables) {
+            Ok(_) => Vec::new(),
+            Err(Failure::Settings(faults)) => {
+                let folder = format!("{}/", folder.path().display());
+                faults.iter().map(|f| f.to_string().replace(&folder, "")).collect()
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_shipped_sample_is_sound() {
+        let (config, policy) =
+            (include_str!("../../../../firewatch.toml"), include_str!("../../../../demo/policy.toml"));
+        let config = config.replace("demo/policy.toml", "policy.toml");
+        assert_eq!(faults(&config, policy, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn models_come_in_the_place_of_the_shipped_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        write("policy.toml", "[brands.aldermere]\n");
+        write("c.toml", "[calibration]\nversion = \"c\"\nscale = 1\nshift = -1\n");
+        let config = write("firewatch.toml", "[models]\nfiles = [\"c.toml\"]\n");
+        let loaded = load(&config, []).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(loaded.brain.calibration.as_ref().map(|c| c.shift), Some(-1.0));
+        write("c.toml", "[calibration]\nversion = \"c\"\nscale = 1\n");
+        let Err(Failure::Settings(faults)) = load(&config, []) else { panic!("it is taken") };
+        assert!(faults[0].to_string().contains("c.toml: calibration.shift: is missing"), "{faults:?}");
+    }
+
+    #[test]
+    fn formats_need_a_registry_that_can_be_reached_safely() {
+        let policy = "[brands.aldermere]\n";
+        let check = |config: &str, variables: &[(&str, &str)], wanted: &[&str]| {
+            let got = faults(config, policy, variables);
+            assert_eq!(got.len(), wanted.len(), "{got:#?}");
+            for (fault, start) in got.iter().zip(wanted) {
+                assert!(fault.starts_with(start), "{fault}\n{start}");
+            }
+        };
+        let registry = |text: &str| format!("[formats]\nscores = \"avro\"\n[registry]\n{text}\n");
+        let secret = [("FIREWATCH_REGISTRY_PASSWORD", "hush")];
+        check(&registry("url = \"http://registry:8081, https://other\""), &[], &[]);
+        check(&registry("url = \"https://registry\"\nuser = \"f\""), &secret, &[]);
+        check(&registry("url = \"http://127.0.0.1:1/api\"\nuser = \"f\""), &secret, &[]);
+        check(&registry(""), &[], &["registry.url: is missing, and formats.scores needs a registry"]);
+        check(
+            "[formats]\nscores = \"xml\"\n",
+            &[],
+            &["formats.scores: \"xml\" is not allowed; give one of json, avro, protobuf"],
+        );
+        check(
+            &registry("url = \"http://registry\"\nuser = \"f\""),
+            &secret,
+            &["registry.url: would send a password or token in the clear; give an https:// address"],
+        );
+        let faulty = "url = \"https://f:hush@registry, ftp://registry, registry, https://good\"\nuser = \"f\"\ntoken = \"t\"\nca = \"no.pem\"";
+        check(
+            &registry(faulty),
+            &[],
+            &[
+                "registry.url: holds a name or password; give registry.user and registry.password",
+                "registry.url: `ftp` is not allowed; give one such as https://",
+                "registry.url: is no address: relative URL without a base; give one such as",
+                "registry.token: is given beside registry.user; give one of them",
+                "registry.user: and registry.password go together; give both or neither",
+                "registry.ca: cannot be read: No such file or directory",
+            ],
+        );
+    }
+
+    #[test]
+    fn every_fault_in_file_environment_properties_and_policy_comes_at_once() {
+        let config = "[kafka]\nbroker = \"x\"\n[kafka.common]\n\"no.such\" = 1\n[kafka.consumer]\n\"session.timeout.ms\" = \"soon\"\n[kafka.producer]\n\"transactional.id\" = \"mine\"\n[http]\nlisten = \"0.0.0.0:80\"\n[engine]\ncommit_records = 0\n[topics]\nevents = \"a b\"\nscores = \"firewatch.dlq\"\n";
+        let got = faults(
+            config,
+            "[storms]\ndeviations = 200\n",
+            &[("FIREWATCH_KAFKA_GROUPE", "g"), ("FIREWATCH_SERVICE_HOST", "10.0.0.1")],
+        );
+        let starts = [
+            "engine.commit_records: 0 is not allowed; give a whole number 1 to 1000000",
+            "kafka.common.no.such: ",
+            "kafka.consumer.session.timeout.ms: ",
+            "kafka.producer.transactional.id: is firewatch's own to set; leave it out",
+            "topics.events: `a b` is not allowed",
+            "topics: `firewatch.dlq` is given twice",
+            "http.listen: 0.0.0.0:80 can be reached from other machines",
+            "kafka.broker: unknown key; did you mean `kafka.brokers`?",
+            "FIREWATCH_KAFKA_GROUPE: environment variable that names no key",
+            "policy.toml: storms.deviations: 200 is not allowed; give a number 1 to 20",
+            "policy.toml: brands: no brand is listed",
+        ];
+        assert_eq!(got.len(), starts.len(), "{got:#?}");
+        for (fault, start) in got.iter().zip(starts) {
+            assert!(fault.starts_with(start), "{fault}\n{start}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A listener, with TLS or without, that drops clients which are too slow.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use thiserror::Error;
+
+use crate::install_tls_provider;
+
+/// Longest wait for a request's head, and for a TLS handshake.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest head of a request, bytes.
+const MAX_HEAD_BYTES: usize = 32 << 10;
+
+/// A server that is bound to its address and does not answer yet.
+pub struct Listening {
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    /// The address it is bound to; the port is never 0.
+    pub at: SocketAddr,
+}
+
+/// Why a server cannot listen.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// The address cannot be bound.
+    #[error("{0}: {1}")]
+    Address(SocketAddr, #[source] std::io::Error),
+    /// The certificate or its key cannot be read.
+    #[error("{} and {}: {source}", certificate.display(), key.display())]
+    Certificate {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why it cannot be read.
+        source: std::io::Error,
+    },
+}
+
+impl ListenError {
+    /// The setting at fault, behind its section: `listen` or `tls`.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::Address(..) => "listen",
+            Self::Certificate { .. } => "tls",
+        }
+    }
+}
+
+/// Binds an address; with the files of a certificate and its key, for TLS.
+///
+/// # Errors
+/// When the address is taken, or the certificate cannot be read.
+pub async fn listen(
+    address: SocketAddr,
+    tls: Option<&(PathBuf, PathBuf)>,
+) -> Result<Listening, ListenError> {
+    let unbound = |e| ListenError::Address(address, e);
+    let listener = TcpListener::bind(address).map_err(unbound)?;
+    listener.set_nonblocking(true).map_err(unbound)?;
+    let at = listener.local_addr().map_err(unbound)?;
+    let tls = match tls {
+        None => None,
+        Some((certificate, key)) => Some(certificate_of(certificate, key).await?),
+    };
+    Ok(Listening { listener, tls, at })
+}
+
+async fn certificate_of(certificate: &Path, key: &Path) -> Result<RustlsConfig, ListenError> {
+    install_tls_provider();
+    let read = RustlsConfig::from_pem_file(certificate, key).await;
+    read.map_err(|source| ListenError::Certificate {
+        certificate: certificate.into(),
+        key: key.into(),
+        source,
+    })
+}
+
+impl Listening {
+    /// Serves until the process ends.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn serve(self, routes: Router) -> std::io::Result<()> {
+        let app = routes.into_make_service_with_connect_info::<SocketAddr>();
+        match self.tls {
+            None => {
+                let mut server = axum_server::from_tcp(self.listener)?.http1_only();
+                limit(server.http_builder());
+                server.serve(app).await
+            }
+            Some(tls) => {
+                // Over TLS browsers speak HTTP/2, and all pages of one share a connection.
+                let mut server = axum_server::from_tcp_rustls(self.listener, tls)?;
+                limit(server.http_builder());
+                server.serve(app).await
+            }
+        }
+    }
+}
+
+fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    let http2_head = u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .max_header_list_size(http2_head);
+}

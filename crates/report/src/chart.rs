@@ -1,0 +1,149 @@
+//! Charts as SVG. Black and white are the page's ink and paper, which a page may set otherwise.
+
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+use crate::AnalysisError;
+
+pub use plotters::prelude::SeriesLabelPosition as Legend;
+
+const SIZE: (u32, u32) = (720, 440);
+/// Okabe and Ito's colours (2008), which colour-blind people can tell apart.
+pub const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+];
+
+/// A line of a chart, or a dot if it has one point: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
+pub struct Line {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+    pub thin: bool,
+    pub colour: RGBColor,
+}
+
+/// What a chart is about.
+pub struct Frame<'a, X> {
+    pub title: &'a str,
+    pub x: (&'a str, X),
+    pub y: (&'a str, std::ops::Range<f64>),
+    /// Where the lines' names are, if they have any.
+    pub legend: Option<Legend>,
+}
+
+/// A chart that is being drawn.
+type Drawn<'a, 'b, X> =
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<<X as AsRangedCoord>::CoordDescType, RangedCoordf64>>;
+
+/// Draws what became of it against what was said, both in percent, beside the line on which they are equal.
+///
+/// # Errors
+/// When the frame is none.
+pub fn reliability(
+    (title, x, y): (&str, &str, &str),
+    lines: Vec<(String, Vec<(f64, f64)>)>,
+) -> Result<String, AnalysisError> {
+    let equal = ("as it should be".to_owned(), vec![(0.0, 0.0), (100.0, 100.0)]);
+    let last = lines.len();
+    let lines: Vec<Line> = lines
+        .into_iter()
+        .chain([equal])
+        .zip(COLOURS)
+        .enumerate()
+        .map(|(i, ((name, points), colour))| Line { name, points, thin: i == last, colour })
+        .collect();
+    chart(Frame { title, x: (x, 0.0..100.0), y: (y, 0.0..100.0), legend: Some(Legend::UpperLeft) }, &lines)
+}
+
+/// Draws lines as SVG.
+///
+/// # Errors
+/// When the frame is none.
+pub fn chart<X>(frame: Frame<'_, X>, lines: &[Line]) -> Result<String, AnalysisError>
+where
+    X: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+{
+    within(SIZE, frame, |chart| {
+        for Line { name, points, thin, colour } in lines {
+            let style = colour.stroke_width(if *thin { 1 } else { 3 });
+            let drawn = match points.as_slice() {
+                [one] => chart.draw_series([Circle::new(*one, 6, colour.filled())]),
+                line => chart.draw_series(LineSeries::new(line.iter().copied(), style)),
+            };
+            drawn
+                .map_err(failed)?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style));
+        }
+        Ok(())
+    })
+}
+
+/// Draws bars as SVG: each from one place to another, so high.
+///
+/// # Errors
+/// When the frame is none.
+pub fn bars(frame: Frame<'_, std::ops::Range<f64>>, bars: &[(f64, f64, f64)]) -> Result<String, AnalysisError> {
+    within((SIZE.0, SIZE.1 / 2), frame, |chart| {
+        let bar = |(from, to, high): &(f64, f64, f64)| {
+            Rectangle::new([(*from, 0.0), (*to, *high)], COLOURS[0].filled())
+        };
+        chart.draw_series(bars.iter().map(bar)).map(|_| ()).map_err(failed)
+    })
+}
+
+/// Draws something within a frame.
+fn within<X>(
+    size: (u32, u32),
+    frame: Frame<'_, X>,
+    draw: impl FnOnce(&mut Drawn<'_, '_, X>) -> Result<(), AnalysisError>,
+) -> Result<String, AnalysisError>
+where
+    X: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+{
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(frame.title, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(40)
+            .y_label_area_size(64)
+            .build_cartesian_2d(frame.x.1, frame.y.1)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_label_formatter(&|x| short(*x))
+            .y_label_formatter(&|y| short(*y))
+            .x_desc(frame.x.0)
+            .y_desc(frame.y.0)
+            .draw()
+            .map_err(failed)?;
+        draw(&mut chart)?;
+        if let Some(legend) = frame.legend {
+            let mut labels = chart.configure_series_labels();
+            labels.background_style(WHITE.mix(0.8)).position(legend).draw().map_err(failed)?;
+        }
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// A number on an axis: no more digits than it takes.
+fn short(x: f64) -> String {
+    let rounded = (x * 1000.0).round() / 1000.0;
+    format!("{rounded}")
+}
+
+fn failed(e: impl std::fmt::Display) -> AnalysisError {
+    AnalysisError::Step(format!("the chart failed: {e}"))
+}

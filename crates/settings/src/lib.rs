@@ -1,0 +1,392 @@
+//! Reads a settings file and finds everything that is wrong with it in one pass.
+//!
+//! A reader takes each key by name with its default and its range; what is left at the end is unknown. Every
+//! fault names the key, the value, and what would be right, so nobody has to mend a file one error at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
+
+use serde_json::json;
+use toml::{Table, Value};
+
+use firewatch_domain::Duration;
+
+/// One thing that is wrong with a settings file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The dotted key, or the file itself.
+    pub key: String,
+    /// The value, what was wrong with it, and the remedy.
+    pub problem: String,
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.problem)
+    }
+}
+
+/// A key that was asked for, and what it may be: a fragment of JSON Schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The dotted key.
+    pub key: String,
+    /// What it may be.
+    pub schema: serde_json::Value,
+}
+
+/// Reads keys out of a TOML table and collects faults.
+#[derive(Debug)]
+pub struct Settings {
+    table: Table,
+    asked: Vec<Asked>,
+    known: BTreeSet<String>,
+    prefix: String,
+    variables: BTreeMap<String, String>,
+    faults: Vec<Fault>,
+}
+
+impl Settings {
+    /// Parses TOML text.
+    ///
+    /// # Errors
+    /// A single fault that holds the line and column when the text is no TOML.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Fault>> {
+        match text.parse::<Table>() {
+            Ok(table) => Ok(Self {
+                table,
+                asked: Vec::new(),
+                known: BTreeSet::new(),
+                prefix: String::new(),
+                variables: BTreeMap::new(),
+                faults: Vec::new(),
+            }),
+            Err(e) => Err(vec![Fault { key: name.into(), problem: e.to_string().trim().into() }]),
+        }
+    }
+
+    /// Lays environment variables over the file: the key `kafka.group_id` is overridden by `<prefix>KAFKA_GROUP_ID`. A
+    /// value that reads as TOML (number, boolean, list) is taken as such, else as text.
+    pub fn override_from(&mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) {
+        self.prefix = prefix.into();
+        self.variables = variables
+            .into_iter()
+            .filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_owned(), v)))
+            .collect();
+    }
+
+    /// Text of one to 1,000 characters.
+    pub fn text(&mut self, key: &str, default: &str) -> String {
+        self.asked(key, json!({ "type": "string", "maxLength": 1000, "default": default }));
+        match self.take(key) {
+            None => default.into(),
+            Some(Value::String(s)) if !s.trim().is_empty() && s.len() <= 1000 => s,
+            Some(other) => self.refuse(key, &other, "text of 1 to 1,000 characters", default.into()),
+        }
+    }
+
+    /// One of a few words.
+    pub fn choice(&mut self, key: &str, default: &str, choices: &[&str]) -> String {
+        self.asked(key, json!({ "enum": choices, "default": default }));
+        match self.take(key) {
+            None => default.into(),
+            Some(Value::String(s)) if choices.contains(&s.as_str()) => s,
+            Some(other) => {
+                self.refuse(key, &other, &format!("one of {}", choices.join(", ")), default.into())
+            }
+        }
+    }
+
+    /// A whole number within a range.
+    pub fn integer(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
+        let number = self.optional_integer(key, range);
+        if let Some(schema) = self.asked.last_mut().and_then(|asked| asked.schema.as_object_mut()) {
+            schema.insert("default".into(), default.into());
+        }
+        number.unwrap_or(default)
+    }
+
+    /// The same without a default.
+    pub fn optional_integer(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        self.asked(key, json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() }));
+        match self.take(key)? {
+            Value::Integer(i) if range.contains(&i) => Some(i),
+            other => {
+                let wanted = format!("a whole number {} to {}", range.start(), range.end());
+                self.refuse(key, &other, &wanted, None)
+            }
+        }
+    }
+
+    /// A number within a range.
+    pub fn number(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
+        self.asked(
+            key,
+            json!({ "type": "number", "minimum": range.start(), "maximum": range.end(), "default": default }),
+        );
+        let value = self.take(key);
+        let read = match &value {
+            None => return default,
+            Some(Value::Integer(i)) => Some(*i as f64),
+            Some(Value::Float(f)) => Some(*f),
+            Some(_) => None,
+        };
+        match (read, value) {
+            (Some(n), _) if range.contains(&n) => n,
+            (_, Some(other)) => {
+                self.refuse(key, &other, &format!("a number {} to {}", range.start(), range.end()), default)
+            }
+            (_, None) => default,
+        }
+    }
+
+    /// A span written as a whole number of `ms`, `s`, `m` or `h`, within a range of seconds.
+    pub fn duration(&mut self, key: &str, default: Duration, seconds: RangeInclusive<f64>) -> Duration {
+        self.optional_duration(key, seconds).unwrap_or(default)
+    }
+
+    /// The same without a default.
+    pub fn optional_duration(&mut self, key: &str, seconds: RangeInclusive<f64>) -> Option<Duration> {
+        self.asked(key, json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h)$" }));
+        match self.take(key)? {
+            Value::String(s) if span(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => span(&s),
+            other => {
+                let range = format!(
+                    "a span such as \"30s\" or \"5m\", {} to {} seconds",
+                    seconds.start(),
+                    seconds.end()
+                );
+                self.refuse(key, &other, &range, None)
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        self.asked(key, json!({ "type": "boolean", "default": default }));
+        match self.take(key) {
+            None => default,
+            Some(Value::Boolean(is)) => is,
+            Some(other) => self.refuse(key, &other, "true or false", default),
+        }
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, key: &str) -> Vec<String> {
+        self.asked(key, json!({ "type": "array", "items": { "type": "string" } }));
+        match self.take(key) {
+            None => Vec::new(),
+            Some(Value::Array(items)) if items.iter().all(Value::is_str) => {
+                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            Some(other) => self.refuse(key, &other, "a list of texts", Vec::new()),
+        }
+    }
+
+    /// Every key under a section, taken as text, for settings that are passed through. In variables the dots of such
+    /// a key are underscores.
+    pub fn free_section(&mut self, key: &str) -> Vec<(String, String)> {
+        self.asked(key, json!({ "type": "object" }));
+        let mut found = match self.take(key) {
+            None => BTreeMap::new(),
+            Some(Value::Table(table)) => flatten(&table),
+            Some(other) => self.refuse(key, &other, "a section of keys", BTreeMap::new()),
+        };
+        let section = variable(key) + "_";
+        let (own, others) =
+            std::mem::take(&mut self.variables).into_iter().partition(|(k, _)| k.starts_with(&section));
+        self.variables = others;
+        let own: BTreeMap<String, String> = own;
+        for (name, value) in own {
+            found.insert(name[section.len()..].to_lowercase().replace('_', "."), value);
+        }
+        found.into_iter().collect()
+    }
+
+    /// Every key that was asked for so far, with what it may be.
+    #[must_use]
+    pub fn all_asked(&self) -> &[Asked] {
+        &self.asked
+    }
+
+    fn asked(&mut self, key: &str, schema: serde_json::Value) {
+        self.asked.push(Asked { key: key.into(), schema });
+    }
+
+    /// Whether the file has anything under a key.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        get(&self.table, key).is_some()
+    }
+
+    /// The names of the sections under a section, in the file's alphabetical order.
+    pub fn sections(&mut self, key: &str) -> Vec<String> {
+        match get(&self.table, key) {
+            Some(Value::Table(table)) => {
+                table.iter().filter(|(_, v)| v.is_table()).map(|(k, _)| k.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Notes a fault that only the caller can see, such as two keys that disagree.
+    pub fn fault(&mut self, key: &str, problem: impl Display) {
+        self.faults.push(Fault { key: key.into(), problem: problem.to_string() });
+    }
+
+    /// Ends the reading: keys nobody asked for are faults too.
+    ///
+    /// # Errors
+    /// Every fault found.
+    pub fn finish<T>(mut self, value: T) -> Result<T, Vec<Fault>> {
+        let mut unknown = Vec::new();
+        leaves(&self.table, "", &mut unknown);
+        unknown.retain(|key| !self.known.iter().any(|k| key == k || within(key, k) || within(k, key)));
+        for key in unknown {
+            let near = self.known.iter().max_by(|a, b| closeness(a, &key).total_cmp(&closeness(b, &key)));
+            let hint = match near.filter(|k| closeness(k, &key) > 0.8) {
+                Some(k) => format!("unknown key; did you mean `{k}`?"),
+                None => "unknown key; remove it".into(),
+            };
+            self.faults.push(Fault { key, problem: hint });
+        }
+        for name in self.variables.into_keys() {
+            let problem =
+                "environment variable that names no key; a key's name is in capitals, its dots underscores";
+            self.faults.push(Fault { key: format!("{}{name}", self.prefix), problem: problem.into() });
+        }
+        if self.faults.is_empty() { Ok(value) } else { Err(self.faults) }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.known.insert(key.into());
+        match self.variables.remove(&variable(key)) {
+            Some(text) => Some(typed(text)),
+            None => get(&self.table, key).cloned(),
+        }
+    }
+
+    fn refuse<T>(&mut self, key: &str, value: &Value, wanted: &str, fallback: T) -> T {
+        let shown: String = value.to_string().chars().take(80).collect();
+        self.fault(key, format_args!("{shown} is not allowed; give {wanted}"));
+        fallback
+    }
+}
+
+/// Whether a key lies in a section.
+fn within(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn closeness(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b)
+}
+
+fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((head, rest)) => get(table.get(head)?.as_table()?, rest),
+    }
+}
+
+/// The name of the variable that overrides a key, without its prefix.
+fn variable(key: &str) -> String {
+    key.to_uppercase().replace('.', "_")
+}
+
+fn typed(text: String) -> Value {
+    match format!("x = {text}").parse::<Table>() {
+        Ok(mut table) if table.len() == 1 => table.remove("x").unwrap_or(Value::String(text)),
+        _ => Value::String(text),
+    }
+}
+
+fn leaves(table: &Table, prefix: &str, out: &mut Vec<String>) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) if !inner.is_empty() => leaves(inner, &path, out),
+            _ => out.push(path),
+        }
+    }
+}
+
+/// Keys and values of a table as texts, nested keys joined by dots; a key may hold dots itself when it is quoted.
+fn flatten(table: &Table) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                flat.extend(flatten(inner).into_iter().map(|(k, v)| (format!("{key}.{k}"), v)));
+            }
+            Value::String(text) => drop(flat.insert(key.clone(), text.clone())),
+            other => drop(flat.insert(key.clone(), other.to_string())),
+        }
+    }
+    flat
+}
+
+/// Reads a span such as `30s`; a whole number of `ms`, `s`, `m` or `h`.
+#[must_use]
+pub fn span(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: i64 = number.parse().ok()?;
+    let millis: i64 = match unit.trim() {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_come_at_once_with_key_value_and_remedy() {
+        let text = "a = 7\nb = \"wide\"\nwait = \"3 days\"\ntypo = 1\n[s]\nhihg = 2\n";
+        let mut s = Settings::parse("f.toml", text).unwrap();
+        s.integer("a", 1, 0..=5);
+        s.choice("b", "x", &["x", "y"]);
+        s.duration("wait", Duration::from_secs(1), 0.0..=60.0);
+        s.integer("s.high", 1, 0..=9);
+        let faults: Vec<String> = s.finish(()).unwrap_err().iter().map(Fault::to_string).collect();
+        assert_eq!(
+            faults,
+            [
+                "a: 7 is not allowed; give a whole number 0 to 5",
+                "b: \"wide\" is not allowed; give one of x, y",
+                "wait: \"3 days\" is not allowed; give a span such as \"30s\" or \"5m\", 0 to 60 seconds",
+                "s.hihg: unknown key; did you mean `s.high`?",
+                "typo: unknown key; remove it",
+            ]
+        );
+    }
+
+    #[test]
+    fn variables_override_the_file_and_are_typed() {
+        let mut s = Settings::parse("f.toml", "[a]\nn = 1\n").unwrap();
+        let vars =
+            [("FW_A_N", "5"), ("FW_A_HOST", "h:9092"), ("OTHER", "x"), ("FW_TYPO", "1"), ("FW_K_X_Y", "z")];
+        s.override_from("FW_", vars.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert_eq!(s.integer("a.n", 0, 0..=9), 5);
+        assert_eq!(s.text("a.host", ""), "h:9092");
+        assert_eq!(s.free_section("k"), [("x.y".to_owned(), "z".to_owned())]);
+        let faults = s.finish(()).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].key, "FW_TYPO");
+    }
+
+    #[test]
+    fn passed_through_sections_keep_dotted_keys() {
+        let mut s = Settings::parse("f.toml", "[k]\n\"a.b\" = 1\nc.d = true\n").unwrap();
+        let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+        assert_eq!(s.free_section("k"), [pair("a.b", "1"), pair("c.d", "true")]);
+        s.finish(()).unwrap();
+    }
+}

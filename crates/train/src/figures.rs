@@ -1,0 +1,171 @@
+//! What a model of texts is worth on posts it has not seen.
+
+use std::fmt;
+
+use firewatch_scoring::Said;
+
+use crate::classification::{AveragePrecision, Confusion};
+use crate::posts::{MEASURED_EDITION, Post, Set};
+
+/// Figures on one held-out set; what a set has no labels for is left out.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// The set's name.
+    pub set: String,
+    /// Posts in it.
+    pub posts: usize,
+    /// Macro-averaged recall and F1 of negative, neutral and positive, and average precision for negative.
+    pub sentiment: Option<(f64, f64, f64)>,
+    /// Macro-averaged F1 of complaint and none, and average precision.
+    pub complaint: Option<(f64, f64)>,
+    /// Average precision for anger.
+    pub anger: Option<f64>,
+    /// What was said of the most likely class, of a complaint and of anger, against what was so. Posts are weighed so
+    /// that the classes are equally common, which is what the probabilities are for.
+    pub reliability: [Option<Reliability>; 3],
+}
+
+/// A row of a model card.
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{:.1}", 100.0 * v));
+        let share = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.3}"));
+        let errors: Vec<String> =
+            self.reliability.iter().flatten().map(|r| format!("{:.3}", r.error())).collect();
+        let cells = [
+            self.set.clone(),
+            self.posts.to_string(),
+            percent(self.sentiment.map(|s| s.0)),
+            percent(self.sentiment.map(|s| s.1)),
+            share(self.sentiment.map(|s| s.2)),
+            percent(self.complaint.map(|c| c.0)),
+            share(self.complaint.map(|c| c.1)),
+            share(self.anger),
+            errors.join(", "),
+        ];
+        write!(f, "| {} |", cells.join(" | "))
+    }
+}
+
+/// The sets that are measured on.
+#[must_use]
+pub fn measured() -> [(String, Set); 4] {
+    [
+        (format!("SemEval {MEASURED_EDITION}"), Set::SemevalMeasured),
+        ("airline".into(), Set::Airline),
+        ("complaints".into(), Set::Complaints),
+        ("emotion".into(), Set::Emotion),
+    ]
+}
+
+/// Measures what is said of held-out posts, set by set.
+pub fn measure(posts: &[Post], said: &[Said]) -> Vec<Figures> {
+    let of_set = |set: Set| posts.iter().zip(said).filter(move |(p, _)| p.set == set);
+    measured().into_iter().map(|(name, set)| of_one(name, &of_set(set).collect::<Vec<_>>())).collect()
+}
+
+fn of_one(set: String, posts: &[(&Post, &Said)]) -> Figures {
+    let (mut three, mut negative) = (Confusion::default(), AveragePrecision::default());
+    let (mut two, mut complaint) = (Confusion::default(), AveragePrecision::default());
+    let mut anger = AveragePrecision::default();
+    let mut bins = [Reliability::default(); 3];
+    let mut any = [false; 3];
+    let mut counts = [0.0; 3];
+    posts.iter().filter_map(|(post, _)| post.class).for_each(|class| counts[class] += 1.0);
+    for (post, said) in posts {
+        let (class, p) = most_likely(said);
+        if let Some(truth) = post.class {
+            any[0] = true;
+            three.add(truth, class);
+            negative.add(f64::from(said.sentiment.negative), truth == 0);
+            bins[0].add(p, truth == class, counts.iter().sum::<f64>() / (3.0 * counts[truth]));
+        }
+        if let Some(truth) = post.complaint.filter(|_| post.set == Set::Complaints) {
+            any[1] = true;
+            two.add(usize::from(truth), usize::from(said.complaint >= 0.5));
+            complaint.add(f64::from(said.complaint), truth);
+            bins[1].add(said.complaint, truth, 1.0);
+        }
+        if let Some(truth) = post.angry {
+            any[2] = true;
+            anger.add(f64::from(said.arousal), truth);
+            bins[2].add(said.arousal, truth, 1.0);
+        }
+    }
+    Figures {
+        set,
+        posts: posts.len(),
+        sentiment: any[0].then(|| (three.macro_recall(), three.macro_f1(), negative.value())),
+        // Of the three rows of the table only two are used.
+        complaint: any[1].then(|| (1.5 * two.macro_f1(), complaint.value())),
+        anger: any[2].then(|| anger.value()),
+        reliability: [0, 1, 2].map(|i| any[i].then_some(bins[i])),
+    }
+}
+
+/// The most likely class and its probability.
+#[must_use]
+pub fn most_likely(said: &Said) -> (usize, f32) {
+    let s = said.sentiment;
+    if s.negative >= s.neutral && s.negative >= s.positive {
+        (0, s.negative)
+    } else if s.positive > s.neutral {
+        (2, s.positive)
+    } else {
+        (1, s.neutral)
+    }
+}
+
+/// What was said against what was so, in ten bins of equal width (Naeini et al. 2015).
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Reliability([Bin; 10]);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Bin {
+    posts: usize,
+    weight: f64,
+    said: f64,
+    so: f64,
+}
+
+impl Reliability {
+    fn add(&mut self, said: f32, so: bool, weight: f64) {
+        if let Some(bin) = self.0.get_mut(((said * 10.0) as usize).min(9)) {
+            bin.posts += 1;
+            bin.weight += weight;
+            bin.said += weight * f64::from(said);
+            bin.so += weight * f64::from(u8::from(so));
+        }
+    }
+
+    /// The expected calibration error.
+    #[must_use]
+    pub fn error(&self) -> f64 {
+        let all: f64 = self.0.iter().map(|bin| bin.weight).sum();
+        self.0.iter().map(|bin| (bin.said - bin.so).abs()).sum::<f64>() / all.max(f64::MIN_POSITIVE)
+    }
+
+    /// The curve: of each bin the mean that was said, the share that was so, and the posts.
+    pub fn curve(&self) -> impl Iterator<Item = (f64, f64, usize)> {
+        self.0.iter().map(|bin| {
+            let n = bin.weight.max(f64::MIN_POSITIVE);
+            (bin.said / n, bin.so / n, bin.posts)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_too_boldly_shows() {
+        let mut reliability = Reliability::default();
+        (0..100).for_each(|i| reliability.add(0.85, i % 10 < 6, 1.0));
+        (0..100).for_each(|i| reliability.add(1.0, i > 0, 1.0));
+        let curve: Vec<(f64, f64, usize)> = reliability.curve().collect();
+        assert!((curve[8].0 - 0.85).abs() < 1e-6 && (curve[8].1 - 0.6).abs() < 1e-6 && curve[8].2 == 100);
+        assert!((curve[9].1 - 0.99).abs() < 1e-6 && curve[0].2 == 0);
+        assert!((reliability.error() - 0.13).abs() < 1e-6);
+    }
+}

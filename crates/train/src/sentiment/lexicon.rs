@@ -1,0 +1,54 @@
+//! VADER's lexicon (MIT): the mood of words, emoticons and emoji.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use firewatch_scoring::text::{Kind, Tokens, token_key};
+
+use firewatch_report::{AnalysisError, files::read};
+
+/// What the lexicon knows; entries of more than one token are left out.
+#[derive(Debug, Default)]
+pub(super) struct Lexicon {
+    /// Moods of -4..4 by the key of the token.
+    pub moods: BTreeMap<u64, f32>,
+    /// Those tokens that are words.
+    pub words: Vec<Box<str>>,
+}
+
+impl Lexicon {
+    fn take(&mut self, text: &str, mood: f32) {
+        let mut tokens = Vec::new();
+        Tokens::default().visit(text, &mut |token| {
+            let whole = token.start == 0 && token.end >= text.trim_end_matches('\u{fe0f}').len();
+            tokens.push((token_key(&token), (token.kind == Kind::Word).then(|| token.word.into()), whole));
+        });
+        if let [(key, word, true)] = tokens.as_slice() {
+            self.moods.entry(*key).or_insert(mood);
+            self.words.extend(word.clone());
+        }
+    }
+}
+
+/// Reads it.
+pub(super) fn read_lexicon(data: &Path) -> Result<Lexicon, AnalysisError> {
+    let folder = data.join("lexicons");
+    let mut lexicon = Lexicon::default();
+    let mut words: BTreeMap<String, f32> = BTreeMap::new();
+    for line in read(&folder.join("vader_lexicon.txt"))?.lines() {
+        let mut fields = line.split('\t');
+        if let (Some(entry), Some(Ok(mood))) = (fields.next(), fields.next().map(str::parse::<f32>)) {
+            words.insert(entry.to_owned(), mood);
+            lexicon.take(entry, mood);
+        }
+    }
+    // An emoji's mood is that of its description, as VADER has it.
+    for line in read(&folder.join("vader_emoji.txt"))?.lines() {
+        let Some((emoji, description)) = line.split_once('\t') else { continue };
+        let mood: f32 = description.split_whitespace().filter_map(|word| words.get(word)).sum();
+        if mood != 0.0 {
+            lexicon.take(emoji, mood.clamp(-4.0, 4.0));
+        }
+    }
+    Ok(lexicon)
+}

@@ -1,0 +1,134 @@
+//! The training loop of the forecast's network: cross-entropy against smoothed outcomes, AdamW, dropout.
+//!
+//! Deterministic: the start, the batches and what is dropped come from fixed seeds.
+
+use candle_core::{D, Device, Tensor, Var};
+use candle_nn::ops::{log_softmax, silu};
+use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use firewatch_scoring::virality::{BINS, FEATURES, Layer, Network, OUTLOOKS, OUTPUTS, SHAPES};
+
+use super::sample::{Look, scales};
+use firewatch_report::{AnalysisError, random::mix};
+
+/// Looks of a step.
+const BATCH: usize = 512;
+/// Highest rate of learning; it falls to nothing with the cosine of the way.
+const RATE: f64 = 2e-3;
+/// Pull of the weights to nought.
+const DECAY: f64 = 1e-3;
+/// Of 256 outputs of a layer this many are dropped in a step.
+const DROPPED: u8 = 51;
+/// Steps between lines that tell how far it is.
+const TELL: usize = 500;
+
+struct Net {
+    layers: Vec<(Var, Var)>,
+}
+
+/// Trains on looks.
+///
+/// # Errors
+/// When the arithmetic fails.
+pub fn fit(looks: &[Look], steps: usize, say: &mut dyn FnMut(String)) -> Result<Network, AnalysisError> {
+    let (mean, scale) = scales(looks);
+    let net = Net::new().map_err(failed)?;
+    let vars = net.layers.iter().flat_map(|(w, b)| [w.clone(), b.clone()]).collect();
+    let params = ParamsAdamW { lr: RATE, weight_decay: DECAY, ..ParamsAdamW::default() };
+    let mut descent = AdamW::new(vars, params).map_err(failed)?;
+    for step in 0..steps {
+        let way = step as f64 / steps as f64;
+        descent.set_learning_rate(RATE * 0.5 * (1.0 + (std::f64::consts::PI * way).cos()));
+        let batch = Batch::draw(looks, (&mean, &scale), step as u64).map_err(failed)?;
+        let loss = net.loss(&batch, step as u64).map_err(failed)?;
+        descent.backward_step(&loss).map_err(failed)?;
+        if step.is_multiple_of(TELL) {
+            let loss = loss.to_scalar::<f32>().map_err(failed)?;
+            say(format!("step {step} of {steps}: loss {loss:.4}"));
+        }
+    }
+    let layers = net.weights().map_err(failed)?;
+    Ok(Network { mean, scale, layers })
+}
+
+struct Batch {
+    features: Tensor,
+    outcomes: Tensor,
+    weights: Tensor,
+}
+
+impl Batch {
+    fn draw(looks: &[Look], scales: (&[f32], &[f32]), step: u64) -> candle_core::Result<Self> {
+        let (mut features, mut outcomes, mut weights) = (Vec::<f32>::new(), Vec::<f32>::new(), Vec::new());
+        for i in 0..BATCH as u64 {
+            let at = mix(1, step * BATCH as u64 + i) % looks.len().max(1) as u64;
+            let Some(look) = looks.get(at as usize) else { break };
+            let scaled = look.features.0.iter().zip(scales.0.iter().zip(scales.1));
+            features.extend(scaled.map(|(x, (mean, scale))| (x - mean) * scale));
+            outcomes.extend(look.outcome.as_flattened());
+            weights.push(look.weight);
+        }
+        let n = weights.len();
+        Ok(Self {
+            features: Tensor::from_vec(features, (n, FEATURES), &Device::Cpu)?,
+            outcomes: Tensor::from_vec(outcomes, (n, OUTLOOKS, BINS), &Device::Cpu)?,
+            weights: Tensor::from_vec(weights, n, &Device::Cpu)?,
+        })
+    }
+}
+
+impl Net {
+    fn new() -> candle_core::Result<Self> {
+        let mut layers = Vec::new();
+        for (i, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
+            // He et al. 2015; the last layer begins near nothing known.
+            let spread = if outputs == OUTPUTS { 0.01 } else { (2.0 / inputs as f64).sqrt() };
+            let weight =
+                (0..(inputs * outputs) as u64).map(|k| (spread * normal(i as u64, k)) as f32).collect();
+            layers.push((
+                Var::from_tensor(&Tensor::from_vec::<_, f32>(weight, (inputs, outputs), &Device::Cpu)?)?,
+                Var::zeros(outputs, candle_core::DType::F32, &Device::Cpu)?,
+            ));
+        }
+        Ok(Self { layers })
+    }
+
+    fn loss(&self, batch: &Batch, step: u64) -> candle_core::Result<Tensor> {
+        let mut x = batch.features.clone();
+        for (i, (weight, bias)) in self.layers.iter().enumerate() {
+            x = x.matmul(weight)?.broadcast_add(bias)?;
+            if i + 1 < self.layers.len() {
+                let kept = kept(x.dims(), mix(2 + i as u64, step))?;
+                x = (silu(&x)? * kept)?;
+            }
+        }
+        let said = log_softmax(&x.reshape(((), OUTLOOKS, BINS))?, D::Minus1)?;
+        let each = (said * &batch.outcomes)?.sum(D::Minus1)?.mean(D::Minus1)?;
+        (each * &batch.weights)?.mean_all()?.neg()
+    }
+
+    fn weights(&self) -> candle_core::Result<Vec<Layer>> {
+        let layer = |(weight, bias): &(Var, Var)| {
+            Ok(Layer { weight: weight.flatten_all()?.to_vec1()?, bias: bias.to_vec1()? })
+        };
+        self.layers.iter().map(layer).collect()
+    }
+}
+
+/// Which outputs are kept in a step, scaled so that their sum stays.
+fn kept(shape: &[usize], seed: u64) -> candle_core::Result<Tensor> {
+    let n: usize = shape.iter().product();
+    let scale = 1.0 / (1.0 - f32::from(DROPPED) / 256.0);
+    let bytes = (0..n.div_ceil(8) as u64).flat_map(|i| mix(seed, i).to_le_bytes()).take(n);
+    Tensor::from_vec(bytes.map(|b| if b < DROPPED { 0.0 } else { scale }).collect(), shape, &Device::Cpu)
+}
+
+/// A number of the normal distribution (Box and Muller 1958).
+fn normal(seed: u64, index: u64) -> f64 {
+    let even = |i: u64| (mix(seed, i) as f64 + 1.0) / (u64::MAX as f64 + 2.0);
+    (-2.0 * even(2 * index).ln()).sqrt() * (std::f64::consts::TAU * even(2 * index + 1)).cos()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(e: candle_core::Error) -> AnalysisError {
+    AnalysisError::Step(e.to_string())
+}

@@ -1,0 +1,125 @@
+//! The two regressions that say whether a post takes off at all (linfa's logistic regression, L2).
+//!
+//! Posts of known authors teach what author and text say. What the reshares so far say is learnt from cascades that took off
+//! against made ones that did not: as many reshares as such posts had, half of them thinned from the times of real
+//! cascades and half the first ones of such, for a small one may have begun like a large one. The intercept is set to
+//! the base rate, as King and Zeng (2001) correct case-control samples; sizes are weighed for the same reason.
+
+use firewatch_scoring::virality::{
+    BASE_RATE, EVIDENCE, OPENING, Opening, Sizes, TAKEN_OFF, Takeoff, evidence,
+};
+use firewatch_scoring::{Scratch, SentimentModel};
+use linfa::prelude::*;
+use linfa_logistic::LogisticRegression;
+use ndarray::{Array1, Array2};
+
+use super::sample::Known;
+use firewatch_backtest::cascades::Author;
+use firewatch_report::{AnalysisError, random::mix};
+
+/// Ages at which a cascade is looked at, their logarithm even between two bounds in seconds.
+const LOOKS: u64 = 16;
+const AGES: (f64, f64) = (20.0, 260_000.0);
+/// Strength of the L2 penalty.
+const ALPHA: f64 = 1.0;
+
+/// Fits both.
+///
+/// # Errors
+/// A fit that fails.
+pub fn fit(authors: &[Author], sentiment: &SentimentModel, known: &[&Known]) -> Result<Takeoff, AnalysisError> {
+    let mut scratch = Scratch::default();
+    let openings: Vec<Opening> = authors.iter().map(|a| opening(a, sentiment, &mut scratch)).collect();
+    let rows: Vec<_> =
+        openings.iter().zip(authors).map(|(o, a)| (o.terms(), a.retweets >= TAKEN_OFF)).collect();
+    let opening: [f64; OPENING] = logistic(&rows)?;
+    let small: Vec<u64> = authors.iter().map(|a| a.retweets).filter(|n| *n < TAKEN_OFF).collect();
+    let evidence: [f64; EVIDENCE] = logistic(&grown(known, &small))?;
+    let bias = bias(&Takeoff { bias: 0.0, opening, evidence }, &openings);
+    Ok(Takeoff { bias, opening, evidence })
+}
+
+/// The sizes of collections, and of all posts that take off: the power by Hill's estimator (1975).
+#[must_use]
+pub fn sizes(authors: &[Author], known: &[&Known]) -> Sizes {
+    let least = TAKEN_OFF as f64;
+    let logs: Vec<f64> = known.iter().map(|k| (k.cascade.size() as f64).max(least).ln()).collect();
+    let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+    let square = logs.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / logs.len() as f64;
+    let large: Vec<f64> = authors.iter().map(|a| a.retweets as f64).filter(|n| *n >= least).collect();
+    // Whole numbers: a size stands for half of one below it.
+    let power = large.len() as f64 / large.iter().map(|n| (n / (least - 0.5)).ln()).sum::<f64>();
+    Sizes { mean: short(mean), deviation: short(square.sqrt()), power: short(power) }
+}
+
+fn opening(author: &Author, sentiment: &SentimentModel, scratch: &mut Scratch) -> Opening {
+    let said = sentiment.read(scratch, &author.text, Some(&author.lang)).said.ok();
+    Opening {
+        followers: author.followers as f64,
+        arousal: said.map_or(0.0, |s| f64::from(s.arousal)),
+        complaint: said.map_or(0.0, |s| f64::from(s.complaint)),
+    }
+}
+
+/// Looks at cascades that took off, and at as many that did not. One that has as many reshares as taking off
+/// takes is no question any more.
+fn grown(known: &[&Known], small: &[u64]) -> Vec<([f64; EVIDENCE], bool)> {
+    let mut rows = Vec::new();
+    let large = known.iter().filter(|k| k.cascade.size() as u64 >= TAKEN_OFF);
+    for (i, known) in large.enumerate() {
+        let i = i as u64;
+        let times: Vec<f64> = known.cascade.reshares.iter().map(|r| r.secs).collect();
+        let size = small.get((mix(11, i) % small.len().max(1) as u64) as usize).copied().unwrap_or(0);
+        let of_small: Vec<f64> = if i.is_multiple_of(2) {
+            (0..size).map(|k| times[(mix(mix(12, i), k) % times.len() as u64) as usize]).collect()
+        } else {
+            times.iter().take(size as usize).copied().collect()
+        };
+        for look in 0..LOOKS {
+            let even = mix(mix(13, i), look) as f64 / u64::MAX as f64;
+            let age = (AGES.0.ln() + even * (AGES.1 / AGES.0).ln()).exp();
+            for (times, takes_off) in [(&times, true), (&of_small, false)] {
+                let seen = times.iter().filter(|t| **t <= age).count() as u64;
+                if seen < TAKEN_OFF {
+                    rows.push((evidence(seen as f64, age), takes_off));
+                }
+            }
+        }
+    }
+    rows
+}
+
+fn logistic<const N: usize>(rows: &[([f64; N], bool)]) -> Result<[f64; N], AnalysisError> {
+    let x: Vec<f64> = rows.iter().flat_map(|(x, _)| *x).collect();
+    let x = Array2::from_shape_vec((rows.len(), N), x)
+        .map_err(|e| AnalysisError::Step(format!("rows of unequal length: {e}")))?;
+    let labels: Array1<bool> = rows.iter().map(|(_, label)| *label).collect();
+    let fitted = LogisticRegression::default()
+        .alpha(ALPHA)
+        .max_iterations(500)
+        .fit(&Dataset::new(x, labels))
+        .map_err(|e| AnalysisError::Step(format!("the fit failed: {e}")))?;
+    // linfa picks which class it calls positive; ours is `true`.
+    let sign = if fitted.labels().pos.class { 1.0 } else { -1.0 };
+    let mut weights = [0.0; N];
+    weights.iter_mut().zip(fitted.params()).for_each(|(w, p)| *w = short(sign * p));
+    Ok(weights)
+}
+
+/// The bias that gives fresh posts of all authors together the base rate, found by bisection.
+fn bias(takeoff: &Takeoff, openings: &[Opening]) -> f64 {
+    let mean = |bias: f64| {
+        let takeoff = Takeoff { bias, ..*takeoff };
+        openings.iter().map(|o| takeoff.chance(o, 0.0, 0.0)).sum::<f64>() / openings.len() as f64
+    };
+    let (mut low, mut high) = (-50.0, 50.0);
+    for _ in 0..100 {
+        let middle = (low + high) / 2.0;
+        if mean(middle) < BASE_RATE { low = middle } else { high = middle }
+    }
+    short(low)
+}
+
+fn short(x: f64) -> f64 {
+    (x * 1e4).round() / 1e4
+}

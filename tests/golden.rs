@@ -1,0 +1,223 @@
+//! Golden files: every score, signal and escalation of three scenarios, byte for byte.
+//!
+//! Records and product text are held apart. `tests/golden/NAME.jsonl.zst` has the records without their wording, so a change of
+//! wording cannot touch it; `tests/golden/NAME.wording.txt` has the wording, so it can be reviewed on its own. Run with
+//! `FIREWATCH_BLESS=1` to write both again; a test that fails leaves what it found in `target/golden`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use firewatch_domain::{Escalation, EventTime};
+use firewatch_engine::{Brain, Effect, Input, Stream, Task};
+use firewatch_escalation::Policy;
+use firewatch_backtest::policy::{Cases, Restarts, play, policy_of};
+use firewatch_train::storms;
+use firewatch_tests::root;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+fn policy(path: &str) -> Policy {
+    Policy::parse(path, &std::fs::read_to_string(root().join(path)).unwrap()).unwrap()
+}
+
+fn ruleset(path: &str) -> Brain {
+    Brain::shipped(policy(path)).unwrap()
+}
+
+#[test]
+fn the_demo_recording_yields_the_same_records() {
+    let ruleset = ruleset("demo/policy.toml");
+    let recording = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
+    let (mut task, mut effects) = (Task::new(0, 1), Vec::new());
+    for (offset, line) in recording.lines().enumerate() {
+        let at = serde_json::from_str::<Value>(line).unwrap()["at"].as_str().map(EventTime::parse);
+        let arrival = at.unwrap().unwrap();
+        let input = Input {
+            stream: Stream::Events,
+            topic: "demo",
+            partition: 0,
+            offset: offset as i64,
+            arrival,
+            key: None,
+            trace: None,
+            value: line.as_bytes(),
+        };
+        let mut made = Vec::new();
+        task.handle(&input, &ruleset, &mut made);
+        feed_back(&mut task, made, &ruleset, &mut effects);
+    }
+    let mut made = Vec::new();
+    task.end_of_stream(&ruleset, &mut made);
+    feed_back(&mut task, made, &ruleset, &mut effects);
+    Golden::of_effects(&effects).check("demo");
+}
+
+/// Hands signals back to the task, as the signals topic does, and keeps every effect in order.
+fn feed_back(task: &mut Task, made: Vec<Effect>, ruleset: &Brain, effects: &mut Vec<Effect>) {
+    let mut decided = Vec::new();
+    for effect in &made {
+        if let Effect::Signal(signal) = effect {
+            task.signal((**signal).clone(), ruleset, &mut decided);
+        }
+    }
+    effects.extend(made);
+    effects.extend(decided);
+}
+
+#[test]
+fn the_policy_cases_yield_the_same_records() {
+    let cases = Cases::read(&root().join("tests/policy/cases.toml")).unwrap();
+    let models = ruleset("tests/policy/policy.toml");
+    let mut golden = Golden::default();
+    for case in &cases.cases {
+        golden.records.push(json!({ "case": case.name }));
+        let ruleset = policy_of(case, Some(&models), &models).unwrap();
+        let effects = play(case, &ruleset, Restarts::Never).unwrap();
+        effects.iter().for_each(|effect| golden.push(effect.kind(), effect));
+    }
+    golden.check("cases");
+}
+
+#[test]
+fn a_simulated_month_with_storms_yields_the_same_records() {
+    let policy = Policy::parse("p", "[brands.brand]\n").unwrap();
+    let mut golden = Golden::default();
+    for escalation in storms::escalations(&storms::month(101), &policy) {
+        golden.push::<Escalation>("escalation", &escalation);
+    }
+    golden.check("storm_month");
+}
+
+/// Records without their wording, and the wording on its own.
+#[derive(Default)]
+struct Golden {
+    records: Vec<Value>,
+    /// Texts in order of the records, each behind the field it stands in.
+    texts: Vec<String>,
+}
+
+impl Golden {
+    fn of_effects(effects: &[Effect]) -> Self {
+        let mut golden = Self::default();
+        effects.iter().for_each(|effect| golden.push(effect.kind(), effect));
+        golden
+    }
+
+    fn push<T: serde::Serialize>(&mut self, kind: &str, record: &T) {
+        let mut record = serde_json::to_value(record).unwrap();
+        self.take_texts(kind, "", &mut record);
+        self.records.push(json!({ kind: record }));
+    }
+
+    /// Puts each text of the product's own aside; of a list of them its length stays.
+    fn take_texts(&mut self, kind: &str, name: &str, value: &mut Value) {
+        match (name, &mut *value) {
+            ("reasons" | "advice", Value::Array(texts)) => {
+                let length = texts.len();
+                for text in texts {
+                    self.texts.push(format!("{kind} {name}: {}", text.as_str().unwrap()));
+                }
+                *value = length.into();
+            }
+            ("reason" | "detail", Value::String(text)) => {
+                self.texts.push(format!("{kind} {name}: {text}"));
+                *value = Value::Null;
+            }
+            (_, Value::Object(fields)) => {
+                for (name, value) in fields {
+                    self.take_texts(kind, name, value);
+                }
+            }
+            (_, Value::Array(items)) => {
+                for item in items {
+                    self.take_texts(kind, name, item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check(&self, name: &str) {
+        // Other processors may round the last bit of a float otherwise.
+        if !cfg!(target_arch = "x86_64") {
+            eprintln!("SKIPPED: the golden files are those of x86-64");
+            return;
+        }
+        let records: String = self.records.iter().map(|record| format!("{record}\n")).collect();
+        let (folder, found) = (root().join("tests/golden"), root().join("target/golden"));
+        std::fs::create_dir_all(&found).unwrap();
+        std::fs::write(found.join(format!("{name}.jsonl")), &records).unwrap();
+        std::fs::write(found.join(format!("{name}.wording.txt")), self.wording()).unwrap();
+        let (packed, wording) =
+            (folder.join(format!("{name}.jsonl.zst")), folder.join(format!("{name}.wording.txt")));
+        if std::env::var_os("FIREWATCH_BLESS").is_some() {
+            std::fs::write(&packed, zstd::encode_all(records.as_bytes(), 19).unwrap()).unwrap();
+            std::fs::write(&wording, self.wording()).unwrap();
+        }
+        let golden = String::from_utf8(zstd::decode_all(&*std::fs::read(&packed).unwrap()).unwrap()).unwrap();
+        let place = found.display();
+        assert_same(&golden, &records, &format!("record, see {place}/{name}.jsonl"));
+        let golden = std::fs::read_to_string(&wording).unwrap();
+        assert_same(&golden, &self.wording(), &format!("wording, see {place}/{name}.wording.txt"));
+    }
+
+    /// Each distinct text with every number as `#`, and how often it stands; and a hash over all texts as they are.
+    fn wording(&self) -> String {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut hash = Sha256::new();
+        for text in &self.texts {
+            hash.update(text);
+            hash.update("\n");
+            *counts.entry(without_numbers(text)).or_default() += 1;
+        }
+        let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut all = format!("{} texts, SHA-256 {hash}\n", self.texts.len());
+        for (text, count) in counts {
+            writeln!(all, "{count:>6} {text}").unwrap();
+        }
+        all
+    }
+}
+
+/// A text with each run of digits, points and commas between digits as one `#`.
+fn without_numbers(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if !c.is_ascii_digit() {
+            plain.push(c);
+            continue;
+        }
+        plain.push('#');
+        while let Some(next) = rest.peek().copied() {
+            let mut ahead = rest.clone();
+            ahead.next();
+            let joins = matches!(next, ',' | '.') && ahead.peek().is_some_and(char::is_ascii_digit);
+            if !next.is_ascii_digit() && !joins {
+                break;
+            }
+            rest.next();
+        }
+    }
+    plain
+}
+
+fn assert_same(golden: &str, found: &str, what: &str) {
+    let differs = golden.lines().zip(found.lines()).enumerate().find(|(_, (golden, found))| golden != found);
+    if let Some((line, (golden, found))) = differs {
+        panic!("line {}: another {what}\n  golden: {golden}\n  found:  {found}", line + 1);
+    }
+    let (golden, found) = (golden.lines().count(), found.lines().count());
+    assert_eq!(golden, found, "another number of lines: {what}");
+}
+
+#[test]
+fn golden_files_are_there_for_every_scenario() {
+    for name in ["demo", "cases", "storm_month"] {
+        for ending in ["jsonl.zst", "wording.txt"] {
+            let path = Path::new("tests/golden").join(format!("{name}.{ending}"));
+            assert!(root().join(&path).exists(), "{} is missing", path.display());
+        }
+    }
+}
