@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
+use firewatch_backtest::recordings::open;
+use firewatch_backtest::run::{Backtest, BacktestPlan};
 use firewatch_domain::EventTime;
-use firewatch_engine::Brain;
+use firewatch_engine::Ruleset;
 use firewatch_escalation::Policy;
 use firewatch_report::Zone;
-use firewatch_backtest::run::{Backtest, Plan};
 use firewatch_report::random::mix;
-use firewatch_backtest::recorded::open;
 use serde_json::{Value, json};
 
 const EVENTS: usize = 1_000_000;
@@ -64,16 +64,16 @@ fn history() -> Vec<(i64, String)> {
 /// Works through the file with so many policies; hands back seconds.
 fn run(path: &Path, policies: usize) -> f64 {
     let policy = |text: &str| Policy::parse("bench", text).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let brain = Brain::shipped(policy(POLICY)).unwrap_or_else(|e| panic!("{e}"));
+    let ruleset = Ruleset::shipped(policy(POLICY)).unwrap_or_else(|e| panic!("{e}"));
     let other = |i: usize| policy(&POLICY.replace("risk >= 15", &format!("risk >= {}", 15 + i)));
-    let policies = (0..policies).map(|i| (format!("p{i}"), brain.with_policy(other(i)))).collect();
-    let plan = Plan { policies, labels: None, input: "bench".into(), zone: Zone::default() };
+    let policies = (0..policies).map(|i| (format!("p{i}"), ruleset.with_policy(other(i)))).collect();
+    let plan = BacktestPlan { policies, labels: None, input: "bench".into(), zone: Zone::default() };
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let start = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut backtest = Backtest::new(&plan, (&bars, &labelled), threads);
     for chunk in &open(path, None).unwrap_or_else(|e| panic!("{e}")).chunks {
-        backtest.take(&chunk.unwrap_or_else(|e| panic!("{e}")), &mut |_, _| ());
+        backtest.process(&chunk.unwrap_or_else(|e| panic!("{e}")), &mut |_, _| ());
     }
     assert_eq!(backtest.records() as usize, EVENTS);
     drop(backtest.finish(&mut |_, _| ()).report());
@@ -108,15 +108,15 @@ fn main() {
     assert_eq!(parsed, EVENTS);
     println!("parse JSON, one thread        {:>9.0} events/s", EVENTS as f64 / parse);
     // The least of three: the machine has other work too.
-    let least = |n| (0..3).map(|_| run(&file, n)).fold(f64::MAX, f64::min);
-    let one = least(1);
+    let fastest = |n| (0..3).map(|_| run(&file, n)).fold(f64::MAX, f64::min);
+    let one = fastest(1);
     let memory = peak();
     println!(
         "one policy                    {:>9.0} events/s, {memory:.0} MB at most, {:.2} times the parsing",
         EVENTS as f64 / one,
         one / parse
     );
-    let ten = least(10);
+    let ten = fastest(10);
     println!(
         "ten policies at once          {:>9.0} events/s, {:.2} times one",
         EVENTS as f64 / ten,

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use firewatch_tests::browser::{Chromium, can_browse};
-use firewatch_tests::console::{Console, Desk, escalation};
+use firewatch_tests::console::{ConsoleProcess, ConsoleSetup, escalation};
 use firewatch_tests::{Cluster, can_run_kafka};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let minutes =
         arguments.iter().position(|a| a == "--minutes").and_then(|i| arguments.get(i + 1)?.parse().ok());
-    let cluster = Cluster::up("console", 29492, 1);
+    let cluster = Cluster::start_up("console", 29492, 1);
     rebuild(&cluster);
     live(&cluster, minutes.unwrap_or(10));
 }
@@ -42,37 +42,37 @@ fn record(i: usize, of: usize) -> (String, Value) {
     (format!("c-e{n}"), escalation(&format!("e{n}"), step as u32, &change))
 }
 
-fn feed(desk: &Desk, records: impl Iterator<Item = (String, Value)>) {
-    let topic = desk.topics.of_team("pr");
+fn feed(setup: &ConsoleSetup, records: impl Iterator<Item = (String, Value)>) {
+    let topic = setup.topics.team_topic("pr");
     for (key, record) in records {
-        desk.feed.send(&topic, Some(&key), record.to_string().as_bytes(), &[]).unwrap();
+        setup.feed.send(&topic, Some(&key), record.to_string().as_bytes(), &[]).unwrap();
     }
-    desk.feed.flush().unwrap();
+    setup.feed.flush().unwrap();
 }
 
-fn taken(console: &Console) -> i64 {
+fn processed(console: &ConsoleProcess) -> i64 {
     console.get("/api/escalations?most=1").json()["seq"].as_i64().unwrap_or_default()
 }
 
-fn wait_until(console: &Console, least: i64) {
-    while taken(console) < least {
+fn wait_until(console: &ConsoleProcess, min_processed: i64) {
+    while processed(console) < min_processed {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 fn rebuild(cluster: &Cluster) {
-    let desk = Desk::at(&cluster.bootstrap_servers(), "rebuild");
-    feed(&desk, (0..RECORDS).map(|i| record(i, RECORDS / 5)));
+    let setup = ConsoleSetup::at(&cluster.bootstrap_servers(), "rebuild");
+    feed(&setup, (0..RECORDS).map(|i| record(i, RECORDS / 5)));
     let start = Instant::now();
-    let mut console = desk.start();
+    let mut console = setup.start();
     wait_until(&console, RECORDS as i64 / 2);
     let half = start.elapsed();
     console.child.kill().unwrap();
     let _ = console.child.wait();
     drop(console);
     let start = Instant::now();
-    let console = desk.start();
-    let resumed = taken(&console);
+    let console = setup.start();
+    let resumed = processed(&console);
     wait_until(&console, RECORDS as i64);
     let secs = (half + start.elapsed()).as_secs_f64();
     println!(
@@ -80,14 +80,14 @@ fn rebuild(cluster: &Cluster) {
         RECORDS as f64 / secs,
         half.as_secs_f64(),
         resident(&console) / 1_000_000,
-        std::fs::metadata(desk.folder.path().join("console.db")).map_or(0, |m| m.len()) / 1_000_000,
+        std::fs::metadata(setup.folder.path().join("console.db")).map_or(0, |m| m.len()) / 1_000_000,
     );
 }
 
 fn live(cluster: &Cluster, minutes: u64) {
-    let desk = Desk::at(&cluster.bootstrap_servers(), "live");
-    feed(&desk, (0..OPEN).map(|i| record(i, OPEN)));
-    let console = desk.start();
+    let setup = ConsoleSetup::at(&cluster.bootstrap_servers(), "live");
+    feed(&setup, (0..OPEN).map(|i| record(i, OPEN)));
+    let console = setup.start();
     wait_until(&console, OPEN as i64);
     let browser = Chromium::start();
     browser.open(&format!("http://{}/", console.address));
@@ -102,7 +102,7 @@ fn live(cluster: &Cluster, minutes: u64) {
     let start = Instant::now();
     let (mut i, mut minute, mut presses) = (OPEN, 0, 0);
     while start.elapsed() < Duration::from_secs(60 * minutes) {
-        feed(&desk, (i..i + A_SECOND / 10).map(|i| record(i, OPEN)));
+        feed(&setup, (i..i + A_SECOND / 10).map(|i| record(i, OPEN)));
         i += A_SECOND / 10;
         let due = Duration::from_millis(100) * ((i - OPEN) / (A_SECOND / 10)) as u32;
         if (i / (A_SECOND / 10)).is_multiple_of(5) {
@@ -111,11 +111,11 @@ fn live(cluster: &Cluster, minutes: u64) {
         }
         if start.elapsed().as_secs() / 60 >= minute {
             minute += 1;
-            tell(&console, &browser, start.elapsed());
+            print_figures(&console, &browser, start.elapsed());
         }
         std::thread::sleep(due.saturating_sub(start.elapsed()));
     }
-    tell(&console, &browser, start.elapsed());
+    print_figures(&console, &browser, start.elapsed());
     let waits = browser.evaluate("waits");
     let mut waits: Vec<f64> = waits.as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     // What took less than a frame is not told.
@@ -131,7 +131,7 @@ fn live(cluster: &Cluster, minutes: u64) {
     println!("{} changes in {:.0} s", i - OPEN, start.elapsed().as_secs_f64());
 }
 
-fn tell(console: &Console, browser: &Chromium, at: Duration) {
+fn print_figures(console: &ConsoleProcess, browser: &Chromium, at: Duration) {
     println!(
         "after {:>3} s: server {} MB, page {} MB and {} rows",
         at.as_secs(),
@@ -142,7 +142,7 @@ fn tell(console: &Console, browser: &Chromium, at: Duration) {
 }
 
 /// Bytes of memory that the console holds.
-fn resident(console: &Console) -> u64 {
+fn resident(console: &ConsoleProcess) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/statm", console.child.id())).unwrap_or_default();
     status.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
 }

@@ -7,8 +7,8 @@ use std::hint::black_box;
 use cel::{Context, Program};
 use firewatch_benches::report;
 use firewatch_domain::{EventTime, FlagKind};
-use firewatch_engine::{Brain, Pipe};
-use firewatch_escalation::{Facts, Number, Policy};
+use firewatch_engine::{LocalTopology, Ruleset};
+use firewatch_escalation::{Facts, NumericFact, Policy};
 use serde_json::Value;
 
 const RECORDING: &str = include_str!("../demo/recording.jsonl");
@@ -47,14 +47,14 @@ fn situation(i: usize) -> Facts<'static> {
     }
     let part = |n: usize| (i * n % 97) as f64 / 97.0;
     for (number, value) in [
-        (Number::Risk, 30.0 * part(3)),
-        (Number::Complaint, part(5)),
-        (Number::Viral, 0.5 * part(7)),
-        (Number::Arousal, part(11)),
-        (Number::PerMinute5, 20.0 * part(13)),
-        (Number::Followers, (9000.0 * part(17)).round()),
-        (Number::Reach, (20_000.0 * part(19)).round()),
-        (Number::Reshares, (50.0 * part(23)).round()),
+        (NumericFact::Risk, 30.0 * part(3)),
+        (NumericFact::Complaint, part(5)),
+        (NumericFact::Viral, 0.5 * part(7)),
+        (NumericFact::Arousal, part(11)),
+        (NumericFact::PerMinute5, 20.0 * part(13)),
+        (NumericFact::Followers, (9000.0 * part(17)).round()),
+        (NumericFact::Reach, (20_000.0 * part(19)).round()),
+        (NumericFact::Reshares, (50.0 * part(23)).round()),
     ] {
         facts.numbers[number as usize] = value;
     }
@@ -63,21 +63,21 @@ fn situation(i: usize) -> Facts<'static> {
 
 fn context(facts: &Facts<'_>) -> Context<'static, 'static> {
     let mut context = Context::default();
-    let number = |n: Number| facts.numbers[n as usize];
+    let number = |n: NumericFact| facts.numbers[n as usize];
     for (name, n) in [
-        ("risk", Number::Risk),
-        ("complaint", Number::Complaint),
-        ("viral", Number::Viral),
-        ("arousal", Number::Arousal),
-        ("per_minute_5", Number::PerMinute5),
+        ("risk", NumericFact::Risk),
+        ("complaint", NumericFact::Complaint),
+        ("viral", NumericFact::Viral),
+        ("arousal", NumericFact::Arousal),
+        ("per_minute_5", NumericFact::PerMinute5),
     ] {
         context.add_variable_from_value(name, number(n));
     }
     for (name, n) in [
-        ("followers", Number::Followers),
-        ("reach", Number::Reach),
-        ("reshares", Number::Reshares),
-        ("quotes", Number::Quotes),
+        ("followers", NumericFact::Followers),
+        ("reach", NumericFact::Reach),
+        ("reshares", NumericFact::Reshares),
+        ("quotes", NumericFact::Quotes),
     ] {
         context.add_variable_from_value(name, number(n) as i64);
     }
@@ -94,16 +94,16 @@ fn context(facts: &Facts<'_>) -> Context<'static, 'static> {
 
 fn main() {
     let policy = |text: &str| Policy::parse("bench", text).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let usual = Brain::shipped(policy(POLICY)).unwrap_or_else(|e| panic!("{e}"));
+    let usual = Ruleset::shipped(policy(POLICY)).unwrap_or_else(|e| panic!("{e}"));
     let many = usual.with_policy(policy(&fifty()));
     let lines: Vec<&[u8]> = RECORDING.lines().map(str::as_bytes).collect();
     let situations: Vec<Facts<'_>> = (0..SITUATIONS).map(situation).collect();
     let programs: Vec<Program> =
         (0..ROUTES).map(|i| Program::compile(&condition(i)).unwrap_or_else(|e| panic!("{e}"))).collect();
     let contexts: Vec<_> = situations.iter().map(context).collect();
-    let engine = |brain: &Brain| {
-        let mut pipe = Pipe::new(brain, "bench", NOW);
-        lines.iter().for_each(|l| drop(black_box(pipe.push(l, &mut |e| drop(black_box(e))))));
+    let engine = |ruleset: &Ruleset| {
+        let mut topology = LocalTopology::new(ruleset, "bench", NOW);
+        lines.iter().for_each(|l| drop(black_box(topology.push(l, &mut |e| drop(black_box(e))))));
     };
     report([
         ("parse JSON (serde_json::Value)", lines.len(), &mut || {
@@ -112,7 +112,7 @@ fn main() {
         ("50 routes decided", SITUATIONS, &mut || {
             for facts in &situations {
                 for route in many.policy.routes.values() {
-                    black_box(route.reached(black_box(facts)));
+                    black_box(route.highest_level(black_box(facts)));
                 }
             }
         }),

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use firewatch_benches::report;
 use firewatch_domain::EventTime;
-use firewatch_ingest::{Intake, Mapping, Platform, Reader};
+use firewatch_ingest::{Ingester, Mapping, PayloadDecoder, Platform};
 use serde_json::Value;
 
 const NOW: EventTime = EventTime::from_millis(1_780_315_200_000);
@@ -17,7 +17,7 @@ fn main() {
     for platform in Platform::ALL {
         let payloads = payloads(platform);
         let reader = reader(platform);
-        let mut intake = Intake::new(reader.clone(), 100_000);
+        let mut intake = Ingester::new(reader.clone(), 100_000);
         let bytes: usize = payloads.iter().map(String::len).sum::<usize>() / payloads.len();
         println!("\n{platform}: {bytes} bytes a payload");
         report([
@@ -28,19 +28,19 @@ fn main() {
                 payloads.iter().for_each(|p| drop(black_box(reader.decode(p.as_bytes(), NOW))));
             }),
             ("decode and place", payloads.len(), &mut || {
-                payloads.iter().for_each(|p| drop(black_box(intake.take(p.as_bytes(), NOW))));
+                payloads.iter().for_each(|p| drop(black_box(intake.ingest(p.as_bytes(), NOW))));
                 intake.committed();
             }),
         ]);
     }
 }
 
-fn reader(platform: Platform) -> Reader {
+fn reader(platform: Platform) -> PayloadDecoder {
     if platform != Platform::Generic {
-        return Reader::new(platform);
+        return PayloadDecoder::new(platform);
     }
     let mapping = Mapping::parse("generic.toml", include_str!("../tests/platforms/generic.toml"));
-    Reader::by(mapping.unwrap_or_else(|faults| panic!("{faults:?}")))
+    PayloadDecoder::with_mapping(mapping.unwrap_or_else(|faults| panic!("{faults:?}")))
 }
 
 /// The cases' payloads of which there are events, again and again.
@@ -48,7 +48,9 @@ fn payloads(platform: Platform) -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/platforms");
     let text = std::fs::read_to_string(format!("{folder}/{platform}.json")).unwrap_or_default();
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap_or_default();
-    let told = cases.iter().filter(|case| case["events"].as_array().is_some_and(|events| !events.is_empty()));
-    let told: Vec<String> = told.filter_map(|case| Some(case.get("payload")?.to_string())).collect();
-    told.iter().cycle().take(PAYLOADS).cloned().collect()
+    let with_events =
+        cases.iter().filter(|case| case["events"].as_array().is_some_and(|events| !events.is_empty()));
+    let payloads: Vec<String> =
+        with_events.filter_map(|case| Some(case.get("payload")?.to_string())).collect();
+    payloads.iter().cycle().take(PAYLOADS).cloned().collect()
 }

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use firewatch_benches::report;
 use firewatch_domain::{Body, EventTime};
-use firewatch_engine::{Brain, Pipe};
+use firewatch_engine::{LocalTopology, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_ingest::decode_event;
 use firewatch_scoring::Scratch;
@@ -19,7 +19,7 @@ const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
 
 fn main() {
     let policy = Policy::parse("demo/policy.toml", POLICY).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let brain = Brain::shipped(policy).unwrap_or_else(|e| panic!("{e}"));
+    let ruleset = Ruleset::shipped(policy).unwrap_or_else(|e| panic!("{e}"));
     let lines: Vec<&[u8]> = RECORDING.lines().map(str::as_bytes).collect();
     let posts: Vec<String> = lines
         .iter()
@@ -35,17 +35,17 @@ fn main() {
             lines.iter().for_each(|l| drop(black_box(decode_event(l, None, NOW))));
         }),
         ("read a post (text path alone)", posts.len(), &mut || {
-            posts.iter().for_each(|p| drop(black_box(brain.sentiment.read(&mut scratch, p, Some("en")))));
+            posts.iter().for_each(|p| drop(black_box(ruleset.sentiment.read(&mut scratch, p, Some("en")))));
         }),
         ("the whole engine, nothing written", lines.len(), &mut || {
-            let mut pipe = Pipe::new(&brain, "bench", NOW);
-            lines.iter().for_each(|l| drop(black_box(pipe.push(l, &mut |e| drop(black_box(e))))));
+            let mut topology = LocalTopology::new(&ruleset, "bench", NOW);
+            lines.iter().for_each(|l| drop(black_box(topology.push(l, &mut |e| drop(black_box(e))))));
         }),
         ("the whole engine, effects as JSON", lines.len(), &mut || {
-            let mut pipe = Pipe::new(&brain, "bench", NOW);
+            let mut topology = LocalTopology::new(&ruleset, "bench", NOW);
             let mut out = Vec::new();
             for l in &lines {
-                pipe.push(l, &mut |e| {
+                topology.push(l, &mut |e| {
                     out.clear();
                     drop(black_box(serde_json::to_writer(&mut out, &e)));
                 });

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use firewatch_benches::report;
 use firewatch_domain::Body;
 use firewatch_domain::EventTime;
-use firewatch_engine::Models;
+use firewatch_engine::ModelFiles;
 use firewatch_ingest::decode_event;
-use firewatch_train::posts::{Choice, Posts};
 use firewatch_scoring::encoder::Encoder;
 use firewatch_scoring::{Scratch, SentimentModel};
+use firewatch_train::posts::{LabelledPosts, PostSelection};
 use serde_json::{Value, json};
 use vader_sentiment::SentimentIntensityAnalyzer;
 
@@ -27,7 +27,7 @@ fn main() {
         posts.iter().map(|text| json!({"id": "1", "text": text}).to_string().into_bytes()).collect();
     let bytes: usize = posts.iter().map(String::len).sum();
     println!("{} posts of {:.0} bytes\n", posts.len(), bytes as f64 / posts.len() as f64);
-    let model = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap_or_else(|e| panic!("{e}"));
+    let model = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap_or_else(|e| panic!("{e}"));
     let encoder = Encoder::from_bytes(ENCODER).unwrap_or_else(|e| panic!("{e}"));
     let vader = SentimentIntensityAnalyzer::new();
     let few: Vec<&String> = posts.iter().step_by(posts.len() / 20).collect();
@@ -37,25 +37,27 @@ fn main() {
             lines.iter().for_each(|l| drop(black_box(serde_json::from_slice::<Value>(l))));
         }),
         ("say: probabilities and flags", posts.len(), &mut || {
-            posts.iter().for_each(|p| _ = black_box(model.say(&mut one, p)));
+            posts.iter().for_each(|p| _ = black_box(model.predict(&mut one, p)));
         }),
         ("read: with the language", posts.len(), &mut || {
             posts.iter().for_each(|p| drop(black_box(model.read(&mut two, p, None))));
         }),
         ("read, and keep every post's words", posts.len(), &mut || {
             for post in &posts {
-                let mut reading = model.read(&mut three, post, None);
-                reading.keep_words(&mut three, post);
-                drop(black_box(reading));
+                let mut analysis = model.read(&mut three, post, None);
+                analysis.keep_words(&mut three, post);
+                drop(black_box(analysis));
             }
         }),
         ("vader_sentiment", posts.len(), &mut || {
             posts.iter().for_each(|p| drop(black_box(vader.polarity_scores(p))));
         }),
         ("the second tier", few.len(), &mut || {
-            few.iter().for_each(|p| _ = black_box(encoder.say(p)));
+            few.iter().for_each(|p| _ = black_box(encoder.predict(p)));
         }),
-        ("load the model", 1, &mut || drop(black_box(SentimentModel::from_bytes(Models::SHIPPED.sentiment)))),
+        ("load the model", 1, &mut || {
+            drop(black_box(SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment)))
+        }),
     ]);
     println!("\nA text of n bytes; a record is one byte.");
     let long: String = posts.iter().flat_map(|p| [p, " "]).collect();
@@ -72,7 +74,7 @@ fn main() {
 
 fn posts() -> Vec<String> {
     let data = std::env::var_os("FIREWATCH_DATA").map_or_else(|| "../../shared/data".into(), PathBuf::from);
-    if let Ok(posts) = Posts::read(&data, Choice::default()) {
+    if let Ok(posts) = LabelledPosts::read(&data, PostSelection::default()) {
         return posts.held_out.into_iter().map(|p| p.text).collect();
     }
     RECORDING

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use firewatch_benches::report;
 use firewatch_domain::{Engagement, EngagementKind, EventTime};
-use firewatch_engine::Models;
+use firewatch_engine::ModelFiles;
 use firewatch_scoring::virality::Opening;
 use firewatch_scoring::{Cascade, ViralityModel};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const CALM: Opening = Opening { followers: 300.0, arousal: 0.1, complaint: 0.9 };
 
 fn main() {
-    let model = ViralityModel::from_bytes(Models::SHIPPED.virality).unwrap_or_else(|e| panic!("{e}"));
+    let model = ViralityModel::from_bytes(ModelFiles::SHIPPED.virality).unwrap_or_else(|e| panic!("{e}"));
     let reshares = reshares(100_000);
     let lines: Vec<Vec<u8>> = reshares.iter().take(10_000).map(|(e, at)| line(e, *at)).collect();
     let [few, many, very_many] = [100, 10_000, 100_000].map(|n| grown(&reshares[..n]));
@@ -31,10 +31,10 @@ fn main() {
         }),
         ("update, a cascade of 100,000", all.1, &mut || _ = black_box(grown(all.0))),
         ("forecast after 100", times, &mut || {
-            (0..times).for_each(|_| _ = black_box(model.day(black_box(&few), &CALM)));
+            (0..times).for_each(|_| _ = black_box(model.forecast_day(black_box(&few), &CALM)));
         }),
         ("forecast after 100,000", times, &mut || {
-            (0..times).for_each(|_| _ = black_box(model.day(black_box(&very_many), &CALM)));
+            (0..times).for_each(|_| _ = black_box(model.forecast_day(black_box(&very_many), &CALM)));
         }),
     ]);
 }
@@ -60,9 +60,9 @@ fn line(e: &Engagement, at: EventTime) -> Vec<u8> {
 
 fn grown(reshares: &[(Engagement, EventTime)]) -> Cascade {
     let mut cascade = Cascade::default();
-    cascade.author("author", Some(500), EventTime::from_millis(1_790_000_000_000));
+    cascade.observe_author("author", Some(500), EventTime::from_millis(1_790_000_000_000));
     for (engagement, at) in reshares {
-        cascade.engage(engagement, *at);
+        cascade.observe_engagement(engagement, *at);
     }
     cascade
 }

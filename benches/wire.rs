@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use firewatch_benches::report;
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, Effect, Pipe};
+use firewatch_engine::{Effect, LocalTopology, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_ingest::decode_event;
 use firewatch_wire::{Contract, Language, Schema};
@@ -26,11 +26,11 @@ fn main() {
 
 fn scores(recording: &str) -> Vec<Effect> {
     let policy = Policy::parse("policy.toml", include_str!("../demo/policy.toml"));
-    let brain = Brain::shipped(policy.unwrap_or_else(|faults| panic!("{faults:?}")))
+    let ruleset = Ruleset::shipped(policy.unwrap_or_else(|faults| panic!("{faults:?}")))
         .unwrap_or_else(|e| panic!("{e}"));
-    let (mut pipe, mut scores) = (Pipe::new(&brain, "recording", NOW), Vec::new());
+    let (mut topology, mut scores) = (LocalTopology::new(&ruleset, "recording", NOW), Vec::new());
     for line in recording.lines() {
-        pipe.push(line.as_bytes(), &mut |effect| {
+        topology.push(line.as_bytes(), &mut |effect| {
             if matches!(effect, Effect::Score(_)) && scores.len() < RECORDS {
                 scores.push(effect);
             }
@@ -40,7 +40,7 @@ fn scores(recording: &str) -> Vec<Effect> {
 }
 
 /// Each form of the same records: written, and read to what `take` makes of their JSON.
-fn compare<T: Serialize>(name: &str, contract: Contract, records: &[T], take: &dyn Fn(&[u8])) {
+fn compare<T: Serialize>(name: &str, contract: Contract, records: &[T], decode: &dyn Fn(&[u8])) {
     let json: Vec<Vec<u8>> = records.iter().filter_map(|record| serde_json::to_vec(record).ok()).collect();
     let schemas = [(Language::Avro, contract.avro()), (Language::Protobuf, contract.protobuf())]
         .map(|(language, text)| Schema::parse(language, text, &[]).unwrap_or_else(|e| panic!("{e}")));
@@ -53,13 +53,13 @@ fn compare<T: Serialize>(name: &str, contract: Contract, records: &[T], take: &d
     println!("\n{name}: {} bytes in JSON, {} in Avro, {} in Protobuf", sizes[0], sizes[1], sizes[2]);
     let n = records.len();
     let read = |schema: &Schema, all: &[Vec<u8>]| {
-        all.iter().for_each(|bytes| take(&schema.to_json(bytes).unwrap_or_default()));
+        all.iter().for_each(|bytes| decode(&schema.to_json(bytes).unwrap_or_default()));
     };
     report([
         ("parse JSON (serde_json::Value)", n, &mut || {
             json.iter().for_each(|bytes| drop(black_box(serde_json::from_slice::<Value>(bytes))));
         }),
-        ("read JSON", n, &mut || json.iter().for_each(|bytes| take(bytes))),
+        ("read JSON", n, &mut || json.iter().for_each(|bytes| decode(bytes))),
         ("read Avro", n, &mut || read(avro, in_avro)),
         ("read Protobuf", n, &mut || read(protobuf, in_protobuf)),
         ("write JSON", n, &mut || records.iter().for_each(|r| drop(black_box(serde_json::to_vec(r))))),

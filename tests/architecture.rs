@@ -19,14 +19,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("firewatch-escalation", &["domain", "settings"]),
     ("firewatch-engine", &["domain", "settings", "ingest", "scoring", "escalation"]),
     ("firewatch-kafka", &["domain", "ingest", "engine", "wire", "telemetry"]),
-    (
-        "firewatch-backtest",
-        &["domain", "settings", "ingest", "scoring", "escalation", "engine", "report"],
-    ),
-    (
-        "firewatch-train",
-        &["domain", "settings", "scoring", "escalation", "engine", "report", "backtest"],
-    ),
+    ("firewatch-backtest", &["domain", "settings", "ingest", "scoring", "escalation", "engine", "report"]),
+    ("firewatch-train", &["domain", "settings", "scoring", "escalation", "engine", "report", "backtest"]),
     ("firewatch-collect", &["domain", "ingest", "http"]),
     ("firewatch-console", &["domain", "settings", "escalation", "http"]),
     (
@@ -49,10 +43,26 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "wire",
         ],
     ),
-    ("firewatch-tests", &[
-        "backtest", "collect", "console", "domain", "engine", "escalation", "http", "ingest", "kafka",
-        "report", "scoring", "settings", "telemetry", "train", "wire",
-    ]),
+    (
+        "firewatch-tests",
+        &[
+            "backtest",
+            "collect",
+            "console",
+            "domain",
+            "engine",
+            "escalation",
+            "http",
+            "ingest",
+            "kafka",
+            "report",
+            "scoring",
+            "settings",
+            "telemetry",
+            "train",
+            "wire",
+        ],
+    ),
 ];
 
 /// Dependencies that only these crates may name.
@@ -60,14 +70,8 @@ const ONLY: [(&str, &[&str]); 10] = [
     ("apache-avro", &["firewatch-wire", "firewatch-tests"]),
     ("prost-reflect", &["firewatch-wire"]),
     ("rdkafka", &["firewatch-kafka"]),
-    (
-        "tokio",
-        &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-http", "firewatch-tests"],
-    ),
-    (
-        "axum",
-        &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-http", "firewatch-tests"],
-    ),
+    ("tokio", &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-http", "firewatch-tests"]),
+    ("axum", &["firewatch", "firewatch-collect", "firewatch-console", "firewatch-http", "firewatch-tests"]),
     ("sqlx", &["firewatch-console"]),
     ("prometheus", &["firewatch-telemetry"]),
     ("linfa", &["firewatch-train"]),
@@ -124,8 +128,7 @@ fn arrows_point_one_way() {
             dependencies[name].iter().filter(|d| d.starts_with("firewatch")).cloned().collect();
         assert!(used.is_subset(&allowed), "{name} uses {:?}", used.difference(&allowed));
     }
-    let known: BTreeSet<&str> =
-        ARROWS.iter().map(|(n, _)| *n).chain(["firewatch-benches"]).collect();
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(n, _)| *n).chain(["firewatch-benches"]).collect();
     assert_eq!(
         dependencies.keys().map(String::as_str).collect::<BTreeSet<_>>(),
         known,

@@ -2,7 +2,7 @@
 //! of them writes on two networks belongs together.
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, Effect, Input, Stream, Task};
+use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
 use firewatch_escalation::Policy;
 use firewatch_tests::{event, post, reshare};
 use serde_json::{Value, json};
@@ -13,25 +13,25 @@ const CALM: &str = "Thank you, the people of Zanzibarium were lovely and all is 
 /// A word that nothing but the post says.
 const WORD: &str = "zanzibarium";
 
-fn brain() -> Brain {
+fn ruleset() -> Ruleset {
     let policy = "[brands.aldermere]\nhandles = [\"@AldermereCare\"]\n";
-    Brain::shipped(Policy::parse("p", policy).unwrap()).unwrap()
+    Ruleset::shipped(Policy::parse("p", policy).unwrap()).unwrap()
 }
 
 /// A task with one partition that hears its own signals.
 struct World {
-    brain: Brain,
+    ruleset: Ruleset,
     task: Task,
     all: Vec<Effect>,
 }
 
 impl World {
     fn new() -> Self {
-        Self { brain: brain(), task: Task::new(0, 1), all: vec![] }
+        Self { ruleset: ruleset(), task: Task::new(0, 1), all: vec![] }
     }
 
     /// What is told because of these.
-    fn take(&mut self, events: &[Value]) -> Vec<Value> {
+    fn handle_events(&mut self, events: &[Value]) -> Vec<Value> {
         let from = self.all.len();
         for event in events {
             self.handle(Stream::Events, event.to_string().as_bytes());
@@ -40,7 +40,7 @@ impl World {
         let last = events.last().and_then(|event| event["at"].as_str()).unwrap();
         let later = EventTime::parse(last).unwrap() + firewatch_domain::Duration::from_mins(2);
         let mut out = Vec::new();
-        self.task.pass(later, &self.brain, &mut out);
+        self.task.advance_time(later, &self.ruleset, &mut out);
         self.keep(out);
         self.all[from..].iter().map(written).collect()
     }
@@ -50,7 +50,7 @@ impl World {
         let arrival = EventTime::from_millis(1_790_000_000_000);
         let input =
             Input { stream, topic: "t", partition: 0, offset: 0, arrival, key: None, trace: None, value };
-        let handled = self.task.handle(&input, &self.brain, &mut out);
+        let handled = self.task.handle(&input, &self.ruleset, &mut out);
         assert!(handled.rejection.is_none(), "{:?}", handled.rejection);
         self.keep(out);
     }
@@ -82,8 +82,8 @@ fn written(effect: &Effect) -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-fn scores(told: &[Value]) -> Vec<&Value> {
-    told.iter().filter(|record| record.get("risk_low").is_some()).collect()
+fn scores(records: &[Value]) -> Vec<&Value> {
+    records.iter().filter(|record| record.get("risk_low").is_some()).collect()
 }
 
 fn spread(n: u32) -> Vec<Value> {
@@ -102,44 +102,44 @@ fn edit(text: &str, secs: f64) -> Value {
 #[test]
 fn an_edit_is_scored_anew_and_an_older_one_changes_nothing() {
     let mut world = World::new();
-    let told = world.take(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
-    let before = scores(&told)[0]["complaint"].as_f64().unwrap();
-    let told = world.take(&[edit(CALM, 60.0)]);
-    let after = scores(&told).last().unwrap()["complaint"].as_f64().unwrap();
+    let records = world.handle_events(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
+    let before = scores(&records)[0]["complaint"].as_f64().unwrap();
+    let records = world.handle_events(&[edit(CALM, 60.0)]);
+    let after = scores(&records).last().unwrap()["complaint"].as_f64().unwrap();
     assert!(before > 0.8 && after < 0.2, "{before} {after}");
-    assert!(scores(&world.take(&[edit(ANGRY, 30.0)])).is_empty(), "an older version comes late");
-    assert!(scores(&world.take(&[edit(CALM, 60.0)])).is_empty(), "the same comes again");
-    let told = world.take(&[edit(ANGRY, 90.0)]);
-    assert!(scores(&told).last().unwrap()["complaint"].as_f64().unwrap() > 0.8);
+    assert!(scores(&world.handle_events(&[edit(ANGRY, 30.0)])).is_empty(), "an older version comes late");
+    assert!(scores(&world.handle_events(&[edit(CALM, 60.0)])).is_empty(), "the same comes again");
+    let records = world.handle_events(&[edit(ANGRY, 90.0)]);
+    assert!(scores(&records).last().unwrap()["complaint"].as_f64().unwrap() > 0.8);
     // None of this was a reply or another post.
-    assert_eq!(scores(&told).last().unwrap()["engagements"]["replies"], 0);
+    assert_eq!(scores(&records).last().unwrap()["engagements"]["replies"], 0);
 }
 
 #[test]
 fn an_edit_that_comes_without_its_post_is_the_post() {
     let mut world = World::new();
-    let told = world.take(&[edit(ANGRY, 60.0)]);
-    assert!(scores(&told)[0]["complaint"].as_f64().unwrap() > 0.8);
+    let records = world.handle_events(&[edit(ANGRY, 60.0)]);
+    assert!(scores(&records)[0]["complaint"].as_f64().unwrap() > 0.8);
     // The first version, late: it reads otherwise now.
-    assert!(scores(&world.take(&[event("p", "x:p", 0.0, &post(900, CALM))])).is_empty());
+    assert!(scores(&world.handle_events(&[event("p", "x:p", 0.0, &post(900, CALM))])).is_empty());
 }
 
 #[test]
-fn of_a_deleted_post_no_word_is_kept_or_told_again() {
+fn no_word_of_a_deleted_post_is_kept_or_emitted_again() {
     let mut world = World::new();
-    world.take(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
-    let told = world.take(&spread(600));
+    world.handle_events(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
+    let records = world.handle_events(&spread(600));
     assert!(
-        told.iter().any(|record| record.to_string().to_lowercase().contains(WORD)),
+        records.iter().any(|record| record.to_string().to_lowercase().contains(WORD)),
         "PR reads how it begins"
     );
     assert!(world.state().contains(WORD));
     let gone = event("p/delete", "x:p", 700.0, &json!({ "delete": { "post": "p" } }));
-    let told = world.take(&[gone]);
-    let ended: Vec<_> = told.iter().filter(|record| record["state"] == "expired").collect();
-    assert!(!ended.is_empty(), "{told:?}");
+    let records = world.handle_events(&[gone]);
+    let ended: Vec<_> = records.iter().filter(|record| record["state"] == "expired").collect();
+    assert!(!ended.is_empty(), "{records:?}");
     assert_eq!(ended[0]["reasons"], json!(["the post was deleted, and what it said is forgotten"]));
-    let last = scores(&told)[0];
+    let last = scores(&records)[0];
     assert_eq!((&last["risk"], &last["contributions"]), (&json!(0.0), &json!([])));
     assert!(last["engagements"]["reshares"].as_u64().unwrap() >= 600);
     assert!(!world.state().contains(WORD));
@@ -149,18 +149,18 @@ fn of_a_deleted_post_no_word_is_kept_or_told_again() {
         .collect();
     late.push(edit(ANGRY, 900.0));
     late.push(event("again", "x:p", 950.0, &post(900, ANGRY)));
-    let told = world.take(&late);
-    let told: Vec<_> = told.iter().filter(|record| record.get("tick").is_none()).collect();
-    assert!(told.is_empty(), "{told:?}");
+    let records = world.handle_events(&late);
+    let records: Vec<_> = records.iter().filter(|record| record.get("tick").is_none()).collect();
+    assert!(records.is_empty(), "{records:?}");
     assert!(!world.state().contains(WORD));
 }
 
 #[test]
 fn a_deletion_may_come_before_its_post() {
     let mut world = World::new();
-    world.take(&[event("p/delete", "x:p", 10.0, &json!({ "delete": { "post": "p" } }))]);
-    let told = world.take(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
-    assert!(scores(&told).is_empty(), "{told:?}");
+    world.handle_events(&[event("p/delete", "x:p", 10.0, &json!({ "delete": { "post": "p" } }))]);
+    let records = world.handle_events(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
+    assert!(scores(&records).is_empty(), "{records:?}");
     assert!(!world.state().contains(WORD));
 }
 
@@ -171,17 +171,17 @@ fn a_reply_that_was_the_complaint_is_none_any_more() {
         json!({ "post": { "id": id, "author": by, "text": text, "in_reply_to": "p", "lang": "en" } })
     };
     let mut world = World::new();
-    world.take(&[event("p", "x:p", 0.0, &post(900, "Where do I find the form?"))]);
-    let told = world.take(&[event("q", "x:p", 20.0, &reply("q", ANGRY))]);
-    let matched = |told: &[Value]| {
-        told.iter().filter_map(|record| record["matched"]["routes"].as_array().cloned()).next_back()
+    world.handle_events(&[event("p", "x:p", 0.0, &post(900, "Where do I find the form?"))]);
+    let records = world.handle_events(&[event("q", "x:p", 20.0, &reply("q", ANGRY))]);
+    let matched = |records: &[Value]| {
+        records.iter().filter_map(|record| record["matched"]["routes"].as_array().cloned()).next_back()
     };
-    assert!(!matched(&told).unwrap().is_empty(), "{told:?}");
-    world.take(&[event("q/delete", "x:p", 200.0, &json!({ "delete": { "post": "q" } }))]);
+    assert!(!matched(&records).unwrap().is_empty(), "{records:?}");
+    world.handle_events(&[event("q/delete", "x:p", 200.0, &json!({ "delete": { "post": "q" } }))]);
     assert!(!world.state().contains(WORD));
     // What is said next is judged without it.
-    let told = world.take(&[event("r", "x:p", 300.0, &reply("r", "Thank you, found it"))]);
-    assert_eq!(matched(&told).unwrap(), Vec::<Value>::new(), "{told:?}");
+    let records = world.handle_events(&[event("r", "x:p", 300.0, &reply("r", "Thank you, found it"))]);
+    assert_eq!(matched(&records).unwrap(), Vec::<Value>::new(), "{records:?}");
 }
 
 #[test]
@@ -196,8 +196,8 @@ fn what_one_author_writes_on_two_networks_belongs_together() {
     let other = "My claim was lost twice, nobody calls back, what a horrible and useless company this is";
     let related = |events: &[Value]| {
         let mut world = World::new();
-        let told = world.take(events);
-        let opened = told.iter().filter(|e| e["news"] == "opened" && e["team"] == "support");
+        let records = world.handle_events(events);
+        let opened = records.iter().filter(|e| e["news"] == "opened" && e["team"] == "support");
         let pairs =
             opened.map(|e| (e["conversation"].clone(), e["related"].clone(), e["reasons"].to_string()));
         pairs.collect::<Vec<_>>()
@@ -223,8 +223,11 @@ fn what_one_author_writes_on_two_networks_belongs_together() {
         ],
         [wrote("x:1", "x", Some("ann"), ANGRY, 0.0), wrote("x:2", "x", Some("ann"), ANGRY, 60.0)],
     ] {
-        let told = related(&events);
-        assert!(told.len() == 2 && told.iter().all(|told| told.1.is_null()), "{told:?}");
+        let related_records = related(&events);
+        assert!(
+            related_records.len() == 2 && related_records.iter().all(|record| record.1.is_null()),
+            "{related_records:?}"
+        );
     }
     // Where a network tells no name, the words are all that is known.
     let unnamed = related(&[

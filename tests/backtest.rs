@@ -6,20 +6,20 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use firewatch_escalation::{PR, SUPPORT};
-use firewatch_kafka::{Feed, Tail};
+use firewatch_kafka::{RecordProducer, TopicTail};
 use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, firewatch, piped, post, reshare, root};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_DEADLINE: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 4;
 
 fn backtest(args: &[&str]) -> Output {
     firewatch().arg("backtest").args(args).output().unwrap()
 }
 
-fn said(out: &Output) -> String {
+fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
@@ -30,7 +30,7 @@ fn recording() -> String {
 /// Escalations in order of time, one a line.
 fn escalations(lines: &[u8]) -> Vec<String> {
     let text = String::from_utf8(lines.to_vec()).unwrap();
-    let mut told: Vec<(String, String)> = text
+    let mut found: Vec<(String, String)> = text
         .lines()
         .filter_map(|line| {
             let record: Value = serde_json::from_str(line).unwrap();
@@ -38,8 +38,8 @@ fn escalations(lines: &[u8]) -> Vec<String> {
             Some((format!("{} {}", record["at"], record["id"]), line.to_owned()))
         })
         .collect();
-    told.sort();
-    told.into_iter().map(|(_, line)| line).collect()
+    found.sort();
+    found.into_iter().map(|(_, line)| line).collect()
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
@@ -53,7 +53,7 @@ fn lines(events: &[Value]) -> Vec<u8> {
 }
 
 #[test]
-fn it_tells_what_the_engine_tells_however_many_threads_it_has() {
+fn it_emits_what_the_engine_emits_however_many_threads_it_has() {
     let alone = piped(&["score"], &std::fs::read(recording()).unwrap());
     let wanted = escalations(&alone.stdout);
     assert!(wanted.len() > 300);
@@ -61,22 +61,22 @@ fn it_tells_what_the_engine_tells_however_many_threads_it_has() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().display().to_string();
         let ran = backtest(&["--input", &recording(), "--threads", threads, "--out", &out]);
-        assert!(ran.status.success(), "{}", said(&ran));
-        let told = escalations(&std::fs::read(folder.path().join("escalations-demo.jsonl")).unwrap());
-        let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
-        assert!(told == wanted, "{threads} threads: {differs:?}");
+        assert!(ran.status.success(), "{}", output_text(&ran));
+        let found = escalations(&std::fs::read(folder.path().join("escalations-demo.jsonl")).unwrap());
+        let differs = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
+        assert!(found == wanted, "{threads} threads: {differs:?}");
     }
 }
 
 #[test]
-fn packed_recordings_are_read_and_one_that_breaks_off_is_told_to_be_partial() {
+fn packed_recordings_are_read_and_a_truncated_one_is_reported_as_partial() {
     let folder = tempfile::tempdir().unwrap();
     let plain = std::fs::read(recording()).unwrap();
     let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
     gz.write_all(&plain).unwrap();
     let gz = gz.finish().unwrap();
     let zst = zstd::encode_all(plain.as_slice(), 1).unwrap();
-    let report = |input: &str| said(&backtest(&["--input", input])).replace(input, "INPUT");
+    let report = |input: &str| output_text(&backtest(&["--input", input])).replace(input, "INPUT");
     let wanted = report(&recording());
     assert!(wanted.contains("6143 records, 2802 conversations"), "{wanted}");
     assert_eq!(report(&write(folder.path(), "a.gz", &gz)), wanted);
@@ -86,16 +86,16 @@ fn packed_recordings_are_read_and_one_that_breaks_off_is_told_to_be_partial() {
         let cut = write(folder.path(), name, bytes);
         let ran = backtest(&["--input", &cut]);
         assert_eq!(ran.status.code(), Some(1));
-        let told = said(&ran);
-        let line = told.lines().next().unwrap();
-        assert!(line.starts_with("PARTIAL: ") && line.contains(&format!("{name}, line ")), "{told}");
-        assert!(line.ends_with("the file ends in the middle of compressed data"), "{told}");
-        assert!(told.contains("conversations"), "what was read is told: {told}");
+        let output = output_text(&ran);
+        let line = output.lines().next().unwrap();
+        assert!(line.starts_with("PARTIAL: ") && line.contains(&format!("{name}, line ")), "{output}");
+        assert!(line.ends_with("the file ends in the middle of compressed data"), "{output}");
+        assert!(output.contains("conversations"), "what was read is told: {output}");
     }
 }
 
 #[test]
-fn what_is_wrong_with_the_input_is_told_with_its_line() {
+fn faults_of_the_input_name_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let events = lines(&[
         event("a", "c1", 0.0, &post(900, "This is terrible, the worst service ever")),
@@ -105,7 +105,7 @@ fn what_is_wrong_with_the_input_is_told_with_its_line() {
     ]);
     let input = write(folder.path(), "events.jsonl", &[&events[..], b"{\"v\":1}\n"].concat());
     let labels = write(folder.path(), "labels.csv", b"conversation,label\nc1,1\nnobody,0\n");
-    let told = said(&backtest(&["--input", &input, "--labels", &labels]));
+    let output = output_text(&backtest(&["--input", &input, "--labels", &labels]));
     for wanted in [
         "5 records, 3 conversations",
         "1 records rejected, 1 too late for their windows",
@@ -114,11 +114,11 @@ fn what_is_wrong_with_the_input_is_told_with_its_line() {
         "line 5: ",
         "the labels, line 3: conversation \"nobody\" is not in the recording",
     ] {
-        assert!(told.contains(wanted), "{wanted} in {told}");
+        assert!(output.contains(wanted), "{wanted} in {output}");
     }
     let refused = |args: &[&str], wanted: &str| {
         let ran = backtest(args);
-        assert!(!ran.status.success() && said(&ran).contains(wanted), "{}", said(&ran));
+        assert!(!ran.status.success() && output_text(&ran).contains(wanted), "{}", output_text(&ran));
     };
     refused(&["--input", &write(folder.path(), "empty", b"")], "there is nothing in it");
     refused(&["--input", "nowhere.jsonl"], "nowhere.jsonl: No such file");
@@ -145,11 +145,11 @@ fn alerts_are_judged_by_what_came_of_it_and_by_labels() {
     }
     events.sort_by_key(|event| event["at"].to_string());
     let input = write(folder.path(), "events.jsonl", &lines(&events));
-    let told = said(&backtest(&["--input", &input, "--policy", &policy]));
-    assert!(told.contains("pr: precision 75.0% (3 of 4), recall 66.7% (2 of 3 in time)"), "{told}");
+    let output = output_text(&backtest(&["--input", &input, "--policy", &policy]));
+    assert!(output.contains("pr: precision 75.0% (3 of 4), recall 66.7% (2 of 3 in time)"), "{output}");
     let labels = write(folder.path(), "labels.csv", b"conversation,label\nup1,0\ndown,1\n");
-    let told = said(&backtest(&["--input", &input, "--policy", &policy, "--labels", &labels]));
-    assert!(told.contains("pr: precision 50.0% (1 of 2), recall 100.0% (1 of 1 in time)"), "{told}");
+    let output = output_text(&backtest(&["--input", &input, "--policy", &policy, "--labels", &labels]));
+    assert!(output.contains("pr: precision 50.0% (1 of 2), recall 100.0% (1 of 1 in time)"), "{output}");
 }
 
 #[test]
@@ -165,9 +165,9 @@ fn policies_are_compared_with_both_reasons() {
     let args =
         ["--input", &recording(), "--policy", &first, "--policy", &other, "--policy", &apart, "--out", &out];
     let ran = backtest(&args);
-    let told = said(&ran);
-    assert!(ran.status.success() && told.contains("The policies differ on"), "{told}");
-    assert!(told.contains("reshares >= 30") || told.contains("reshares 30"), "{told}");
+    let output = output_text(&ran);
+    assert!(ran.status.success() && output.contains("The policies differ on"), "{output}");
+    assert!(output.contains("reshares >= 30") || output.contains("reshares 30"), "{output}");
     let read = |name: &str| std::fs::read(folder.path().join("out").join(name)).unwrap();
     for (file, policy) in [("escalations-b.jsonl", &other), ("escalations-c.jsonl", &apart)] {
         let alone = piped(&["score", "--policy", policy], &std::fs::read(recording()).unwrap());
@@ -189,7 +189,7 @@ fn policies_are_compared_with_both_reasons() {
 }
 
 #[test]
-fn what_tells_nobody_is_told_with_what_held_it_back() {
+fn suppressed_alerts_are_reported_with_their_reason() {
     let folder = tempfile::tempdir().unwrap();
     let policy = |team: &str| {
         format!(
@@ -208,9 +208,9 @@ fn what_tells_nobody_is_told_with_what_held_it_back() {
     }));
     let input = write(folder.path(), "events.jsonl", &lines(&events));
     let args = ["--input", &input, "--policy", &always, "--policy", &asleep, "--policy", &never];
-    let told = said(&backtest(&args));
+    let output = output_text(&backtest(&args));
     for (policy, wanted) in [(&asleep, "tells nobody: asleep\n"), (&never, "tells nobody\n")] {
-        assert!(told.contains(&format!("{policy} {wanted}")), "{wanted} in {told}");
+        assert!(output.contains(&format!("{policy} {wanted}")), "{wanted} in {output}");
     }
 }
 
@@ -220,7 +220,7 @@ fn days_and_hours_are_those_on_the_wall_of_a_zone() {
     let days = |zone: &str| {
         let out = folder.path().display().to_string();
         let ran = backtest(&["--input", &recording(), "--zone", zone, "--out", &out]);
-        assert!(ran.status.success(), "{}", said(&ran));
+        assert!(ran.status.success(), "{}", output_text(&ran));
         let html = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
         assert!(html.contains(&format!("hour of the day, {zone}")));
         let csv = std::fs::read_to_string(folder.path().join("by_day.csv")).unwrap();
@@ -229,12 +229,12 @@ fn days_and_hours_are_those_on_the_wall_of_a_zone() {
     assert!(days("UTC").iter().all(|day| day == "2026-03-10"));
     assert!(days("Pacific/Auckland").iter().all(|day| day == "2026-03-11"));
     let ran = backtest(&["--input", &recording(), "--zone", "Nowhere"]);
-    assert!(said(&ran).contains("\"Nowhere\" is no time zone"), "{}", said(&ran));
+    assert!(output_text(&ran).contains("\"Nowhere\" is no time zone"), "{}", output_text(&ran));
 }
 
 /// What people did about the first conversations that were told, after the hour.
-fn actions_on(told: &[String]) -> Vec<Value> {
-    let opened = told.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+fn actions_on(escalations: &[String]) -> Vec<Value> {
+    let opened = escalations.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let opened = opened.filter(|record| record["news"] == "opened" && record["members"].is_null());
     let conversations: Vec<String> =
         opened.map(|record| record["conversation"].as_str().unwrap().to_owned()).collect();
@@ -252,11 +252,11 @@ fn actions_on(told: &[String]) -> Vec<Value> {
 }
 
 #[test]
-fn run_on_kafka_tells_the_same_id_for_id() {
+fn a_run_on_kafka_emits_the_same_ids() {
     if !can_run_kafka() {
         return;
     }
-    let cluster = Cluster::up("backtest", 29592, 1);
+    let cluster = Cluster::start_up("backtest", 29592, 1);
     let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
     let deployment = Deployment::new(&cluster.bootstrap_servers(), "same", &policy);
     // Silence follows the wall clock, which a recording knows nothing of.
@@ -276,7 +276,7 @@ fn run_on_kafka_tells_the_same_id_for_id() {
     let tried = |name: &str, args: &[&str]| {
         let out = folder.path().join(name);
         let ran = backtest(&[args, &["--policy", &policy, "--out", &out.display().to_string()]].concat());
-        assert!(ran.status.success(), "{}", said(&ran));
+        assert!(ran.status.success(), "{}", output_text(&ran));
         escalations(&std::fs::read(out.join("escalations-policy.jsonl")).unwrap())
     };
     // What people did, once the hour was over: whatever else was told of these is another story then.
@@ -285,10 +285,10 @@ fn run_on_kafka_tells_the_same_id_for_id() {
     let did = write(folder.path(), "actions.jsonl", &lines(&actions));
     let wanted = tried("wanted", &["--input", &input, "--actions", &did]);
     for state in ["\"handed_off\"", "\"handed_over\"", "\"resolved\""] {
-        let count = |told: &[String]| told.iter().filter(|line| line.contains(state)).count();
+        let count = |escalations: &[String]| escalations.iter().filter(|line| line.contains(state)).count();
         assert!(count(&wanted) > count(&alone), "{state}");
     }
-    let feed = Feed::new(&deployment.settings).unwrap();
+    let feed = RecordProducer::new(&deployment.settings).unwrap();
     let keyed = |line: &str| {
         let key = serde_json::from_str::<Value>(line).ok()?["conversation"].as_str()?.to_owned();
         Some((key, line.to_owned()))
@@ -305,46 +305,46 @@ fn run_on_kafka_tells_the_same_id_for_id() {
     }
     feed.flush().unwrap();
     for (i, (key, line)) in (0..).zip(after.iter().filter_map(|line| keyed(line))) {
-        feed.send_to(&deployment.topics.events, i, &key, line.as_bytes()).unwrap();
+        feed.send_to_partition(&deployment.topics.events, i, &key, line.as_bytes()).unwrap();
         fed += 1;
     }
     feed.flush().unwrap();
-    live.wait_for_events(fed, PATIENCE);
-    let topics = [PR, SUPPORT].map(|team| deployment.topics.of_team(team));
-    let (tail, start) = (Tail::new(&deployment.settings, &topics).unwrap(), Instant::now());
-    let mut told = Vec::new();
-    while told.len() < wanted.len() && start.elapsed() < PATIENCE {
-        told.extend(tail.next(Duration::from_millis(500)).unwrap());
+    live.wait_for_events(fed, WAIT_DEADLINE);
+    let topics = [PR, SUPPORT].map(|team| deployment.topics.team_topic(team));
+    let (tail, start) = (TopicTail::new(&deployment.settings, &topics).unwrap(), Instant::now());
+    let mut found = Vec::new();
+    while found.len() < wanted.len() && start.elapsed() < WAIT_DEADLINE {
+        found.extend(tail.next(Duration::from_millis(500)).unwrap());
     }
-    told.extend(tail.next(Duration::from_secs(2)).unwrap());
-    let mut told = escalations(&told.iter().map(|r| r.value.as_slice()).collect::<Vec<_>>().join(&b'\n'));
+    found.extend(tail.next(Duration::from_secs(2)).unwrap());
+    let mut found = escalations(&found.iter().map(|r| r.value.as_slice()).collect::<Vec<_>>().join(&b'\n'));
     // Both teams are told of a hand-over.
-    told.dedup();
-    let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
-    assert!(told == wanted, "{} and {}: {differs:?}", told.len(), wanted.len());
+    found.dedup();
+    let differs = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
+    assert!(found == wanted, "{} and {}: {differs:?}", found.len(), wanted.len());
     // And straight from the topics, which know when everything came.
     let config = deployment.config().display().to_string();
-    let told = tried("span", &["--config", &config]);
-    let differs = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
-    assert!(told == wanted, "{} and {}: {differs:?}", told.len(), wanted.len());
+    let found = tried("span", &["--config", &config]);
+    let differs = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
+    assert!(found == wanted, "{} and {}: {differs:?}", found.len(), wanted.len());
     let feedback = |more: &[&str]| {
         let args = [&["report", "feedback", "--config", &config][..], more].concat();
-        said(&firewatch().args(args).output().unwrap())
+        output_text(&firewatch().args(args).output().unwrap())
     };
     let opened = wanted.iter().filter(|line| line.contains("\"news\":\"opened\"")).count();
-    let row = |said: &str, team: &str| -> usize {
-        let line = said.lines().find(|line| line.starts_with(team)).unwrap_or_default();
+    let row = |output: &str, team: &str| -> usize {
+        let line = output.lines().find(|line| line.starts_with(team)).unwrap_or_default();
         line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default()
     };
-    let told = feedback(&[]);
-    assert_eq!(row(&told, "pr") + row(&told, "support"), opened, "{told}");
-    let told = feedback(&["--to", "2020-01-01T00:00:00Z"]);
-    assert!(row(&told, "pr") == 0 && told.contains("no alert was judged"), "{told}");
+    let output = feedback(&[]);
+    assert_eq!(row(&output, "pr") + row(&output, "support"), opened, "{output}");
+    let output = feedback(&["--to", "2020-01-01T00:00:00Z"]);
+    assert!(row(&output, "pr") == 0 && output.contains("no alert was judged"), "{output}");
     let ran = backtest(&["--config", &config, "--from", "2100-01-01T00:00:00Z"]);
     assert!(
-        said(&ran).contains("events: nothing was written in this span; give other edges"),
+        output_text(&ran).contains("events: nothing was written in this span; give other edges"),
         "{}",
-        said(&ran)
+        output_text(&ran)
     );
     assert!(live.stop());
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use firewatch_domain::EventTime;
 use firewatch_escalation::{PR, SUPPORT};
-use firewatch_kafka::{Feed, Received, Topics};
-use firewatch_tests::console::Desk;
-use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, post, reshare, sum_of};
+use firewatch_kafka::{ReceivedRecord, RecordProducer, Topics};
+use firewatch_tests::console::ConsoleSetup;
+use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, metric_sum, post, reshare};
 use serde_json::{Value, json};
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 const POLICY: &str = "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[windows]\nstep = \"5s\"\n\
     lateness = \"1s\"\n";
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_DEADLINE: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 3;
 
 /// The cluster that the tests of this file share while any of them runs.
@@ -23,7 +23,7 @@ static CLUSTER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
 fn cluster() -> Arc<Cluster> {
     let mut shared = CLUSTER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let cluster = Arc::new(Cluster::up("broker", 29192, 1));
+        let cluster = Arc::new(Cluster::start_up("broker", 29192, 1));
         *shared = Arc::downgrade(&cluster);
         cluster
     })
@@ -64,7 +64,7 @@ impl std::ops::Deref for Setup {
     }
 }
 
-fn said(out: &Output) -> String {
+fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
@@ -88,12 +88,12 @@ fn conversations(n: usize) -> Vec<Value> {
     events
 }
 
-fn values(records: &[Received]) -> Vec<Value> {
+fn values(records: &[ReceivedRecord]) -> Vec<Value> {
     records.iter().map(|r| serde_json::from_slice(&r.value).unwrap()).collect()
 }
 
 /// Ids and contents, in an order that does not depend on when they were written.
-fn contents(records: &[Received]) -> Vec<(Option<Vec<u8>>, Vec<u8>)> {
+fn contents(records: &[ReceivedRecord]) -> Vec<(Option<Vec<u8>>, Vec<u8>)> {
     let mut all: Vec<_> = records.iter().map(|r| (r.key.clone(), r.value.clone())).collect();
     all.sort();
     all
@@ -109,7 +109,7 @@ fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
     setup.configure("commit_interval = \"5s\"");
     setup.make_topics(PARTITIONS);
     let mut instance = setup.start_until_ready();
-    let feed = Feed::new(&setup.settings).unwrap();
+    let feed = RecordProducer::new(&setup.settings).unwrap();
     let events = &setup.topics.events;
     let good = |id: &str| event(id, id, 0.0, &post(900, ANGRY)).to_string();
     let (a, b) = (good("a"), good("b"));
@@ -117,7 +117,7 @@ fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
     for (key, value) in
         [("a", a.as_bytes()), ("k", poison[0]), ("b", b.as_bytes()), ("k", poison[1]), ("k", poison[2])]
     {
-        feed.send_to(events, 1, key, value).unwrap();
+        feed.send_to_partition(events, 1, key, value).unwrap();
     }
     feed.flush().unwrap();
     std::thread::sleep(Duration::from_secs(1));
@@ -133,7 +133,7 @@ fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
     // What was committed is not put aside again.
     instance.kill();
     let mut instance = setup.start_until_ready();
-    feed.send_to(events, 1, "c", good("c").as_bytes()).unwrap();
+    feed.send_to_partition(events, 1, "c", good("c").as_bytes()).unwrap();
     feed.flush().unwrap();
     let scores = values(&setup.read(&setup.topics.scores, 3));
     let mut scored: Vec<_> = scores.iter().filter_map(|s| s["conversation"].as_str()).collect();
@@ -165,14 +165,14 @@ fn memory_stays_flat_and_nothing_is_lost_while_the_output_crawls() {
     std::thread::sleep(Duration::from_secs(20));
     let used = instance.resident_bytes() >> 20;
     assert!(!instance.has_ended(), "it waits");
-    let waiting = sum_of(&instance.get("/metrics").unwrap_or_default(), "firewatch_lag_records{");
+    let waiting = metric_sum(&instance.get("/metrics").unwrap_or_default(), "firewatch_lag_records{");
     assert!(waiting > 200_000.0, "only {waiting} records wait: the output does not crawl");
     // 330,000 records and their scores would be 700 MB.
     assert!(used < 250, "{used} MB while the output crawled");
 
     quota(&["--delete-config", "producer_byte_rate"]);
-    let metrics = instance.wait_for_events(events.len(), PATIENCE * 2);
-    let written = sum_of(&metrics, "firewatch_effects_total{kind=\"score\"}") as usize;
+    let metrics = instance.wait_for_events(events.len(), WAIT_DEADLINE * 2);
+    let written = metric_sum(&metrics, "firewatch_effects_total{kind=\"score\"}") as usize;
     let ids = setup.read(&setup.topics.scores, written);
     let mut ids: Vec<Value> = values(&ids).iter().map(|s| s["id"].clone()).collect();
     ids.sort_by_key(Value::to_string);
@@ -186,12 +186,12 @@ fn it_waits_for_brokers_that_are_away_at_its_start() {
     if !can_run_kafka() {
         return;
     }
-    let late = Cluster::up("late", 29292, 1);
+    let late = Cluster::start_up("late", 29292, 1);
     let setup = Setup::on(&late.bootstrap_servers(), "away");
     setup.make_topics(PARTITIONS);
     late.stop(1);
     let mut instance = setup.start();
-    let answer = instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 503"));
+    let answer = instance.wait_for("/readyz", WAIT_DEADLINE, |a| a.starts_with("HTTP/1.1 503"));
     assert!(answer.contains("no broker has answered"), "{answer}");
     std::thread::sleep(Duration::from_secs(12));
     assert!(!instance.has_ended(), "it waits");
@@ -208,21 +208,21 @@ fn topics_that_do_not_fit_are_refused_with_the_remedy() {
     let setup = Setup::new("misfits");
     let refused = |command: &[&str], options: &[&str]| {
         let out = setup.command(command, options);
-        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
-        said(&out)
+        assert_eq!(out.status.code(), Some(1), "{}", output_text(&out));
+        output_text(&out)
     };
     let text = refused(&["run"], &[]);
     assert!(text.contains("are not there; `firewatch topics create` makes what is missing"), "{text}");
 
     let out = setup.command(&["topics", "create"], &["--partitions", "3", "--dry-run"]);
-    let text = said(&out);
+    let text = output_text(&out);
     assert!(out.status.success() && text.contains("dry run: 8 topics would be made"), "{text}");
     assert!(text.contains("misfits.firewatch.state") && text.contains("cleanup.policy=compact"), "{text}");
     let text = refused(&["run"], &[]);
     assert!(text.contains("are not there"), "a dry run makes nothing, but: {text}");
 
     setup.make_topics(PARTITIONS);
-    let again = said(&setup.command(&["topics", "create"], &["--partitions", "3"]));
+    let again = output_text(&setup.command(&["topics", "create"], &["--partitions", "3"]));
     assert!(again.contains("there already") && again.contains("0 topics made"), "{again}");
     let text = refused(&["topics", "create"], &["--partitions", "4"]);
     assert!(text.contains("is there with 3 partitions, and 4 are asked for; nothing was made"), "{text}");
@@ -240,7 +240,11 @@ fn topics_that_do_not_fit_are_refused_with_the_remedy() {
     setup.tool(&[&[config_command][..], &entity, &["cleanup.policy=delete"]].concat());
     let out = setup.command(&["run"], &[]);
     assert_eq!(out.status.code(), Some(1));
-    assert!(said(&out).contains("lossy.firewatch.state has cleanup.policy=delete"), "{}", said(&out));
+    assert!(
+        output_text(&out).contains("lossy.firewatch.state has cleanup.policy=delete"),
+        "{}",
+        output_text(&out)
+    );
 }
 
 #[test]
@@ -253,7 +257,7 @@ fn records_deleted_before_they_were_read_are_counted() {
     let events = conversations(40);
     let mut instance = setup.start_until_ready();
     setup.feed(&events[..10]);
-    instance.wait_for_events(10, PATIENCE);
+    instance.wait_for_events(10, WAIT_DEADLINE);
     assert!(instance.stop());
     setup.feed(&events[10..]);
     let topic = &setup.topics.events;
@@ -263,13 +267,13 @@ fn records_deleted_before_they_were_read_are_counted() {
     let file = deleted.to_str().unwrap();
     setup.tool(&["org.apache.kafka.tools.DeleteRecordsCommand", "--offset-json-file", file]);
     let mut instance = setup.start_until_ready();
-    let metrics = instance.wait_for_events(events.len() - 15, PATIENCE);
-    assert_eq!(sum_of(&metrics, "firewatch_missed_total{"), 5.0, "{metrics}");
+    let metrics = instance.wait_for_events(events.len() - 15, WAIT_DEADLINE);
+    assert_eq!(metric_sum(&metrics, "firewatch_missed_total{"), 5.0, "{metrics}");
     assert!(instance.stop());
 }
 
 #[test]
-fn a_replay_tells_what_production_told_and_another_policy_something_else() {
+fn a_replay_emits_what_production_emitted_and_another_policy_something_else() {
     if !can_run_kafka() {
         return;
     }
@@ -280,36 +284,37 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     let events = conversations(60);
     let mut live = setup.start_until_ready();
     setup.feed(&events);
-    live.wait_for_events(events.len(), PATIENCE);
+    live.wait_for_events(events.len(), WAIT_DEADLINE);
     let compared = |topics: &Topics| {
-        let pr = setup.read(&topics.of_team(PR), 5);
+        let pr = setup.read(&topics.team_topic(PR), 5);
         (contents(&setup.read(&topics.scores, 60)), contents(&pr))
     };
     let offsets = || {
         let tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-        let told = setup.tool(&[tool, "--describe", "--offsets", "--all-groups"]);
+        let description = setup.tool(&[tool, "--describe", "--offsets", "--all-groups"]);
         // Group, topic, partition, offset: lag and members are of no interest.
         let fields = |line: &str| line.split_whitespace().take(4).map(str::to_owned).collect::<Vec<_>>();
-        let mut all: Vec<_> = told.lines().filter(|l| l.contains("replayed.events")).map(fields).collect();
+        let mut all: Vec<_> =
+            description.lines().filter(|l| l.contains("replayed.events")).map(fields).collect();
         all.sort();
         all
     };
     let (production, before) = (compared(&setup.topics), offsets());
 
     let replay = |options: &[&str]| setup.command(&["replay"], options);
-    let dry = said(&replay(&["--prefix", "same.", "--dry-run"]));
+    let dry = output_text(&replay(&["--prefix", "same.", "--dry-run"]));
     assert!(dry.contains(&format!("{} records", events.len())) && dry.contains("dry run"), "{dry}");
     let out = replay(&["--prefix", "same."]);
-    assert!(out.status.success(), "{}", said(&out));
-    let same = compared(&setup.topics.behind("same."));
+    assert!(out.status.success(), "{}", output_text(&out));
+    let same = compared(&setup.topics.with_prefix("same."));
     assert_eq!(same.0, production.0, "the same policy scores the same");
-    let is_told = |record| same.1.contains(record);
+    let is_escalated = |record| same.1.contains(record);
     assert!(
-        production.1.len() >= 5 && production.1.iter().all(is_told),
+        production.1.len() >= 5 && production.1.iter().all(is_escalated),
         "and tells the same, and what waits at the end"
     );
-    let told = setup.read(&setup.topics.behind("same.").of_team(SUPPORT), 1);
-    assert!(!told.is_empty(), "what waits at the end of the span is decided");
+    let records = setup.read(&setup.topics.with_prefix("same.").team_topic(SUPPORT), 1);
+    assert!(!records.is_empty(), "what waits at the end of the span is decided");
     assert_eq!(
         (before.len(), offsets()),
         (PARTITIONS as usize, before),
@@ -319,9 +324,9 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     let again = replay(&["--prefix", "same."]);
     assert_eq!(again.status.code(), Some(1));
     assert!(
-        said(&again).contains("is there already") && said(&again).contains("--prefix"),
+        output_text(&again).contains("is there already") && output_text(&again).contains("--prefix"),
         "{}",
-        said(&again)
+        output_text(&again)
     );
 
     let strict = setup.folder().join("strict.toml");
@@ -331,29 +336,29 @@ fn a_replay_tells_what_production_told_and_another_policy_something_else() {
     )
     .unwrap();
     let out = replay(&["--prefix", "strict.", "--policy", strict.to_str().unwrap()]);
-    assert!(out.status.success(), "{}", said(&out));
-    let pr = setup.read(&setup.topics.behind("strict.").of_team(PR), 0);
+    assert!(out.status.success(), "{}", output_text(&out));
+    let pr = setup.read(&setup.topics.with_prefix("strict.").team_topic(PR), 0);
     assert!(pr.len() < production.1.len(), "{} with higher bars", pr.len());
     // A task that has been shut out learns it when it commits next.
     let more = event("more", "more", 600.0, &post(900, ANGRY));
     setup.feed(&[more]);
-    live.wait_for_events(events.len() + 1, PATIENCE);
+    live.wait_for_events(events.len() + 1, WAIT_DEADLINE);
     let log = std::fs::read_to_string(&live.log).unwrap();
     assert!(!log.contains("trying again"), "the live process was not disturbed: {log}");
     assert!(live.is_ready() && live.stop());
 }
 
 #[test]
-fn a_replay_reads_the_span_it_was_told() {
+fn a_replay_reads_the_span_it_was_given() {
     if !can_run_kafka() {
         return;
     }
     let setup = Setup::new("spans");
     setup.make_topics(PARTITIONS);
-    let feed = Feed::new(&setup.settings).unwrap();
+    let feed = RecordProducer::new(&setup.settings).unwrap();
     let send = |id: &str| {
         let value = event(id, id, 0.0, &post(900, ANGRY)).to_string();
-        feed.send_to(&setup.topics.events, 0, id, value.as_bytes()).unwrap();
+        feed.send_to_partition(&setup.topics.events, 0, id, value.as_bytes()).unwrap();
         feed.flush().unwrap();
     };
     ["a", "b"].iter().for_each(|id| send(id));
@@ -364,7 +369,7 @@ fn a_replay_reads_the_span_it_was_told() {
     std::thread::sleep(Duration::from_millis(20));
     ["c", "d", "e"].iter().for_each(|id| send(id));
     let conversations = |prefix: &str| {
-        let scores = setup.read(&setup.topics.behind(prefix).scores, 0);
+        let scores = setup.read(&setup.topics.with_prefix(prefix).scores, 0);
         let mut all: Vec<String> =
             values(&scores).iter().map(|s| s["conversation"].as_str().unwrap().to_owned()).collect();
         all.sort();
@@ -372,7 +377,7 @@ fn a_replay_reads_the_span_it_was_told() {
     };
     let replay = |prefix: &str, span: &[&str]| {
         let out = setup.command(&["replay", "--prefix", prefix], span);
-        assert!(out.status.success(), "{}", said(&out));
+        assert!(out.status.success(), "{}", output_text(&out));
         conversations(prefix)
     };
     assert_eq!(replay("whole.", &[]), "abcde");
@@ -381,12 +386,12 @@ fn a_replay_reads_the_span_it_was_told() {
     assert_eq!(replay("earlier.", &["--to", &middle.to_string()]), "ab");
     let out = setup.command(&["replay", "--prefix", "none."], &["--from", "0:9"]);
     assert!(
-        said(&out).contains("spans.events [0] has the offsets 0 to 5, and 9 is not among them"),
+        output_text(&out).contains("spans.events [0] has the offsets 0 to 5, and 9 is not among them"),
         "{}",
-        said(&out)
+        output_text(&out)
     );
     let out = setup.command(&["replay", "--prefix", "none."], &["--from", "2200-01-01T00:00:00Z"]);
-    assert!(said(&out).contains("nothing was written in this span"), "{}", said(&out));
+    assert!(output_text(&out).contains("nothing was written in this span"), "{}", output_text(&out));
 }
 
 #[test]
@@ -394,16 +399,16 @@ fn a_console_outlives_its_brokers_and_its_actions_arrive() {
     if !can_run_kafka() {
         return;
     }
-    let own = Cluster::up("console-away", 29592, 1);
-    let desk = Desk::at(&own.bootstrap_servers(), "away");
-    let console = desk.start();
-    desk.escalate("before", 0, &json!({ "reasons": ["before"] }));
+    let own = Cluster::start_up("console-away", 29592, 1);
+    let console_setup = ConsoleSetup::at(&own.bootstrap_servers(), "away");
+    let console = console_setup.start();
+    console_setup.escalate("before", 0, &json!({ "reasons": ["before"] }));
     let _ = console.wait_for("/api/escalations", "c-before");
     own.stop(1);
     assert_eq!(console.get("/healthz").status, 200);
     assert_eq!(console.get("/escalations/before").status, 200, "what is known is shown");
     own.start(1);
-    desk.escalate("after", 0, &json!({}));
+    console_setup.escalate("after", 0, &json!({}));
     let _ = console.wait_for("/api/escalations", "c-after");
     assert_eq!(console.act("k", &json!({ "conversation": "c-after", "kind": "acknowledge" })).status, 202);
     let _ = console.wait_for("/api/escalations?owner=console", "c-after");

@@ -6,13 +6,13 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use firewatch_kafka::Tail;
+use firewatch_kafka::TopicTail;
 use firewatch_tests::browser::{Chromium, SCREENS, Screen, can_browse};
-use firewatch_tests::console::{Console, Desk, PASSWORD, PATIENCE};
+use firewatch_tests::console::{ConsoleProcess, ConsoleSetup, PASSWORD, WAIT_DEADLINE};
 use firewatch_tests::{event, firewatch, post, root};
 use serde_json::{Value, json};
 
-fn url(console: &Console, path: &str) -> String {
+fn url(console: &ConsoleProcess, path: &str) -> String {
     format!("http://{}{path}", console.address)
 }
 
@@ -24,8 +24,8 @@ fn storm(members: u64) -> Value {
 }
 
 /// The action that is sent next.
-fn sent(actions: &Tail) -> Value {
-    serde_json::from_slice(&actions.next(PATIENCE).unwrap().unwrap().value).unwrap()
+fn sent(actions: &TopicTail) -> Value {
+    serde_json::from_slice(&actions.next(WAIT_DEADLINE).unwrap().unwrap().value).unwrap()
 }
 
 #[test]
@@ -33,24 +33,24 @@ fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
     if !can_browse() {
         return;
     }
-    let desk = Desk::new("");
-    let console = desk.start();
-    let actions = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
+    let actions = TopicTail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
     let (mine, other) = (Chromium::start(), Chromium::start());
     for browser in [&mine, &other] {
         browser.open(&url(&console, "/"));
         browser.wait_for("Nothing is open.");
         browser.wait("document.querySelector('#link').textContent === 'live'");
     }
-    desk.escalate("mild", 0, &json!({ "excerpt": "the app is slow" }));
-    desk.escalate("storm", 0, &storm(41));
+    setup.escalate("mild", 0, &json!({ "excerpt": "the app is slow" }));
+    setup.escalate("storm", 0, &storm(41));
     mine.wait_for("Storm at aldermere: portal (41 posts)");
     assert_eq!(
         mine.evaluate("document.querySelector('#inbox li').dataset.id"),
         "storm",
         "the gravest is first"
     );
-    desk.escalate("storm", 1, &json!({ "members": 96, "news": "grew", "conversation": storm(1)["conversation"], "topics": ["portal"], "level": "high" }));
+    setup.escalate("storm", 1, &json!({ "members": 96, "news": "grew", "conversation": storm(1)["conversation"], "topics": ["portal"], "level": "high" }));
     mine.wait_for("(96 posts)");
     mine.press("j");
     mine.press("a");
@@ -77,7 +77,7 @@ fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
     mine.press("r");
     assert_eq!(sent(&actions)["kind"], "resolve");
     // What is over leaves, and its place in the list goes to the next.
-    desk.escalate("mild", 1, &json!({ "state": "resolved", "news": "moved" }));
+    setup.escalate("mild", 1, &json!({ "state": "resolved", "news": "moved" }));
     for browser in [&mine, &other] {
         browser.wait("document.querySelectorAll('#inbox li').length === 1");
     }
@@ -100,10 +100,10 @@ fn after_a_restart_of_the_server_nothing_is_missing() {
     if !can_browse() {
         return;
     }
-    let desk = Desk::new("");
-    let console = desk.start();
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
     let browser = Chromium::start();
-    desk.escalate("first", 0, &json!({ "excerpt": "the first" }));
+    setup.escalate("first", 0, &json!({ "excerpt": "the first" }));
     let _ = console.wait_for("/api/escalations", "c-first");
     browser.open(&url(&console, "/"));
     browser.wait_for("the first");
@@ -112,10 +112,10 @@ fn after_a_restart_of_the_server_nothing_is_missing() {
     drop(console);
     browser.wait_for("not connected: trying again");
     for i in 0..5 {
-        desk.escalate(&format!("away{i}"), 0, &json!({ "excerpt": format!("meanwhile {i}") }));
+        setup.escalate(&format!("away{i}"), 0, &json!({ "excerpt": format!("meanwhile {i}") }));
     }
-    desk.escalate("first", 1, &json!({ "level": "critical", "news": "raised" }));
-    let _console = desk.start();
+    setup.escalate("first", 1, &json!({ "level": "critical", "news": "raised" }));
+    let _console = setup.start();
     browser.wait("document.querySelectorAll('#inbox li').length === 6");
     browser.wait("document.querySelector('#link').textContent === 'live'");
     browser.wait("document.querySelector('#inbox .picked').dataset.level === 'critical'");
@@ -128,11 +128,11 @@ fn who_may_not_act_is_refused_and_sees_what_is_redacted() {
     if !can_browse() {
         return;
     }
-    let desk = Desk::new("sign_in = \"local\"\n");
-    let mut console = desk.start();
+    let setup = ConsoleSetup::new("sign_in = \"local\"\n");
+    let mut console = setup.start();
     console.set_up("root");
-    desk.send(&desk.topics.events, "c-a", &event("1", "c-a", 0.0, &post(235, "my wife's chemo is late")));
-    desk.escalate("a", 0, &json!({ "excerpt": "my wife's [health] is late" }));
+    setup.send(&setup.topics.events, "c-a", &event("1", "c-a", 0.0, &post(235, "my wife's chemo is late")));
+    setup.escalate("a", 0, &json!({ "excerpt": "my wife's [health] is late" }));
     let _ = console.wait_for("/api/escalations", "c-a");
     let _ = (console.invite("kim", &["viewer"]), console.invite("lee", &["privacy_officer"]));
     let browser = Chromium::start();
@@ -174,8 +174,8 @@ fn hostile_text_does_not_run() {
     if !can_browse() {
         return;
     }
-    let desk = Desk::new("");
-    let console = desk.start();
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
     let hostile =
         "</script><script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)>\"'`${alert(4)}";
     let change = json!({
@@ -184,10 +184,10 @@ fn hostile_text_does_not_run() {
     let browser = Chromium::start();
     browser.open(&url(&console, "/"));
     browser.wait("document.querySelector('#link').textContent === 'live'");
-    let mut said = event("1", "c-x", 0.0, &post(3, hostile));
-    said["post"]["author"]["handle"] = hostile.into();
-    desk.send(&desk.topics.events, "c-x", &said);
-    desk.escalate("x", 0, &change);
+    let mut posted = event("1", "c-x", 0.0, &post(3, hostile));
+    posted["post"]["author"]["handle"] = hostile.into();
+    setup.send(&setup.topics.events, "c-x", &posted);
+    setup.escalate("x", 0, &change);
     browser.wait_for("onerror=alert(2)");
     for path in [
         "/",
@@ -289,7 +289,7 @@ fn every_page_can_be_used_by_everybody_on_any_screen() {
         ("wallboard", "/wall".into()),
     ];
     for screen in SCREENS {
-        browser.sit_at(screen);
+        browser.set_screen(screen);
         for (name, path) in &pages {
             browser.open(&format!("{}{path}", demo.url));
             browser.wait("document.querySelector('#link').textContent === 'live'");
@@ -306,39 +306,39 @@ fn every_page_can_be_used_by_everybody_on_any_screen() {
 }
 
 #[test]
-fn the_doors_and_the_back_rooms_can_be_used_by_everybody() {
+fn the_sign_in_and_admin_pages_can_be_used_by_everybody() {
     if !can_browse() {
         return;
     }
     let channel = "[notifications.pr]\nkind = \"slack\"\nurl = \"https://127.0.0.1:1/\"\n";
-    let desk = Desk::new(&format!("sign_in = \"local\"\n{channel}"));
-    let mut console = desk.start();
+    let setup = ConsoleSetup::new(&format!("sign_in = \"local\"\n{channel}"));
+    let mut console = setup.start();
     let browser = Chromium::start();
     let token = console.token.clone().unwrap();
-    let look = |name: &str, path: &str| {
+    let check_page = |name: &str, path: &str| {
         for screen in SCREENS {
-            browser.sit_at(screen);
+            browser.set_screen(screen);
             browser.open(&url(&console, path));
             browser.wait("document.querySelector('h1')");
             suits(&browser, name, screen);
             browser.picture(&root().join(format!("target/pictures/{name}-{}.png", screen.name)), 1);
         }
     };
-    look("sign-in", "/sign-in");
-    look("set-up", &format!("/set-up?token={token}"));
-    look("problem", "/set-up?token=none");
+    check_page("sign-in", "/sign-in");
+    check_page("set-up", &format!("/set-up?token={token}"));
+    check_page("problem", "/set-up?token=none");
     browser.open(&url(&console, &format!("/set-up?token={token}")));
     browser.type_in("kim");
     let _ = browser.evaluate("document.querySelector('[type=password]').focus()");
     browser.type_in(PASSWORD);
     browser.press("Enter");
     browser.wait_for("0 open escalations");
-    desk.escalate("a", 0, &json!({}));
+    setup.escalate("a", 0, &json!({}));
     browser.wait_for("it spreads");
-    look("empty", "/?text=nothing-like-it");
-    look("people", "/people");
-    look("notifications", "/notifications");
-    look("audit", "/audit");
+    check_page("empty", "/?text=nothing-like-it");
+    check_page("people", "/people");
+    check_page("notifications", "/notifications");
+    check_page("audit", "/audit");
     // Who is invited gets a link.
     browser.open(&url(&console, "/people"));
     let _ = browser.evaluate("document.querySelector('[name=name]').focus()");

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 fn score(input: &[u8], args: &[&str]) -> (Vec<u8>, String) {
     let out = piped(&[&["score"], args].concat(), input);
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{said}");
-    (out.stdout, said)
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{stderr}");
+    (out.stdout, stderr)
 }
 
 /// Line `i` of a stream in which one line of ten is broken in one of ten ways.
@@ -54,10 +54,10 @@ fn a_stream_of_which_a_tenth_is_broken_has_every_line_accounted_for() {
     let input: Vec<u8> = (0..lines).flat_map(|i| [line(i), vec![b'\n']].concat()).collect();
     let folder = tempfile::tempdir().unwrap();
     let letters = folder.path().join("dead.jsonl");
-    let (out, said) = score(&input, &["--dead-letters", letters.to_str().unwrap()]);
+    let (out, stderr) = score(&input, &["--dead-letters", letters.to_str().unwrap()]);
     let numbers: Vec<u64> =
-        said.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
-    let [read, scored, folded, rejected] = numbers[..] else { panic!("{said}") };
+        stderr.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    let [read, scored, folded, rejected] = numbers[..] else { panic!("{stderr}") };
     assert_eq!(read, u64::from(lines));
     assert_eq!(read, scored + folded + rejected);
     assert_eq!(rejected, u64::from(lines) / 10);
@@ -83,21 +83,21 @@ fn a_stream_of_which_a_tenth_is_broken_has_every_line_accounted_for() {
 }
 
 #[test]
-fn rejected_lines_are_told_with_their_number_and_no_text() {
+fn rejected_lines_are_reported_with_their_number_and_no_text() {
     let input = b"{\"v\":1,\"id\":\"e\",\"conversation\":\"c\",\"at\":\"2026-01-01T00:00:00Z\",\"post\":\"my secret illness\"}\nnonsense\n";
-    let (out, said) = score(input, &[]);
+    let (out, stderr) = score(input, &[]);
     assert!(out.is_empty());
-    assert!(said.contains("line 1: wrong_type: `post`"), "{said}");
-    assert!(said.contains("line 2: malformed_json"), "{said}");
-    assert!(said.contains("2 lines = 0 scored + 0 folded in + 2 rejected"), "{said}");
-    assert!(!said.contains("illness"), "{said}");
+    assert!(stderr.contains("line 1: wrong_type: `post`"), "{stderr}");
+    assert!(stderr.contains("line 2: malformed_json"), "{stderr}");
+    assert!(stderr.contains("2 lines = 0 scored + 0 folded in + 2 rejected"), "{stderr}");
+    assert!(!stderr.contains("illness"), "{stderr}");
 }
 
 #[test]
 fn nothing_in_gives_nothing_out() {
-    let (out, said) = score(b"", &[]);
+    let (out, stderr) = score(b"", &[]);
     assert!(out.is_empty());
-    assert!(said.contains("0 lines = 0 scored"), "{said}");
+    assert!(stderr.contains("0 lines = 0 scored"), "{stderr}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn the_sample_settings_are_sound_and_faults_are_told_all_at_once() {
+fn the_sample_settings_are_sound_and_faults_are_reported_all_at_once() {
     let good = firewatch().args(["check", "--config", "firewatch.toml"]).output().unwrap();
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
     let folder = tempfile::tempdir().unwrap();
@@ -128,7 +128,7 @@ fn the_sample_settings_are_sound_and_faults_are_told_all_at_once() {
             .output()
             .unwrap();
         assert_eq!(bad.status.code(), Some(2));
-        let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&bad.stderr).into_owned();
         for wanted in [
             "kafka.brokers: 7 is not allowed",
             "engine.commit_interval: \"1 day\" is not allowed; give a span such as",
@@ -137,7 +137,7 @@ fn the_sample_settings_are_sound_and_faults_are_told_all_at_once() {
             "storms.deviations: 1000 is not allowed; give a number 1 to 20",
             "5 faults to mend; nothing was started",
         ] {
-            assert!(said.contains(wanted), "no {wanted:?} in\n{said}");
+            assert!(stderr.contains(wanted), "no {wanted:?} in\n{stderr}");
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use firewatch_kafka::Tail;
-use firewatch_tests::console::{Desk, PATIENCE, escalation};
+use firewatch_kafka::TopicTail;
+use firewatch_tests::console::{ConsoleSetup, WAIT_DEADLINE, escalation};
 use firewatch_tests::{event, firewatch, post, reshare};
 use serde_json::{Value, json};
 
 #[test]
-fn what_is_told_is_shown_at_once_and_what_is_done_is_sent_and_seen_by_others() {
-    let desk = Desk::new("");
-    let console = desk.start();
+fn escalations_are_shown_at_once_and_actions_are_sent_and_seen_by_others() {
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
     assert!(console.get("/").text.contains("Nothing is open."));
     let mut other = console.changes("x-none: 1");
-    desk.escalate("a", 0, &json!({ "excerpt": "the app is down", "platform": "x" }));
-    let (first, change) = other.hear();
+    setup.escalate("a", 0, &json!({ "excerpt": "the app is down", "platform": "x" }));
+    let (first, change) = other.next_change();
     assert_eq!((&change["record"]["escalation"], &change["live"]), (&"a".into(), &true.into()));
     let page = console.wait_for("/", "the app is down");
     assert!(
@@ -27,20 +27,20 @@ fn what_is_told_is_shown_at_once_and_what_is_done_is_sent_and_seen_by_others() {
         let answer = console.act("key-1", &json!({ "conversation": "c-a", "kind": "acknowledge" }));
         assert_eq!(answer.status, 202, "{}", answer.text);
     }
-    let (second, change) = other.hear();
+    let (second, change) = other.next_change();
     assert_eq!((&change["taken_by"], &change["record"]["escalation"]), (&"console".into(), &"a".into()));
-    let tail = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
-    let sent = tail.next(PATIENCE).unwrap().unwrap();
+    let tail = TopicTail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
+    let sent = tail.next(WAIT_DEADLINE).unwrap().unwrap();
     let action: Value = serde_json::from_slice(&sent.value).unwrap();
     assert_eq!(
         (sent.key.as_deref(), &action["id"], &action["v"]),
         (Some(&b"c-a"[..]), &"key-1".into(), &1.into())
     );
     // Who was away asks from what it knows, and hears of nothing twice.
-    desk.escalate("b", 0, &json!({ "brand": "other", "platform": "facebook" }));
-    let (_, change) = console.changes(&format!("last-event-id: {second}")).hear();
+    setup.escalate("b", 0, &json!({ "brand": "other", "platform": "facebook" }));
+    let (_, change) = console.changes(&format!("last-event-id: {second}")).next_change();
     assert_eq!(change["record"]["escalation"], "b");
-    let (_, change) = console.changes(&format!("last-event-id: {first}")).hear();
+    let (_, change) = console.changes(&format!("last-event-id: {first}")).next_change();
     assert_eq!(change["record"]["escalation"], "a");
     let found = |query: &str| -> Vec<String> {
         let page = console.get(&format!("/api/escalations?{query}")).json();
@@ -62,34 +62,34 @@ fn what_is_told_is_shown_at_once_and_what_is_done_is_sent_and_seen_by_others() {
     assert!(
         found("over=true").is_empty() && found("level=high").is_empty() && found("team=support").is_empty()
     );
-    desk.escalate("a", 1, &json!({ "state": "resolved", "news": "moved" }));
+    setup.escalate("a", 1, &json!({ "state": "resolved", "news": "moved" }));
     let list = console.wait_for("/api/escalations", "\"seq\":4");
     assert_eq!(found("over=true"), ["a"]);
     assert!(!list.contains("the app is down") && list.contains("c-b"), "{list}");
     let tag = list.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
-    let again = console.ask(&format!("GET /api/escalations HTTP/1.1\r\nif-none-match: {tag}"), "");
+    let again = console.request(&format!("GET /api/escalations HTTP/1.1\r\nif-none-match: {tag}"), "");
     assert_eq!(again.status, 304, "{}", again.text);
 }
 
 #[test]
-fn one_that_was_killed_goes_on_where_it_was_and_one_that_is_emptied_says_the_same() {
-    let mut desk = Desk::new("");
-    let mut console = desk.start();
-    desk.escalate("before", 0, &json!({}));
+fn a_killed_console_resumes_and_a_rebuilt_one_shows_the_same() {
+    let mut setup = ConsoleSetup::new("");
+    let mut console = setup.start();
+    setup.escalate("before", 0, &json!({}));
     let _ = console.wait_for("/api/escalations", "c-before");
     console.child.kill().unwrap();
     let _ = console.child.wait();
-    desk.escalate("meanwhile", 0, &json!({}));
-    desk.escalate("before", 1, &json!({ "level": "critical", "news": "raised" }));
-    let console = desk.start();
+    setup.escalate("meanwhile", 0, &json!({}));
+    setup.escalate("before", 1, &json!({ "level": "critical", "news": "raised" }));
+    let console = setup.start();
     let list = console.wait_for("/api/escalations", "c-meanwhile");
     let list =
         if list.contains("critical") { list } else { console.wait_for("/api/escalations", "critical") };
     assert!(list.find("c-before") < list.find("c-meanwhile"), "the graver one is first: {list}");
     assert_eq!(list.matches("\"escalation\":\"before\"").count(), 1);
     drop(console);
-    desk.arguments = vec!["--rebuild".into()];
-    let console = desk.start();
+    setup.arguments = vec!["--rebuild".into()];
+    let console = setup.start();
     let _ = console.wait_for("/api/escalations", "c-meanwhile");
     let list = console.wait_for("/api/escalations", "critical");
     assert_eq!(list.matches("\"escalation\":").count(), 2);
@@ -97,9 +97,9 @@ fn one_that_was_killed_goes_on_where_it_was_and_one_that_is_emptied_says_the_sam
 
 #[test]
 fn a_thread_is_looked_up_in_the_events_redacted_and_with_its_biggest_voices() {
-    let desk = Desk::new("");
-    let console = desk.start();
-    let send = |event: Value| desk.send(&desk.topics.events, "c-a", &event);
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
+    let send = |event: Value| setup.send(&setup.topics.events, "c-a", &event);
     let mut first = event("1", "c-a", 0.0, &post(235, "my wife's chemo is late, call 415-555-0132"));
     first["post"]["author"]["handle"] = "kim".into();
     send(first.clone());
@@ -107,13 +107,13 @@ fn a_thread_is_looked_up_in_the_events_redacted_and_with_its_biggest_voices() {
     send(event("2", "c-a", 5.0, &reshare("big", 2_400_000)));
     send(event("3", "c-a", 6.0, &reshare("small", 12)));
     send(event("4", "c-a", 9.0, &json!({ "brand_reply": { "account": "care", "text": "Please DM us" } })));
-    desk.send(&desk.topics.events, "c-b", &event("1", "c-b", 0.0, &post(1, "another one")));
-    desk.escalate("a", 0, &json!({ "posted_at": "2026-03-10T14:00:00Z" }));
+    setup.send(&setup.topics.events, "c-b", &event("1", "c-b", 0.0, &post(1, "another one")));
+    setup.escalate("a", 0, &json!({ "posted_at": "2026-03-10T14:00:00Z" }));
     let _ = console.wait_for("/api/escalations", "c-a");
     let thread = console.get("/api/threads/a").json();
-    let said: Vec<&str> =
+    let texts: Vec<&str> =
         thread["said"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap()).collect();
-    assert_eq!(said, ["my wife's [health] is late, call [phone]", "Please DM us"]);
+    assert_eq!(texts, ["my wife's [health] is late, call [phone]", "Please DM us"]);
     let voices: Vec<String> = thread["voices"]
         .as_array()
         .unwrap()
@@ -133,8 +133,8 @@ fn a_thread_is_looked_up_in_the_events_redacted_and_with_its_biggest_voices() {
 
 #[test]
 fn a_storm_shows_its_volume_its_words_and_its_posts_and_the_wall_counts() {
-    let desk = Desk::new("");
-    let console = desk.start();
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
     let signal = |i: i64, topic: &str| {
         let at = firewatch_domain::EventTime::from_millis(1_773_151_200_000 + i * 20_000);
         let matched = json!({
@@ -145,32 +145,32 @@ fn a_storm_shows_its_volume_its_words_and_its_posts_and_the_wall_counts() {
         json!({ "v": 1, "id": format!("s{i}"), "brand": "aldermere", "at": at, "source": 0, "matched": matched })
     };
     for i in 0..40 {
-        desk.send(&desk.topics.signals, "aldermere", &signal(i, "login"));
+        setup.send(&setup.topics.signals, "aldermere", &signal(i, "login"));
     }
     let storm = json!({
         "conversation": "storm/aldermere/2026-03-10T14:05:00Z", "members": 40, "topics": ["Portal"], "level": "high",
         "posted_at": "2026-03-10T14:00:00Z", "risk": null, "reasons": ["40 complaints about Portal within 5m where 3 are usual"],
     });
-    desk.escalate("storm", 0, &storm);
+    setup.escalate("storm", 0, &storm);
     let _ = console.wait_for("/", "Storm at aldermere: Portal (40 posts)");
     let page = console.wait_for("/escalations/storm", "40 complaints:");
-    for says in [
+    for expected in [
         "40 complaints",
         "At most 15 complaints in five minutes",
         "Portal <small>40</small>",
         "portal down 29",
     ] {
-        assert!(page.contains(says), "{says}: {page}");
+        assert!(page.contains(expected), "{expected}: {page}");
     }
-    let told = console.get("/api/storms/storm").json();
-    assert_eq!((&told["count"], told["members"].as_array().unwrap().len()), (&40.into(), 40));
+    let storm_detail = console.get("/api/storms/storm").json();
+    assert_eq!((&storm_detail["count"], storm_detail["members"].as_array().unwrap().len()), (&40.into(), 40));
     assert_eq!(console.get("/api/storms/nobody").status, 404);
     // Copies of one post are found whatever was told of them.
-    desk.escalate("copy", 0, &json!({ "conversation": "s3", "respond_by": "2026-03-10T14:09:00Z" }));
+    setup.escalate("copy", 0, &json!({ "conversation": "s3", "respond_by": "2026-03-10T14:09:00Z" }));
     let page = console.wait_for("/escalations/copy", "Nearly the same");
     // Its own beginning, known from a signal, is its title and its heading; ten others are shown.
     assert_eq!(page.matches("portal down").count(), 2 + 10, "{page}");
-    desk.escalate("copy", 1, &json!({ "conversation": "s3", "state": "answered", "news": "moved" }));
+    setup.escalate("copy", 1, &json!({ "conversation": "s3", "state": "answered", "news": "moved" }));
     let wall = console.get("/api/wall").json();
     assert_eq!(wall["storms"][0][2], 40);
     assert_eq!((&wall["open"][1], &wall["open"][2], &wall["untaken"]), (&1.into(), &1.into(), &2.into()));
@@ -179,14 +179,14 @@ fn a_storm_shows_its_volume_its_words_and_its_posts_and_the_wall_counts() {
 
 #[test]
 fn what_is_wrong_is_refused_and_nothing_is_sent() {
-    let desk = Desk::new("");
-    let console = desk.start();
-    desk.escalate("x", 0, &json!({}));
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
+    setup.escalate("x", 0, &json!({}));
     let _ = console.wait_for("/api/escalations", "c-x");
     let action = |kind: &str| json!({ "conversation": "c-x", "kind": kind });
-    let refused = |action: &Value, status: u16, says: &str| {
+    let refused = |action: &Value, status: u16, expected: &str| {
         let answer = console.act("k", action);
-        assert!(answer.status == status && answer.text.contains(says), "{}", answer.text);
+        assert!(answer.status == status && answer.text.contains(expected), "{}", answer.text);
     };
     let answer = console.post("/api/actions", &action("resolve"));
     assert!(answer.status == 400 && answer.text.contains("idempotency-key is missing"), "{}", answer.text);
@@ -199,25 +199,25 @@ fn what_is_wrong_is_refused_and_nothing_is_sent() {
         404,
         "no escalation about the conversation",
     );
-    let tail = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
+    let tail = TopicTail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
     assert!(tail.next(Duration::from_millis(500)).unwrap().is_none(), "nothing was sent");
     assert!(console.get("/api/escalations?after=nonsense").text.contains("is no cursor"));
     assert!(console.get("/api/escalations?level=loud").text.contains("is no level"));
     assert_eq!(console.get("/escalations/nobody").status, 404);
-    let page = console.ask("GET /nothing HTTP/1.1\r\naccept: text/html", "");
+    let page = console.request("GET /nothing HTTP/1.1\r\naccept: text/html", "");
     assert!(page.status == 404 && page.text.contains("<h1>This did not work</h1>"), "{}", page.text);
 }
 
 #[test]
-fn the_api_answers_as_its_document_says() {
-    let desk = Desk::new("");
-    let console = desk.start();
-    desk.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
+fn the_api_answers_match_its_openapi_document() {
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
+    setup.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
     let _ = console.wait_for("/api/escalations", "c-a");
     let document = console.get("/api/openapi.json").json();
     let printed = firewatch().args(["schema", "--openapi"]).output().unwrap().stdout;
     assert_eq!(serde_json::from_slice::<Value>(&printed).unwrap(), document);
-    for (path, told) in [
+    for (path, documented_path) in [
         ("/api/escalations", "/api/escalations"),
         ("/api/escalations/a", "/api/escalations/{id}"),
         ("/api/threads/a", "/api/threads/{id}"),
@@ -225,7 +225,7 @@ fn the_api_answers_as_its_document_says() {
         ("/api/me", "/api/me"),
     ] {
         let mut schema =
-            document["paths"][told]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+            document["paths"][documented_path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
                 .clone();
         schema["components"] = document["components"].clone();
         let answer = console.get(path).json();

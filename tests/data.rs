@@ -1,21 +1,21 @@
 //! On the real data sets: what the model cards say holds, and what is shipped can be made again.
 
-use firewatch_domain::{Engagement, EngagementKind, EventTime, SimHash};
-use firewatch_engine::Models;
-use firewatch_train::AveragePrecision;
 use firewatch_backtest::cascades::{cascades, forecast};
-use firewatch_train::encoder::say_all;
-use firewatch_train::figures::Figures;
-use firewatch_train::posts::{CLASSES, Choice, Post, Posts, Set};
-use firewatch_train::report::Report as TextReport;
-use firewatch_train::virality::report::Report;
-use firewatch_train::virality::seismic::seismic;
+use firewatch_domain::{Engagement, EngagementKind, EventTime, SimHash};
+use firewatch_engine::ModelFiles;
 use firewatch_report::random::mix;
-use firewatch_train::{recording, sentiment, virality};
 use firewatch_scoring::encoder::Encoder;
-use firewatch_scoring::virality::{BASE_RATE, Opening, TAKEN_OFF};
-use firewatch_scoring::{Cascade, Infection, Said, Scratch, SentimentModel, ViralityModel};
+use firewatch_scoring::virality::{BASE_RATE, Opening, TAKEOFF_RESHARES};
+use firewatch_scoring::{Cascade, Infectiousness, Scratch, SentimentModel, TextPrediction, ViralityModel};
 use firewatch_tests::{data, root};
+use firewatch_train::AveragePrecision;
+use firewatch_train::encoder::predict_all;
+use firewatch_train::figures::ClassifierFigures;
+use firewatch_train::posts::{CLASSES, DataSet, LabelledPost, LabelledPosts, PostSelection};
+use firewatch_train::report::TextModelReport as TextReport;
+use firewatch_train::virality::report::ViralityReport;
+use firewatch_train::virality::seismic::seismic;
+use firewatch_train::{recording, sentiment, virality};
 use vader_sentiment::SentimentIntensityAnalyzer;
 
 /// The figure that a model card states, as `| set | ... | figure |` in the column given.
@@ -26,12 +26,12 @@ fn stated(card: &str, set: &str, column: usize) -> f64 {
     figure.unwrap_or_else(|| panic!("no figure for {set} in {card}"))
 }
 
-fn held_out(figures: &[Figures], set: &str) -> Figures {
+fn held_out(figures: &[ClassifierFigures], set: &str) -> ClassifierFigures {
     figures.iter().find(|f| f.set == set).cloned().unwrap_or_else(|| panic!("no figures for {set}"))
 }
 
 /// Holds figures to the table of a card whose sets are named with `prefix`.
-fn hold(figures: &[Figures], card: &str, prefix: &str) {
+fn hold(figures: &[ClassifierFigures], card: &str, prefix: &str) {
     let near = |figure: f64, set: &str, column: usize, by: f64| {
         let stated = stated(card, &format!("{prefix}{set}"), column);
         assert!(
@@ -56,24 +56,27 @@ fn hold(figures: &[Figures], card: &str, prefix: &str) {
 }
 
 #[test]
-fn the_text_models_are_as_good_as_their_cards_say() {
+fn the_text_models_are_as_good_as_on_their_cards() {
     let Some(data) = data() else { return };
-    let model = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap();
+    let model = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
     let encoder = Encoder::from_bytes(&std::fs::read(root().join("models/encoder.fwm")).unwrap()).unwrap();
-    let posts = Posts::read(&data, Choice::default()).unwrap().held_out;
+    let posts = LabelledPosts::read(&data, PostSelection::default()).unwrap().held_out;
     let fast = sentiment::evaluate(&model, &posts);
     println!("{fast}");
     hold(&fast.sets, "sentiment.md", "");
     hold(&fast.slices, "sentiment.md", "");
     let texts: Vec<&str> = posts.iter().map(|p| p.text.as_str()).collect();
-    let second = say_all(&encoder, &texts, &mut |_| ()).unwrap();
-    let report = TextReport::of(&posts, &second);
+    let second = predict_all(&encoder, &texts, &mut |_| ()).unwrap();
+    let report = TextReport::measure(&posts, &second);
     println!("{report}");
     hold(&report.sets, "encoder.md", "");
     let mut scratch = Scratch::default();
-    let both: Vec<Said> =
-        texts.iter().zip(&second).map(|(text, said)| model.say(&mut scratch, text).mean(said)).collect();
-    let report = TextReport::of(&posts, &both);
+    let both: Vec<TextPrediction> = texts
+        .iter()
+        .zip(&second)
+        .map(|(text, prediction)| model.predict(&mut scratch, text).mean(prediction))
+        .collect();
+    let report = TextReport::measure(&posts, &both);
     println!("{report}");
     hold(&report.sets, "encoder.md", "both tiers, ");
 }
@@ -81,11 +84,11 @@ fn the_text_models_are_as_good_as_their_cards_say() {
 #[test]
 fn the_text_model_beats_vader_on_the_same_posts() {
     let Some(data) = data() else { return };
-    let model = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap();
-    let posts = Posts::read(&data, Choice::default()).unwrap().held_out;
+    let model = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
+    let posts = LabelledPosts::read(&data, PostSelection::default()).unwrap().held_out;
     let figures = sentiment::evaluate(&model, &posts).sets;
-    for (name, set) in [("SemEval 2016test", Set::SemevalMeasured), ("airline", Set::Airline)] {
-        let of_set: Vec<&Post> = posts.iter().filter(|p| p.set == set).collect();
+    for (name, set) in [("SemEval 2016test", DataSet::SemevalMeasured), ("airline", DataSet::Airline)] {
+        let of_set: Vec<&LabelledPost> = posts.iter().filter(|p| p.set == set).collect();
         let (ours, vader) = (held_out(&figures, name).sentiment.unwrap().0, vader_recall(&of_set));
         println!("{name}: macro recall {:.1}, VADER {:.1}", 100.0 * ours, 100.0 * vader);
         assert!(ours > vader + 0.08, "{name}: {ours} against {vader}");
@@ -93,29 +96,29 @@ fn the_text_model_beats_vader_on_the_same_posts() {
 }
 
 /// Macro recall of VADER with its customary bounds of 0.05.
-fn vader_recall(posts: &[&Post]) -> f64 {
+fn vader_recall(posts: &[&LabelledPost]) -> f64 {
     let vader = SentimentIntensityAnalyzer::new();
     let (mut hits, mut all) = ([0.0; CLASSES.len()], [0.0; CLASSES.len()]);
     for post in posts {
         let Some(truth) = post.class else { continue };
         let compound = vader.polarity_scores(&post.text)["compound"];
-        let said = if compound >= 0.05 { 2 } else { usize::from(compound > -0.05) };
+        let predicted = if compound >= 0.05 { 2 } else { usize::from(compound > -0.05) };
         all[truth] += 1.0;
-        hits[truth] += if said == truth { 1.0 } else { 0.0 };
+        hits[truth] += if predicted == truth { 1.0 } else { 0.0 };
     }
     hits.iter().zip(all).map(|(hits, all)| hits / all).sum::<f64>() / CLASSES.len() as f64
 }
 
 #[test]
-fn near_copies_are_told_from_other_posts_as_often_as_is_said() {
+fn near_copies_are_distinguished_as_often_as_stated() {
     let Some(data) = data() else { return };
-    let model = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap();
-    let Posts { train, held_out, .. } = Posts::read(&data, Choice::default()).unwrap();
+    let model = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
+    let LabelledPosts { train, held_out, .. } = LabelledPosts::read(&data, PostSelection::default()).unwrap();
     let (mut scratch, mut random) = (Scratch::default(), fastrand::Rng::with_seed(6));
     let mut hash = |text: &str| {
-        let mut reading = model.read(&mut scratch, text, Some("en"));
-        reading.keep_words(&mut scratch, text);
-        reading.near
+        let mut analysis = model.read(&mut scratch, text, Some("en"));
+        analysis.keep_words(&mut scratch, text);
+        analysis.sim_hash
     };
     let (mut hashes, mut dropped, mut changed) = (Vec::new(), (0, 0), (0, 0));
     for text in train.iter().chain(&held_out).map(|post| post.text.as_str()) {
@@ -155,8 +158,9 @@ fn training_twice_gives_the_same_bytes() {
     let Some(data) = data() else { return };
     let train = || {
         let folder = tempfile::tempdir().unwrap();
-        let choice = Choice { every: 40, ..Choice::default() };
-        let options = sentiment::Options { teacher: Some(root().join("models/encoder.fwm")), choice };
+        let choice = PostSelection { every: 40, ..PostSelection::default() };
+        let options =
+            sentiment::SentimentOptions { teacher: Some(root().join("models/encoder.fwm")), choice };
         sentiment::train(&data, folder.path(), &options, &mut |_| ()).unwrap();
         std::fs::read(folder.path().join("sentiment.fwm")).unwrap()
     };
@@ -169,7 +173,7 @@ fn training_twice_gives_the_same_bytes() {
 fn the_virality_model_and_the_recording_are_what_their_makers_make() {
     let Some(data) = data() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let text = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap();
+    let text = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
     virality::train(&data, folder.path(), &text, &mut |_| ()).unwrap();
     let same = |made: &str, shipped: &str| {
         let made = std::fs::read(folder.path().join(made)).unwrap();
@@ -179,7 +183,7 @@ fn the_virality_model_and_the_recording_are_what_their_makers_make() {
         );
     };
     same("virality.fwm", "models/virality.fwm");
-    recording::record(&data, &folder.path().join("recording.jsonl"), 7).unwrap();
+    recording::generate(&data, &folder.path().join("recording.jsonl"), 7).unwrap();
     same("recording.jsonl", "demo/recording.jsonl");
 }
 
@@ -187,14 +191,14 @@ fn the_virality_model_and_the_recording_are_what_their_makers_make() {
 #[test]
 fn ten_minutes_of_disorder_hardly_move_a_forecast() {
     let Some(data) = data() else { return };
-    let model = ViralityModel::from_bytes(Models::SHIPPED.virality).unwrap();
+    let model = ViralityModel::from_bytes(ModelFiles::SHIPPED.virality).unwrap();
     let at = |secs: f64| EventTime::from_millis((secs * 1000.0) as i64);
     let mut worst = 0.0_f64;
     for (i, cascade) in
         cascades(&data.join("cascades/twitter1516_dev.csv")).unwrap().iter().step_by(9).enumerate()
     {
         let age = 3600.0;
-        let seen = &cascade.reshares[..cascade.seen(age)];
+        let seen = &cascade.reshares[..cascade.count_until(age)];
         let late = |k: usize| mix(i as u64, k as u64) as f64 / u64::MAX as f64 * 600.0;
         let mut order: Vec<usize> = (0..=seen.len()).collect();
         let arrival = |k: &usize| if *k == 0 { late(0) } else { seen[k - 1].secs + late(*k) };
@@ -202,33 +206,32 @@ fn ten_minutes_of_disorder_hardly_move_a_forecast() {
         let mut mixed = Cascade::default();
         for k in order {
             if k == 0 {
-                mixed.author(cascade.author.as_deref().unwrap(), cascade.followers, at(0.0));
+                mixed.observe_author(cascade.author.as_deref().unwrap(), cascade.followers, at(0.0));
                 continue;
             }
             let reshare = &seen[k - 1];
             let (kind, actor) = (EngagementKind::Reshare, reshare.user.clone());
-            mixed.engage(&Engagement::new(kind, actor, reshare.followers), at(reshare.secs));
+            mixed.observe_engagement(&Engagement::new(kind, actor, reshare.followers), at(reshare.secs));
         }
-        mixed.begin(at(age));
+        mixed.observe_time(at(age));
         let calm = Opening { followers: 300.0, arousal: 0.0, complaint: 0.0 };
-        let end = |c: &Cascade| {
-            c.spread() as f64 + model.forecast_collected(c, &calm, 1.0).end().interval().expected
-        };
-        worst = worst.max((end(&mixed) / end(&cascade.at(age)) - 1.0).abs());
+        let end =
+            |c: &Cascade| c.spread() as f64 + model.forecast_collected(c, &calm, 1.0).end().interval().point;
+        worst = worst.max((end(&mixed) / end(&cascade.cascade_at(age)) - 1.0).abs());
     }
     println!("disorder moves a forecast by {:.1}% at most", 100.0 * worst);
     assert!(worst < 0.05, "{worst}");
 }
 
 #[test]
-fn what_streams_say_of_infectiousness_is_what_the_paper_says() {
+fn the_streaming_infectiousness_matches_the_paper() {
     let Some(data) = data() else { return };
     for age in [600.0, 3600.0, 21_600.0] {
         let cascades = cascades(&data.join("cascades/seismic100_dev.csv")).unwrap();
         let mut ratios: Vec<f64> = cascades
             .iter()
             .map(|c| {
-                let ours = Infection::of(&c.at(age)).unwrap().infectiousness.estimate;
+                let ours = Infectiousness::from_cascade(&c.cascade_at(age)).unwrap().probability.estimate;
                 ours / seismic(c, age, 300.0).infectiousness
             })
             .collect();
@@ -240,10 +243,10 @@ fn what_streams_say_of_infectiousness_is_what_the_paper_says() {
 }
 
 #[test]
-fn the_virality_recipe_is_as_good_as_its_card_says() {
+fn the_virality_recipe_is_as_good_as_on_its_card() {
     let Some(data) = data() else { return };
-    let text = SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap();
-    let report = Report::of(&data, &text, &mut |_| ()).unwrap();
+    let text = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
+    let report = ViralityReport::cross_validate(&data, &text, &mut |_| ()).unwrap();
     println!("{report}");
     for f in &report.figures {
         let row = format!("{}, {}", f.set, f.minutes);
@@ -258,27 +261,27 @@ fn the_virality_recipe_is_as_good_as_its_card_says() {
 }
 
 #[test]
-fn where_most_posts_never_take_off_the_shipped_model_says_so() {
+fn the_shipped_model_is_calibrated_where_most_posts_never_take_off() {
     let Some(data) = data() else { return };
-    let model = ViralityModel::from_bytes(Models::SHIPPED.virality).unwrap();
+    let model = ViralityModel::from_bytes(ModelFiles::SHIPPED.virality).unwrap();
     let all = cascades(&data.join("cascades/auspol_dev.csv")).unwrap();
     let rows = [1.0, 10.0, 60.0].map(|minutes| {
-        let (mut ap, mut said, mut so) = (AveragePrecision::default(), 0.0, 0.0);
+        let (mut ap, mut predicted, mut observed) = (AveragePrecision::default(), 0.0, 0.0);
         for cascade in &all {
             let age = 60.0 * minutes;
             let end = *forecast(&model, cascade, age, BASE_RATE).end();
-            let p = end.at_least(TAKEN_OFF as f64 - cascade.seen(age) as f64);
-            let took_off = cascade.size() as u64 >= TAKEN_OFF;
+            let p = end.at_least(TAKEOFF_RESHARES as f64 - cascade.count_until(age) as f64);
+            let took_off = cascade.size() as u64 >= TAKEOFF_RESHARES;
             ap.add(p, took_off);
-            said += p / all.len() as f64;
-            so += f64::from(u8::from(took_off)) / all.len() as f64;
+            predicted += p / all.len() as f64;
+            observed += f64::from(u8::from(took_off)) / all.len() as f64;
         }
-        let row = (format!("auspol, {minutes} min"), said, ap.value());
-        println!("| {} | {} | {so:.3} | {said:.3} | {:.3} |", row.0, all.len(), row.2);
+        let row = (format!("auspol, {minutes} min"), predicted, ap.value());
+        println!("| {} | {} | {observed:.3} | {predicted:.3} | {:.3} |", row.0, all.len(), row.2);
         row
     });
-    for (row, said, ap) in rows {
-        assert!((said - stated("virality.md", &row, 3)).abs() < 0.0006, "{row}: {said}");
+    for (row, predicted, ap) in rows {
+        assert!((predicted - stated("virality.md", &row, 3)).abs() < 0.0006, "{row}: {predicted}");
         assert!((ap - stated("virality.md", &row, 4)).abs() < 0.0006, "{row}: {ap}");
     }
 }
@@ -286,8 +289,8 @@ fn where_most_posts_never_take_off_the_shipped_model_says_so() {
 #[test]
 fn no_raw_post_of_the_data_sets_is_in_the_recording() {
     let Some(data) = data() else { return };
-    let recorded = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
-    let posts = Posts::read(&data, Choice::default()).unwrap();
+    let recording_text = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
+    let posts = LabelledPosts::read(&data, PostSelection::default()).unwrap();
     let long = posts.train.iter().filter(|p| p.text.len() > 60);
-    assert!(long.into_iter().all(|p| !recorded.contains(&p.text)));
+    assert!(long.into_iter().all(|p| !recording_text.contains(&p.text)));
 }

@@ -8,11 +8,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use firewatch_domain::{Body, EngagementKind, Escalation, EventTime};
-use firewatch_engine::{Brain, Effect, Pipe};
-use firewatch_telemetry::Metrics;
+use firewatch_engine::{Effect, LocalTopology, Ruleset};
 use firewatch_escalation::{PR, Policy, SUPPORT};
 use firewatch_ingest::decode_event;
-use firewatch_kafka::{Embedded, Feed, Guarantee, KafkaSettings, Runner, Tail, Topics};
+use firewatch_kafka::{EmbeddedBroker, Guarantee, KafkaSettings, RecordProducer, Runner, TopicTail, Topics};
+use firewatch_telemetry::Metrics;
 use firewatch_tests::{firewatch, json_lines, root};
 
 const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
@@ -26,31 +26,31 @@ fn recording() -> String {
     std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap()
 }
 
-fn brain() -> Brain {
+fn ruleset() -> Ruleset {
     let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
-    Brain::shipped(Policy::parse("demo/policy.toml", &policy).unwrap()).unwrap()
+    Ruleset::shipped(Policy::parse("demo/policy.toml", &policy).unwrap()).unwrap()
 }
 
 fn piped() -> Vec<Escalation> {
-    let brain = brain();
+    let ruleset = ruleset();
     let mut escalations = Vec::new();
     let mut sink = |effect| {
         if let Effect::Escalation(e) = effect {
             escalations.push(*e);
         }
     };
-    let mut pipe = Pipe::new(&brain, "recording", NOW);
+    let mut topology = LocalTopology::new(&ruleset, "recording", NOW);
     recording().lines().for_each(|line| {
-        pipe.push(line.as_bytes(), &mut sink);
+        topology.push(line.as_bytes(), &mut sink);
     });
-    pipe.finish(&mut sink);
+    topology.finish(&mut sink);
     escalations
 }
 
 #[test]
-fn the_plain_demo_tells_both_teams_with_reasons_and_sums_up() {
+fn the_plain_demo_notifies_both_teams_with_reasons_and_a_summary() {
     let out = firewatch().args(["demo", "--plain", "--speed", "0"]).output().unwrap();
-    let said = String::from_utf8(out.stdout).unwrap();
+    let output = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     for wanted in [
         "Embedded Kafka at 127.0.0.1:",
@@ -63,11 +63,11 @@ fn the_plain_demo_tells_both_teams_with_reasons_and_sums_up() {
         "seconds from post to pr, median",
         "Try next",
     ] {
-        assert!(said.contains(wanted), "no {wanted:?} in\n{said}");
+        assert!(output.contains(wanted), "no {wanted:?} in\n{output}");
     }
     let of_pr = |line: &str| line.contains("  PR  ") && line.contains("quiet");
-    assert!(!said.lines().any(of_pr), "the small complaint is not PR's");
-    assert!(!said.contains('\u{1b}'), "plain lines have no control codes");
+    assert!(!output.lines().any(of_pr), "the small complaint is not PR's");
+    assert!(!output.contains('\u{1b}'), "plain lines have no control codes");
 }
 
 #[test]
@@ -78,16 +78,16 @@ fn a_stopped_demo_ends_cleanly() {
         .stderr(Stdio::piped())
         .spawn();
     let mut child = child.unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(said.next().unwrap().unwrap().starts_with("Embedded Kafka at"));
+    let mut output_lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(output_lines.next().unwrap().unwrap().starts_with("Embedded Kafka at"));
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    let rest: Vec<String> = output_lines.map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success());
     assert!(rest.iter().any(|line| line == "Summary"), "{rest:?}");
 }
 
 #[test]
-fn pr_hears_of_the_one_that_takes_off_before_half_of_its_reshares_and_never_of_the_small_one() {
+fn pr_is_notified_of_the_viral_complaint_before_half_of_its_reshares_and_never_of_the_small_one() {
     let escalations = piped();
     let first = escalations.iter().find(|e| e.conversation == "takes-off" && e.team == PR).unwrap();
     let reshares: Vec<EventTime> = recording()
@@ -163,13 +163,13 @@ fn score_gives_the_same_bytes_twice_and_the_brokers_escalations() {
 /// The recording through the embedded broker and the engine of production, as fast as it goes.
 fn brokered(partitions: u32) -> Vec<Escalation> {
     let topics = Topics::default();
-    let broker = Embedded::start(&topics, &[PR, SUPPORT], partitions).unwrap();
+    let broker = EmbeddedBroker::start(&topics, &[PR, SUPPORT], partitions).unwrap();
     let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
     settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
     settings.guarantee = Guarantee::AtLeastOnce;
     let metrics = Metrics::new().unwrap().engine;
-    let runner = Runner::new(settings.clone(), topics.clone(), Arc::new(brain()), metrics.clone(), now);
-    let feed = Feed::new(&settings).unwrap();
+    let runner = Runner::new(settings.clone(), topics.clone(), Arc::new(ruleset()), metrics.clone(), now);
+    let feed = RecordProducer::new(&settings).unwrap();
     for line in recording().lines() {
         let key = decode_event(line.as_bytes(), None, NOW).ok().map(|e| e.conversation);
         feed.send(&topics.events, key.as_deref(), line.as_bytes(), &[]).unwrap();
@@ -178,7 +178,7 @@ fn brokered(partitions: u32) -> Vec<Escalation> {
     runner.run_to_end(&AtomicBool::new(true), &AtomicBool::new(false)).unwrap();
     assert_eq!(metrics.records_read("events"), recording().lines().count() as u64);
 
-    let tail = Tail::new(&settings, &[PR, SUPPORT].map(|t| topics.of_team(t))).unwrap();
+    let tail = TopicTail::new(&settings, &[PR, SUPPORT].map(|t| topics.team_topic(t))).unwrap();
     let mut escalations = Vec::new();
     while (escalations.len() as u64) < metrics.effects_written("escalation") {
         let record = tail.next(Duration::from_secs(10)).unwrap().expect("an escalation that was written");

@@ -4,23 +4,23 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use firewatch_kafka::Tail;
+use firewatch_kafka::TopicTail;
 use firewatch_tests::browser::{Chromium, can_browse};
-use firewatch_tests::console::{Console, Desk, PASSWORD, PATIENCE};
+use firewatch_tests::console::{ConsoleProcess, ConsoleSetup, PASSWORD, WAIT_DEADLINE};
 use firewatch_tests::{event, firewatch, post, root};
 use serde_json::json;
 
 const LOCAL: &str = "sign_in = \"local\"\n";
 
-fn sign_in(console: &Console, name: &str, password: &str) -> firewatch_tests::console::Answer {
+fn sign_in(console: &ConsoleProcess, name: &str, password: &str) -> firewatch_tests::console::HttpAnswer {
     console.form("/sign-in", &format!("name={name}&password={password}"))
 }
 
 #[test]
 fn nobody_comes_in_without_a_session_and_the_first_account_needs_the_token() {
-    let desk = Desk::new(LOCAL);
-    let mut console = desk.start();
-    desk.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
+    setup.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
     for path in [
         "/api/escalations",
         "/api/escalations/a",
@@ -48,37 +48,37 @@ fn nobody_comes_in_without_a_session_and_the_first_account_needs_the_token() {
     assert_eq!(console.act("k", &json!({ "conversation": "c-a", "kind": "resolve" })).status, 401);
     assert_eq!(console.form("/set-up", &format!("token=guessed&name=eve&password={PASSWORD}")).status, 400);
     let token = console.token.clone().unwrap();
-    for (password, says) in [
+    for (password, expected) in [
         ("short", "15 to 512 characters"),
         ("kim kim kim kim kim", "holds the name"),
         ("aaaaaaaaaaaaaaaaaaa", "over and over"),
     ] {
         let answer = console.form("/set-up", &format!("token={token}&name=kim&password={password}"));
-        assert!(answer.status == 400 && answer.text.contains(says), "{}", answer.text);
+        assert!(answer.status == 400 && answer.text.contains(expected), "{}", answer.text);
     }
     console.set_up("kim");
     assert!(console.wait_for("/", "the app is down").contains("Sign out"));
     let again = console.form("/set-up", &format!("token={token}&name=eve&password={PASSWORD}"));
     assert!(again.status == 400 && again.text.contains("was used"), "{}", again.text);
     // A password is kept as its argon2id hash alone.
-    let file = std::fs::read(desk.folder.path().join("console.db-wal")).unwrap();
+    let file = std::fs::read(setup.folder.path().join("console.db-wal")).unwrap();
     let holds = |text: &str| file.windows(text.len()).any(|bytes| bytes == text.as_bytes());
     assert!(holds("$argon2id$") && !holds(PASSWORD) && !holds(&token) && !holds(&console.cookie[10..]));
 }
 
 #[test]
 fn a_session_ends_when_it_is_left_and_a_stolen_cookie_opens_nothing() {
-    let desk = Desk::new(LOCAL);
-    let mut console = desk.start();
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
     console.set_up("kim");
     assert_eq!(console.get("/api/me").json()["name"], "kim");
     let answer = sign_in(&console, "kim", PASSWORD);
     let cookie = answer.header("set-cookie").to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Lax") && cookie.contains("Max-Age=43200"), "{cookie}");
     // The thief's browser is another one: the session is over for both, and on record.
-    let thief = console.ask("GET /api/me HTTP/1.1\r\nuser-agent: thief", "");
+    let thief = console.request("GET /api/me HTTP/1.1\r\nuser-agent: thief", "");
     assert_eq!((thief.status, console.get("/api/me").status), (401, 401));
-    console.become_whom(&answer);
+    console.sign_in_as(&answer);
     let trail = console.get("/api/audit").text;
     assert!(trail.contains("lost a session"), "{trail}");
     // Signed out, its cookie is worth nothing.
@@ -91,15 +91,15 @@ fn a_session_ends_when_it_is_left_and_a_stolen_cookie_opens_nothing() {
 
 #[test]
 fn what_other_sites_forge_is_refused() {
-    let desk = Desk::new(LOCAL);
-    let mut console = desk.start();
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
     console.set_up("kim");
-    desk.escalate("a", 0, &json!({}));
+    setup.escalate("a", 0, &json!({}));
     let _ = console.wait_for("/api/escalations", "c-a");
     let body = json!({ "conversation": "c-a", "kind": "resolve" }).to_string();
     let forged = |headers: &str| {
         let head = format!("POST /api/actions HTTP/1.1\r\nidempotency-key: k\r\n{headers}");
-        console.ask(&head, &body).status
+        console.request(&head, &body).status
     };
     let json = "content-type: application/json";
     assert_eq!(forged(&format!("{json}\r\norigin: https://evil.example")), 403);
@@ -111,20 +111,20 @@ fn what_other_sites_forge_is_refused() {
     let csrf = std::mem::take(&mut console.csrf);
     for token in ["", "x-csrf-token: guessed\r\n"] {
         let head = format!("POST /api/actions HTTP/1.1\r\nidempotency-key: k\r\n{token}{json}");
-        let answer = console.ask(&head, &body);
+        let answer = console.request(&head, &body);
         assert!(answer.status == 403 && answer.text.contains("x-csrf-token"), "{}", answer.text);
     }
     assert_eq!(console.form("/sign-out", "csrf=guessed").status, 403);
     assert_eq!(console.get("/api/me").status, 200, "nobody was signed out");
     console.csrf = csrf;
     assert_eq!(console.act("k", &json!({ "conversation": "c-a", "kind": "resolve" })).status, 202);
-    let tail = Tail::new(&desk.settings, std::slice::from_ref(&desk.topics.actions)).unwrap();
-    let sent = tail.next(PATIENCE).unwrap().unwrap();
+    let tail = TopicTail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
+    let sent = tail.next(WAIT_DEADLINE).unwrap().unwrap();
     assert!(String::from_utf8_lossy(&sent.value).contains("\"by\":\"kim\""));
     assert!(tail.next(Duration::from_millis(300)).unwrap().is_none(), "one of them was sent");
     // A page of a stranger's name that leads here is not ours.
     let mut stream = TcpStream::connect(&console.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_DEADLINE)).unwrap();
     write!(stream, "GET /api/escalations HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
         .unwrap();
     let mut answer = String::new();
@@ -134,17 +134,17 @@ fn what_other_sites_forge_is_refused() {
 
 #[test]
 fn a_role_does_what_it_is_for_and_nobody_raises_himself() {
-    let desk = Desk::new(LOCAL);
-    let mut console = desk.start();
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
     console.set_up("root");
     let text = "my wife's chemo is late";
-    desk.send(&desk.topics.events, "c-a", &event("1", "c-a", 0.0, &post(235, text)));
-    desk.escalate("a", 0, &json!({}));
+    setup.send(&setup.topics.events, "c-a", &event("1", "c-a", 0.0, &post(235, text)));
+    setup.escalate("a", 0, &json!({}));
     let _ = console.wait_for("/api/escalations", "c-a");
     let root = console.cookie.clone();
     let names = ["viewer", "responder", "policy_owner", "privacy_officer"];
     let cookies = names.map(|role| console.invite(role, &[role]));
-    let become_one = |console: &mut Console, cookie: &str| {
+    let become_one = |console: &mut ConsoleProcess, cookie: &str| {
         console.cookie = cookie.into();
         console.csrf.clear();
         console.csrf = console.get("/api/me").json()["csrf"].as_str().unwrap().into();
@@ -188,9 +188,9 @@ fn a_role_does_what_it_is_for_and_nobody_raises_himself() {
     // Nor take over the account of one who does.
     let answer = console.post("/api/people", &json!({ "name": "privacy_officer", "roles": ["viewer"] }));
     assert_eq!(answer.status, 403, "{}", answer.text);
-    assert_eq!(console.ask("DELETE /api/people/policy_owner HTTP/1.1", "").status, 409);
+    assert_eq!(console.request("DELETE /api/people/policy_owner HTTP/1.1", "").status, 409);
     // Whoever is removed is out at once.
-    assert_eq!(console.ask("DELETE /api/people/viewer HTTP/1.1", "").status, 204);
+    assert_eq!(console.request("DELETE /api/people/viewer HTTP/1.1", "").status, 204);
     console.cookie = cookies[0].clone();
     assert_eq!(console.get("/api/escalations").status, 401);
     // What was seen and done is on record.
@@ -211,8 +211,8 @@ fn a_role_does_what_it_is_for_and_nobody_raises_himself() {
 
 #[test]
 fn passwords_are_not_guessed() {
-    let desk = Desk::new(LOCAL);
-    let mut console = desk.start();
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
     console.set_up("kim");
     console.cookie.clear();
     let tries: Vec<u16> = (0..8).map(|_| sign_in(&console, "kim", "wrong").status).collect();
@@ -223,14 +223,14 @@ fn passwords_are_not_guessed() {
 
 #[test]
 fn hostile_text_is_text_wherever_it_stands() {
-    let desk = Desk::new("");
-    let console = desk.start();
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
     let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>";
     let change = json!({
         "excerpt": hostile, "reasons": [hostile], "brand": hostile, "platform": hostile, "team": hostile, "advice": [hostile],
         "topics": [hostile],
     });
-    desk.escalate("x\"><b>", 0, &change);
+    setup.escalate("x\"><b>", 0, &change);
     let list = console.wait_for("/", "alert(1)");
     let one = console.wait_for("/escalations/x%22%3E%3Cb%3E", "alert(1)");
     for page in [list, one] {
@@ -240,19 +240,19 @@ fn hostile_text_is_text_wherever_it_stands() {
         );
         assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{page}");
     }
-    let asked = console.get("/?text=%22%3E%3Cscript%3E&owner=%3Cimg%3E").text;
-    assert!(!asked.contains("\"><script>") && !asked.contains("<img>"), "{asked}");
+    let search_page = console.get("/?text=%22%3E%3Cscript%3E&owner=%3Cimg%3E").text;
+    assert!(!search_page.contains("\"><script>") && !search_page.contains("<img>"), "{search_page}");
 }
 
 #[test]
 fn large_bodies_and_slow_clients_hold_nobody_up() {
-    let desk = Desk::new("");
-    let console = desk.start();
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
     let large = json!({ "conversation": "c".repeat(3 << 20), "kind": "resolve" });
     assert_eq!(console.act("k", &large).status, 413);
     let head = format!("GET / HTTP/1.1\r\nx-long: {}", "a".repeat(1 << 20));
     let mut stream = TcpStream::connect(&console.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_DEADLINE)).unwrap();
     let _ = stream.write_all(head.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -267,7 +267,7 @@ fn large_bodies_and_slow_clients_hold_nobody_up() {
         .collect();
     assert_eq!(console.get("/").status, 200);
     for mut stream in slow.into_iter().take(3) {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(WAIT_DEADLINE)).unwrap();
         let mut rest = Vec::new();
         assert!(stream.read_to_end(&mut rest).is_ok(), "it was not cut off");
     }
@@ -276,9 +276,9 @@ fn large_bodies_and_slow_clients_hold_nobody_up() {
 #[test]
 fn it_listens_elsewhere_only_with_sign_in_and_tls() {
     let out = |more: &str, arguments: &[&str]| {
-        let desk = Desk::new(more);
+        let setup = ConsoleSetup::new(more);
         let mut command = firewatch();
-        let out = command.args(["console", "--config", &desk.config()]).args(arguments).output().unwrap();
+        let out = command.args(["console", "--config", &setup.config()]).args(arguments).output().unwrap();
         assert!(!out.status.success());
         String::from_utf8_lossy(&out.stderr).into_owned()
     };
@@ -291,8 +291,8 @@ fn it_listens_elsewhere_only_with_sign_in_and_tls() {
     let missing = format!(
         "{LOCAL}url = \"https://fw.example\"\n[console.tls]\ncertificate = \"no.pem\"\nkey = \"no.key\"\n"
     );
-    let said = out(&missing, &[]);
-    assert!(said.contains("console.tls: ") && said.contains("no.pem"), "{said}");
+    let output = out(&missing, &[]);
+    assert!(output.contains("console.tls: ") && output.contains("no.pem"), "{output}");
 }
 
 #[test]
@@ -306,10 +306,10 @@ fn over_tls_the_cookie_is_the_hosts_alone() {
         files.join("tls-test-certificate.pem"),
         files.join("tls-test-key.pem")
     );
-    let desk = Desk::new(&more);
-    let console = desk.start();
+    let setup = ConsoleSetup::new(&more);
+    let console = setup.start();
     let plain = TcpStream::connect(&console.address).and_then(|mut stream| {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(WAIT_DEADLINE))?;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).map(|_| answer)

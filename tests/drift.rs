@@ -25,15 +25,16 @@ fn what_moved_in_the_demos_storm_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let (scores, page) = (scores(folder.path()), folder.path().join("drift.html"));
     let out = page.display().to_string();
-    let (code, said) = report(&["--scores", &scores, "--recent-from", "2026-03-10T14:30:00Z", "--out", &out]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("Moved much: complaint, negative, arousal"), "{said}");
+    let (code, output) =
+        report(&["--scores", &scores, "--recent-from", "2026-03-10T14:30:00Z", "--out", &out]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("Moved much: complaint, negative, arousal"), "{output}");
     assert!(
-        said.contains("former: 1220 conversations") && said.contains("recent: 1582 conversations"),
-        "{said}"
+        output.contains("former: 1220 conversations") && output.contains("recent: 1582 conversations"),
+        "{output}"
     );
-    assert!(said.contains("scores.jsonl, line") && said.contains("missing field `v`"), "{said}");
-    assert!(said.contains("too few conversations that a day has passed for"), "{said}");
+    assert!(output.contains("scores.jsonl, line") && output.contains("missing field `v`"), "{output}");
+    assert!(output.contains("too few conversations that a day has passed for"), "{output}");
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(html.matches("<svg").count() >= 3 && html.contains("Moved much: complaint"), "{html}");
     let bins = std::fs::read_to_string(folder.path().join("drift.bins.csv")).unwrap();
@@ -44,21 +45,25 @@ fn what_moved_in_the_demos_storm_is_named() {
         .sum();
     assert!((former - 1.0).abs() < 1e-4, "{bins}");
     // Against itself nothing moved.
-    let (_, said) = report(&["--scores", &scores, "--training", &scores]);
-    assert!(said.contains("Nothing moved by more than chance."), "{said}");
+    let (_, output) = report(&["--scores", &scores, "--training", &scores]);
+    assert!(output.contains("Nothing moved by more than chance."), "{output}");
 }
 
 #[test]
-fn spans_that_hold_too_little_are_told() {
+fn spans_that_hold_too_little_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let scores = scores(folder.path());
-    let (code, said) = report(&["--scores", &scores, "--recent-from", "2027-01-01T00:00:00Z"]);
-    assert!(code == Some(1) && said.contains("scores of 0 conversations; it takes 50 to compare"), "{said}");
-    let (code, said) = report(&["--scores", &scores]);
-    assert!(code == Some(2) && said.contains("--recent-from"), "{said}");
-    let (code, said) = report(&["--scores", &scores, "--training", &scores, "--to", "2027-01-01T00:00:00Z"]);
-    assert!(code == Some(2) && said.contains("--from, --to: are for topics; give --config"), "{said}");
+    let (code, output) = report(&["--scores", &scores, "--recent-from", "2027-01-01T00:00:00Z"]);
+    assert!(
+        code == Some(1) && output.contains("scores of 0 conversations; it takes 50 to compare"),
+        "{output}"
+    );
+    let (code, output) = report(&["--scores", &scores]);
+    assert!(code == Some(2) && output.contains("--recent-from"), "{output}");
+    let (code, output) =
+        report(&["--scores", &scores, "--training", &scores, "--to", "2027-01-01T00:00:00Z"]);
+    assert!(code == Some(2) && output.contains("--from, --to: are for topics; give --config"), "{output}");
     let recording = root().join("demo/recording.jsonl").display().to_string();
-    let (code, said) = report(&["--scores", &recording, "--training", &scores]);
-    assert!(code == Some(1) && said.contains("scores of 0 conversations"), "{said}");
+    let (code, output) = report(&["--scores", &recording, "--training", &scores]);
+    assert!(code == Some(1) && output.contains("scores of 0 conversations"), "{output}");
 }

@@ -1,7 +1,7 @@
 //! The topology on streams of events: what is told, what is not, and that order and repeats do not matter.
 
 use firewatch_domain::{EventTime, Score};
-use firewatch_engine::{Brain, Effect, Fold, Input, Outcome, Pipe, Stream, Tally, Task};
+use firewatch_engine::{Effect, Fold, Input, LocalTopology, Outcome, Ruleset, Stream, Tally, Task};
 use firewatch_escalation::Policy;
 use firewatch_tests::{event, post, reshare};
 use serde_json::{Value, json};
@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 
-fn brain() -> Brain {
+fn ruleset() -> Ruleset {
     let policy = Policy::parse("p", "[brands.aldermere]\nhandles = [\"@AldermereCare\"]\n").unwrap();
-    Brain::shipped(policy).unwrap()
+    Ruleset::shipped(policy).unwrap()
 }
 
 fn run(events: &[Value]) -> (Vec<Effect>, Tally) {
-    run_with(&brain(), events)
+    run_with(&ruleset(), events)
 }
 
-fn run_with(brain: &Brain, events: &[Value]) -> (Vec<Effect>, Tally) {
+fn run_with(ruleset: &Ruleset, events: &[Value]) -> (Vec<Effect>, Tally) {
     let mut effects = Vec::new();
     let mut sink = |e| effects.push(e);
-    let mut pipe = Pipe::new(brain, "test", NOW);
+    let mut topology = LocalTopology::new(ruleset, "test", NOW);
     for event in events {
-        pipe.push(event.to_string().as_bytes(), &mut sink);
+        topology.push(event.to_string().as_bytes(), &mut sink);
     }
-    let tally = pipe.finish(&mut sink);
+    let tally = topology.finish(&mut sink);
     (effects, tally)
 }
 
-fn told(effects: &[Effect]) -> Vec<String> {
+fn summarize(effects: &[Effect]) -> Vec<String> {
     let lines = effects.iter().filter_map(|e| match e {
         Effect::Escalation(e) => Some(format!("{} {} {}", e.id, e.state, e.level)),
         _ => None,
@@ -48,10 +48,10 @@ fn viral(n: u32) -> Vec<Value> {
 #[test]
 fn a_complaint_that_spreads_goes_to_pr_level_by_level_and_to_support_once() {
     let (effects, tally) = run(&viral(600));
-    let told = told(&effects);
-    assert!(told.contains(&"c/2026-03-10T14:00:00.000Z/pr/1/0 open medium".to_owned()), "{told:?}");
-    assert!(told.iter().any(|t| t.ends_with("open critical")), "{told:?}");
-    assert_eq!(told.iter().filter(|t| t.contains("/support/1/0")).count(), 1, "{told:?}");
+    let summaries = summarize(&effects);
+    assert!(summaries.contains(&"c/2026-03-10T14:00:00.000Z/pr/1/0 open medium".to_owned()), "{summaries:?}");
+    assert!(summaries.iter().any(|t| t.ends_with("open critical")), "{summaries:?}");
+    assert_eq!(summaries.iter().filter(|t| t.contains("/support/1/0")).count(), 1, "{summaries:?}");
     assert_eq!(tally.records, tally.scored + tally.folded + tally.rejected);
     for effect in &effects {
         let Effect::Escalation(e) = effect else { continue };
@@ -62,11 +62,11 @@ fn a_complaint_that_spreads_goes_to_pr_level_by_level_and_to_support_once() {
 }
 
 #[test]
-fn that_the_bar_is_crossed_is_told_even_when_the_risk_was_near_its_end() {
-    let mut policy = brain().policy;
+fn crossing_the_bar_is_emitted_even_when_the_risk_was_near_its_maximum() {
+    let mut policy = ruleset().policy;
     // No risk moves so far.
     policy.score_step = 50.0;
-    let (effects, _) = run_with(&brain().with_policy(policy), &viral(1100));
+    let (effects, _) = run_with(&ruleset().with_policy(policy), &viral(1100));
     let crossing: Vec<u64> = scores(&effects)
         .into_iter()
         .filter(|score| score.viral >= 1.0)
@@ -79,12 +79,12 @@ fn that_the_bar_is_crossed_is_told_even_when_the_risk_was_near_its_end() {
 fn a_brand_answers_by_the_accounts_that_it_has_on_the_platform() {
     let policy = "[brands.aldermere]\nhandles = [\"@AldermereCare\"]\n\
                   [brands.aldermere.on.instagram]\nhandles = [\"17841400000\"]\n";
-    let brain = Brain::shipped(Policy::parse("p", policy).unwrap()).unwrap();
+    let ruleset = Ruleset::shipped(Policy::parse("p", policy).unwrap()).unwrap();
     let answered = |platform: &str, author: &Value| {
         let reply = json!({ "post": { "id": "a", "in_reply_to": "p", "author": author, "text": "Sorry!" } });
         let mut events = [event("p", "c", 0.0, &post(90, ANGRY)), event("a", "c", 300.0, &reply)];
         events.iter_mut().for_each(|event| event["platform"] = platform.into());
-        told(&run_with(&brain, &events).0).iter().any(|line| line.contains(" answered "))
+        summarize(&run_with(&ruleset, &events).0).iter().any(|line| line.contains(" answered "))
     };
     let (by_id, by_handle) =
         (json!({ "id": "17841400000" }), json!({ "id": "7", "handle": "AldermereCare" }));
@@ -93,7 +93,7 @@ fn a_brand_answers_by_the_accounts_that_it_has_on_the_platform() {
 }
 
 #[test]
-fn a_conversation_heard_of_again_after_it_was_over_has_escalations_of_its_own() {
+fn a_conversation_that_returns_after_its_end_has_escalations_of_its_own() {
     let (three_days, mut events) = (259_200.0, viral(600));
     events.push(event("other", "d", three_days - 1.0, &reshare("x", 1)));
     let again = (0..1500).map(|i| {
@@ -117,27 +117,34 @@ fn a_conversation_heard_of_again_after_it_was_over_has_escalations_of_its_own() 
 fn the_same_small_complaint_goes_to_support_alone() {
     let (effects, _) =
         run(&[event("p", "c", 0.0, &post(235, ANGRY)), event("r", "c", 60.0, &reshare("x", 50))]);
-    assert_eq!(told(&effects).len(), 1);
-    assert!(told(&effects)[0].contains("/support/1/0 open"));
+    assert_eq!(summarize(&effects).len(), 1);
+    assert!(summarize(&effects)[0].contains("/support/1/0 open"));
 }
 
 #[test]
-fn support_hears_first_what_was_said() {
+fn the_first_reason_for_support_quotes_the_post() {
     let (effects, _) = run(&[event("p", "c", 0.0, &post(2_000_000, ANGRY))]);
     let cases = effects.iter().filter_map(|e| match e {
         Effect::Escalation(e) if e.team == "support" => Some(e),
         _ => None,
     });
     let reasons: Vec<_> = cases.map(|e| e.reasons.clone()).collect();
-    let [told] = reasons.as_slice() else { panic!("{reasons:?}") };
-    assert!(told[1].starts_with("reads as a complaint") && told[1].contains("worst"), "{told:?}");
-    assert_eq!(told.iter().filter(|r| r.starts_with("reads as a complaint")).count(), 1, "{told:?}");
-    assert!(told.iter().any(|r| r.contains("could have been seen by")), "{told:?}");
+    let [support_reasons] = reasons.as_slice() else { panic!("{reasons:?}") };
+    assert!(
+        support_reasons[1].starts_with("reads as a complaint") && support_reasons[1].contains("worst"),
+        "{support_reasons:?}"
+    );
+    assert_eq!(
+        support_reasons.iter().filter(|r| r.starts_with("reads as a complaint")).count(),
+        1,
+        "{support_reasons:?}"
+    );
+    assert!(support_reasons.iter().any(|r| r.contains("could have been seen by")), "{support_reasons:?}");
 }
 
 #[test]
-fn a_complaint_is_told_in_its_own_words_and_other_posts_in_none() {
-    let told = |text: &str| {
+fn only_complaints_are_quoted() {
+    let reasons_text = |text: &str| {
         let (effects, _) = run(&[event("p", "c", 0.0, &post(235, text))]);
         let reasons = effects.iter().filter_map(|e| match e {
             Effect::Score(score) => Some(score.reasons.join("; ")),
@@ -145,9 +152,9 @@ fn a_complaint_is_told_in_its_own_words_and_other_posts_in_none() {
         });
         reasons.collect::<String>()
     };
-    assert!(told(ANGRY).contains("\u{201c}worst\u{201d}"), "{}", told(ANGRY));
+    assert!(reasons_text(ANGRY).contains("\u{201c}worst\u{201d}"), "{}", reasons_text(ANGRY));
     let calm = "Thank you for the quick help today, you are great";
-    assert!(!told(calm).contains('\u{201c}'), "{}", told(calm));
+    assert!(!reasons_text(calm).contains('\u{201c}'), "{}", reasons_text(calm));
 }
 
 #[test]
@@ -161,7 +168,7 @@ fn repeats_change_nothing() {
 }
 
 #[test]
-fn an_engagement_of_a_conversation_never_seen_is_folded_in_and_said_to_be_so() {
+fn an_engagement_without_its_post_is_folded_in_and_marked_as_such() {
     let orphans: Vec<Value> = (0..800)
         .map(|i| event(&format!("r{i}"), "c", f64::from(i), &reshare(&format!("a{i}"), None)))
         .collect();
@@ -171,12 +178,12 @@ fn an_engagement_of_a_conversation_never_seen_is_folded_in_and_said_to_be_so() {
         effects.iter().rev().find_map(|e| if let Effect::Score(s) = e { Some(s) } else { None }).unwrap();
     assert!(last.sentiment.is_none());
     assert!(last.risk_low < last.risk && last.risk < last.risk_high, "{last:?}");
-    let said = last.reasons.join("; ");
-    assert!(said.contains("the post itself has not been seen"), "{said}");
+    let reasons_text = last.reasons.join("; ");
+    assert!(reasons_text.contains("the post itself has not been seen"), "{reasons_text}");
     assert!(
-        said.contains("the followers of 800 accounts that carry it are unknown")
-            || said.contains("accounts that carry it are unknown"),
-        "{said}"
+        reasons_text.contains("the followers of 800 accounts that carry it are unknown")
+            || reasons_text.contains("accounts that carry it are unknown"),
+        "{reasons_text}"
     );
 }
 
@@ -188,16 +195,16 @@ fn records_out_of_order_end_at_the_same_score() {
         shuffled[i..i + 9].reverse();
     }
     let every_change = "score_step = 0.1\nviral_bar = 6000\n[brands.aldermere]\n";
-    let brain = Brain::shipped(Policy::parse("p", every_change).unwrap()).unwrap();
+    let ruleset = Ruleset::shipped(Policy::parse("p", every_change).unwrap()).unwrap();
     let more = event("more", "c", 400.0, &json!({ "counters": { "reshares": 600 } }));
     let last = |events: &[Value]| {
-        let (effects, _) = run_with(&brain, &[events, std::slice::from_ref(&more)].concat());
+        let (effects, _) = run_with(&ruleset, &[events, std::slice::from_ref(&more)].concat());
         effects.into_iter().rev().find_map(|e| if let Effect::Score(s) = e { Some(s) } else { None }).unwrap()
     };
     let (a, b) = (last(&viral(300)), last(&shuffled));
     assert_eq!((a.engagements.reshares, b.engagements.reshares), (600, 600), "{a:?}");
     assert_eq!((a.reach, a.velocity.per_minute_60.round()), (b.reach, b.velocity.per_minute_60.round()));
-    let end = |s: &Score| s.engagements.reshares as f64 + s.forecast[3].reshares.expected as f64;
+    let end = |s: &Score| s.engagements.reshares as f64 + s.forecast[3].reshares.point as f64;
     assert!((end(&a) / end(&b) - 1.0).abs() < 0.05, "{a:?} {b:?}");
 }
 
@@ -206,12 +213,12 @@ fn an_answer_ends_the_wait_whoever_of_the_brand_gives_it() {
     let care = json!({ "post": { "id": "b", "author": { "id": "brand", "handle": "aldermerecare" }, "text": "Please DM us", "in_reply_to": "p" } });
     for body in [care, json!({ "brand_reply": { "account": "@AldermereCare", "text": "Please DM us" } })] {
         let early = [event("p", "c", 0.0, &post(235, ANGRY)), event("b", "c", 20.0, &body)];
-        assert_eq!(told(&run(&early).0), Vec::<String>::new(), "answered before anybody had to be told");
+        assert_eq!(summarize(&run(&early).0), Vec::<String>::new(), "answered before anybody had to be told");
         let mut late = vec![event("p", "c", 0.0, &post(235, ANGRY)), event("b", "c", 540.0, &body)];
         late.insert(1, event("q", "d", 120.0, &post(10, "Where is the form?")));
-        let told = told(&run(&late).0);
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[1].contains("/support/1/1 hand_off_asked"), "it says: DM us");
+        let summaries = summarize(&run(&late).0);
+        assert_eq!(summaries.len(), 2, "{summaries:?}");
+        assert!(summaries[1].contains("/support/1/1 hand_off_asked"), "it says: DM us");
     }
 }
 
@@ -224,35 +231,35 @@ fn the_brands_own_posts_are_no_complaints() {
 }
 
 #[test]
-fn a_complaint_in_reply_to_the_brand_is_heard_by_support() {
+fn a_complaint_in_reply_to_the_brand_reaches_support() {
     let own = json!({ "brand": "aldermere", "post": { "id": "b", "author": { "id": "brand", "handle": "@aldermerecare" }, "text": "Enrolment is open" } });
     let mut reply = post(80, ANGRY);
     reply["post"]["in_reply_to"] = json!("b");
-    let told = told(&run(&[event("b", "c", 0.0, &own), event("r", "c", 9.0, &reply)]).0);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("/support/1/0 open"));
+    let summaries = summarize(&run(&[event("b", "c", 0.0, &own), event("r", "c", 9.0, &reply)]).0);
+    assert_eq!(summaries.len(), 1, "{summaries:?}");
+    assert!(summaries[0].contains("/support/1/0 open"));
 }
 
 #[test]
-fn a_brand_that_no_policy_lists_still_has_its_complaints_told() {
+fn an_unlisted_brand_still_has_its_complaints_escalated() {
     let mut stranger = post(50, ANGRY);
     stranger["brand"] = json!("somebody else");
-    assert_eq!(told(&run(&[event("p", "c", 0.0, &stranger)]).0).len(), 1);
+    assert_eq!(summarize(&run(&[event("p", "c", 0.0, &stranger)]).0).len(), 1);
 }
 
 /// A task whose signals come back to it, as those of a topic of one partition do.
-struct Loop {
-    brain: Brain,
+struct TaskHarness {
+    ruleset: Ruleset,
     task: Task,
     out: Vec<Effect>,
 }
 
-impl Loop {
+impl TaskHarness {
     fn new() -> Self {
-        Self { brain: brain(), task: Task::new(0, 1), out: vec![] }
+        Self { ruleset: ruleset(), task: Task::new(0, 1), out: vec![] }
     }
 
-    fn take(&mut self, stream: Stream, json: &Value) -> Outcome {
+    fn handle(&mut self, stream: Stream, json: &Value) -> Outcome {
         let value = json.to_string().into_bytes();
         let input = Input {
             stream,
@@ -265,11 +272,11 @@ impl Loop {
             value: &value,
         };
         let mut made = Vec::new();
-        let outcome = self.task.handle(&input, &self.brain, &mut made).outcome;
+        let outcome = self.task.handle(&input, &self.ruleset, &mut made).outcome;
         for effect in made {
             match effect {
                 Effect::Signal(signal) => {
-                    self.task.signal(*signal, &self.brain, &mut self.out);
+                    self.task.handle_signal(*signal, &self.ruleset, &mut self.out);
                 }
                 other => self.out.push(other),
             }
@@ -280,7 +287,7 @@ impl Loop {
     /// Lets time pass until so many seconds after the first post.
     fn pass(&mut self, secs: f64) {
         let id = format!("clock{secs}");
-        self.take(Stream::Events, &event(&id, "clock", secs, &reshare(&id, 1)));
+        self.handle(Stream::Events, &event(&id, "clock", secs, &reshare(&id, 1)));
     }
 }
 
@@ -290,31 +297,31 @@ fn action(id: &str, at: &str, kind: &str) -> Value {
 
 #[test]
 fn actions_move_an_escalation_on_and_silence_keeps_quiet() {
-    let mut told_to = Loop::new();
+    let mut harness = TaskHarness::new();
     for e in viral(600) {
-        told_to.take(Stream::Events, &e);
+        harness.handle(Stream::Events, &e);
     }
-    told_to.pass(700.0);
-    told_to.out.clear();
+    harness.pass(700.0);
+    harness.out.clear();
     let acknowledge = action("a1", "2026-03-10T14:12:00Z", "acknowledge");
-    assert_eq!(told_to.take(Stream::Actions, &acknowledge), Outcome::Folded(Fold::Action));
-    assert_eq!(told_to.take(Stream::Actions, &acknowledge), Outcome::Folded(Fold::Duplicate));
-    told_to.take(Stream::Actions, &action("a2", "2026-03-10T14:13:00Z", "resolve"));
-    told_to.pass(900.0);
-    let told = told(&told_to.out);
+    assert_eq!(harness.handle(Stream::Actions, &acknowledge), Outcome::Folded(Fold::Action));
+    assert_eq!(harness.handle(Stream::Actions, &acknowledge), Outcome::Folded(Fold::Duplicate));
+    harness.handle(Stream::Actions, &action("a2", "2026-03-10T14:13:00Z", "resolve"));
+    harness.pass(900.0);
+    let summaries = summarize(&harness.out);
     for (team, state) in
         [("pr", "acknowledged critical"), ("support", "acknowledged medium"), ("pr", "resolved critical")]
     {
         let of = |t: &&String| t.contains(&format!("/{team}/")) && t.ends_with(state);
-        assert_eq!(told.iter().filter(of).count(), 1, "{team} {state}: {told:?}");
+        assert_eq!(summaries.iter().filter(of).count(), 1, "{team} {state}: {summaries:?}");
     }
 
-    let mut quiet = Loop::new();
+    let mut quiet = TaskHarness::new();
     let mut events = viral(600);
-    quiet.take(Stream::Events, &events.remove(0));
-    quiet.take(Stream::Actions, &action("s", "2026-03-10T14:00:01Z", "silence"));
+    quiet.handle(Stream::Events, &events.remove(0));
+    quiet.handle(Stream::Actions, &action("s", "2026-03-10T14:00:01Z", "silence"));
     for e in &events {
-        quiet.take(Stream::Events, e);
+        quiet.handle(Stream::Events, e);
     }
     quiet.pass(900.0);
     assert!(!quiet.out.iter().any(|e| matches!(e, Effect::Escalation(_))), "silenced");
@@ -322,18 +329,18 @@ fn actions_move_an_escalation_on_and_silence_keeps_quiet() {
 
 #[test]
 fn a_silent_conversation_expires_and_its_state_is_gone() {
-    let mut all = Loop::new();
+    let mut all = TaskHarness::new();
     for e in viral(600).iter().chain([&event("later", "d", 25.0 * 3600.0, &post(9, "Hello there"))]) {
-        all.take(Stream::Events, e);
+        all.handle(Stream::Events, e);
     }
-    let told = told(&all.out);
-    assert!(told.iter().any(|t| t.contains("/pr/") && t.ends_with("expired critical")), "{told:?}");
+    let summaries = summarize(&all.out);
+    assert!(summaries.iter().any(|t| t.contains("/pr/") && t.ends_with("expired critical")), "{summaries:?}");
     assert_eq!((all.task.conversations(), all.task.complaints()), (1, 0));
 }
 
 #[test]
 fn a_clock_far_ahead_does_not_move_the_streams_time() {
-    let brain = brain();
+    let ruleset = ruleset();
     let mut task = Task::new(0, 1);
     let mut out = Vec::new();
     let mut take = |e: &Value, arrival: i64| {
@@ -349,7 +356,7 @@ fn a_clock_far_ahead_does_not_move_the_streams_time() {
             trace: None,
             value: &value,
         };
-        task.handle(&input, &brain, &mut out);
+        task.handle(&input, &ruleset, &mut out);
     };
     take(&event("p", "c", -3600.0, &post(9, "Hello there")), 1);
     take(&event("x", "future", 86_000.0, &post(9, "Hello there")), 2);
@@ -361,7 +368,7 @@ fn scores(effects: &[Effect]) -> Vec<&Score> {
 }
 
 #[test]
-fn every_score_says_what_is_to_come_and_never_less_for_later() {
+fn every_score_has_forecasts_that_never_fall_with_the_horizon() {
     let (effects, _) = run(&viral(600));
     let scores = scores(&effects);
     assert!(scores.len() > 10);
@@ -372,29 +379,32 @@ fn every_score_says_what_is_to_come_and_never_less_for_later() {
         );
         for o in &score.forecast {
             for range in [o.reshares, o.reach] {
-                assert!(range.low <= range.expected && range.expected <= range.high, "{score:?}");
+                assert!(range.low <= range.point && range.point <= range.high, "{score:?}");
             }
         }
-        assert!(score.forecast.is_sorted_by_key(|o| (o.reshares.expected, o.reshares.high)), "{score:?}");
+        assert!(score.forecast.is_sorted_by_key(|o| (o.reshares.point, o.reshares.high)), "{score:?}");
     }
     let fresh = scores[0].forecast[3].reshares;
-    assert_eq!((fresh.low, fresh.expected), (0, 0), "most posts stay where they are");
+    assert_eq!((fresh.low, fresh.point), (0, 0), "most posts stay where they are");
     let grown = scores.iter().rev().find(|s| s.engagements.reshares < 1000).unwrap();
-    assert!(grown.forecast[3].reshares.low > 50 && grown.forecast[3].reach.expected > 10_000, "{grown:?}");
+    assert!(grown.forecast[3].reshares.low > 50 && grown.forecast[3].reach.point > 10_000, "{grown:?}");
     assert!(grown.reasons.join("; ").contains("in four of five cases"), "{:?}", grown.reasons);
 }
 
 #[test]
-fn large_accounts_are_told_of_and_bots_are_told_apart() {
+fn large_accounts_are_named_as_a_reason_and_bots_are_recognised() {
     let mut events = viral(40);
     for (i, followers) in [250_000, 180_000].into_iter().enumerate() {
         let e = reshare(&format!("loud{i}"), followers);
         events.push(event(&format!("l{i}"), "c", 60.0 + i as f64, &e));
     }
     let every_change = Policy::parse("p", "score_step = 0.1\n[brands.aldermere]\n").unwrap();
-    let (effects, _) = run_with(&Brain::shipped(every_change).unwrap(), &events);
-    let said = scores(&effects).last().unwrap().reasons.join("; ");
-    assert!(said.contains("2 accounts above 100,000 followers carried it in the last minute"), "{said}");
+    let (effects, _) = run_with(&Ruleset::shipped(every_change).unwrap(), &events);
+    let reasons_text = scores(&effects).last().unwrap().reasons.join("; ");
+    assert!(
+        reasons_text.contains("2 accounts above 100,000 followers carried it in the last minute"),
+        "{reasons_text}"
+    );
 
     let mut bots = vec![event("p", "c", 0.0, &post(900, ANGRY))];
     bots.extend(
@@ -404,12 +414,15 @@ fn large_accounts_are_told_of_and_bots_are_told_apart() {
     let scores = scores(&effects);
     let last = scores.last().unwrap();
     assert!(last.velocity.per_minute_5 > 20.0 && last.velocity.discounted_5 == 0.0, "{last:?}");
-    let said: Vec<&String> = scores.iter().flat_map(|s| &s.reasons).collect();
-    assert!(said.iter().any(|r| r.contains("but only 0.0 by accounts that have followers")), "{said:?}");
+    let reasons: Vec<&String> = scores.iter().flat_map(|s| &s.reasons).collect();
+    assert!(
+        reasons.iter().any(|r| r.contains("but only 0.0 by accounts that have followers")),
+        "{reasons:?}"
+    );
 }
 
 #[test]
-fn danger_is_told_to_pr_at_once_whatever_its_reach_and_a_person_ends_it() {
+fn danger_reaches_pr_at_once_whatever_its_reach_and_a_person_ends_it() {
     let text = "Your brakes failed on the motorway and my daughter nearly died. Nobody answers.";
     let later = event("r", "c", 90_000.0, &reshare("a", 5));
     let (effects, _) = run(&[event("p", "c", 0.0, &post(3, text)), later]);
@@ -426,6 +439,6 @@ fn danger_is_told_to_pr_at_once_whatever_its_reach_and_a_person_ends_it() {
     );
     let none = "[brands.aldermere]\n[routes.viral]\nteam = \"pr\"\nwhen = { medium = \"risk >= 15\" }\n";
     let none = Policy::parse("p", none).unwrap();
-    let (effects, _) = run_with(&Brain::shipped(none).unwrap(), &[event("p", "c", 0.0, &post(3, text))]);
-    assert!(told(&effects).iter().all(|t| !t.contains("/pr/")), "{:?}", told(&effects));
+    let (effects, _) = run_with(&Ruleset::shipped(none).unwrap(), &[event("p", "c", 0.0, &post(3, text))]);
+    assert!(summarize(&effects).iter().all(|t| !t.contains("/pr/")), "{:?}", summarize(&effects));
 }

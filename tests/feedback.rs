@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 fn run(args: &[&str]) -> (Output, String) {
     let out = firewatch().args(args).output().unwrap();
-    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
-    (out, said)
+    let output = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    (out, output)
 }
 
 fn write(folder: &Path, name: &str, lines: &[Value]) -> String {
@@ -42,7 +42,7 @@ fn history() -> (Vec<Value>, Vec<Value>) {
 }
 
 #[test]
-fn precision_is_told_by_route_and_a_calibration_is_learned_and_used() {
+fn precision_is_reported_by_route_and_a_calibration_is_learned_and_used() {
     let folder = tempfile::tempdir().unwrap();
     let (alerts, mut verdicts) = history();
     let escalations = write(folder.path(), "escalations.jsonl", &alerts);
@@ -51,13 +51,14 @@ fn precision_is_told_by_route_and_a_calibration_is_learned_and_used() {
     let new = folder.path().join("calibration-2.toml").display().to_string();
     let page = folder.path().join("feedback.html").display().to_string();
     let base = ["report", "feedback", "--escalations", &escalations, "--actions", &actions];
-    let (out, said) = run(&[&base[..], &["--calibration", &new, "--out", &page]].concat());
-    assert!(out.status.success(), "{said}");
-    assert!(said.contains("actions.jsonl, line 401: missing_field: `conversation`"), "{said}");
-    let row = |name: &str| said.lines().find(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
+    let (out, output) = run(&[&base[..], &["--calibration", &new, "--out", &page]].concat());
+    assert!(out.status.success(), "{output}");
+    assert!(output.contains("actions.jsonl, line 401: missing_field: `conversation`"), "{output}");
+    let row =
+        |name: &str| output.lines().find(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
     let cells: Vec<String> = row("pr").split_whitespace().take(4).map(Into::into).collect();
     assert!(cells[1] == "400" && cells[2] == "400" && cells[3].parse::<u32>().unwrap() > 250, "{cells:?}");
-    assert!(row("viral").contains(" 200 ") && row("harm").contains(" 200 "), "{said}");
+    assert!(row("viral").contains(" 200 ") && row("harm").contains(" 200 "), "{output}");
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(html.matches("<svg").count() == 1 && html.contains("were useful"), "{html}");
     let csv = std::fs::read_to_string(folder.path().join("feedback.csv")).unwrap();
@@ -67,14 +68,14 @@ fn precision_is_told_by_route_and_a_calibration_is_learned_and_used() {
     );
     // What goes by another thing than the risk says nothing of it.
     let other = folder.path().join("other.toml").display().to_string();
-    let (out, said) = run(&[&base[..], &["--calibration", &other, "--route", "viral"]].concat());
-    assert!(out.status.success() && said.contains("from 200 verdicts on alerts of pr"), "{said}");
+    let (out, output) = run(&[&base[..], &["--calibration", &other, "--route", "viral"]].concat());
+    assert!(out.status.success() && output.contains("from 200 verdicts on alerts of pr"), "{output}");
     // It is not written over.
     let before = std::fs::read_to_string(&new).unwrap();
-    let (out, said) = run(&[&base[..], &["--calibration", &new]].concat());
+    let (out, output) = run(&[&base[..], &["--calibration", &new]].concat());
     assert!(
-        out.status.code() == Some(2) && said.contains("a calibration is never changed in place"),
-        "{said}"
+        out.status.code() == Some(2) && output.contains("a calibration is never changed in place"),
+        "{output}"
     );
     assert_eq!(std::fs::read_to_string(&new).unwrap(), before);
     uses(folder.path(), &new);
@@ -84,8 +85,8 @@ fn precision_is_told_by_route_and_a_calibration_is_learned_and_used() {
 fn uses(folder: &Path, calibration: &str) {
     let recording = root().join("demo/recording.jsonl").display().to_string();
     let out = folder.join("out").display().to_string();
-    let (ran, said) = run(&["backtest", "--input", &recording, "--model", calibration, "--out", &out]);
-    assert!(ran.status.success() && said.contains("demo with "), "{said}");
+    let (ran, output) = run(&["backtest", "--input", &recording, "--model", calibration, "--out", &out]);
+    assert!(ran.status.success() && output.contains("demo with "), "{output}");
     let read = |name: &str| json_lines(&std::fs::read(folder.join("out").join(name)).unwrap());
     let (plain, calibrated) = (read("escalations-demo.jsonl"), read("escalations-demo-2.jsonl"));
     let by_feedback = |record: &Value| {
@@ -101,29 +102,32 @@ fn uses(folder: &Path, calibration: &str) {
 }
 
 #[test]
-fn few_verdicts_teach_nothing_and_faults_are_told() {
+fn few_verdicts_teach_nothing_and_faults_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (alerts, verdicts) = history();
     let escalations = write(folder.path(), "escalations.jsonl", &alerts);
     let actions = write(folder.path(), "actions.jsonl", &verdicts[..20]);
     let new = folder.path().join("new.toml").display().to_string();
     let base = ["report", "feedback", "--escalations", &escalations, "--actions", &actions];
-    let (out, said) = run(&[&base[..], &["--calibration", &new]].concat());
-    assert!(out.status.code() == Some(1) && said.contains("20 verdicts on alerts of pr"), "{said}");
+    let (out, output) = run(&[&base[..], &["--calibration", &new]].concat());
+    assert!(out.status.code() == Some(1) && output.contains("20 verdicts on alerts of pr"), "{output}");
     assert!(!Path::new(&new).exists());
     let nothing = write(folder.path(), "none.jsonl", &[]);
-    let (out, said) = run(&["report", "feedback", "--escalations", &escalations, "--actions", &nothing]);
-    assert!(out.status.success() && said.contains("no alert was judged: send actions of the kind"), "{said}");
-    let (out, said) = run(&["report", "feedback", "--escalations", &escalations]);
-    assert!(out.status.code() == Some(2) && said.contains("--actions"), "{said}");
+    let (out, output) = run(&["report", "feedback", "--escalations", &escalations, "--actions", &nothing]);
+    assert!(
+        out.status.success() && output.contains("no alert was judged: send actions of the kind"),
+        "{output}"
+    );
+    let (out, output) = run(&["report", "feedback", "--escalations", &escalations]);
+    assert!(out.status.code() == Some(2) && output.contains("--actions"), "{output}");
     std::fs::write(folder.path().join("bad.toml"), "[calibration]\nversion = \"2\"\nscale = 0\n").unwrap();
     let bad = folder.path().join("bad.toml").display().to_string();
     let recording = root().join("demo/recording.jsonl").display().to_string();
-    let (out, said) = run(&["backtest", "--input", &recording, "--model", &bad]);
-    assert!(out.status.code() == Some(2), "{said}");
+    let (out, output) = run(&["backtest", "--input", &recording, "--model", &bad]);
+    assert!(out.status.code() == Some(2), "{output}");
     assert!(
-        said.contains("calibration.shift: is missing")
-            && said.contains("calibration.scale: 0 is not allowed"),
-        "{said}"
+        output.contains("calibration.shift: is missing")
+            && output.contains("calibration.scale: 0 is not allowed"),
+        "{output}"
     );
 }

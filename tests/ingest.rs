@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use firewatch_domain::EventTime;
-use firewatch_ingest::{Intake, Platform, Reader};
-use firewatch_kafka::Feed;
-use firewatch_tests::{Cluster, Deployment, Instance, can_run_kafka, sum_of};
+use firewatch_ingest::{Ingester, PayloadDecoder, Platform};
+use firewatch_kafka::RecordProducer;
+use firewatch_tests::{Cluster, Deployment, Instance, can_run_kafka, metric_sum};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_DEADLINE: Duration = Duration::from_secs(90);
 const POLICY: &str = "horizon = \"2h\"\n[brands.northcare]\nhandles = [\"@NorthCare\"]\n[storms]\nleast_posts = 10\n\
     group_interval = \"30s\"\n[windows]\nstep = \"5s\"\nlateness = \"1s\"\n";
 
@@ -20,7 +20,7 @@ static CLUSTER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
 fn cluster() -> Arc<Cluster> {
     let mut shared = CLUSTER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let cluster = Arc::new(Cluster::up("ingest", 29392, 1));
+        let cluster = Arc::new(Cluster::start_up("ingest", 29392, 1));
         *shared = Arc::downgrade(&cluster);
         cluster
     })
@@ -38,7 +38,7 @@ fn deployment(cluster: &Cluster, name: &str, engine: &str, sources: &[(&str, &st
 }
 
 fn feed(deployment: &Deployment, topic: &str, payloads: &[Vec<u8>]) {
-    let feed = Feed::new(&deployment.settings).unwrap();
+    let feed = RecordProducer::new(&deployment.settings).unwrap();
     for payload in payloads {
         feed.send(topic, None, payload, &[]).unwrap();
     }
@@ -73,7 +73,7 @@ fn by_conversation<'a>(events: impl Iterator<Item = Value> + 'a) -> BTreeMap<Str
 }
 
 #[test]
-fn every_payload_is_told_once_however_often_the_process_is_killed() {
+fn every_payload_is_emitted_once_however_often_the_process_is_killed() {
     if !can_run_kafka() {
         return;
     }
@@ -81,16 +81,16 @@ fn every_payload_is_told_once_however_often_the_process_is_killed() {
     // Small rounds, so that there is always one to be killed in.
     let deployment = deployment(&cluster, "once", "commit_records = 100", &[("x", "")]);
     let payloads: Vec<Vec<u8>> = (0..60_000).map(payload).collect();
-    let mut intake = Intake::new(Reader::new(Platform::X), 1_000_000);
+    let mut intake = Ingester::new(PayloadDecoder::new(Platform::X), 1_000_000);
     let (mut expected, mut faults) = (Vec::new(), 0);
     for payload in &payloads {
-        let decoded = intake.take(payload, EventTime::END);
+        let decoded = intake.ingest(payload, EventTime::END);
         faults += decoded.rejections.iter().filter(|rejection| rejection.code.is_fault()).count();
         expected.extend(decoded.events.iter().map(|event| serde_json::to_value(event).unwrap()));
     }
     feed(&deployment, "once.raw.x", &payloads[..20_000]);
     let counted = |instance: &Instance| {
-        sum_of(&instance.get("/metrics").unwrap_or_default(), "firewatch_payloads_total") as usize
+        metric_sum(&instance.get("/metrics").unwrap_or_default(), "firewatch_payloads_total") as usize
     };
     // Killed in the middle of it, again and again.
     let mut before = 0;
@@ -111,10 +111,10 @@ fn every_payload_is_told_once_however_often_the_process_is_killed() {
         let event: Value = serde_json::from_slice(&record.value).unwrap();
         assert_eq!(record.key.as_deref(), event["conversation"].as_str().map(str::as_bytes));
     }
-    let told = events.iter().map(|record| serde_json::from_slice(&record.value).unwrap());
-    let (told, wanted) = (by_conversation(told), by_conversation(expected.into_iter()));
-    let first_other = told.iter().zip(&wanted).find(|(told, wanted)| told != wanted);
-    assert!(told == wanted, "{first_other:?}");
+    let found = events.iter().map(|record| serde_json::from_slice(&record.value).unwrap());
+    let (found, wanted) = (by_conversation(found), by_conversation(expected.into_iter()));
+    let first_other = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
+    assert!(found == wanted, "{first_other:?}");
     let letters = deployment.read(&deployment.topics.dead_letters, faults);
     assert_eq!(letters.len(), faults, "each fault is kept, and what is of no interest is not");
     assert!(counted(&instance) > 0 && before > 0, "{before}");
@@ -122,20 +122,20 @@ fn every_payload_is_told_once_however_often_the_process_is_killed() {
 }
 
 #[test]
-fn a_raw_topic_that_is_not_there_and_a_source_that_is_not_sound_are_told() {
+fn a_missing_raw_topic_and_an_unsound_source_are_reported() {
     if !can_run_kafka() {
         return;
     }
     let cluster = cluster();
     let deployment = Deployment::new(&cluster.bootstrap_servers(), "absent", POLICY);
-    let said = |sources: &str| {
+    let error_output = |sources: &str| {
         deployment.configure(sources);
         let out = deployment.command(&["ingest"], &[]);
         assert!(!out.status.success());
         String::from_utf8(out.stderr).unwrap()
     };
-    assert!(said("").contains("sources: none is named"), "{}", said(""));
-    let unsound = said(
+    assert!(error_output("").contains("sources: none is named"), "{}", error_output(""));
+    let unsound = error_output(
         "[sources.forum]\nplatform = \"generic\"\n[sources.forum.mapping]\nid = \"id\"\n[sources.two]\n",
     );
     for problem in [
@@ -145,7 +145,7 @@ fn a_raw_topic_that_is_not_there_and_a_source_that_is_not_sound_are_told() {
     ] {
         assert!(unsound.contains(problem), "{unsound}");
     }
-    let absent = said("[sources.x]\ntopic = \"absent.raw\"\n");
+    let absent = error_output("[sources.x]\ntopic = \"absent.raw\"\n");
     assert!(absent.contains("absent.raw, absent.raw.state are not there"), "{absent}");
 }
 
@@ -202,7 +202,8 @@ fn one_outage_that_four_networks_complain_of_is_one_storm() {
     let networks = ["x", "mastodon", "bluesky", "facebook"];
     let deployment = deployment(&cluster, "storm", "", &networks.map(|network| (network, "")));
     let (mut ingest, mut run) = (deployment.serve("ingest"), deployment.start_until_ready());
-    let (start, feed) = (EventTime::from_millis(1_780_131_600_000), Feed::new(&deployment.settings).unwrap());
+    let (start, feed) =
+        (EventTime::from_millis(1_780_131_600_000), RecordProducer::new(&deployment.settings).unwrap());
     for i in 0..24_u32 {
         let at = start + firewatch_domain::Duration::from_secs(i64::from(i) * 9);
         for (network, payload) in complaint(i, at) {
@@ -215,20 +216,20 @@ fn one_outage_that_four_networks_complain_of_is_one_storm() {
     let events = deployment.read(&deployment.topics.events, 24 * 4);
     assert_eq!(events.len(), 24 * 4);
     let start = Instant::now();
-    let told = loop {
-        let told = deployment.read(&deployment.topics.of_team("pr"), 1);
-        let told: Vec<Value> =
-            told.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
-        let storm = told.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/"));
+    let found = loop {
+        let found = deployment.read(&deployment.topics.team_topic("pr"), 1);
+        let found: Vec<Value> =
+            found.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
+        let storm = found.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/"));
         if storm.filter_map(|e| e["members"].as_u64()).max() >= Some(60) {
-            break told;
+            break found;
         }
         let short =
             |e: &Value| format!("{} {} {} {}", e["conversation"], e["news"], e["members"], e["reasons"]);
-        assert!(start.elapsed() < PATIENCE, "{:#?}", told.iter().map(short).collect::<Vec<_>>());
+        assert!(start.elapsed() < WAIT_DEADLINE, "{:#?}", found.iter().map(short).collect::<Vec<_>>());
     };
     let storms: Vec<&Value> =
-        told.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/")).collect();
+        found.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/")).collect();
     let opened = storms.iter().filter(|e| e["news"] == "opened").count();
     assert_eq!(opened, 1, "{storms:#?}");
     // What can be heard is told with what is not known and without it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use firewatch_tests::console::{Desk, PATIENCE};
+use firewatch_tests::console::{ConsoleSetup, WAIT_DEADLINE};
 use firewatch_tests::firewatch;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -16,44 +16,45 @@ use sha2::Sha256;
 /// A server that hears of messages and answers with the statuses it is given, then with 200.
 struct Hooks {
     port: u16,
-    heard: Receiver<(String, Value)>,
+    received: Receiver<(String, Value)>,
 }
 
 impl Hooks {
     fn new(statuses: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (tell, heard) = channel();
+        let (sender, received) = channel();
         std::thread::spawn(move || {
             let mut statuses = statuses.iter();
             for stream in listener.incoming().flatten() {
-                answer(stream, statuses.next().unwrap_or(&"200 OK"), &tell);
+                answer(stream, statuses.next().unwrap_or(&"200 OK"), &sender);
             }
         });
-        Self { port, heard }
+        Self { port, received }
     }
 
     /// The next message: its head, and its body.
     fn next(&self) -> (String, Value) {
-        self.heard.recv_timeout(PATIENCE).unwrap()
+        self.received.recv_timeout(WAIT_DEADLINE).unwrap()
     }
 
     fn is_silent(&self) -> bool {
-        self.heard.recv_timeout(Duration::from_secs(2)).is_err()
+        self.received.recv_timeout(Duration::from_secs(2)).is_err()
     }
 }
 
-fn answer(stream: TcpStream, status: &str, tell: &Sender<(String, Value)>) {
+fn answer(stream: TcpStream, status: &str, sender: &Sender<(String, Value)>) {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while reader.read_line(&mut head).unwrap_or(0) > 2 && !head.ends_with("\r\n\r\n") {}
     let long = header(&head, "content-length").parse().unwrap_or(0);
     let mut body = vec![0; long];
     let _ = reader.read_exact(&mut body);
-    let _ = tell.send((head, serde_json::from_slice(&body).unwrap_or_default()));
+    let _ = sender.send((head, serde_json::from_slice(&body).unwrap_or_default()));
     let where_else = if status.starts_with("302") { "location: http://127.0.0.1:1/\r\n" } else { "" };
-    let said = format!("HTTP/1.1 {status}\r\n{where_else}content-length: 2\r\nconnection: close\r\n\r\nno");
-    let _ = reader.get_mut().write_all(said.as_bytes());
+    let response =
+        format!("HTTP/1.1 {status}\r\n{where_else}content-length: 2\r\nconnection: close\r\n\r\nno");
+    let _ = reader.get_mut().write_all(response.as_bytes());
 }
 
 fn header<'a>(head: &'a str, name: &str) -> &'a str {
@@ -67,12 +68,12 @@ fn section(name: &str, kind: &str, port: u16, more: &str) -> String {
     )
 }
 
-fn told() -> Value {
+fn escalation_change() -> Value {
     json!({ "excerpt": "my wife's [health] is late", "advice": ["Answer it"], "level": "high" })
 }
 
 #[test]
-fn each_way_is_told_once_in_order_and_old_news_is_not_news() {
+fn each_channel_is_notified_once_in_order_and_not_of_old_changes() {
     let (slack, teams, pager, hook) = (Hooks::new(&[]), Hooks::new(&[]), Hooks::new(&[]), Hooks::new(&[]));
     let secret = STANDARD.encode([7; 32]);
     let settings = [
@@ -81,13 +82,13 @@ fn each_way_is_told_once_in_order_and_old_news_is_not_news() {
         section("pager", "pagerduty", pager.port, "routing_key = \"KEY\""),
         section("hook", "webhook", hook.port, &format!("secret = \"whsec_{secret}\"")),
     ];
-    let mut desk = Desk::new(&settings.concat());
-    desk.escalate("old", 0, &told());
-    let console = desk.start();
+    let mut setup = ConsoleSetup::new(&settings.concat());
+    setup.escalate("old", 0, &escalation_change());
+    let console = setup.start();
     let _ = console.wait_for("/api/escalations", "c-old");
-    desk.escalate("mild", 0, &json!({}));
-    desk.escalate("a", 0, &told());
-    desk.escalate("a", 1, &json!({ "news": "moved", "state": "acknowledged", "level": "high" }));
+    setup.escalate("mild", 0, &json!({}));
+    setup.escalate("a", 0, &escalation_change());
+    setup.escalate("a", 1, &json!({ "news": "moved", "state": "acknowledged", "level": "high" }));
     let (_, body) = slack.next();
     assert!(body["text"].as_str().unwrap().starts_with("High \u{b7} pr for aldermere"), "{body}");
     assert!(body["blocks"][1]["elements"][0]["url"].as_str().unwrap().ends_with("/escalations/a"), "{body}");
@@ -97,8 +98,8 @@ fn each_way_is_told_once_in_order_and_old_news_is_not_news() {
     events.retain(|event| event["dedup_key"] == "a");
     let order: Vec<&str> = events.iter().map(|event| event["event_action"].as_str().unwrap()).collect();
     assert_eq!((order, &events[0]["routing_key"]), (vec!["trigger", "acknowledge"], &"KEY".into()));
-    let heard = [hook.next(), hook.next()];
-    let (head, body) = heard.iter().find(|(_, body)| body["escalation"] == "a").unwrap();
+    let received = [hook.next(), hook.next()];
+    let (head, body) = received.iter().find(|(_, body)| body["escalation"] == "a").unwrap();
     assert_eq!((&body["id"], &body["news"]), (&"a/0".into(), &"opened".into()));
     let (id, time) = (header(head, "webhook-id"), header(head, "webhook-timestamp"));
     let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
@@ -107,16 +108,16 @@ fn each_way_is_told_once_in_order_and_old_news_is_not_news() {
         header(head, "webhook-signature"),
         format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
     );
-    for (head, body) in &heard {
+    for (head, body) in &received {
         assert!(!body.to_string().contains("wife") && !head.contains("wife"), "{body}");
     }
     // Built again it knows what was told, and killed it goes on.
     drop(console);
-    desk.arguments = vec!["--rebuild".into()];
-    let console = desk.start();
+    setup.arguments = vec!["--rebuild".into()];
+    let console = setup.start();
     let _ = console.wait_for("/api/escalations", "c-mild");
-    assert!(slack.is_silent() && hook.heard.try_recv().is_err());
-    desk.escalate("b", 0, &told());
+    assert!(slack.is_silent() && hook.received.try_recv().is_err());
+    setup.escalate("b", 0, &escalation_change());
     assert_eq!(hook.next().1["escalation"], "b");
 }
 
@@ -138,10 +139,10 @@ fn what_fails_is_tried_again_and_what_is_refused_is_shown_and_can_be_sent_again(
             busy.port
         ),
     ];
-    let mut desk = Desk::new(&format!("sign_in = \"local\"\n{}", settings.concat()));
-    let mut console = desk.start();
+    let mut setup = ConsoleSetup::new(&format!("sign_in = \"local\"\n{}", settings.concat()));
+    let mut console = setup.start();
     console.set_up("kim");
-    desk.escalate("a", 0, &told());
+    setup.escalate("a", 0, &escalation_change());
     let bodies = [busy.next().1, busy.next().1, busy.next().1];
     assert!(bodies.iter().all(|body| *body == bodies[0]), "a repeat says the same");
     let _ = (strict.next(), astray.next());
@@ -160,7 +161,7 @@ fn what_fails_is_tried_again_and_what_is_refused_is_shown_and_can_be_sent_again(
     let refused = send("test", "inside");
     assert!(refused.status == 502 && refused.text.contains("set allow_private = true"), "{}", refused.text);
     assert_eq!(send("test", "nobody").status, 404);
-    desk.arguments.clear();
+    setup.arguments.clear();
 }
 
 /// Speaks as much SMTP as is needed to take a message.
@@ -176,7 +177,7 @@ fn take_mail(listener: &TcpListener) -> String {
             return all;
         }
         all += &line;
-        let says: &[u8] = match line.trim_end() {
+        let reply: &[u8] = match line.trim_end() {
             "." => {
                 in_text = false;
                 b"250 taken\r\n"
@@ -189,7 +190,7 @@ fn take_mail(listener: &TcpListener) -> String {
             "QUIT" => b"221 bye\r\n",
             _ => b"250 ok\r\n",
         };
-        reader.get_mut().write_all(says).unwrap();
+        reader.get_mut().write_all(reply).unwrap();
         if line.starts_with("QUIT") {
             return all;
         }
@@ -197,7 +198,7 @@ fn take_mail(listener: &TcpListener) -> String {
 }
 
 #[test]
-fn mail_is_sent_and_a_test_says_what_works() {
+fn mail_is_sent_and_a_test_reports_what_works() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mails = std::thread::spawn(move || take_mail(&listener));
@@ -206,10 +207,13 @@ fn mail_is_sent_and_a_test_says_what_works() {
         "[notifications.mail]\nkind = \"email\"\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
          sender = \"firewatch <fw@aldermere.example>\"\nto = [\"pr@aldermere.example\"]\n"
     );
-    let desk = Desk::new(&(mail + &section("good", "slack", hooks.port, "")));
+    let setup = ConsoleSetup::new(&(mail + &section("good", "slack", hooks.port, "")));
     let test = |channels: &[&str]| {
-        let out =
-            firewatch().args(["notify", "test", "--config", &desk.config()]).args(channels).output().unwrap();
+        let out = firewatch()
+            .args(["notify", "test", "--config", &setup.config()])
+            .args(channels)
+            .output()
+            .unwrap();
         (out.status.code(), String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap())
     };
     assert_eq!(test(&[]), (Some(0), "good: taken\nmail: taken\n".into()));
@@ -219,7 +223,7 @@ fn mail_is_sent_and_a_test_says_what_works() {
         "{mail}"
     );
     assert!(mail.to_lowercase().contains("message-id: <"), "{mail}");
-    let (code, said) = test(&["good"]);
-    assert!(code == Some(1) && said.contains("good: not taken: it answers 410 Gone"), "{said}");
+    let (code, output) = test(&["good"]);
+    assert!(code == Some(1) && output.contains("good: not taken: it answers 410 Gone"), "{output}");
     assert!(test(&["nobody"]).1.contains("no such channel; there are good, mail"));
 }

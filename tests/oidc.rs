@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use firewatch_tests::console::{Answer, Console, Desk};
+use firewatch_tests::console::{ConsoleProcess, ConsoleSetup, HttpAnswer};
 use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm, CoreRsaPrivateSigningKey};
 use openidconnect::{JsonWebKeyId, PrivateSigningKey};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const KEY: &str = include_str!("data/oidc-test-key.pem");
 
 /// What the provider says next, and what it was asked.
 #[derive(Default)]
-struct Says {
+struct ProviderAnswer {
     claims: Value,
     /// What the browser brought as PKCE's challenge; a code is exchanged only with what fits.
     challenge: String,
@@ -27,29 +27,29 @@ struct Says {
 
 struct Provider {
     issuer: String,
-    says: Arc<Mutex<Says>>,
+    answer: Arc<Mutex<ProviderAnswer>>,
 }
 
 impl Provider {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let says = Arc::<Mutex<Says>>::default();
-        let (own, shared) = (issuer.clone(), says.clone());
+        let provider_answer = Arc::<Mutex<ProviderAnswer>>::default();
+        let (own, shared) = (issuer.clone(), provider_answer.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 answer(stream, &own, &shared.lock().unwrap());
             }
         });
-        Self { issuer, says }
+        Self { issuer, answer: provider_answer }
     }
 
-    fn say(&self, change: impl FnOnce(&mut Says)) {
-        change(&mut self.says.lock().unwrap());
+    fn set_answer(&self, change: impl FnOnce(&mut ProviderAnswer)) {
+        change(&mut self.answer.lock().unwrap());
     }
 }
 
-fn answer(stream: TcpStream, issuer: &str, says: &Says) {
+fn answer(stream: TcpStream, issuer: &str, provider_answer: &ProviderAnswer) {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while reader.read_line(&mut head).unwrap_or(0) > 2 && !head.ends_with("\r\n\r\n") {}
@@ -58,7 +58,7 @@ fn answer(stream: TcpStream, issuer: &str, says: &Says) {
     let mut body = vec![0; long.unwrap_or(0)];
     let _ = reader.read_exact(&mut body);
     let body = String::from_utf8_lossy(&body).into_owned();
-    let (status, told) = match head.split(' ').nth(1).unwrap_or_default() {
+    let (status, response_body) = match head.split(' ').nth(1).unwrap_or_default() {
         "/.well-known/openid-configuration" => (
             200,
             json!({
@@ -71,20 +71,21 @@ fn answer(stream: TcpStream, issuer: &str, says: &Says) {
         _ => {
             let verifier =
                 body.split('&').find_map(|pair| pair.strip_prefix("code_verifier=")).unwrap_or_default();
-            let fits = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == says.challenge;
+            let fits = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == provider_answer.challenge;
             match fits && body.contains("code=good") {
-                true => {
-                    (200, json!({ "access_token": "a", "token_type": "Bearer", "id_token": token(says) }))
-                }
+                true => (
+                    200,
+                    json!({ "access_token": "a", "token_type": "Bearer", "id_token": token(provider_answer) }),
+                ),
                 false => (400, json!({ "error": "invalid_grant" })),
             }
         }
     };
-    let told = told.to_string();
-    let long = told.len();
+    let response_body = response_body.to_string();
+    let long = response_body.len();
     let _ = write!(
         reader.get_mut(),
-        "HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\ncontent-length: {long}\r\nconnection: close\r\n\r\n{told}"
+        "HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\ncontent-length: {long}\r\nconnection: close\r\n\r\n{response_body}"
     );
 }
 
@@ -96,11 +97,11 @@ fn public_key() -> CoreJsonWebKey {
     key().as_verification_key()
 }
 
-fn token(says: &Says) -> String {
+fn token(provider_answer: &ProviderAnswer) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let text = format!("{}.{}", part(&json!({ "alg": "RS256", "kid": "k" })), part(&says.claims));
+    let text = format!("{}.{}", part(&json!({ "alg": "RS256", "kid": "k" })), part(&provider_answer.claims));
     let signed = key().sign(&CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256, text.as_bytes()).unwrap();
-    let signed = if says.lies { vec![1; signed.len()] } else { signed };
+    let signed = if provider_answer.lies { vec![1; signed.len()] } else { signed };
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(signed))
 }
 
@@ -115,7 +116,7 @@ fn part(url: &str, name: &str) -> String {
 }
 
 /// Goes to the provider; tells where, and the cookie that comes along.
-fn begin(console: &Console) -> (String, String) {
+fn begin(console: &ConsoleProcess) -> (String, String) {
     let started = console.get("/sign-in/start?to=/wall");
     assert_eq!(started.status, 303, "{}", started.text);
     let cookie = started.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
@@ -130,13 +131,17 @@ fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
          groups = {{ responder = [\"pr\"], privacy_officer = [\"privacy\"] }}\n",
         provider.issuer
     );
-    let desk = Desk::new(&more);
-    let mut console = desk.start();
+    let setup = ConsoleSetup::new(&more);
+    let mut console = setup.start();
     assert!(
         console.get("/sign-in").text.contains("your organisation&#x27;s account")
             || console.get("/sign-in").text.contains("organisation's account")
     );
-    let mut attempt = |change: &dyn Fn(&mut Value), code: &str, lies: bool, drop_cookie: bool| -> Answer {
+    let mut attempt = |change: &dyn Fn(&mut Value),
+                       code: &str,
+                       lies: bool,
+                       drop_cookie: bool|
+     -> HttpAnswer {
         console.cookie.clear();
         let (location, cookie) = begin(&console);
         assert!(location.starts_with(&format!("{}/authorize?", provider.issuer)), "{location}");
@@ -148,12 +153,14 @@ fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
             "preferred_username": "kim", "groups": ["pr", "staff"],
         });
         change(&mut claims);
-        provider.say(|says| *says = Says { claims, challenge: part(&location, "code_challenge"), lies });
+        provider.set_answer(|provider_answer| {
+            *provider_answer = ProviderAnswer { claims, challenge: part(&location, "code_challenge"), lies }
+        });
         console.cookie = if drop_cookie { String::new() } else { cookie };
         console.get(&format!("/sign-in/back?code={code}&state={}", part(&location, "state")))
     };
-    let refused = |answer: &Answer, says: &str| {
-        assert!(answer.status == 401 && answer.text.contains(says), "{}", answer.text);
+    let refused = |answer: &HttpAnswer, expected: &str| {
+        assert!(answer.status == 401 && answer.text.contains(expected), "{}", answer.text);
     };
     refused(&attempt(&|_| {}, "bad", false, false), "refuses the code");
     refused(&attempt(&|_| {}, "good", true, false), "does not hold");
@@ -169,7 +176,7 @@ fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
     let answer = attempt(&|_| {}, "good", false, false);
     assert_eq!((answer.status, answer.header("location")), (303, "/wall"), "{}", answer.text);
     let began = console.cookie.clone();
-    console.become_whom(&answer);
+    console.sign_in_as(&answer);
     let me = console.get("/api/me").json();
     assert_eq!((&me["name"], &me["roles"]), (&"kim".into(), &json!(["responder"])));
     assert_eq!(console.get("/api/audit").status, 403);
@@ -179,6 +186,6 @@ fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
     let state = state.split('|').next().unwrap().to_owned();
     let again = console.get(&format!("/sign-in/back?code=good&state={state}"));
     refused(&again, "took too long or was used");
-    let said = console.get("/sign-in/back?error=access_denied&state=x").text;
-    assert!(said.contains("The identity provider says access_denied"), "{said}");
+    let page = console.get("/sign-in/back?error=access_denied&state=x").text;
+    assert!(page.contains("The identity provider says access_denied"), "{page}");
 }

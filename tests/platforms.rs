@@ -8,7 +8,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use firewatch_domain::EventTime;
-use firewatch_ingest::{Decoded, Frames, Intake, Mapping, Platform, Reader};
+use firewatch_ingest::{DecodedPayload, Frames, Ingester, Mapping, PayloadDecoder, Platform};
 use firewatch_tests::{data, json_lines, piped, root};
 use serde_json::Value;
 
@@ -21,12 +21,12 @@ fn now() -> EventTime {
     EventTime::parse(NOW).unwrap()
 }
 
-fn reader(platform: Platform) -> Reader {
+fn reader(platform: Platform) -> PayloadDecoder {
     if platform != Platform::Generic {
-        return Reader::new(platform);
+        return PayloadDecoder::new(platform);
     }
     let text = std::fs::read_to_string(root().join("tests/platforms/generic.toml")).unwrap();
-    Reader::by(Mapping::parse("generic.toml", &text).unwrap())
+    PayloadDecoder::with_mapping(Mapping::parse("generic.toml", &text).unwrap())
 }
 
 fn cases(platform: Platform) -> Vec<Value> {
@@ -38,7 +38,7 @@ fn payload(case: &Value) -> Vec<u8> {
     case["raw"].as_str().map_or_else(|| case["payload"].to_string(), Into::into).into_bytes()
 }
 
-fn events(decoded: &Decoded) -> Value {
+fn events(decoded: &DecodedPayload) -> Value {
     serde_json::to_value(&decoded.events).unwrap()
 }
 
@@ -64,7 +64,7 @@ fn every_case_comes_to_its_events_and_its_reasons() {
 }
 
 #[test]
-fn the_command_tells_the_same_on_standard_output_and_error() {
+fn the_command_prints_the_same_on_standard_output_and_error() {
     for platform in Platform::ALL {
         let mut args = vec!["ingest", "--platform", platform.as_str(), "--now", NOW];
         if platform == Platform::Generic {
@@ -82,26 +82,26 @@ fn the_command_tells_the_same_on_standard_output_and_error() {
             let out = piped(&args, input.join("\n").as_bytes());
             assert!(out.status.success());
             // What earlier payloads told is known to later ones.
-            let mut intake = Intake::new(reader(platform), 1000);
+            let mut intake = Ingester::new(reader(platform), 1000);
             let expected: Vec<Value> = cases
                 .iter()
-                .flat_map(|case| intake.take(&payload(case), now()).events)
+                .flat_map(|case| intake.ingest(&payload(case), now()).events)
                 .map(|event| serde_json::to_value(event).unwrap())
                 .collect();
             assert_eq!(json_lines(&out.stdout), expected, "{platform}");
-            let said = String::from_utf8(out.stderr).unwrap();
-            let rejected = said.lines().filter(|line| line.starts_with("rejected line ")).count();
+            let stderr = String::from_utf8(out.stderr).unwrap();
+            let rejected = stderr.lines().filter(|line| line.starts_with("rejected line ")).count();
             let expected: usize =
                 cases.iter().filter_map(|case| case.get("rejected")?.as_array().map(Vec::len)).sum();
-            assert_eq!(rejected, expected, "{platform}: {said}");
-            assert!(said.ends_with(&format!("{expected} rejected\n")), "{said}");
+            assert_eq!(rejected, expected, "{platform}: {stderr}");
+            assert!(stderr.ends_with(&format!("{expected} rejected\n")), "{stderr}");
         }
     }
 }
 
 #[test]
 fn a_server_or_account_is_a_part_of_the_conversation() {
-    let reader = Reader::new(Platform::Zendesk).of(Some("northcare".into()));
+    let reader = PayloadDecoder::new(Platform::Zendesk).with_scope(Some("northcare".into()));
     let decoded = reader.decode(&payload(&cases(Platform::Zendesk)[0]), now());
     assert_eq!(decoded.events[0].conversation, "zendesk:northcare/28");
 }
@@ -149,23 +149,23 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 /// What all payloads of a file come to: how many events of each kind, and how many rejections of each class.
-fn told(platform: Platform, bytes: &[u8]) -> BTreeMap<String, usize> {
-    let (mut frames, mut told) = (Frames::default(), BTreeMap::new());
+fn kinds_decoded(platform: Platform, bytes: &[u8]) -> BTreeMap<String, usize> {
+    let (mut frames, mut kinds) = (Frames::default(), BTreeMap::new());
     let reader = reader(platform);
-    let mut take = |frame: firewatch_ingest::Frame<'_>| {
+    let mut take = |frame: firewatch_ingest::PayloadFrame<'_>| {
         let decoded = reader.decode(frame.payload, LATER);
         for event in &decoded.events {
-            *told.entry(event.kind().to_owned()).or_default() += 1;
+            *kinds.entry(event.kind().to_owned()).or_default() += 1;
         }
         for rejection in &decoded.rejections {
-            *told.entry(rejection.code.to_string()).or_default() += 1;
+            *kinds.entry(rejection.code.to_string()).or_default() += 1;
         }
     };
     for line in bytes.split(|b| *b == b'\n') {
         frames.line(line, &mut take);
     }
     frames.finish(&mut take);
-    told
+    kinds
 }
 
 fn check(platform: Platform, folder: &str, expected: &[(&str, &str)]) {
@@ -174,10 +174,10 @@ fn check(platform: Platform, folder: &str, expected: &[(&str, &str)]) {
     let mut left: BTreeMap<&str, &str> = expected.iter().copied().collect();
     for path in files(&folder) {
         let name = path.strip_prefix(&folder).unwrap().display().to_string();
-        let told = told(platform, &std::fs::read(&path).unwrap());
-        let told: Vec<String> = told.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        let kinds = kinds_decoded(platform, &std::fs::read(&path).unwrap());
+        let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
         let expected = left.remove(name.as_str()).unwrap_or_else(|| panic!("nothing is expected of {name}"));
-        assert_eq!(told.join(", "), expected, "{name}");
+        assert_eq!(kinds.join(", "), expected, "{name}");
     }
     assert!(left.is_empty(), "not there: {left:?}");
 }
@@ -374,23 +374,23 @@ fn zendesk() {
         let text = std::fs::read(&path).unwrap();
         let recording: Value = serde_json::from_slice(&text).unwrap();
         let Some(exchanges) = recording.get("http_interactions") else {
-            assert_eq!(told(Platform::Zendesk, &text), BTreeMap::from([("post".to_owned(), 50)]));
+            assert_eq!(kinds_decoded(Platform::Zendesk, &text), BTreeMap::from([("post".to_owned(), 50)]));
             continue;
         };
         for exchange in exchanges.as_array().unwrap() {
-            for (kind, n) in told(Platform::Zendesk, &body(&exchange["response"]["body"])) {
+            for (kind, n) in kinds_decoded(Platform::Zendesk, &body(&exchange["response"]["body"])) {
                 *all.entry(kind).or_default() += n;
             }
         }
     }
-    let told: Vec<String> = all.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let kinds: Vec<String> = all.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     // 2,698 tickets, most of the older ones deleted; and views.
-    assert_eq!(told.join(", "), "1032 delete, 1666 post, 4 unknown_payload");
+    assert_eq!(kinds.join(", "), "1032 delete, 1666 post, 4 unknown_payload");
 }
 
-fn body(recorded: &Value) -> Vec<u8> {
-    let Some(packed) = recorded["base64_string"].as_str() else {
-        return recorded["string"].as_str().unwrap_or_default().as_bytes().to_vec();
+fn body(exchange_part: &Value) -> Vec<u8> {
+    let Some(packed) = exchange_part["base64_string"].as_str() else {
+        return exchange_part["string"].as_str().unwrap_or_default().as_bytes().to_vec();
     };
     let packed = STANDARD.decode(packed.replace('\n', "")).unwrap();
     let mut text = Vec::new();

@@ -3,30 +3,30 @@
 use std::process::Output;
 
 use firewatch_escalation::Policy;
-use firewatch_train::storms;
 use firewatch_tests::{firewatch, root};
+use firewatch_train::storms;
 use serde_json::Value;
 
 fn policy(args: &[&str]) -> Output {
     firewatch().arg("policy").args(args).current_dir(root()).output().unwrap()
 }
 
-fn said(out: &Output) -> String {
+fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
 #[test]
-fn the_stories_of_those_who_live_with_it_come_out_as_told() {
+fn the_user_stories_come_out_as_written() {
     let out = policy(&["test", "tests/policy/cases.toml", "--all"]);
-    let said = said(&out);
-    println!("{said}");
+    let output = output_text(&out);
+    println!("{output}");
     assert!(out.status.success());
-    let good = said.lines().filter(|line| line.starts_with("ok ")).count();
+    let good = output.lines().filter(|line| line.starts_with("ok ")).count();
     assert!(good >= 40, "{good} cases");
 }
 
 #[test]
-fn a_story_that_does_not_come_out_is_told_with_what_was() {
+fn a_failing_case_is_reported_with_what_was_emitted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cases.toml");
     let case = |expect: &str| {
@@ -35,13 +35,13 @@ fn a_story_that_does_not_come_out_is_told_with_what_was() {
              text = \"Worst service ever, I am so angry\" }} }}]\nexpect = [{expect}]\n"
         )
     };
-    let told = |expect: &str| {
+    let run_case = |expect: &str| {
         std::fs::write(&file, case(expect)).unwrap();
         let out = policy(&["test", file.to_str().unwrap()]);
-        (out.status.code(), said(&out))
+        (out.status.code(), output_text(&out))
     };
     let right = "{ team = \"support\", on = \"c\", news = \"opened\", to = \"1m\", times = 1 }";
-    assert_eq!(told(right), (Some(0), "1 case, 0 not as expected\n".into()));
+    assert_eq!(run_case(right), (Some(0), "1 case, 0 not as expected\n".into()));
     let wrong = [
         ("", "not expected: 30 s support: c Opened, open"),
         ("{ team = \"support\", on = \"c\", times = 0 }", "told 1 times, not 0"),
@@ -50,12 +50,19 @@ fn a_story_that_does_not_come_out_is_told_with_what_was() {
         ("{ team = \"support\", from = \"soon\" }", "from: \"soon\" is no span"),
     ];
     for (expect, problem) in wrong {
-        let (code, said) = told(expect);
-        assert!(code == Some(1) && said.contains("FAIL x") && said.contains(problem), "{expect}: {said}");
+        let (code, output) = run_case(expect);
+        assert!(
+            code == Some(1) && output.contains("FAIL x") && output.contains(problem),
+            "{expect}: {output}"
+        );
     }
     std::fs::write(&file, case(right).replace("until", "untill")).unwrap();
     let out = policy(&["test", file.to_str().unwrap()]);
-    assert!(out.status.code() == Some(1) && said(&out).contains("unknown field `untill`"), "{}", said(&out));
+    assert!(
+        out.status.code() == Some(1) && output_text(&out).contains("unknown field `untill`"),
+        "{}",
+        output_text(&out)
+    );
 }
 
 #[test]
@@ -65,12 +72,12 @@ fn a_policy_is_checked_with_all_its_faults_and_with_what_is_hardly_meant() {
     let check = |text: &str| {
         std::fs::write(&file, text).unwrap();
         let out = policy(&["check", file.to_str().unwrap()]);
-        (out.status.code(), said(&out))
+        (out.status.code(), output_text(&out))
     };
-    let (code, told) = check(
+    let (code, output) = check(
         "[brands.a]\n[teams.idle]\n[routes.x]\nteam = \"pr\"\nwhen = { low = \"risk > 100\", high = \"risk >= 0\" }\n",
     );
-    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(code, Some(0), "{output}");
     for warning in [
         "routes.x.when.low: `risk > 100` can never hold",
         "routes.x.when.high: `risk >= 0` holds for every conversation",
@@ -78,18 +85,25 @@ fn a_policy_is_checked_with_all_its_faults_and_with_what_is_hardly_meant() {
         "teams.idle: no route, tier or storm tells this team",
         "is sound: version unnamed, hash ",
     ] {
-        assert!(told.contains(warning), "no {warning:?} in {told}");
+        assert!(output.contains(warning), "no {warning:?} in {output}");
     }
-    let (code, told) = check("[brands.a]\n[routes.x]\nteam = \"nobody\"\nwhen = { low = \"riks > 1\" }\n");
-    assert_eq!(code, Some(2), "{told}");
-    assert!(told.contains("did you mean `risk`?") && told.contains("routes.x.team: \"nobody\""), "{told}");
+    let (code, output) = check("[brands.a]\n[routes.x]\nteam = \"nobody\"\nwhen = { low = \"riks > 1\" }\n");
+    assert_eq!(code, Some(2), "{output}");
+    assert!(
+        output.contains("did you mean `risk`?") && output.contains("routes.x.team: \"nobody\""),
+        "{output}"
+    );
     let shipped = policy(&["check", "demo/policy.toml"]);
-    assert!(shipped.status.success() && !said(&shipped).contains("warning"), "{}", said(&shipped));
+    assert!(
+        shipped.status.success() && !output_text(&shipped).contains("warning"),
+        "{}",
+        output_text(&shipped)
+    );
 }
 
 #[test]
-fn what_conditions_can_ask_is_listed() {
-    let out = said(&policy(&["names"]));
+fn the_names_of_conditions_are_listed() {
+    let out = output_text(&policy(&["names"]));
     assert!(out.contains("followers        int           the author's followers"), "{out}");
     assert!(out.lines().count() > 25);
 }
@@ -100,7 +114,7 @@ fn storms_are_seen_in_months_that_were_never_looked_at_and_hardly_ever_where_non
     let report = storms::evaluate(&[101, 102], &policy);
     println!("{report}");
     let [ours, as_quiet, as_keen] = report.scores() else { panic!("{report}") };
-    assert_eq!(ours.seen(), ours.there(), "{report}");
+    assert_eq!(ours.seen(), ours.total_storms(), "{report}");
     assert!(ours.false_a_week() <= 1.0, "{report}");
     assert!(as_quiet.seen() < ours.seen() && as_keen.false_a_week() > 10.0 * ours.false_a_week(), "{report}");
 }
@@ -109,7 +123,7 @@ fn storms_are_seen_in_months_that_were_never_looked_at_and_hardly_ever_where_non
 fn every_decision_about_a_conversation_is_explained_in_order() {
     let explained = |conversation: &str| {
         let out = policy(&["explain", "demo/policy.toml", "--conversation", conversation]);
-        (out.status.code(), said(&out))
+        (out.status.code(), output_text(&out))
     };
     let (code, quiet) = explained("quiet");
     assert_eq!(code, Some(0), "{quiet}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use firewatch_tests::console::{Desk, PATIENCE};
+use firewatch_tests::console::{ConsoleSetup, WAIT_DEADLINE};
 use firewatch_tests::root;
 use serde_json::{Value, json};
 
@@ -84,11 +84,11 @@ impl Server {
         let start = std::time::Instant::now();
         let is_ready = || {
             let port = self.port.to_string();
-            let asked = command(&self.bin, "pg_isready").args(["-h", "127.0.0.1", "-p", &port]).output();
-            asked.is_ok_and(|out| out.status.success())
+            let ready = command(&self.bin, "pg_isready").args(["-h", "127.0.0.1", "-p", &port]).output();
+            ready.is_ok_and(|out| out.status.success())
         };
         while !is_ready() {
-            assert!(start.elapsed() < PATIENCE, "PostgreSQL does not start");
+            assert!(start.elapsed() < WAIT_DEADLINE, "PostgreSQL does not start");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
@@ -115,38 +115,38 @@ fn ids(list: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn two_consoles_share_a_database_and_both_hear_of_everything_once() {
+fn two_consoles_share_a_database_and_both_get_every_change_once() {
     let Some(mut server) = Server::start() else { return };
     let hook = "[notifications.pr]\nkind = \"slack\"\nurl = \"https://127.0.0.1:1/\"\n";
-    let mut desk = Desk::new(&format!("sign_in = \"local\"\n{hook}"));
-    desk.arguments = ["--database", &server.url(), "--listen", "127.0.0.1:0"].map(str::to_owned).to_vec();
-    let mut one = desk.start();
+    let mut setup = ConsoleSetup::new(&format!("sign_in = \"local\"\n{hook}"));
+    setup.arguments = ["--database", &server.url(), "--listen", "127.0.0.1:0"].map(str::to_owned).to_vec();
+    let mut one = setup.start();
     one.set_up("kim");
-    let mut two = desk.start();
+    let mut two = setup.start();
     assert_eq!(two.token, None, "there is an account");
     // A session holds at either.
     (two.cookie, two.csrf) = (one.cookie.clone(), one.csrf.clone());
     let (mut first, mut second) = (one.changes("x-none: 1"), two.changes("x-none: 1"));
     for i in 0..20 {
-        desk.escalate(&format!("e{i:02}"), 0, &json!({ "risk": 50 - i, "excerpt": format!("number {i}") }));
+        setup.escalate(&format!("e{i:02}"), 0, &json!({ "risk": 50 - i, "excerpt": format!("number {i}") }));
     }
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for changes in [&mut first, &mut second] {
         let mut seen: Vec<(String, String)> = (0..20)
             .map(|_| {
-                let (seq, change) = changes.hear();
+                let (seq, change) = changes.next_change();
                 (seq, change["record"]["escalation"].as_str().unwrap().to_owned())
             })
             .collect();
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), 20, "{seen:?}");
-        heard.push(seen);
+        received.push(seen);
     }
-    assert_eq!(heard[0], heard[1], "the numbers are the same");
+    assert_eq!(received[0], received[1], "the numbers are the same");
     assert_eq!(one.act("k", &json!({ "conversation": "c-e03", "kind": "acknowledge" })).status, 202);
     for changes in [&mut first, &mut second] {
-        let (_, change) = changes.hear();
+        let (_, change) = changes.next_change();
         assert_eq!((&change["record"]["escalation"], &change["taken_by"]), (&"e03".into(), &"kim".into()));
     }
     let list = two.get("/api/escalations?most=7").json();
@@ -160,15 +160,15 @@ fn two_consoles_share_a_database_and_both_hear_of_everything_once() {
     // Each is queued once, and waits as it leads nowhere.
     let _ = two.wait_for("/api/notifications", "\"waiting\":20");
     drop(one);
-    desk.arguments.push("--rebuild".into());
-    let mut again = desk.start();
+    setup.arguments.push("--rebuild".into());
+    let mut again = setup.start();
     (again.cookie, again.csrf) = (two.cookie.clone(), two.csrf.clone());
     let _ = again.wait_for("/api/escalations?owner=kim", "c-e03");
     assert_eq!(ids(&again.get("/api/escalations?most=50").json()).len(), 20);
     // While the database is away nothing is lost, and it goes on by itself.
     drop(two);
     server.kill();
-    desk.escalate("late", 0, &json!({ "excerpt": "while it was away" }));
+    setup.escalate("late", 0, &json!({ "excerpt": "while it was away" }));
     assert_eq!(again.get("/healthz").status, 500);
     server.start_again();
     let _ = again.wait_for("/api/escalations", "while it was away");

@@ -8,11 +8,11 @@ fn predict(args: &[&str], input: &[u8]) -> (bool, Vec<Value>, String) {
     (out.status.success(), json_lines(&out.stdout), String::from_utf8_lossy(&out.stderr).into_owned())
 }
 
-fn ask(args: &[&str], texts: &[&str]) -> Vec<Value> {
+fn predict_texts(args: &[&str], texts: &[&str]) -> Vec<Value> {
     let lines: String =
         texts.iter().enumerate().map(|(i, t)| format!("{}\n", json!({ "id": i, "text": t }))).collect();
-    let (done, answers, said) = predict(args, lines.as_bytes());
-    assert!(done, "{said}");
+    let (done, answers, stderr) = predict(args, lines.as_bytes());
+    assert!(done, "{stderr}");
     assert_eq!(answers.len(), texts.len());
     answers
 }
@@ -30,7 +30,7 @@ fn every_line_has_its_answer_in_order() {
         "@x what time do you open?",
     ];
     for tier in ["fast", "best"] {
-        let answers = ask(&["--tier", tier], &texts);
+        let answers = predict_texts(&["--tier", tier], &texts);
         for (i, answer) in answers.iter().enumerate() {
             assert_eq!(answer["id"], i);
             let sum = p(answer, "negative") + p(answer, "neutral") + p(answer, "positive");
@@ -58,7 +58,7 @@ fn broken_lines_are_answered_with_their_number() {
 #[test]
 fn flags_say_where_they_stand_in_characters() {
     let text = "caf\u{e9} \u{1F621} my lawyer will call. Mail jo@example.org";
-    let answer = &ask(&[], &[text])[0];
+    let answer = &predict_texts(&[], &[text])[0];
     let cut = |flag: &Value| -> String {
         let at = |key: &str| flag[key].as_u64().unwrap() as usize;
         text.chars().skip(at("start")).take(at("end") - at("start")).collect()
@@ -77,7 +77,7 @@ fn flags_say_where_they_stand_in_characters() {
 #[test]
 fn a_language_that_is_not_read_is_not_guessed_at() {
     let texts = ["completamente inaceptable, nunca contestan el teléfono y no me ayudan", ""];
-    let answers = ask(&["--tier", "best"], &texts);
+    let answers = predict_texts(&["--tier", "best"], &texts);
     assert_eq!((&answers[0]["lang"], &answers[1]["lang"]), (&json!("es"), &json!("und")));
     assert!(answers[0]["why"][0].as_str().unwrap().contains("`es` is not read"));
     assert!((p(&answers[0], "negative") - 1.0 / 3.0).abs() < 1e-3);
@@ -88,12 +88,12 @@ fn a_file_that_is_no_model_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("odd.fwm");
     std::fs::write(&path, b"FWTEXT\r\n and no more").unwrap();
-    let (done, _, said) = predict(&["--model", path.to_str().unwrap()], b"");
-    assert!(!done && said.contains("--model") && said.contains("not a text model"), "{said}");
-    let (done, _, said) = predict(&["--tier", "best", "--encoder", path.to_str().unwrap()], b"");
-    assert!(!done && said.contains("--encoder"), "{said}");
-    let (done, _, said) = predict(&["--model", "absent.fwm"], b"");
-    assert!(!done && said.contains("absent.fwm"), "{said}");
+    let (done, _, stderr) = predict(&["--model", path.to_str().unwrap()], b"");
+    assert!(!done && stderr.contains("--model") && stderr.contains("not a text model"), "{stderr}");
+    let (done, _, stderr) = predict(&["--tier", "best", "--encoder", path.to_str().unwrap()], b"");
+    assert!(!done && stderr.contains("--encoder"), "{stderr}");
+    let (done, _, stderr) = predict(&["--model", "absent.fwm"], b"");
+    assert!(!done && stderr.contains("absent.fwm"), "{stderr}");
 }
 
 /// What `predict virality` says of each cascade: name, observed, predicted, low80, high80, p_viral.
@@ -113,10 +113,12 @@ fn cascades(args: &[&str], csv: &str) -> (bool, Vec<(String, [f64; 5])>, String)
 }
 
 /// A cascade that comes slower and slower, its rows with users and followers or without.
-fn cascade(name: &str, reshares: u32, told: bool) -> Vec<String> {
+fn cascade(name: &str, reshares: u32, has_accounts: bool) -> Vec<String> {
     let row = |i: u32| {
-        let (t, who) =
-            (f64::from(i) * f64::from(i) / 4.0, if told { format!("{},u{i}", i % 900) } else { ",".into() });
+        let (t, who) = (
+            f64::from(i) * f64::from(i) / 4.0,
+            if has_accounts { format!("{},u{i}", i % 900) } else { ",".into() },
+        );
         format!("{name},{t},{who}")
     };
     (0..=reshares).map(row).collect()
@@ -129,8 +131,8 @@ fn csv(rows: &[String]) -> String {
 #[test]
 fn cascades_are_forecast_from_what_was_seen_by_an_age_and_nothing_later() {
     let all = csv(&[cascade("a", 100, true), cascade("b", 300, false)].concat());
-    let (done, rows, said) = cascades(&["--at", "600"], &all);
-    assert!(done && said.is_empty(), "{said}");
+    let (done, rows, stderr) = cascades(&["--at", "600"], &all);
+    assert!(done && stderr.is_empty(), "{stderr}");
     assert_eq!(rows.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     for (name, [observed, predicted, low, high, p]) in &rows {
         assert_eq!(*observed, 48.0, "{name}");
@@ -164,28 +166,32 @@ fn rows_shuffled_and_doubled_change_no_forecast() {
 fn fresh_and_idle_cascades_have_a_forecast_too() {
     let rows = ["a,0,235,u".to_owned(), "b,0,,".to_owned(), "c,0,1000000,v".to_owned()];
     for share in ["1", "0.03"] {
-        let (done, said, _) = cascades(&["--at", "0", "--takes-off", share], &csv(&rows));
-        assert!(done && said.len() == 3);
-        assert!(said.iter().all(|(_, n)| n[0] == 0.0 && n[2] <= n[1] && n[1] <= n[3]), "{said:?}");
+        let (done, forecasts, _) = cascades(&["--at", "0", "--takes-off", share], &csv(&rows));
+        assert!(done && forecasts.len() == 3);
+        assert!(forecasts.iter().all(|(_, n)| n[0] == 0.0 && n[2] <= n[1] && n[1] <= n[3]), "{forecasts:?}");
     }
-    let (_, said, _) = cascades(&["--at", "60", "--takes-off", "0.03"], &csv(&rows));
-    assert!(said[0].1[1] == 0.0 && said[0].1[4] < 0.01, "235 followers and nothing yet: {:?}", said[0]);
-    assert!(said[2].1[4] > said[0].1[4], "fame helps: {said:?}");
+    let (_, forecasts, _) = cascades(&["--at", "60", "--takes-off", "0.03"], &csv(&rows));
+    assert!(
+        forecasts[0].1[1] == 0.0 && forecasts[0].1[4] < 0.01,
+        "235 followers and nothing yet: {:?}",
+        forecasts[0]
+    );
+    assert!(forecasts[2].1[4] > forecasts[0].1[4], "fame helps: {forecasts:?}");
 }
 
 #[test]
-fn bad_rows_of_cascades_are_told_and_the_others_answered() {
+fn bad_rows_of_cascades_are_reported_and_the_others_answered() {
     let text = "cascade,t_s,followers,user\na,0,10,u\na,soon,10,u\na,5,10,w\n";
-    let (done, rows, said) = cascades(&["--at", "60"], text);
+    let (done, rows, stderr) = cascades(&["--at", "60"], text);
     assert!(!done && rows.len() == 1 && rows[0].1[0] == 1.0);
-    assert!(said.contains("standard input, line 3: `t_s` is `soon`; give seconds from 0"), "{said}");
-    assert!(said.contains("1 bad row left out"), "{said}");
-    let (done, rows, said) = cascades(&["--at", "60"], "id,when\n1,2\n");
-    assert!(!done && rows.is_empty() && said.contains("give `cascade,t_s,followers,user`"), "{said}");
+    assert!(stderr.contains("standard input, line 3: `t_s` is `soon`; give seconds from 0"), "{stderr}");
+    assert!(stderr.contains("1 bad row left out"), "{stderr}");
+    let (done, rows, stderr) = cascades(&["--at", "60"], "id,when\n1,2\n");
+    assert!(!done && rows.is_empty() && stderr.contains("give `cascade,t_s,followers,user`"), "{stderr}");
     assert!(cascades(&["--at", "-1"], text).2.contains("seconds from 0"));
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("m");
     std::fs::write(&model, [b"FWVIRA\r\n".as_slice(), &[9; 40]].concat()).unwrap();
-    let (done, _, said) = cascades(&["--at", "60", "--model", model.to_str().unwrap()], text);
-    assert!(!done && said.contains("--model: a virality model of version"), "{said}");
+    let (done, _, stderr) = cascades(&["--at", "60", "--model", model.to_str().unwrap()], text);
+    assert!(!done && stderr.contains("--model: a virality model of version"), "{stderr}");
 }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, Effect, Pipe};
+use firewatch_engine::{Effect, LocalTopology, Ruleset};
 use firewatch_escalation::Policy;
-use firewatch_scoring::text::{Personal, PersonalData, PersonalKind};
+use firewatch_scoring::text::{PersonalDataDetector, PersonalKind, PersonalSpan};
 use firewatch_tests::{event, piped, post, reshare};
 use serde_json::Value;
 
 /// A post without its marks, and what is marked in it.
 struct Marked {
     text: String,
-    spans: Vec<Personal>,
+    spans: Vec<PersonalSpan>,
 }
 
 fn kind(name: &str) -> PersonalKind {
@@ -40,7 +40,7 @@ fn marked(line: &str) -> Marked {
         text.push_str(before);
         let (name, after) = after.split_once('|').unwrap();
         let (it, after) = after.split_once('}').unwrap();
-        spans.push(Personal { start: text.len(), end: text.len() + it.len(), kind: kind(name) });
+        spans.push(PersonalSpan { start: text.len(), end: text.len() + it.len(), kind: kind(name) });
         text.push_str(it);
         rest = after;
     }
@@ -54,13 +54,13 @@ struct Counts {
     found: f64,
     marked: f64,
     right: f64,
-    told: f64,
+    reported: f64,
 }
 
 /// An identifier is found when all its letters and digits are hidden, of a number the words with digits ("file no." names
 /// nobody), and a condition when it is touched: around it stand words like "stage 3" that say nothing without it.
-fn is_found(text: &str, span: &Personal, told: &[Personal]) -> bool {
-    let hidden = |at: usize| told.iter().any(|t| t.start <= at && at < t.end);
+fn is_found(text: &str, span: &PersonalSpan, reported: &[PersonalSpan]) -> bool {
+    let hidden = |at: usize| reported.iter().any(|t| t.start <= at && at < t.end);
     let it = &text[span.start..span.end];
     let names = |word: &str| span.kind != PersonalKind::Number || word.contains(|c: char| c.is_ascii_digit());
     let mut letters = it
@@ -75,22 +75,22 @@ fn word_at(text: &str, at: usize) -> &str {
     text[start..].split(' ').next().unwrap_or_default()
 }
 
-fn measure(posts: &[Marked], finder: &PersonalData) -> BTreeMap<PersonalKind, Counts> {
+fn measure(posts: &[Marked], finder: &PersonalDataDetector) -> BTreeMap<PersonalKind, Counts> {
     let mut counts: BTreeMap<PersonalKind, Counts> = BTreeMap::new();
     for Marked { text, spans } in posts {
-        let told = finder.find(text);
+        let reported = finder.find(text);
         for span in spans {
             let of = counts.entry(span.kind).or_default();
             of.marked += 1.0;
-            if is_found(text, span, &told) {
+            if is_found(text, span, &reported) {
                 of.found += 1.0;
             } else {
                 println!("missed {:?} in: {text}", &text[span.start..span.end]);
             }
         }
-        for t in &told {
+        for t in &reported {
             let of = counts.entry(t.kind).or_default();
-            of.told += 1.0;
+            of.reported += 1.0;
             if spans.iter().any(|s| s.start < t.end && t.start < s.end) {
                 of.right += 1.0;
             } else {
@@ -108,14 +108,14 @@ fn rates(counts: &BTreeMap<PersonalKind, Counts>, of: impl Fn(PersonalKind) -> b
         all.found += c.found;
         all.marked += c.marked;
         all.right += c.right;
-        all.told += c.told;
+        all.reported += c.reported;
     }
-    (all.found / all.marked, all.right / all.told)
+    (all.found / all.marked, all.right / all.reported)
 }
 
 #[test]
 fn personal_data_is_found_and_little_else() {
-    let (posts, finder) = (posts(), PersonalData::shipped().unwrap());
+    let (posts, finder) = (posts(), PersonalDataDetector::shipped().unwrap());
     assert!(posts.len() >= 300);
     let counts = measure(&posts, finder);
     println!("{} posts\n| kind | marked | recall | precision |\n|---|---|---|---|", posts.len());
@@ -148,12 +148,12 @@ fn the_guard_lets_through_what_may_be_sent_and_holds_back_the_rest_with_reasons(
         assert!(!ok || verdict["channels"].as_array().is_some(), "{verdict}");
     }
     let out = piped(&["guard"], b"Sorry! What's your member ID?");
-    let said = String::from_utf8(out.stdout).unwrap();
+    let output = String::from_utf8(out.stdout).unwrap();
     assert!(
-        said.starts_with("must not be sent: \u{201c}member ID\u{201d} asks for identifiers in public;"),
-        "{said}"
+        output.starts_with("must not be sent: \u{201c}member ID\u{201d} asks for identifiers in public;"),
+        "{output}"
     );
-    assert!(said.contains("offers no private channel; add one"), "{said}");
+    assert!(output.contains("offers no private channel; add one"), "{output}");
     let out = piped(&["guard"], b"Please DM us.");
     assert_eq!(String::from_utf8(out.stdout).unwrap(), "may be sent; it offers direct messages\n");
 }
@@ -162,17 +162,17 @@ fn the_guard_lets_through_what_may_be_sent_and_holds_back_the_rest_with_reasons(
 fn a_draft_that_is_no_text_is_not_let_through() {
     for draft in [b"please DM us \xff".as_slice(), &b"DM us ".repeat(20_000)] {
         let out = piped(&["guard"], draft);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.code() == Some(1) && said.contains("the draft on standard input"), "{said}");
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(1) && stderr.contains("the draft on standard input"), "{stderr}");
     }
 }
 
 #[test]
 fn nothing_personal_reaches_pr_or_any_other_topic() {
     let policy = Policy::parse("p", "[brands.aldermere]\n").unwrap();
-    let brain = Brain::shipped(policy).unwrap();
+    let ruleset = Ruleset::shipped(policy).unwrap();
     let (posts, mut effects) = (posts(), Vec::new());
-    let mut pipe = Pipe::new(&brain, "test", EventTime::from_millis(1_790_000_000_000));
+    let mut topology = LocalTopology::new(&ruleset, "test", EventTime::from_millis(1_790_000_000_000));
     for (i, marked) in posts.iter().enumerate() {
         let (conversation, secs) = (format!("c{i}"), 60.0 * i as f64);
         // Angry, so that it is kept in words, and passed on, so that PR is told.
@@ -187,17 +187,17 @@ fn nothing_personal_reaches_pr_or_any_other_topic() {
             )
         }));
         for event in events {
-            assert_eq!(pipe.push(event.to_string().as_bytes(), &mut |effect| effects.push(effect)), None);
+            assert_eq!(topology.push(event.to_string().as_bytes(), &mut |effect| effects.push(effect)), None);
         }
     }
-    pipe.finish(&mut |effect| effects.push(effect));
-    let (mut told, mut leaks) = (0, Vec::new());
+    topology.finish(&mut |effect| effects.push(effect));
+    let (mut reported, mut leaks) = (0, Vec::new());
     for effect in &effects {
         let mut record = Vec::new();
         serde_json::to_writer(&mut record, &effect).unwrap();
         let record = String::from_utf8(record).unwrap();
         let pr = matches!(effect, Effect::Escalation(e) if e.team == "pr" && e.conversation.starts_with('c'));
-        told += usize::from(pr && record.contains("\"excerpt\":"));
+        reported += usize::from(pr && record.contains("\"excerpt\":"));
         let Some(key) = effect.key().and_then(|k| std::str::from_utf8(k).ok()?.strip_prefix('c')) else {
             continue;
         };
@@ -210,6 +210,6 @@ fn nothing_personal_reaches_pr_or_any_other_topic() {
             }
         }
     }
-    assert!(told > posts.len(), "{told}");
+    assert!(reported > posts.len(), "{reported}");
     assert_eq!(leaks, Vec::<&str>::new());
 }

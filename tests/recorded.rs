@@ -16,7 +16,7 @@ fn backtest(args: &[&str]) -> Output {
     firewatch().arg("backtest").args(args).output().unwrap()
 }
 
-fn said(out: &Output) -> String {
+fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
@@ -63,27 +63,27 @@ fn a_parquet_file_is_read_as_json_lines_are() {
     let events = recording();
     let plain = folder.path().join("plain.jsonl");
     std::fs::write(&plain, lines(&events)).unwrap();
-    let told = |input: &str| {
+    let run_backtest = |input: &str| {
         let out = folder.path().join("out");
         let ran = backtest(&["--input", input, "--out", &out.display().to_string()]);
-        assert!(ran.status.success(), "{}", said(&ran));
-        let report = said(&ran).replace(input, "INPUT").replace(", line ", ", row ");
+        assert!(ran.status.success(), "{}", output_text(&ran));
+        let report = output_text(&ran).replace(input, "INPUT").replace(", line ", ", row ");
         // Where in the line, and not what.
         let report: String =
             report.lines().map(|line| line.split(" at line 1 column ").next().unwrap_or(line)).collect();
         (report, std::fs::read(out.join("escalations-demo.jsonl")).unwrap())
     };
-    let wanted = told(&plain.display().to_string());
+    let wanted = run_backtest(&plain.display().to_string());
     assert!(wanted.0.contains("INPUT, row 2610: wrong_type: `engagement.followers`"), "{}", wanted.0);
     let structs = parquet(&folder.path().join("structs.parquet"), &events);
-    assert!(told(&structs) == wanted);
+    assert!(run_backtest(&structs) == wanted);
     let flat: Vec<Value> = events.iter().map(flat).collect();
     let dotted = parquet(&folder.path().join("dotted.parquet"), &flat);
-    assert!(told(&dotted) == wanted);
+    assert!(run_backtest(&dotted) == wanted);
 }
 
 #[test]
-fn what_is_wrong_with_a_parquet_file_is_told_with_the_column() {
+fn faults_of_a_parquet_file_name_the_column() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |name: &str, without: &[&str], wanted: &str| {
         let mut events = recording();
@@ -92,7 +92,7 @@ fn what_is_wrong_with_a_parquet_file_is_told_with_the_column() {
             without.iter().for_each(|column| drop(event.as_object_mut().unwrap().remove(*column)));
         }
         let ran = backtest(&["--input", &parquet(&folder.path().join(name), &events)]);
-        assert!(ran.status.code() == Some(2) && said(&ran).contains(wanted), "{}", said(&ran));
+        assert!(ran.status.code() == Some(2) && output_text(&ran).contains(wanted), "{}", output_text(&ran));
     };
     refused(
         "a.parquet",
@@ -108,11 +108,15 @@ fn what_is_wrong_with_a_parquet_file_is_told_with_the_column() {
     let cut = folder.path().join("cut.parquet");
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     let ran = backtest(&["--input", &cut.display().to_string()]);
-    assert!(ran.status.code() == Some(2) && said(&ran).contains("cut.parquet: "), "{}", said(&ran));
+    assert!(
+        ran.status.code() == Some(2) && output_text(&ran).contains("cut.parquet: "),
+        "{}",
+        output_text(&ran)
+    );
 }
 
 #[test]
-fn actions_go_in_by_their_time_and_bad_ones_are_told_with_their_line() {
+fn actions_are_merged_by_time_and_bad_ones_name_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -140,14 +144,14 @@ fn actions_go_in_by_their_time_and_bad_ones_are_told_with_their_line() {
             &json!({ "kind": "silence", "by": "kim", "until": until }),
         )
     };
-    let told = |actions: &[Value]| {
+    let run_backtest = |actions: &[Value]| {
         let actions = write("actions.jsonl", &(lines(actions) + "{\"v\":1}\n"));
-        said(&backtest(&["--input", &input, "--actions", &actions, "--policy", &policy]))
+        output_text(&backtest(&["--input", &input, "--actions", &actions, "--policy", &policy]))
     };
     // One is silenced before its twentieth reshare; the other only after it has been told of.
-    let report = told(&[silence(500.0, "b"), silence(100.0, "a")]);
+    let report = run_backtest(&[silence(500.0, "b"), silence(100.0, "a")]);
     assert!(report.contains("1 alerts") && report.contains("silenced"), "{report}");
     assert!(report.contains("actions.jsonl, line 3: missing_field: `conversation`"), "{report}");
-    let report = told(&[silence(500.0, "b"), silence(500.0, "a")]);
+    let report = run_backtest(&[silence(500.0, "b"), silence(500.0, "a")]);
     assert!(report.contains("2 alerts"), "{report}");
 }

@@ -91,7 +91,7 @@ fn an_effect_of_reach_that_is_known_is_within_the_interval() {
 }
 
 #[test]
-fn real_conversations_are_reported_on_and_what_they_cannot_tell_is_said() {
+fn real_conversations_are_reported_with_the_limits_of_the_data() {
     let Some(data) = data() else { return };
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("care.json5");
@@ -111,14 +111,14 @@ fn real_conversations_are_reported_on_and_what_they_cannot_tell_is_said() {
 }
 
 #[test]
-fn bad_input_is_told_with_its_place() {
+fn bad_input_is_reported_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |name: &str, text: &str, wanted: &str| {
         let input = folder.path().join(name);
         std::fs::write(&input, text).unwrap();
         let (ran, _) = report(&input, &[]);
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(!ran.status.success() && said.contains(wanted), "{said}");
+        let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(!ran.status.success() && stderr.contains(wanted), "{stderr}");
     };
     refused("a.txt", "[{\"dialogHeader\": 3}]", "a.txt, line 1: column 19: invalid type: integer `3`");
     refused("b.txt", "nonsense\n", "b.txt: no post in it asks anything of a brand; ");

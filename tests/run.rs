@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use firewatch_engine::TRIAL;
+use firewatch_engine::SHADOW_TEAM;
 use firewatch_escalation::{PR, SUPPORT};
-use firewatch_kafka::{Embedded, Feed, KafkaSettings, Received, Tail, Topics};
-use firewatch_tests::{Instance, event, firewatch, post, reshare, sum_of};
+use firewatch_kafka::{EmbeddedBroker, KafkaSettings, ReceivedRecord, RecordProducer, TopicTail, Topics};
+use firewatch_tests::{Instance, event, firewatch, metric_sum, post, reshare};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_DEADLINE: Duration = Duration::from_secs(30);
 
 struct Setup {
-    _broker: Embedded,
+    _broker: EmbeddedBroker,
     settings: KafkaSettings,
     topics: Topics,
     logs: TempDir,
@@ -24,7 +24,7 @@ struct Setup {
 impl Setup {
     fn new() -> Self {
         let topics = Topics::default();
-        let broker = Embedded::start(&topics, &[PR, SUPPORT, TRIAL], 3).unwrap();
+        let broker = EmbeddedBroker::start(&topics, &[PR, SUPPORT, SHADOW_TEAM], 3).unwrap();
         let settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
         Self { _broker: broker, settings, topics, logs: tempfile::tempdir().unwrap() }
     }
@@ -44,19 +44,19 @@ impl Setup {
         ];
         let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned()));
         let instance = Instance::start(config, &self.logs.path().join("log"), &settings);
-        instance.wait_for("/readyz", PATIENCE, |a| a.starts_with("HTTP/1.1 200"));
+        instance.wait_for("/readyz", WAIT_DEADLINE, |a| a.starts_with("HTTP/1.1 200"));
         instance
     }
 
     fn act(&self, action: &Value) {
-        let feed = Feed::new(&self.settings).unwrap();
+        let feed = RecordProducer::new(&self.settings).unwrap();
         let key = action["conversation"].as_str();
         feed.send(&self.topics.actions, key, action.to_string().as_bytes(), &[]).unwrap();
         feed.flush().unwrap();
     }
 
     fn send(&self, events: &[Value]) {
-        let feed = Feed::new(&self.settings).unwrap();
+        let feed = RecordProducer::new(&self.settings).unwrap();
         for event in events {
             feed.send(
                 &self.topics.events,
@@ -69,12 +69,12 @@ impl Setup {
         feed.flush().unwrap();
     }
 
-    fn read(&self, topic: &str, n: usize) -> Vec<Received> {
-        let tail = Tail::new(&self.settings, &[topic.to_owned()]).unwrap();
+    fn read(&self, topic: &str, n: usize) -> Vec<ReceivedRecord> {
+        let tail = TopicTail::new(&self.settings, &[topic.to_owned()]).unwrap();
         let (mut all, start) = (Vec::new(), Instant::now());
         while all.len() < n {
             all.extend(tail.next(Duration::from_millis(100)).unwrap());
-            assert!(start.elapsed() < PATIENCE, "{topic} has {} of {n}", all.len());
+            assert!(start.elapsed() < WAIT_DEADLINE, "{topic} has {} of {n}", all.len());
         }
         all
     }
@@ -82,12 +82,12 @@ impl Setup {
 
 fn stop(mut instance: Instance) {
     let well = instance.stop();
-    let said = std::fs::read_to_string(&instance.log).unwrap();
-    assert!(well, "{said}");
-    assert!(said.contains("stopped; all that was read is committed"), "{said}");
+    let log = std::fs::read_to_string(&instance.log).unwrap();
+    assert!(well, "{log}");
+    assert!(log.contains("stopped; all that was read is committed"), "{log}");
 }
 
-fn header<'a>(record: &'a Received, name: &str) -> &'a str {
+fn header<'a>(record: &'a ReceivedRecord, name: &str) -> &'a str {
     record.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
 }
 
@@ -100,30 +100,30 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
         (0..600).map(|i| event(&format!("r{i}"), "c", f64::from(i), &reshare(&format!("a{i}"), 400))),
     );
     setup.send(&events);
-    let feed = Feed::new(&setup.settings).unwrap();
+    let feed = RecordProducer::new(&setup.settings).unwrap();
     feed.send(&setup.topics.events, Some("k"), b"\xff\xfe not even text", &[]).unwrap();
     feed.flush().unwrap();
 
-    let metrics = instance.wait_for("/metrics", PATIENCE, |m| {
-        sum_of(m, "firewatch_rejected_total{reason=\"not_utf8\",stream=\"events\"}") == 1.0
-            && sum_of(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") > 0.0
+    let metrics = instance.wait_for("/metrics", WAIT_DEADLINE, |m| {
+        metric_sum(m, "firewatch_rejected_total{reason=\"not_utf8\",stream=\"events\"}") == 1.0
+            && metric_sum(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") > 0.0
             && m.contains("firewatch_latency_seconds_count{since=\"arrival\"}")
     });
-    let read = instance.wait_for("/metrics", PATIENCE, |m| {
+    let read = instance.wait_for("/metrics", WAIT_DEADLINE, |m| {
         let of =
-            |o: &str| sum_of(m, &format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}}"));
+            |o: &str| metric_sum(m, &format!("firewatch_records_total{{outcome=\"{o}\",stream=\"events\"}}"));
         of("scored") + of("folded") + of("rejected") == 602.0
     });
     assert!(read.contains("firewatch_lag_records") && read.contains("firewatch_conversations"), "{metrics}");
     assert!(instance.get("/healthz").unwrap().starts_with("HTTP/1.1 200"));
 
-    let told = setup.read(&setup.topics.of_team(PR), 2);
-    let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
-    assert_eq!(told[0].key.as_deref(), Some(&b"c"[..]));
-    assert_eq!(header(&told[0], "ce_id"), escalation["id"].as_str().unwrap());
-    assert_eq!(header(&told[0], "ce_type"), "firewatch.escalation.v1");
-    assert_eq!(header(&told[0], "ce_specversion"), "1.0");
-    assert_eq!(header(&told[0], "traceparent"), TRACE, "carried on from the record that caused it");
+    let records = setup.read(&setup.topics.team_topic(PR), 2);
+    let escalation: Value = serde_json::from_slice(&records[0].value).unwrap();
+    assert_eq!(records[0].key.as_deref(), Some(&b"c"[..]));
+    assert_eq!(header(&records[0], "ce_id"), escalation["id"].as_str().unwrap());
+    assert_eq!(header(&records[0], "ce_type"), "firewatch.escalation.v1");
+    assert_eq!(header(&records[0], "ce_specversion"), "1.0");
+    assert_eq!(header(&records[0], "traceparent"), TRACE, "carried on from the record that caused it");
 
     let letter: Value = serde_json::from_slice(&setup.read(&setup.topics.dead_letters, 1)[0].value).unwrap();
     assert_eq!(letter["code"], "not_utf8");
@@ -133,11 +133,11 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
     // The next process reads on where this one stopped.
     let instance = setup.start();
     setup.send(&[event("q", "d", 700.0, &post(3, "Where is the form?"))]);
-    let metrics = instance.wait_for("/metrics", PATIENCE, |m| {
-        sum_of(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") == 1.0
+    let metrics = instance.wait_for("/metrics", WAIT_DEADLINE, |m| {
+        metric_sum(m, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}") == 1.0
     });
     assert_eq!(
-        sum_of(&metrics, "firewatch_records_total{outcome=\"folded\",stream=\"events\"}"),
+        metric_sum(&metrics, "firewatch_records_total{outcome=\"folded\",stream=\"events\"}"),
         0.0,
         "{metrics}"
     );
@@ -154,8 +154,8 @@ fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent()
     std::fs::write(folder.path().join("firewatch.toml"), "").unwrap();
     let instance = setup.start_on(&folder.path().join("firewatch.toml"));
     setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
-    let told = setup.read(&setup.topics.of_team(SUPPORT), 1);
-    let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
+    let records = setup.read(&setup.topics.team_topic(SUPPORT), 1);
+    let escalation: Value = serde_json::from_slice(&records[0].value).unwrap();
     assert_eq!(escalation["id"], "c/2026-03-10T14:00:00.000Z/support/1/0");
     stop(instance);
 }
@@ -176,7 +176,8 @@ fn a_changed_policy_is_taken_over_while_running_and_a_bad_one_is_refused() {
     let instance = setup.start_on(&folder.path().join("firewatch.toml"));
     let is_in_force = |version: &str| {
         let line = format!("version=\"{version}\"}} 1");
-        instance.wait_for("/metrics", PATIENCE, |m| m.contains("firewatch_policy_info") && m.contains(&line))
+        instance
+            .wait_for("/metrics", WAIT_DEADLINE, |m| m.contains("firewatch_policy_info") && m.contains(&line))
     };
     is_in_force("one");
     for bad in [
@@ -184,17 +185,17 @@ fn a_changed_policy_is_taken_over_while_running_and_a_bad_one_is_refused() {
         &route("nobody", 0.6),
         "horizon = \"1h\"\n[brands.a]\n",
     ] {
-        let before = sum_of(&is_in_force("one"), "firewatch_policies_total{end=\"refused\"}");
+        let before = metric_sum(&is_in_force("one"), "firewatch_policies_total{end=\"refused\"}");
         std::fs::write(&file, bad).unwrap();
-        let refused = |m: &str| sum_of(m, "firewatch_policies_total{end=\"refused\"}") > before;
-        instance.wait_for("/metrics", PATIENCE, refused);
+        let refused = |m: &str| metric_sum(m, "firewatch_policies_total{end=\"refused\"}") > before;
+        instance.wait_for("/metrics", WAIT_DEADLINE, refused);
     }
     is_in_force("one");
     std::fs::write(&file, "version = \"two\"\n".to_owned() + &route("support", 0.6)).unwrap();
     is_in_force("two");
     setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
-    let told = setup.read(&setup.topics.of_team(SUPPORT), 1);
-    let escalation: Value = serde_json::from_slice(&told[0].value).unwrap();
+    let records = setup.read(&setup.topics.team_topic(SUPPORT), 1);
+    let escalation: Value = serde_json::from_slice(&records[0].value).unwrap();
     assert_eq!(
         (&escalation["policy"], escalation["policy_hash"].as_str().map(str::len)),
         (&"two".into(), Some(16))
@@ -203,7 +204,7 @@ fn a_changed_policy_is_taken_over_while_running_and_a_bad_one_is_refused() {
 }
 
 #[test]
-fn a_policy_on_trial_tells_no_team_and_what_it_would_tell_is_on_a_topic_of_its_own() {
+fn a_shadow_policy_notifies_no_team_and_writes_to_a_topic_of_its_own() {
     let setup = Setup::new();
     let folder = tempfile::tempdir().unwrap();
     let policy = |version: &str, team: &str| {
@@ -219,13 +220,20 @@ fn a_policy_on_trial_tells_no_team_and_what_it_would_tell_is_on_a_topic_of_its_o
     let instance = setup.start_on(&folder.path().join("firewatch.toml"));
     setup.send(&[event("p", "c", 0.0, &post(235, ANGRY))]);
     let read = |team: &str| -> Value {
-        serde_json::from_slice(&setup.read(&setup.topics.of_team(team), 1)[0].value).unwrap()
+        serde_json::from_slice(&setup.read(&setup.topics.team_topic(team), 1)[0].value).unwrap()
     };
-    let (told, would_tell) = (read(SUPPORT), read(TRIAL));
-    assert_eq!((&told["policy"], &told["team"]), (&"champion".into(), &"support".into()));
-    assert_eq!((&would_tell["policy"], &would_tell["team"]), (&"challenger".into(), &"pr".into()));
-    let metrics = instance.wait_for("/metrics", PATIENCE, |m| m.contains("kind=\"trial\""));
-    assert_eq!(sum_of(&metrics, "firewatch_effects_total{kind=\"escalation\"}"), 1.0, "PR is told nothing");
+    let (escalation, shadow_escalation) = (read(SUPPORT), read(SHADOW_TEAM));
+    assert_eq!((&escalation["policy"], &escalation["team"]), (&"champion".into(), &"support".into()));
+    assert_eq!(
+        (&shadow_escalation["policy"], &shadow_escalation["team"]),
+        (&"challenger".into(), &"pr".into())
+    );
+    let metrics = instance.wait_for("/metrics", WAIT_DEADLINE, |m| m.contains("kind=\"trial\""));
+    assert_eq!(
+        metric_sum(&metrics, "firewatch_effects_total{kind=\"escalation\"}"),
+        1.0,
+        "PR is told nothing"
+    );
     setup.act(&event("v", "c", 60.0, &json!({ "kind": "useful", "by": "kim", "team": "pr" })));
     let out = folder.path().join("out");
     let mut compare = firewatch();
@@ -236,47 +244,49 @@ fn a_policy_on_trial_tells_no_team_and_what_it_would_tell_is_on_a_topic_of_its_o
         .env("FIREWATCH_KAFKA_BROKERS", &setup.settings.brokers)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    let output = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     for wanted in [
         "in force  (version champion, hash",
         "on trial  (version challenger, hash",
         "  pr: precision 100.0% (1 of 1), recall 100.0% (1 of 1 in time)",
         "The policies differ on 1 conversations.\nc, right to tell\n  in force             support at",
     ] {
-        assert!(said.contains(wanted), "{wanted} in {said}");
+        assert!(output.contains(wanted), "{wanted} in {output}");
     }
     let differ = std::fs::read_to_string(out.join("differ.csv")).unwrap();
     assert!(differ.contains("c,,1,on trial,pr,") && out.join("report.html").exists(), "{differ}");
     // A second deployment is compared by its own settings, and a record that is none is told with its place.
     write("other.toml", "[policy]\nfile = \"next.toml\"\n[topics]\nescalations_prefix = \"other.\"\n");
-    let feed = Feed::new(&setup.settings).unwrap();
-    let record = would_tell.to_string();
+    let feed = RecordProducer::new(&setup.settings).unwrap();
+    let record = shadow_escalation.to_string();
     for (topic, value) in [("other.pr", record.as_str()), ("other.support", "nothing")] {
         feed.send(topic, Some("c"), value.as_bytes(), &[]).unwrap();
     }
     feed.flush().unwrap();
     compare.arg("--with").arg(folder.path().join("other.toml"));
     let ran = compare.output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    let output = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     for wanted in [
         "other.toml  (version challenger, hash",
         "other.support [",
         "The policies differ on 1 conversations.",
     ] {
-        assert!(said.contains(wanted), "{wanted} in {said}");
+        assert!(output.contains(wanted), "{wanted} in {output}");
     }
     // One that could not work on the same conversations does not take over, nor start.
     write("policy.toml", &policy("other", "support").replace("step = \"1s\"", "step = \"2s\""));
-    instance.wait_for("/metrics", PATIENCE, |m| sum_of(m, "firewatch_policies_total{end=\"refused\"}") > 0.0);
+    instance.wait_for("/metrics", WAIT_DEADLINE, |m| {
+        metric_sum(m, "firewatch_policies_total{end=\"refused\"}") > 0.0
+    });
     stop(instance);
     write("policy.toml", &policy("champion", "support"));
     write("next.toml", &policy("challenger", "pr").replace("aldermere", "bolt"));
     let config = folder.path().join("firewatch.toml");
     let out = firewatch().args(["check", "--config"]).arg(config).output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
+    let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(
-        out.status.code() == Some(2) && said.contains("brands: is not that of the policy in force"),
-        "{said}"
+        out.status.code() == Some(2) && stderr.contains("brands: is not that of the policy in force"),
+        "{stderr}"
     );
 }
 
@@ -290,7 +300,7 @@ fn topics_that_do_not_fit_stop_it_before_it_starts() {
         .env("FIREWATCH_KAFKA_COMMON_ALLOW_AUTO_CREATE_TOPICS", "false")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("no.such.topic"), "{said}");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("no.such.topic"), "{stderr}");
 }

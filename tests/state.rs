@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, Effect, Input, Stream, Task};
+use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
 use firewatch_escalation::Policy;
 use firewatch_tests::{event, post, reshare, root};
 use proptest::prelude::*;
@@ -12,9 +12,9 @@ use serde_json::Value;
 const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 
-fn brain() -> Brain {
+fn ruleset() -> Ruleset {
     let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
-    Brain::shipped(Policy::parse("demo/policy.toml", &policy).unwrap()).unwrap()
+    Ruleset::shipped(Policy::parse("demo/policy.toml", &policy).unwrap()).unwrap()
 }
 
 /// The changelog as compaction leaves it.
@@ -30,17 +30,17 @@ fn commit(task: &mut Task, changelog: &mut Changelog) {
     task.committed();
 }
 
-fn restored(changelog: &Changelog, brain: &Brain) -> Task {
+fn restored(changelog: &Changelog, ruleset: &Ruleset) -> Task {
     let mut task = Task::new(0, 1);
     for (key, value) in changelog {
-        task.restore(key, Some(value), brain).unwrap();
+        task.restore(key, Some(value), ruleset).unwrap();
     }
-    task.restored(brain).unwrap();
+    task.finish_restore(ruleset).unwrap();
     task
 }
 
-fn take(task: &mut Task, brain: &Brain, line: &[u8]) -> Vec<Effect> {
-    let (mut made, mut told) = (Vec::new(), Vec::new());
+fn handle_line(task: &mut Task, ruleset: &Ruleset, line: &[u8]) -> Vec<Effect> {
+    let (mut effects, mut emitted) = (Vec::new(), Vec::new());
     let input = Input {
         stream: Stream::Events,
         topic: "t",
@@ -51,69 +51,69 @@ fn take(task: &mut Task, brain: &Brain, line: &[u8]) -> Vec<Effect> {
         trace: None,
         value: line,
     };
-    task.handle(&input, brain, &mut made);
-    for effect in made {
+    task.handle(&input, ruleset, &mut effects);
+    for effect in effects {
         if let Effect::Signal(signal) = &effect {
-            task.signal((**signal).clone(), brain, &mut told);
+            task.handle_signal((**signal).clone(), ruleset, &mut emitted);
         }
-        told.push(effect);
+        emitted.push(effect);
     }
-    told
+    emitted
 }
 
 /// What is told when the task is disturbed at these records: committed, undone, or read back from its changelog.
-fn disturbed(brain: &Brain, lines: &[String], disturbances: &[(usize, u8)]) -> Vec<Effect> {
+fn disturbed(ruleset: &Ruleset, lines: &[String], disturbances: &[(usize, u8)]) -> Vec<Effect> {
     let mut at: BTreeMap<usize, u8> = disturbances.iter().map(|(i, what)| (i % lines.len(), *what)).collect();
-    let (mut task, mut changelog, mut told) = (Task::new(0, 1), Changelog::new(), Vec::new());
+    let (mut task, mut changelog, mut emitted) = (Task::new(0, 1), Changelog::new(), Vec::new());
     let (mut next, mut committed, mut tentative) = (0, 0, Vec::new());
     while next < lines.len() {
-        tentative.extend(take(&mut task, brain, lines[next].as_bytes()));
+        tentative.extend(handle_line(&mut task, ruleset, lines[next].as_bytes()));
         next += 1;
         match at.remove(&next) {
             None => {}
             Some(0 | 1) => {
                 commit(&mut task, &mut changelog);
-                told.append(&mut tentative);
+                emitted.append(&mut tentative);
                 committed = next;
             }
             Some(what) => {
                 if what == 2 {
                     // As when a commit fails after the changes were asked for.
                     task.changes().unwrap();
-                    task.rewind(brain).unwrap();
+                    task.rewind(ruleset).unwrap();
                 } else {
-                    task = restored(&changelog, brain);
+                    task = restored(&changelog, ruleset);
                 }
                 tentative.clear();
                 next = committed;
             }
         }
     }
-    told.append(&mut tentative);
+    emitted.append(&mut tentative);
     let mut last = Vec::new();
-    task.end_of_stream(brain, &mut last);
+    task.end_of_stream(ruleset, &mut last);
     for effect in last {
         if let Effect::Signal(signal) = effect {
-            task.signal(*signal, brain, &mut told);
+            task.handle_signal(*signal, ruleset, &mut emitted);
         }
     }
-    told
+    emitted
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn commits_undoings_and_restarts_at_any_record_change_nothing_that_is_told(
+    fn commits_rewinds_and_restarts_at_any_record_change_no_output(
         disturbances in prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8), 1..60)
     ) {
-        let brain = brain();
+        let ruleset = ruleset();
         let recording = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
         let lines: Vec<String> = recording.lines().map(str::to_owned).collect();
         let disturbances: Vec<(usize, u8)> =
             disturbances.into_iter().map(|(i, what)| (i.index(lines.len()), what)).collect();
-        let quiet = disturbed(&brain, &lines, &[]);
-        let faulted = disturbed(&brain, &lines, &disturbances);
+        let quiet = disturbed(&ruleset, &lines, &[]);
+        let faulted = disturbed(&ruleset, &lines, &disturbances);
         prop_assert!(quiet.len() > 1000);
         prop_assert_eq!(quiet.len(), faulted.len());
         for (quiet, faulted) in quiet.iter().zip(&faulted) {
@@ -124,7 +124,7 @@ proptest! {
 
 #[test]
 fn expiry_survives_undoings_and_restarts() {
-    let brain = brain();
+    let ruleset = ruleset();
     let hour = 3600.0;
     let lines: Vec<String> = (0..300)
         .map(|i| {
@@ -132,25 +132,29 @@ fn expiry_survives_undoings_and_restarts() {
             event(&format!("p{i}"), &format!("c{}", i % 120), secs, &post(100, ANGRY)).to_string()
         })
         .collect();
-    let quiet = disturbed(&brain, &lines, &[]);
+    let quiet = disturbed(&ruleset, &lines, &[]);
     let expired = |effects: &[Effect]| {
         let is = |e: &&Effect| matches!(e, Effect::Escalation(e) if e.state.to_string() == "expired");
         effects.iter().filter(is).count()
     };
     assert!(expired(&quiet) > 100, "{}", expired(&quiet));
     let disturbances: Vec<(usize, u8)> = (1..60).map(|i| (i * 5, [0, 2, 0, 3][i % 4])).collect();
-    assert_eq!(disturbed(&brain, &lines, &disturbances), quiet);
+    assert_eq!(disturbed(&ruleset, &lines, &disturbances), quiet);
 }
 
 /// Bytes of state after so many reshares, the more of them late the longer it lasts, as cascades are.
 fn bytes_after(reshares: u32, secs: f64) -> usize {
-    let brain = brain();
+    let ruleset = ruleset();
     let (mut task, mut changelog) = (Task::new(0, 1), Changelog::new());
-    take(&mut task, &brain, event("p", "conversation-1", 0.0, &post(900, ANGRY)).to_string().as_bytes());
+    handle_line(
+        &mut task,
+        &ruleset,
+        event("p", "conversation-1", 0.0, &post(900, ANGRY)).to_string().as_bytes(),
+    );
     for i in 0..reshares {
         let at = secs.powf(f64::from(i) / f64::from(reshares));
         let e = event(&format!("r{i}"), "conversation-1", at, &reshare(&format!("a{i}"), 400));
-        take(&mut task, &brain, e.to_string().as_bytes());
+        handle_line(&mut task, &ruleset, e.to_string().as_bytes());
     }
     commit(&mut task, &mut changelog);
     changelog.iter().filter(|(key, _)| key.starts_with(b"c/")).map(|(_, value)| value.len()).sum()
@@ -167,16 +171,16 @@ fn a_conversations_state_does_not_grow_with_its_cascade() {
 }
 
 #[test]
-fn beyond_the_limit_the_one_silent_for_longest_is_over_and_it_is_said_why() {
-    let brain = brain();
-    let mut task = Task::new(0, 1).with_most_conversations(10);
-    let mut told = Vec::new();
+fn beyond_the_limit_the_longest_silent_conversation_expires_with_a_reason() {
+    let ruleset = ruleset();
+    let mut task = Task::new(0, 1).with_max_conversations(10);
+    let mut emitted = Vec::new();
     for i in 0..100 {
         let e = event("p", &format!("c{i}"), f64::from(i) * 90.0, &post(100, ANGRY));
-        told.extend(take(&mut task, &brain, e.to_string().as_bytes()));
+        emitted.extend(handle_line(&mut task, &ruleset, e.to_string().as_bytes()));
         assert!(task.conversations() <= 10);
     }
-    let ended: Vec<&str> = told
+    let ended: Vec<&str> = emitted
         .iter()
         .filter_map(|e| match e {
             Effect::Escalation(e) if e.state.to_string() == "expired" => Some(e),
@@ -190,14 +194,15 @@ fn beyond_the_limit_the_one_silent_for_longest_is_over_and_it_is_said_why() {
 
 #[test]
 fn state_that_cannot_be_read_is_named_and_not_started_on() {
-    let brain = brain();
+    let ruleset = ruleset();
     let (mut task, mut changelog) = (Task::new(0, 1), Changelog::new());
-    take(&mut task, &brain, event("p", "c", 0.0, &post(900, ANGRY)).to_string().as_bytes());
+    handle_line(&mut task, &ruleset, event("p", "c", 0.0, &post(900, ANGRY)).to_string().as_bytes());
     commit(&mut task, &mut changelog);
     let fault = |key: &[u8], value: &[u8]| {
         let mut task = Task::new(0, 1);
-        let taken = task.restore(key, Some(value), &brain).and_then(|()| task.restored(&brain));
-        taken.unwrap_err().to_string()
+        let restored_result =
+            task.restore(key, Some(value), &ruleset).and_then(|()| task.finish_restore(&ruleset));
+        restored_result.unwrap_err().to_string()
     };
     let sound = changelog[&b"c/c"[..]].clone();
     let newer = [&[11], &sound[1..]].concat();
@@ -206,19 +211,19 @@ fn state_that_cannot_be_read_is_named_and_not_started_on() {
     assert!(fault(b"b/x", b"\x0a\xff").contains("is damaged"));
     let mut other = Task::new(0, 12);
     for (key, value) in &changelog {
-        other.restore(key, Some(value), &brain).unwrap();
+        other.restore(key, Some(value), &ruleset).unwrap();
     }
-    let said = other.restored(&brain).unwrap_err().to_string();
-    assert!(said.contains("for 1 partitions, and the topics have 12"), "{said}");
+    let problem = other.finish_restore(&ruleset).unwrap_err().to_string();
+    assert!(problem.contains("for 1 partitions, and the topics have 12"), "{problem}");
 }
 
 #[test]
 fn nothing_is_written_for_what_began_and_ended_between_two_commits() {
-    let brain = brain();
-    let mut task = Task::new(0, 1).with_most_conversations(1);
+    let ruleset = ruleset();
+    let mut task = Task::new(0, 1).with_max_conversations(1);
     for i in 0..5 {
         let e: Value = event("p", &format!("c{i}"), f64::from(i) * 90.0, &post(100, "Hello there"));
-        take(&mut task, &brain, e.to_string().as_bytes());
+        handle_line(&mut task, &ruleset, e.to_string().as_bytes());
     }
     let keys: Vec<String> = task
         .changes()

@@ -1,15 +1,15 @@
 //! How the text model bears what people do to a text: capitals, links, names, spaces, variants of emoji, negation,
 //! and bytes that are no language at all.
 
-use firewatch_engine::Models;
-use firewatch_train::figures::most_likely;
-use firewatch_train::posts::{Choice, Posts};
+use firewatch_engine::ModelFiles;
 use firewatch_scoring::{Scratch, SentimentModel, Unread};
 use firewatch_tests::data;
+use firewatch_train::figures::most_likely;
+use firewatch_train::posts::{LabelledPosts, PostSelection};
 use proptest::prelude::*;
 
 fn model() -> SentimentModel {
-    SentimentModel::from_bytes(Models::SHIPPED.sentiment).unwrap()
+    SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap()
 }
 
 struct Labels(SentimentModel, Scratch);
@@ -19,8 +19,8 @@ impl Labels {
         Self(model(), Scratch::default())
     }
 
-    fn of(&mut self, text: &str) -> usize {
-        most_likely(&self.0.say(&mut self.1, text)).0
+    fn label(&mut self, text: &str) -> usize {
+        most_likely(&self.0.predict(&mut self.1, text)).0
     }
 }
 
@@ -50,7 +50,7 @@ type Change<'a> = (&'a str, &'a dyn Fn(&str) -> String);
 #[test]
 fn what_does_not_change_the_meaning_does_not_change_the_label() {
     let Some(data) = data() else { return };
-    let posts = Posts::read(&data, Choice::default()).unwrap().held_out;
+    let posts = LabelledPosts::read(&data, PostSelection::default()).unwrap().held_out;
     let changes: [Change<'_>; 6] = [
         ("upper case", &capitals),
         ("lower case", &|t| t.to_lowercase()),
@@ -61,7 +61,7 @@ fn what_does_not_change_the_meaning_does_not_change_the_label() {
     ];
     let mut labels = Labels::new();
     for (name, change) in changes {
-        let same = posts.iter().filter(|p| labels.of(&p.text) == labels.of(&change(&p.text))).count();
+        let same = posts.iter().filter(|p| labels.label(&p.text) == labels.label(&change(&p.text))).count();
         let share = same as f64 / posts.len() as f64;
         println!("{name}: {:.2}% of {} keep their label", 100.0 * share, posts.len());
         assert!(share >= 0.97, "{name}: {share}");
@@ -96,9 +96,9 @@ fn negating_a_clause_changes_the_label() {
                 ),
             ];
             for (plain, negated) in pairs {
-                if labels.of(&plain) == 2 {
+                if labels.label(&plain) == 2 {
                     clauses += 1;
-                    turned += usize::from(labels.of(&negated) == 0);
+                    turned += usize::from(labels.label(&negated) == 0);
                 }
             }
         }
@@ -113,23 +113,27 @@ fn what_is_remembered_changes_nothing() {
     let mut once = Labels::new();
     let texts: Vec<String> = (0..40_000).map(|i| format!("word{i} #tag{i} not fine{i}, good")).collect();
     let last = texts.last().unwrap();
-    let fresh = once.0.say(&mut Scratch::default(), last);
+    let fresh = once.0.predict(&mut Scratch::default(), last);
     for text in &texts {
-        once.0.say(&mut once.1, text);
+        once.0.predict(&mut once.1, text);
     }
-    assert_eq!(once.0.say(&mut once.1, last), fresh);
+    assert_eq!(once.0.predict(&mut once.1, last), fresh);
     // The same word as a tag, negated, and as a word.
     for text in ["#goodnews today", "not #goodnews today", "goodnewss today", "#goodnewss today"] {
-        assert_eq!(once.0.say(&mut once.1, text), once.0.say(&mut Scratch::default(), text), "{text}");
+        assert_eq!(
+            once.0.predict(&mut once.1, text),
+            once.0.predict(&mut Scratch::default(), text),
+            "{text}"
+        );
     }
 }
 
 #[test]
-fn languages_that_are_not_read_are_said_to_be_unknown() {
+fn languages_that_are_not_read_are_marked_unknown() {
     let (model, mut scratch) = (model(), Scratch::default());
     let mut read = |text: &str, lang: Option<&str>| {
-        let reading = model.read(&mut scratch, text, lang);
-        (reading.said.err(), reading.lang)
+        let analysis = model.read(&mut scratch, text, lang);
+        (analysis.prediction.err(), analysis.lang)
     };
     let other = |lang: &'static str| (Some(Unread::OtherLanguage), lang.into());
     assert_eq!(
@@ -151,7 +155,7 @@ fn languages_that_are_not_read_are_said_to_be_unknown() {
 
 #[test]
 fn a_model_that_is_damaged_or_newer_is_refused() {
-    let bytes = Models::SHIPPED.sentiment;
+    let bytes = ModelFiles::SHIPPED.sentiment;
     let refused = |bytes: &[u8]| SentimentModel::from_bytes(bytes).err().unwrap().to_string();
     assert!(refused(&bytes[..bytes.len() / 2]).contains("cut off"));
     let mut altered = bytes.to_vec();
@@ -169,16 +173,16 @@ proptest! {
     fn any_text_is_read(text in "\\PC{0,400}", bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (model, mut scratch) = (model(), Scratch::default());
         for text in [text, String::from_utf8_lossy(&bytes).into_owned()] {
-            let said = model.say(&mut scratch, &text);
-            let s = said.sentiment;
+            let prediction = model.predict(&mut scratch, &text);
+            let s = prediction.sentiment;
             prop_assert!((s.negative + s.neutral + s.positive - 1.0).abs() < 1e-4);
-            prop_assert!((0.0..=1.0).contains(&said.complaint) && (0.0..=1.0).contains(&said.arousal));
+            prop_assert!((0.0..=1.0).contains(&prediction.complaint) && (0.0..=1.0).contains(&prediction.arousal));
             for flag in scratch.flags() {
                 prop_assert!(text.get(flag.start..flag.end).is_some());
             }
-            let mut reading = model.read(&mut scratch, &text, None);
-            reading.keep_words(&mut scratch, &text);
-            prop_assert!(reading.evidence.len() <= 3 && reading.topics.len() <= 12);
+            let mut analysis = model.read(&mut scratch, &text, None);
+            analysis.keep_words(&mut scratch, &text);
+            prop_assert!(analysis.evidence.len() <= 3 && analysis.topics.len() <= 12);
         }
     }
 }

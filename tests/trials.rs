@@ -1,7 +1,7 @@
 //! Policies on trial decide as they would alone, and the one in force as if there were none.
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, Effect, Pipe};
+use firewatch_engine::{Effect, LocalTopology, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_tests::root;
 
@@ -22,34 +22,37 @@ fn policy(text: &str) -> Policy {
 }
 
 /// What each policy tells, as lines: the one in force first.
-fn told(brain: &Brain) -> Vec<Vec<String>> {
+fn emitted_by_policy(ruleset: &Ruleset) -> Vec<Vec<String>> {
     let recording = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
-    let mut told = vec![Vec::new(); POLICIES.len()];
+    let mut emitted = vec![Vec::new(); POLICIES.len()];
     let mut sink = |effect: Effect| {
         let by = match &effect {
             Effect::Escalation(_) => 0,
-            Effect::Trial(trial, _) => *trial as usize,
+            Effect::Shadow(slot, _) => *slot as usize,
             _ => return,
         };
         let mut line = Vec::new();
         serde_json::to_writer(&mut line, &effect).unwrap();
-        told[by].push(String::from_utf8(line).unwrap());
+        emitted[by].push(String::from_utf8(line).unwrap());
     };
-    let mut pipe = Pipe::new(brain, "recording", EventTime::parse("2026-03-11T00:00:00Z").unwrap());
+    let mut topology =
+        LocalTopology::new(ruleset, "recording", EventTime::parse("2026-03-11T00:00:00Z").unwrap());
     for line in recording.lines() {
-        pipe.push(line.as_bytes(), &mut sink);
+        topology.push(line.as_bytes(), &mut sink);
     }
-    pipe.finish(&mut sink);
-    told
+    topology.finish(&mut sink);
+    emitted
 }
 
 #[test]
-fn many_policies_on_the_same_conversations_tell_what_each_would_tell_alone() {
-    let brains = POLICIES.map(|text| Brain::shipped(policy(text)).unwrap());
-    let trials = POLICIES[1..].iter().map(|text| policy(text)).collect();
-    let together = told(&brains[0].clone().with_trials(trials).map_err(|_| "differ").unwrap());
-    for (i, brain) in brains.into_iter().enumerate() {
-        let alone = told(&brain).swap_remove(0);
+fn many_policies_on_the_same_conversations_emit_what_each_emits_alone() {
+    let rulesets = POLICIES.map(|text| Ruleset::shipped(policy(text)).unwrap());
+    let shadow_policies = POLICIES[1..].iter().map(|text| policy(text)).collect();
+    let together = emitted_by_policy(
+        &rulesets[0].clone().with_shadow_policies(shadow_policies).map_err(|_| "differ").unwrap(),
+    );
+    for (i, ruleset) in rulesets.into_iter().enumerate() {
+        let alone = emitted_by_policy(&ruleset).swap_remove(0);
         assert!(alone.len() > 10, "policy {i} tells {} times", alone.len());
         let differs = alone.iter().zip(&together[i]).find(|(alone, together)| alone != together);
         assert!(alone == together[i], "policy {i}: {differs:?}");
@@ -58,9 +61,9 @@ fn many_policies_on_the_same_conversations_tell_what_each_would_tell_alone() {
 
 #[test]
 fn a_policy_with_other_brands_or_windows_cannot_be_tried_on_the_same_conversations() {
-    let in_force = Brain::shipped(policy("")).unwrap();
+    let in_force = Ruleset::shipped(policy("")).unwrap();
     let other = |text: &str| {
-        let refused = in_force.clone().with_trials(vec![policy(""), policy(text)]);
+        let refused = in_force.clone().with_shadow_policies(vec![policy(""), policy(text)]);
         refused.err().map(|(i, faults)| (i, faults.iter().map(|f| f.key.clone()).collect::<Vec<_>>()))
     };
     assert_eq!(

@@ -21,7 +21,7 @@ fn tune(folder: &Path, more: &[&str]) -> Output {
     command.args(more).output().unwrap()
 }
 
-fn said(out: &Output) -> String {
+fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
@@ -44,7 +44,7 @@ fn history(folder: &Path) {
 }
 
 #[test]
-fn the_choice_is_made_on_the_past_and_told_on_the_later_part() {
+fn the_choice_is_made_on_the_past_and_reported_on_the_later_part() {
     let folder = tempfile::tempdir().unwrap();
     history(folder.path());
     let out = folder.path().join("out.html");
@@ -60,26 +60,27 @@ fn the_choice_is_made_on_the_past_and_told_on_the_later_part() {
         out.to_str().unwrap(),
     ];
     let ran = tune(folder.path(), &goal);
-    let told = said(&ran);
-    assert!(ran.status.success(), "{told}");
+    let output = output_text(&ran);
+    assert!(ran.status.success(), "{output}");
     // Any count catches all; the lowest gains most minutes, at ten alerts a day.
-    assert!(told.contains("> routes.many.when.high = reshares >= 20"), "{told}");
+    assert!(output.contains("> routes.many.when.high = reshares >= 20"), "{output}");
     // With five alerts a day it is 40, which fits the past and not what comes later; the choice does not know that.
-    let told = said(&tune(folder.path(), &["--vary", vary, "--budget", "5", "--objective", "minutes"]));
-    let chosen: Vec<&str> = told.lines().filter(|line| line.starts_with("> ")).collect();
-    assert!(chosen.len() == 1 && chosen[0].contains("reshares >= 40"), "{told}");
+    let output =
+        output_text(&tune(folder.path(), &["--vary", vary, "--budget", "5", "--objective", "minutes"]));
+    let chosen: Vec<&str> = output.lines().filter(|line| line.starts_with("> ")).collect();
+    assert!(chosen.len() == 1 && chosen[0].contains("reshares >= 40"), "{output}");
     let figures: Vec<f64> = chosen[0].split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [.., past_alerts, past_precision, _, _, later_alerts, later_precision, later_recall, _] = figures[..]
     else {
-        panic!("{told}")
+        panic!("{output}")
     };
-    assert!((past_alerts - 3.0).abs() < 0.3 && (past_precision - 1.0).abs() < 1e-9, "{told}");
-    assert!((later_alerts - 10.0).abs() < 0.5 && (later_precision - 0.3).abs() < 0.02, "{told}");
-    assert!((later_recall - 1.0).abs() < 1e-9 && !told.contains("warning"), "{told}");
+    assert!((past_alerts - 3.0).abs() < 0.3 && (past_precision - 1.0).abs() < 1e-9, "{output}");
+    assert!((later_alerts - 10.0).abs() < 0.5 && (later_precision - 0.3).abs() < 0.02, "{output}");
+    assert!((later_recall - 1.0).abs() < 1e-9 && !output.contains("warning"), "{output}");
     for line in
         ["- when = { high = \"reshares >= 80\" }", "+ when = { high = \"reshares >= 40\" }", ": better"]
     {
-        assert!(told.contains(line), "{line} in {told}");
+        assert!(output.contains(line), "{line} in {output}");
     }
     let chosen = std::fs::read_to_string(out.with_extension("toml")).unwrap();
     assert_eq!(chosen, POLICY.replace("80", "20"));
@@ -89,38 +90,42 @@ fn the_choice_is_made_on_the_past_and_told_on_the_later_part() {
 }
 
 #[test]
-fn what_cannot_be_tuned_is_told() {
+fn what_cannot_be_tuned_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     history(folder.path());
     let vary = ["--vary", "routes.many.when.high=reshares >= {20,40}"];
-    let told = |more: &[&str]| said(&tune(folder.path(), more));
+    let tune_output = |more: &[&str]| output_text(&tune(folder.path(), more));
     let with = |more: &[&'static str]| [&vary, more].concat();
-    assert!(told(&with(&["--budget", "0.5"])).contains("none of them keeps to 0.5 alerts a day in the past"));
+    assert!(
+        tune_output(&with(&["--budget", "0.5"]))
+            .contains("none of them keeps to 0.5 alerts a day in the past")
+    );
     // Whatever the horizon, the same is told: then what is stays.
-    let same = told(&["--vary", "horizon={1h,2h}", "--budget", "20"]);
+    let same = tune_output(&["--vary", "horizon={1h,2h}", "--budget", "20"]);
     assert!(
         same.contains("the policy is the best of them as it is") && same.contains("> horizon = 2h"),
         "{same}"
     );
     assert!(same.contains("warning: none has a better recall in time in the past"), "{same}");
-    assert!(told(&with(&["--budget", "many"])).contains("give a number above 0"));
+    assert!(tune_output(&with(&["--budget", "many"])).contains("give a number above 0"));
     assert!(
-        told(&with(&["--budget", "5", "--team", "legal"]))
+        tune_output(&with(&["--budget", "5", "--team", "legal"]))
             .contains("is no team of the policy; there are pr, support")
     );
-    assert!(told(&with(&["--budget", "5", "--split", "0.001"])).contains("is too short to split"));
+    assert!(tune_output(&with(&["--budget", "5", "--split", "0.001"])).contains("is too short to split"));
     assert!(
-        told(&["--vary", "routes.few.for={1s}", "--budget", "5"]).contains("the policy's file has no `few`")
+        tune_output(&["--vary", "routes.few.for={1s}", "--budget", "5"])
+            .contains("the policy's file has no `few`")
     );
     assert!(
-        told(&["--vary", "routes.many.when.high=reshares >= {1..99}", "--budget", "5"])
+        tune_output(&["--vary", "routes.many.when.high=reshares >= {1..99}", "--budget", "5"])
             .contains("at most 64")
     );
     // Two days are too short for a week's rhythm, and hold too little.
     let text = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
     let short: Vec<&str> = text.lines().take(1300).collect();
     std::fs::write(folder.path().join("events.jsonl"), short.join("\n")).unwrap();
-    let short = told(&with(&["--budget", "50"]));
+    let short = tune_output(&with(&["--budget", "50"]));
     assert!(
         short.contains("the choice is a guess") && short.contains("a week has a rhythm of its own"),
         "{short}"

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use firewatch_tests::{Cluster, Deployment, sum_of};
+use firewatch_tests::{Cluster, Deployment, metric_sum};
 
 use crate::PARTITIONS;
 use crate::stream::{POLICY, nth};
 
 const BACKLOG: usize = 5_000_000;
-const PATIENCE: Duration = Duration::from_secs(1200);
+const WAIT_DEADLINE: Duration = Duration::from_secs(1200);
 
 /// Measures and prints.
 pub fn measure(cluster: &Cluster) {
@@ -21,10 +21,10 @@ pub fn measure(cluster: &Cluster) {
     let mut read = 0.0;
     while read < BACKLOG as f64 {
         std::thread::sleep(Duration::from_millis(250));
-        assert!(start.elapsed() < PATIENCE, "{read} of {BACKLOG} events");
+        assert!(start.elapsed() < WAIT_DEADLINE, "{read} of {BACKLOG} events");
         let metrics = instance.get("/metrics").unwrap_or_default();
-        read = sum_of(&metrics, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}")
-            + sum_of(&metrics, "firewatch_records_total{outcome=\"folded\",stream=\"events\"}");
+        read = metric_sum(&metrics, "firewatch_records_total{outcome=\"scored\",stream=\"events\"}")
+            + metric_sum(&metrics, "firewatch_records_total{outcome=\"folded\",stream=\"events\"}");
         let quarter = (read * 4.0 / BACKLOG as f64) as usize;
         quarters[quarter.min(3)].push(instance.resident_bytes() as f64 / f64::from(1 << 20));
     }

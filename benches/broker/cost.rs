@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use firewatch_domain::EventTime;
-use firewatch_kafka::{Feed, Tail};
+use firewatch_kafka::{RecordProducer, TopicTail};
 use firewatch_tests::{Cluster, Deployment};
 
 use crate::PARTITIONS;
@@ -15,7 +15,7 @@ use crate::stream::{ANGRY, POLICY, nth, post};
 
 const BACKLOG: usize = 500_000;
 /// Runs of each kind, taking turns.
-const TURNS: usize = 3;
+const REPETITIONS: usize = 3;
 /// Events a second, and how many, when latency is measured.
 const PACE: f64 = 500.0;
 const TIMED: usize = 10_000;
@@ -24,7 +24,7 @@ const FIRST: usize = 1_000;
 /// Events that come alone afterwards, and the time between them.
 const ALONE: usize = 20;
 const APART: Duration = Duration::from_millis(700);
-const PATIENCE: Duration = Duration::from_secs(300);
+const WAIT_DEADLINE: Duration = Duration::from_secs(300);
 const GUARANTEES: [&str; 2] = ["exactly_once", "at_least_once"];
 
 /// One kind's figures.
@@ -40,7 +40,7 @@ struct Figures {
 /// Measures and prints.
 pub fn measure(cluster: &Cluster) {
     let mut figures = [Figures::default(), Figures::default()];
-    for turn in 0..TURNS {
+    for turn in 0..REPETITIONS {
         for (guarantee, figures) in GUARANTEES.iter().zip(&mut figures) {
             backlog(cluster, guarantee, turn, figures);
             latency(cluster, guarantee, turn, figures);
@@ -91,9 +91,9 @@ fn backlog(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figure
     let firewatch = deploy(cluster, &format!("backlog.{guarantee}.{turn}"), guarantee);
     firewatch.feed((0..BACKLOG).map(nth));
     let mut instance = firewatch.start();
-    instance.wait_for_events(1, PATIENCE);
+    instance.wait_for_events(1, WAIT_DEADLINE);
     let start = Instant::now();
-    instance.wait_for_events(BACKLOG, PATIENCE);
+    instance.wait_for_events(BACKLOG, WAIT_DEADLINE);
     figures.per_second.push(BACKLOG as f64 / start.elapsed().as_secs_f64());
     figures.cpu_micros.push(instance.cpu().as_secs_f64() * 1e6 / BACKLOG as f64);
     assert!(instance.stop());
@@ -106,7 +106,7 @@ fn latency(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figure
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let tail = Tail::new(&firewatch.settings, std::slice::from_ref(&firewatch.topics.scores))
+            let tail = TopicTail::new(&firewatch.settings, std::slice::from_ref(&firewatch.topics.scores))
                 .expect("a reader");
             let mut latencies = Vec::new();
             while !over.load(Ordering::Relaxed) {
@@ -119,7 +119,7 @@ fn latency(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figure
             }
             latencies
         });
-        let feed = Feed::new(&firewatch.settings).expect("a feeder");
+        let feed = RecordProducer::new(&firewatch.settings).expect("a feeder");
         let start = Instant::now();
         for i in 0..TIMED + ALONE {
             let alone = u32::try_from(i.saturating_sub(TIMED)).expect("a small number");
@@ -131,7 +131,7 @@ fn latency(cluster: &Cluster, guarantee: &str, turn: usize, figures: &mut Figure
             feed.send(&firewatch.topics.events, Some(&key), &value, &[]).expect("an event");
         }
         feed.flush().expect("events");
-        instance.wait_for_events(TIMED + ALONE, PATIENCE);
+        instance.wait_for_events(TIMED + ALONE, WAIT_DEADLINE);
         std::thread::sleep(Duration::from_secs(2));
         over.store(true, Ordering::Relaxed);
         for (i, latency) in reader.join().expect("latencies") {

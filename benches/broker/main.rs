@@ -23,7 +23,7 @@ fn main() {
     let chosen = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
     let parts: [(&str, Measure); 3] =
         [("cost", cost::measure), ("restore", restore::measure), ("backlog", backlog::measure)];
-    let cluster = Cluster::up("bench", 29392, 1);
+    let cluster = Cluster::start_up("bench", 29392, 1);
     for (name, measure) in parts {
         if chosen.as_deref().is_none_or(|chosen| chosen == name) {
             println!("\n{name}");

@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use firewatch_domain::EventTime;
-use firewatch_tests::{Cluster, Deployment, sum_of};
+use firewatch_tests::{Cluster, Deployment, metric_sum};
 
 use crate::PARTITIONS;
 use crate::stream::{ANGRY, POLICY, post};
 
 const CONVERSATIONS: usize = 1_000_000;
-const PATIENCE: Duration = Duration::from_secs(600);
+const WAIT_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Measures and prints.
 pub fn measure(cluster: &Cluster) {
@@ -23,17 +23,18 @@ pub fn measure(cluster: &Cluster) {
     let text = |i: usize| if i.is_multiple_of(4) { ANGRY } else { "Where do I find the form for next year?" };
     firewatch.feed((0..CONVERSATIONS).map(|i| post(i, at(i), text(i))));
     let mut instance = firewatch.start_until_ready();
-    instance.wait_for_events(CONVERSATIONS, PATIENCE);
+    instance.wait_for_events(CONVERSATIONS, WAIT_DEADLINE);
     assert!(instance.stop());
 
     let start = Instant::now();
     let mut instance = firewatch.start_until_ready();
     let took = start.elapsed();
     // The gauges are set with the first round.
-    let metrics = instance
-        .wait_for("/metrics", PATIENCE, |m| sum_of(m, "firewatch_conversations{") >= CONVERSATIONS as f64);
+    let metrics = instance.wait_for("/metrics", WAIT_DEADLINE, |m| {
+        metric_sum(m, "firewatch_conversations{") >= CONVERSATIONS as f64
+    });
     let (bytes, entries) =
-        (sum_of(&metrics, "firewatch_state_bytes{"), sum_of(&metrics, "firewatch_restored_entries{"));
+        (metric_sum(&metrics, "firewatch_state_bytes{"), metric_sum(&metrics, "firewatch_restored_entries{"));
     let each = |bytes: f64| bytes / CONVERSATIONS as f64;
     println!(
         "{CONVERSATIONS} conversations restored in {:.1} s, start and group included",

@@ -5,10 +5,10 @@ use std::time::Instant;
 const ROUNDS: usize = 15;
 
 /// A step: its name, the records it works on, and the work.
-pub type Step<'a> = (&'a str, usize, &'a mut dyn FnMut());
+pub type BenchStep<'a> = (&'a str, usize, &'a mut dyn FnMut());
 
 /// Runs the steps in turns, so that a machine that slows down slows them all, and prints the medians over rounds.
-pub fn report<const N: usize>(mut steps: [Step<'_>; N]) {
+pub fn report<const N: usize>(mut steps: [BenchStep<'_>; N]) {
     let mut nanos = vec![Vec::new(); steps.len()];
     for _ in 0..ROUNDS {
         for ((_, n, step), nanos) in steps.iter_mut().zip(&mut nanos) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firewatch_tests::{Cluster, Deployment, can_run_kafka, sum_of};
+use firewatch_tests::{Cluster, Deployment, can_run_kafka, metric_sum};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::net::TcpListener;
@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use crate::hooks::{SECRET, client};
 use crate::jetstream::{Fault, seconds, serving};
 
-fn raw(deployment: &Deployment, topic: &str, least: usize) -> Vec<String> {
-    let records = deployment.read(topic, least).into_iter();
+fn raw(deployment: &Deployment, topic: &str, min_records: usize) -> Vec<String> {
+    let records = deployment.read(topic, min_records).into_iter();
     records.map(|record| String::from_utf8_lossy(&record.value).into_owned()).collect()
 }
 
@@ -20,7 +20,7 @@ async fn collect_goes_on_where_it_was_killed_and_takes_no_webhook_that_kafka_doe
     if !can_run_kafka() {
         return;
     }
-    let cluster = Cluster::up("collect", 29492, 1);
+    let cluster = Cluster::start_up("collect", 29492, 1);
     let deployment = Deployment::new(&cluster.bootstrap_servers(), "collect", "[brands.northcare]\n");
     let stream = serving(vec![Fault::Silence(30), Fault::Silence(60)]).await;
     let at = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -61,7 +61,7 @@ async fn collect_goes_on_where_it_was_killed_and_takes_no_webhook_that_kafka_doe
     assert!(kept.contains(&"{\"n\":3}".to_owned()), "{kept:?}");
     let metrics = instance.get("/metrics").unwrap();
     assert!(
-        sum_of(&metrics, "firewatch_collected_total{source=\"facebook\",what=\"taken\"}") >= 2.0,
+        metric_sum(&metrics, "firewatch_collected_total{source=\"facebook\",what=\"taken\"}") >= 2.0,
         "{metrics}"
     );
     assert!(instance.stop());

@@ -1,22 +1,22 @@
 //! The receiver of webhooks.
 
-use firewatch_collect::{HookSource, hooks};
-use firewatch_ingest::Hook;
+use firewatch_collect::{HookSource, hook_routes};
+use firewatch_ingest::HookAuth;
 
 use crate::{Topic, listening};
 
 pub const SECRET: &str = "a secret of ours";
 
 async fn receiver(topic: &Topic, rate: u32) -> String {
-    let source = |name: &str, hook: Hook| HookSource {
+    let source = |name: &str, hook: HookAuth| HookSource {
         name: name.into(),
         topic: format!("raw.{name}"),
         hook,
         rate: rate.try_into().unwrap(),
     };
-    let meta = Hook::Meta { secret: SECRET.into(), verify_token: "to verify".into() };
-    let sources = vec![source("facebook", meta), source("forum", Hook::Bearer { secret: SECRET.into() })];
-    format!("http://{}/hooks", listening(hooks(sources, topic.port())).await)
+    let meta = HookAuth::Meta { secret: SECRET.into(), verify_token: "to verify".into() };
+    let sources = vec![source("facebook", meta), source("forum", HookAuth::Bearer { secret: SECRET.into() })];
+    format!("http://{}/hooks", listening(hook_routes(sources, topic.port())).await)
 }
 
 pub fn client() -> reqwest::Client {
@@ -42,7 +42,7 @@ async fn a_webhook_is_acknowledged_only_when_the_topic_has_it_and_only_for_whom_
     assert_eq!(post("forum", SECRET, b"{\"b\":2}".to_vec()).await, 503, "to be sent again");
     assert_eq!(post("forum", SECRET, b"{\"b\":2}".to_vec()).await, 200);
     assert_eq!(topic.texts(), ["{\"a\":1}", "{\"b\":2}"], "nothing that was refused is in it");
-    let asked = |token: &str| {
+    let verify = |token: &str| {
         let url = format!("{at}/facebook?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=4711");
         let request = client.get(url);
         async move {
@@ -50,14 +50,14 @@ async fn a_webhook_is_acknowledged_only_when_the_topic_has_it_and_only_for_whom_
             (answer.status().as_u16(), answer.text().await.unwrap())
         }
     };
-    assert_eq!(asked("to%20verify").await, (200, "4711".into()));
-    assert_eq!(asked("other").await.0, 403);
-    let told = format!("{:?}", topic.told());
-    assert!(!told.contains(SECRET) && !told.contains("guessed"), "{told}");
+    assert_eq!(verify("to%20verify").await, (200, "4711".into()));
+    assert_eq!(verify("other").await.0, 403);
+    let notices = format!("{:?}", topic.notices());
+    assert!(!notices.contains(SECRET) && !notices.contains("guessed"), "{notices}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_too_fast_is_asked_to_wait() {
+async fn a_sender_that_is_too_fast_gets_retry_after() {
     let topic = Topic::default();
     let (at, client) = (receiver(&topic, 5).await, client());
     let mut answers = Vec::new();
@@ -65,8 +65,8 @@ async fn who_sends_too_fast_is_asked_to_wait() {
         let request = client.post(format!("{at}/forum")).bearer_auth(SECRET).body("{}");
         answers.push(request.send().await.unwrap().status().as_u16());
     }
-    let taken = answers.iter().filter(|answer| **answer == 200).count();
-    assert!((5..25).contains(&taken), "{answers:?}");
+    let accepted = answers.iter().filter(|answer| **answer == 200).count();
+    assert!((5..25).contains(&accepted), "{answers:?}");
     assert!(answers.iter().all(|answer| *answer == 200 || *answer == 429), "{answers:?}");
-    assert_eq!(topic.texts().len(), taken);
+    assert_eq!(topic.texts().len(), accepted);
 }

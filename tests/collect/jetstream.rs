@@ -54,7 +54,7 @@ pub enum Fault {
     /// Nothing more comes.
     Silence(u64),
     /// What was before this second is not kept any more.
-    Forgotten(u64, u64),
+    HistoryLost(u64, u64),
 }
 
 async fn serve(listener: TcpListener, faults: Vec<Fault>) {
@@ -64,7 +64,7 @@ async fn serve(listener: TcpListener, faults: Vec<Fault>) {
         let from =
             cursor.map_or(0, |cursor| (cursor.saturating_sub(START) / SECOND) + u64::from(cursor >= START));
         let (from, to) = match &fault {
-            Fault::Forgotten(first, to) => (from.max(*first), *to),
+            Fault::HistoryLost(first, to) => (from.max(*first), *to),
             Fault::Cut(to) | Fault::Twice(to) | Fault::NotUtf8(to) | Fault::Huge(to) => (from, *to),
             Fault::TooLargeForATopic(to) | Fault::Silence(to) => (from, *to),
         };
@@ -99,7 +99,7 @@ async fn serve(listener: TcpListener, faults: Vec<Fault>) {
                 let _ = socket.close(None).await;
             }
             Fault::Silence(_) => while socket.next().await.is_some_and(|came| came.is_ok()) {},
-            Fault::Forgotten(..) => {
+            Fault::HistoryLost(..) => {
                 tokio::time::sleep(Duration::from_secs(3600)).await;
             }
         }
@@ -113,7 +113,7 @@ async fn jetstream(faults: Vec<Fault>) -> Jetstream {
         topic: "raw.bluesky".into(),
         url,
         collections: vec!["app.bsky.feed.post".into()],
-        silent: Duration::from_millis(500),
+        idle_timeout: Duration::from_millis(500),
     }
 }
 
@@ -139,7 +139,7 @@ async fn a_jetstream_that_misbehaves_loses_nothing_that_its_cursor_brings_back()
         Fault::TooLargeForATopic(70),
         Fault::Huge(80),
         // What was before second 400 is gone.
-        Fault::Forgotten(400, 420),
+        Fault::HistoryLost(400, 420),
     ])
     .await;
     let topic = Topic::default();
@@ -154,7 +154,7 @@ async fn a_jetstream_that_misbehaves_loses_nothing_that_its_cursor_brings_back()
         unique,
         wanted,
         "{:?}",
-        topic.told().iter().filter(|n| **n != Notice::Taken).collect::<Vec<_>>()
+        topic.notices().iter().filter(|n| **n != Notice::Accepted).collect::<Vec<_>>()
     );
     assert_eq!(
         topic.gaps(),
@@ -164,16 +164,16 @@ async fn a_jetstream_that_misbehaves_loses_nothing_that_its_cursor_brings_back()
         ],
     );
     let left_out: Vec<String> = topic
-        .told()
+        .notices()
         .into_iter()
-        .filter_map(|n| if let Notice::LeftOut(why) = n { Some(why) } else { None })
+        .filter_map(|n| if let Notice::Skipped(why) = n { Some(why) } else { None })
         .collect();
     assert_eq!(left_out.len(), 1, "{left_out:?}");
     assert!(left_out[0].contains("bytes, of 2026-05-30T09:01:10"), "{left_out:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_brokers_did_not_take_is_asked_for_again_and_a_restart_goes_on_from_the_cursor() {
+async fn undelivered_events_are_requested_again_and_a_restart_resumes_from_the_cursor() {
     let topic = Topic::default();
     *topic.refuse.lock().unwrap() = 3;
     let source = jetstream((0..8).map(|i| Fault::Silence(30 + u64::from(i > 0) * 10)).collect()).await;
@@ -188,6 +188,6 @@ async fn what_the_brokers_did_not_take_is_asked_for_again_and_a_restart_goes_on_
     );
     let cursors = topic.raw.lock().unwrap().iter().filter_map(|raw| raw.cursor.clone()).max();
     assert_eq!(cursors, Some((START + 39 * SECOND).to_string()), "a restart reads this from the topic");
-    assert!(topic.told().contains(&Notice::Trouble("no broker".into())));
+    assert!(topic.notices().contains(&Notice::Failed("no broker".into())));
     assert!(topic.gaps().is_empty());
 }

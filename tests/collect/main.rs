@@ -11,25 +11,25 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use firewatch_collect::{Notice, Port, Putting, Raw};
+use firewatch_collect::{CollectorContext, Notice, PutFuture, RawPayload};
 use firewatch_domain::EventTime;
 use tokio::net::TcpListener;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A topic in memory, and all that was told.
 #[derive(Clone, Default)]
 pub struct Topic {
-    pub raw: Arc<Mutex<Vec<Raw>>>,
-    pub told: Arc<Mutex<Vec<Notice>>>,
+    pub raw: Arc<Mutex<Vec<RawPayload>>>,
+    pub notices: Arc<Mutex<Vec<Notice>>>,
     /// How many of the next are refused.
     pub refuse: Arc<Mutex<usize>>,
 }
 
 impl Topic {
-    pub fn port(&self) -> Port {
-        let (raw, told, refuse) = (self.raw.clone(), self.told.clone(), self.refuse.clone());
-        let put = move |one: Raw| -> Putting {
+    pub fn port(&self) -> CollectorContext {
+        let (raw, notices, refuse) = (self.raw.clone(), self.notices.clone(), self.refuse.clone());
+        let put = move |one: RawPayload| -> PutFuture {
             let (raw, refuse) = (raw.clone(), refuse.clone());
             Box::pin(async move {
                 tokio::time::sleep(Duration::from_micros(200)).await;
@@ -42,8 +42,12 @@ impl Topic {
                 Ok(())
             })
         };
-        let tell = move |_: &str, notice: &Notice| told.lock().unwrap().push(notice.clone());
-        Port { put: Arc::new(put), clock: || EventTime::from_millis(1_780_200_000_000), tell: Arc::new(tell) }
+        let notify = move |_: &str, notice: &Notice| notices.lock().unwrap().push(notice.clone());
+        CollectorContext {
+            put: Arc::new(put),
+            clock: || EventTime::from_millis(1_780_200_000_000),
+            notify: Arc::new(notify),
+        }
     }
 
     pub fn texts(&self) -> Vec<String> {
@@ -51,12 +55,12 @@ impl Topic {
         raw.iter().map(|one| String::from_utf8_lossy(&one.payload).into_owned()).collect()
     }
 
-    pub fn told(&self) -> Vec<Notice> {
-        self.told.lock().unwrap().clone()
+    pub fn notices(&self) -> Vec<Notice> {
+        self.notices.lock().unwrap().clone()
     }
 
     pub fn gaps(&self) -> Vec<String> {
-        self.told()
+        self.notices()
             .iter()
             .filter_map(|n| if let Notice::Gap(gap) = n { Some(gap.to_string()) } else { None })
             .collect()
@@ -68,9 +72,9 @@ impl Topic {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let waited = tokio::time::timeout(PATIENCE, wait).await;
-        let told = self.told().into_iter().filter(|n| *n != Notice::Taken).collect::<Vec<_>>();
-        assert!(waited.is_ok(), "{} came; {told:#?}", self.raw.lock().unwrap().len());
+        let waited = tokio::time::timeout(WAIT_DEADLINE, wait).await;
+        let notices = self.notices().into_iter().filter(|n| *n != Notice::Accepted).collect::<Vec<_>>();
+        assert!(waited.is_ok(), "{} came; {notices:#?}", self.raw.lock().unwrap().len());
     }
 }
 

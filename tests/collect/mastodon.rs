@@ -84,7 +84,7 @@ async fn streaming(State(instance): State<Arc<Instance>>, headers: HeaderMap) ->
 }
 
 #[derive(serde::Deserialize)]
-struct Asked {
+struct TimelineQuery {
     min_id: u64,
     limit: u64,
 }
@@ -93,13 +93,13 @@ struct Asked {
 async fn timeline(
     State(instance): State<Arc<Instance>>,
     headers: HeaderMap,
-    Query(asked): Query<Asked>,
+    Query(query): Query<TimelineQuery>,
 ) -> Response {
     if !is_known(&instance, &headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let from = asked.min_id + 1;
-    let statuses: Vec<Value> = (from..=120).take(asked.limit as usize).map(status).collect();
+    let from = query.min_id + 1;
+    let statuses: Vec<Value> = (from..=120).take(query.limit as usize).map(status).collect();
     axum::Json(statuses.into_iter().rev().collect::<Vec<_>>()).into_response()
 }
 
@@ -119,17 +119,17 @@ async fn a_mastodon_that_misbehaves_is_caught_up_with_by_its_timeline() {
         stream: "public".into(),
         tag: None,
         token: Some("expired".into()),
-        silent: Duration::from_secs(20),
-        refused: Duration::from_millis(50),
+        idle_timeout: Duration::from_secs(20),
+        token_retry_wait: Duration::from_millis(50),
     };
     let topic = Topic::default();
     let task = tokio::spawn(follow_mastodon(source, None, topic.port()));
     // The token is refused at first, and that is told.
     let refused = |topic: &Topic| {
         topic
-            .told()
+            .notices()
             .iter()
-            .any(|n| matches!(n, Notice::Trouble(p) if p.contains("refuses the token (401 Unauthorized)")))
+            .any(|n| matches!(n, Notice::Failed(p) if p.contains("refuses the token (401 Unauthorized)")))
     };
     topic.wait_for(refused).await;
     *instance.token.lock().unwrap() = "expired".into();
@@ -149,9 +149,12 @@ async fn a_mastodon_that_misbehaves_is_caught_up_with_by_its_timeline() {
         topic.texts().iter().any(|text| text.contains('\u{fffd}')),
         "what is no UTF-8 is kept for the dead letters"
     );
-    let told = topic.told();
+    let notices = topic.notices();
     let gaps: Vec<_> =
-        told.iter().filter_map(|n| if let Notice::Gap(gap) = n { Some(gap.what) } else { None }).collect();
+        notices.iter().filter_map(|n| if let Notice::Gap(gap) = n { Some(gap.what) } else { None }).collect();
     assert_eq!(gaps, [Missing::EditsAndDeletions]);
-    assert!(told.iter().any(|n| matches!(n, Notice::LeftOut(why) if why.contains("more than"))), "{told:?}");
+    assert!(
+        notices.iter().any(|n| matches!(n, Notice::Skipped(why) if why.contains("more than"))),
+        "{notices:?}"
+    );
 }

@@ -37,7 +37,7 @@ pub const ALL: [Fault; 10] = [
 pub type Moment = (Instant, Vec<u32>);
 
 /// How long a moment is looked at.
-pub const LOOK: Duration = Duration::from_secs(5);
+pub const OBSERVATION_TIME: Duration = Duration::from_secs(5);
 
 /// What came of one injection.
 #[derive(Default)]
@@ -114,7 +114,7 @@ impl Fault {
             }
             Self::Coordinator => {
                 let task = world.rng.u32(0..PARTITIONS);
-                let victim = world.coordinator_of(task);
+                let victim = world.coordinator_for(task);
                 kill_broker(world, victim);
             }
             Self::Both => both(world),
@@ -154,7 +154,7 @@ fn both(world: &mut World) {
 /// One instance joins, works for a while and leaves. Tells which partitions stayed where they were.
 fn scale(world: &mut World, injected: &mut Injected) {
     injected.undisturbed.push((Instant::now(), (0..PARTITIONS).collect()));
-    std::thread::sleep(LOOK);
+    std::thread::sleep(OBSERVATION_TIME);
     let before: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
     let joins = Instant::now();
     world.add();
@@ -179,7 +179,7 @@ fn scale(world: &mut World, injected: &mut Injected) {
     let both = after.iter().zip(&last).flat_map(|(b, a)| b.iter().filter(|p| a.contains(p)));
     injected.stayed.push((leaves, both.copied().collect()));
     // What the next fault does is not this one's.
-    std::thread::sleep(LOOK.saturating_sub(leaves.elapsed()));
+    std::thread::sleep(OBSERVATION_TIME.saturating_sub(leaves.elapsed()));
 }
 
 /// An instance dies; as soon as another restores a partition of it, that one dies too. Whether it was caught at it.

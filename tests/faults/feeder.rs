@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use firewatch_domain::{Duration as Span, EventTime};
-use firewatch_kafka::{Feed, KafkaSettings, RunError, Topics};
+use firewatch_kafka::{KafkaSettings, RecordProducer, RunError, Topics};
 
 use crate::stream::Stream;
 
@@ -30,7 +30,7 @@ pub struct Fed {
 
 /// Feeds until told to stop, then one last record to each partition.
 pub fn feed(settings: &KafkaSettings, topics: &Topics, partitions: u32, pace: Pace, fed: &Fed) {
-    let feed = Feed::new(settings).expect("a feeder");
+    let feed = RecordProducer::new(settings).expect("a feeder");
     let mut stream = Stream::new(pace.seed);
     let (start, mut sent) = (Instant::now(), 0_u64);
     let span = Span::from_millis((1000.0 / pace.per_second * SPEED) as i64);
@@ -54,7 +54,7 @@ pub fn feed(settings: &KafkaSettings, topics: &Topics, partitions: u32, pace: Pa
     settle(&feed);
     for partition in 0..partitions {
         let line = stream.last(partition);
-        feed.send_to(&topics.events, partition, &line.key, &line.value).expect("a last event");
+        feed.send_to_partition(&topics.events, partition, &line.key, &line.value).expect("a last event");
     }
     settle(&feed);
 }
@@ -77,7 +77,7 @@ fn note(fed: &Fed, now: EventTime) {
 }
 
 /// Waits until the brokers have everything, however long they are away.
-fn settle(feed: &Feed) {
+fn settle(feed: &RecordProducer) {
     std::thread::sleep(APART);
     let start = Instant::now();
     loop {

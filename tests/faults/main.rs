@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use faults::{ALL, Fault, LOOK, Moment};
+use faults::{ALL, Fault, Moment, OBSERVATION_TIME};
 use feeder::{Fed, Pace};
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::Guarantee;
@@ -25,7 +25,7 @@ use watch::Outputs;
 use world::{PARTITIONS, World};
 
 /// Outputs are complete when none has come for so long and no record waits.
-const CALM: Duration = Duration::from_secs(6);
+const CALM_PERIOD: Duration = Duration::from_secs(6);
 
 /// What to do.
 struct Plan {
@@ -84,9 +84,9 @@ fn main() -> ExitCode {
 }
 
 /// Tells those who feed and read that it is over, also when a fault ends in a panic: a scope waits for all of them.
-struct Ends<'a>([&'a AtomicBool; 2]);
+struct StopOnDrop<'a>([&'a AtomicBool; 2]);
 
-impl Drop for Ends<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.iter().for_each(|flag| flag.store(true, Ordering::Relaxed));
     }
@@ -107,9 +107,9 @@ fn run(plan: &Plan) -> Verdict {
     let (mut stayed, mut undisturbed) = (Vec::new(), Vec::new());
     let mut phases = Vec::new();
     let faulted = std::thread::scope(|scope| {
-        let _ends = Ends([&fed.stop, &over]);
+        let _ends = StopOnDrop([&fed.stop, &over]);
         let feeder = scope.spawn(|| feeder::feed(&settings, &topics, PARTITIONS, plan.pace, &fed));
-        let reader = scope.spawn(|| Outputs::read(&settings, &topics, &[PR, SUPPORT], &over, CALM));
+        let reader = scope.spawn(|| Outputs::read(&settings, &topics, &[PR, SUPPORT], &over, CALM_PERIOD));
         for (phase, (fault, times)) in plan.faults.iter().enumerate() {
             fed.phase.store(phase, Ordering::Relaxed);
             let begin = Instant::now();
@@ -152,9 +152,9 @@ fn run(plan: &Plan) -> Verdict {
         let within = faulted.pauses.iter().filter(|(at, ..)| at >= begin && at <= end);
         row.longest_pause = within.map(|(_, pause, _)| *pause).max().unwrap_or_default();
     }
-    tell_pauses("when nothing happened", &undisturbed, &faulted);
-    tell_pauses("of those that stayed while an instance joined or left", &stayed, &faulted);
-    let verdict = Verdict::of(rows, &fed.begins.lock().expect("beginnings"), &quiet, &faulted);
+    print_pauses("when nothing happened", &undisturbed, &faulted);
+    print_pauses("of those that stayed while an instance joined or left", &stayed, &faulted);
+    let verdict = Verdict::compare(rows, &fed.begins.lock().expect("beginnings"), &quiet, &faulted);
     println!("{verdict}");
     verdict
 }
@@ -176,7 +176,8 @@ fn quiet_run(world: &World) -> Outputs {
     let (instance, topics) = world.quiet_run();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| Outputs::read(&world.settings, &topics, &[PR, SUPPORT], &over, CALM));
+        let reader =
+            scope.spawn(|| Outputs::read(&world.settings, &topics, &[PR, SUPPORT], &over, CALM_PERIOD));
         let instances = [instance];
         instances[0].wait_for("/readyz", Duration::from_secs(60), |a| a.starts_with("HTTP/1.1 200"));
         wait_for_no_lag(&instances);
@@ -186,12 +187,11 @@ fn quiet_run(world: &World) -> Outputs {
 }
 
 /// How long each partition fell silent at these moments: median and worst.
-fn tell_pauses(what: &str, moments: &[Moment], outputs: &Outputs) {
+fn print_pauses(what: &str, moments: &[Moment], outputs: &Outputs) {
     let longest = |from: Instant, partition: u32| {
-        let near = outputs
-            .pauses
-            .iter()
-            .filter(|(end, pause, own)| *own == partition && *end > from && *end - *pause < from + LOOK);
+        let near = outputs.pauses.iter().filter(|(end, pause, own)| {
+            *own == partition && *end > from && *end - *pause < from + OBSERVATION_TIME
+        });
         near.map(|(_, pause, _)| *pause).max().unwrap_or_default()
     };
     let of = |(from, all): &Moment| all.iter().map(|p| longest(*from, *p)).collect::<Vec<_>>();
@@ -200,7 +200,7 @@ fn tell_pauses(what: &str, moments: &[Moment], outputs: &Outputs) {
     let Some(worst) = pauses.last() else { return };
     println!(
         "longest silence of a partition within {} s, {what}: median {} ms, worst {} ms, of {}",
-        LOOK.as_secs(),
+        OBSERVATION_TIME.as_secs(),
         pauses[pauses.len() / 2].as_millis(),
         worst.as_millis(),
         pauses.len(),

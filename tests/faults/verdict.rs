@@ -31,7 +31,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// Compares; `begins` is the event time at which the phase of each row begins.
-    pub fn of(mut rows: Vec<Row>, begins: &[EventTime], quiet: &Outputs, faulted: &Outputs) -> Self {
+    pub fn compare(mut rows: Vec<Row>, begins: &[EventTime], quiet: &Outputs, faulted: &Outputs) -> Self {
         let mut examples = Vec::new();
         let mut blame = |name: &Name, seen: &Seen, what: &str, n: u64, rows: &mut [Row]| {
             let at = seen.at.filter(|at| *at < EventTime::END);
@@ -52,7 +52,9 @@ impl Verdict {
             if times < wanted.times {
                 blame(name, wanted, "lost", u64::from(wanted.times - times), &mut rows);
             }
-            if let Some(got) = got.filter(|got| got.says != wanted.says || got.differs != wanted.differs) {
+            if let Some(got) =
+                got.filter(|got| got.content_hash != wanted.content_hash || got.differs != wanted.differs)
+            {
                 blame(name, got, "changed", 1, &mut rows);
             }
         }

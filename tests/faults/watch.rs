@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use firewatch_domain::EventTime;
-use firewatch_kafka::{KafkaSettings, Received, Tail, Topics};
+use firewatch_kafka::{KafkaSettings, ReceivedRecord, TopicTail, Topics};
 use serde_json::Value;
 
 /// The kinds of output that are compared.
@@ -21,7 +21,7 @@ pub type Name = (&'static str, String, String);
 pub struct Seen {
     pub times: u32,
     /// Hash of what it says; of the first, if it came more than once.
-    pub says: u64,
+    pub content_hash: u64,
     pub differs: bool,
     pub at: Option<EventTime>,
     /// Position in the input, for a dead letter.
@@ -34,13 +34,13 @@ pub struct Outputs {
     pub records: HashMap<Name, Seen>,
     pub read: u64,
     /// When each partition of the scores was last heard of.
-    heard: BTreeMap<u32, Instant>,
+    last_seen: BTreeMap<u32, Instant>,
     /// Silences of a partition: when they ended, how long they were, which one.
     pub pauses: Vec<(Instant, Duration, u32)>,
 }
 
 /// Silences shorter than this are none.
-const LEAST_PAUSE: Duration = Duration::from_millis(150);
+const MIN_PAUSE: Duration = Duration::from_millis(150);
 
 impl Outputs {
     /// Reads until told to stop and nothing has come for `calm`.
@@ -54,16 +54,16 @@ impl Outputs {
         let names: Vec<String> = [&topics.scores, &topics.signals, &topics.dead_letters]
             .into_iter()
             .cloned()
-            .chain(teams.iter().map(|team| topics.of_team(team)))
+            .chain(teams.iter().map(|team| topics.team_topic(team)))
             .collect();
-        let tail = Tail::new(settings, &names).expect("a reader");
+        let tail = TopicTail::new(settings, &names).expect("a reader");
         let mut outputs = Self::default();
         let mut last = Instant::now();
         loop {
             match tail.next(Duration::from_millis(50)) {
                 Ok(Some(record)) => {
                     last = Instant::now();
-                    outputs.take(&record, topics);
+                    outputs.record(&record, topics);
                 }
                 Ok(None) if stop.load(Ordering::Relaxed) && last.elapsed() > calm => return outputs,
                 // The client tries again by itself.
@@ -72,7 +72,7 @@ impl Outputs {
         }
     }
 
-    fn take(&mut self, record: &Received, topics: &Topics) {
+    fn record(&mut self, record: &ReceivedRecord, topics: &Topics) {
         self.read += 1;
         let kind = match &record.topic {
             topic if *topic == topics.scores => KINDS[0],
@@ -82,8 +82,8 @@ impl Outputs {
         };
         if kind == KINDS[0] {
             let now = Instant::now();
-            if let Some(before) = self.heard.insert(record.partition, now)
-                && now - before > LEAST_PAUSE
+            if let Some(before) = self.last_seen.insert(record.partition, now)
+                && now - before > MIN_PAUSE
             {
                 self.pauses.push((now, now - before, record.partition));
             }
@@ -93,17 +93,17 @@ impl Outputs {
         let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
         let mut hasher = DefaultHasher::new();
         record.value.hash(&mut hasher);
-        let says = hasher.finish();
+        let content_hash = hasher.finish();
         let seen = self.records.entry((kind, key, id)).or_default();
         seen.times += 1;
         if seen.times == 1 {
-            seen.says = says;
+            seen.content_hash = content_hash;
             seen.at = value["at"].as_str().and_then(|at| EventTime::parse(at).ok());
             let origin = &value["origin"];
             seen.origin =
                 origin["partition"].as_u64().zip(origin["offset"].as_i64()).map(|(p, o)| (p as u32, o));
         } else {
-            seen.differs |= seen.says != says;
+            seen.differs |= seen.content_hash != content_hash;
         }
     }
 }

@@ -14,7 +14,7 @@ pub const PARTITIONS: u32 = 12;
 /// Instances at work when nothing is broken.
 const INSTANCES: usize = 3;
 /// Longest wait for all to be well again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_DEADLINE: Duration = Duration::from_secs(120);
 /// `session.timeout.ms` of the instances.
 pub const SESSION: Duration = Duration::from_secs(6);
 
@@ -36,7 +36,7 @@ impl World {
         std::fs::write(folder.join("policy.toml"), POLICY).expect("the policy");
         std::fs::write(folder.join("firewatch.toml"), "[policy]\nfile = \"policy.toml\"\n")
             .expect("settings");
-        let cluster = Cluster::up("faults", port, 3);
+        let cluster = Cluster::start_up("faults", port, 3);
         let mut settings = KafkaSettings::local(&cluster.bootstrap_servers(), "faults");
         settings.guarantee = guarantee;
         let rng = Rng::with_seed(seed);
@@ -97,7 +97,7 @@ impl World {
 
     /// Starts an instance that does the same work again, alone, into topics of its own.
     pub fn quiet_run(&self) -> (Instance, Topics) {
-        let topics = self.topics.behind("quiet.");
+        let topics = self.topics.with_prefix("quiet.");
         let mut environment = self.environment();
         environment.retain(|(key, _)| key != "FIREWATCH_KAFKA_GROUP" && key != "FIREWATCH_ENGINE_GUARANTEE");
         environment.extend(
@@ -157,7 +157,7 @@ impl World {
             if well && held == (0..PARTITIONS).collect::<Vec<_>>() {
                 return;
             }
-            assert!(start.elapsed() < PATIENCE, "not well again: partitions {held:?}");
+            assert!(start.elapsed() < WAIT_DEADLINE, "not well again: partitions {held:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -173,25 +173,25 @@ impl World {
             ])
         };
         while !behind().trim().is_empty() {
-            assert!(start.elapsed() < PATIENCE, "copies are still behind");
+            assert!(start.elapsed() < WAIT_DEADLINE, "copies are still behind");
             std::thread::sleep(Duration::from_millis(200));
         }
     }
 
     /// The broker that coordinates the transactions of a task: the leader of the partition that its id hashes to.
-    pub fn coordinator_of(&self, partition: u32) -> u16 {
+    pub fn coordinator_for(&self, partition: u32) -> u16 {
         // String.hashCode of Java, made positive as Kafka does.
         let id = format!("faults-{partition}");
         let hash = id.bytes().fold(0_i32, |h, b| h.wrapping_mul(31).wrapping_add(i32::from(b))) & i32::MAX;
-        let told = self.cluster.tool(&[
+        let description = self.cluster.tool(&[
             "org.apache.kafka.tools.TopicCommand",
             "--describe",
             "--topic",
             "__transaction_state",
         ]);
-        let partitions = told.lines().filter(|line| line.contains("Leader: ")).count().max(1);
+        let partitions = description.lines().filter(|line| line.contains("Leader: ")).count().max(1);
         let own = format!("Partition: {}\t", hash as usize % partitions);
-        let line = told.lines().find(|line| line.contains(&own)).unwrap_or_default();
+        let line = description.lines().find(|line| line.contains(&own)).unwrap_or_default();
         let leader = line.split("Leader: ").nth(1).and_then(|l| l.split_whitespace().next());
         leader.and_then(|l| l.parse().ok()).unwrap_or(1)
     }

@@ -66,10 +66,10 @@ impl Client {
     }
 
     /// Reads all records, `least` at least.
-    pub fn read(&self, topic: &str, form: &str, contract: Contract, least: usize) -> Vec<Value> {
+    pub fn read(&self, topic: &str, form: &str, contract: Contract, min_records: usize) -> Vec<Value> {
         let folder = tempfile::tempdir().unwrap();
         let mut python = self.python("read", topic, form, &schema(folder.path(), form, contract));
-        let out = python.arg(least.to_string()).output().unwrap();
+        let out = python.arg(min_records.to_string()).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         firewatch_tests::json_lines(&out.stdout)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use firewatch_domain::{Action, EventTime};
 use firewatch_ingest::decode_action;
-use firewatch_kafka::{Feed, Formats, Received, RegistrySettings, Tail, registry_url};
+use firewatch_kafka::{Formats, ReceivedRecord, RecordProducer, RegistrySettings, TopicTail, registry_url};
 use firewatch_tests::{Cluster, Deployment, Registry, can_run_kafka, event, post, reshare};
 use firewatch_wire::{Contract, Format};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use crate::relay::Relay;
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
 const POLICY: &str =
     "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[windows]\nstep = \"5s\"\nlateness = \"1s\"\n";
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the tests of this file share while any of them runs.
 static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
@@ -34,8 +34,10 @@ struct Shared {
 fn shared() -> Arc<Shared> {
     let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let up =
-            Shared { cluster: Cluster::up("registry", 29692, 1), registry: Registry::up("tests", 29682) };
+        let up = Shared {
+            cluster: Cluster::start_up("registry", 29692, 1),
+            registry: Registry::start_up("tests", 29682),
+        };
         let up = Arc::new(up);
         *shared = Arc::downgrade(&up);
         up
@@ -91,14 +93,14 @@ fn feed(deployment: &Deployment, events: &[Value]) {
 }
 
 /// Records in an order of their own.
-fn values(records: &[Received]) -> Vec<Value> {
+fn values(records: &[ReceivedRecord]) -> Vec<Value> {
     let mut values: Vec<Value> =
         records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
     values.sort_by_key(|value| value["id"].to_string());
     values
 }
 
-fn header<'a>(record: &'a Received, name: &str) -> Option<&'a str> {
+fn header<'a>(record: &'a ReceivedRecord, name: &str) -> Option<&'a str> {
     record.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
@@ -116,10 +118,10 @@ fn confluents_client_writes_what_is_read_and_reads_what_is_written() {
         shared.deployment("framed", "scores = \"avro\"\nescalations = \"protobuf\"\ndead_letters = \"avro\"");
     framed.make_topics(3);
     let checked = framed.command(&["check"], &[]);
-    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let output = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(
-        said.contains("writes   scores in avro, escalations in protobuf, dead_letters in avro, the rest"),
-        "{said}"
+        output.contains("writes   scores in avro, escalations in protobuf, dead_letters in avro, the rest"),
+        "{output}"
     );
     // A topic may hold all three: a conversation keeps to one, as there is no order between producers.
     let of = |form: usize| {
@@ -134,8 +136,8 @@ fn confluents_client_writes_what_is_read_and_reads_what_is_written() {
 
     let mut instances = [&plain, &framed].map(Deployment::start_until_ready);
     let counts = instances.each_ref().map(|instance| {
-        let metrics = instance.wait_for_events(events.len(), PATIENCE);
-        firewatch_tests::sum_of(&metrics, "firewatch_effects_total{kind=\"score\"}") as usize
+        let metrics = instance.wait_for_events(events.len(), WAIT_DEADLINE);
+        firewatch_tests::metric_sum(&metrics, "firewatch_effects_total{kind=\"score\"}") as usize
     });
     assert!(counts[0] == counts[1] && counts[0] > 100, "{counts:?}");
     let [wanted, scores] = [&plain, &framed].map(|by| by.read(&by.topics.scores, counts[0]));
@@ -144,19 +146,20 @@ fn confluents_client_writes_what_is_read_and_reads_what_is_written() {
     assert!(ours == in_json, "scores are not what they are in JSON: {other:#?}");
     assert_eq!(header(&scores[0], "content-type"), Some("application/avro"));
     assert_eq!(header(&wanted[0], "content-type"), Some("application/json"));
-    let [wanted, told] = [&plain, &framed].map(|by| by.read(&by.topics.of_team("pr"), 1));
-    assert_eq!(values(&wanted).len(), values(&told).len());
-    assert_eq!(header(&told[0], "content-type"), Some("application/protobuf"));
+    let [wanted, framed_records] = [&plain, &framed].map(|by| by.read(&by.topics.team_topic("pr"), 1));
+    assert_eq!(values(&wanted).len(), values(&framed_records).len());
+    assert_eq!(header(&framed_records[0], "content-type"), Some("application/protobuf"));
 
     let read = client.read(&framed.topics.scores, "avro", Contract::Score, scores.len());
     client::assert_same(&values(&scores), read);
-    let read = client.read(&framed.topics.of_team("pr"), "protobuf", Contract::Escalation, told.len());
-    client::assert_same(&values(&told), read);
+    let read =
+        client.read(&framed.topics.team_topic("pr"), "protobuf", Contract::Escalation, framed_records.len());
+    client::assert_same(&values(&framed_records), read);
     assert!(instances.iter_mut().all(|instance| instance.stop()));
 }
 
 #[test]
-fn what_cannot_be_read_by_its_schema_is_kept_and_told() {
+fn undecodable_records_are_kept_and_reported() {
     if !can_run_kafka() {
         return;
     }
@@ -173,9 +176,9 @@ fn what_cannot_be_read_by_its_schema_is_kept_and_told() {
         (framed(itself, b"\x00"), "unknown_schema", "contains itself"),
         (b"\x00\x01".to_vec(), "malformed_json", ""),
     ];
-    let feed = Feed::new(&deployment.settings).unwrap();
+    let feed = RecordProducer::new(&deployment.settings).unwrap();
     for (value, ..) in &cases {
-        feed.send_to(&deployment.topics.events, 1, "k", value).unwrap();
+        feed.send_to_partition(&deployment.topics.events, 1, "k", value).unwrap();
     }
     feed.flush().unwrap();
     let mut instance = deployment.start_until_ready();
@@ -190,7 +193,7 @@ fn what_cannot_be_read_by_its_schema_is_kept_and_told() {
     assert!(instance.stop());
     // Without a registry, a record that names a schema says what is missing.
     deployment.configure("");
-    feed.send_to(&deployment.topics.events, 2, "k", &framed(known, b"hush")).unwrap();
+    feed.send_to_partition(&deployment.topics.events, 2, "k", &framed(known, b"hush")).unwrap();
     feed.flush().unwrap();
     let mut instance = deployment.start_until_ready();
     let letters = deployment.read(&deployment.topics.dead_letters, cases.len() + 1);
@@ -225,7 +228,7 @@ fn a_registry_that_is_away_is_waited_for_and_loses_nothing() {
     std::thread::sleep(Duration::from_secs(3));
     assert!(!instance.has_ended(), "it waits");
     relay.open();
-    instance.wait_for_events(events.len(), PATIENCE);
+    instance.wait_for_events(events.len(), WAIT_DEADLINE);
     assert!(instance.stop());
     assert_eq!(deployment.read(&deployment.topics.dead_letters, 0).len(), 0, "nothing is given up");
     assert!(deployment.read(&deployment.topics.scores, 10).len() >= 10);
@@ -234,7 +237,7 @@ fn a_registry_that_is_away_is_waited_for_and_loses_nothing() {
     relay.close();
     let mut settings = deployment.settings.clone();
     settings.formats = Formats::new([].into(), Some(by(&relay.url())));
-    let tail = Tail::new(&settings, std::slice::from_ref(&deployment.topics.scores)).unwrap();
+    let tail = TopicTail::new(&settings, std::slice::from_ref(&deployment.topics.scores)).unwrap();
     for _ in 0..5 {
         assert_eq!(tail.next(Duration::from_secs(1)).unwrap(), None);
     }
@@ -246,7 +249,7 @@ fn a_registry_that_is_away_is_waited_for_and_loses_nothing() {
 }
 
 #[test]
-fn a_registry_that_refuses_is_told_with_the_remedy() {
+fn a_registry_that_refuses_is_reported_with_the_remedy() {
     if !can_run_kafka() {
         return;
     }
@@ -257,11 +260,11 @@ fn a_registry_that_refuses_is_told_with_the_remedy() {
         deployment.make_topics(1);
         let (mut instance, start) = (deployment.start(), Instant::now());
         while !instance.has_ended() {
-            assert!(start.elapsed() < PATIENCE, "{name} is not refused");
+            assert!(start.elapsed() < WAIT_DEADLINE, "{name} is not refused");
             std::thread::sleep(Duration::from_millis(50));
         }
-        let said = std::fs::read_to_string(&instance.log).unwrap();
-        assert!(words.iter().all(|words| said.contains(words)), "{said}");
+        let log = std::fs::read_to_string(&instance.log).unwrap();
+        assert!(words.iter().all(|words| log.contains(words)), "{log}");
     };
     let url = shared.registry.url();
     refused(
@@ -281,7 +284,7 @@ fn a_registry_that_refuses_is_told_with_the_remedy() {
     let other = r#"{"type":"record","name":"Score","namespace":"firewatch.score.v1","fields":[{"name":"risk","type":"string"}]}"#;
     let _ = shared.registry.add("taken.firewatch.scores-value", "AVRO", other, &json!([]));
     let rule = json!({ "compatibility": "FULL" });
-    let _ = shared.registry.ask("PUT", "config/taken.firewatch.scores-value", &rule);
+    let _ = shared.registry.request("PUT", "config/taken.firewatch.scores-value", &rule);
     refused(
         "taken",
         &format!("[registry]\nurl = \"{url}\"\n[formats]\nscores = \"avro\"\n"),
@@ -309,7 +312,7 @@ fn each_published_schema_is_taken_beside_every_released_one() {
                     &json!([]),
                 );
                 let rule = json!({ "compatibility": "FULL_TRANSITIVE" });
-                let _ = shared.registry.ask("PUT", &format!("config/{subject}"), &rule);
+                let _ = shared.registry.request("PUT", &format!("config/{subject}"), &rule);
             }
             let _ = shared.registry.add(&subject, language, now, &json!([]));
         }
@@ -344,14 +347,14 @@ fn raw_topics_in_avro_become_events_in_protobuf_and_actions_go_in_avro() {
     }
     payload.push(n as u8);
     payload.extend(b"\x10it broke\x06kim");
-    let feed = Feed::new(&deployment.settings).unwrap();
+    let feed = RecordProducer::new(&deployment.settings).unwrap();
     feed.send("forum.raw", None, &payload, &[]).unwrap();
     feed.flush().unwrap();
     let mut ingest = deployment.serve("ingest");
     let events = deployment.read(&deployment.topics.events, 1);
-    let told: Value = serde_json::from_slice(&events[0].value).unwrap();
+    let first_event: Value = serde_json::from_slice(&events[0].value).unwrap();
     assert_eq!(
-        (&told["at"], &told["post"]["text"], &told["post"]["author"]["id"]),
+        (&first_event["at"], &first_event["post"]["text"], &first_event["post"]["author"]["id"]),
         (&json!("2026-03-10T14:00:00.000Z"), &json!("it broke"), &json!("kim"))
     );
     assert_eq!(header(&events[0], "content-type"), Some("application/protobuf"));
@@ -359,11 +362,11 @@ fn raw_topics_in_avro_become_events_in_protobuf_and_actions_go_in_avro() {
     // The events that it wrote are read as any other, and so is JSON behind the id of a schema.
     let schema = r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}"#;
     let id = shared.registry.add("forum.json", "JSON", schema, &json!([]));
-    let event = event("e2", told["conversation"].as_str().unwrap(), 60.0, &reshare("bo", 12));
+    let event = event("e2", first_event["conversation"].as_str().unwrap(), 60.0, &reshare("bo", 12));
     let behind = [&[0], id.to_be_bytes().as_slice(), event.to_string().as_bytes()].concat();
-    deployment.feed([(told["conversation"].as_str().unwrap().to_owned(), behind)]);
+    deployment.feed([(first_event["conversation"].as_str().unwrap().to_owned(), behind)]);
     let mut instance = deployment.start_until_ready();
-    instance.wait_for_events(2, PATIENCE);
+    instance.wait_for_events(2, WAIT_DEADLINE);
     assert_eq!(deployment.read(&deployment.topics.dead_letters, 0).len(), 0);
     assert!(instance.stop());
 
@@ -373,8 +376,8 @@ fn raw_topics_in_avro_become_events_in_protobuf_and_actions_go_in_avro() {
     let action =
         br#"{"v":1,"id":"a","conversation":"c","at":"2026-03-10T14:00:00Z","by":"kim","kind":"acknowledge"}"#;
     let action: Action = decode_action(action, None, EventTime::END).unwrap();
-    let feed = Feed::new(&settings).unwrap();
-    feed.act(&deployment.topics.actions, &action).unwrap();
+    let feed = RecordProducer::new(&settings).unwrap();
+    feed.send_action(&deployment.topics.actions, &action).unwrap();
     feed.flush().unwrap();
     let read = deployment.read(&deployment.topics.actions, 1);
     assert_eq!(decode_action(&read[0].value, Some(b"c"), EventTime::END).unwrap(), action);

@@ -38,12 +38,12 @@ impl Relay {
         *self.way.lock().unwrap() = Some(way.clone());
         let to = self.to.clone();
         std::thread::spawn(move || {
-            while let Ok((taken, _)) = way.listener.accept() {
+            while let Ok((client, _)) = way.listener.accept() {
                 // Nobody else holds a way that was closed.
                 if Arc::strong_count(&way) == 1 {
                     return;
                 }
-                way.hand_on(taken, &to);
+                way.hand_on(client, &to);
             }
         });
     }
@@ -62,10 +62,11 @@ impl Relay {
 }
 
 impl Way {
-    fn hand_on(&self, taken: TcpStream, to: &str) {
+    fn hand_on(&self, client: TcpStream, to: &str) {
         let Ok(other) = TcpStream::connect(to) else { return };
-        self.connections.lock().unwrap().push(taken.try_clone().unwrap());
-        for (mut from, mut into) in [(taken.try_clone().unwrap(), other.try_clone().unwrap()), (other, taken)]
+        self.connections.lock().unwrap().push(client.try_clone().unwrap());
+        for (mut from, mut into) in
+            [(client.try_clone().unwrap(), other.try_clone().unwrap()), (other, client)]
         {
             std::thread::spawn(move || {
                 let _ = std::io::copy(&mut from, &mut into);

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use firewatch_kafka::{Feed, Formats, KafkaSettings, RegistrySettings, RunError, registry_url};
+use firewatch_kafka::{Formats, KafkaSettings, RecordProducer, RegistrySettings, RunError, registry_url};
 use firewatch_tests::root;
 use firewatch_wire::{Contract, Format};
 use rustls::pki_types::pem::PemObject;
@@ -27,16 +27,16 @@ fn server(wanted: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        for taken in listener.incoming() {
-            answer(taken.unwrap(), &config, wanted);
+        for connection in listener.incoming() {
+            answer(connection.unwrap(), &config, wanted);
         }
     });
     address
 }
 
 /// One request a connection. Who does not trust us ends it early.
-fn answer(taken: TcpStream, config: &Arc<ServerConfig>, wanted: &str) -> Option<()> {
-    let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), taken);
+fn answer(connection: TcpStream, config: &Arc<ServerConfig>, wanted: &str) -> Option<()> {
+    let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), connection);
     let (mut request, mut more) = (Vec::new(), [0; 64 << 10]);
     // The body is JSON and ends with the brace that the head has none of.
     while !request.ends_with(b"}") {
@@ -55,10 +55,10 @@ fn answer(taken: TcpStream, config: &Arc<ServerConfig>, wanted: &str) -> Option<
 }
 
 /// What becomes of asking for the schema of actions.
-fn asked(settings: RegistrySettings) -> Result<(), RunError> {
+fn request_schema(settings: RegistrySettings) -> Result<(), RunError> {
     let mut kafka = KafkaSettings::local("localhost:1", "nobody");
     kafka.formats = Formats::new([(Contract::Action, Format::Avro)].into(), Some(settings));
-    Feed::new(&kafka).unwrap().prepare("actions")
+    RecordProducer::new(&kafka).unwrap().register_action_schema("actions")
 }
 
 fn settings(url: &str) -> RegistrySettings {
@@ -72,26 +72,28 @@ fn settings(url: &str) -> RegistrySettings {
 }
 
 #[test]
-fn a_registry_over_tls_is_trusted_by_its_authority_and_told_who_we_are() {
+fn a_registry_over_tls_is_trusted_by_its_authority_and_gets_our_credentials() {
     // `f:hush` in base64.
     let url = server("authorization: Basic ZjpodXNo");
     let user = |password: &str| Some(("f".to_owned(), password.to_owned()));
-    asked(RegistrySettings { user: user("hush"), ..settings(&url) }).unwrap();
-    let refused = asked(RegistrySettings { user: user("other"), ..settings(&url) }).unwrap_err().to_string();
+    request_schema(RegistrySettings { user: user("hush"), ..settings(&url) }).unwrap();
+    let refused =
+        request_schema(RegistrySettings { user: user("other"), ..settings(&url) }).unwrap_err().to_string();
     assert!(refused.contains("401 Unauthorized; check registry.user and password, or token"), "{refused}");
-    let strange = asked(RegistrySettings { user: user("hush"), ca: None, ..settings(&url) }).unwrap_err();
+    let strange =
+        request_schema(RegistrySettings { user: user("hush"), ca: None, ..settings(&url) }).unwrap_err();
     assert!(strange.to_string().contains("does not answer: invalid peer certificate"), "{strange}");
 
     let url = server("authorization: Bearer t0ken");
-    asked(RegistrySettings { token: Some("t0ken".into()), ..settings(&url) }).unwrap();
-    assert!(asked(settings(&url)).is_err());
+    request_schema(RegistrySettings { token: Some("t0ken".into()), ..settings(&url) }).unwrap();
+    assert!(request_schema(settings(&url)).is_err());
 }
 
 #[test]
-fn the_next_address_is_asked_when_one_is_away() {
+fn the_next_address_is_tried_when_one_is_unavailable() {
     let url = server("POST /subjects/actions-value/versions");
     let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let urls =
         vec![registry_url(&format!("http://{away}"), false).unwrap(), registry_url(&url, false).unwrap()];
-    asked(RegistrySettings { urls, ..settings(&url) }).unwrap();
+    request_schema(RegistrySettings { urls, ..settings(&url) }).unwrap();
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::console::PATIENCE;
+use crate::console::WAIT_DEADLINE;
 use crate::root;
 
 /// Whether there is a Chromium; where one is required, its absence is a failure.
@@ -119,13 +119,13 @@ impl Chromium {
         let start = Instant::now();
         // Between two pages there is nothing to ask.
         let is_true = || {
-            let asked = self.runtime.block_on(self.page.evaluate(format!("Boolean({expression})")));
-            asked.ok().and_then(|told| told.value().cloned()) == Some(Value::Bool(true))
+            let evaluated = self.runtime.block_on(self.page.evaluate(format!("Boolean({expression})")));
+            evaluated.ok().and_then(|result| result.value().cloned()) == Some(Value::Bool(true))
         };
         while !is_true() {
             let text = || self.runtime.block_on(self.page.evaluate("document.body.innerText"));
             assert!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < WAIT_DEADLINE,
                 "never: {expression}\n{:?}",
                 text().map(|t| t.value().cloned())
             );
@@ -172,16 +172,16 @@ impl Chromium {
     #[must_use]
     pub fn cookies(&self) -> Vec<String> {
         let cookies = self.runtime.block_on(self.page.get_cookies()).unwrap();
-        let told = cookies.iter().map(|cookie| {
+        let pairs = cookies.iter().map(|cookie| {
             let secure = if cookie.secure { " secure" } else { "" };
             let http_only = if cookie.http_only { " http-only" } else { "" };
             format!("{}{secure}{http_only}", cookie.name)
         });
-        told.collect()
+        pairs.collect()
     }
 
     /// Sits down at a screen.
-    pub fn sit_at(&self, screen: Screen) {
+    pub fn set_screen(&self, screen: Screen) {
         let metrics = SetDeviceMetricsOverrideParams::new(screen.wide, screen.high, 1.0, screen.is_phone);
         let scheme = if screen.is_dark { "dark" } else { "light" };
         self.runtime.block_on(async {

@@ -6,33 +6,33 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use firewatch_escalation::{PR, SUPPORT};
-use firewatch_kafka::{Embedded, Feed, KafkaSettings, Topics};
+use firewatch_kafka::{EmbeddedBroker, KafkaSettings, RecordProducer, Topics};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::firewatch;
 
 /// Longest wait for what should come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const WAIT_DEADLINE: Duration = Duration::from_secs(20);
 /// A password that is long enough.
 pub const PASSWORD: &str = "many plain words in a row";
 
 /// A broker with topics, and the settings of a console.
-pub struct Desk {
-    _broker: Option<Embedded>,
+pub struct ConsoleSetup {
+    _broker: Option<EmbeddedBroker>,
     pub settings: KafkaSettings,
     pub topics: Topics,
     pub folder: TempDir,
-    pub feed: Feed,
+    pub feed: RecordProducer,
     /// What is called at the start beside the settings.
     pub arguments: Vec<String>,
 }
 
-impl Desk {
+impl ConsoleSetup {
     /// On an embedded broker, with what else the settings say.
     #[must_use]
     pub fn new(more: &str) -> Self {
-        let broker = Embedded::start(&Topics::default(), &[PR, SUPPORT], 3).unwrap();
+        let broker = EmbeddedBroker::start(&Topics::default(), &[PR, SUPPORT], 3).unwrap();
         let brokers = broker.bootstrap_servers();
         Self::on(Some(broker), (&brokers, Topics::default()), more)
     }
@@ -68,9 +68,9 @@ impl Desk {
         desk
     }
 
-    fn on(broker: Option<Embedded>, (brokers, topics): (&str, Topics), more: &str) -> Self {
+    fn on(broker: Option<EmbeddedBroker>, (brokers, topics): (&str, Topics), more: &str) -> Self {
         let settings = KafkaSettings::local(brokers, "console");
-        let feed = Feed::new(&settings).unwrap();
+        let feed = RecordProducer::new(&settings).unwrap();
         let folder = tempfile::tempdir().unwrap();
         // One that stays when the console is started again.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -93,24 +93,24 @@ impl Desk {
 
     /// Starts the console, and waits until it serves.
     #[must_use]
-    pub fn start(&self) -> Console {
+    pub fn start(&self) -> ConsoleProcess {
         let mut command = firewatch();
         command.args(["console", "--config", &self.config()]).args(&self.arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let (mut token, mut said) = (None, String::new());
+        let (mut token, mut line) = (None, String::new());
         loop {
-            said.clear();
-            assert!(out.read_line(&mut said).unwrap() > 0, "it ended");
-            if let Some((_, of)) = said.trim().split_once("/set-up?token=") {
+            line.clear();
+            assert!(out.read_line(&mut line).unwrap() > 0, "it ended");
+            if let Some((_, of)) = line.trim().split_once("/set-up?token=") {
                 token = Some(of.to_owned());
             }
-            if said.starts_with("the console is at ") {
+            if line.starts_with("the console is at ") {
                 break;
             }
         }
-        let address = said.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        Console { child, _out: out, address, token, cookie: String::new(), csrf: String::new() }
+        let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        ConsoleProcess { child, _out: out, address, token, cookie: String::new(), csrf: String::new() }
     }
 
     /// Writes a record of a topic.
@@ -122,7 +122,7 @@ impl Desk {
     /// Writes an escalation of PR, with changes to a plain one.
     pub fn escalate(&self, id: &str, step: u32, change: &Value) {
         let record = escalation(id, step, change);
-        self.send(&self.topics.of_team(PR), record["conversation"].as_str().unwrap_or_default(), &record);
+        self.send(&self.topics.team_topic(PR), record["conversation"].as_str().unwrap_or_default(), &record);
     }
 }
 
@@ -141,7 +141,7 @@ pub fn escalation(id: &str, step: u32, change: &Value) -> Value {
 }
 
 /// A console that runs, and who asks it.
-pub struct Console {
+pub struct ConsoleProcess {
     pub child: Child,
     _out: BufReader<ChildStdout>,
     pub address: String,
@@ -152,7 +152,7 @@ pub struct Console {
     pub csrf: String,
 }
 
-impl Drop for Console {
+impl Drop for ConsoleProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -161,12 +161,12 @@ impl Drop for Console {
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: u16,
     pub text: String,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The value of a header; empty when it is not there.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -182,12 +182,12 @@ impl Answer {
     }
 }
 
-impl Console {
+impl ConsoleProcess {
     /// Sends a request; the head is its first line and further headers.
     #[must_use]
     pub fn send(&self, head: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address.parse::<SocketAddr>().unwrap()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(WAIT_DEADLINE)).unwrap();
         let (address, bytes) = (&self.address, body.len());
         let cookie =
             if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) };
@@ -203,37 +203,37 @@ impl Console {
 
     /// Sends a request and reads the answer.
     #[must_use]
-    pub fn ask(&self, head: &str, body: &str) -> Answer {
+    pub fn request(&self, head: &str, body: &str) -> HttpAnswer {
         let mut text = String::new();
         self.send(&format!("{head}\r\nConnection: close"), body).read_to_string(&mut text).unwrap();
         let status = text.get(9..12).and_then(|status| status.parse().ok());
-        Answer { status: status.unwrap_or_else(|| panic!("no answer: {text:?}")), text }
+        HttpAnswer { status: status.unwrap_or_else(|| panic!("no answer: {text:?}")), text }
     }
 
     #[must_use]
-    pub fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path} HTTP/1.1"), "")
+    pub fn get(&self, path: &str) -> HttpAnswer {
+        self.request(&format!("GET {path} HTTP/1.1"), "")
     }
 
     /// Sends a form.
     #[must_use]
-    pub fn form(&self, path: &str, fields: &str) -> Answer {
+    pub fn form(&self, path: &str, fields: &str) -> HttpAnswer {
         let head = format!("POST {path} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded");
-        self.ask(&head, fields)
+        self.request(&head, fields)
     }
 
     /// Sends JSON.
     #[must_use]
-    pub fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask(&format!("POST {path} HTTP/1.1\r\nContent-Type: application/json"), &body.to_string())
+    pub fn post(&self, path: &str, body: &Value) -> HttpAnswer {
+        self.request(&format!("POST {path} HTTP/1.1\r\nContent-Type: application/json"), &body.to_string())
     }
 
     /// Acts on an escalation under a key.
     #[must_use]
-    pub fn act(&self, key: &str, action: &Value) -> Answer {
+    pub fn act(&self, key: &str, action: &Value) -> HttpAnswer {
         let head =
             format!("POST /api/actions HTTP/1.1\r\ncontent-type: application/json\r\nidempotency-key: {key}");
-        self.ask(&head, &action.to_string())
+        self.request(&head, &action.to_string())
     }
 
     /// Waits until a page says something.
@@ -245,13 +245,13 @@ impl Console {
             if answer.contains(wanted) {
                 return answer;
             }
-            assert!(start.elapsed() < PATIENCE, "{path} lacks {wanted}: {answer}");
+            assert!(start.elapsed() < WAIT_DEADLINE, "{path} lacks {wanted}: {answer}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// Goes on as whom an answer signs in.
-    pub fn become_whom(&mut self, answer: &Answer) {
+    pub fn sign_in_as(&mut self, answer: &HttpAnswer) {
         assert_eq!(answer.status, 303, "{}", answer.text);
         let cookie = answer.header("set-cookie");
         self.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
@@ -263,7 +263,7 @@ impl Console {
     pub fn set_up(&mut self, name: &str) {
         let token = self.token.clone().unwrap_or_else(|| panic!("no token was told"));
         let answer = self.form("/set-up", &format!("token={token}&name={name}&password={PASSWORD}"));
-        self.become_whom(&answer);
+        self.sign_in_as(&answer);
     }
 
     /// Invites somebody with roles; tells the cookie of the session that the account begins with.
@@ -288,7 +288,7 @@ pub struct Changes(BufReader<TcpStream>);
 
 impl Changes {
     /// The next change, with its number.
-    pub fn hear(&mut self) -> (String, Value) {
+    pub fn next_change(&mut self) -> (String, Value) {
         let (mut id, mut data, mut line) = (String::new(), None, String::new());
         loop {
             line.clear();

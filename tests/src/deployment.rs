@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use firewatch_kafka::{Feed, KafkaSettings, Received, Tail, Topics};
+use firewatch_kafka::{KafkaSettings, ReceivedRecord, RecordProducer, TopicTail, Topics};
 use tempfile::TempDir;
 
 use crate::{Instance, firewatch};
 
 /// A topic that says nothing for so long has said all.
-const QUIET: Duration = Duration::from_millis(1500);
+const QUIET_PERIOD: Duration = Duration::from_millis(1500);
 /// Longest wait for records.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_DEADLINE: Duration = Duration::from_secs(90);
 
 /// One deployment. Its topics and its group bear its name, so that many fit on a cluster.
 pub struct Deployment {
@@ -32,8 +32,11 @@ impl Deployment {
     pub fn new(brokers: &str, name: &str, policy: &str) -> Self {
         let own = format!("{name}.");
         let inputs = |topic: &str| format!("{own}{topic}");
-        let topics =
-            Topics { events: inputs("events"), actions: inputs("actions"), ..Topics::default().behind(&own) };
+        let topics = Topics {
+            events: inputs("events"),
+            actions: inputs("actions"),
+            ..Topics::default().with_prefix(&own)
+        };
         let folder = TempDir::new().unwrap_or_else(|e| panic!("a folder: {e}"));
         write(&folder.path().join("policy.toml"), policy);
         let deployment = Self { settings: KafkaSettings::local(brokers, name), topics, folder };
@@ -104,7 +107,7 @@ impl Deployment {
     /// Starts another command that serves, and waits until it is ready.
     #[must_use]
     pub fn serve(&self, command: &str) -> Instance {
-        let instance = Instance::of(command, &self.config(), &self.folder().join(command), &[]);
+        let instance = Instance::start_command(command, &self.config(), &self.folder().join(command), &[]);
         instance.wait_until_ready();
         instance
     }
@@ -122,14 +125,16 @@ impl Deployment {
     /// # Panics
     /// When they do not come.
     #[must_use]
-    pub fn read(&self, topic: &str, least: usize) -> Vec<Received> {
-        let tail = Tail::new(&self.settings, &[topic.to_owned()]).unwrap_or_else(|e| panic!("{e}"));
+    pub fn read(&self, topic: &str, min_records: usize) -> Vec<ReceivedRecord> {
+        let tail = TopicTail::new(&self.settings, &[topic.to_owned()]).unwrap_or_else(|e| panic!("{e}"));
         let (mut all, start) = (Vec::new(), Instant::now());
         loop {
-            match tail.next(QUIET).unwrap_or_else(|e| panic!("{e}")) {
+            match tail.next(QUIET_PERIOD).unwrap_or_else(|e| panic!("{e}")) {
                 Some(record) => all.push(record),
-                None if all.len() >= least => return all,
-                None => assert!(start.elapsed() < PATIENCE, "{topic} holds {} of {least}", all.len()),
+                None if all.len() >= min_records => return all,
+                None => {
+                    assert!(start.elapsed() < WAIT_DEADLINE, "{topic} holds {} of {min_records}", all.len())
+                }
             }
         }
     }
@@ -139,7 +144,7 @@ impl Deployment {
     /// # Panics
     /// When they are refused.
     pub fn feed(&self, events: impl IntoIterator<Item = (String, Vec<u8>)>) {
-        let feed = Feed::new(&self.settings).unwrap_or_else(|e| panic!("{e}"));
+        let feed = RecordProducer::new(&self.settings).unwrap_or_else(|e| panic!("{e}"));
         for (key, value) in events {
             let sent = feed.send(&self.topics.events, Some(&key), &value, &[]);
             sent.unwrap_or_else(|e| panic!("{e}"));

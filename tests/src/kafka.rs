@@ -40,7 +40,7 @@ impl Cluster {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn up(name: &str, port: u16, brokers: u16) -> Self {
+    pub fn start_up(name: &str, port: u16, brokers: u16) -> Self {
         let cluster = Self { home: root().join("target/kafka").join(name), port, brokers };
         cluster.script(&["down"]);
         let _ = std::fs::remove_dir_all(&cluster.home);
@@ -92,8 +92,8 @@ impl Cluster {
             .stdin(Stdio::null())
             .output();
         let out = out.unwrap_or_else(|e| panic!("deploy/kafka.sh: {e}"));
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "deploy/kafka.sh {}: {said}", args.join(" "));
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "deploy/kafka.sh {}: {stderr}", args.join(" "));
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
 }
@@ -111,11 +111,11 @@ fn signal_to(pid: &str, signal: &str) {
 
 /// The sum of all series of a metric, as text that Prometheus would scrape tells them; `series` is how they begin.
 #[must_use]
-pub fn sum_of(metrics: &str, series: &str) -> f64 {
-    metrics.lines().filter(|line| line.starts_with(series)).map(value_of).sum()
+pub fn metric_sum(metrics: &str, series: &str) -> f64 {
+    metrics.lines().filter(|line| line.starts_with(series)).map(metric_value).sum()
 }
 
-fn value_of(line: &str) -> f64 {
+fn metric_value(line: &str) -> f64 {
     line.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default()
 }
 
@@ -134,7 +134,7 @@ impl Instance {
     /// When it cannot be started.
     #[must_use]
     pub fn start(config: &Path, log: &Path, settings: &[(String, String)]) -> Self {
-        Self::of("run", config, log, settings)
+        Self::start_command("run", config, log, settings)
     }
 
     /// Starts another command that serves, likewise.
@@ -142,7 +142,7 @@ impl Instance {
     /// # Panics
     /// When it cannot be started.
     #[must_use]
-    pub fn of(command: &str, config: &Path, log: &Path, settings: &[(String, String)]) -> Self {
+    pub fn start_command(command: &str, config: &Path, log: &Path, settings: &[(String, String)]) -> Self {
         // A port that was free a moment ago.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = free.map_or(0, |address| address.port());
@@ -203,14 +203,14 @@ impl Instance {
     ///
     /// # Panics
     /// When that takes longer than `patience`.
-    pub fn wait_for(&self, path: &str, patience: Duration, wanted: impl Fn(&str) -> bool) -> String {
+    pub fn wait_for(&self, path: &str, deadline: Duration, wanted: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
             let answer = self.get(path).unwrap_or_default();
             if wanted(&answer) {
                 return answer;
             }
-            assert!(start.elapsed() < patience, "{path} still says\n{answer}");
+            assert!(start.elapsed() < deadline, "{path} still says\n{answer}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -239,12 +239,12 @@ impl Instance {
     ///
     /// # Panics
     /// When that takes longer than `patience`.
-    pub fn wait_for_events(&self, events: usize, patience: Duration) -> String {
+    pub fn wait_for_events(&self, events: usize, deadline: Duration) -> String {
         let done = |m: &str| {
             let lines = m.lines().filter(|l| l.starts_with("firewatch_records_total{"));
-            lines.filter(|l| l.contains("stream=\"events\"")).map(value_of).sum::<f64>() >= events as f64
+            lines.filter(|l| l.contains("stream=\"events\"")).map(metric_value).sum::<f64>() >= events as f64
         };
-        self.wait_for("/metrics", patience, done)
+        self.wait_for("/metrics", deadline, done)
     }
 
     /// Processor time it has used, all threads together, user and system.

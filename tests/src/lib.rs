@@ -7,7 +7,7 @@ mod kafka;
 mod registry;
 
 pub use deployment::Deployment;
-pub use kafka::{Cluster, Instance, can_run_kafka, sum_of};
+pub use kafka::{Cluster, Instance, can_run_kafka, metric_sum};
 pub use registry::Registry;
 
 use std::io::Write;

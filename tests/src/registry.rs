@@ -19,7 +19,7 @@ impl Registry {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn up(name: &str, port: u16) -> Self {
+    pub fn start_up(name: &str, port: u16) -> Self {
         let registry = Self { home: root().join("target/registry").join(name), port };
         registry.script("down");
         registry.script("up");
@@ -49,8 +49,8 @@ impl Registry {
     #[must_use]
     pub fn add(&self, subject: &str, language: &str, schema: &str, references: &Value) -> u32 {
         let body = json!({ "schema": schema, "schemaType": language, "references": references });
-        let told = self.ask("POST", &format!("subjects/{subject}/versions"), &body);
-        told["id"].as_u64().unwrap_or_else(|| panic!("{told}")) as u32
+        let answer = self.request("POST", &format!("subjects/{subject}/versions"), &body);
+        answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}")) as u32
     }
 
     /// Asks it for anything.
@@ -58,16 +58,16 @@ impl Registry {
     /// # Panics
     /// When it does not answer.
     #[must_use]
-    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub fn request(&self, method: &str, path: &str, body: &Value) -> Value {
         let (url, method, body) = (format!("{}/{path}", self.url()), method.to_owned(), body.to_string());
-        let asked = std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let _ = rustls::crypto::ring::default_provider().install_default();
             let method = method.parse().unwrap_or(reqwest::Method::GET);
             let request = reqwest::blocking::Client::new().request(method, url).body(body);
             let answer = request.header("content-type", "application/vnd.schemaregistry.v1+json").send();
             answer.and_then(reqwest::blocking::Response::json).unwrap_or_else(|e| panic!("{e}"))
         });
-        asked.join().unwrap_or_else(|_| panic!("the registry does not answer"))
+        thread.join().unwrap_or_else(|_| panic!("the registry does not answer"))
     }
 
     fn script(&self, command: &str) {
@@ -78,8 +78,8 @@ impl Registry {
             .stdin(Stdio::null())
             .output();
         let out = out.unwrap_or_else(|e| panic!("deploy/registry.sh: {e}"));
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "deploy/registry.sh {command}: {said}");
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "deploy/registry.sh {command}: {stderr}");
     }
 }
 

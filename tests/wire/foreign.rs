@@ -178,7 +178,7 @@ fn ticket() -> MessageDescriptor {
 }
 
 #[test]
-fn types_of_protobuf_become_what_they_mean_and_defaults_that_tell_nothing_are_left_out() {
+fn types_of_protobuf_become_what_they_mean_and_empty_defaults_are_left_out() {
     let descriptor = ticket();
     let mut message = DynamicMessage::new(descriptor.clone());
     let person = descriptor.parent_pool().get_message_by_name("people.Person").unwrap();
@@ -238,10 +238,10 @@ fn a_schema_that_was_registered_compiled_is_the_same() {
 }
 
 #[test]
-fn a_message_that_the_schema_lacks_and_one_that_is_too_deep_are_told() {
-    let said = |bytes: &[u8]| tickets().to_json(bytes).unwrap_err().to_string();
-    assert_eq!(said(&[2, 8]), "the schema has no message [4]");
-    assert!(said(&[]).contains("end before they say which message"));
+fn an_unknown_message_and_one_that_is_too_deep_are_refused() {
+    let problem = |bytes: &[u8]| tickets().to_json(bytes).unwrap_err().to_string();
+    assert_eq!(problem(&[2, 8]), "the schema has no message [4]");
+    assert!(problem(&[]).contains("end before they say which message"));
     let deep = "syntax = \"proto3\"; message M { M m = 1; }";
     let deep = Schema::parse(Language::Protobuf, deep, &[]).unwrap_or_else(|e| panic!("{e}"));
     // A thousand messages within each other.

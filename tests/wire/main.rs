@@ -4,7 +4,7 @@
 mod foreign;
 
 use firewatch_domain::{Action, DeadLetter, Escalation, EventTime, RejectionCode, Score};
-use firewatch_engine::{Brain, Effect, Pipe};
+use firewatch_engine::{Effect, LocalTopology, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_ingest::{decode_action, decode_event};
 use firewatch_tests::root;
@@ -47,10 +47,10 @@ fn now() -> EventTime {
 }
 
 #[test]
-fn what_the_recording_says_and_leads_to_is_the_same_in_every_form() {
+fn the_recording_and_its_outputs_are_the_same_in_every_format() {
     let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
-    let brain = Brain::shipped(Policy::parse("policy.toml", &policy).unwrap()).unwrap();
-    let mut pipe = Pipe::new(&brain, "recording", now());
+    let ruleset = Ruleset::shipped(Policy::parse("policy.toml", &policy).unwrap()).unwrap();
+    let mut topology = LocalTopology::new(&ruleset, "recording", now());
     let [event_schemas, scores, escalations, letters] =
         [Contract::Event, Contract::Score, Contract::Escalation, Contract::DeadLetter].map(schemas);
     let (mut effects, mut events) = (Vec::new(), 0);
@@ -61,9 +61,9 @@ fn what_the_recording_says_and_leads_to_is_the_same_in_every_form() {
                 assert_eq!(decode_event(json, Some(event.conversation.as_bytes()), now()).unwrap(), event);
             });
         }
-        pipe.push(line.as_bytes(), &mut |effect| effects.push(effect));
+        topology.push(line.as_bytes(), &mut |effect| effects.push(effect));
     }
-    pipe.finish(&mut |effect| effects.push(effect));
+    topology.finish(&mut |effect| effects.push(effect));
     let mut counts = [0; 3];
     for effect in &effects {
         match effect {
@@ -74,8 +74,8 @@ fn what_the_recording_says_and_leads_to_is_the_same_in_every_form() {
             Effect::Escalation(escalation) => {
                 counts[1] += 1;
                 // The trace is a header's and not the record's.
-                let told = Escalation { trace: None, ..(**escalation).clone() };
-                round(&escalations, escalation, same(&told));
+                let untraced = Escalation { trace: None, ..(**escalation).clone() };
+                round(&escalations, escalation, same(&untraced));
             }
             Effect::DeadLetter(letter, _) => {
                 counts[2] += 1;
@@ -127,7 +127,7 @@ fn an_event_that_is_cut_anywhere_is_no_event() {
 }
 
 #[test]
-fn a_record_that_does_not_fit_its_schema_is_told_by_its_place() {
+fn a_record_that_does_not_fit_its_schema_names_the_place() {
     let check = |json: &str, wanted: &str| {
         let value: Value = serde_json::from_str(json).unwrap();
         let fault =
@@ -160,7 +160,7 @@ fn damaged_bytes_have_an_outcome_that_keeps_what_was_written_to_itself() {
                     _ => damaged.insert(at, random.u8(..)),
                 }
             }
-            let said = match schema.to_json(&damaged) {
+            let problem = match schema.to_json(&damaged) {
                 Ok(json) => {
                     read += 1;
                     decode_event(&json, None, now()).err().map(|rejection| {
@@ -173,7 +173,7 @@ fn damaged_bytes_have_an_outcome_that_keeps_what_was_written_to_itself() {
                     Some(fault.to_string())
                 }
             };
-            assert!(!said.as_deref().unwrap_or_default().contains("hush"), "{name}: {said:?}");
+            assert!(!problem.as_deref().unwrap_or_default().contains("hush"), "{name}: {problem:?}");
         }
         assert!(faults > 1000 && read > 1000, "{name}: {faults} faults, {read} read");
     }

@@ -12,7 +12,7 @@ use firewatch_report::{AnalysisError, files::read};
 
 /// One cascade: its root and its reshares in order of time.
 #[derive(Debug, Clone, Default)]
-pub struct Recorded {
+pub struct ReshareHistory {
     /// The cascade's name in its file.
     pub name: String,
     /// The root's followers, when told.
@@ -34,7 +34,7 @@ pub struct Reshare {
     pub user: Option<String>,
 }
 
-impl Recorded {
+impl ReshareHistory {
     /// Reshares in all.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -43,23 +43,23 @@ impl Recorded {
 
     /// Reshares up to an age in seconds.
     #[must_use]
-    pub fn seen(&self, secs: f64) -> usize {
+    pub fn count_until(&self, secs: f64) -> usize {
         self.reshares.partition_point(|r| r.secs <= secs)
     }
 
     /// The summary at an age, made by the very code that production runs.
     #[must_use]
-    pub fn at(&self, age_secs: f64) -> Cascade {
+    pub fn cascade_at(&self, age_secs: f64) -> Cascade {
         let at = |secs: f64| EventTime::from_millis((secs * 1000.0) as i64);
         let mut cascade = Cascade::default();
-        cascade.begin(at(0.0));
-        cascade.author(self.author.as_deref().unwrap_or_default(), self.followers, at(0.0));
+        cascade.observe_time(at(0.0));
+        cascade.observe_author(self.author.as_deref().unwrap_or_default(), self.followers, at(0.0));
         for r in self.reshares.iter().take_while(|r| r.secs <= age_secs) {
             let (kind, actor) = (EngagementKind::Reshare, r.user.clone());
             let engagement = Engagement::new(kind, actor, r.followers);
-            cascade.engage(&engagement, at(r.secs));
+            cascade.observe_engagement(&engagement, at(r.secs));
         }
-        cascade.begin(at(age_secs));
+        cascade.observe_time(at(age_secs));
         cascade
     }
 }
@@ -77,7 +77,7 @@ pub struct BadRow {
 ///
 /// # Errors
 /// Names the file and the line of the first bad row.
-pub fn cascades(path: &Path) -> Result<Vec<Recorded>, AnalysisError> {
+pub fn cascades(path: &Path) -> Result<Vec<ReshareHistory>, AnalysisError> {
     let text = read(path)?;
     let mut bad = None;
     let all = read_cascades(text.as_bytes(), &mut |row| {
@@ -85,7 +85,9 @@ pub fn cascades(path: &Path) -> Result<Vec<Recorded>, AnalysisError> {
     });
     match (all, bad) {
         (Ok(all), None) => Ok(all),
-        (Err(bad), _) | (_, Some(bad)) => Err(AnalysisError::Line(path.into(), bad.line as usize, bad.problem)),
+        (Err(bad), _) | (_, Some(bad)) => {
+            Err(AnalysisError::Line(path.into(), bad.line as usize, bad.problem))
+        }
     }
 }
 
@@ -95,32 +97,38 @@ pub fn cascades(path: &Path) -> Result<Vec<Recorded>, AnalysisError> {
 ///
 /// # Errors
 /// When the header is not such a one or the input cannot be read.
-pub fn read_cascades(input: impl Read, tell: &mut dyn FnMut(BadRow)) -> Result<Vec<Recorded>, BadRow> {
+pub fn read_cascades(
+    input: impl Read,
+    on_bad_row: &mut dyn FnMut(BadRow),
+) -> Result<Vec<ReshareHistory>, BadRow> {
     let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(input);
-    let columns = Columns::of(rows.headers().map_err(|e| BadRow { line: 1, problem: e.to_string() })?)?;
-    let (mut all, mut by_name): (Vec<Growing>, HashMap<String, usize>) = (Vec::new(), HashMap::new());
+    let columns =
+        Columns::from_header(rows.headers().map_err(|e| BadRow { line: 1, problem: e.to_string() })?)?;
+    let (mut all, mut by_name): (Vec<HistoryBuilder>, HashMap<String, usize>) = (Vec::new(), HashMap::new());
     for row in rows.records() {
         let row = match row {
             Ok(row) => row,
             Err(e) if e.is_io_error() => return Err(BadRow { line: 0, problem: e.to_string() }),
             Err(e) => {
                 let line = e.position().map_or(0, csv::Position::line);
-                tell(BadRow { line, problem: format!("{e}; give UTF-8") });
+                on_bad_row(BadRow { line, problem: format!("{e}; give UTF-8") });
                 continue;
             }
         };
         match columns.read(&row) {
             Ok((name, reshare)) => {
                 let at = *by_name.entry(name.into()).or_insert_with(|| {
-                    all.push(Growing::named(name));
+                    all.push(HistoryBuilder::new(name));
                     all.len() - 1
                 });
                 all[at].add(reshare);
             }
-            Err(problem) => tell(BadRow { line: row.position().map_or(0, csv::Position::line), problem }),
+            Err(problem) => {
+                on_bad_row(BadRow { line: row.position().map_or(0, csv::Position::line), problem });
+            }
         }
     }
-    Ok(all.into_iter().map(Growing::done).collect())
+    Ok(all.into_iter().map(HistoryBuilder::done).collect())
 }
 
 /// Where the columns are.
@@ -132,7 +140,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(header: &csv::StringRecord) -> Result<Self, BadRow> {
+    fn from_header(header: &csv::StringRecord) -> Result<Self, BadRow> {
         let find = |name: &str| header.iter().position(|h| h.trim() == name);
         let (Some(cascade), Some(secs)) = (find("cascade"), find("t_s")) else {
             let is: Vec<&str> = header.iter().take(6).collect();
@@ -162,15 +170,15 @@ impl Columns {
 }
 
 /// A cascade while its rows come.
-struct Growing {
-    cascade: Recorded,
+struct HistoryBuilder {
+    cascade: ReshareHistory,
     has_root: bool,
     rows: HashSet<(String, u64)>,
 }
 
-impl Growing {
-    fn named(name: &str) -> Self {
-        let cascade = Recorded { name: name.into(), ..Recorded::default() };
+impl HistoryBuilder {
+    fn new(name: &str) -> Self {
+        let cascade = ReshareHistory { name: name.into(), ..ReshareHistory::default() };
         Self { cascade, has_root: false, rows: HashSet::new() }
     }
 
@@ -185,7 +193,7 @@ impl Growing {
         }
     }
 
-    fn done(mut self) -> Recorded {
+    fn done(mut self) -> ReshareHistory {
         self.cascade.reshares.sort_by(|a, b| a.secs.total_cmp(&b.secs));
         self.cascade
     }
@@ -193,14 +201,18 @@ impl Growing {
 
 /// Forecasts a cascade whose text is not known, one of a collection of which a share takes off.
 #[must_use]
-pub fn forecast(model: &ViralityModel, cascade: &Recorded, age: f64, share: f64) -> Forecast {
+pub fn forecast(model: &ViralityModel, cascade: &ReshareHistory, age: f64, share: f64) -> Forecast {
     let followers = cascade.followers.unwrap_or(TYPICAL_FOLLOWERS) as f64;
-    model.forecast_collected(&cascade.at(age), &Opening { followers, arousal: 0.0, complaint: 0.0 }, share)
+    model.forecast_collected(
+        &cascade.cascade_at(age),
+        &Opening { followers, arousal: 0.0, complaint: 0.0 },
+        share,
+    )
 }
 
 /// What became of one post: its author's followers and its retweets.
 #[derive(Debug, Clone)]
-pub struct Author {
+pub struct AuthorPost {
     /// The post.
     pub text: String,
     /// Its language, as the platform says.
@@ -215,7 +227,7 @@ pub struct Author {
 ///
 /// # Errors
 /// Names the file and the line.
-pub fn authors(path: &Path) -> Result<Vec<Author>, AnalysisError> {
+pub fn author_posts(path: &Path) -> Result<Vec<AuthorPost>, AnalysisError> {
     let text = read(path)?;
     let mut rows = csv::Reader::from_reader(text.as_bytes());
     let place = |e: csv::Error| {
@@ -239,7 +251,7 @@ pub fn authors(path: &Path) -> Result<Vec<Author>, AnalysisError> {
             (number(followers), number(retweets), number(is_reply))
         {
             let word = |i: usize| row.get(i).unwrap_or_default().to_owned();
-            all.push(Author { text: word(text), lang: word(lang), followers, retweets });
+            all.push(AuthorPost { text: word(text), lang: word(lang), followers, retweets });
         }
     }
     Ok(all)
@@ -249,7 +261,7 @@ pub fn authors(path: &Path) -> Result<Vec<Author>, AnalysisError> {
 mod tests {
     use super::*;
 
-    fn read_all(csv: &str) -> (Vec<Recorded>, Vec<BadRow>) {
+    fn read_all(csv: &str) -> (Vec<ReshareHistory>, Vec<BadRow>) {
         let mut bad = Vec::new();
         let all = read_cascades(csv.as_bytes(), &mut |row| bad.push(row)).unwrap();
         (all, bad)
@@ -262,17 +274,17 @@ mod tests {
         );
         assert_eq!(bad, []);
         assert_eq!((all[0].name.as_str(), all[0].followers, all[0].size()), ("a", Some(5), 2));
-        assert_eq!((all[0].seen(31.0), all[0].reshares[1].followers), (1, Some(7)));
+        assert_eq!((all[0].count_until(31.0), all[0].reshares[1].followers), (1, Some(7)));
         assert_eq!(all[1].size(), 2, "without users nobody knows what is there twice");
     }
 
     #[test]
-    fn bad_rows_are_told_with_line_value_and_remedy_and_the_rest_is_read() {
+    fn bad_rows_are_reported_with_line_value_and_remedy_and_the_rest_is_read() {
         let (all, bad) = read_all("cascade,t_s,followers,user\na,0,,\na,soon,,\n,5,,\na,9,-1,\na,10,,z\n");
         assert_eq!(all[0].size(), 1);
-        let told: Vec<(u64, &str)> = bad.iter().map(|b| (b.line, b.problem.as_str())).collect();
-        assert_eq!(told[0], (3, "`t_s` is `soon`; give seconds from 0"));
-        assert_eq!((told[1].0, told[2]), (4, (5, "`followers` is `-1`; give a count, or nothing")));
+        let reported: Vec<(u64, &str)> = bad.iter().map(|b| (b.line, b.problem.as_str())).collect();
+        assert_eq!(reported[0], (3, "`t_s` is `soon`; give seconds from 0"));
+        assert_eq!((reported[1].0, reported[2]), (4, (5, "`followers` is `-1`; give a count, or nothing")));
         assert!(read_cascades("id,time\n".as_bytes(), &mut |_| ()).is_err());
     }
 }

@@ -73,13 +73,13 @@ impl Labels {
 
     /// Labels that are known otherwise than from a file.
     #[must_use]
-    pub fn of_known(known: impl IntoIterator<Item = (String, bool)>) -> Self {
+    pub fn from_pairs(known: impl IntoIterator<Item = (String, bool)>) -> Self {
         Self(known.into_iter().map(|(id, is_wanted)| (id, Label { is_wanted, line: 0 })).collect())
     }
 
     /// What was said of a conversation.
     #[must_use]
-    pub fn of(&self, conversation: &str) -> Option<bool> {
+    pub fn label_of(&self, conversation: &str) -> Option<bool> {
         self.0.get(conversation).map(|label| label.is_wanted)
     }
 
@@ -102,10 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_read_and_what_is_wrong_is_told_with_its_line() {
+    fn labels_are_read_and_faults_name_their_line() {
         let labels = read("label,conversation,note\n1,a,\nNo,b,x\n").unwrap();
-        assert_eq!((labels.of("a"), labels.of("b"), labels.of("c")), (Some(true), Some(false), None));
-        for (text, told) in [
+        assert_eq!(
+            (labels.label_of("a"), labels.label_of("b"), labels.label_of("c")),
+            (Some(true), Some(false), None)
+        );
+        for (text, wanted) in [
             ("id,label\na,1\n", ", line 1: there is no column `conversation`; the columns are id, label"),
             (
                 "conversation,label\na,1\nb,maybe\n",
@@ -114,8 +117,8 @@ mod tests {
             ("conversation,label\na,1\na,0\n", ", line 3: conversation: \"a\" has a label on line 2 already"),
             ("conversation,label\na\n", ", line 2: CSV error"),
         ] {
-            let said = read(text).unwrap_err();
-            assert!(said.starts_with(told), "{said}");
+            let problem = read(text).unwrap_err();
+            assert!(problem.starts_with(wanted), "{problem}");
         }
     }
 }

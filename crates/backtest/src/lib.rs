@@ -10,7 +10,7 @@ pub mod labels;
 pub mod lines;
 pub mod live;
 pub mod policy;
-pub mod recorded;
+pub mod recordings;
 pub mod response;
 pub mod run;
 pub mod tune;

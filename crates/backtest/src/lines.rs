@@ -5,7 +5,7 @@ use std::path::Path;
 
 use firewatch_ingest::MAX_RECORD_BYTES;
 
-use crate::recorded;
+use crate::recordings;
 
 /// Reads the next line into `line`, without its end; tells whether there was one. What is beyond the largest record is
 /// read but not kept, so that a line of any length costs bounded memory and is still one line.
@@ -18,15 +18,15 @@ pub fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool> {
 /// # Errors
 /// When it cannot be opened.
 pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    let (bytes, _) = recorded::opened(path)?;
-    recorded::lines::unpacked(BufReader::new(bytes))
+    let (bytes, _) = recordings::open_bytes(path)?;
+    recordings::lines::decompressed(BufReader::new(bytes))
 }
 
 /// The same with another limit in bytes: of a longer line one byte more is kept.
 ///
 /// # Errors
 /// When the input cannot be read.
-pub fn next_line_within(input: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -> Result<bool> {
+pub fn next_line_within(input: &mut impl BufRead, line: &mut Vec<u8>, max_bytes: usize) -> Result<bool> {
     line.clear();
     let mut any = false;
     loop {
@@ -37,7 +37,7 @@ pub fn next_line_within(input: &mut impl BufRead, line: &mut Vec<u8>, most: usiz
         any = true;
         let end = chunk.iter().position(|b| *b == b'\n');
         let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
-        let room = (most + 1).saturating_sub(line.len());
+        let room = (max_bytes + 1).saturating_sub(line.len());
         line.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
         let used = part.len() + usize::from(end.is_some());
         input.consume(used);

@@ -8,17 +8,20 @@ use std::fmt;
 use firewatch_domain::{Action, Escalation, EventTime};
 use firewatch_engine::{Record, Stream};
 
+use crate::recordings::{Place, decode_record};
+use crate::run::{
+    AlertTally, AlertVerdict, BacktestReport, ConversationVerdict, PolicyOutcome, Survey, TeamAccuracy,
+    differ,
+};
 use firewatch_report::Zone;
-use crate::run::{Account, Judged, Report, Survey, TellVerdict, Told, Verdict, differ};
-use crate::recorded::{Place, decoded};
 
 /// Faults that are told one by one.
-const TOLD: usize = 5;
+const MAX_REPORTED_FAULTS: usize = 5;
 
 /// One of the two.
 #[derive(Debug, Default)]
 struct Side {
-    account: Account,
+    tally: AlertTally,
     /// Versions and hashes of the policies that decided.
     policies: BTreeSet<(String, String)>,
     records: Vec<Escalation>,
@@ -26,16 +29,16 @@ struct Side {
 
 /// The two, as they are read.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct LiveComparison {
     sides: [Side; 2],
     /// What people said, by conversation and team; no team stands for all that were told.
     verdicts: BTreeMap<(String, Option<String>), (EventTime, bool)>,
     survey: Survey,
 }
 
-impl Live {
+impl LiveComparison {
     /// Takes a record that one of the two told: 0 for the one in force, 1 for the one on trial.
-    pub fn told(&mut self, side: usize, place: impl fmt::Display, value: &[u8]) {
+    pub fn push_escalation(&mut self, side: usize, place: impl fmt::Display, value: &[u8]) {
         match serde_json::from_slice::<Escalation>(value) {
             Ok(record) => {
                 self.survey.records += 1;
@@ -48,13 +51,13 @@ impl Live {
     }
 
     /// Takes what somebody did.
-    pub fn done(&mut self, place: impl fmt::Display, value: &[u8]) {
-        match decoded(Stream::Actions, Place { source: 0, number: 0 }, value) {
+    pub fn push_action(&mut self, place: impl fmt::Display, value: &[u8]) {
+        match decode_record(Stream::Actions, Place { source: 0, number: 0 }, value) {
             Ok(Record::Action(Action { kind, conversation, team, at, .. })) => {
                 let Some(useful) = kind.verdict() else { return };
-                let said = self.verdicts.entry((conversation, team)).or_insert((at, useful));
-                if said.0 <= at {
-                    *said = (at, useful);
+                let verdict = self.verdicts.entry((conversation, team)).or_insert((at, useful));
+                if verdict.0 <= at {
+                    *verdict = (at, useful);
                 }
             }
             Ok(_) => {}
@@ -64,37 +67,38 @@ impl Live {
 
     fn reject(&mut self, place: impl fmt::Display, problem: &impl fmt::Display) {
         self.survey.rejected += 1;
-        if self.survey.faults.len() < TOLD {
+        if self.survey.faults.len() < MAX_REPORTED_FAULTS {
             self.survey.faults.push(format!("{place}: {problem}"));
         }
     }
 
     /// The report; names are of the one in force and of the one on trial.
     #[must_use]
-    pub fn report(mut self, input: &str, names: [&str; 2]) -> Report {
+    pub fn report(mut self, input: &str, names: [&str; 2]) -> BacktestReport {
         for side in &mut self.sides {
             // Partitions were read one after the other.
             side.records.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
             side.records.dedup_by(|a, b| a.id == b.id);
             for record in side.records.drain(..) {
-                side.account.take(&record);
+                side.tally.record(&record);
                 side.policies.insert((record.policy, record.policy_hash));
             }
         }
         let all = |of: fn(&(String, String)) -> &String, side: &Side| {
             side.policies.iter().map(of).cloned().collect::<Vec<_>>().join(", ")
         };
-        let told = |(side, name): (&Side, &str)| {
+        let outcome = |(side, name): (&Side, &str)| {
             let policy = (all(|(version, _)| version, side), all(|(_, hash)| hash, side));
-            let judged = |team: &str| Judged::of(team, &self.of_team(team, &side.account));
-            Told::of(name, policy, self.survey.days(), &side.account, &judged)
+            let judged =
+                |team: &str| TeamAccuracy::from_verdicts(team, &self.team_verdicts(team, &side.tally));
+            PolicyOutcome::from_tally(name, policy, self.survey.days(), &side.tally, &judged)
         };
-        let policies = self.sides.iter().zip(names).map(told).collect();
+        let policies = self.sides.iter().zip(names).map(outcome).collect();
         let conversations: BTreeSet<&String> =
-            self.sides.iter().flat_map(|side| side.account.first.keys().map(|(id, _)| id)).collect();
+            self.sides.iter().flat_map(|side| side.tally.first_alerts.keys().map(|(id, _)| id)).collect();
         let survey = Survey { conversations: conversations.len() as u64, ..self.survey.clone() };
-        let accounts = self.sides.each_mut().map(|side| std::mem::take(&mut side.account));
-        Report {
+        let tallies = self.sides.each_mut().map(|side| std::mem::take(&mut side.tally));
+        BacktestReport {
             input: input.into(),
             survey,
             unknown_labels: 0,
@@ -102,14 +106,14 @@ impl Live {
             partial: None,
             judged_by: "verdicts",
             policies,
-            differ: differ(&accounts, &|id| (None, self.of_any(id))),
+            differ: differ(&tallies, &|id| (None, self.any_verdict(id))),
         }
     }
 
     /// The last verdict on a conversation for a team.
     fn verdict(&self, conversation: &str, team: &str) -> Option<bool> {
-        let of = |team: Option<String>| self.verdicts.get(&(conversation.to_owned(), team));
-        [of(None), of(Some(team.into()))]
+        let verdict_of = |team: Option<String>| self.verdicts.get(&(conversation.to_owned(), team));
+        [verdict_of(None), verdict_of(Some(team.into()))]
             .into_iter()
             .flatten()
             .max_by_key(|(at, _)| *at)
@@ -117,30 +121,34 @@ impl Live {
     }
 
     /// The last verdict on a conversation for any team.
-    fn of_any(&self, conversation: &str) -> Option<bool> {
+    fn any_verdict(&self, conversation: &str) -> Option<bool> {
         let from = (conversation.to_owned(), None);
-        let all = self.verdicts.range(from..).take_while(|((of, _), _)| of == conversation);
-        all.map(|(_, said)| *said).max_by_key(|(at, _)| *at).map(|(_, useful)| useful)
+        let all = self
+            .verdicts
+            .range(from..)
+            .take_while(|((verdict_conversation, _), _)| verdict_conversation == conversation);
+        all.map(|(_, verdict)| *verdict).max_by_key(|(at, _)| *at).map(|(_, useful)| useful)
     }
 
     /// What was said of what a team was told, and of what it was not told by this one and wanted.
-    fn of_team(&self, team: &str, account: &Account) -> Vec<Verdict> {
-        let mut told: BTreeMap<&str, Option<TellVerdict>> = BTreeMap::new();
+    fn team_verdicts(&self, team: &str, tally: &AlertTally) -> Vec<ConversationVerdict> {
+        let mut alerts: BTreeMap<&str, Option<AlertVerdict>> = BTreeMap::new();
         for side in &self.sides {
-            let own = side.account.first.values().filter(|alert| alert.team == team);
-            told.extend(own.map(|alert| (alert.conversation.as_str(), None)));
+            let own = side.tally.first_alerts.values().filter(|alert| alert.team == team);
+            alerts.extend(own.map(|alert| (alert.conversation.as_str(), None)));
         }
-        for alert in account.first.values().filter(|alert| alert.team == team) {
-            let verdict = TellVerdict { at: alert.at, in_time: true, gained: None, to_come: None };
-            told.insert(&alert.conversation, Some(verdict));
+        for alert in tally.first_alerts.values().filter(|alert| alert.team == team) {
+            let verdict =
+                AlertVerdict { at: alert.at, in_time: true, lead_minutes: None, reach_to_come: None };
+            alerts.insert(&alert.conversation, Some(verdict));
         }
-        let verdict = |(conversation, told): (&str, Option<TellVerdict>)| Verdict {
+        let verdict = |(conversation, alert): (&str, Option<AlertVerdict>)| ConversationVerdict {
             conversation: conversation.into(),
-            began: told.map_or(EventTime::EARLIEST, |told| told.at),
+            began: alert.map_or(EventTime::EARLIEST, |alert| alert.at),
             wanted: self.verdict(conversation, team),
-            told,
+            alert,
             answered: None,
         };
-        told.into_iter().map(verdict).collect()
+        alerts.into_iter().map(verdict).collect()
     }
 }

@@ -6,10 +6,10 @@
 mod args;
 mod clock;
 mod commands;
+mod common;
 mod config;
+mod policy_reload;
 mod process;
-mod reload;
-mod shell;
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use clap::Parser;
 
 use args::{Args, Command, TopicsCommand};
 use commands::*;
-use shell::Failure;
+use common::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -53,10 +53,10 @@ fn main() -> ExitCode {
             for fault in &faults {
                 eprintln!("firewatch: {fault}");
             }
-            eprintln!("firewatch: {} to mend; nothing was started", shell::count(faults.len(), "fault"));
+            eprintln!("firewatch: {} to mend; nothing was started", common::count(faults.len(), "fault"));
             ExitCode::from(2)
         }
-        Err(Failure::Told) => ExitCode::FAILURE,
+        Err(Failure::Reported) => ExitCode::FAILURE,
         Err(Failure::Running(problem)) => {
             eprintln!("firewatch: {problem}");
             ExitCode::FAILURE

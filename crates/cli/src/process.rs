@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock;
-use crate::shell::Failure;
+use crate::common::Failure;
 
 /// A run loop or a task without a heartbeat for so long hangs. Longer than the longest wait for brokers.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(180);
@@ -75,10 +75,10 @@ pub fn run_watched(
         }
     });
     let ran = run().map_err(|e| Failure::Running(e.to_string()));
-    let unbound = server.is_finished();
+    let has_no_server = server.is_finished();
     runtime.shutdown_background();
     ran?;
-    if unbound {
+    if has_no_server {
         return Err(Failure::Running("stopped, as nobody could have watched over it".into()));
     }
     eprintln!("firewatch: stopped; all that was read is committed");
@@ -92,7 +92,7 @@ pub fn probes(metrics: Metrics, alive: Arc<Check>, ready: Arc<Check>) -> Probes 
 
 fn alive(healths: Vec<Arc<Health>>) -> Arc<Check> {
     Arc::new(move || {
-        let silent = healths.iter().map(|health| clock::now() - health.last_beat()).max();
+        let silent = healths.iter().map(|health| clock::now() - health.last_heartbeat()).max();
         match silent {
             Some(silent) if silent >= HEARTBEAT_TIMEOUT => {
                 Err(format!("nothing has come round for {silent}"))

@@ -17,23 +17,23 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::backoff::Backoff;
-use crate::recent::Recent;
+use crate::recent_payloads::RecentPayloads;
 use firewatch_http::install_tls_provider;
 
-use crate::{Gap, MOST, Missing, Notice, Port, Putting, Raw};
+use crate::{CollectorContext, Gap, MAX_RAW_BYTES, Missing, Notice, PutFuture, RawPayload};
 
 /// How far before the cursor the stream is asked for again, microseconds.
-const BEFORE: u64 = 2_000_000;
+const RESUME_OVERLAP_US: u64 = 2_000_000;
 /// A first event so much later than was asked for tells that the server had nothing before it, microseconds.
-const LATE: u64 = 60_000_000;
+const GAP_THRESHOLD_US: u64 = 60_000_000;
 /// Largest frame that is looked at, bytes.
-const FRAME: usize = 16 << 20;
+const MAX_FRAME_BYTES: usize = 16 << 20;
 /// Payloads on their way to the brokers at most.
-const UNDER_WAY: usize = 2000;
+const MAX_IN_FLIGHT: usize = 2000;
 /// How far a frame that cannot be taken is stepped over at first, microseconds.
-const STEP: u64 = 1_000_000;
+const SKIP_STEP_US: u64 = 1_000_000;
 /// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What is followed.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub struct Jetstream {
     /// Collections that are asked for.
     pub collections: Vec<String>,
     /// A firehose that is silent for so long is not there any more.
-    pub silent: Duration,
+    pub idle_timeout: Duration,
 }
 
 /// An event, as far as the client needs it.
@@ -59,7 +59,7 @@ struct Event {
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Why a connection ended.
-enum End {
+enum Disconnect {
     /// The connection broke, or the server closed it.
     Broken(String),
     /// A frame came that no client can take.
@@ -67,44 +67,45 @@ enum End {
 }
 
 /// Where the client has come to.
-struct Place {
+struct StreamPosition {
     /// The time of the last event that the topic has.
     cursor: Option<u64>,
     /// How far after the cursor the stream is asked for, to step over what cannot be read.
-    step: u64,
-    recent: Recent,
+    skip_us: u64,
+    recent: RecentPayloads,
 }
 
 /// Follows a Jetstream from a cursor, or from now on when there is none, until the task is dropped.
-pub async fn follow_jetstream(source: Jetstream, cursor: Option<u64>, port: Port) {
+pub async fn follow_jetstream(source: Jetstream, cursor: Option<u64>, context: CollectorContext) {
     install_tls_provider();
-    let mut place = Place { cursor, step: 0, recent: Recent::default() };
+    let mut place = StreamPosition { cursor, skip_us: 0, recent: RecentPayloads::default() };
     let mut backoff = Backoff::default();
     loop {
         let before = place.cursor;
         let end = match connect(&source, &place).await {
             Ok(socket) => {
-                (port.tell)(&source.name, &Notice::Connected);
-                follow(socket, &source, &mut place, &port).await
+                (context.notify)(&source.name, &Notice::Connected);
+                follow(socket, &source, &mut place, &context).await
             }
-            Err(problem) => End::Broken(problem),
+            Err(problem) => Disconnect::Broken(problem),
         };
         if place.cursor != before {
             backoff.reset();
         }
         let problem = match end {
-            End::Broken(problem) => problem,
-            End::Unreadable(problem) => {
-                place.step = if place.cursor == before { (place.step * 2).max(STEP) } else { STEP };
+            Disconnect::Broken(problem) => problem,
+            Disconnect::Unreadable(problem) => {
+                place.skip_us =
+                    if place.cursor == before { (place.skip_us * 2).max(SKIP_STEP_US) } else { SKIP_STEP_US };
                 problem
             }
         };
-        (port.tell)(&source.name, &Notice::Trouble(problem));
+        (context.notify)(&source.name, &Notice::Failed(problem));
         tokio::time::sleep(backoff.next()).await;
     }
 }
 
-async fn connect(source: &Jetstream, place: &Place) -> Result<Socket, String> {
+async fn connect(source: &Jetstream, place: &StreamPosition) -> Result<Socket, String> {
     let mut url = source.url.clone();
     let mut with = |parameter: String| {
         url.push(if url.contains('?') { '&' } else { '?' });
@@ -112,12 +113,15 @@ async fn connect(source: &Jetstream, place: &Place) -> Result<Socket, String> {
     };
     source.collections.iter().for_each(|collection| with(format!("wantedCollections={collection}")));
     if let Some(cursor) = place.cursor {
-        let from = if place.step > 0 { cursor + place.step } else { cursor.saturating_sub(BEFORE) };
+        let from =
+            if place.skip_us > 0 { cursor + place.skip_us } else { cursor.saturating_sub(RESUME_OVERLAP_US) };
         with(format!("cursor={from}"));
     }
-    let config = WebSocketConfig::default().max_message_size(Some(FRAME)).max_frame_size(Some(FRAME));
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_FRAME_BYTES))
+        .max_frame_size(Some(MAX_FRAME_BYTES));
     let connecting = connect_async_with_config(&url, Some(config), false);
-    match tokio::time::timeout(CONNECT, connecting).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(e)) => Err(format!("connect: {e}")),
         Err(_) => Err("the server does not answer".into()),
@@ -125,8 +129,13 @@ async fn connect(source: &Jetstream, place: &Place) -> Result<Socket, String> {
 }
 
 /// Reads until the connection ends. The cursor moves on as the topic has what came.
-async fn follow(mut socket: Socket, source: &Jetstream, place: &mut Place, port: &Port) -> End {
-    let mut under_way: FuturesOrdered<Putting> = FuturesOrdered::new();
+async fn follow(
+    mut socket: Socket,
+    source: &Jetstream,
+    place: &mut StreamPosition,
+    context: &CollectorContext,
+) -> Disconnect {
+    let mut under_way: FuturesOrdered<PutFuture> = FuturesOrdered::new();
     let mut times = VecDeque::new();
     let mut is_first = true;
     loop {
@@ -135,89 +144,89 @@ async fn follow(mut socket: Socket, source: &Jetstream, place: &mut Place, port:
             Some(put) = under_way.next() => match put {
                 Ok(()) => {
                     place.cursor = times.pop_front().flatten().or(place.cursor);
-                    place.step = 0;
-                    (port.tell)(&source.name, &Notice::Taken);
+                    place.skip_us = 0;
+                    (context.notify)(&source.name, &Notice::Accepted);
                 }
                 // Neither it nor what comes after it counts as read.
-                Err(problem) => return lost(problem, place),
+                Err(problem) => return forget_undelivered(problem, place),
             },
-            came = tokio::time::timeout(source.silent, socket.next()), if under_way.len() < UNDER_WAY => {
+            came = tokio::time::timeout(source.idle_timeout, socket.next()), if under_way.len() < MAX_IN_FLIGHT => {
                 let text = match came {
                     Ok(Some(Ok(Message::Text(text)))) => text.as_bytes().to_vec(),
                     Ok(Some(Ok(Message::Binary(bytes)))) => bytes.to_vec(),
                     Ok(Some(Ok(Message::Close(_))) | None) => {
-                        return settle(under_way, times, place, "the server closed the stream").await;
+                        return drain_in_flight(under_way, times, place, "the server closed the stream").await;
                     }
                     // Pings are answered by the library.
                     Ok(Some(Ok(_))) => continue,
-                    Ok(Some(Err(e))) => return broken(e, under_way, times, place).await,
+                    Ok(Some(Err(e))) => return stream_error(e, under_way, times, place).await,
                     Err(_) => {
-                        let problem = format!("nothing came for {:?}", source.silent);
-                        return settle(under_way, times, place, &problem).await;
+                        let problem = format!("nothing came for {:?}", source.idle_timeout);
+                        return drain_in_flight(under_way, times, place, &problem).await;
                     }
                 };
                 let time = serde_json::from_slice::<Event>(&text).ok().and_then(|event| event.time_us);
                 if let Some(now) = time.filter(|_| std::mem::take(&mut is_first)) {
-                    gap(source, place, now, port);
+                    report_gap(source, place, now, context);
                 }
                 if !place.recent.is_new(&text) {
                     continue;
                 }
-                if text.len() > MOST {
+                if text.len() > MAX_RAW_BYTES {
                     let at = time.map_or_else(String::new, |us| format!(", of {}", at(us)));
-                    let why = format!("an event of {} bytes{at}: a topic takes {MOST}", text.len());
-                    (port.tell)(&source.name, &Notice::LeftOut(why));
+                    let why = format!("an event of {} bytes{at}: a topic takes {MAX_RAW_BYTES}", text.len());
+                    (context.notify)(&source.name, &Notice::Skipped(why));
                     continue;
                 }
                 let cursor = time.or(place.cursor).map(|us| us.to_string());
                 times.push_back(time);
-                under_way.push_back((port.put)(Raw { topic: source.topic.clone(), payload: text, cursor }));
+                under_way.push_back((context.put)(RawPayload { topic: source.topic.clone(), payload: text, cursor }));
             }
         }
     }
 }
 
 /// Tells a gap, when the first event is later than what was asked for.
-fn gap(source: &Jetstream, place: &Place, first: u64, port: &Port) {
+fn report_gap(source: &Jetstream, place: &StreamPosition, first: u64, context: &CollectorContext) {
     let Some(cursor) = place.cursor else { return };
-    if place.step > 0 || first > cursor + LATE {
+    if place.skip_us > 0 || first > cursor + GAP_THRESHOLD_US {
         let gap = Gap { from: at(cursor), to: at(first), what: Missing::Anything };
-        (port.tell)(&source.name, &Notice::Gap(gap));
+        (context.notify)(&source.name, &Notice::Gap(gap));
     }
 }
 
 /// Waits for what is under way, so that it is not read once more.
-async fn settle(
-    mut under_way: FuturesOrdered<Putting>,
+async fn drain_in_flight(
+    mut under_way: FuturesOrdered<PutFuture>,
     mut times: VecDeque<Option<u64>>,
-    place: &mut Place,
+    place: &mut StreamPosition,
     problem: &str,
-) -> End {
+) -> Disconnect {
     while let Some(put) = under_way.next().await {
         if let Err(problem) = put {
-            return lost(problem, place);
+            return forget_undelivered(problem, place);
         }
         place.cursor = times.pop_front().flatten().or(place.cursor);
     }
-    End::Broken(problem.to_owned())
+    Disconnect::Broken(problem.to_owned())
 }
 
 /// The brokers do not have what came, so it is to be taken when it comes again.
-fn lost(problem: String, place: &mut Place) -> End {
-    place.recent = Recent::default();
-    End::Broken(problem)
+fn forget_undelivered(problem: String, place: &mut StreamPosition) -> Disconnect {
+    place.recent = RecentPayloads::default();
+    Disconnect::Broken(problem)
 }
 
-async fn broken(
+async fn stream_error(
     e: Error,
-    under_way: FuturesOrdered<Putting>,
+    under_way: FuturesOrdered<PutFuture>,
     times: VecDeque<Option<u64>>,
-    place: &mut Place,
-) -> End {
+    place: &mut StreamPosition,
+) -> Disconnect {
     let is_unreadable = matches!(e, Error::Utf8(_) | Error::Capacity(_));
     let problem = format!("the stream broke off: {e}");
-    match settle(under_way, times, place, &problem).await {
-        End::Broken(told) if is_unreadable && told == problem => End::Unreadable(told),
+    match drain_in_flight(under_way, times, place, &problem).await {
+        Disconnect::Broken(message) if is_unreadable && message == problem => Disconnect::Unreadable(message),
         end => end,
     }
 }

@@ -4,11 +4,11 @@
 //! the topic has it. A stream that was away says from when to when something may be missing.
 
 mod backoff;
-mod hooks;
+mod hook_receiver;
 mod jetstream;
 mod mastodon;
-mod recent;
-mod troubles;
+mod recent_payloads;
+mod stream_errors;
 
 use std::fmt;
 use std::future::Future;
@@ -17,17 +17,17 @@ use std::sync::Arc;
 
 use firewatch_domain::EventTime;
 
-pub use hooks::{HookSource, hooks};
+pub use hook_receiver::{HookSource, hook_routes};
 pub use jetstream::{Jetstream, follow_jetstream};
 pub use mastodon::{MastodonStream, follow_mastodon};
-pub use troubles::Troubles;
+pub use stream_errors::StreamErrors;
 
 /// Largest payload that a raw topic takes, bytes: a broker's own limit is 1 MiB with what is around it.
-pub const MOST: usize = (1 << 20) - 4096;
+pub const MAX_RAW_BYTES: usize = (1 << 20) - 4096;
 
 /// A payload on its way to a raw topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Raw {
+pub struct RawPayload {
     /// The topic.
     pub topic: String,
     /// As it came.
@@ -37,23 +37,23 @@ pub struct Raw {
 }
 
 /// A wait for the brokers.
-pub type Putting = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+pub type PutFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// Puts a payload into its topic.
-pub type Put = dyn Fn(Raw) -> Putting + Send + Sync;
+pub type Put = dyn Fn(RawPayload) -> PutFuture + Send + Sync;
 
 /// Hears of a source, by its name.
-pub type Tell = dyn Fn(&str, &Notice) + Send + Sync;
+pub type NotifyFn = dyn Fn(&str, &Notice) + Send + Sync;
 
 /// What the shell lends: raw topics, a clock, and who is told.
 #[derive(Clone)]
-pub struct Port {
+pub struct CollectorContext {
     /// Puts a payload into its topic; ends when the brokers have it. Calls take effect in their order.
     pub put: Arc<Put>,
     /// The wall clock.
     pub clock: fn() -> EventTime,
     /// Takes note of what happened to a source.
-    pub tell: Arc<Tell>,
+    pub notify: Arc<NotifyFn>,
 }
 
 /// What happened to a source.
@@ -62,11 +62,11 @@ pub enum Notice {
     /// It is connected.
     Connected,
     /// A payload is in its topic.
-    Taken,
+    Accepted,
     /// Something is wrong, and it is tried again.
-    Trouble(String),
+    Failed(String),
     /// A payload was left out, and why.
-    LeftOut(String),
+    Skipped(String),
     /// Something may be missing.
     Gap(Gap),
 }

@@ -5,9 +5,9 @@
 //! go out through a function.
 
 pub mod notify;
-mod outbound;
+mod outbound_client;
 pub mod people;
-mod percent;
+mod percent_encoding;
 mod settings;
 pub mod store;
 pub mod web;

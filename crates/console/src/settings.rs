@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use firewatch_settings::Settings;
 
-use crate::notify::{self, Channel};
+use crate::notify::{self, NotificationChannel};
 use crate::people::{OidcSettings, Role};
 
 /// How people are known.
@@ -38,7 +38,7 @@ pub struct ConsoleSettings {
     /// How people are known.
     pub sign_in: SignIn,
     /// Who is told of what by which way.
-    pub channels: Vec<Channel>,
+    pub channels: Vec<NotificationChannel>,
 }
 
 impl ConsoleSettings {
@@ -62,7 +62,7 @@ impl ConsoleSettings {
         let text = s.text("console.listen", &fallback.to_string());
         let listen = text.parse().unwrap_or_else(|_| {
             let problem = format!("`{text}` is not allowed; give an address and port such as {fallback}");
-            s.fault("console.listen", problem);
+            s.add_fault("console.listen", problem);
             fallback
         });
         let url = url(s);
@@ -76,10 +76,10 @@ impl ConsoleSettings {
             tls,
             proxy,
             sign_in,
-            channels: notify::read(s, teams),
+            channels: notify::read_channels(s, teams),
         };
         if let Err(problem) = settings.is_safe() {
-            s.fault("console.listen", problem);
+            s.add_fault("console.listen", problem);
         }
         settings
     }
@@ -131,7 +131,7 @@ fn url(s: &mut Settings) -> Option<String> {
             let problem = format!(
                 "`{url}` is not allowed; give one such as \"https://console.example.org\", without a path"
             );
-            s.fault("console.url", problem);
+            s.add_fault("console.url", problem);
             None
         }
     }
@@ -143,7 +143,7 @@ pub fn tls(s: &mut Settings, section: &str, folder: &Path) -> Option<(PathBuf, P
     match (certificate.as_str(), key.as_str()) {
         ("-", "-") => None,
         ("-", _) | (_, "-") => {
-            s.fault(&format!("{section}.tls"), "give both certificate and key, or neither");
+            s.add_fault(&format!("{section}.tls"), "give both certificate and key, or neither");
             None
         }
         (certificate, key) => Some((folder.join(certificate), folder.join(key))),
@@ -157,16 +157,16 @@ fn sign_in(s: &mut Settings, url: Option<&str>) -> SignIn {
         "local" => SignIn::Local,
         "oidc" => {
             if url.is_none() {
-                s.fault("console.url", "is missing; the identity provider sends browsers back to it");
+                s.add_fault("console.url", "is missing; the identity provider sends browsers back to it");
             }
             for (key, value) in [("issuer", &oidc.issuer), ("client_id", &oidc.client_id)] {
                 if value == "-" {
-                    s.fault(&format!("console.oidc.{key}"), "is missing; the identity provider tells it");
+                    s.add_fault(&format!("console.oidc.{key}"), "is missing; the identity provider tells it");
                 }
             }
             if oidc.groups.iter().all(|(_, groups)| groups.is_empty()) {
                 let problem = "is missing; say which groups may look, act, own policies or see unredacted text, such as responders = [\"pr\"]";
-                s.fault("console.oidc.groups", problem);
+                s.add_fault("console.oidc.groups", problem);
             }
             SignIn::Oidc(oidc)
         }
@@ -186,7 +186,7 @@ fn oidc(s: &mut Settings, url: Option<&str>) -> OidcSettings {
         issuer,
         client_id,
         client_secret: if client_secret == "-" { String::new() } else { client_secret },
-        back: format!("{}/sign-in/back", url.unwrap_or_default()),
+        redirect_url: format!("{}/sign-in/back", url.unwrap_or_default()),
         claim,
         scopes,
         groups,

@@ -20,7 +20,8 @@ pub struct Escalation {
     /// 0 when opened, one more with every change.
     pub step: u32,
     /// What this record tells.
-    pub news: News,
+    #[serde(rename = "news")]
+    pub change: EscalationChange,
     /// Where it stands now.
     pub state: EscalationState,
     /// The team that owns it.
@@ -86,7 +87,8 @@ pub struct Escalation {
 /// What a record of an escalation tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum News {
+#[schemars(rename = "News")]
+pub enum EscalationChange {
     /// It was opened, or opened again.
     Opened,
     /// Its level rose.
@@ -127,7 +129,7 @@ pub enum EscalationState {
     Expired,
 }
 
-impl News {
+impl EscalationChange {
     /// What it tells as on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

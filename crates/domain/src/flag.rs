@@ -51,7 +51,7 @@ impl FlagKind {
 
     /// What a person reads.
     #[must_use]
-    pub fn in_words(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::LegalThreat => "speaks of lawyers, courts or regulators",
             Self::SafetyHarm => "speaks of danger to somebody's health or safety",

@@ -15,13 +15,16 @@ mod time;
 
 pub use action::{Action, ActionKind, Channel};
 pub use dead_letter::{DeadLetter, Origin, RejectionCode};
-pub use escalation::{Escalation, EscalationState, Level, News};
+pub use escalation::{Escalation, EscalationChange, EscalationState, Level};
 pub use event::{
     AccountKind, Author, Body, BrandReply, Counters, Delete, Engagement, EngagementKind, Event, Post,
 };
 pub use flag::FlagKind;
-pub use score::{Contribution, EngagementCounts, Outlook, Range, Reach, Score, Sentiment, Tenths, Velocity};
-pub use signal::{Happened, Matched, RouteMatch, Signal, SignalBody, What};
+pub use score::{
+    Contribution, EngagementCounts, ForecastInterval, HorizonForecast, Reach, Score, Sentiment, Tenths,
+    Velocity,
+};
+pub use signal::{ConversationChange, ConversationUpdate, RouteMatch, RoutesMatched, Signal, SignalBody};
 pub use sim_hash::SimHash;
 pub use time::{Duration, EventTime, TimeError};
 

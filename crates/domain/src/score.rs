@@ -46,7 +46,7 @@ pub struct Score {
     /// How fast it moves.
     pub velocity: Velocity,
     /// How far it will go: within one, six and twenty-four hours, and until the end.
-    pub forecast: Vec<Outlook>,
+    pub forecast: Vec<HorizonForecast>,
     /// Engagement so far.
     pub engagements: EngagementCounts,
     /// What made the risk, in points that add up to it.
@@ -82,23 +82,26 @@ pub struct Reach {
 
 /// What is still to come within a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Outlook {
+#[schemars(rename = "Outlook")]
+pub struct HorizonForecast {
     /// Hours from now; absent: until the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<u32>,
     /// Further reshares and quotes.
-    pub reshares: Range,
+    pub reshares: ForecastInterval,
     /// Further accounts that could see it.
-    pub reach: Range,
+    pub reach: ForecastInterval,
 }
 
 /// A forecast and its 80% interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Range {
+#[schemars(rename = "Range")]
+pub struct ForecastInterval {
     /// One in ten ends below.
     pub low: u64,
     /// The forecast.
-    pub expected: u64,
+    #[serde(rename = "expected")]
+    pub point: u64,
     /// One in ten ends above.
     pub high: u64,
 }

@@ -24,15 +24,16 @@ pub struct Signal {
     /// The events partition it comes from.
     pub source: u32,
     /// The policy that is told: 0 for the one in force, others for those on trial. A tick is for all of them.
-    #[serde(default, skip_serializing_if = "is_in_force")]
-    pub trial: u32,
+    #[serde(default, skip_serializing_if = "is_active_slot")]
+    #[serde(rename = "trial")]
+    pub slot: u32,
     /// What is told.
     #[serde(flatten)]
     pub body: SignalBody,
 }
 
-fn is_in_force(trial: &u32) -> bool {
-    *trial == 0
+fn is_active_slot(slot: &u32) -> bool {
+    *slot == 0
 }
 
 /// What is told.
@@ -40,11 +41,14 @@ fn is_in_force(trial: &u32) -> bool {
 #[serde(rename_all = "snake_case")]
 pub enum SignalBody {
     /// The routes of the policy that a conversation matches have changed, or it counts as a complaint from now on.
-    Matched(Box<Matched>),
+    #[serde(rename = "matched")]
+    RoutesMatched(Box<RoutesMatched>),
     /// Something was done about a conversation whose brand knows of it, or its time is over.
-    Happened(Happened),
+    #[serde(rename = "happened")]
+    ConversationUpdated(ConversationUpdate),
     /// Every signal of this source from now on has a time at or after `at`.
-    Tick {
+    #[serde(rename = "tick")]
+    Watermark {
         /// How many partitions the events topic has.
         sources: u32,
         /// The source is read to its end and silent: nobody should wait for it until it is heard of again.
@@ -54,7 +58,8 @@ pub enum SignalBody {
 
 /// What a conversation is, as far as a team may have to know it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Matched {
+#[schemars(rename = "Matched")]
+pub struct RoutesMatched {
     /// The conversation.
     pub conversation: String,
     /// When it began: part of the names of its escalations.
@@ -68,14 +73,16 @@ pub struct Matched {
     /// All routes that it matches, none when it matches none any more.
     pub routes: Vec<RouteMatch>,
     /// It is a complaint that storms are looked for in; told so once.
-    pub counts: bool,
+    #[serde(rename = "counts")]
+    pub counts_for_storms: bool,
     /// The words that a storm's topic is read from: the stem, and after a bar the word as it was written where that
     /// differs; at most 12.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
     /// By which near-copies of it are known in a storm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub near: Option<SimHash>,
+    #[serde(rename = "near")]
+    pub sim_hash: Option<SimHash>,
     /// A hash of the author's name as it may be on several networks, by which what one person wrote on two is known; told with
     /// `counts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,12 +132,13 @@ pub struct RouteMatch {
 
 /// Something that was done about a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Happened {
+#[schemars(rename = "Happened")]
+pub struct ConversationUpdate {
     /// The conversation, or the storm.
     pub conversation: String,
     /// What was done.
     #[serde(flatten)]
-    pub what: What,
+    pub change: ConversationChange,
     /// Who did it: a person, or the account that answered.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
@@ -142,7 +150,8 @@ pub struct Happened {
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "what")]
-pub enum What {
+#[schemars(rename = "What")]
+pub enum ConversationChange {
     /// Somebody takes it.
     Acknowledged,
     /// The brand answered in public.
@@ -155,7 +164,8 @@ pub enum What {
     /// The talk goes on in private.
     HandedOff,
     /// Somebody says so in a reply, which counts when the brand had asked for it.
-    TakenUp,
+    #[serde(rename = "taken_up")]
+    HandOffAccepted,
     /// Done.
     Resolved,
     /// Not done after all.
@@ -179,7 +189,8 @@ pub enum What {
     /// A post of it was deleted: what it said is to be forgotten.
     Deleted {
         /// It was the first post, so that nothing more will be heard of it.
-        all: bool,
+        #[serde(rename = "all")]
+        is_root: bool,
     },
     /// Nothing more will be heard of it.
     Expired {

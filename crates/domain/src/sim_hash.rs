@@ -8,7 +8,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bits in which two hashes of near-copies may differ.
-const NEAR: u32 = 15;
+const MAX_DIFFERING_BITS: u32 = 15;
 
 /// 64 bits that are alike for texts that are alike, written as 16 hexadecimal digits. The text cannot be had from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl SimHash {
     /// dropped, 92% with one word changed and one more; of pairs of other posts 4 in 100,000 were taken for copies.
     #[must_use]
     pub fn is_near(self, other: Self) -> bool {
-        (self.0 ^ other.0).count_ones() <= NEAR
+        (self.0 ^ other.0).count_ones() <= MAX_DIFFERING_BITS
     }
 }
 

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn named_ends_are_what_they_say() {
+    fn named_bounds_have_their_documented_values() {
         assert_eq!(EventTime::EARLIEST.to_string(), "2000-01-01T00:00:00.000Z");
         assert_eq!(EventTime::END.to_string(), "9999-01-01T00:00:00.000Z");
     }

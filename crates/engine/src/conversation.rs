@@ -4,14 +4,15 @@
 //! conversations is in this state, and all it needs besides is in the arguments.
 
 use firewatch_domain::{
-    AccountKind, Action, ActionKind, Body, Engagement, Event, EventTime, SCHEMA_VERSION, Score, Tenths, What,
+    AccountKind, Action, ActionKind, Body, ConversationChange, Engagement, Event, EventTime, SCHEMA_VERSION,
+    Score, Tenths,
 };
 use firewatch_escalation::Policy;
 use firewatch_scoring::{Cascade, Explained, Reading, Scratch, Subject};
 use serde::{Deserialize, Serialize};
 
-use crate::tells::{Cause, Known, New, what_was_done};
-use crate::{Brain, Effect};
+use crate::signals::{Cause, NewMatch, SignaledState, change_from_action};
+use crate::{Effect, Ruleset};
 
 /// What became of a record that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub enum Fold {
 
 /// What can be seen of a conversation from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen<'a> {
+pub struct ConversationView<'a> {
     /// The brand, once it is known.
     pub brand: Option<&'a str>,
     /// Reshares and quotes.
@@ -53,17 +54,17 @@ pub struct Seen<'a> {
     /// The brand has answered.
     pub answered: bool,
     /// The root is the brand's own post.
-    pub own: bool,
+    pub by_brand: bool,
 }
 
 /// What a task lends its conversations.
 pub(crate) struct Context<'a> {
-    pub brain: &'a Brain,
+    pub ruleset: &'a Ruleset,
     pub scratch: &'a mut Scratch,
     /// The partition.
-    pub source: u32,
+    pub partition: u32,
     /// The time of the last tick, and the stream's: no signal is earlier or later.
-    pub ticked: EventTime,
+    pub watermark: EventTime,
     pub now: EventTime,
     /// The trace context of the record.
     pub trace: Option<&'a str>,
@@ -77,27 +78,27 @@ pub(crate) struct Conversation {
     pub(crate) platform: Option<Box<str>>,
     pub(crate) root: Option<Box<Root>>,
     pub(crate) cascade: Cascade,
-    pub(crate) first: First,
+    pub(crate) root_kind: RootKind,
     /// The brand has answered.
     pub(crate) answered: bool,
     /// The brand's desk knows of it.
-    pub(crate) known: Option<Box<Known>>,
+    pub(crate) signaled: Option<Box<SignaledState>>,
     pub(crate) silenced_until: Option<EventTime>,
     /// The reply that is most like a complaint.
-    pub(crate) reply: Option<Reply>,
-    pub(crate) told: Option<Tenths>,
+    pub(crate) top_reply: Option<ComplaintReply>,
+    pub(crate) emitted_risk: Option<Tenths>,
 }
 
 /// What is special about the first post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) enum First {
+pub(crate) enum RootKind {
     /// Nothing, or it has not been seen.
     #[default]
     Ordinary,
     /// It is the brand's own.
-    Own,
+    ByBrand,
     /// It was deleted: nothing is kept of it, and nothing more is told of the conversation.
-    Gone,
+    Deleted,
 }
 
 /// The first post.
@@ -113,7 +114,7 @@ pub(crate) struct Root {
 
 /// A reply that may be a complaint.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reply {
+pub(crate) struct ComplaintReply {
     /// Its id, in short.
     pub post: u32,
     pub complaint: f32,
@@ -121,180 +122,182 @@ pub(crate) struct Reply {
 
 impl Conversation {
     /// When it was last heard of.
-    pub fn last(&self) -> Option<EventTime> {
-        self.cascade.last()
+    pub fn last_seen(&self) -> Option<EventTime> {
+        self.cascade.last_seen()
     }
 
     /// Takes an event.
-    pub fn apply(&mut self, event: &Event, cx: &mut Context<'_>) -> Outcome {
-        if !self.cascade.is_new(&event.id) {
+    pub fn apply_event(&mut self, event: &Event, cx: &mut Context<'_>) -> Outcome {
+        if !self.cascade.insert_id(&event.id) {
             return Outcome::Folded(Fold::Duplicate);
         }
-        if self.brand.is_none() && self.known.is_none() {
+        if self.brand.is_none() && self.signaled.is_none() {
             self.brand = event.brand.as_deref().map(Into::into);
         }
         if self.platform.is_none() {
             self.platform = event.platform.as_deref().map(Into::into);
         }
-        let before = self.cascade.spread();
+        let spread_before = self.cascade.spread();
         match &event.body {
-            Body::Delete(delete) => self.delete(delete, event, cx),
-            Body::Post(post) if post.in_reply_to.is_none() && self.is_gone() => {
+            Body::Delete(delete) => self.observe_delete(delete, event, cx),
+            Body::Post(post) if post.in_reply_to.is_none() && self.is_deleted() => {
                 Outcome::Folded(Fold::Deleted)
             }
-            Body::Post(post) if self.is_by_brand(post, cx) => self.brand_wrote(post, event, cx),
+            Body::Post(post) if self.is_written_by_brand(post, cx) => {
+                self.observe_brand_post(post, event, cx)
+            }
             Body::Post(post) if post.in_reply_to.is_none() && self.has_root(&post.id) => {
-                self.wrote_again(post, event, before, cx)
+                self.observe_edit(post, event, spread_before, cx)
             }
             Body::Post(post) => {
-                let reply = self.post(post, event, cx);
-                if reply.is_some() && self.answered && cx.brain.replies.is_taken_up(&post.text) {
-                    self.tell_desk(Some(&What::TakenUp), "", event, cx);
+                let reply = self.observe_post(post, event, cx);
+                if reply.is_some() && self.answered && cx.ruleset.reply_checker.accepts_hand_off(&post.text) {
+                    self.emit_update(Some(&ConversationChange::HandOffAccepted), "", event, cx);
                 }
-                self.score((event, reply.as_ref()), before, cx)
+                self.score((event, reply.as_ref()), spread_before, cx)
             }
-            Body::BrandReply(reply) => self.answer(&reply.account, &reply.text, event, cx),
+            Body::BrandReply(reply) => self.observe_answer(&reply.account, &reply.text, event, cx),
             Body::Engagement(engagement) => {
-                let own = engagement.actor.as_deref().filter(|actor| self.is_of_brand(actor, cx));
+                let own = engagement.actor.as_deref().filter(|actor| self.is_brand_account(actor, cx));
                 let account = own.map_or(engagement.account, |_| Some(AccountKind::Brand));
-                self.cascade.engage(&Engagement { account, ..engagement.clone() }, event.at);
-                self.score((event, None), before, cx)
+                self.cascade.observe_engagement(&Engagement { account, ..engagement.clone() }, event.at);
+                self.score((event, None), spread_before, cx)
             }
             Body::Counters(totals) => {
-                self.cascade.snapshot(totals, event.at);
-                self.score((event, None), before, cx)
+                self.cascade.observe_snapshot(totals, event.at);
+                self.score((event, None), spread_before, cx)
             }
         }
     }
 
     /// Takes what a person did.
-    pub fn act(&mut self, action: &Action, cx: &mut Context<'_>) -> Outcome {
-        if !self.cascade.is_new(&action.id) {
+    pub fn apply_action(&mut self, action: &Action, cx: &mut Context<'_>) -> Outcome {
+        if !self.cascade.insert_id(&action.id) {
             return Outcome::Folded(Fold::Duplicate);
         }
         if action.kind == ActionKind::Silence {
             self.silenced_until = action.until;
         }
         self.answered |= matches!(action.kind, ActionKind::Reply | ActionKind::HandOff);
-        self.tell_desk(what_was_done(action).as_ref(), &action.by, action, cx);
+        self.emit_update(change_from_action(action).as_ref(), &action.by, action, cx);
         Outcome::Folded(Fold::Action)
     }
 
     /// What can be seen of it.
-    pub fn seen(&self) -> Seen<'_> {
-        Seen {
+    pub fn view(&self) -> ConversationView<'_> {
+        ConversationView {
             brand: self.brand.as_deref(),
             reshares: self.cascade.spread(),
             reach: self.cascade.audience().reach().estimate,
             answered: self.answered,
-            own: self.is_own(),
+            by_brand: self.is_brand_post(),
         }
     }
 
     /// Ends it, for a reason.
     pub fn expire(self, id: &str, at: EventTime, reason: &str, cx: &mut Context<'_>) {
         let cause = Cause { conversation: id, id: "expiry", at };
-        self.tell_desk(Some(&What::Expired { reason: reason.into() }), "", cause, cx);
+        self.emit_update(Some(&ConversationChange::Expired { reason: reason.into() }), "", cause, cx);
     }
 
     /// Scores it, and tells what is new of it; `before` is how often it had been passed on.
     pub(crate) fn score(
         &mut self,
         (event, reply): (&Event, Option<&Reading>),
-        before: u64,
+        spread_before: u64,
         cx: &mut Context<'_>,
     ) -> Outcome {
-        let brain = cx.brain;
-        if self.is_gone() {
+        let ruleset = cx.ruleset;
+        if self.is_deleted() {
             return Outcome::Folded(Fold::Deleted);
         }
-        if self.can_tell_nothing(brain) {
+        if self.cannot_change_output(ruleset) {
             return Outcome::Folded(Fold::Unchanged);
         }
-        let bar = brain.policy.bar_of(self.brand.as_deref());
-        let assessment = self.subject(brain, bar).assess();
-        let at = self.cascade.last().unwrap_or(event.at);
-        let news = self.news(&assessment, brain);
-        let first = self.told.is_none() && self.root.is_some();
-        let moved = (assessment.risk.value() - self.told.unwrap_or_default().value()).abs()
-            >= brain.policy.score_step;
-        let has_routes = news.iter().any(|new| new.trial == 0 && new.has_routes());
+        let bar = ruleset.policy.viral_bar(self.brand.as_deref());
+        let assessment = self.subject(ruleset, bar).assess();
+        let at = self.cascade.last_seen().unwrap_or(event.at);
+        let new_matches = self.new_matches(&assessment, ruleset);
+        let first = self.emitted_risk.is_none() && self.root.is_some();
+        let moved = (assessment.risk.value() - self.emitted_risk.unwrap_or_default().value()).abs()
+            >= ruleset.policy.score_step;
+        let has_routes = new_matches.iter().any(|new| new.slot == 0 && new.has_routes());
         // The risk may have been near its end before, and that it is there is news of its own.
-        let crossed = before < bar && self.cascade.spread() >= bar;
-        let tells_score = !self.is_own() && (first || moved || has_routes || crossed);
-        let is_told = tells_score && brain.tells_scores;
+        let crossed = spread_before < bar && self.cascade.spread() >= bar;
+        let score_changed = !self.is_brand_post() && (first || moved || has_routes || crossed);
+        let emits_score = score_changed && ruleset.emits_scores;
         let risk = assessment.risk;
-        if is_told || !news.is_empty() {
-            let explained = self.subject(brain, bar).explain(assessment);
-            self.tell_news(news, (event, reply), (bar, &explained), cx);
-            if is_told {
-                cx.out.push(Effect::Score(Box::new(self.record(event, at, explained))));
+        if emits_score || !new_matches.is_empty() {
+            let explained = self.subject(ruleset, bar).explain(assessment);
+            self.emit_matches(new_matches, (event, reply), (bar, &explained), cx);
+            if emits_score {
+                cx.out.push(Effect::Score(Box::new(self.score_record(event, at, explained))));
             }
         }
-        if !tells_score {
-            return Outcome::Folded(if self.is_own() { Fold::BrandSpoke } else { Fold::Unchanged });
+        if !score_changed {
+            return Outcome::Folded(if self.is_brand_post() { Fold::BrandSpoke } else { Fold::Unchanged });
         }
-        self.told = Some(risk);
+        self.emitted_risk = Some(risk);
         Outcome::Scored
     }
 
-    fn tell_news(
+    fn emit_matches(
         &mut self,
-        news: Vec<New>,
+        new_matches: Vec<NewMatch>,
         cause: (&Event, Option<&Reading>),
         (bar, explained): (u64, &Explained),
         cx: &mut Context<'_>,
     ) {
-        for new in news {
+        for new in new_matches {
             if new.bar == bar {
-                self.tell_match(new, cause, explained, cx);
+                self.emit_match(new, cause, explained, cx);
             } else {
-                let subject = self.subject(cx.brain, new.bar);
+                let subject = self.subject(cx.ruleset, new.bar);
                 let explained = subject.explain(subject.assess());
-                self.tell_match(new, cause, &explained, cx);
+                self.emit_match(new, cause, &explained, cx);
             }
         }
     }
 
     /// What is assessed, where so many reshares are viral.
-    pub(crate) fn subject<'a>(&'a self, brain: &'a Brain, bar: u64) -> Subject<'a> {
+    pub(crate) fn subject<'a>(&'a self, ruleset: &'a Ruleset, bar: u64) -> Subject<'a> {
         Subject {
-            model: &brain.virality,
+            model: &ruleset.virality,
             cascade: &self.cascade,
             reading: self.root.as_ref().map(|r| &r.reading),
             bar,
-            prior: f64::from(brain.sentiment.prior_complaint()),
-            calibration: brain.calibration.as_deref(),
+            prior_complaint: f64::from(ruleset.sentiment.prior_complaint()),
+            calibration: ruleset.calibration.as_deref(),
         }
     }
 
     /// P(complaint) of the reply that is most like one.
     pub(crate) fn reply_complaint(&self) -> f32 {
-        self.reply.map_or(0.0, |reply| reply.complaint)
+        self.top_reply.map_or(0.0, |reply| reply.complaint)
     }
 
     /// Whether no spread could make anything of it: told once, harmless, and too surely no complaint for a new score, a
     /// route or a storm. Most conversations are, and need no forecast.
-    fn can_tell_nothing(&self, brain: &Brain) -> bool {
-        let is_told = self.told.is_some() || self.is_own();
-        let on_no_route = self.known.as_ref().is_none_or(|known| known.is_on_no_route());
-        if !is_told || !on_no_route {
+    fn cannot_change_output(&self, ruleset: &Ruleset) -> bool {
+        let is_scored = self.emitted_risk.is_some() || self.is_brand_post();
+        let on_no_route = self.signaled.as_ref().is_none_or(|signaled| signaled.is_on_no_route());
+        if !is_scored || !on_no_route {
             return false;
         }
         let flags = self.root.as_ref().map_or(&[][..], |root| &root.reading.flags);
-        let bar = brain.policy.bar_of(self.brand.as_deref());
-        let most = if self.is_own() { 0.0 } else { self.subject(brain, bar).most() };
-        let complaint = (most / 100.0).max(f64::from(self.reply_complaint()));
+        let bar = ruleset.policy.viral_bar(self.brand.as_deref());
+        let max_risk = if self.is_brand_post() { 0.0 } else { self.subject(ruleset, bar).max_risk() };
+        let complaint = (max_risk / 100.0).max(f64::from(self.reply_complaint()));
         let is_quiet = |policy: &Policy| {
-            complaint < policy.quiet_below && !flags.iter().any(|flag| policy.flags.contains(flag))
+            complaint < policy.min_route_complaint && !flags.iter().any(|flag| policy.flags.contains(flag))
         };
-        most < brain.policy.score_step && brain.policies().all(|(_, policy)| is_quiet(policy))
+        max_risk < ruleset.policy.score_step && ruleset.policies().all(|(_, policy)| is_quiet(policy))
     }
 
-    fn record(&self, event: &Event, at: EventTime, explained: Explained) -> Score {
+    fn score_record(&self, event: &Event, at: EventTime, explained: Explained) -> Score {
         let Explained { assessment, forecast, contributions, reasons } = explained;
         let reading = self.root.as_ref().map(|r| &r.reading);
-        let said = reading.and_then(|r| r.said.ok());
+        let prediction = reading.and_then(|r| r.prediction.ok());
         Score {
             v: SCHEMA_VERSION,
             id: format!("{}/{}", event.conversation, event.id),
@@ -306,12 +309,12 @@ impl Conversation {
             risk_high: assessment.high,
             complaint: assessment.complaint as f32,
             viral: assessment.viral as f32,
-            sentiment: said.map(|s| s.sentiment),
-            arousal: said.map(|s| s.arousal),
+            sentiment: prediction.map(|s| s.sentiment),
+            arousal: prediction.map(|s| s.arousal),
             flags: reading.map_or_else(Vec::new, |r| r.flags.clone()),
             reach: assessment.reach,
             velocity: self.cascade.velocity(),
-            forecast: forecast.told(&self.cascade),
+            forecast: forecast.to_record(&self.cascade),
             engagements: self.cascade.counts(),
             reasons,
             contributions,

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::Input;
 
 /// Raw bytes in one dead letter at most: base64 makes 4 bytes of 3, and a broker takes 1 MiB by default.
-const DEAD_LETTER_BYTES: usize = 512 << 10;
+const MAX_DEAD_LETTER_BYTES: usize = 512 << 10;
 
 /// One record to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub enum Effect {
     /// The same record to the topic of the team that gave the escalation away, or did not take it.
     HandedOver(Box<Escalation>, String),
     /// What a policy on trial, by its number from 1, would have told: to no team.
-    Trial(u32, Box<Escalation>),
+    Shadow(u32, Box<Escalation>),
     /// To the signals topic, which firewatch itself reads.
     Signal(Box<Signal>),
     /// To the dead letters topic, under the original key.
@@ -34,7 +34,7 @@ impl Effect {
     pub fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Score(r) => Some(r.conversation.as_bytes()),
-            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => {
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => {
                 Some(r.conversation.as_bytes())
             }
             Self::Signal(r) => Some(r.brand.as_bytes()),
@@ -47,7 +47,7 @@ impl Effect {
     pub fn id(&self) -> &str {
         match self {
             Self::Score(r) => &r.id,
-            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => &r.id,
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => &r.id,
             Self::Signal(r) => &r.id,
             Self::DeadLetter(r, _) => &r.id,
         }
@@ -59,7 +59,7 @@ impl Effect {
         match self {
             Self::Score(_) => "score",
             Self::Escalation(_) | Self::HandedOver(..) => "escalation",
-            Self::Trial(..) => "trial",
+            Self::Shadow(..) => "trial",
             Self::Signal(_) => "signal",
             Self::DeadLetter(..) => "dead_letter",
         }
@@ -70,7 +70,7 @@ impl Effect {
     pub fn at(&self) -> Option<EventTime> {
         match self {
             Self::Score(r) => Some(r.at),
-            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => Some(r.at),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => Some(r.at),
             Self::Signal(r) => Some(r.at),
             Self::DeadLetter(..) => None,
         }
@@ -80,7 +80,7 @@ impl Effect {
     #[must_use]
     pub fn trace(&self) -> Option<&str> {
         match self {
-            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => r.trace.as_deref(),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => r.trace.as_deref(),
             _ => None,
         }
     }
@@ -91,7 +91,7 @@ impl Serialize for Effect {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Score(r) => r.serialize(serializer),
-            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Trial(_, r) => r.serialize(serializer),
+            Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => r.serialize(serializer),
             Self::Signal(r) => r.serialize(serializer),
             Self::DeadLetter(r, _) => r.serialize(serializer),
         }
@@ -100,10 +100,10 @@ impl Serialize for Effect {
 
 /// The dead letters of a record that was rejected: one, or several parts of a very large one.
 pub fn dead_letters<'a>(input: &'a Input<'_>, rejection: &'a Rejection) -> impl Iterator<Item = Effect> + 'a {
-    let parts = input.value.len().div_ceil(DEAD_LETTER_BYTES).max(1);
+    let parts = input.value.len().div_ceil(MAX_DEAD_LETTER_BYTES).max(1);
     (0..parts).map(move |i| {
-        let start = i * DEAD_LETTER_BYTES;
-        let end = input.value.len().min(start + DEAD_LETTER_BYTES);
+        let start = i * MAX_DEAD_LETTER_BYTES;
+        let end = input.value.len().min(start + MAX_DEAD_LETTER_BYTES);
         let raw = STANDARD.encode(input.value.get(start..end).unwrap_or_default());
         let origin = Origin { topic: input.topic.into(), partition: input.partition, offset: input.offset };
         let letter = DeadLetter {

@@ -3,25 +3,25 @@
 //! The same code runs in production behind Kafka, in `firewatch score` behind a pipe, in backtests and in
 //! the demo. It does no I/O and holds no clock, so a recorded stream replays to the same bytes.
 
-mod brain;
+mod active_ruleset;
+mod changelog;
 mod conversation;
+mod conversation_store;
 mod effect;
-mod in_force;
-mod ledger;
-mod pipe;
+mod entry_store;
+mod local_topology;
+mod posts;
 mod record;
 mod routes;
-mod state;
-mod store;
+mod ruleset;
+mod signals;
 mod task;
-mod tells;
-mod written;
 
-pub use brain::{Brain, Models, TRIAL, UNLISTED};
-pub use conversation::{Fold, Outcome, Seen};
+pub use active_ruleset::ActiveRuleset;
+pub use changelog::{ChangelogEntry, StateError};
+pub use conversation::{ConversationView, Fold, Outcome};
 pub use effect::{Effect, dead_letters};
-pub use in_force::InForce;
-pub use pipe::{Pipe, Tally};
-pub use record::{Decoded, Handled, Input, Record, Stream};
-pub use state::{Change, StateError};
+pub use local_topology::{LocalTopology, Tally};
+pub use record::{DecodeResult, Handled, Input, Record, Stream};
+pub use ruleset::{ModelFiles, Ruleset, SHADOW_TEAM, UNLISTED_BRAND};
 pub use task::Task;

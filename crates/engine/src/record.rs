@@ -72,14 +72,14 @@ pub enum Record {
 }
 
 /// A record, or why it cannot be taken.
-pub type Decoded = Result<Record, Rejection>;
+pub type DecodeResult = Result<Record, Rejection>;
 
 impl Record {
     /// Decodes what was read.
     ///
     /// # Errors
     /// Why it cannot be taken.
-    pub fn decode(input: &Input<'_>) -> Decoded {
+    pub fn decode(input: &Input<'_>) -> DecodeResult {
         Ok(match input.stream {
             Stream::Events => Self::Event(decode_event(input.value, input.key, input.arrival)?),
             Stream::Actions => Self::Action(decode_action(input.value, input.key, input.arrival)?),

@@ -1,16 +1,16 @@
 //! Which routes of the policy a conversation is on, and the numbers that their conditions ask for.
 
 use firewatch_domain::{Level, RouteMatch};
-use firewatch_escalation::{Facts, Number, Policy, Route};
-use firewatch_scoring::{Assessment, Cascade, Said};
+use firewatch_escalation::{Facts, NumericFact, Policy, Route};
+use firewatch_scoring::{Assessment, Cascade, TextPrediction};
 use serde::{Deserialize, Serialize};
 
 /// Routes, each with the highest level that was reached. A route is kept as a hash of its name, since there are
 /// millions of conversations; [`Policy`] has no two routes of the same hash.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Routes(Vec<(u32, Level)>);
+pub(crate) struct RouteLevels(Vec<(u32, Level)>);
 
-impl Routes {
+impl RouteLevels {
     /// No route.
     pub const NONE: Self = Self(Vec::new());
 
@@ -24,38 +24,45 @@ impl Routes {
     }
 
     /// The routes by these facts, if they differ: a new one, a higher level, or one that has ended.
-    pub fn now(&self, facts: &Facts<'_>, policy: &Policy) -> Option<Vec<RouteMatch>> {
+    pub fn evaluate(&self, facts: &Facts<'_>, policy: &Policy) -> Option<Vec<RouteMatch>> {
         let mut changed = false;
-        let (mut now, mut known) = (Vec::new(), 0);
+        let (mut matches, mut known_count) = (Vec::new(), 0);
         for (name, route) in &policy.routes {
             let before = self.level(route);
-            known += usize::from(before.is_some());
-            let (level, reason) = match (before, route.reached(facts)) {
+            known_count += usize::from(before.is_some());
+            let (level, reason) = match (before, route.highest_level(facts)) {
                 (None, None) => continue,
                 (before, Some((level, condition))) if before.is_none_or(|before| level > before) => {
                     changed = true;
-                    let said = condition.said(facts);
-                    (level, format!("{said}: {level} on the policy's route {name}"))
+                    let description = condition.describe(facts);
+                    (level, format!("{description}: {level} on the policy's route {name}"))
                 }
-                (Some(level), reached) if reached.is_some() || route.lasts(facts) => (level, String::new()),
+                (Some(level), reached) if reached.is_some() || route.still_holds(facts) => {
+                    (level, String::new())
+                }
                 _ => {
                     changed = true;
                     continue;
                 }
             };
-            now.push(RouteMatch { route: name.clone(), level, reason, group: route.group(facts, level) });
+            matches.push(RouteMatch {
+                route: name.clone(),
+                level,
+                reason,
+                group: route.group_key(facts, level),
+            });
         }
         // What the policy has no more has ended.
-        changed |= known < self.0.len();
-        changed.then_some(now)
+        changed |= known_count < self.0.len();
+        changed.then_some(matches)
     }
 
     /// Takes over what has changed; tells all routes.
-    pub fn take(&mut self, changed: Option<Vec<RouteMatch>>, policy: &Policy) -> Vec<RouteMatch> {
-        if let Some(now) = changed {
-            let ids = now.iter().filter_map(|m| Some((policy.routes.get(&m.route)?.id, m.level)));
+    pub fn apply(&mut self, changed: Option<Vec<RouteMatch>>, policy: &Policy) -> Vec<RouteMatch> {
+        if let Some(matches) = changed {
+            let ids = matches.iter().filter_map(|m| Some((policy.routes.get(&m.route)?.id, m.level)));
             self.0 = ids.collect();
-            return now;
+            return matches;
         }
         let same = policy.routes.iter().filter_map(|(name, route)| {
             Some(RouteMatch {
@@ -70,38 +77,40 @@ impl Routes {
 }
 
 /// Fills in what was read.
-pub(crate) fn words(to: &mut [f64], said: Option<Said>, reply_complaint: f32) {
-    to[Number::Negative as usize] = said.map_or(0.0, |said| f64::from(said.sentiment.negative));
-    to[Number::Arousal as usize] = said.map_or(0.0, |said| f64::from(said.arousal));
-    to[Number::ReplyComplaint as usize] = f64::from(reply_complaint);
+pub(crate) fn fill_text_facts(numbers: &mut [f64], prediction: Option<TextPrediction>, reply_complaint: f32) {
+    numbers[NumericFact::Negative as usize] =
+        prediction.map_or(0.0, |prediction| f64::from(prediction.sentiment.negative));
+    numbers[NumericFact::Arousal as usize] =
+        prediction.map_or(0.0, |prediction| f64::from(prediction.arousal));
+    numbers[NumericFact::ReplyComplaint as usize] = f64::from(reply_complaint);
 }
 
 /// Fills in how far it has spread and will; without an assessment, for a post of the brand's own, only how far it has.
-pub(crate) fn numbers(to: &mut [f64], cascade: &Cascade, assessment: Option<&Assessment>) {
-    let mut set = |number: Number, value: f64| to[number as usize] = value;
+pub(crate) fn fill_spread_facts(numbers: &mut [f64], cascade: &Cascade, assessment: Option<&Assessment>) {
+    let mut set = |number: NumericFact, value: f64| numbers[number as usize] = value;
     if let Some(a) = assessment {
-        set(Number::Risk, a.risk.value());
-        set(Number::RiskLow, a.low.value());
-        set(Number::RiskHigh, a.high.value());
-        set(Number::Complaint, a.complaint);
-        set(Number::Viral, a.viral);
-        set(Number::ToCome, a.day.interval().expected.round());
+        set(NumericFact::Risk, a.risk.value());
+        set(NumericFact::RiskLow, a.low.value());
+        set(NumericFact::RiskHigh, a.high.value());
+        set(NumericFact::Complaint, a.complaint);
+        set(NumericFact::Viral, a.viral);
+        set(NumericFact::ToCome, a.day_forecast.interval().point.round());
     }
     let reach = assessment.map_or_else(|| cascade.audience().reach(), |a| a.reach);
-    set(Number::Reach, reach.estimate as f64);
-    set(Number::ReachLow, reach.low as f64);
-    set(Number::ReachHigh, reach.high as f64);
+    set(NumericFact::Reach, reach.estimate as f64);
+    set(NumericFact::ReachLow, reach.low as f64);
+    set(NumericFact::ReachHigh, reach.high as f64);
     let pace = cascade.velocity();
-    set(Number::PerMinute1, pace.per_minute_1.into());
-    set(Number::PerMinute5, pace.per_minute_5.into());
-    set(Number::PerMinute60, pace.per_minute_60.into());
-    set(Number::Discounted5, pace.discounted_5.into());
-    set(Number::Trend, pace.trend.into());
-    set(Number::Minutes, cascade.age().as_secs() / 60.0);
-    set(Number::Followers, cascade.author_followers().unwrap_or_default() as f64);
+    set(NumericFact::PerMinute1, pace.per_minute_1.into());
+    set(NumericFact::PerMinute5, pace.per_minute_5.into());
+    set(NumericFact::PerMinute60, pace.per_minute_60.into());
+    set(NumericFact::Discounted5, pace.discounted_5.into());
+    set(NumericFact::Trend, pace.trend.into());
+    set(NumericFact::Minutes, cascade.age().as_secs() / 60.0);
+    set(NumericFact::Followers, cascade.author_followers().unwrap_or_default() as f64);
     let counts = cascade.counts();
-    set(Number::Reshares, counts.reshares as f64);
-    set(Number::Replies, counts.replies as f64);
-    set(Number::Quotes, counts.quotes as f64);
-    set(Number::Likes, counts.likes as f64);
+    set(NumericFact::Reshares, counts.reshares as f64);
+    set(NumericFact::Replies, counts.replies as f64);
+    set(NumericFact::Quotes, counts.quotes as f64);
+    set(NumericFact::Likes, counts.likes as f64);
 }

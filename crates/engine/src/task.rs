@@ -3,34 +3,36 @@
 //! A task owns the conversations whose events are in its partition and the brands whose signals are. It shares
 //! nothing with other tasks. Time is the stream's: the latest event time, never ahead of arrival.
 
-use firewatch_domain::{Action, Duration, Event, EventTime, Happened, SCHEMA_VERSION, Signal, SignalBody};
-use firewatch_escalation::{Desk, Note, Notes, storm_brand};
+use firewatch_domain::{
+    Action, ConversationUpdate, Duration, Event, EventTime, SCHEMA_VERSION, Signal, SignalBody,
+};
+use firewatch_escalation::{Decision, DecisionTrace, Dispatcher, storm_brand};
 use firewatch_scoring::Scratch;
 
 use crate::conversation::Context;
-use crate::conversation::Seen;
-use crate::ledger::{Desks, Ledger, Progress};
-use crate::record::{Decoded, Handled, Input, Record};
-use crate::store::Conversations;
-use crate::tells::{signal_id, what_was_done};
-use crate::{Brain, Change, Effect, Fold, Outcome, StateError, dead_letters};
+use crate::conversation::ConversationView;
+use crate::conversation_store::ConversationStore;
+use crate::entry_store::{Dispatchers, EntryStore, Progress};
+use crate::record::{DecodeResult, Handled, Input, Record};
+use crate::signals::{change_from_action, signal_id};
+use crate::{ChangelogEntry, Effect, Fold, Outcome, Ruleset, StateError, dead_letters};
 
 /// Conversations that a task follows at most, unless told otherwise: about half a gigabyte.
-const MOST_CONVERSATIONS: usize = 1_000_000;
+const MAX_CONVERSATIONS: usize = 1_000_000;
 
 /// The state of one partition.
 pub struct Task {
     partition: u32,
     progress: Progress,
-    conversations: Conversations,
-    desks: Desks,
-    ledger: Ledger,
+    conversations: ConversationStore,
+    dispatchers: Dispatchers,
+    entries: EntryStore,
     /// What differs from the last commit, once asked for.
-    changes: Vec<Change>,
-    most_conversations: usize,
+    changes: Vec<ChangelogEntry>,
+    max_conversations: usize,
     scratch: Scratch,
     /// Decisions of the desks that tell nobody, by policy, when somebody asks; in words or not.
-    notes: Option<(bool, Vec<(u32, Note)>)>,
+    decision_trace: Option<(bool, Vec<(u32, Decision)>)>,
 }
 
 impl Task {
@@ -39,51 +41,51 @@ impl Task {
     pub fn new(partition: u32, partitions: u32) -> Self {
         Self {
             partition,
-            progress: Progress { partitions, stream_time: None, ticked: EventTime::EARLIEST, idle: false },
-            conversations: Conversations::default(),
-            desks: Desks::new(),
-            ledger: Ledger::default(),
+            progress: Progress { partitions, stream_time: None, watermark: EventTime::EARLIEST, idle: false },
+            conversations: ConversationStore::default(),
+            dispatchers: Dispatchers::new(),
+            entries: EntryStore::default(),
             changes: Vec::new(),
-            most_conversations: MOST_CONVERSATIONS,
+            max_conversations: MAX_CONVERSATIONS,
             scratch: Scratch::default(),
-            notes: None,
+            decision_trace: None,
         }
     }
 
     /// Follows at most so many conversations at once; beyond it the one silent for longest is over.
     #[must_use]
-    pub fn with_most_conversations(self, most: usize) -> Self {
-        Self { most_conversations: most.max(1), ..self }
+    pub fn with_max_conversations(self, max: usize) -> Self {
+        Self { max_conversations: max.max(1), ..self }
     }
 
     /// Takes note of what the desks decide without telling anybody.
     #[must_use]
-    pub fn with_notes(self) -> Self {
-        Self { notes: Some((true, Vec::new())), ..self }
+    pub fn with_decision_trace(self) -> Self {
+        Self { decision_trace: Some((true, Vec::new())), ..self }
     }
 
     /// Takes note of what holds alerts back, without words.
     #[must_use]
-    pub fn with_held_back(self) -> Self {
-        Self { notes: Some((false, Vec::new())), ..self }
+    pub fn with_suppression_trace(self) -> Self {
+        Self { decision_trace: Some((false, Vec::new())), ..self }
     }
 
     /// The notes since they were last taken, each with its policy: 0 for the one in force.
-    pub fn take_notes(&mut self) -> Vec<(u32, Note)> {
-        self.notes.as_mut().map(|(_, notes)| std::mem::take(notes)).unwrap_or_default()
+    pub fn take_decisions(&mut self) -> Vec<(u32, Decision)> {
+        self.decision_trace.as_mut().map(|(_, decisions)| std::mem::take(decisions)).unwrap_or_default()
     }
 
     /// Takes a record in JSON; its effects are pushed to `out` in the order they are to be written.
-    pub fn handle(&mut self, input: &Input<'_>, brain: &Brain, out: &mut Vec<Effect>) -> Handled {
-        self.take(Record::decode(input), input, brain, out)
+    pub fn handle(&mut self, input: &Input<'_>, ruleset: &Ruleset, out: &mut Vec<Effect>) -> Handled {
+        self.handle_decoded(Record::decode(input), input, ruleset, out)
     }
 
     /// The same of a record that was decoded, in whatever form `input` has it.
-    pub fn take(
+    pub fn handle_decoded(
         &mut self,
-        decoded: Decoded,
+        decoded: DecodeResult,
         input: &Input<'_>,
-        brain: &Brain,
+        ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Handled {
         match decoded {
@@ -91,9 +93,9 @@ impl Task {
                 let at = Some(record.at());
                 let from = (input.arrival, input.trace);
                 let outcome = match record {
-                    Record::Event(event) => self.event(&event, from, brain, out),
-                    Record::Action(action) => self.action(&action, from, brain, out),
-                    Record::Signal(signal) => self.signal(signal, brain, out),
+                    Record::Event(event) => self.handle_event(&event, from, ruleset, out),
+                    Record::Action(action) => self.handle_action(&action, from, ruleset, out),
+                    Record::Signal(signal) => self.handle_signal(signal, ruleset, out),
                 };
                 Handled { outcome, at, rejection: None }
             }
@@ -105,83 +107,89 @@ impl Task {
     }
 
     /// Time passes, as other partitions of the same recording have come so far.
-    pub fn pass(&mut self, now: EventTime, brain: &Brain, out: &mut Vec<Effect>) {
-        self.advance(now, brain, out);
+    pub fn advance_time(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
+        self.advance(now, ruleset, out);
     }
 
     /// Looks at a conversation that is followed.
-    pub fn look<R>(&mut self, id: &str, brain: &Brain, look: impl FnOnce(&Seen<'_>) -> R) -> Option<R> {
-        self.conversations.visit(id, brain.policy.horizon, |conversation| look(&conversation.seen()))
+    pub fn view<R>(
+        &mut self,
+        id: &str,
+        ruleset: &Ruleset,
+        read: impl FnOnce(&ConversationView<'_>) -> R,
+    ) -> Option<R> {
+        self.conversations.visit(id, ruleset.policy.retention, |conversation| read(&conversation.view()))
     }
 
     /// The partition is read to its end and has been silent for `span` more: its time passes, and nobody waits for it.
-    pub fn idle(&mut self, span: Duration, brain: &Brain, out: &mut Vec<Effect>) {
-        let (news, before) = (!self.progress.idle, self.progress.ticked);
+    pub fn mark_idle(&mut self, span: Duration, ruleset: &Ruleset, out: &mut Vec<Effect>) {
+        let (newly_idle, previous_watermark) = (!self.progress.idle, self.progress.watermark);
         self.progress.idle = true;
         if let Some(now) = self.progress.stream_time {
-            self.advance(now + span, brain, out);
+            self.advance(now + span, ruleset, out);
         }
-        if news && self.progress.ticked == before {
-            self.tick(before, brain, out);
+        if newly_idle && self.progress.watermark == previous_watermark {
+            self.emit_watermark(previous_watermark, ruleset, out);
         }
     }
 
     /// No record will follow: what waits for others is decided now. Nothing expires.
-    pub fn end_of_stream(&mut self, brain: &Brain, out: &mut Vec<Effect>) {
+    pub fn end_of_stream(&mut self, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.idle = false;
-        self.tick(EventTime::END, brain, out);
+        self.emit_watermark(EventTime::END, ruleset, out);
     }
 
     /// Takes a signal that needs no decoding, as it never left this process.
-    pub fn signal(&mut self, signal: Signal, brain: &Brain, out: &mut Vec<Effect>) -> Outcome {
-        self.signal_to(&|_| true, signal, brain, out);
+    pub fn handle_signal(&mut self, signal: Signal, ruleset: &Ruleset, out: &mut Vec<Effect>) -> Outcome {
+        self.handle_signal_for(&|_| true, signal, ruleset, out);
         Outcome::Folded(Fold::Signal)
     }
 
     /// The same for some policies alone, where others are another task's.
-    pub fn signal_to(
+    pub fn handle_signal_for(
         &mut self,
-        is_own: &impl Fn(u32) -> bool,
+        owns_slot: &impl Fn(u32) -> bool,
         signal: Signal,
-        brain: &Brain,
+        ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) {
-        if !matches!(signal.body, SignalBody::Tick { .. }) {
-            if is_own(signal.trial) {
-                self.decide(signal, brain, out);
+        if !matches!(signal.body, SignalBody::Watermark { .. }) {
+            if owns_slot(signal.slot) {
+                self.decide(signal, ruleset, out);
             }
             return;
         }
-        for (trial, _) in brain.policies().filter(|(trial, _)| is_own(*trial)) {
-            self.decide(Signal { trial, ..signal.clone() }, brain, out);
+        for (slot, _) in ruleset.policies().filter(|(slot, _)| owns_slot(*slot)) {
+            self.decide(Signal { slot, ..signal.clone() }, ruleset, out);
         }
     }
 
     /// Hands a signal to the desk of its policy.
-    fn decide(&mut self, signal: Signal, brain: &Brain, out: &mut Vec<Effect>) {
-        let trial = signal.trial;
+    fn decide(&mut self, signal: Signal, ruleset: &Ruleset, out: &mut Vec<Effect>) {
+        let slot = signal.slot;
         // A policy that is on trial no more decides nothing.
-        let Some(policy) = brain.policy_on_trial(trial) else { return };
-        let desk = self.desks.entry((trial, signal.brand.clone())).or_insert_with(|| Desk::new(policy));
-        let mut taken = Vec::new();
-        let notes = match &self.notes {
-            None => Notes::None,
-            Some((true, _)) => Notes::All(&mut taken),
-            Some((false, _)) => Notes::HeldBack(&mut taken),
+        let Some(policy) = ruleset.policy_in_slot(slot) else { return };
+        let dispatcher =
+            self.dispatchers.entry((slot, signal.brand.clone())).or_insert_with(|| Dispatcher::new(policy));
+        let mut new_decisions = Vec::new();
+        let decision_trace = match &self.decision_trace {
+            None => DecisionTrace::Off,
+            Some((true, _)) => DecisionTrace::All(&mut new_decisions),
+            Some((false, _)) => DecisionTrace::Suppressions(&mut new_decisions),
         };
-        let all_told = desk.take_noting(signal, policy, notes);
-        if let Some((_, notes)) = &mut self.notes {
-            notes.extend(taken.into_iter().map(|note| (trial, note)));
+        let escalations = dispatcher.apply_traced(signal, policy, decision_trace);
+        if let Some((_, decisions)) = &mut self.decision_trace {
+            decisions.extend(new_decisions.into_iter().map(|decision| (slot, decision)));
         }
-        for told in all_told {
-            if trial > 0 {
-                out.push(Effect::Trial(trial, Box::new(told)));
+        for escalation in escalations {
+            if slot > 0 {
+                out.push(Effect::Shadow(slot, Box::new(escalation)));
                 continue;
             }
-            if let Some(before) = told.handed_over_by.clone() {
-                out.push(Effect::HandedOver(Box::new(told.clone()), before));
+            if let Some(previous_team) = escalation.handed_over_by.clone() {
+                out.push(Effect::HandedOver(Box::new(escalation.clone()), previous_team));
             }
-            out.push(Effect::Escalation(Box::new(told)));
+            out.push(Effect::Escalation(Box::new(escalation)));
         }
     }
 
@@ -194,23 +202,27 @@ impl Task {
     /// Complaints that support was told of and that are not over, or that wait to be told.
     #[must_use]
     pub fn complaints(&self) -> usize {
-        self.desks.iter().filter(|((trial, _), _)| *trial == 0).map(|(_, desk)| desk.open()).sum()
+        self.dispatchers
+            .iter()
+            .filter(|((slot, _), _)| *slot == 0)
+            .map(|(_, dispatcher)| dispatcher.open_count())
+            .sum()
     }
 
     /// Bytes of the state as committed, keys included.
     #[must_use]
     pub fn state_bytes(&self) -> usize {
-        self.conversations.bytes() + self.ledger.bytes()
+        self.conversations.bytes() + self.entries.bytes()
     }
 
     /// What differs from the last commit, to be written in the same transaction as the effects.
     ///
     /// # Errors
     /// When state cannot be written, which is a fault of the build.
-    pub fn changes(&mut self) -> Result<&[Change], StateError> {
+    pub fn changes(&mut self) -> Result<&[ChangelogEntry], StateError> {
         self.changes.clear();
         self.conversations.changes(&mut self.changes)?;
-        self.ledger.changes(self.progress, &mut self.desks, &mut self.changes)?;
+        self.entries.changes(self.progress, &mut self.dispatchers, &mut self.changes)?;
         Ok(&self.changes)
     }
 
@@ -218,7 +230,7 @@ impl Task {
     pub fn committed(&mut self) {
         for mut change in self.changes.drain(..) {
             if !self.conversations.commit(&mut change) {
-                self.ledger.commit(change);
+                self.entries.commit(change);
             }
         }
         self.conversations.committed();
@@ -228,19 +240,19 @@ impl Task {
     ///
     /// # Errors
     /// When the state as committed cannot be read.
-    pub fn rewind(&mut self, brain: &Brain) -> Result<(), StateError> {
+    pub fn rewind(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
         self.changes.clear();
-        self.conversations.rewind(brain.policy.horizon)?;
-        self.recall(brain)
+        self.conversations.rewind(ruleset.policy.retention)?;
+        self.rebuild_from_entries(ruleset)
     }
 
     /// Takes in an entry of the changelog; call [`restored`](Self::restored) after the last one.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>, brain: &Brain) -> Result<(), StateError> {
-        if !self.conversations.restore(key, value, brain.policy.horizon)? {
-            self.ledger.commit(Change { key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
+    pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>, ruleset: &Ruleset) -> Result<(), StateError> {
+        if !self.conversations.restore(key, value, ruleset.policy.retention)? {
+            self.entries.commit(ChangelogEntry { key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
         }
         Ok(())
     }
@@ -249,152 +261,167 @@ impl Task {
     ///
     /// # Errors
     /// When it cannot be read, or was written for another number of partitions.
-    pub fn restored(&mut self, brain: &Brain) -> Result<(), StateError> {
-        self.recall(brain)
+    pub fn finish_restore(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
+        self.rebuild_from_entries(ruleset)
     }
 
-    fn recall(&mut self, brain: &Brain) -> Result<(), StateError> {
+    fn rebuild_from_entries(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
         let partitions = self.progress.partitions;
-        let (progress, desks) = self.ledger.read(brain)?;
-        let fresh = Progress { partitions, stream_time: None, ticked: EventTime::EARLIEST, idle: false };
+        let (progress, dispatchers) = self.entries.load(ruleset)?;
+        let fresh = Progress { partitions, stream_time: None, watermark: EventTime::EARLIEST, idle: false };
         self.progress = progress.unwrap_or(fresh);
-        self.desks = desks;
+        self.dispatchers = dispatchers;
         if self.progress.partitions == partitions {
             return Ok(());
         }
-        Err(StateError::other_partitions(self.progress.partitions, partitions))
+        Err(StateError::partition_count_changed(self.progress.partitions, partitions))
     }
 
     /// Takes an event, which arrived at a time and may have a trace context.
-    pub fn event(
+    pub fn handle_event(
         &mut self,
         event: &Event,
         (arrival, trace): (EventTime, Option<&str>),
-        brain: &Brain,
+        ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Outcome {
         let at = event.at.min(arrival);
         let id = &event.conversation;
         let mut cx = Context {
-            brain,
+            ruleset,
             scratch: &mut self.scratch,
-            source: self.partition,
-            ticked: self.progress.ticked,
+            partition: self.partition,
+            watermark: self.progress.watermark,
             now: self.progress.time_with(at),
             trace,
             out,
         };
-        let outcome =
-            self.conversations.visit_or_begin(id, brain.policy.horizon, |c| c.apply(event, &mut cx));
+        let outcome = self
+            .conversations
+            .visit_or_create(id, ruleset.policy.retention, |c| c.apply_event(event, &mut cx));
         self.progress.idle = false;
-        self.advance(at, brain, out);
-        self.keep_within_limit(brain, out);
+        self.advance(at, ruleset, out);
+        self.keep_within_limit(ruleset, out);
         // It was begun just now, if it was not there.
         outcome.unwrap_or(Outcome::Folded(Fold::Unchanged))
     }
 
     /// Takes an action, likewise.
-    pub fn action(
+    pub fn handle_action(
         &mut self,
         action: &Action,
         (arrival, trace): (EventTime, Option<&str>),
-        brain: &Brain,
+        ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Outcome {
         let now = self.progress.time_with(action.at.min(arrival));
         if let Some(brand) = storm_brand(&action.conversation) {
-            let brand = brain.signal_key(Some(brand));
-            for (trial, _) in brain.policies() {
-                let change = self.storm_change(trial, (action, trace), brand, now);
+            let brand = ruleset.signal_key(Some(brand));
+            for (slot, _) in ruleset.policies() {
+                let change = self.storm_update_signal(slot, (action, trace), brand, now);
                 out.extend(change.map(|signal| Effect::Signal(Box::new(signal))));
             }
             return Outcome::Folded(Fold::Action);
         }
         let mut cx = Context {
-            brain,
+            ruleset,
             scratch: &mut self.scratch,
-            source: self.partition,
-            ticked: self.progress.ticked,
+            partition: self.partition,
+            watermark: self.progress.watermark,
             now,
             trace,
             out,
         };
-        let horizon = brain.policy.horizon;
-        let outcome = self.conversations.visit(&action.conversation, horizon, |c| c.act(action, &mut cx));
+        let retention = ruleset.policy.retention;
+        let outcome =
+            self.conversations.visit(&action.conversation, retention, |c| c.apply_action(action, &mut cx));
         // What nobody knows any more needs nothing done about it.
         outcome.unwrap_or(Outcome::Folded(Fold::Action))
     }
 
     /// A storm lives with its brand, so what was done about it is passed on.
-    fn storm_change(
+    fn storm_update_signal(
         &self,
-        trial: u32,
+        slot: u32,
         (action, trace): (&Action, Option<&str>),
         brand: &str,
         now: EventTime,
     ) -> Option<Signal> {
         let conversation = action.conversation.clone();
-        let happened = Happened {
+        let update = ConversationUpdate {
             conversation,
-            what: what_was_done(action)?,
+            change: change_from_action(action)?,
             by: action.by.clone(),
             trace: trace.map(Into::into),
         };
         Some(Signal {
             v: SCHEMA_VERSION,
-            id: signal_id(trial, format_args!("{}/{}", action.conversation, action.id)),
+            id: signal_id(slot, format_args!("{}/{}", action.conversation, action.id)),
             brand: brand.into(),
-            at: action.at.min(now).max(self.progress.ticked),
+            at: action.at.min(now).max(self.progress.watermark),
             source: self.partition,
-            trial,
-            body: SignalBody::Happened(happened),
+            slot,
+            body: SignalBody::ConversationUpdated(update),
         })
     }
 
     /// Moves stream time on, never back: conversations expire and brands hear how far this partition has come.
-    fn advance(&mut self, now: EventTime, brain: &Brain, out: &mut Vec<Effect>) {
+    fn advance(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         if self.progress.stream_time.is_some_and(|t| now <= t) {
             return;
         }
         self.progress.stream_time = Some(now);
-        while let Some((id, due, over)) = self.conversations.expired(now) {
-            let reason = format!("nothing was heard for {}", brain.policy.horizon);
-            over.expire(&id, due, &reason, &mut self.context(now, brain, out));
+        while let Some((id, due, expired)) = self.conversations.pop_expired(now) {
+            let reason = format!("nothing was heard for {}", ruleset.policy.retention);
+            expired.expire(&id, due, &reason, &mut self.context(now, ruleset, out));
         }
-        let windows = &brain.policy.windows;
-        let mark = (now - windows.lateness).floor(windows.step);
-        if mark > self.progress.ticked {
-            self.tick(mark, brain, out);
+        let windows = &ruleset.policy.windows;
+        let watermark = (now - windows.lateness).floor(windows.step);
+        if watermark > self.progress.watermark {
+            self.emit_watermark(watermark, ruleset, out);
         }
     }
 
-    fn keep_within_limit(&mut self, brain: &Brain, out: &mut Vec<Effect>) {
-        let most = self.most_conversations;
-        while self.conversations.len() > most {
-            let Some((id, _, over)) = self.conversations.expired(EventTime::END) else { return };
+    fn keep_within_limit(&mut self, ruleset: &Ruleset, out: &mut Vec<Effect>) {
+        let max = self.max_conversations;
+        while self.conversations.len() > max {
+            let Some((id, _, expired)) = self.conversations.pop_expired(EventTime::END) else { return };
             let now = self.progress.stream_time.unwrap_or(EventTime::EARLIEST);
             let reason =
-                format!("more than {most} conversations at once, and this one was silent for longest");
-            over.expire(&id, now, &reason, &mut self.context(now, brain, out));
+                format!("more than {max} conversations at once, and this one was silent for longest");
+            expired.expire(&id, now, &reason, &mut self.context(now, ruleset, out));
         }
     }
 
-    fn context<'a>(&'a mut self, now: EventTime, brain: &'a Brain, out: &'a mut Vec<Effect>) -> Context<'a> {
-        let Progress { ticked, .. } = self.progress;
-        Context { brain, scratch: &mut self.scratch, source: self.partition, ticked, now, trace: None, out }
+    fn context<'a>(
+        &'a mut self,
+        now: EventTime,
+        ruleset: &'a Ruleset,
+        out: &'a mut Vec<Effect>,
+    ) -> Context<'a> {
+        let Progress { watermark, .. } = self.progress;
+        Context {
+            ruleset,
+            scratch: &mut self.scratch,
+            partition: self.partition,
+            watermark,
+            now,
+            trace: None,
+            out,
+        }
     }
 
-    fn tick(&mut self, at: EventTime, brain: &Brain, out: &mut Vec<Effect>) {
-        self.progress.ticked = at;
-        for brand in brain.signal_keys() {
+    fn emit_watermark(&mut self, at: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
+        self.progress.watermark = at;
+        for brand in ruleset.signal_keys() {
             out.push(Effect::Signal(Box::new(Signal {
                 v: SCHEMA_VERSION,
                 id: format!("tick/{}/{at}", self.partition),
                 brand: brand.into(),
                 at,
                 source: self.partition,
-                trial: 0,
-                body: SignalBody::Tick { sources: self.progress.partitions, idle: self.progress.idle },
+                slot: 0,
+                body: SignalBody::Watermark { sources: self.progress.partitions, idle: self.progress.idle },
             })));
         }
     }

@@ -4,18 +4,20 @@
 
 mod baseline;
 mod condition;
-mod desk;
-mod life;
+mod dispatcher;
+mod lifecycle;
 mod policy;
-mod season;
+mod seasonal_profile;
 mod storm;
 
-pub use condition::{Can, Condition, Facts, Number, Type, names};
-pub use desk::{Case, Desk, Head, Note, NoteKind, Notes, Part, PartKey};
-pub use life::Life;
+pub use condition::{Condition, FactType, Facts, NumericFact, Satisfiability, fact_names};
+pub use dispatcher::{
+    Decision, DecisionKind, DecisionTrace, Dispatcher, DispatcherCore, Incident, StatePart, StatePartKey,
+};
+pub use lifecycle::Lifecycle;
 pub use policy::{
-    Advice, Brand, GroupBy, Hours, Policy, Quiet, Route, Silence, Storms, Team, Tier, Windows, policy_schema,
-    quiet_hours,
+    Advice, Brand, GroupBy, Policy, QuietHours, Route, Silence, Storms, Team, Tier, WeeklyHours, Windows,
+    policy_schema, quiet_hours,
 };
 pub use storm::storm_brand;
 

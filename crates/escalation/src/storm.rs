@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use firewatch_domain::{EscalationState, Level, SimHash};
 use serde::{Deserialize, Serialize};
 
-use crate::PartKey;
 use crate::Policy;
-use crate::baseline::{Alarm, Window, span_windows, stem};
-use crate::desk::case::{Case, OnRoute};
-use crate::desk::growth::Growth;
-use crate::desk::tell::{NoteKind, Telling};
-use crate::desk::{Desk, STORM};
+use crate::StatePartKey;
+use crate::baseline::{Alarm, ComplaintCounts, span_windows, stem};
+use crate::dispatcher::emitter::{DecisionKind, Emitter};
+use crate::dispatcher::growth::Growth;
+use crate::dispatcher::incident::{ActiveRoute, Incident};
+use crate::dispatcher::{Dispatcher, STORM_ROUTE};
 
 /// What a storm says of its posts.
-const MUTED: &str = "its posts are not told one by one while it lasts";
+const MUTED_NOTICE: &str = "its posts are not told one by one while it lasts";
 
 /// A storm that is on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub(crate) struct Storm {
     pub words: Vec<String>,
     growth: Growth,
     /// Members that joined in each of the latest windows.
-    recent: VecDeque<u32>,
+    recent_joins: VecDeque<u32>,
 }
 
 /// The brand that a storm's id names.
@@ -36,58 +36,63 @@ pub fn storm_brand(conversation: &str) -> Option<&str> {
 impl Storm {
     /// Whether a complaint is about what the storm is about, or says what many of its posts say. A storm without a topic
     /// holds them all.
-    pub fn holds(&self, topics: &[String], near: Option<SimHash>) -> bool {
+    pub fn holds(&self, topics: &[String], sim_hash: Option<SimHash>) -> bool {
         let is_named = |topic: &String| self.words.iter().any(|word| word == stem(topic));
-        self.words.is_empty() || topics.iter().any(is_named) || self.growth.is_copied(near)
+        self.words.is_empty() || topics.iter().any(is_named) || self.growth.is_copied(sim_hash)
     }
 
-    fn joined(&mut self, n: u32, policy: &Policy) {
-        self.recent.push_back(n);
-        while self.recent.len() > span_windows(policy) {
-            self.recent.pop_front();
+    fn record_joined(&mut self, n: u32, policy: &Policy) {
+        self.recent_joins.push_back(n);
+        while self.recent_joins.len() > span_windows(policy) {
+            self.recent_joins.pop_front();
         }
     }
 }
 
-impl Desk {
+impl Dispatcher {
     /// Takes a window of complaints in that no storm accounts for, and opens a storm when there are too many. Tells
     /// whether it did.
-    pub(crate) fn watch_for_storm(&mut self, counted: Window, out: &Telling<'_>) -> bool {
+    pub(crate) fn detect_storm(&mut self, counts: ComplaintCounts, out: &Emitter<'_>) -> bool {
         let policy = out.policy;
         // A storm about everything leaves nothing to learn from.
-        let learns = self.head.storms.iter().all(|storm| !storm.words.is_empty());
+        let learns = self.core.storms.iter().all(|storm| !storm.words.is_empty());
         let mut volume = self.volume();
-        let closed = volume.push(counted, (out.now - policy.windows.step, out.now), learns);
+        let rolled = volume.push(counts, (out.now - policy.windows.step, out.now), learns);
         let alarm = volume.alarm(out.now, policy).filter(|_| learns);
         if let Some(alarm) = &alarm {
-            volume.account_for(&alarm.words);
+            volume.subtract_storm(&alarm.words);
         }
-        if closed.bucket || alarm.is_some() {
-            self.changed.insert(PartKey::Lately);
+        if rolled.bucket || alarm.is_some() {
+            self.changed.insert(StatePartKey::History);
         }
-        if closed.hour {
-            self.changed.insert(PartKey::Season);
+        if rolled.hour {
+            self.changed.insert(StatePartKey::Profile);
         }
-        let Some(Alarm { posts, span, usual, deviations, words }) = alarm else { return false };
+        let Some(Alarm { posts, span, expected, deviations, words }) = alarm else { return false };
         let level = if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium };
-        let topics = self.written(&words);
+        let topics = self.common_spellings(&words);
         let about = if words.is_empty() { String::new() } else { format!(" about {}", topics.join(", ")) };
-        let reason = format!("{posts} complaints{about} within {span} where {usual:.0} are usual");
+        let reason = format!("{posts} complaints{about} within {span} where {expected:.0} are usual");
         let id = format!("storm/{}/{}", out.brand, out.now);
-        let mut case = Case::new(None);
-        case.routes.push(OnRoute::due(STORM, level, reason, out.now));
-        case.topics = topics;
-        case.reasons.push(MUTED.into());
-        case.advice = policy.advised_for_storms();
-        self.put_back(id.clone(), case, policy);
-        let recent = VecDeque::new();
-        self.head.storms.push(Storm { id, words, growth: Growth::new(out.now), recent });
+        let mut incident = Incident::new(None);
+        incident.routes.push(ActiveRoute::new(STORM_ROUTE, level, reason, out.now));
+        incident.topics = topics;
+        incident.reasons.push(MUTED_NOTICE.into());
+        incident.advice = policy.storm_advice();
+        self.put_back(id.clone(), incident, policy);
+        let recent_joins = VecDeque::new();
+        self.core.storms.push(Storm { id, words, growth: Growth::new(out.now), recent_joins });
         true
     }
 
     /// Stems as they are written most often of late.
-    fn written(&self, stems: &[String]) -> Vec<String> {
-        let topics = || self.cases.values().filter(|case| case.counts).flat_map(|case| &case.topics);
+    fn common_spellings(&self, stems: &[String]) -> Vec<String> {
+        let topics = || {
+            self.incidents
+                .values()
+                .filter(|incident| incident.counts_for_storms)
+                .flat_map(|incident| &incident.topics)
+        };
         let word = |wanted: &String| {
             let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
             for topic in topics().filter(|topic| stem(topic) == wanted) {
@@ -103,61 +108,72 @@ impl Desk {
 
     /// Makes complaints members of the storms that they are about: those of this window, and when a storm was just
     /// `opened`, all that nobody was told of yet.
-    pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, out: &mut Telling<'_>) {
-        let mut joined = vec![0; self.head.storms.len()];
+    pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, out: &mut Emitter<'_>) {
+        let mut joined = vec![0; self.core.storms.len()];
         let mut ids = new.to_vec();
         if opened {
-            let waiting = self.cases.iter().filter(|(_, case)| case.counts && case.lives.is_empty());
+            let waiting = self
+                .incidents
+                .iter()
+                .filter(|(_, incident)| incident.counts_for_storms && incident.lifecycles.is_empty());
             ids.extend(waiting.map(|(id, _)| id.clone()));
         }
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
-            let Some(case) = self.cases.get_mut(&id).filter(|case| case.in_storm.is_none()) else { continue };
-            let Some(i) = self.head.storms.iter().position(|storm| storm.holds(&case.topics, case.near))
+            let Some(incident) = self.incidents.get_mut(&id).filter(|incident| incident.storm_id.is_none())
+            else {
+                continue;
+            };
+            let Some(i) =
+                self.core.storms.iter().position(|storm| storm.holds(&incident.topics, incident.sim_hash))
             else {
                 continue;
             };
             joined[i] += 1;
-            self.head.storms[i].growth.take(case.near);
-            case.in_storm = Some(self.head.storms[i].id.clone());
-            self.changed.insert(PartKey::Case(id.clone()));
-            out.note(NoteKind::OnRoute, &id, || format!("part of {}", self.head.storms[i].id));
-            let (storm, posted_at) = (self.head.storms[i].id.clone(), case.posted_at);
-            if let Some(case) = self.cases.get_mut(&storm) {
-                case.posted_at = case.posted_at.into_iter().chain(posted_at).min();
+            self.core.storms[i].growth.add_member(incident.sim_hash);
+            incident.storm_id = Some(self.core.storms[i].id.clone());
+            self.changed.insert(StatePartKey::Incident(id.clone()));
+            out.record_decision(DecisionKind::RouteChanged, &id, || {
+                format!("part of {}", self.core.storms[i].id)
+            });
+            let (storm, posted_at) = (self.core.storms[i].id.clone(), incident.posted_at);
+            if let Some(incident) = self.incidents.get_mut(&storm) {
+                incident.posted_at = incident.posted_at.into_iter().chain(posted_at).min();
             }
         }
-        for (storm, n) in self.head.storms.iter_mut().zip(joined) {
-            storm.joined(n, out.policy);
-            if let Some(case) = self.cases.get_mut(&storm.id) {
-                case.members = Some(storm.growth.members);
-                if case.lives.is_empty() {
-                    case.reasons = storm.growth.copies().into_iter().chain([MUTED.to_owned()]).collect();
+        for (storm, n) in self.core.storms.iter_mut().zip(joined) {
+            storm.record_joined(n, out.policy);
+            if let Some(incident) = self.incidents.get_mut(&storm.id) {
+                incident.members = Some(storm.growth.members);
+                if incident.lifecycles.is_empty() {
+                    incident.reasons =
+                        storm.growth.describe_copies().into_iter().chain([MUTED_NOTICE.to_owned()]).collect();
                 }
-                self.changed.insert(PartKey::Case(storm.id.clone()));
+                self.changed.insert(StatePartKey::Incident(storm.id.clone()));
             }
         }
     }
 
     /// Tells of storms that have grown, and ends those that are over.
-    pub(crate) fn tell_or_end_storms(&mut self, out: &mut Telling<'_>) {
-        let calm = self.volume().calm(out.now, out.policy);
-        for mut storm in std::mem::take(&mut self.head.storms) {
-            let Some(mut case) = self.cases.remove(&storm.id) else { continue };
+    pub(crate) fn update_storms(&mut self, out: &mut Emitter<'_>) {
+        let calm = self.volume().calm_threshold(out.now, out.policy);
+        for mut storm in std::mem::take(&mut self.core.storms) {
+            let Some(mut incident) = self.incidents.remove(&storm.id) else { continue };
             let interval = out.policy.storms.group_interval;
-            storm.growth.tell((&storm.id, &mut case), interval, out);
-            let recent: u32 = storm.recent.iter().sum();
-            let is_over = storm.recent.len() >= span_windows(out.policy) && f64::from(recent) <= calm;
+            storm.growth.notify_growth((&storm.id, &mut incident), interval, out);
+            let recent_posts: u32 = storm.recent_joins.iter().sum();
+            let is_over =
+                storm.recent_joins.len() >= span_windows(out.policy) && f64::from(recent_posts) <= calm;
             if is_over {
-                let reason = format!("{recent} posts about it in five minutes");
-                out.move_all(&storm.id, &mut case, EscalationState::Resolved, &reason);
+                let reason = format!("{recent_posts} posts about it in five minutes");
+                out.move_all(&storm.id, &mut incident, EscalationState::Resolved, &reason);
             }
-            self.put_back(storm.id.clone(), case, out.policy);
+            self.put_back(storm.id.clone(), incident, out.policy);
             if is_over {
-                self.drop_case(&storm.id);
+                self.remove_incident(&storm.id);
             } else {
-                self.head.storms.push(storm);
+                self.core.storms.push(storm);
             }
         }
     }
@@ -176,14 +192,14 @@ mod tests {
             id: String::new(),
             words: vec![],
             growth: Growth::new(EventTime::EARLIEST),
-            recent: VecDeque::new(),
+            recent_joins: VecDeque::new(),
         };
         assert!(storm.holds(&about(&["bill"]), None) && storm.holds(&[], None));
         storm.words = about(&["portal", "down"]);
         assert!(storm.holds(&about(&["login", "down"]), None));
         assert!(!storm.holds(&about(&["bill"]), None) && !storm.holds(&[], None));
         let (copy, other) = (Some(SimHash(7)), Some(SimHash(u64::MAX)));
-        (0..3).for_each(|_| storm.growth.take(copy));
+        (0..3).for_each(|_| storm.growth.add_member(copy));
         assert!(storm.holds(&about(&["bill"]), copy), "a copy of what is copied in it");
         assert!(!storm.holds(&about(&["bill"]), other));
     }

@@ -57,10 +57,7 @@ impl ListenError {
 ///
 /// # Errors
 /// When the address is taken, or the certificate cannot be read.
-pub async fn listen(
-    address: SocketAddr,
-    tls: Option<&(PathBuf, PathBuf)>,
-) -> Result<Listening, ListenError> {
+pub async fn listen(address: SocketAddr, tls: Option<&(PathBuf, PathBuf)>) -> Result<Listening, ListenError> {
     let unbound = |e| ListenError::Address(address, e);
     let listener = TcpListener::bind(address).map_err(unbound)?;
     listener.set_nonblocking(true).map_err(unbound)?;

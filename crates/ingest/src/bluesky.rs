@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, IfObject, OneOrMany, told};
-use crate::{Rejection, Result, json, stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Count, IfObject, OneOrMany, known_count};
+use crate::{Rejection, Result, json, platform_time};
 
 const POST: &str = "app.bsky.feed.post";
 const REPOST: &str = "app.bsky.feed.repost";
@@ -144,7 +144,7 @@ struct Thread {
 }
 
 /// Reads a payload.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let OneOrMany::One(payload) = json::payload::<Payload>(bytes)? else {
         if let OneOrMany::Many(views) = json::payload::<View>(bytes)? {
             out.each("", views, |out, view| view.read(out));
@@ -154,7 +154,7 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
     match payload.kind.as_deref() {
         Some("commit") => {
             let by = payload.did.ok_or_else(|| missing("did"))?;
-            let seen = told(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
+            let seen = known_count(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
             let commit = payload.commit.ok_or_else(|| missing("commit"))?;
             return commit.read(&by, seen.map(EventTime::from_millis), out);
         }
@@ -162,8 +162,8 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
             if payload.account.as_ref().and_then(|a| a.0.as_ref()).is_some_and(Account::is_gone) =>
         {
             let by = payload.did.ok_or_else(|| missing("did"))?;
-            let at = told(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
-            return out.gone(&by, at.map_or(out.arrival, EventTime::from_millis));
+            let at = known_count(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
+            return out.delete_account(&by, at.map_or(out.arrival, EventTime::from_millis));
         }
         Some("identity" | "account") => return Err(not_relevant("a change of an account; no post")),
         _ => {}
@@ -187,7 +187,7 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 }
 
 impl Commit {
-    fn read(self, by: &str, seen: Option<EventTime>, out: &mut Draft<'_>) -> Result<()> {
+    fn read(self, by: &str, seen: Option<EventTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let collection = self.collection.ok_or_else(|| missing("commit.collection"))?;
         if ![POST, REPOST, LIKE].contains(&collection.as_str()) {
             return Err(not_relevant("a record of another kind than posts, reposts and likes"));
@@ -199,7 +199,7 @@ impl Commit {
             if collection != POST {
                 return Err(taken_back());
             }
-            return out.delete(When { root: &uri, at: seen.unwrap_or(out.arrival) }, &uri);
+            return out.delete(Occurrence { root: &uri, at: seen.unwrap_or(out.arrival) }, &uri);
         }
         let record = self.record.ok_or_else(|| missing("commit.record"))?;
         let at = record.time(seen)?;
@@ -215,14 +215,14 @@ impl Commit {
             return Err(not_relevant("a like of something that is no post"));
         }
         let reaction = Engagement::new(kind, Some(by.to_owned()), None);
-        out.engagement(When { root: &subject, at }, uri.clone(), reaction)
+        out.engagement(Occurrence { root: &subject, at }, uri.clone(), reaction)
     }
 }
 
 impl Record {
     /// When it was made: as it claims, but no later than it was seen.
     fn time(&self, seen: Option<EventTime>) -> Result<EventTime> {
-        let claimed = stamp::text("createdAt", self.created_at.as_deref());
+        let claimed = platform_time::text("createdAt", self.created_at.as_deref());
         match (claimed, seen) {
             (Ok(claimed), Some(seen)) if claimed >= EventTime::EARLIEST => Ok(claimed.min(seen)),
             (_, Some(seen)) => Ok(seen),
@@ -241,7 +241,7 @@ impl Record {
         (uri, author): (&str, Option<Author>),
         at: EventTime,
         edited_at: Option<EventTime>,
-        out: &mut Draft<'_>,
+        out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         let parent = self.reply.as_ref().and_then(|reply| reply.parent.as_ref()?.uri.clone());
         let quotes = self.embed.as_ref().and_then(Embed::quoted);
@@ -257,20 +257,21 @@ impl Record {
             edited_at,
             ..Post::default()
         };
-        out.post(When { root: self.root(uri), at }, post)?;
+        out.post(Occurrence { root: self.root(uri), at }, post)?;
         let Some(quoted) = quotes else { return Ok(()) };
         let reaction = Engagement::new(EngagementKind::Quote, by, followers);
-        out.engagement(When { root: quoted, at }, format!("quote/{uri}"), reaction)
+        out.engagement(Occurrence { root: quoted, at }, format!("quote/{uri}"), reaction)
     }
 }
 
 impl View {
-    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let uri = self.uri.as_deref().ok_or_else(|| missing("uri"))?;
         let Some(record) = &self.record else {
             return Err(not_relevant("a post that is not to be seen: deleted, or its author blocks"));
         };
-        let seen = self.indexed_at.as_deref().map(|at| stamp::text("indexedAt", Some(at))).transpose()?;
+        let seen =
+            self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at))).transpose()?;
         let at = record.time(seen)?;
         let author = self.author.as_ref().and_then(Profile::author);
         record.post((uri, author), at, None, out)?;
@@ -279,34 +280,34 @@ impl View {
             return Ok(());
         }
         let counters = Counters {
-            reshares: told(self.repost_count),
-            replies: told(self.reply_count),
-            quotes: told(self.quote_count),
-            likes: told(self.like_count),
+            reshares: known_count(self.repost_count),
+            replies: known_count(self.reply_count),
+            quotes: known_count(self.quote_count),
+            likes: known_count(self.like_count),
             views: None,
         };
-        out.counters(When { root: uri, at: out.arrival.max(at) }, counters)
+        out.counters(Occurrence { root: uri, at: out.arrival.max(at) }, counters)
     }
 }
 
 impl Entry {
     /// A post, and the repost that put it into the feed.
-    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let view = self.post.as_ref().ok_or_else(|| missing("post"))?;
         view.read(out)?;
         let Some(Reason { by: Some(by), indexed_at: Some(at), uri }) = &self.reason else { return Ok(()) };
         let (Some(post), Some(record)) = (&view.uri, &view.record) else { return Ok(()) };
-        let at = stamp::text("reason.indexedAt", Some(at))?;
+        let at = platform_time::text("reason.indexedAt", Some(at))?;
         let did = by.did.clone().ok_or_else(|| missing("reason.by.did"))?;
         let id = uri.clone().unwrap_or_else(|| format!("repost/{did}"));
-        let reaction = Engagement::new(EngagementKind::Reshare, Some(did), told(by.followers_count));
-        out.engagement(When { root: record.root(post), at }, id, reaction)
+        let reaction = Engagement::new(EngagementKind::Reshare, Some(did), known_count(by.followers_count));
+        out.engagement(Occurrence { root: record.root(post), at }, id, reaction)
     }
 }
 
 impl Thread {
     /// From the root down.
-    fn read(&self, out: &mut Draft<'_>) {
+    fn read(&self, out: &mut DecodeOutput<'_>) {
         let mut above = Vec::new();
         let mut next = self.parent.as_deref();
         while let Some(thread) = next {
@@ -318,7 +319,7 @@ impl Thread {
         self.read_below(out);
     }
 
-    fn read_below(&self, out: &mut Draft<'_>) {
+    fn read_below(&self, out: &mut DecodeOutput<'_>) {
         out.each("thread", &self.post, |out, view| view.read(out));
         for reply in &self.replies {
             reply.read_below(out);
@@ -332,7 +333,7 @@ impl Profile {
         Some(Author {
             id: self.did.clone()?,
             handle: self.handle.clone(),
-            followers: told(self.followers_count),
+            followers: known_count(self.followers_count),
             verified: status.map(|status| status == "valid"),
             account: None,
             ..Author::default()

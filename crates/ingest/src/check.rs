@@ -6,12 +6,12 @@ use firewatch_domain::{Counters, Duration, EventTime, RejectionCode as Code};
 
 use crate::{MAX_COUNTER, MAX_FOLLOWERS, MAX_ID_BYTES, MAX_TEXT_BYTES, Rejection, Result};
 
-pub(crate) fn happened(place: &str, at: Option<Cow<'_, str>>, arrival: EventTime) -> Result<EventTime> {
-    in_time(place, time(place, &at.ok_or_else(|| missing(place))?)?, arrival)
+pub(crate) fn event_time(place: &str, at: Option<Cow<'_, str>>, arrival: EventTime) -> Result<EventTime> {
+    plausible_time(place, time(place, &at.ok_or_else(|| missing(place))?)?, arrival)
 }
 
 /// A time that can be: no earlier than any network and no later than the clocks allow.
-pub(crate) fn in_time(place: &str, at: EventTime, arrival: EventTime) -> Result<EventTime> {
+pub(crate) fn plausible_time(place: &str, at: EventTime, arrival: EventTime) -> Result<EventTime> {
     let problem = if at < EventTime::EARLIEST {
         "is before 2000; give the time at the platform"
     } else if at > arrival + Duration::from_mins(24 * 60) {
@@ -57,11 +57,11 @@ pub(crate) fn followers(place: &str, value: Option<u64>) -> Result<Option<u64>> 
     in_range(place, value, MAX_FOLLOWERS)
 }
 
-fn in_range(place: &str, value: Option<u64>, most: u64) -> Result<Option<u64>> {
+fn in_range(place: &str, value: Option<u64>, max: u64) -> Result<Option<u64>> {
     match value {
-        Some(n) if n > most => Err(Rejection::new(
+        Some(n) if n > max => Err(Rejection::new(
             Code::OutOfRange,
-            format!("`{place}`: {n} is beyond {most}; leave it out if unknown"),
+            format!("`{place}`: {n} is beyond {max}; leave it out if unknown"),
         )),
         _ => Ok(value),
     }

@@ -23,7 +23,7 @@ pub struct Frames {
 
 /// A payload, and the line on which it begins, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame<'a> {
+pub struct PayloadFrame<'a> {
     /// The line.
     pub line: u64,
     /// The bytes, at most one more than a payload may have.
@@ -32,7 +32,7 @@ pub struct Frame<'a> {
 
 impl Frames {
     /// Takes the next line, without what ends it, and hands on each payload that is whole with it.
-    pub fn line(&mut self, line: &[u8], take: &mut impl FnMut(Frame<'_>)) {
+    pub fn line(&mut self, line: &[u8], take: &mut impl FnMut(PayloadFrame<'_>)) {
         self.line += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.in_sent_event || self.begins_sent_event(line) {
@@ -71,7 +71,7 @@ impl Frames {
     }
 
     /// The stream has ended.
-    pub fn finish(&mut self, take: &mut impl FnMut(Frame<'_>)) {
+    pub fn finish(&mut self, take: &mut impl FnMut(PayloadFrame<'_>)) {
         self.end(take);
     }
 
@@ -80,7 +80,7 @@ impl Frames {
             && [&b"event:"[..], b"data:", b":", b"id:"].iter().any(|field| line.starts_with(field))
     }
 
-    fn sent_event_line(&mut self, line: &[u8], take: &mut impl FnMut(Frame<'_>)) {
+    fn sent_event_line(&mut self, line: &[u8], take: &mut impl FnMut(PayloadFrame<'_>)) {
         if line.is_empty() {
             return self.end(take);
         }
@@ -136,12 +136,12 @@ impl Frames {
         self.payload.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
     }
 
-    fn end(&mut self, take: &mut impl FnMut(Frame<'_>)) {
+    fn end(&mut self, take: &mut impl FnMut(PayloadFrame<'_>)) {
         let payload = self.payload.trim_ascii_end();
         if !payload.is_empty() {
             // One that is cut must be seen to be too long.
             let payload = if self.is_cut { &self.payload } else { payload };
-            take(Frame { line: self.began, payload });
+            take(PayloadFrame { line: self.began, payload });
         }
         self.payload.clear();
         self.open.clear();
@@ -156,7 +156,7 @@ mod tests {
     fn check(stream: &str, expected: &[(u64, &str)]) {
         let mut frames = Frames::default();
         let mut found = Vec::new();
-        let mut take = |frame: Frame<'_>| {
+        let mut take = |frame: PayloadFrame<'_>| {
             found.push((frame.line, String::from_utf8_lossy(frame.payload).into_owned()));
         };
         for line in stream.split_terminator('\n') {

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_settings::{Fault, Settings};
 use firewatch_domain::{
     AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
 };
+use firewatch_settings::{Fault, Settings};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, Id, OneOrMany, told};
-use crate::stamp::{self, Stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, OneOrMany, known_count};
+use crate::platform_time::{self, PlatformTime};
 use crate::{Rejection, Result, json};
 
 /// Where in a payload each thing is. What is left out is unknown.
@@ -25,7 +25,7 @@ pub struct Mapping {
     /// What says what kind of thing it is; a post when left out.
     kind: Option<Pointer>,
     /// What its words mean.
-    kinds: BTreeMap<String, What>,
+    kinds: BTreeMap<String, ItemKind>,
     id: Pointer,
     at: Pointer,
     /// The root of the conversation; the post that is answered, else the post itself, when left out.
@@ -62,7 +62,7 @@ struct Pointer(String);
 
 /// What a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+enum ItemKind {
     Post,
     Reshare,
     Quote,
@@ -71,7 +71,7 @@ enum What {
     Ignore,
 }
 
-impl What {
+impl ItemKind {
     const ALL: [(&'static str, Self); 6] = [
         ("post", Self::Post),
         ("reshare", Self::Reshare),
@@ -130,7 +130,7 @@ impl Mapping {
                 Some(pointer) => *field = pointer,
                 None => {
                     let key = format!("{prefix}{key}");
-                    settings.fault(&key, "is missing; give a JSON pointer such as `/id`");
+                    settings.add_fault(&key, "is missing; give a JSON pointer such as `/id`");
                 }
             }
         }
@@ -141,16 +141,16 @@ impl Mapping {
 }
 
 /// What the words of a payload's kind mean.
-fn kinds(settings: &mut Settings, key: &str) -> BTreeMap<String, What> {
+fn kinds(settings: &mut Settings, key: &str) -> BTreeMap<String, ItemKind> {
     let mut kinds = BTreeMap::new();
     for (word, meant) in settings.free_section(key) {
-        match What::ALL.iter().find(|(name, _)| *name == meant) {
+        match ItemKind::ALL.iter().find(|(name, _)| *name == meant) {
             Some((_, what)) => {
                 kinds.insert(word, *what);
             }
             None => {
-                let all: Vec<_> = What::ALL.iter().map(|(name, _)| *name).collect();
-                settings.fault(
+                let all: Vec<_> = ItemKind::ALL.iter().map(|(name, _)| *name).collect();
+                settings.add_fault(
                     &format!("{key}.{word}"),
                     format_args!("`{meant}` is no kind; give one of {}", all.join(", ")),
                 );
@@ -165,8 +165,10 @@ fn platform(settings: &mut Settings, key: &str) -> String {
     let name = settings.text(key, "generic");
     let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if !is_plain || name.len() > 32 {
-        settings
-            .fault(key, format_args!("`{name}` is no name of a platform; give 1 to 32 of a-z, 0-9 and _"));
+        settings.add_fault(
+            key,
+            format_args!("`{name}` is no name of a platform; give 1 to 32 of a-z, 0-9 and _"),
+        );
     }
     name
 }
@@ -179,13 +181,13 @@ fn pointer(settings: &mut Settings, key: &str) -> Option<Pointer> {
     }
     let path = settings.text(key, "/");
     if !path.starts_with('/') {
-        settings.fault(key, format_args!("`{path}` is no JSON pointer; give one such as `/user/id`"));
+        settings.add_fault(key, format_args!("`{path}` is no JSON pointer; give one such as `/user/id`"));
     }
     Some(Pointer(path))
 }
 
 /// Reads a payload.
-pub(crate) fn read(mapping: &Mapping, bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(mapping: &Mapping, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let payloads = match json::payload::<Value>(bytes)? {
         OneOrMany::One(payload) => vec![*payload],
         OneOrMany::Many(payloads) => payloads,
@@ -204,27 +206,27 @@ pub(crate) fn read(mapping: &Mapping, bytes: &[u8], out: &mut Draft<'_>) -> Resu
 }
 
 impl Mapping {
-    fn read(&self, item: &Value, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, item: &Value, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = text(item, Some(&self.id))?.ok_or_else(|| missing(&self.id.0))?;
-        let stamp: Option<Stamp> = get(item, Some(&self.at))?;
-        let at = stamp::required(&self.at.0, stamp)?;
+        let stamp: Option<PlatformTime> = get(item, Some(&self.at))?;
+        let at = platform_time::required(&self.at.0, stamp)?;
         let answered = text(item, self.in_reply_to.as_ref())?;
         let quoted = text(item, self.quotes.as_ref())?;
         let root = text(item, self.conversation.as_ref())?;
-        let what = self.what(item)?;
-        let other = if what == What::Quote || what == What::Reshare { quoted.clone() } else { None };
+        let what = self.item_kind(item)?;
+        let other = if what == ItemKind::Quote || what == ItemKind::Reshare { quoted.clone() } else { None };
         let root = root.or(other).or_else(|| answered.clone()).unwrap_or_else(|| id.clone());
-        let when = When { root: &root, at };
+        let when = Occurrence { root: &root, at };
         let kind = match what {
-            What::Ignore => return Err(not_relevant("of a kind that the mapping leaves out")),
-            What::Delete => return out.delete(when, &id),
-            What::Post => {
+            ItemKind::Ignore => return Err(not_relevant("of a kind that the mapping leaves out")),
+            ItemKind::Delete => return out.delete(when, &id),
+            ItemKind::Post => {
                 let post = Post { id, in_reply_to: answered, quotes: quoted, ..Post::default() };
                 return self.post(item, post, when, out);
             }
-            What::Reshare => EngagementKind::Reshare,
-            What::Quote => EngagementKind::Quote,
-            What::Like => EngagementKind::Like,
+            ItemKind::Reshare => EngagementKind::Reshare,
+            ItemKind::Quote => EngagementKind::Quote,
+            ItemKind::Like => EngagementKind::Like,
         };
         let author = self.author(item)?;
         let (actor, followers, account) =
@@ -232,8 +234,8 @@ impl Mapping {
         out.engagement(when, id, Engagement { account, ..Engagement::new(kind, actor, followers) })
     }
 
-    fn what(&self, item: &Value) -> Result<What> {
-        let Some(pointer) = &self.kind else { return Ok(What::Post) };
+    fn item_kind(&self, item: &Value) -> Result<ItemKind> {
+        let Some(pointer) = &self.kind else { return Ok(ItemKind::Post) };
         let kind = text(item, Some(pointer))?.ok_or_else(|| missing(&pointer.0))?;
         self.kinds.get(&kind).copied().ok_or_else(|| {
             Rejection::new(
@@ -244,8 +246,14 @@ impl Mapping {
     }
 
     /// A post of which its id and links are known.
-    fn post(&self, item: &Value, links: Post, when: When<'_>, out: &mut Draft<'_>) -> Result<()> {
-        let edited: Option<Stamp> = get(item, self.edited_at.as_ref())?;
+    fn post(
+        &self,
+        item: &Value,
+        links: Post,
+        when: Occurrence<'_>,
+        out: &mut DecodeOutput<'_>,
+    ) -> Result<()> {
+        let edited: Option<PlatformTime> = get(item, self.edited_at.as_ref())?;
         let words = match &self.text {
             Some(pointer) => text(item, Some(pointer))?.ok_or_else(|| missing(&pointer.0))?,
             None => String::new(),
@@ -255,7 +263,7 @@ impl Mapping {
             author: self.author(item)?,
             text: words,
             lang: text(item, self.lang.as_ref())?,
-            edited_at: stamp::optional("edited_at", edited)?.filter(|edited| *edited > when.at),
+            edited_at: platform_time::optional("edited_at", edited)?.filter(|edited| *edited > when.at),
             ..links
         };
         out.post(when, post)?;
@@ -271,7 +279,7 @@ impl Mapping {
             views: count(item, self.counters.views.as_ref())?,
         };
         let at: EventTime = out.arrival.max(when.at);
-        out.counters(When { at, ..when }, counters)
+        out.counters(Occurrence { at, ..when }, counters)
     }
 
     fn author(&self, item: &Value) -> Result<Option<Author>> {
@@ -300,7 +308,7 @@ fn text(item: &Value, pointer: Option<&Pointer>) -> Result<Option<String>> {
 }
 
 fn count(item: &Value, pointer: Option<&Pointer>) -> Result<Option<u64>> {
-    get::<Count>(item, pointer).map(told)
+    get::<Count>(item, pointer).map(known_count)
 }
 
 /// What is at a pointer; null is nothing.

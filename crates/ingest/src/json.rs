@@ -3,11 +3,11 @@
 use firewatch_domain::RejectionCode as Code;
 use serde::Deserialize;
 
-use crate::scalar::OneOrMany;
+use crate::json_values::OneOrMany;
 use crate::{MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, Rejection, Result};
 
-const OURS: &str = "counts are whole numbers from 0, ids are texts, times RFC 3339 texts";
-const THEIRS: &str = "give the payload as the platform sends it";
+const RECORD_HINT: &str = "counts are whole numbers from 0, ids are texts, times RFC 3339 texts";
+const PAYLOAD_HINT: &str = "give the payload as the platform sends it";
 
 /// One record of ours: a JSON object.
 pub(crate) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
@@ -18,7 +18,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
             "the record does not start with `{`; give one JSON object",
         ));
     }
-    serde_json::from_str(text).map_err(|_| explain::<T>(text, OURS))
+    serde_json::from_str(text).map_err(|_| explain::<T>(text, RECORD_HINT))
 }
 
 /// What a platform sent: a JSON object, or a list of objects.
@@ -27,9 +27,9 @@ pub(crate) fn payload<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<OneOrMa
     match text.trim_ascii_start().as_bytes().first() {
         Some(b'{') => serde_json::from_str(text)
             .map(|one| OneOrMany::One(Box::new(one)))
-            .map_err(|_| explain::<T>(text, THEIRS)),
+            .map_err(|_| explain::<T>(text, PAYLOAD_HINT)),
         Some(b'[') => {
-            serde_json::from_str(text).map(OneOrMany::Many).map_err(|_| explain::<Vec<T>>(text, THEIRS))
+            serde_json::from_str(text).map(OneOrMany::Many).map_err(|_| explain::<Vec<T>>(text, PAYLOAD_HINT))
         }
         _ => Err(Rejection::new(
             Code::MalformedJson,
@@ -46,12 +46,12 @@ pub(crate) fn one<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     }
 }
 
-fn text(bytes: &[u8], most: usize) -> Result<&str> {
+fn text(bytes: &[u8], max_bytes: usize) -> Result<&str> {
     if bytes.is_empty() {
         return Err(Rejection::new(Code::Empty, "the record has no bytes; send no tombstones to this topic"));
     }
-    if bytes.len() > most {
-        let detail = format!("the record has {} bytes; at most {most} are read", bytes.len());
+    if bytes.len() > max_bytes {
+        let detail = format!("the record has {} bytes; at most {max_bytes} are read", bytes.len());
         return Err(Rejection::new(Code::TooLarge, detail));
     }
     std::str::from_utf8(bytes).map_err(|e| {

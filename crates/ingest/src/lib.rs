@@ -6,32 +6,32 @@
 
 mod bluesky;
 mod check;
-mod draft;
+mod decode_output;
 mod frames;
 mod generic;
-mod hook;
+mod hook_auth;
 mod html;
-mod intake;
+mod ingester;
 mod json;
+mod json_values;
 mod mastodon;
 mod meta;
 mod platform;
+mod platform_time;
 mod record;
 mod reddit;
 mod rejection;
 mod reviews;
-mod scalar;
-mod stamp;
 mod x;
 mod youtube;
 mod zendesk;
 
-pub use draft::{Decoded, Gone};
-pub use frames::{Frame, Frames};
+pub use decode_output::{DecodedPayload, DeletedAccount};
+pub use frames::{Frames, PayloadFrame};
 pub use generic::Mapping;
-pub use hook::{Hook, Lookup};
-pub use intake::{Entry, Intake};
-pub use platform::{Platform, Reader};
+pub use hook_auth::{HookAuth, Lookup};
+pub use ingester::{Ingester, MemoryEntry};
+pub use platform::{PayloadDecoder, Platform};
 pub use record::{decode_action, decode_event, decode_signal};
 pub use rejection::Rejection;
 

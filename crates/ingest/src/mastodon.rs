@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, Id, OneOrMany, told};
-use crate::{Rejection, Result, html, json, stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, OneOrMany, known_count};
+use crate::{Rejection, Result, html, json, platform_time};
 
 /// A status, or a frame of the stream around one.
 #[derive(Debug, Deserialize)]
@@ -70,7 +70,7 @@ struct Quote {
 }
 
 /// Reads a payload: JSON, or server-sent events as they come over the line.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let start = bytes.trim_ascii_start();
     if start.starts_with(b"event:") || start.starts_with(b"data:") || start.starts_with(b":") {
         return read_sent_event(bytes, out);
@@ -86,7 +86,7 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
     }
 }
 
-fn read_one(frame: Payload, bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if let Some(event) = frame.event {
         return match frame.payload.map(|inner| *inner) {
             None => Err(not_relevant("a notice of the stream's; no status")),
@@ -106,7 +106,7 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 }
 
 /// `event: NAME`, then `data: PAYLOAD`; lines that begin with a colon keep the connection open.
-fn read_sent_event(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+fn read_sent_event(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| Rejection::new(Code::NotUtf8, format!("byte {} is not UTF-8", e.valid_up_to())))?;
     let (mut event, mut data) = (None, String::new());
@@ -123,7 +123,7 @@ fn read_sent_event(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
     }
 }
 
-fn read_event(event: &str, data: &str, out: &mut Draft<'_>) -> Result<()> {
+fn read_event(event: &str, data: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
     if is_status(event) {
         return json::one::<Status>(data.as_bytes())?.read(out);
     }
@@ -134,7 +134,7 @@ fn read_event(event: &str, data: &str, out: &mut Draft<'_>) -> Result<()> {
     if id.is_empty() {
         return Err(missing("payload"));
     }
-    out.delete(When { root: id, at: out.arrival }, id)
+    out.delete(Occurrence { root: id, at: out.arrival }, id)
 }
 
 fn is_status(event: &str) -> bool {
@@ -146,7 +146,7 @@ fn other_event() -> Rejection {
 }
 
 impl Status {
-    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.content.is_none() && self.account.is_none() {
             return Err(unknown_payload("no status of Mastodon: `content` and `account` are not there"));
         }
@@ -156,14 +156,15 @@ impl Status {
         original.is_public()?;
         original.post(at, out).map_err(|e| e.within("reblog"))?;
         let reaction = self.reaction(EngagementKind::Reshare);
-        out.engagement(When { root: original.root()?, at }, id.to_owned(), reaction)
+        out.engagement(Occurrence { root: original.root()?, at }, id.to_owned(), reaction)
     }
 
     /// A status that somebody wrote, whose totals were counted at a time.
-    fn post(&self, counted_at: EventTime, out: &mut Draft<'_>) -> Result<()> {
+    fn post(&self, counted_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, at, root) = (self.id()?, self.time()?, self.root()?);
         let quoted = self.quote.as_ref().and_then(Quote::id);
-        let edited_at = self.edited_at.as_deref().map(|at| stamp::text("edited_at", Some(at))).transpose()?;
+        let edited_at =
+            self.edited_at.as_deref().map(|at| platform_time::text("edited_at", Some(at))).transpose()?;
         let content = self.content.as_deref().ok_or_else(|| missing("content"))?;
         let text = match self.spoiler_text.as_deref().filter(|warning| !warning.is_empty()) {
             None => html::text(content),
@@ -179,16 +180,16 @@ impl Status {
             edited_at,
             ..Post::default()
         };
-        out.post(When { root, at }, post)?;
+        out.post(Occurrence { root, at }, post)?;
         if let Some(quoted) = quoted {
             let reaction = self.reaction(EngagementKind::Quote);
-            out.engagement(When { root: quoted, at }, format!("quote/{id}"), reaction)?;
+            out.engagement(Occurrence { root: quoted, at }, format!("quote/{id}"), reaction)?;
         }
         if self.in_reply_to_id.is_some() {
             // The totals of an answer are not those of its conversation.
             return Ok(());
         }
-        out.counters(When { root, at: counted_at.max(at) }, self.counters())
+        out.counters(Occurrence { root, at: counted_at.max(at) }, self.counters())
     }
 
     fn is_public(&self) -> Result<()> {
@@ -208,7 +209,7 @@ impl Status {
     }
 
     fn time(&self) -> Result<EventTime> {
-        stamp::text("created_at", self.created_at.as_deref())
+        platform_time::text("created_at", self.created_at.as_deref())
     }
 
     fn reaction(&self, kind: EngagementKind) -> Engagement {
@@ -223,10 +224,10 @@ impl Status {
 
     fn counters(&self) -> Counters {
         Counters {
-            reshares: told(self.reblogs_count),
-            replies: told(self.replies_count),
-            quotes: told(self.quotes_count),
-            likes: told(self.favourites_count),
+            reshares: known_count(self.reblogs_count),
+            replies: known_count(self.replies_count),
+            quotes: known_count(self.quotes_count),
+            likes: known_count(self.favourites_count),
             views: None,
         }
     }
@@ -237,7 +238,7 @@ impl Account {
         Some(Author {
             id: self.id.as_ref()?.0.clone(),
             handle: self.acct.clone(),
-            followers: told(self.followers_count),
+            followers: known_count(self.followers_count),
             verified: None,
             account: self.bot.filter(|is_bot| *is_bot).map(|_| AccountKind::Bot),
             ..Author::default()

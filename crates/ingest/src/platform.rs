@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use firewatch_domain::EventTime;
 
-use crate::draft::{Decoded, Draft, conversation};
+use crate::decode_output::{DecodeOutput, DecodedPayload, conversation};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{bluesky, generic, mastodon, reddit, reviews, x, youtube, zendesk};
@@ -94,13 +94,13 @@ impl FromStr for Platform {
 
 /// How payloads of one source are read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reader {
+pub struct PayloadDecoder {
     platform: Platform,
     scope: Option<String>,
     mapping: Option<Box<Mapping>>,
 }
 
-impl Reader {
+impl PayloadDecoder {
     /// One for a platform that needs no mapping.
     #[must_use]
     pub fn new(platform: Platform) -> Self {
@@ -109,13 +109,13 @@ impl Reader {
 
     /// One for anything else.
     #[must_use]
-    pub fn by(mapping: Mapping) -> Self {
+    pub fn with_mapping(mapping: Mapping) -> Self {
         Self { platform: Platform::Generic, scope: None, mapping: Some(Box::new(mapping)) }
     }
 
     /// Names the server or account whose ids are its own, so that two of them are not taken for one.
     #[must_use]
-    pub fn of(self, scope: Option<String>) -> Self {
+    pub fn with_scope(self, scope: Option<String>) -> Self {
         Self { scope, ..self }
     }
 
@@ -132,12 +132,12 @@ impl Reader {
     }
 
     /// Whether what is passed on may be passed on again under an id of its own; most networks name the original at once.
-    pub(crate) fn passes_on_reshares(&self) -> bool {
+    pub(crate) fn has_nested_reshares(&self) -> bool {
         self.platform == Platform::Generic
     }
 
     /// Whether the platform tells that an account is gone, so that its posts have to be known.
-    pub(crate) fn tells_who_is_gone(&self) -> bool {
+    pub(crate) fn reports_deleted_accounts(&self) -> bool {
         matches!(self.platform, Platform::X | Platform::Bluesky)
     }
 
@@ -148,24 +148,24 @@ impl Reader {
 
     /// What a payload that arrived at `arrival` tells. Any bytes have an outcome: there is an event or a rejection.
     #[must_use]
-    pub fn decode(&self, payload: &[u8], arrival: EventTime) -> Decoded {
-        let mut out = Draft::new(self.name(), self.scope.as_deref(), arrival);
+    pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
+        let mut out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
         let result = match (self.platform, &self.mapping) {
-            (Platform::X, _) => x::read(payload, &mut out),
-            (Platform::Mastodon, _) => mastodon::read(payload, &mut out),
-            (Platform::Bluesky, _) => bluesky::read(payload, &mut out),
-            (Platform::Reddit, _) => reddit::read(payload, &mut out),
-            (Platform::Facebook, _) => facebook::read(payload, &mut out),
-            (Platform::Instagram, _) => instagram::read(payload, &mut out),
-            (Platform::Youtube, _) => youtube::read(payload, &mut out),
-            (Platform::GooglePlay, _) => reviews::read_google_play(payload, &mut out),
-            (Platform::AppStore, _) => reviews::read_app_store(payload, &mut out),
-            (Platform::Zendesk, _) => zendesk::read(payload, &mut out),
-            (Platform::Generic, Some(mapping)) => generic::read(mapping, payload, &mut out),
+            (Platform::X, _) => x::decode(payload, &mut out),
+            (Platform::Mastodon, _) => mastodon::decode(payload, &mut out),
+            (Platform::Bluesky, _) => bluesky::decode(payload, &mut out),
+            (Platform::Reddit, _) => reddit::decode(payload, &mut out),
+            (Platform::Facebook, _) => facebook::decode(payload, &mut out),
+            (Platform::Instagram, _) => instagram::decode(payload, &mut out),
+            (Platform::Youtube, _) => youtube::decode(payload, &mut out),
+            (Platform::GooglePlay, _) => reviews::decode_google_play(payload, &mut out),
+            (Platform::AppStore, _) => reviews::decode_app_store(payload, &mut out),
+            (Platform::Zendesk, _) => zendesk::decode(payload, &mut out),
+            (Platform::Generic, Some(mapping)) => generic::decode(mapping, payload, &mut out),
             (Platform::Generic, None) => {
-                Err(crate::draft::unknown_payload("no mapping says where things are in it; give one"))
+                Err(crate::decode_output::unknown_payload("no mapping says where things are in it; give one"))
             }
         };
-        out.done(result)
+        out.finish(result)
     }
 }

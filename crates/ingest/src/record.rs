@@ -8,7 +8,7 @@ use firewatch_domain::{
 };
 use serde::Deserialize;
 
-use crate::check::{counters, followers, happened, id, label, missing, text, time};
+use crate::check::{counters, event_time, followers, id, label, missing, text, time};
 use crate::{Rejection, Result, json};
 
 /// What every record has. Fields are optional here so that an absent one is told by name.
@@ -93,7 +93,7 @@ pub fn decode_event(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Res
     version(raw.v)?;
     let conversation = id("conversation", raw.conversation.take())?;
     matches_key(&conversation, key)?;
-    let at = happened("at", raw.at.take(), arrival)?;
+    let at = event_time("at", raw.at.take(), arrival)?;
     let body = body(&mut raw, arrival)?;
     Ok(Event {
         v: SCHEMA_VERSION,
@@ -131,7 +131,7 @@ pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Re
         v: SCHEMA_VERSION,
         id: id("id", raw.id)?,
         conversation,
-        at: happened("at", raw.at, arrival)?,
+        at: event_time("at", raw.at, arrival)?,
         by: id("by", raw.by)?,
         kind,
         channel: raw.channel,
@@ -191,15 +191,15 @@ fn post(raw: RawPost, arrival: EventTime) -> Result<Post> {
         in_reply_to: label("post.in_reply_to", raw.in_reply_to)?,
         quotes: label("post.quotes", raw.quotes)?,
         related: label("post.related", raw.related)?,
-        edited_at: once("post.edited_at", raw.edited_at, arrival)?,
+        edited_at: optional_time("post.edited_at", raw.edited_at, arrival)?,
     })
 }
 
 /// A time that may be left out.
-fn once(place: &str, at: Option<String>, arrival: EventTime) -> Result<Option<EventTime>> {
+fn optional_time(place: &str, at: Option<String>, arrival: EventTime) -> Result<Option<EventTime>> {
     match at {
         None => Ok(None),
-        at => happened(place, at.map(Cow::from), arrival).map(Some),
+        at => event_time(place, at.map(Cow::from), arrival).map(Some),
     }
 }
 
@@ -208,7 +208,7 @@ fn author(raw: RawAuthor, arrival: EventTime) -> Result<Author> {
         id: id("post.author.id", raw.id)?,
         handle: label("post.author.handle", raw.handle)?,
         followers: followers("post.author.followers", raw.followers)?,
-        followers_at: once("post.author.followers_at", raw.followers_at, arrival)?,
+        followers_at: optional_time("post.author.followers_at", raw.followers_at, arrival)?,
         verified: raw.verified,
         account: raw.account,
     })
@@ -257,11 +257,11 @@ mod tests {
     const ARRIVAL: EventTime = EventTime::from_millis(1_800_000_000_000);
 
     fn check(json: &str, expected: &str) {
-        let said = match decode_event(json.as_bytes(), None, ARRIVAL) {
+        let outcome = match decode_event(json.as_bytes(), None, ARRIVAL) {
             Ok(event) => format!("ok {}", event.kind()),
             Err(rejection) => rejection.to_string(),
         };
-        assert!(said.starts_with(expected), "{json}\n  gives {said}\n  not   {expected}");
+        assert!(outcome.starts_with(expected), "{json}\n  gives {outcome}\n  not   {expected}");
     }
 
     fn with(body: &str) -> String {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_with_its_place() {
+    fn each_fault_names_its_place() {
         check("", "empty");
         check("{", "malformed_json: EOF while parsing");
         check("[1]", "malformed_json: the record does not start with `{`");

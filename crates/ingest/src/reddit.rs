@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, Id, IfObject, OneOrMany, told};
-use crate::stamp::{self, Stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, IfObject, OneOrMany, known_count};
+use crate::platform_time::{self, PlatformTime};
 use crate::{Result, html, json};
 
 /// A thing with its kind, as Reddit calls it.
@@ -33,7 +33,7 @@ struct Data {
     id: Option<Id>,
     author: Option<String>,
     author_fullname: Option<String>,
-    created_utc: Option<Stamp>,
+    created_utc: Option<PlatformTime>,
     edited: Option<Edited>,
     title: Option<String>,
     selftext: Option<String>,
@@ -58,7 +58,7 @@ enum Edited {
 }
 
 /// Reads a payload.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     match json::payload::<Thing>(bytes)? {
         OneOrMany::Many(things) => {
             out.each("", things, |out, thing| thing.read(out));
@@ -74,7 +74,7 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 }
 
 /// Listings by the name of what was asked for.
-fn read_by_name(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+fn read_by_name(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let all: BTreeMap<String, OneOrMany<Thing>> = serde_json::from_slice(bytes)
         .map_err(|_| unknown_payload("nothing of Reddit's: `kind` and `data` are not there"))?;
     for things in all.into_values() {
@@ -87,7 +87,7 @@ fn read_by_name(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 }
 
 impl Thing {
-    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let data = self.data.as_ref().ok_or_else(|| unknown_payload("nothing of Reddit's: no `data`"))?;
         match self.kind.as_deref() {
             Some("Listing") => {
@@ -105,7 +105,7 @@ impl Thing {
 }
 
 impl Data {
-    fn read(&self, kind: Option<&str>, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, kind: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let name = match (&self.name, kind, &self.id) {
             (Some(name), ..) => name.clone(),
             (None, Some(kind), Some(id)) => format!("{kind}_{}", id.0),
@@ -118,35 +118,35 @@ impl Data {
         Ok(())
     }
 
-    fn read_named(&self, name: &str, out: &mut Draft<'_>) -> Result<()> {
+    fn read_named(&self, name: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let root = match (&self.link_id, name.starts_with("t1_")) {
             (Some(link), _) => link,
             (None, true) => return Err(missing("link_id")),
             (None, false) => name,
         };
         if self.is_gone() {
-            return out.delete(When { root, at: out.arrival }, name);
+            return out.delete(Occurrence { root, at: out.arrival }, name);
         }
-        let at = stamp::required("created_utc", self.created_utc.clone())?;
+        let at = platform_time::required("created_utc", self.created_utc.clone())?;
         let edited_at = match self.edited {
-            Some(Edited::At(seconds)) => Some(stamp::from_seconds(seconds)),
+            Some(Edited::At(seconds)) => Some(platform_time::from_seconds(seconds)),
             _ => None,
         };
         self.post((name, root), at, edited_at, out)?;
         if let Some(original) = self.crosspost_parent.as_deref() {
             let reaction = Engagement::new(EngagementKind::Quote, self.by(), None);
-            out.engagement(When { root: original, at }, format!("quote/{name}"), reaction)?;
+            out.engagement(Occurrence { root: original, at }, format!("quote/{name}"), reaction)?;
         }
         if root != name {
             return Ok(());
         }
         let counters = Counters {
-            reshares: told(self.num_crossposts),
-            replies: told(self.num_comments),
-            likes: told(self.ups),
+            reshares: known_count(self.num_crossposts),
+            replies: known_count(self.num_comments),
+            likes: known_count(self.ups),
             ..Counters::default()
         };
-        out.counters(When { root, at: out.arrival.max(at) }, counters)
+        out.counters(Occurrence { root, at: out.arrival.max(at) }, counters)
     }
 
     fn post(
@@ -154,7 +154,7 @@ impl Data {
         (name, root): (&str, &str),
         at: EventTime,
         edited_at: Option<EventTime>,
-        out: &mut Draft<'_>,
+        out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         let post = Post {
             id: name.to_owned(),
@@ -166,7 +166,7 @@ impl Data {
             edited_at,
             ..Post::default()
         };
-        out.post(When { root, at }, post)
+        out.post(Occurrence { root, at }, post)
     }
 
     /// What was written: a comment's body, or a submission's title and text.

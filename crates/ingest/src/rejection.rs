@@ -27,10 +27,12 @@ impl Rejection {
 
     /// What the JSON parser says, with the path to the field.
     pub(crate) fn from_json(error: &serde_json::Error, path: &str, remedy: &str) -> Self {
-        let said = masked(&error.to_string());
+        let message = masked(&error.to_string());
         match error.classify() {
-            Category::Data => Self::new(RejectionCode::WrongType, format!("`{path}`: {said}; {remedy}")),
-            _ => Self::new(RejectionCode::MalformedJson, format!("{said}; give one JSON object per record")),
+            Category::Data => Self::new(RejectionCode::WrongType, format!("`{path}`: {message}; {remedy}")),
+            _ => {
+                Self::new(RejectionCode::MalformedJson, format!("{message}; give one JSON object per record"))
+            }
         }
     }
 }

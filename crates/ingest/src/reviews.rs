@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::check::missing;
-use crate::draft::{Draft, When, unknown_payload};
-use crate::scalar::{Count, OneOrMany, told};
-use crate::{Result, json, stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
+use crate::json_values::{Count, OneOrMany, known_count};
+use crate::{Result, json, platform_time};
 
 /// Who answers a review, where the store does not say.
 const DEVELOPER: &str = "developer";
@@ -18,8 +18,8 @@ const DEVELOPER: &str = "developer";
 /// Google Play: a review, or a page of them.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Play {
-    reviews: Option<Vec<Play>>,
+struct GooglePlayPage {
+    reviews: Option<Vec<GooglePlayPage>>,
     review_id: Option<String>,
     #[serde(default)]
     comments: Vec<Comment>,
@@ -50,8 +50,8 @@ struct Modified {
 }
 
 /// Reads a payload of Google Play.
-pub(crate) fn read_google_play(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
-    match json::payload::<Play>(bytes)? {
+pub(crate) fn decode_google_play(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
+    match json::payload::<GooglePlayPage>(bytes)? {
         OneOrMany::One(page) if page.reviews.is_some() || page.token_pagination.is_some() => {
             out.each("reviews", page.reviews.unwrap_or_default(), |out, review| review.read(out));
             Ok(())
@@ -64,8 +64,8 @@ pub(crate) fn read_google_play(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> 
     }
 }
 
-impl Play {
-    fn read(self, out: &mut Draft<'_>) -> Result<()> {
+impl GooglePlayPage {
+    fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self
             .review_id
             .ok_or_else(|| unknown_payload("no review of Google Play's: `reviewId` is not there"))?;
@@ -81,7 +81,7 @@ impl Play {
 }
 
 impl Words {
-    fn review(self, id: &str, out: &mut Draft<'_>) -> Result<()> {
+    fn review(self, id: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let at = self.time()?;
         // The original where there is a translation; a tab is between title and body.
         let text = self.original_text.or(self.text).ok_or_else(|| missing("text"))?;
@@ -92,22 +92,22 @@ impl Words {
             edited_at: Some(at),
             ..Post::default()
         };
-        out.post(When { root: id, at }, post)?;
-        let counters = Counters { likes: told(self.thumbs_up_count), ..Counters::default() };
-        out.counters(When { root: id, at: out.arrival.max(at) }, counters)
+        out.post(Occurrence { root: id, at }, post)?;
+        let counters = Counters { likes: known_count(self.thumbs_up_count), ..Counters::default() };
+        out.counters(Occurrence { root: id, at: out.arrival.max(at) }, counters)
     }
 
-    fn answer(self, id: &str, out: &mut Draft<'_>) -> Result<()> {
+    fn answer(self, id: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let at = self.time()?;
         let text = self.text.ok_or_else(|| missing("text"))?;
         let reply = BrandReply { account: DEVELOPER.into(), text };
-        out.brand_reply(When { root: id, at }, format!("{id}/answer/{}", at.as_millis()), reply)
+        out.brand_reply(Occurrence { root: id, at }, format!("{id}/answer/{}", at.as_millis()), reply)
     }
 
     fn time(&self) -> Result<EventTime> {
         let modified = self.last_modified.ok_or_else(|| missing("lastModified"))?;
-        let seconds = told(modified.seconds).ok_or_else(|| missing("lastModified.seconds"))?;
-        let millis = told(modified.nanos).unwrap_or_default() / 1_000_000;
+        let seconds = known_count(modified.seconds).ok_or_else(|| missing("lastModified.seconds"))?;
+        let millis = known_count(modified.nanos).unwrap_or_default() / 1_000_000;
         let millis = seconds.saturating_mul(1000).saturating_add(millis);
         Ok(EventTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)))
     }
@@ -115,7 +115,7 @@ impl Words {
 
 /// App Store: a review or a page of them, with answers beside.
 #[derive(Debug, Deserialize)]
-struct Store {
+struct AppStorePage {
     data: Option<OneOrMany<Resource>>,
     #[serde(default)]
     included: Vec<Resource>,
@@ -160,8 +160,8 @@ struct Named {
 }
 
 /// Reads a payload of the App Store.
-pub(crate) fn read_app_store(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
-    let OneOrMany::One(page) = json::payload::<Store>(bytes)? else {
+pub(crate) fn decode_app_store(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
+    let OneOrMany::One(page) = json::payload::<AppStorePage>(bytes)? else {
         return Err(unknown_payload("a list; give the answer of App Store Connect as it is"));
     };
     let Some(data) = page.data else {
@@ -180,18 +180,18 @@ pub(crate) fn read_app_store(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
         .collect();
     out.each("data", reviews, |out, resource| resource.read(None, out));
     out.each("included", page.included, |out, resource| {
-        let of = answered.iter().find(|(answer, _)| Some(answer) == resource.id.as_ref());
-        resource.read(of.map(|(_, review)| review.as_str()), out)
+        let answered_review = answered.iter().find(|(answer, _)| Some(answer) == resource.id.as_ref());
+        resource.read(answered_review.map(|(_, review)| review.as_str()), out)
     });
     Ok(())
 }
 
 impl Resource {
-    fn read(self, of: Option<&str>, out: &mut Draft<'_>) -> Result<()> {
+    fn read(self, review: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
         match self.kind.as_deref() {
             Some("customerReviews") => self.review(out),
             Some("customerReviewResponses") => {
-                let review = of.map(Into::into).or_else(|| self.related(|r| r.review.as_ref()));
+                let review = review.map(Into::into).or_else(|| self.related(|r| r.review.as_ref()));
                 self.answer(&review.ok_or_else(|| missing("relationships.review.data.id"))?, out)
             }
             _ => Err(unknown_payload("neither a customer review nor an answer to one")),
@@ -202,10 +202,10 @@ impl Resource {
         self.relationships.as_ref().and_then(which)?.data.as_ref().map(|named| named.id.clone())
     }
 
-    fn review(self, out: &mut Draft<'_>) -> Result<()> {
+    fn review(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self.id.ok_or_else(|| missing("id"))?;
         let attributes = self.attributes.ok_or_else(|| missing("attributes"))?;
-        let at = stamp::text("createdDate", attributes.created_date.as_deref())?;
+        let at = platform_time::text("createdDate", attributes.created_date.as_deref())?;
         let body = attributes.body.ok_or_else(|| missing("body"))?;
         let text = match attributes.title.filter(|title| !title.is_empty()) {
             Some(title) => format!("{title}\n\n{body}"),
@@ -215,15 +215,15 @@ impl Resource {
         let author = attributes.reviewer_nickname.filter(|name| !name.trim().is_empty());
         let author = author.map(|name| Author { id: name, ..Author::default() });
         let post = Post { id: id.clone(), author, text, edited_at: Some(at), ..Post::default() };
-        out.post(When { root: &id, at }, post)
+        out.post(Occurrence { root: &id, at }, post)
     }
 
-    fn answer(self, review: &str, out: &mut Draft<'_>) -> Result<()> {
+    fn answer(self, review: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self.id.ok_or_else(|| missing("id"))?;
         let attributes = self.attributes.ok_or_else(|| missing("attributes"))?;
-        let at = stamp::text("lastModifiedDate", attributes.last_modified_date.as_deref())?;
+        let at = platform_time::text("lastModifiedDate", attributes.last_modified_date.as_deref())?;
         let text = attributes.response_body.ok_or_else(|| missing("responseBody"))?;
         let reply = BrandReply { account: DEVELOPER.into(), text };
-        out.brand_reply(When { root: review, at }, format!("{id}/answer/{}", at.as_millis()), reply)
+        out.brand_reply(Occurrence { root: review, at }, format!("{id}/answer/{}", at.as_millis()), reply)
     }
 }

@@ -7,9 +7,9 @@ use firewatch_domain::{Author, Counters, EventTime, Post};
 use serde::Deserialize;
 
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, OneOrMany, told};
-use crate::{Result, html, json, stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Count, OneOrMany, known_count};
+use crate::{Result, html, json, platform_time};
 
 /// A thread, a comment, or a page of either.
 #[derive(Debug, Deserialize)]
@@ -49,7 +49,7 @@ struct Channel {
 }
 
 /// Reads a payload.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     match json::payload::<Resource>(bytes)? {
         OneOrMany::One(resource) => resource.read(out),
         OneOrMany::Many(resources) => {
@@ -60,7 +60,7 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 }
 
 impl Resource {
-    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         match self.kind.as_deref() {
             Some("youtube#commentThreadListResponse" | "youtube#commentListResponse") => {
                 let items = self.items.as_deref().unwrap_or_default();
@@ -74,29 +74,29 @@ impl Resource {
         }
     }
 
-    fn thread(&self, out: &mut Draft<'_>) -> Result<()> {
+    fn thread(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let snippet = self.snippet()?;
         let top = snippet.top_level_comment.as_ref().ok_or_else(|| missing("snippet.topLevelComment"))?;
-        top.comment(told(snippet.total_reply_count), out).map_err(|e| e.within("topLevelComment"))?;
+        top.comment(known_count(snippet.total_reply_count), out).map_err(|e| e.within("topLevelComment"))?;
         let replies = self.replies.as_ref().map(|replies| replies.comments.as_slice()).unwrap_or_default();
         out.each("replies.comments", replies, |out, reply| reply.comment(None, out));
         Ok(())
     }
 
-    fn comment(&self, replies: Option<u64>, out: &mut Draft<'_>) -> Result<()> {
+    fn comment(&self, replies: Option<u64>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, snippet) = (self.id.as_deref().ok_or_else(|| missing("id"))?, self.snippet()?);
         let root = snippet.parent_id.as_deref().unwrap_or(id);
-        let at = stamp::text("publishedAt", snippet.published_at.as_deref())?;
+        let at = platform_time::text("publishedAt", snippet.published_at.as_deref())?;
         if snippet.moderation_status.as_deref() == Some("rejected") {
-            return out.delete(When { root, at: out.arrival.max(at) }, id);
+            return out.delete(Occurrence { root, at: out.arrival.max(at) }, id);
         }
-        out.post(When { root, at }, snippet.post(id, at)?)?;
+        out.post(Occurrence { root, at }, snippet.post(id, at)?)?;
         if snippet.parent_id.is_some() {
             // The totals of an answer are not those of its conversation.
             return Ok(());
         }
-        let counters = Counters { likes: told(snippet.like_count), replies, ..Counters::default() };
-        out.counters(When { root, at: out.arrival.max(at) }, counters)
+        let counters = Counters { likes: known_count(snippet.like_count), replies, ..Counters::default() };
+        out.counters(Occurrence { root, at: out.arrival.max(at) }, counters)
     }
 
     fn snippet(&self) -> Result<&Snippet> {
@@ -107,7 +107,7 @@ impl Resource {
 impl Snippet {
     fn post(&self, id: &str, at: EventTime) -> Result<Post> {
         let updated = self.updated_at.as_deref();
-        let updated = updated.map(|at| stamp::text("updatedAt", Some(at))).transpose()?;
+        let updated = updated.map(|at| platform_time::text("updatedAt", Some(at))).transpose()?;
         let text = match (&self.text_original, &self.text_display) {
             (Some(text), _) => text.clone(),
             (None, Some(shown)) => html::text(shown),

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Id, OneOrMany, named};
-use crate::stamp::{self, Stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Id, OneOrMany, non_empty_id};
+use crate::platform_time::{self, PlatformTime};
 use crate::{Result, json};
 
 #[derive(Debug, Deserialize)]
@@ -27,9 +27,9 @@ struct Payload {
     /// Of an event webhook.
     #[serde(rename = "type")]
     kind: Option<String>,
-    time: Option<Stamp>,
+    time: Option<PlatformTime>,
     detail: Option<Ticket>,
-    event: Option<Happened>,
+    event: Option<WebhookEvent>,
     /// Of a ticket by itself.
     requester_id: Option<IgnoredAny>,
     error: Option<IgnoredAny>,
@@ -38,7 +38,7 @@ struct Payload {
 #[derive(Debug, Deserialize)]
 struct Ticket {
     id: Option<Id>,
-    created_at: Option<Stamp>,
+    created_at: Option<PlatformTime>,
     subject: Option<String>,
     description: Option<String>,
     status: Option<String>,
@@ -50,8 +50,8 @@ struct Ticket {
 #[derive(Debug, Deserialize)]
 struct Audit {
     ticket_id: Option<Id>,
-    created_at: Option<Stamp>,
-    timestamp: Option<Stamp>,
+    created_at: Option<PlatformTime>,
+    timestamp: Option<PlatformTime>,
     #[serde(default, alias = "child_events")]
     events: Vec<Comment>,
 }
@@ -68,7 +68,7 @@ struct Comment {
     plain_body: Option<String>,
     #[serde(alias = "is_public", alias = "comment_public")]
     public: Option<bool>,
-    created_at: Option<Stamp>,
+    created_at: Option<PlatformTime>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -79,12 +79,12 @@ struct User {
 }
 
 #[derive(Debug, Deserialize)]
-struct Happened {
+struct WebhookEvent {
     comment: Option<Comment>,
 }
 
 /// Reads a payload.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let OneOrMany::One(payload) = json::payload::<Payload>(bytes)? else {
         if let OneOrMany::Many(tickets) = json::payload::<Ticket>(bytes)? {
             out.each("", tickets, |out, ticket| ticket.read(out));
@@ -109,8 +109,10 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
     } else if let Some(audit) = payload.audit {
         return audit.read(None, &users, out);
     } else if let Some(comments) = payload.comments {
-        let of = named(payload.ticket_id);
-        out.each("comments", comments, |out, comment| comment.read((of.as_deref(), None), None, &users, out));
+        let batch_ticket_id = non_empty_id(payload.ticket_id);
+        out.each("comments", comments, |out, comment| {
+            comment.read((batch_ticket_id.as_deref(), None), None, &users, out)
+        });
     } else if payload.requester_id.is_some() {
         if let OneOrMany::One(ticket) = json::payload::<Ticket>(bytes)? {
             return ticket.read(out);
@@ -127,18 +129,18 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 
 impl Payload {
     /// An event webhook: `zen:event-type:ticket.comment_added` and the like.
-    fn webhook(self, kind: &str, out: &mut Draft<'_>) -> Result<()> {
+    fn webhook(self, kind: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let Some(kind) = kind.strip_prefix("zen:event-type:ticket.") else {
             return Err(not_relevant("an event that is not of a ticket"));
         };
         let ticket = self.detail.ok_or_else(|| missing("detail"))?;
-        let at = stamp::required("time", self.time.clone())?;
+        let at = platform_time::required("time", self.time.clone())?;
         let id = ticket.id()?;
         match kind {
             "created" | "undeleted" => ticket.read(out),
             "description_changed" | "subject_changed" => ticket.post(Some(at), out),
             "soft_deleted" | "permanently_deleted" | "marked_as_spam" => {
-                out.delete(When { root: &id, at }, &id)
+                out.delete(Occurrence { root: &id, at }, &id)
             }
             "comment_added" => {
                 let comment = self.event.and_then(|event| event.comment);
@@ -146,8 +148,8 @@ impl Payload {
                 comment.read((Some(&id), Some(&ticket)), self.time, &[], out)
             }
             "comment_redacted" | "comment_made_private" => {
-                let comment = self.event.and_then(|event| named(event.comment?.id));
-                out.delete(When { root: &id, at }, &comment.ok_or_else(|| missing("event.comment.id"))?)
+                let comment = self.event.and_then(|event| non_empty_id(event.comment?.id));
+                out.delete(Occurrence { root: &id, at }, &comment.ok_or_else(|| missing("event.comment.id"))?)
             }
             _ => Err(not_relevant("a change of a ticket that is no comment")),
         }
@@ -155,15 +157,15 @@ impl Payload {
 }
 
 impl Ticket {
-    fn read(&self, out: &mut Draft<'_>) -> Result<()> {
+    fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.status.as_deref() == Some("deleted") {
             let id = self.id()?;
-            return out.delete(When { root: &id, at: out.arrival }, &id);
+            return out.delete(Occurrence { root: &id, at: out.arrival }, &id);
         }
         self.post(None, out)
     }
 
-    fn post(&self, edited_at: Option<EventTime>, out: &mut Draft<'_>) -> Result<()> {
+    fn post(&self, edited_at: Option<EventTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.is_public == Some(false) {
             return Err(not_relevant("a ticket that begins with an internal note"));
         }
@@ -175,26 +177,29 @@ impl Ticket {
         } else {
             format!("{subject}\n\n{words}")
         };
-        let author = named(self.requester_id.clone()).map(|id| Author { id, ..Author::default() });
-        out.post(When { root: &id, at }, Post { id: id.clone(), author, text, edited_at, ..Post::default() })
+        let author = non_empty_id(self.requester_id.clone()).map(|id| Author { id, ..Author::default() });
+        out.post(
+            Occurrence { root: &id, at },
+            Post { id: id.clone(), author, text, edited_at, ..Post::default() },
+        )
     }
 
     fn id(&self) -> Result<String> {
-        named(self.id.clone()).ok_or_else(|| missing("id"))
+        non_empty_id(self.id.clone()).ok_or_else(|| missing("id"))
     }
 
     fn time(&self) -> Result<EventTime> {
-        stamp::required("created_at", self.created_at.clone())
+        platform_time::required("created_at", self.created_at.clone())
     }
 }
 
 impl Audit {
     fn time(&self) -> Result<EventTime> {
-        stamp::required("created_at", self.created_at.clone().or_else(|| self.timestamp.clone()))
+        platform_time::required("created_at", self.created_at.clone().or_else(|| self.timestamp.clone()))
     }
 
-    fn read(self, ticket: Option<&Ticket>, users: &[User], out: &mut Draft<'_>) -> Result<()> {
-        let of = named(self.ticket_id).ok_or_else(|| missing("ticket_id"))?;
+    fn read(self, ticket: Option<&Ticket>, users: &[User], out: &mut DecodeOutput<'_>) -> Result<()> {
+        let ticket_id = non_empty_id(self.ticket_id).ok_or_else(|| missing("ticket_id"))?;
         let at = self.created_at.or(self.timestamp);
         let comments = self.events.into_iter().filter(|event| event.kind.as_deref() == Some("Comment"));
         let mut comments = comments.peekable();
@@ -202,7 +207,7 @@ impl Audit {
             return Err(not_relevant("a change of a ticket that is no comment"));
         }
         out.each("events", comments, |out, comment| {
-            comment.read((Some(&of), ticket), at.clone(), users, out)
+            comment.read((Some(&ticket_id), ticket), at.clone(), users, out)
         });
         Ok(())
     }
@@ -212,33 +217,35 @@ impl Comment {
     fn read(
         self,
         (of, ticket): (Option<&str>, Option<&Ticket>),
-        told: Option<Stamp>,
+        audit_time: Option<PlatformTime>,
         users: &[User],
-        out: &mut Draft<'_>,
+        out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         if self.public == Some(false) {
             return Err(not_relevant("an internal note"));
         }
-        let own = named(self.ticket_id.clone());
+        let own = non_empty_id(self.ticket_id.clone());
         let root = of.map(Into::into).or(own).ok_or_else(|| missing("ticket_id"))?;
-        let at = stamp::required("created_at", self.created_at.clone().or(told))?;
+        let at = platform_time::required("created_at", self.created_at.clone().or(audit_time))?;
         let post = Post {
-            id: named(self.id.clone()).ok_or_else(|| missing("id"))?,
+            id: non_empty_id(self.id.clone()).ok_or_else(|| missing("id"))?,
             author: self.author(ticket, users),
             text: self.plain_body.or(self.body).ok_or_else(|| missing("body"))?.replace("&nbsp;", " "),
             in_reply_to: Some(root.clone()),
             ..Post::default()
         };
-        out.post(When { root: &root, at }, post)
+        out.post(Occurrence { root: &root, at }, post)
     }
 
     /// Who wrote it: staff is the brand, and whoever asked is not.
     fn author(&self, ticket: Option<&Ticket>, users: &[User]) -> Option<Author> {
-        let told = self.author.as_ref();
-        let id = named(told.and_then(|user| user.id.clone()).or_else(|| self.author_id.clone()))?;
+        let embedded_author = self.author.as_ref();
+        let id = non_empty_id(
+            embedded_author.and_then(|user| user.id.clone()).or_else(|| self.author_id.clone()),
+        )?;
         let known = users.iter().find(|user| user.id.as_ref().is_some_and(|known| known.0 == id));
-        let is_staff = told.and_then(User::is_staff).or_else(|| known?.is_staff());
-        let has_asked = || ticket?.requester_id.as_ref().map(|asked| asked.0 == id);
+        let is_staff = embedded_author.and_then(User::is_staff).or_else(|| known?.is_staff());
+        let has_asked = || ticket?.requester_id.as_ref().map(|requester| requester.0 == id);
         let account = match (is_staff, has_asked()) {
             (Some(true), _) => Some(AccountKind::Brand),
             (Some(false), _) | (None, Some(true)) => Some(AccountKind::Person),

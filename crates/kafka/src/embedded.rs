@@ -5,24 +5,24 @@
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::{RunError, Topics, doing};
+use crate::{RunError, Topics, client_error};
 
 /// A running embedded broker; it ends when dropped.
-pub struct Embedded {
+pub struct EmbeddedBroker {
     cluster: MockCluster<'static, DefaultProducerContext>,
 }
 
-impl Embedded {
+impl EmbeddedBroker {
     /// Starts a broker on a loopback port and makes the topics.
     ///
     /// # Errors
     /// When the broker cannot start.
     pub fn start(topics: &Topics, teams: &[&str], partitions: u32) -> Result<Self, RunError> {
-        let cluster = MockCluster::new(1).map_err(doing("start the embedded broker"))?;
+        let cluster = MockCluster::new(1).map_err(client_error("start the embedded broker"))?;
         for topic in topics.all(teams) {
             cluster
                 .create_topic(&topic, partitions as i32, 1)
-                .map_err(doing(format!("make topic {topic}")))?;
+                .map_err(client_error(format!("make topic {topic}")))?;
         }
         Ok(Self { cluster })
     }

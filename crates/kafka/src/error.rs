@@ -5,7 +5,7 @@ use std::fmt;
 use firewatch_engine::StateError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::client::Failed;
+use crate::client_context::DeliveryFailure;
 
 /// What stops the Kafka side.
 #[derive(Debug)]
@@ -21,11 +21,11 @@ pub enum RunError {
     /// The state cannot be read.
     State(StateError),
     /// An answer did not come in time.
-    Late(String),
+    Timeout(String),
     /// It is not known whether what was written is committed.
     InDoubt(String),
     /// The trouble has lasted too long.
-    OutOfPatience(String),
+    RetriesExhausted(String),
 }
 
 /// What to do about an error.
@@ -42,15 +42,15 @@ pub(crate) enum Remedy {
 impl RunError {
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
-            Self::Topics(_) | Self::Contract(_) | Self::State(_) | Self::OutOfPatience(_) => Remedy::Stop,
-            Self::Late(_) => Remedy::Redo,
+            Self::Topics(_) | Self::Contract(_) | Self::State(_) | Self::RetriesExhausted(_) => Remedy::Stop,
+            Self::Timeout(_) => Remedy::Redo,
             Self::InDoubt(_) => Remedy::Restart,
-            Self::Client(_, e) | Self::Undelivered(_, e) => of_client(e),
+            Self::Client(_, e) | Self::Undelivered(_, e) => client_remedy(e),
         }
     }
 }
 
-fn of_client(e: &KafkaError) -> Remedy {
+fn client_remedy(e: &KafkaError) -> Remedy {
     use RDKafkaErrorCode as Code;
     let code = e.rdkafka_error_code();
     match code {
@@ -77,8 +77,8 @@ fn of_client(e: &KafkaError) -> Remedy {
     }
 }
 
-impl From<Failed> for RunError {
-    fn from(failed: Failed) -> Self {
+impl From<DeliveryFailure> for RunError {
+    fn from(failed: DeliveryFailure) -> Self {
         Self::Undelivered(failed.topic, failed.error)
     }
 }
@@ -95,8 +95,8 @@ impl fmt::Display for RunError {
             Self::Client(doing, e) => write!(f, "{doing}: {e}"),
             Self::Topics(problem)
             | Self::Contract(problem)
-            | Self::Late(problem)
-            | Self::OutOfPatience(problem) => f.write_str(problem),
+            | Self::Timeout(problem)
+            | Self::RetriesExhausted(problem) => f.write_str(problem),
             Self::Undelivered(topic, e) => {
                 write!(f, "a record for {topic} could not be written, so nothing was committed: {e}")
             }
@@ -109,7 +109,7 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Names what was being done when the client refused.
-pub(crate) fn doing(what: impl Into<String>) -> impl FnOnce(KafkaError) -> RunError {
+pub(crate) fn client_error(what: impl Into<String>) -> impl FnOnce(KafkaError) -> RunError {
     let what = what.into();
     move |e| RunError::Client(what, e)
 }

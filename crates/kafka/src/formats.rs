@@ -10,19 +10,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use firewatch_domain::RejectionCode as Code;
-use firewatch_engine::{Decoded, Input, Record};
+use firewatch_engine::{DecodeResult, Input, Record};
 use firewatch_ingest::Rejection;
-use firewatch_wire::{Contract, Format, Language, Schema, frame, framed};
+use firewatch_wire::{Contract, Format, Language, Schema, split_frame, write_frame};
 use serde::Serialize;
 
 use crate::RunError;
-use crate::registry::{NoSchema, Registry, RegistrySettings};
-use crate::wait::Since;
+use crate::backoff::Stopwatch;
+use crate::schema_registry::{RegistryError, RegistrySettings, SchemaRegistry};
 
 /// How long a schema that is not there is not asked for again.
-const ABSENT: Duration = Duration::from_secs(10);
+const ABSENT_SCHEMA_RETRY: Duration = Duration::from_secs(10);
 /// Schemas that are remembered at most.
-const SCHEMAS: usize = 1000;
+const MAX_CACHED_SCHEMAS: usize = 1000;
 
 /// Formats by record; whatever is not named is JSON. Copies share what was learnt.
 #[derive(Clone, Default)]
@@ -30,30 +30,30 @@ pub struct Formats(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    written: BTreeMap<Contract, Format>,
+    formats: BTreeMap<Contract, Format>,
     registry: Option<RegistrySettings>,
-    learnt: Mutex<Learnt>,
+    cache: Mutex<SchemaCache>,
 }
 
 #[derive(Default)]
-struct Learnt {
-    client: Option<Registry>,
-    read: HashMap<u32, Known>,
-    written: HashMap<String, (u32, Arc<Schema>)>,
+struct SchemaCache {
+    client: Option<SchemaRegistry>,
+    by_id: HashMap<u32, CachedSchema>,
+    by_topic: HashMap<String, (u32, Arc<Schema>)>,
 }
 
 /// What is known of an id.
 #[derive(Clone)]
-enum Known {
+enum CachedSchema {
     Schema(Arc<Schema>),
     /// It cannot be read by, and why.
     Unusable(String),
-    Absent(Since),
+    Absent(Stopwatch),
 }
 
 impl fmt::Debug for Formats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Formats").field(&self.0.written).field(&self.0.registry).finish()
+        f.debug_tuple("Formats").field(&self.0.formats).field(&self.0.registry).finish()
     }
 }
 
@@ -61,18 +61,18 @@ impl Formats {
     /// Formats, and the registry that has their schemas. Nothing is connected yet.
     #[must_use]
     pub fn new(written: BTreeMap<Contract, Format>, registry: Option<RegistrySettings>) -> Self {
-        Self(Arc::new(Shared { written, registry, learnt: Mutex::default() }))
+        Self(Arc::new(Shared { formats: written, registry, cache: Mutex::default() }))
     }
 
     /// What a record is written in.
     #[must_use]
-    pub fn of(&self, contract: Contract) -> Format {
-        self.0.written.get(&contract).copied().unwrap_or_default()
+    pub fn format_for(&self, contract: Contract) -> Format {
+        self.0.formats.get(&contract).copied().unwrap_or_default()
     }
 
     /// Sees that the registry has the schemas of what will be written to these topics.
-    pub(crate) fn prepare(&self, topics: &[(Contract, String)]) -> Result<(), RunError> {
-        topics.iter().try_for_each(|(contract, topic)| self.schema_of(*contract, topic).map(|_| ()))
+    pub(crate) fn register_schemas(&self, topics: &[(Contract, String)]) -> Result<(), RunError> {
+        topics.iter().try_for_each(|(contract, topic)| self.schema_for(*contract, topic).map(|_| ()))
     }
 
     /// Puts the bytes of a record for a topic into `out`.
@@ -84,11 +84,11 @@ impl Formats {
     ) -> Result<(), RunError> {
         let broken =
             |problem: &dyn fmt::Display| RunError::Contract(format!("a record for {topic}: {problem}"));
-        let chosen = contract.map(|contract| self.schema_of(contract, topic)).transpose()?.flatten();
+        let chosen = contract.map(|contract| self.schema_for(contract, topic)).transpose()?.flatten();
         match chosen {
             None => serde_json::to_writer(out, record).map_err(|e| broken(&e)),
             Some((id, schema)) => {
-                frame(id, out);
+                write_frame(id, out);
                 let json = serde_json::to_value(record).map_err(|e| broken(&e))?;
                 schema.encode(&json, out).map_err(|e| broken(&e))
             }
@@ -99,7 +99,7 @@ impl Formats {
     ///
     /// # Errors
     /// As [`json`](Self::json).
-    pub(crate) fn decode(&self, input: &Input<'_>) -> Result<Decoded, RunError> {
+    pub(crate) fn decode(&self, input: &Input<'_>) -> Result<DecodeResult, RunError> {
         Ok(match self.json(input.value)? {
             Ok(json) => Record::decode(&Input { value: &json, ..*input }),
             Err(rejection) => Err(rejection),
@@ -111,16 +111,16 @@ impl Formats {
     /// # Errors
     /// When the registry is away or refuses us, so that nobody knows.
     pub(crate) fn json<'a>(&self, value: &'a [u8]) -> Result<Result<Cow<'a, [u8]>, Rejection>, RunError> {
-        let Some((id, payload)) = framed(value) else { return Ok(Ok(value.into())) };
-        Ok(match self.known(id)? {
-            Known::Schema(schema) => match schema.to_json(payload) {
+        let Some((id, payload)) = split_frame(value) else { return Ok(Ok(value.into())) };
+        Ok(match self.schema_by_id(id)? {
+            CachedSchema::Schema(schema) => match schema.to_json(payload) {
                 Ok(json) => Ok(json.into()),
                 Err(fault) => {
                     Err(Rejection::new(Code::SchemaMismatch, format!("by its schema {id}: {fault}")))
                 }
             },
-            Known::Unusable(problem) => Err(Rejection::new(Code::UnknownSchema, problem)),
-            Known::Absent(_) => {
+            CachedSchema::Unusable(problem) => Err(Rejection::new(Code::UnknownSchema, problem)),
+            CachedSchema::Absent(_) => {
                 let problem = format!(
                     "the registry has no schema {id}, which the record names, or not all that it refers to"
                 );
@@ -129,78 +129,83 @@ impl Formats {
         })
     }
 
-    fn known(&self, id: u32) -> Result<Known, RunError> {
-        let mut learnt = self.learnt();
-        match learnt.read.get(&id) {
-            Some(Known::Absent(since)) if since.elapsed() >= ABSENT => {}
+    fn schema_by_id(&self, id: u32) -> Result<CachedSchema, RunError> {
+        let mut cache = self.cache();
+        match cache.by_id.get(&id) {
+            Some(CachedSchema::Absent(since)) if since.elapsed() >= ABSENT_SCHEMA_RETRY => {}
             Some(known) => return Ok(known.clone()),
             None => {}
         }
         if self.0.registry.is_none() {
             let problem =
                 format!("the record names schema {id} of a registry; give the registry's registry.url");
-            return Ok(Known::Unusable(problem));
+            return Ok(CachedSchema::Unusable(problem));
         }
-        let known = match self.client(&mut learnt).and_then(|registry| registry.schema(id)) {
-            Ok(told) => {
-                let language = told.language;
-                let parsed = language.map(|language| Schema::parse(language, &told.text, &told.references));
+        let known = match self.client(&mut cache).and_then(|registry| registry.schema(id)) {
+            Ok(registered) => {
+                let language = registered.language;
+                let parsed = language
+                    .map(|language| Schema::parse(language, &registered.text, &registered.references));
                 match parsed {
-                    Some(Ok(schema)) => Known::Schema(Arc::new(schema)),
-                    Some(Err(fault)) => Known::Unusable(format!("schema {id}: {fault}")),
-                    None => Known::Unusable(format!("schema {id} is in a language that is not read")),
+                    Some(Ok(schema)) => CachedSchema::Schema(Arc::new(schema)),
+                    Some(Err(fault)) => CachedSchema::Unusable(format!("schema {id}: {fault}")),
+                    None => CachedSchema::Unusable(format!("schema {id} is in a language that is not read")),
                 }
             }
-            Err(NoSchema::Absent) => Known::Absent(Since::now()),
-            Err(other) => return Err(failed(other)),
+            Err(RegistryError::NotFound) => CachedSchema::Absent(Stopwatch::start()),
+            Err(other) => return Err(registry_error(other)),
         };
-        if learnt.read.len() >= SCHEMAS {
-            learnt.read.clear();
+        if cache.by_id.len() >= MAX_CACHED_SCHEMAS {
+            cache.by_id.clear();
         }
-        learnt.read.insert(id, known.clone());
+        cache.by_id.insert(id, known.clone());
         Ok(known)
     }
 
     /// The schema of what is written to a topic, and its id; none for JSON.
-    fn schema_of(&self, contract: Contract, topic: &str) -> Result<Option<(u32, Arc<Schema>)>, RunError> {
-        let (language, text) = match self.of(contract) {
+    fn schema_for(&self, contract: Contract, topic: &str) -> Result<Option<(u32, Arc<Schema>)>, RunError> {
+        let (language, text) = match self.format_for(contract) {
             Format::Json => return Ok(None),
             Format::Avro => (Language::Avro, contract.avro()),
             Format::Protobuf => (Language::Protobuf, contract.protobuf()),
         };
-        let mut learnt = self.learnt();
-        if let Some((id, schema)) = learnt.written.get(topic) {
+        let mut cache = self.cache();
+        if let Some((id, schema)) = cache.by_topic.get(topic) {
             return Ok(Some((*id, schema.clone())));
         }
         let subject = format!("{topic}-value");
-        let id = self.client(&mut learnt).and_then(|registry| registry.id(&subject, language, text));
-        let id = id.map_err(failed)?;
+        let id = self.client(&mut cache).and_then(|registry| registry.schema_id(&subject, language, text));
+        let id = id.map_err(registry_error)?;
         let schema = Schema::parse(language, text, &[]);
         let schema = schema.map_err(|fault| RunError::Contract(format!("{}: {fault}", contract.name())))?;
         let found = (id, Arc::new(schema));
-        learnt.written.insert(topic.to_owned(), found.clone());
+        cache.by_topic.insert(topic.to_owned(), found.clone());
         Ok(Some(found))
     }
 
-    fn client<'a>(&self, learnt: &'a mut Learnt) -> Result<&'a Registry, NoSchema> {
+    fn client<'a>(&self, cache: &'a mut SchemaCache) -> Result<&'a SchemaRegistry, RegistryError> {
         let no_settings = RegistrySettings::default();
-        let made = match learnt.client.take() {
+        let made = match cache.client.take() {
             Some(client) => client,
-            None => Registry::new(self.0.registry.as_ref().unwrap_or(&no_settings))?,
+            None => SchemaRegistry::new(self.0.registry.as_ref().unwrap_or(&no_settings))?,
         };
-        Ok(learnt.client.insert(made))
+        Ok(cache.client.insert(made))
     }
 
-    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+    fn cache(&self) -> MutexGuard<'_, SchemaCache> {
         // What is in it is whole after every step.
-        self.0.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn failed(no_schema: NoSchema) -> RunError {
+fn registry_error(no_schema: RegistryError) -> RunError {
     match no_schema {
-        NoSchema::Absent => RunError::Contract("the schema registry has not what was just there".into()),
-        NoSchema::Away(problem) => RunError::Late(format!("the schema registry does not answer: {problem}")),
-        NoSchema::Refused(problem) => RunError::Contract(format!("the schema registry: {problem}")),
+        RegistryError::NotFound => {
+            RunError::Contract("the schema registry has not what was just there".into())
+        }
+        RegistryError::Unavailable(problem) => {
+            RunError::Timeout(format!("the schema registry does not answer: {problem}"))
+        }
+        RegistryError::Refused(problem) => RunError::Contract(format!("the schema registry: {problem}")),
     }
 }

@@ -9,10 +9,10 @@ use firewatch_engine::Effect;
 use firewatch_wire::Format;
 
 /// A header.
-pub(crate) type Named = (&'static str, String);
+pub(crate) type HeaderPair = (&'static str, String);
 
 /// `name` and value of every header of an effect in a format; `traceparent` is that of the record which caused it.
-pub(crate) fn content_headers(effect: &Effect, format: Format, traceparent: Option<&str>) -> Vec<Named> {
+pub(crate) fn effect_headers(effect: &Effect, format: Format, traceparent: Option<&str>) -> Vec<HeaderPair> {
     let mut headers = vec![
         ("content-type", format.media_type().to_owned()),
         ("ce_specversion", "1.0".to_owned()),
@@ -37,7 +37,7 @@ pub(crate) fn event_headers(
     event: &Event,
     (source, format): (&str, Format),
     traceparent: Option<&str>,
-) -> Vec<Named> {
+) -> Vec<HeaderPair> {
     let mut headers = vec![
         ("content-type", format.media_type().to_owned()),
         ("ce_specversion", "1.0".to_owned()),
@@ -51,7 +51,7 @@ pub(crate) fn event_headers(
     headers
 }
 
-pub(crate) fn owned(headers: &[Named]) -> OwnedHeaders {
+pub(crate) fn to_kafka_headers(headers: &[HeaderPair]) -> OwnedHeaders {
     headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
         all.insert(Header { key, value: Some(value.as_bytes()) })
     })

@@ -6,18 +6,18 @@
 
 /// Whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum NextInput {
     Event,
     Action,
 }
 
 /// Whose turn it is, by the timestamps at the heads of both; none when there is nothing, or when an action must wait
 /// for events that are not read yet. All actions up to their log's end are taken to be known.
-pub(crate) fn turn(event: Option<i64>, action: Option<i64>, events_at_end: bool) -> Option<Turn> {
+pub(crate) fn next_input(event: Option<i64>, action: Option<i64>, events_at_end: bool) -> Option<NextInput> {
     match (event, action) {
-        (Some(event), Some(action)) if action < event => Some(Turn::Action),
-        (Some(_), _) => Some(Turn::Event),
-        (None, Some(_)) if events_at_end => Some(Turn::Action),
+        (Some(event), Some(action)) if action < event => Some(NextInput::Action),
+        (Some(_), _) => Some(NextInput::Event),
+        (None, Some(_)) if events_at_end => Some(NextInput::Action),
         (None, _) => None,
     }
 }
@@ -32,15 +32,15 @@ mod tests {
         let (mut known, mut e, mut a) = (0, 0, 0);
         for size in batches.iter().copied().chain([events.len()]) {
             known = (known + size).min(events.len());
-            while let Some(turn) =
-                turn(events[..known].get(e).copied(), actions.get(a).copied(), known == events.len())
+            while let Some(next) =
+                next_input(events[..known].get(e).copied(), actions.get(a).copied(), known == events.len())
             {
-                match turn {
-                    Turn::Event => {
+                match next {
+                    NextInput::Event => {
                         order.push(('e', events[e]));
                         e += 1;
                     }
-                    Turn::Action => {
+                    NextInput::Action => {
                         order.push(('a', actions[a]));
                         a += 1;
                     }

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_engine::{Change, Stream};
+use firewatch_engine::{ChangelogEntry, Stream};
 
 use crate::RunError;
 
 /// The entry's key; no key of a task's state is like it.
-pub(crate) const KEY: &[u8] = b"positions";
+pub(crate) const POSITIONS_KEY: &[u8] = b"positions";
 /// The version of the entry that this build writes, and the only one it reads.
 const VERSION: u8 = 1;
 /// The streams in the order of the entry.
@@ -20,16 +20,16 @@ const STREAMS: [Stream; 3] = [Stream::Events, Stream::Actions, Stream::Signals];
 pub(crate) type Positions = BTreeMap<Stream, i64>;
 
 /// The entry: a version byte, then for each stream the offset as 8 bytes, the lowest first; -1 where there is none.
-pub(crate) fn entry(positions: &Positions) -> Change {
+pub(crate) fn changelog_entry(positions: &Positions) -> ChangelogEntry {
     let mut value = vec![VERSION];
     for stream in STREAMS {
         value.extend(positions.get(&stream).copied().unwrap_or(-1).to_le_bytes());
     }
-    Change { key: KEY.to_vec(), value: Some(value) }
+    ChangelogEntry { key: POSITIONS_KEY.to_vec(), value: Some(value) }
 }
 
 /// What an entry says.
-pub(crate) fn read(value: &[u8]) -> Result<Positions, RunError> {
+pub(crate) fn parse_entry(value: &[u8]) -> Result<Positions, RunError> {
     match value.split_first() {
         Some((&VERSION, offsets)) if offsets.len() == 8 * STREAMS.len() => {
             let offsets = offsets.chunks_exact(8).map(|bytes| {
@@ -53,11 +53,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_anything_else_is_refused() {
         let positions = Positions::from([(Stream::Events, 1 << 40), (Stream::Signals, 0)]);
-        let value = entry(&positions).value.unwrap();
-        assert_eq!(read(&value).unwrap(), positions);
+        let value = changelog_entry(&positions).value.unwrap();
+        assert_eq!(parse_entry(&value).unwrap(), positions);
         let newer: Vec<u8> = [&[2], &value[1..]].concat();
         for other in [&[][..], &value[..20], &newer] {
-            assert!(read(other).unwrap_err().to_string().contains("`positions`"));
+            assert!(parse_entry(other).unwrap_err().to_string().contains("`positions`"));
         }
     }
 }

@@ -7,25 +7,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firewatch_engine::{Brain, InForce};
+use firewatch_engine::{ActiveRuleset, Ruleset};
 use firewatch_telemetry::EngineMetrics;
 
-use crate::crew::Crew;
-use crate::ends::Ends;
-use crate::span::{Edges, Span, spans};
-use crate::topics::{Plan, create_topics, plan_outputs};
-use crate::wait::pause;
-use crate::worker::{Job, Source, Worker};
-use crate::{Clock, KafkaSettings, RunError, Topics};
+use crate::backoff::pause;
+use crate::end_offsets::EndOffsets;
+use crate::span::{Span, SpanBounds, resolve_spans};
+use crate::topic_admin::{TopicPlan, create_topics, plan_outputs};
+use crate::worker::{InputSource, Worker, WorkerContext};
+use crate::workers::Workers;
+use crate::{KafkaSettings, RunError, Topics, WallClock};
 
 /// How often to look how far it has come.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A replay that has not begun.
 pub struct Replay {
-    job: Arc<Job>,
+    context: Arc<WorkerContext>,
     spans: Vec<Span>,
-    outputs: Vec<Plan>,
+    outputs: Vec<TopicPlan>,
 }
 
 impl Replay {
@@ -37,22 +37,31 @@ impl Replay {
     pub fn new(
         live: (&KafkaSettings, &Topics),
         prefix: &str,
-        edges: &Edges,
-        brain: Arc<Brain>,
-        (metrics, clock): (EngineMetrics, Clock),
+        bounds: &SpanBounds,
+        ruleset: Arc<Ruleset>,
+        (metrics, clock): (EngineMetrics, WallClock),
     ) -> Result<Self, RunError> {
         let (settings, topics) = live;
-        let spans = spans(live, edges)?;
+        let spans = resolve_spans(live, bounds)?;
         let partitions = spans.len() as u32;
-        let topics = topics.behind(prefix);
-        let outputs = plan_outputs(settings, &topics, &brain.outlets(), partitions)?;
+        let topics = topics.with_prefix(prefix);
+        let outputs = plan_outputs(settings, &topics, &ruleset.output_teams(), partitions)?;
         // Its transactions have ids of their own, or they would shut the live tasks out.
         let settings = KafkaSettings { group: format!("{prefix}{}", settings.group), ..settings.clone() };
-        let crew = Arc::new(Crew::default());
-        let ends = Ends::new(&settings)?;
-        let brain = Arc::new(InForce::new(brain));
-        let job = Arc::new(Job { settings, topics, brain, metrics, clock, partitions, crew, ends });
-        Ok(Self { job, spans, outputs })
+        let workers = Arc::new(Workers::default());
+        let end_offsets = EndOffsets::new(&settings)?;
+        let ruleset = Arc::new(ActiveRuleset::new(ruleset));
+        let context = Arc::new(WorkerContext {
+            settings,
+            topics,
+            ruleset,
+            metrics,
+            clock,
+            partitions,
+            workers,
+            end_offsets,
+        });
+        Ok(Self { context, spans, outputs })
     }
 
     /// What is read, by partition.
@@ -63,7 +72,7 @@ impl Replay {
 
     /// What is written to.
     #[must_use]
-    pub fn outputs(&self) -> &[Plan] {
+    pub fn outputs(&self) -> &[TopicPlan] {
         &self.outputs
     }
 
@@ -71,27 +80,31 @@ impl Replay {
     ///
     /// # Errors
     /// What stopped it. What was written until then stays.
-    pub fn run(self, stop: &AtomicBool, look: impl Fn()) -> Result<bool, RunError> {
-        let Self { job, spans, outputs } = self;
-        create_topics(&job.settings, &outputs)?;
-        job.settings.formats.prepare(&job.topics.contracts(&job.brain.get().outlets()))?;
-        job.has_an_end();
-        job.crew.course.fed();
+    pub fn run(self, stop: &AtomicBool, on_progress: impl Fn()) -> Result<bool, RunError> {
+        let Self { context, spans, outputs } = self;
+        create_topics(&context.settings, &outputs)?;
+        context
+            .settings
+            .formats
+            .register_schemas(&context.topics.contract_topics(&context.ruleset.get().output_teams()))?;
+        context.expect_end_of_input();
+        context.workers.end_of_input.complete_input();
         for (partition, span) in (0..).zip(spans) {
-            let own = job.clone();
-            let work = move |post: &_| Worker::new(&own, partition, post, Source::Span(span)).run();
-            job.crew.start(partition, (job.clock)(), work)?;
+            let own = context.clone();
+            let work =
+                move |control: &_| Worker::new(&own, partition, control, InputSource::Span(span)).run();
+            context.workers.start(partition, (context.clock)(), work)?;
         }
         let mut failure = None;
-        while failure.is_none() && !stop.load(Ordering::Relaxed) && !job.crew.is_done() {
-            pause(LOOK);
-            look();
-            failure = job.crew.failure();
+        while failure.is_none() && !stop.load(Ordering::Relaxed) && !context.workers.is_done() {
+            pause(POLL_INTERVAL);
+            on_progress();
+            failure = context.workers.failure();
         }
-        job.crew.dismiss();
-        match failure.or_else(|| job.crew.failure()) {
+        context.workers.stop_all();
+        match failure.or_else(|| context.workers.failure()) {
             Some(e) => Err(e),
-            None => Ok(job.crew.course.is_over()),
+            None => Ok(context.workers.end_of_input.is_done()),
         }
     }
 }

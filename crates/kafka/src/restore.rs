@@ -6,66 +6,66 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use firewatch_engine::{Brain, Change, Stream, Task};
+use firewatch_engine::{ChangelogEntry, Ruleset, Stream, Task};
 use firewatch_telemetry::EngineMetrics;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::client::reader;
+use crate::backoff::Stopwatch;
+use crate::client_context::create_consumer;
 use crate::positions::{self, Positions};
-use crate::span::bounds;
-use crate::wait::Since;
-use crate::writer::Writer;
-use crate::{KafkaSettings, RunError, Topics, doing};
+use crate::span::log_bounds;
+use crate::task_writer::TaskWriter;
+use crate::{KafkaSettings, RunError, Topics, client_error};
 
 /// The barrier's key; its value is unlike that of any other start.
 const BARRIER: &[u8] = b"barrier";
 /// Longest wait for the next record of the changelog, and for an answer about offsets.
-const ASK: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often to look whether the task is still wanted.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What is needed to restore a task.
 pub(crate) struct Restore<'a> {
     pub settings: &'a KafkaSettings,
     pub topics: &'a Topics,
-    pub brain: &'a Brain,
+    pub ruleset: &'a Ruleset,
     pub metrics: &'a EngineMetrics,
     pub partition: u32,
 }
 
 impl Restore<'_> {
     /// Reads a task's state, and where to read on from. None when `unwanted` says that there is no need any more.
-    pub fn state(
+    pub fn restore_task(
         &self,
         task: Task,
-        writer: &mut Writer,
+        writer: &mut TaskWriter,
         unwanted: impl Fn() -> bool,
     ) -> Result<Option<(Task, Positions)>, RunError> {
-        let (start, mut task, mut entries) = (Since::now(), task, 0_u64);
+        let (start, mut task, mut entries) = (Stopwatch::start(), task, 0_u64);
         let take = |key: &[u8], value: Option<&[u8]>| {
             entries += 1;
-            Ok(task.restore(key, value, self.brain)?)
+            Ok(task.restore(key, value, self.ruleset)?)
         };
         let changelog = (self.topics.state.as_str(), self.partition);
         let Some(positions) = read_changelog(self.settings, changelog, writer, unwanted, take)? else {
             return Ok(None);
         };
-        task.restored(self.brain)?;
+        task.finish_restore(self.ruleset)?;
         self.metrics.restored(self.partition, entries, start.elapsed());
-        Ok(Some((task, self.resume_all(&positions)?)))
+        Ok(Some((task, self.resume_offsets(&positions)?)))
     }
 
     /// The offsets to read on from; those of a stream never read are its beginning, or its end if the settings say so.
-    fn resume_all(&self, committed: &Positions) -> Result<Positions, RunError> {
-        let consumer = reader(self.settings)?;
+    fn resume_offsets(&self, committed: &Positions) -> Result<Positions, RunError> {
+        let consumer = create_consumer(self.settings)?;
         let partition = self.partition as i32;
         let mut positions = Positions::new();
-        for (topic, stream) in self.topics.read() {
-            let (low, high) = bounds(&consumer, topic, partition)?;
+        for (topic, stream) in self.topics.inputs() {
+            let (low, high) = log_bounds(&consumer, topic, partition)?;
             let position = match committed.get(&stream) {
-                Some(next) => self.resume(stream, *next, low, high)?,
+                Some(next) => self.resume_stream(stream, *next, low, high)?,
                 None if self.settings.begins_at_end() && stream == Stream::Events => high,
                 None => low,
             };
@@ -75,9 +75,9 @@ impl Restore<'_> {
     }
 
     /// Where to read on from a committed offset; what is missing is told and counted.
-    fn resume(&self, stream: Stream, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
+    fn resume_stream(&self, stream: Stream, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
         let place = format!("{} [{}]", stream.as_str(), self.partition);
-        let at = resumed(&place, next, low, high)?;
+        let at = resume_offset(&place, next, low, high)?;
         if at > next {
             self.metrics.missed(stream.as_str(), (at - next).unsigned_abs());
         }
@@ -90,24 +90,24 @@ impl Restore<'_> {
 pub(crate) fn read_changelog(
     settings: &KafkaSettings,
     (topic, partition): (&str, u32),
-    writer: &mut Writer,
+    writer: &mut TaskWriter,
     unwanted: impl Fn() -> bool,
     mut take: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), RunError>,
 ) -> Result<Option<Positions>, RunError> {
     let barrier = barrier();
-    writer.state(&Change { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
+    writer.write_change(&ChangelogEntry { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
     writer.commit()?;
-    let consumer = reader(settings)?;
+    let consumer = create_consumer(settings)?;
     let mut whole = TopicPartitionList::new();
     whole
         .add_partition_offset(topic, partition as i32, Offset::Beginning)
         .and_then(|()| consumer.assign(&whole))
-        .map_err(doing("read the changelog"))?;
-    let (mut positions, mut heard) = (None, Since::now());
+        .map_err(client_error("read the changelog"))?;
+    let (mut positions, mut last_record) = (None, Stopwatch::start());
     loop {
-        match consumer.poll(GLANCE) {
-            None | Some(Err(KafkaError::PartitionEOF(_))) if heard.elapsed() > ASK => {
-                return Err(RunError::Late(format!("{topic} [{partition}] could not be read to its end")));
+        match consumer.poll(POLL_TIMEOUT) {
+            None | Some(Err(KafkaError::PartitionEOF(_))) if last_record.elapsed() > READ_TIMEOUT => {
+                return Err(RunError::Timeout(format!("{topic} [{partition}] could not be read to its end")));
             }
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Err(e @ KafkaError::MessageConsumptionFatal(_))) => {
@@ -116,11 +116,13 @@ pub(crate) fn read_changelog(
             // The client tries again by itself and has told what is wrong.
             Some(Err(_)) => {}
             Some(Ok(message)) => {
-                heard = Since::now();
+                last_record = Stopwatch::start();
                 match message.key().unwrap_or_default() {
                     BARRIER if message.payload() == Some(&barrier) => break,
                     BARRIER => {}
-                    positions::KEY => positions = message.payload().map(positions::read).transpose()?,
+                    positions::POSITIONS_KEY => {
+                        positions = message.payload().map(positions::parse_entry).transpose()?;
+                    }
                     key => take(key, message.payload())?,
                 }
             }
@@ -133,8 +135,8 @@ pub(crate) fn read_changelog(
 }
 
 /// Where to read on from a committed offset; that records are missing is told.
-pub(crate) fn resumed(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
-    let at = within(place, next, low, high)?;
+pub(crate) fn resume_offset(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
+    let at = checked_offset(place, next, low, high)?;
     if at > next {
         let missed = at - next;
         eprintln!(
@@ -147,9 +149,9 @@ pub(crate) fn resumed(place: &str, next: i64, low: i64, high: i64) -> Result<i64
 
 /// A committed offset that the log still has, or the first one after it. One beyond the log's end cannot be: a broker
 /// that has been deposed without knowing it hides the rest, or records were lost. Either way nothing may be read twice.
-fn within(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
+fn checked_offset(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
     if next > high {
-        return Err(RunError::Late(format!(
+        return Err(RunError::Timeout(format!(
             "{place}: the committed offset is {next}, but the log ends at {high}; if its brokers have lost records, \
              begin with another group and an empty state topic"
         )));
@@ -169,13 +171,16 @@ mod tests {
 
     #[test]
     fn what_was_deleted_is_passed_over_and_what_is_hidden_is_waited_for() {
-        let at = |next| within("events [0]", next, 10, 20).map_err(|e| e.to_string());
+        let at = |next| checked_offset("events [0]", next, 10, 20).map_err(|e| e.to_string());
         assert_eq!((at(3), at(15), at(20)), (Ok(10), Ok(15), Ok(20)));
         let problem = at(21).unwrap_err();
         assert!(
             problem.contains("events [0]: the committed offset is 21, but the log ends at 20"),
             "{problem}"
         );
-        assert_eq!(within("events [0]", 21, 10, 20).unwrap_err().remedy(), crate::error::Remedy::Redo);
+        assert_eq!(
+            checked_offset("events [0]", 21, 10, 20).unwrap_err().remedy(),
+            crate::error::Remedy::Redo
+        );
     }
 }

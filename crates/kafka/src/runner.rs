@@ -5,37 +5,37 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Brain, InForce};
+use firewatch_engine::{ActiveRuleset, Ruleset};
 use firewatch_telemetry::EngineMetrics;
 use rdkafka::consumer::Consumer;
 
-use crate::crew::Crew;
-use crate::ends::Ends;
+use crate::backoff::{Backoff, Stopwatch, pause_unless_cancelled};
+use crate::end_offsets::EndOffsets;
 use crate::error::Remedy;
-use crate::member::{self, Member};
-use crate::topics::same_partitions;
-use crate::wait::{Backoff, Since, pause_while};
-use crate::worker::{Job, Source, Worker};
+use crate::group_member::{self, GroupMember};
+use crate::topic_admin::task_partition_count;
+use crate::worker::{InputSource, Worker, WorkerContext};
+use crate::workers::Workers;
 use crate::{KafkaSettings, RunError, Topics};
 
 /// How long to wait for news of the group before looking around.
-const POLL: Duration = Duration::from_millis(50);
+const GROUP_POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// How long a rebalance is waited for, with all tasks at work, before the group is left.
-const REST: Duration = Duration::from_secs(5);
+const REBALANCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The wall clock, lent by the shell.
-pub type Clock = fn() -> EventTime;
+pub type WallClock = fn() -> EventTime;
 
 /// Whether the process is well, for those who watch it.
 pub struct Health {
-    crew: Arc<Crew>,
-    beat: AtomicI64,
+    workers: Arc<Workers>,
+    last_beat_ms: AtomicI64,
 }
 
 impl Health {
-    pub(crate) fn new(crew: Arc<Crew>, clock: Clock) -> Self {
-        Self { crew, beat: clock().as_millis().into() }
+    pub(crate) fn new(workers: Arc<Workers>, clock: WallClock) -> Self {
+        Self { workers, last_beat_ms: clock().as_millis().into() }
     }
 
     /// Whether it is in the group and all its tasks work.
@@ -43,18 +43,18 @@ impl Health {
     /// # Errors
     /// What keeps it from that, in words.
     pub fn readiness(&self) -> Result<(), String> {
-        self.crew.readiness()
+        self.workers.readiness()
     }
 
-    pub(crate) fn beat(&self, now: EventTime) {
-        self.beat.store(now.as_millis(), Ordering::Relaxed);
+    pub(crate) fn heartbeat(&self, now: EventTime) {
+        self.last_beat_ms.store(now.as_millis(), Ordering::Relaxed);
     }
 
     /// When the loop or the worker that has been silent for longest was last heard of.
     #[must_use]
-    pub fn last_beat(&self) -> EventTime {
-        let own = EventTime::from_millis(self.beat.load(Ordering::Relaxed));
-        self.crew.oldest_beat().map_or(own, |oldest| oldest.min(own))
+    pub fn last_heartbeat(&self) -> EventTime {
+        let own = EventTime::from_millis(self.last_beat_ms.load(Ordering::Relaxed));
+        self.workers.oldest_heartbeat().map_or(own, |oldest| oldest.min(own))
     }
 }
 
@@ -62,9 +62,9 @@ impl Health {
 pub struct Runner {
     settings: KafkaSettings,
     topics: Topics,
-    brain: Arc<InForce>,
+    ruleset: Arc<ActiveRuleset>,
     metrics: EngineMetrics,
-    clock: Clock,
+    clock: WallClock,
     health: Arc<Health>,
 }
 
@@ -74,20 +74,20 @@ impl Runner {
     pub fn new(
         settings: KafkaSettings,
         topics: Topics,
-        brain: Arc<Brain>,
+        ruleset: Arc<Ruleset>,
         metrics: EngineMetrics,
-        clock: Clock,
+        clock: WallClock,
     ) -> Self {
-        metrics.policy(&brain.policy.version, &brain.policy.hash);
-        let brain = Arc::new(InForce::new(brain));
+        metrics.policy(&ruleset.policy.version, &ruleset.policy.hash);
+        let ruleset = Arc::new(ActiveRuleset::new(ruleset));
         let health = Arc::new(Health::new(Arc::default(), clock));
-        Self { settings, topics, brain, metrics, clock, health }
+        Self { settings, topics, ruleset, metrics, clock, health }
     }
 
     /// The brain in force, for those who put another in its place.
     #[must_use]
-    pub fn in_force(&self) -> Arc<InForce> {
-        self.brain.clone()
+    pub fn active_ruleset(&self) -> Arc<ActiveRuleset> {
+        self.ruleset.clone()
     }
 
     /// Whether the process is well, for those who watch it.
@@ -102,8 +102,8 @@ impl Runner {
     /// When the topics are not as they must be, no broker answers for too long, or a task cannot go on; nothing after
     /// its last commit counts then.
     pub fn run(&self, stop: &AtomicBool) -> Result<(), RunError> {
-        let Some(job) = self.job(stop)? else { return Ok(()) };
-        self.run_until(&job, stop, || false)
+        let Some(context) = self.wait_for_context(stop)? else { return Ok(()) };
+        self.run_until(&context, stop, || false)
     }
 
     /// Runs until all that is there when `fed` is set has been worked on, then ends the stream: what waits is
@@ -111,66 +111,80 @@ impl Runner {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn run_to_end(&self, fed: &AtomicBool, stop: &AtomicBool) -> Result<(), RunError> {
-        let Some(job) = self.job(stop)? else { return Ok(()) };
-        job.has_an_end();
-        self.run_until(&job, stop, || {
-            let course = &job.crew.course;
-            if fed.load(Ordering::Relaxed) {
-                course.fed();
+    pub fn run_to_end(&self, is_input_complete: &AtomicBool, stop: &AtomicBool) -> Result<(), RunError> {
+        let Some(context) = self.wait_for_context(stop)? else { return Ok(()) };
+        context.expect_end_of_input();
+        self.run_until(&context, stop, || {
+            let end_of_input = &context.workers.end_of_input;
+            if is_input_complete.load(Ordering::Relaxed) {
+                end_of_input.complete_input();
             }
-            course.is_over() && job.crew.is_done()
+            end_of_input.is_done() && context.workers.is_done()
         })
     }
 
     /// Checks the topics, as soon as a broker answers. None when told to stop before.
-    fn job(&self, stop: &AtomicBool) -> Result<Option<Arc<Job>>, RunError> {
-        let Self { settings, topics, brain, metrics, clock, health } = self;
+    fn wait_for_context(&self, stop: &AtomicBool) -> Result<Option<Arc<WorkerContext>>, RunError> {
+        let Self { settings, topics, ruleset, metrics, clock, health } = self;
         let mut backoff = Backoff::new();
         while !stop.load(Ordering::Relaxed) {
-            let outlets = topics.contracts(&brain.get().outlets());
-            let checked = same_partitions(settings, topics);
-            match checked.and_then(|partitions| settings.formats.prepare(&outlets).map(|()| partitions)) {
+            let outlets = topics.contract_topics(&ruleset.get().output_teams());
+            let checked = task_partition_count(settings, topics);
+            match checked
+                .and_then(|partitions| settings.formats.register_schemas(&outlets).map(|()| partitions))
+            {
                 Ok(partitions) => {
-                    return Ok(Some(Arc::new(Job {
+                    return Ok(Some(Arc::new(WorkerContext {
                         settings: settings.clone(),
                         topics: topics.clone(),
-                        brain: brain.clone(),
+                        ruleset: ruleset.clone(),
                         metrics: metrics.clone(),
                         clock: *clock,
                         partitions,
-                        crew: health.crew.clone(),
-                        ends: Ends::new(settings)?,
+                        workers: health.workers.clone(),
+                        end_offsets: EndOffsets::new(settings)?,
                     })));
                 }
                 Err(e) if e.remedy() == Remedy::Stop => return Err(e),
                 Err(e) => {
-                    let wait = backoff.next_within(settings.patience_ms, &e)?;
+                    let wait = backoff.next_within(settings.retry_timeout_ms, &e)?;
                     eprintln!("firewatch: {e}; trying again in {} ms", wait.as_millis());
-                    pause_while(wait, || !stop.load(Ordering::Relaxed), || health.beat(clock()));
+                    pause_unless_cancelled(
+                        wait,
+                        || !stop.load(Ordering::Relaxed),
+                        || health.heartbeat(clock()),
+                    );
                 }
             }
         }
         Ok(None)
     }
 
-    fn run_until(&self, job: &Arc<Job>, stop: &AtomicBool, done: impl Fn() -> bool) -> Result<(), RunError> {
-        let member = Arc::new(member::join(&job.settings, &job.topics, job.crew.clone())?);
+    fn run_until(
+        &self,
+        context: &Arc<WorkerContext>,
+        stop: &AtomicBool,
+        done: impl Fn() -> bool,
+    ) -> Result<(), RunError> {
+        let member =
+            Arc::new(group_member::join(&context.settings, &context.topics, context.workers.clone())?);
         let (mut ran, mut leaving) = (Ok(()), None);
         let mut may_leave = || {
             let stopped = stop.load(Ordering::Relaxed);
             stopped
-                && (member.context().is_at_rest() || leaving.get_or_insert_with(Since::now).elapsed() >= REST)
+                && (member.context().is_steady()
+                    || leaving.get_or_insert_with(Stopwatch::start).elapsed() >= REBALANCE_TIMEOUT)
         };
         while ran.is_ok() && !may_leave() && !done() {
-            self.health.beat((self.clock)());
-            ran = member::serve(&member, POLL).and_then(|()| take_over(job, &member));
-            if let Some(failure) = job.crew.failure() {
+            self.health.heartbeat((self.clock)());
+            ran = group_member::poll_group(&member, GROUP_POLL_TIMEOUT)
+                .and_then(|()| start_workers(context, &member));
+            if let Some(failure) = context.workers.failure() {
                 ran = Err(failure);
             }
         }
-        job.crew.dismiss();
-        let failure = job.crew.failure();
+        context.workers.stop_all();
+        let failure = context.workers.failure();
         // The group is left when the last hold on the member is dropped.
         drop(member);
         ran.and(failure.map_or(Ok(()), Err))
@@ -184,15 +198,15 @@ impl Runner {
 }
 
 /// Starts a worker for each partition that became ours, and for each whose worker hangs.
-fn take_over(job: &Arc<Job>, member: &Arc<Member>) -> Result<(), RunError> {
-    let hung = job.crew.give_up_hung((job.clock)());
+fn start_workers(context: &Arc<WorkerContext>, member: &Arc<GroupMember>) -> Result<(), RunError> {
+    let hung = context.workers.abandon_hung((context.clock)());
     if !hung.is_empty() {
         eprintln!("firewatch: partitions {hung:?}: the Kafka client does not come back; beginning anew");
     }
-    for partition in member.context().newly_assigned().into_iter().chain(hung) {
-        let (own, source) = (job.clone(), Source::Group(Arc::downgrade(member)));
-        let work = move |post: &_| Worker::new(&own, partition, post, source).run();
-        job.crew.start(partition, (job.clock)(), work)?;
+    for partition in member.context().take_newly_assigned().into_iter().chain(hung) {
+        let (own, source) = (context.clone(), InputSource::Group(Arc::downgrade(member)));
+        let work = move |control: &_| Worker::new(&own, partition, control, source).run();
+        context.workers.start(partition, (context.clock)(), work)?;
     }
     Ok(())
 }

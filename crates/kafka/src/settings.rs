@@ -3,7 +3,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use firewatch_engine::{Effect, Stream, TRIAL};
+use firewatch_engine::{Effect, SHADOW_TEAM, Stream};
 use firewatch_wire::Contract;
 
 use crate::Formats;
@@ -41,9 +41,9 @@ pub struct KafkaSettings {
     /// A partition that is read to its end and silent for so long is not waited for, milliseconds.
     pub idle_after_ms: u64,
     /// How long to try again before giving up, milliseconds.
-    pub patience_ms: u64,
+    pub retry_timeout_ms: u64,
     /// Conversations that a partition follows at most.
-    pub most_conversations: usize,
+    pub max_conversations: usize,
     /// What records are written in, and who knows the schemas of those that are read.
     pub formats: Formats,
 }
@@ -84,39 +84,39 @@ impl Default for Topics {
 impl Topics {
     /// The topic that an effect is written to.
     #[must_use]
-    pub fn of(&self, effect: &Effect) -> String {
+    pub fn topic_for(&self, effect: &Effect) -> String {
         match effect {
             Effect::Score(_) => self.scores.clone(),
             Effect::Signal(_) => self.signals.clone(),
             Effect::DeadLetter(..) => self.dead_letters.clone(),
-            Effect::Escalation(e) => self.of_team(&e.team),
-            Effect::HandedOver(_, before) => self.of_team(before),
-            Effect::Trial(..) => self.of_team(TRIAL),
+            Effect::Escalation(e) => self.team_topic(&e.team),
+            Effect::HandedOver(_, before) => self.team_topic(before),
+            Effect::Shadow(..) => self.team_topic(SHADOW_TEAM),
         }
     }
 
     /// The topic of a team.
     #[must_use]
-    pub fn of_team(&self, team: &str) -> String {
+    pub fn team_topic(&self, team: &str) -> String {
         format!("{}{team}", self.escalations)
     }
 
     /// The topics that effects of which the form is one's choice are written to: all but signals, which only firewatch reads.
-    pub(crate) fn contracts(&self, teams: &[&str]) -> Vec<(Contract, String)> {
-        let teams = teams.iter().map(|team| (Contract::Escalation, self.of_team(team)));
+    pub(crate) fn contract_topics(&self, teams: &[&str]) -> Vec<(Contract, String)> {
+        let teams = teams.iter().map(|team| (Contract::Escalation, self.team_topic(team)));
         let others = [(Contract::Score, &self.scores), (Contract::DeadLetter, &self.dead_letters)];
         others.into_iter().map(|(contract, topic)| (contract, topic.clone())).chain(teams).collect()
     }
 
     /// The topics that are read.
     #[must_use]
-    pub fn read(&self) -> [(&str, Stream); 3] {
+    pub fn inputs(&self) -> [(&str, Stream); 3] {
         [(&self.events, Stream::Events), (&self.actions, Stream::Actions), (&self.signals, Stream::Signals)]
     }
 
     /// The topics of which a task has the same partition.
     #[must_use]
-    pub fn of_task(&self) -> [&str; 4] {
+    pub fn task_topics(&self) -> [&str; 4] {
         [&self.events, &self.actions, &self.signals, &self.state]
     }
 
@@ -131,18 +131,18 @@ impl Topics {
     #[must_use]
     pub fn outputs(&self, teams: &[&str]) -> Vec<String> {
         let fixed = [&self.signals, &self.scores, &self.dead_letters].into_iter().cloned();
-        fixed.chain(teams.iter().map(|t| self.of_team(t))).collect()
+        fixed.chain(teams.iter().map(|t| self.team_topic(t))).collect()
     }
 
     /// Those of a source of payloads: its raw topic in the place of the events, and a state beside it.
     #[must_use]
-    pub fn of_source(&self, raw: &str) -> Self {
+    pub fn for_source(&self, raw: &str) -> Self {
         Self { events: raw.to_owned(), state: format!("{raw}.state"), ..self.clone() }
     }
 
     /// The same inputs, and everything else behind a prefix.
     #[must_use]
-    pub fn behind(&self, prefix: &str) -> Self {
+    pub fn with_prefix(&self, prefix: &str) -> Self {
         let own = |name: &str| format!("{prefix}{name}");
         Self {
             events: self.events.clone(),
@@ -170,8 +170,8 @@ impl KafkaSettings {
             commit_records: 10_000,
             guarantee: Guarantee::ExactlyOnce,
             idle_after_ms: 1000,
-            patience_ms: 600_000,
-            most_conversations: 1_000_000,
+            retry_timeout_ms: 600_000,
+            max_conversations: 1_000_000,
             formats: Formats::default(),
         }
     }
@@ -206,7 +206,7 @@ impl KafkaSettings {
             .set("queued.max.messages.kbytes", "8192")
             .set("queued.min.messages", "20000")
             .set("fetch.queue.backoff.ms", "10");
-        let own = |key: &str| !MEMBERS_OWN.iter().any(|prefix| key.starts_with(prefix));
+        let own = |key: &str| !GROUP_ONLY_PROPERTIES.iter().any(|prefix| key.starts_with(prefix));
         let properties: Vec<_> = self.consumer.iter().filter(|(key, _)| own(key)).cloned().collect();
         apply(&mut config, &properties);
         config
@@ -268,7 +268,7 @@ impl KafkaSettings {
 }
 
 /// Properties on which exactly-once stands, or that have a key of their own.
-const OURS: [&str; 9] = [
+const RESERVED_PROPERTIES: [&str; 9] = [
     "bootstrap.servers",
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -281,7 +281,7 @@ const OURS: [&str; 9] = [
 ];
 
 /// Properties, by their beginning, that only a member of a group has a use for.
-const MEMBERS_OWN: [&str; 6] = [
+const GROUP_ONLY_PROPERTIES: [&str; 6] = [
     "group.",
     "session.timeout.ms",
     "heartbeat.interval.ms",
@@ -302,7 +302,7 @@ pub fn check_properties(properties: &[(String, String)]) -> Vec<(String, String)
     properties
         .iter()
         .filter_map(|(key, value)| {
-            if OURS.contains(&key.as_str()) {
+            if RESERVED_PROPERTIES.contains(&key.as_str()) {
                 return Some((key.clone(), "is firewatch's own to set; leave it out".into()));
             }
             let refused = ClientConfig::new().set(key, value).create_native_config().err()?;

@@ -8,177 +8,184 @@ use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
 
 use firewatch_domain::Duration;
-use firewatch_engine::{InForce, Stream, Task};
+use firewatch_engine::{ActiveRuleset, Stream, Task};
 use firewatch_telemetry::EngineMetrics;
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
 
-use crate::metering;
-use crate::crew::{Crew, Phase, Post};
-use crate::desk::{Desk, Undone};
-use crate::ends::Ends;
+use crate::backoff::Backoff;
+use crate::commit_buffer::{CommitBuffer, Recovered};
+use crate::end_offsets::EndOffsets;
 use crate::error::Remedy;
-use crate::member::Member;
-use crate::merge::{Turn, turn};
+use crate::group_member::GroupMember;
+use crate::merge::{NextInput, next_input};
+use crate::metering;
 use crate::positions::Positions;
-use crate::reader::Reader;
 use crate::restore::Restore;
 use crate::span::Span;
-use crate::wait::Backoff;
-use crate::writer::Writer;
-use crate::{Clock, Guarantee, KafkaSettings, RunError, Topics};
+use crate::task_reader::TaskReader;
+use crate::task_writer::TaskWriter;
+use crate::workers::{Phase, WorkerControl, Workers};
+use crate::{Guarantee, KafkaSettings, RunError, Topics, WallClock};
 
 /// How often a silent partition is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What all workers of a process share.
-pub(crate) struct Job {
+pub(crate) struct WorkerContext {
     pub settings: KafkaSettings,
     pub topics: Topics,
-    pub brain: Arc<InForce>,
+    pub ruleset: Arc<ActiveRuleset>,
     pub metrics: EngineMetrics,
-    pub clock: Clock,
+    pub clock: WallClock,
     pub partitions: u32,
-    pub crew: Arc<Crew>,
-    pub ends: Ends,
+    pub workers: Arc<Workers>,
+    pub end_offsets: EndOffsets,
 }
 
-impl Job {
+impl WorkerContext {
     /// The stream has an end, and its time is not the wall clock's.
-    pub fn has_an_end(&self) {
-        self.crew.course.end_with(self.brain.get().signal_keys().count(), self.partitions);
+    pub fn expect_end_of_input(&self) {
+        self.workers.end_of_input.expect_ends(self.ruleset.get().signal_keys().count(), self.partitions);
     }
 }
 
 /// Where a worker's records come from, and whether anybody takes note of how far it has come.
-pub(crate) enum Source {
+pub(crate) enum InputSource {
     /// The group's share of the logs, from where it was committed, with the state that belongs to it.
-    Group(Weak<Member>),
+    Group(Weak<GroupMember>),
     /// A span of the logs, from an empty state; no note is taken.
     Span(Span),
 }
 
 /// One worker.
 pub(crate) struct Worker<'a> {
-    job: &'a Job,
+    context: &'a WorkerContext,
     partition: u32,
-    post: &'a Post,
-    source: Source,
+    control: &'a WorkerControl,
+    source: InputSource,
     /// The end of the stream has been told.
-    ended: bool,
+    end_sent: bool,
 }
 
 /// What a worker has while it works.
-struct Bench {
+struct Session {
     task: Task,
-    reader: Reader,
-    desk: Desk,
+    reader: TaskReader,
+    buffer: CommitBuffer,
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(job: &'a Job, partition: u32, post: &'a Post, source: Source) -> Self {
-        Self { job, partition, post, source, ended: false }
+    pub fn new(
+        context: &'a WorkerContext,
+        partition: u32,
+        control: &'a WorkerControl,
+        source: InputSource,
+    ) -> Self {
+        Self { context, partition, control, source, end_sent: false }
     }
 
     /// Works until told to finish, or until the stream's end when it has one.
     pub fn run(&mut self) -> Result<(), RunError> {
         let mut backoff = Backoff::new();
-        while !self.post.is_to_finish() {
-            self.post.set(Phase::Restoring);
-            let ran = match self.take_over() {
-                Ok(Some(bench)) => self.rounds(bench, &mut backoff),
+        while !self.control.should_finish() {
+            self.control.set_phase(Phase::Restoring);
+            let ran = match self.open_session() {
+                Ok(Some(session)) => self.run_rounds(session, &mut backoff),
                 Ok(None) => Ok(()),
                 Err(e) => Err(e),
             };
             match ran {
                 Ok(()) => break,
-                Err(e) => self.wait_after(e, &mut backoff)?,
+                Err(e) => self.retry_after(e, &mut backoff)?,
             }
         }
-        if self.post.is_to_finish() {
-            self.job.metrics.forget(self.partition);
+        if self.control.should_finish() {
+            self.context.metrics.forget(self.partition);
         }
         Ok(())
     }
 
     /// Shuts out whoever worked on the partition before, and reads what it has committed.
-    fn take_over(&self) -> Result<Option<Bench>, RunError> {
-        let Job { settings, topics, brain, metrics, clock, partitions, .. } = self.job;
+    fn open_session(&self) -> Result<Option<Session>, RunError> {
+        let WorkerContext { settings, topics, ruleset, metrics, clock, partitions, .. } = self.context;
         let partition = self.partition;
-        let mut writer = Writer::open(settings, topics, partition)?;
-        let fresh = Task::new(partition, *partitions).with_most_conversations(settings.most_conversations);
+        let mut writer = TaskWriter::open(settings, topics, partition)?;
+        let fresh = Task::new(partition, *partitions).with_max_conversations(settings.max_conversations);
         let (task, committed) = match &self.source {
-            Source::Span(span) => (fresh, span.first.clone()),
-            Source::Group(_) => {
-                let restore = Restore { settings, topics, brain: &brain.get(), metrics, partition };
+            InputSource::Span(span) => (fresh, span.first.clone()),
+            InputSource::Group(_) => {
+                let restore = Restore { settings, topics, ruleset: &ruleset.get(), metrics, partition };
                 let unwanted = || {
-                    self.post.beat(clock());
-                    self.post.is_to_finish()
+                    self.control.heartbeat(clock());
+                    self.control.should_finish()
                 };
-                let Some(restored) = restore.state(fresh, &mut writer, unwanted)? else { return Ok(None) };
+                let Some(restored) = restore.restore_task(fresh, &mut writer, unwanted)? else {
+                    return Ok(None);
+                };
                 restored
             }
         };
         let reader = self.read_from(&committed)?;
-        Ok(Some(Bench { task, reader, desk: Desk::new(writer, committed, self.job) }))
+        Ok(Some(Session { task, reader, buffer: CommitBuffer::new(writer, committed, self.context) }))
     }
 
-    fn read_from(&self, positions: &Positions) -> Result<Reader, RunError> {
-        let Job { settings, topics, .. } = self.job;
+    fn read_from(&self, positions: &Positions) -> Result<TaskReader, RunError> {
+        let WorkerContext { settings, topics, .. } = self.context;
         let ends = match &self.source {
-            Source::Group(_) => &Positions::new(),
-            Source::Span(span) => &span.end,
+            InputSource::Group(_) => &Positions::new(),
+            InputSource::Span(span) => &span.end,
         };
-        Reader::open(settings, topics, self.partition, positions, ends)
+        TaskReader::open(settings, topics, self.partition, positions, ends)
     }
 
     /// Goes back to the last commit after a round that failed, with a new writer. None when told to finish meanwhile.
-    fn begin_again(
+    fn recover(
         &self,
-        bench: Bench,
+        session: Session,
         e: RunError,
         backoff: &mut Backoff,
-    ) -> Result<Option<Bench>, RunError> {
-        let Bench { mut task, desk, .. } = bench;
-        self.job.metrics.round("aborted");
-        task.rewind(&self.job.brain.get())?;
-        let undone = desk.undo(self.job);
+    ) -> Result<Option<Session>, RunError> {
+        let Session { mut task, buffer, .. } = session;
+        self.context.metrics.round("aborted");
+        task.rewind(&self.context.ruleset.get())?;
+        let recovered = buffer.into_recovered(self.context);
         let mut problem = e;
         loop {
-            self.wait_after(problem, backoff)?;
-            if self.post.is_to_finish() {
+            self.retry_after(problem, backoff)?;
+            if self.control.should_finish() {
                 return Ok(None);
             }
-            match self.reopen(&undone) {
-                Ok((desk, reader)) => return Ok(Some(Bench { task, reader, desk })),
+            match self.reopen(&recovered) {
+                Ok((buffer, reader)) => return Ok(Some(Session { task, reader, buffer })),
                 Err(e) if self.remedy(&e) == Remedy::Redo => problem = e,
                 Err(e) => return Err(e),
             }
         }
     }
 
-    fn reopen(&self, undone: &Undone) -> Result<(Desk, Reader), RunError> {
-        let Job { settings, topics, .. } = self.job;
-        let writer = Writer::open(settings, topics, self.partition)?;
-        let reader = self.read_from(&undone.committed)?;
-        Ok((Desk::after(undone, writer, self.job), reader))
+    fn reopen(&self, recovered: &Recovered) -> Result<(CommitBuffer, TaskReader), RunError> {
+        let WorkerContext { settings, topics, .. } = self.context;
+        let writer = TaskWriter::open(settings, topics, self.partition)?;
+        let reader = self.read_from(&recovered.committed)?;
+        Ok((CommitBuffer::resume(recovered, writer, self.context), reader))
     }
 
     /// Round after round, until told to finish.
-    fn rounds(&mut self, mut bench: Bench, backoff: &mut Backoff) -> Result<(), RunError> {
-        self.post.set(Phase::Working);
+    fn run_rounds(&mut self, mut session: Session, backoff: &mut Backoff) -> Result<(), RunError> {
+        self.control.set_phase(Phase::Working);
         loop {
-            let finish = self.post.is_to_finish();
-            match self.round(&mut bench) {
+            let finish = self.control.should_finish();
+            match self.run_round(&mut session) {
                 Ok(done) => {
-                    self.post.set(Phase::Working);
+                    self.control.set_phase(Phase::Working);
                     backoff.reset();
                     if done || finish {
                         return Ok(());
                     }
                 }
-                Err(e) if self.remedy(&e) == Remedy::Redo => match self.begin_again(bench, e, backoff)? {
-                    Some(again) => bench = again,
+                Err(e) if self.remedy(&e) == Remedy::Redo => match self.recover(session, e, backoff)? {
+                    Some(again) => session = again,
                     None => return Ok(()),
                 },
                 Err(e) => return Err(e),
@@ -187,126 +194,128 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads, works and commits. Tells whether the stream has come to its end.
-    fn round(&mut self, bench: &mut Bench) -> Result<bool, RunError> {
-        let job = self.job;
-        let course = &job.crew.course;
-        self.post.beat((job.clock)());
+    fn run_round(&mut self, session: &mut Session) -> Result<bool, RunError> {
+        let context = self.context;
+        let end_of_input = &context.workers.end_of_input;
+        self.control.heartbeat((context.clock)());
         // Asked before the ends of the logs are: what is added afterwards is seen in the next round.
-        let (fed, over) = (course.is_fed(), self.ended && course.is_over());
-        let worked = self.work(bench)?;
-        if self.post.is_abandoned() {
+        let (is_complete, over) = (end_of_input.is_input_complete(), self.end_sent && end_of_input.is_done());
+        let processed = self.process_batch(session)?;
+        if self.control.is_abandoned() {
             // Another works here by now, and a commit would only be refused.
             return Ok(true);
         }
-        let Bench { task, reader, desk } = &mut *bench;
-        let quiet = worked == 0 && reader.actions.is_empty();
-        let ends = quiet && fed && !self.ended;
-        let ends = ends && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
+        let Session { task, reader, buffer } = &mut *session;
+        let quiet = processed == 0 && reader.pending_actions.is_empty();
+        let sends_end = quiet && is_complete && !self.end_sent;
+        let ends = sends_end && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
         if ends {
-            desk.end_of_stream(task)?;
+            buffer.end_of_stream(task)?;
         }
-        self.commit(bench)?;
-        self.ended |= ends;
-        job.metrics.state(self.partition, metering::state_size(&bench.task));
-        Ok(over && worked == 0)
+        self.commit(session)?;
+        self.end_sent |= ends;
+        context.metrics.state(self.partition, metering::state_size(&session.task));
+        Ok(over && processed == 0)
     }
 
     /// Commits what was done since the last commit, and how far that came.
-    fn commit(&self, bench: &mut Bench) -> Result<(), RunError> {
-        let Bench { task, desk, .. } = bench;
-        let job = self.job;
+    fn commit(&self, session: &mut Session) -> Result<(), RunError> {
+        let Session { task, buffer, .. } = session;
+        let context = self.context;
         let changes = task.changes()?;
-        if let Source::Group(_) = &self.source {
-            for change in changes.iter().chain(&desk.progress()) {
-                desk.writer.state(change)?;
+        if let InputSource::Group(_) = &self.source {
+            for change in changes.iter().chain(&buffer.position_change()) {
+                buffer.writer.write_change(change)?;
             }
         }
-        if desk.writer.commit()? {
-            job.metrics.round("committed");
+        if buffer.writer.commit()? {
+            context.metrics.round("committed");
         }
         task.committed();
-        desk.settle(job);
-        if let Source::Group(member) = &self.source
+        buffer.record_commit(context);
+        if let InputSource::Group(member) = &self.source
             && let Some(member) = member.upgrade()
         {
-            desk.tell_group(&member, self.post.is_to_finish(), job);
+            buffer.report_offsets(&member, self.control.should_finish(), context);
         }
         Ok(())
     }
 
     /// Reads for a commit interval and works on what came; tells how many records that were.
-    fn work(&self, bench: &mut Bench) -> Result<usize, RunError> {
-        let (job, post) = (self.job, self.post);
-        let Bench { task, reader, desk } = bench;
-        let settings = &job.settings;
+    fn process_batch(&self, session: &mut Session) -> Result<usize, RunError> {
+        let (context, control) = (self.context, self.control);
+        let Session { task, reader, buffer } = session;
+        let settings = &context.settings;
         let interval = Wait::from_millis(settings.commit_interval_ms);
-        let mut waiting = std::mem::take(&mut reader.actions);
-        let (mut batch, actions) = reader.gather(interval, desk.most, || post.is_to_finish())?;
+        let mut waiting = std::mem::take(&mut reader.pending_actions);
+        let (mut batch, actions) =
+            reader.poll_batch(interval, buffer.max_records, || control.should_finish())?;
         waiting.extend(actions);
         // What arrives once another policy is in force is decided by it.
-        desk.brain = job.brain.get();
-        let now = (job.clock)();
-        let mut worked = batch.signals.len();
+        buffer.ruleset = context.ruleset.get();
+        let now = (context.clock)();
+        let mut processed = batch.signals.len();
         for signal in batch.signals.drain(..) {
-            desk.take(Stream::Signals, &signal, task, job)?;
+            buffer.handle_record(Stream::Signals, &signal, task, context)?;
         }
-        let look = now - desk.looked >= LOOK || job.crew.course.is_fed();
-        if look || !batch.events.is_empty() || !waiting.is_empty() {
-            desk.looked = now;
-            reader.ask_ends(&job.ends)?;
-            waiting.extend(reader.rest_of_actions()?);
+        let is_check_due = now - buffer.last_check >= IDLE_CHECK_INTERVAL
+            || context.workers.end_of_input.is_input_complete();
+        if is_check_due || !batch.events.is_empty() || !waiting.is_empty() {
+            buffer.last_check = now;
+            reader.fetch_end_offsets(&context.end_offsets)?;
+            waiting.extend(reader.drain_actions()?);
         }
         let events_at_end = reader.at_end(Stream::Events)?;
         let any = !batch.events.is_empty();
         let stamp = |at: rdkafka::Timestamp| at.to_millis().unwrap_or_default();
-        while let Some(turn) = turn(
+        while let Some(next) = next_input(
             batch.events.front().map(|m| stamp(m.timestamp())),
             waiting.front().map(|m: &OwnedMessage| stamp(m.timestamp())),
             events_at_end,
         ) {
-            worked += 1;
-            match turn {
-                Turn::Event => {
+            processed += 1;
+            match next {
+                NextInput::Event => {
                     if let Some(event) = batch.events.pop_front() {
-                        desk.take(Stream::Events, &event, task, job)?;
+                        buffer.handle_record(Stream::Events, &event, task, context)?;
                     }
                 }
-                Turn::Action => {
+                NextInput::Action => {
                     if let Some(action) = waiting.pop_front() {
-                        desk.take(Stream::Actions, &action, task, job)?;
+                        buffer.handle_record(Stream::Actions, &action, task, context)?;
                     }
                 }
             }
         }
         drop(batch);
-        reader.actions = waiting;
+        reader.pending_actions = waiting;
         if any {
-            desk.silent_since = now;
-        } else if look && events_at_end && !job.crew.course.is_finite() {
-            desk.silence(now, task, job)?;
+            buffer.silent_since = now;
+        } else if is_check_due && events_at_end && !context.workers.end_of_input.is_finite() {
+            buffer.advance_idle(now, task, context)?;
         }
         for (stream, lag) in reader.lags() {
-            job.metrics.lag(stream.as_str(), self.partition, lag);
+            context.metrics.lag(stream.as_str(), self.partition, lag);
         }
-        Ok(worked)
+        Ok(processed)
     }
 
     /// Tells what is wrong and waits before the next try, unless it is pointless.
-    fn wait_after(&self, e: RunError, backoff: &mut Backoff) -> Result<(), RunError> {
-        let Job { settings, clock, .. } = self.job;
-        if self.remedy(&e) == Remedy::Stop && !self.post.is_to_finish() {
+    fn retry_after(&self, e: RunError, backoff: &mut Backoff) -> Result<(), RunError> {
+        let WorkerContext { settings, clock, .. } = self.context;
+        if self.remedy(&e) == Remedy::Stop && !self.control.should_finish() {
             return Err(e);
         }
         let problem = format!("partition {}: {e}", self.partition);
-        self.post.wait_after(&problem, backoff, settings.patience_ms, *clock)
+        self.control.wait_before_retry(&problem, backoff, settings.retry_timeout_ms, *clock)
     }
 
     fn remedy(&self, e: &RunError) -> Remedy {
-        let transactional = self.job.settings.guarantee == Guarantee::ExactlyOnce;
+        let transactional = self.context.settings.guarantee == Guarantee::ExactlyOnce;
         match (e.remedy(), &self.source) {
             // What a replay has told is in its outputs only, so it cannot begin anew in the middle.
-            (Remedy::Restart, Source::Span(_)) => Remedy::Stop,
-            (Remedy::Redo, Source::Span(_)) if !transactional => Remedy::Stop,
+            (Remedy::Restart, InputSource::Span(_)) => Remedy::Stop,
+            (Remedy::Redo, InputSource::Span(_)) if !transactional => Remedy::Stop,
             (remedy, _) => remedy,
         }
     }

@@ -20,7 +20,7 @@ pub const COLOURS: [RGBColor; 6] = [
 ];
 
 /// A line of a chart, or a dot if it has one point: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
-pub struct Line {
+pub struct ChartLine {
     pub name: String,
     pub points: Vec<(f64, f64)>,
     pub thin: bool,
@@ -28,16 +28,19 @@ pub struct Line {
 }
 
 /// What a chart is about.
-pub struct Frame<'a, X> {
+pub struct ChartFrame<'a, X> {
+    /// The title above the chart.
     pub title: &'a str,
+    /// The horizontal axis: its label and range.
     pub x: (&'a str, X),
+    /// The vertical axis: its label and range.
     pub y: (&'a str, std::ops::Range<f64>),
     /// Where the lines' names are, if they have any.
     pub legend: Option<Legend>,
 }
 
 /// A chart that is being drawn.
-type Drawn<'a, 'b, X> =
+type Chart<'a, 'b, X> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<<X as AsRangedCoord>::CoordDescType, RangedCoordf64>>;
 
 /// Draws what became of it against what was said, both in percent, beside the line on which they are equal.
@@ -50,27 +53,30 @@ pub fn reliability(
 ) -> Result<String, AnalysisError> {
     let equal = ("as it should be".to_owned(), vec![(0.0, 0.0), (100.0, 100.0)]);
     let last = lines.len();
-    let lines: Vec<Line> = lines
+    let lines: Vec<ChartLine> = lines
         .into_iter()
         .chain([equal])
         .zip(COLOURS)
         .enumerate()
-        .map(|(i, ((name, points), colour))| Line { name, points, thin: i == last, colour })
+        .map(|(i, ((name, points), colour))| ChartLine { name, points, thin: i == last, colour })
         .collect();
-    chart(Frame { title, x: (x, 0.0..100.0), y: (y, 0.0..100.0), legend: Some(Legend::UpperLeft) }, &lines)
+    chart(
+        ChartFrame { title, x: (x, 0.0..100.0), y: (y, 0.0..100.0), legend: Some(Legend::UpperLeft) },
+        &lines,
+    )
 }
 
 /// Draws lines as SVG.
 ///
 /// # Errors
 /// When the frame is none.
-pub fn chart<X>(frame: Frame<'_, X>, lines: &[Line]) -> Result<String, AnalysisError>
+pub fn chart<X>(frame: ChartFrame<'_, X>, lines: &[ChartLine]) -> Result<String, AnalysisError>
 where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: ValueFormatter<f64>,
 {
-    within(SIZE, frame, |chart| {
-        for Line { name, points, thin, colour } in lines {
+    draw_framed(SIZE, frame, |chart| {
+        for ChartLine { name, points, thin, colour } in lines {
             let style = colour.stroke_width(if *thin { 1 } else { 3 });
             let drawn = match points.as_slice() {
                 [one] => chart.draw_series([Circle::new(*one, 6, colour.filled())]),
@@ -89,8 +95,11 @@ where
 ///
 /// # Errors
 /// When the frame is none.
-pub fn bars(frame: Frame<'_, std::ops::Range<f64>>, bars: &[(f64, f64, f64)]) -> Result<String, AnalysisError> {
-    within((SIZE.0, SIZE.1 / 2), frame, |chart| {
+pub fn bars(
+    frame: ChartFrame<'_, std::ops::Range<f64>>,
+    bars: &[(f64, f64, f64)],
+) -> Result<String, AnalysisError> {
+    draw_framed((SIZE.0, SIZE.1 / 2), frame, |chart| {
         let bar = |(from, to, high): &(f64, f64, f64)| {
             Rectangle::new([(*from, 0.0), (*to, *high)], COLOURS[0].filled())
         };
@@ -99,10 +108,10 @@ pub fn bars(frame: Frame<'_, std::ops::Range<f64>>, bars: &[(f64, f64, f64)]) ->
 }
 
 /// Draws something within a frame.
-fn within<X>(
+fn draw_framed<X>(
     size: (u32, u32),
-    frame: Frame<'_, X>,
-    draw: impl FnOnce(&mut Drawn<'_, '_, X>) -> Result<(), AnalysisError>,
+    frame: ChartFrame<'_, X>,
+    draw: impl FnOnce(&mut Chart<'_, '_, X>) -> Result<(), AnalysisError>,
 ) -> Result<String, AnalysisError>
 where
     X: AsRangedCoord<Value = f64>,

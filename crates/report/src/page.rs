@@ -19,11 +19,11 @@ svg [stroke='#000000']{stroke:var(--ink)}svg [stroke='#0072B2']{stroke:var(--blu
 ";
 
 /// A page as it is written.
-pub struct Page {
+pub struct HtmlPage {
     html: String,
 }
 
-impl Page {
+impl HtmlPage {
     /// With a title and nothing else.
     pub fn new(title: &str) -> Self {
         let title = escaped(title);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_written_by_strangers_is_text_and_nothing_else() {
-        let mut page = Page::new("a <b>");
+        let mut page = HtmlPage::new("a <b>");
         page.table("t", &["x"], [vec!["<script>alert(\"1\")</script> & more".to_owned()]]);
         let html = page.finish();
         assert!(html.contains("<title>a &lt;b&gt;</title>"));

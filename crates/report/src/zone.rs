@@ -37,7 +37,7 @@ impl Zone {
 
     /// What the clock on the wall shows, as if it were UTC.
     #[must_use]
-    pub fn wall(&self, at: EventTime) -> EventTime {
+    pub fn wall_time(&self, at: EventTime) -> EventTime {
         let shift = Timestamp::from_millisecond(at.as_millis())
             .map_or(0, |instant| self.zone.to_offset(instant).seconds());
         at + Duration::from_secs(i64::from(shift))
@@ -46,7 +46,7 @@ impl Zone {
     /// The hour of the day, 0 to 23.
     #[must_use]
     pub fn hour(&self, at: EventTime) -> u32 {
-        (self.wall(at).as_millis().rem_euclid(86_400_000) / 3_600_000) as u32
+        (self.wall_time(at).as_millis().rem_euclid(86_400_000) / 3_600_000) as u32
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn the_wall_has_summer_time_and_half_hours() {
         let at = |text: &str| EventTime::parse(text).unwrap();
-        let wall = |zone: &str, text: &str| Zone::named(zone).unwrap().wall(at(text)).to_string();
+        let wall = |zone: &str, text: &str| Zone::named(zone).unwrap().wall_time(at(text)).to_string();
         assert_eq!(wall("America/New_York", "2026-01-10T03:00:00Z"), "2026-01-09T22:00:00.000Z");
         assert_eq!(wall("America/New_York", "2026-07-10T03:00:00Z"), "2026-07-09T23:00:00.000Z");
         assert_eq!(wall("Asia/Kolkata", "2026-07-10T20:00:00Z"), "2026-07-11T01:30:00.000Z");

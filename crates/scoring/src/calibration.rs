@@ -4,7 +4,7 @@
 use firewatch_settings::{Fault, Settings};
 
 /// Of what a risk of 0 or 100 counts as in log-odds.
-const SURE: f64 = 1e-6;
+const CERTAINTY_MARGIN: f64 = 1e-6;
 
 /// A calibration of the risk.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ impl Calibration {
         let mut s = Settings::parse(name, text)?;
         for key in ["version", "scale", "shift"] {
             if !s.has(&format!("calibration.{key}")) {
-                s.fault(&format!("calibration.{key}"), "is missing; it must be there");
+                s.add_fault(&format!("calibration.{key}"), "is missing; it must be there");
             }
         }
         let calibration = Self {
@@ -42,8 +42,8 @@ impl Calibration {
 
     /// What a probability becomes. One stays 0 or 1.
     #[must_use]
-    pub fn of(&self, p: f64) -> f64 {
-        if !(SURE..=1.0 - SURE).contains(&p) {
+    pub fn apply(&self, p: f64) -> f64 {
+        if !(CERTAINTY_MARGIN..=1.0 - CERTAINTY_MARGIN).contains(&p) {
             return p;
         }
         let z = self.scale * (p / (1.0 - p)).ln() + self.shift;
@@ -58,14 +58,14 @@ mod tests {
     #[test]
     fn it_keeps_the_order_and_the_ends() {
         let calibration = Calibration { version: "1".into(), scale: 0.5, shift: -1.0 };
-        let risks: Vec<f64> = (0..=100).map(|p| calibration.of(f64::from(p) / 100.0)).collect();
+        let risks: Vec<f64> = (0..=100).map(|p| calibration.apply(f64::from(p) / 100.0)).collect();
         assert!(risks.is_sorted() && risks[0] == 0.0 && risks[100] == 1.0, "{risks:?}");
         // log-odds of 0.8 are ln 4; halved and shifted, ln 2 - 1.
         assert!((risks[80] - 2.0 / (2.0 + std::f64::consts::E)).abs() < 1e-12);
     }
 
     #[test]
-    fn a_file_is_read_and_its_faults_are_told() {
+    fn a_file_is_read_and_its_faults_are_reported() {
         let read = |text: &str| Calibration::parse("c.toml", text).map_err(|faults| faults[0].to_string());
         let good = read("# learned\n[calibration]\nversion = \"2\"\nscale = 1.5\nshift = -0.25\n").unwrap();
         assert_eq!(good, Calibration { version: "2".into(), scale: 1.5, shift: -0.25 });

@@ -9,9 +9,9 @@ use firewatch_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::ages::{Ages, Curve};
-use crate::fade::{Faded, HORIZONS, Left};
-use crate::seen::Seen;
+use crate::age_histogram::{AgeHistogram, GrowthCurve};
+use crate::decay::{DecayFactors, DecayedSum, TIME_CONSTANTS};
+use crate::recent_ids::RecentIds;
 use crate::velocity::{Pace, weight};
 use crate::{Audience, TYPICAL_FOLLOWERS};
 
@@ -26,120 +26,120 @@ pub struct Cascade {
     #[serde(with = "WholeCounts")]
     counts: EngagementCounts,
     /// Of these, what snapshots told and no event has shown yet: reshares, replies, quotes, likes.
-    unseen: [u64; 4],
+    snapshot_only: [u64; 4],
     pace: Pace,
     /// How often it was passed on, and to how many followers.
-    passed_on: Faded,
-    exposed: Faded,
-    ages: Ages,
+    reshare_sums: DecayedSum,
+    exposure_sums: DecayedSum,
+    reshare_ages: AgeHistogram,
     audience: Audience,
-    author: Option<u64>,
-    events: Seen<RECENT_IDS>,
-    actors: Seen<RECENT_ACTORS>,
+    author_followers: Option<u64>,
+    recent_events: RecentIds<RECENT_IDS>,
+    recent_actors: RecentIds<RECENT_ACTORS>,
     snapshot_at: Option<EventTime>,
     first: Option<EventTime>,
     last: Option<EventTime>,
-    passed_on_at: Option<EventTime>,
+    last_reshare_at: Option<EventTime>,
 }
 
 impl Cascade {
     /// Whether an event's id is new here; it is remembered from now on.
-    pub fn is_new(&mut self, id: &str) -> bool {
-        self.events.is_new(id)
+    pub fn insert_id(&mut self, id: &str) -> bool {
+        self.recent_events.insert(id)
     }
 
     /// The root post, or the first sign of the conversation; also a later look at it, for time to pass.
-    pub fn begin(&mut self, at: EventTime) {
-        self.see(at);
+    pub fn observe_time(&mut self, at: EventTime) {
+        self.advance_to(at);
     }
 
     /// The root's author, who posted then.
-    pub fn author(&mut self, id: &str, followers: Option<u64>, at: EventTime) {
-        let left = self.see(at);
-        if self.actors.is_new(id) {
-            self.author = followers;
-            self.carry(followers, at, &left);
+    pub fn observe_author(&mut self, id: &str, followers: Option<u64>, at: EventTime) {
+        let factors = self.advance_to(at);
+        if self.recent_actors.insert(id) {
+            self.author_followers = followers;
+            self.add_carrier(followers, at, &factors);
         }
     }
 
     /// One reaction.
-    pub fn engage(&mut self, engagement: &Engagement, at: EventTime) {
-        let left = self.see(at);
-        let told = self.count(engagement.kind, at);
+    pub fn observe_engagement(&mut self, engagement: &Engagement, at: EventTime) {
+        let factors = self.advance_to(at);
+        let already_counted = self.count_engagement(engagement.kind, at);
         if engagement.kind == EngagementKind::Like {
             return;
         }
         // Nobody who listens to a bot or to the brand is an audience of the post's.
         let is_person = !matches!(engagement.account, Some(AccountKind::Bot | AccountKind::Brand));
         let carries = is_person && engagement.kind != EngagementKind::Reply;
-        let new = !carries || engagement.actor.as_ref().is_none_or(|a| self.actors.is_new(a));
-        if !told {
+        let new = !carries || engagement.actor.as_ref().is_none_or(|a| self.recent_actors.insert(a));
+        if !already_counted {
             let weight = if new && is_person { weight(engagement.followers) } else { 0.0 };
-            self.pace.add(1.0, weight, &left);
+            self.pace.add(1.0, weight, &factors);
         }
         if !carries || !new {
             return;
         }
-        if told {
+        if already_counted {
             // The snapshot took it for an account of unknown audience.
             self.audience.forget_unknown();
-            self.exposed.add(-(TYPICAL_FOLLOWERS as f64), &left);
+            self.exposure_sums.add(-(TYPICAL_FOLLOWERS as f64), &factors);
         } else {
-            self.ages.add(self.age_at(at));
-            self.passed_on.add(1.0, &left);
-            self.passed_on_at = self.passed_on_at.max(Some(at));
+            self.reshare_ages.add(self.age_at(at));
+            self.reshare_sums.add(1.0, &factors);
+            self.last_reshare_at = self.last_reshare_at.max(Some(at));
         }
-        self.carry(engagement.followers, at, &left);
+        self.add_carrier(engagement.followers, at, &factors);
     }
 
     /// An account that carries it.
-    fn carry(&mut self, followers: Option<u64>, at: EventTime, left: &Left) {
+    fn add_carrier(&mut self, followers: Option<u64>, at: EventTime, factors: &DecayFactors) {
         self.audience.add(followers, at);
-        self.exposed.add(followers.unwrap_or(TYPICAL_FOLLOWERS) as f64, left);
+        self.exposure_sums.add(followers.unwrap_or(TYPICAL_FOLLOWERS) as f64, factors);
     }
 
     /// Counts one reaction; whether a snapshot had told it already.
-    fn count(&mut self, kind: EngagementKind, at: EventTime) -> bool {
+    fn count_engagement(&mut self, kind: EngagementKind, at: EventTime) -> bool {
         let (count, unseen) = match kind {
             EngagementKind::Reshare => (&mut self.counts.reshares, 0),
             EngagementKind::Reply => (&mut self.counts.replies, 1),
             EngagementKind::Quote => (&mut self.counts.quotes, 2),
             EngagementKind::Like => (&mut self.counts.likes, 3),
         };
-        let unseen = &mut self.unseen[unseen];
-        let told = *unseen > 0 && self.snapshot_at.is_some_and(|snapshot| at <= snapshot);
-        if told {
+        let unseen = &mut self.snapshot_only[unseen];
+        let already_counted = *unseen > 0 && self.snapshot_at.is_some_and(|snapshot| at <= snapshot);
+        if already_counted {
             *unseen -= 1;
         } else {
             *count += 1;
         }
-        told
+        already_counted
     }
 
     /// A snapshot of the platform's totals. Growth that was not seen one by one is spread over the time since the
     /// last snapshot, its carriers unknown.
-    pub fn snapshot(&mut self, totals: &Counters, at: EventTime) {
-        self.see(at);
-        let told = [totals.reshares, totals.replies, totals.quotes, totals.likes];
+    pub fn observe_snapshot(&mut self, totals: &Counters, at: EventTime) {
+        self.advance_to(at);
+        let reported = [totals.reshares, totals.replies, totals.quotes, totals.likes];
         let counts = &mut self.counts;
         let counted = [&mut counts.reshares, &mut counts.replies, &mut counts.quotes, &mut counts.likes];
         let mut grown = [0; 4];
-        for (i, (count, told)) in counted.into_iter().zip(told).enumerate() {
-            grown[i] = told.unwrap_or(0).saturating_sub(*count);
+        for (i, (count, reported_total)) in counted.into_iter().zip(reported).enumerate() {
+            grown[i] = reported_total.unwrap_or(0).saturating_sub(*count);
             *count += grown[i];
-            self.unseen[i] += grown[i];
+            self.snapshot_only[i] += grown[i];
         }
         counts.views = counts.views.max(totals.views);
         let [reshares, replies, quotes, _] = grown;
         let carried = reshares + quotes;
         let since = self.snapshot_at.or(self.first).unwrap_or(at).min(at);
-        let over = Left::over((at - since).as_secs(), self.late(at));
-        self.pace.add((carried + replies) as f64, (carried + replies) as f64, &over);
+        let factors = DecayFactors::mean_over((at - since).as_secs(), self.lateness_secs(at));
+        self.pace.add((carried + replies) as f64, (carried + replies) as f64, &factors);
         if carried > 0 {
-            self.ages.add_over(carried, self.age_at(since), self.age_at(at));
-            self.passed_on.add(carried as f64, &over);
-            self.passed_on_at = self.passed_on_at.max(Some(at));
-            self.exposed.add((carried * TYPICAL_FOLLOWERS) as f64, &over);
+            self.reshare_ages.add_evenly(carried, self.age_at(since), self.age_at(at));
+            self.reshare_sums.add(carried as f64, &factors);
+            self.last_reshare_at = self.last_reshare_at.max(Some(at));
+            self.exposure_sums.add((carried * TYPICAL_FOLLOWERS) as f64, &factors);
             self.audience.add_unknown(carried);
         }
         self.snapshot_at = self.snapshot_at.max(Some(at));
@@ -159,8 +159,8 @@ impl Cascade {
 
     /// Accounts that passed it on, each counted once as far as it is remembered.
     #[must_use]
-    pub fn passers(&self) -> u64 {
-        self.ages.total()
+    pub fn resharers(&self) -> u64 {
+        self.reshare_ages.total()
     }
 
     /// Who carries it.
@@ -172,20 +172,20 @@ impl Cascade {
     /// Followers of the root's author, when known.
     #[must_use]
     pub fn author_followers(&self) -> Option<u64> {
-        self.author
+        self.author_followers
     }
 
     /// Mean followers of those who passed it on, unknown and future ones being typical. The author is none of them: a
     /// famous one says nothing about those who follow.
     #[must_use]
     pub fn mean_followers(&self) -> f64 {
-        self.audience.mean(TYPICAL_FOLLOWERS, self.author)
+        self.audience.mean(TYPICAL_FOLLOWERS, self.author_followers)
     }
 
     /// Accounts that so many further carriers would add to the reach.
     #[must_use]
-    pub fn reach_grows_by(&self, carriers: f64) -> f64 {
-        self.audience.grown_by(carriers, self.mean_followers())
+    pub fn reach_growth(&self, carriers: f64) -> f64 {
+        self.audience.reach_growth(carriers, self.mean_followers())
     }
 
     /// Time from the first sign to the last.
@@ -198,8 +198,8 @@ impl Cascade {
     }
 
     /// Time since it was last passed on; its age when it never was.
-    pub(crate) fn quiet(&self) -> Duration {
-        match (self.passed_on_at, self.last) {
+    pub(crate) fn since_last_reshare(&self) -> Duration {
+        match (self.last_reshare_at, self.last) {
             (Some(at), Some(last)) => last - at,
             _ => self.age(),
         }
@@ -207,13 +207,13 @@ impl Cascade {
 
     /// The earliest time seen.
     #[must_use]
-    pub fn first(&self) -> Option<EventTime> {
+    pub fn first_seen(&self) -> Option<EventTime> {
         self.first
     }
 
     /// The latest time seen.
     #[must_use]
-    pub fn last(&self) -> Option<EventTime> {
+    pub fn last_seen(&self) -> Option<EventTime> {
         self.last
     }
 
@@ -224,41 +224,41 @@ impl Cascade {
     }
 
     /// How it grew: each account that passed it on counts once.
-    pub(crate) fn curve(&self) -> Curve {
-        self.ages.curve(self.age().as_secs())
+    pub(crate) fn growth_curve(&self) -> GrowthCurve {
+        self.reshare_ages.curve(self.age().as_secs())
     }
 
     /// How often it was passed on, faded at every horizon.
-    pub(crate) fn passed_on(&self) -> [f64; HORIZONS.len()] {
-        self.passed_on.sums()
+    pub(crate) fn reshare_sums(&self) -> [f64; TIME_CONSTANTS.len()] {
+        self.reshare_sums.sums()
     }
 
     /// The followers it was passed on to, faded at every horizon; unknown ones are typical.
-    pub(crate) fn exposed(&self) -> [f64; HORIZONS.len()] {
-        self.exposed.sums()
+    pub(crate) fn exposure_sums(&self) -> [f64; TIME_CONSTANTS.len()] {
+        self.exposure_sums.sums()
     }
 
     /// Lets time pass up to `at`, and tells what is left by now of what happened then.
-    fn see(&mut self, at: EventTime) -> Left {
+    fn advance_to(&mut self, at: EventTime) -> DecayFactors {
         match self.first {
             Some(first) if first <= at => {}
             Some(first) => {
-                self.ages.age_by((first - at).as_secs());
+                self.reshare_ages.shift_by((first - at).as_secs());
                 self.first = Some(at);
             }
             None => self.first = Some(at),
         }
         if let Some(last) = self.last.filter(|last| *last < at) {
-            let left = Left::after((at - last).as_secs());
-            self.pace.fade(&left);
-            self.passed_on.fade(&left);
-            self.exposed.fade(&left);
+            let factors = DecayFactors::after((at - last).as_secs());
+            self.pace.decay(&factors);
+            self.reshare_sums.decay(&factors);
+            self.exposure_sums.decay(&factors);
         }
         self.last = self.last.max(Some(at));
-        Left::after(self.late(at))
+        DecayFactors::after(self.lateness_secs(at))
     }
 
-    fn late(&self, at: EventTime) -> f64 {
+    fn lateness_secs(&self, at: EventTime) -> f64 {
         self.last.map_or(0.0, |last| (last - at).as_secs())
     }
 
@@ -290,43 +290,43 @@ mod tests {
         EventTime::from_millis(secs * 1000)
     }
 
-    fn told(reshares: u64) -> Counters {
+    fn totals(reshares: u64) -> Counters {
         Counters { reshares: Some(reshares), ..Counters::default() }
     }
 
     #[test]
-    fn an_account_that_reshares_again_is_heard_once() {
+    fn an_account_that_reshares_again_counts_once() {
         let mut cascade = Cascade::default();
-        cascade.begin(at(0));
+        cascade.observe_time(at(0));
         for i in 0..50 {
-            cascade.engage(&reshare("loud", 1000), at(2 * i));
-            cascade.engage(&reshare(&i.to_string(), 1), at(2 * i + 1));
+            cascade.observe_engagement(&reshare("loud", 1000), at(2 * i));
+            cascade.observe_engagement(&reshare(&i.to_string(), 1), at(2 * i + 1));
         }
         assert_eq!(cascade.spread(), 100);
         assert_eq!(cascade.audience().reach().estimate, 1050);
-        assert_eq!(cascade.passers(), 51);
+        assert_eq!(cascade.resharers(), 51);
     }
 
     #[test]
     fn who_follows_a_bot_or_the_brand_is_no_audience_of_the_posts() {
         let mut cascade = Cascade::default();
-        cascade.begin(at(0));
+        cascade.observe_time(at(0));
         for (i, account) in
             [AccountKind::Person, AccountKind::Bot, AccountKind::Brand].into_iter().enumerate()
         {
             let by = Engagement { account: Some(account), ..reshare(&i.to_string(), 500) };
-            cascade.engage(&by, at(i as i64));
+            cascade.observe_engagement(&by, at(i as i64));
         }
-        assert_eq!((cascade.spread(), cascade.audience().reach().estimate, cascade.passers()), (3, 500, 1));
+        assert_eq!((cascade.spread(), cascade.audience().reach().estimate, cascade.resharers()), (3, 500, 1));
     }
 
     #[test]
     fn accounts_that_nobody_follows_are_raw_velocity_and_no_discounted_one() {
         let mut cascade = Cascade::default();
-        cascade.begin(at(0));
-        (0..100).for_each(|i| cascade.engage(&reshare(&i.to_string(), 0), at(i)));
+        cascade.observe_time(at(0));
+        (0..100).for_each(|i| cascade.observe_engagement(&reshare(&i.to_string(), 0), at(i)));
         let bots = cascade.velocity();
-        (0..100).for_each(|i| cascade.engage(&reshare(&format!("p{i}"), 200), at(i)));
+        (0..100).for_each(|i| cascade.observe_engagement(&reshare(&format!("p{i}"), 200), at(i)));
         let both = cascade.velocity();
         assert!(bots.per_minute_5 > 30.0 && bots.discounted_5 == 0.0, "{bots:?}");
         assert!((both.per_minute_5 - 2.0 * bots.per_minute_5).abs() < 0.01);
@@ -336,35 +336,38 @@ mod tests {
     #[test]
     fn snapshots_and_single_events_merge_to_the_larger() {
         let mut cascade = Cascade::default();
-        cascade.begin(at(0));
+        cascade.observe_time(at(0));
         for i in 0..10 {
-            cascade.engage(&reshare(&i.to_string(), 5), at(i));
+            cascade.observe_engagement(&reshare(&i.to_string(), 5), at(i));
         }
-        cascade.snapshot(&Counters { reshares: Some(7), views: Some(900), ..Counters::default() }, at(60));
+        cascade.observe_snapshot(
+            &Counters { reshares: Some(7), views: Some(900), ..Counters::default() },
+            at(60),
+        );
         assert_eq!(cascade.counts().reshares, 10);
-        cascade.snapshot(&told(25), at(120));
+        cascade.observe_snapshot(&totals(25), at(120));
         assert_eq!(cascade.counts().reshares, 25);
         assert_eq!(cascade.counts().views, Some(900));
         assert_eq!(cascade.audience().reach().unknown, 15);
-        cascade.snapshot(&told(20), at(180));
+        cascade.observe_snapshot(&totals(20), at(180));
         assert_eq!(cascade.counts().reshares, 25, "totals never shrink");
     }
 
     #[test]
-    fn what_a_snapshot_told_is_not_counted_again_when_its_events_come() {
+    fn what_a_snapshot_counted_is_not_counted_again_when_its_events_come() {
         let mut cascade = Cascade::default();
-        cascade.begin(at(0));
-        cascade.snapshot(&told(10), at(600));
+        cascade.observe_time(at(0));
+        cascade.observe_snapshot(&totals(10), at(600));
         let before = cascade.clone();
         for i in 0..10 {
-            cascade.engage(&reshare(&i.to_string(), 700), at(60 * i));
+            cascade.observe_engagement(&reshare(&i.to_string(), 700), at(60 * i));
         }
         assert_eq!(cascade.spread(), 10);
         assert_eq!(cascade.velocity(), before.velocity());
-        assert_eq!(cascade.curve().total().round() as u64, 10);
+        assert_eq!(cascade.growth_curve().total().round() as u64, 10);
         assert_eq!(cascade.audience().reach().unknown, 0);
         assert_eq!(cascade.audience().reach().estimate, 7000);
-        cascade.engage(&reshare("later", 700), at(601));
+        cascade.observe_engagement(&reshare("later", 700), at(601));
         assert_eq!(cascade.spread(), 11, "what comes after the snapshot is new");
     }
 
@@ -373,19 +376,19 @@ mod tests {
         let mut times: Vec<i64> = (0..400).map(|i| i * i / 40).collect();
         let build = |times: &[i64]| {
             let mut cascade = Cascade::default();
-            cascade.author("a", Some(50), at(0));
+            cascade.observe_author("a", Some(50), at(0));
             for (i, t) in times.iter().enumerate() {
-                cascade.engage(&Engagement { actor: None, ..reshare("", i as u64 % 7) }, at(*t));
+                cascade.observe_engagement(&Engagement { actor: None, ..reshare("", i as u64 % 7) }, at(*t));
             }
-            cascade.begin(at(5000));
+            cascade.observe_time(at(5000));
             cascade
         };
         let ordered = build(&times);
         times.reverse();
         let reversed = build(&times);
-        assert_eq!(ordered.ages, reversed.ages);
-        assert_eq!(ordered.quiet(), reversed.quiet());
-        for (a, b) in ordered.passed_on().iter().zip(reversed.passed_on()) {
+        assert_eq!(ordered.reshare_ages, reversed.reshare_ages);
+        assert_eq!(ordered.since_last_reshare(), reversed.since_last_reshare());
+        for (a, b) in ordered.reshare_sums().iter().zip(reversed.reshare_sums()) {
             assert!((a - b).abs() <= 1e-3 * a, "{a} {b}");
         }
     }
@@ -393,13 +396,14 @@ mod tests {
     #[test]
     fn the_summary_is_small_in_the_store_whatever_the_size() {
         let mut cascade = Cascade::default();
-        cascade.author("a", Some(u64::MAX), at(1_800_000_000));
+        cascade.observe_author("a", Some(u64::MAX), at(1_800_000_000));
         for i in 0..200_000_i64 {
             let followers = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36;
-            cascade.engage(&reshare(&i.to_string(), followers), at(1_800_000_000 + i * i / 20_000));
-            cascade.is_new(&format!("event {i}"));
+            cascade
+                .observe_engagement(&reshare(&i.to_string(), followers), at(1_800_000_000 + i * i / 20_000));
+            cascade.insert_id(&format!("event {i}"));
         }
-        cascade.snapshot(&told(100_000_000), at(1_803_000_000));
+        cascade.observe_snapshot(&totals(100_000_000), at(1_803_000_000));
         let bytes = postcard::to_allocvec(&cascade).unwrap().len();
         assert!(bytes <= 512, "{bytes}");
     }

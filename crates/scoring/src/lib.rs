@@ -2,31 +2,31 @@
 //!
 //! Pure: a text or a summary and a time in, numbers with reasons out. Models are read from bytes.
 
-mod ages;
+mod age_histogram;
 mod calibration;
 mod cascade;
+mod decay;
 pub mod encoder;
-mod fade;
-mod frame;
-mod infection;
+mod infectiousness;
+mod model_format;
 mod reach;
 mod reading;
+mod reasons;
+mod recent_ids;
 mod risk;
-mod seen;
 mod sentiment;
 pub mod text;
 mod velocity;
 pub mod virality;
-mod words;
 
 pub use calibration::Calibration;
 pub use cascade::Cascade;
-pub use infection::{Bounded, Infection};
-pub use reach::{Audience, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS, Voice};
-pub use reading::{Reading, TOLD_IN_WORDS, Unread, evidence, pull_to_complaint};
+pub use infectiousness::{Bounded, Infectiousness};
+pub use reach::{Audience, Carrier, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
+pub use reading::{MIN_COMPLAINT_TO_QUOTE, Reading, Unread, complaint_contribution, evidence};
+pub use recent_ids::{RecentIds, short_hash};
 pub use risk::{Assessment, Explained, Subject};
-pub use seen::{Seen, short_hash};
-pub use sentiment::{HEADS, Head, Part, Said, Scratch, SentimentModel};
+pub use sentiment::{HEADS, HeadWeights, Scratch, SentimentModel, TextPrediction, TokenContribution};
 pub use virality::ViralityModel;
 
 use firewatch_settings::Fault;

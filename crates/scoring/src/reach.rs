@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 /// Accounts that can be reached at all: about the daily users of a large network.
 const POPULATION: f64 = 200_000_000.0;
 /// Share of the population that one account can reach at most; fame beyond it is not ours to measure.
-const CAP: f64 = 0.5;
+const MAX_POPULATION_SHARE: f64 = 0.5;
 /// Followers that stand for an account whose count is unknown: about the median of accounts that reshare.
 pub const TYPICAL_FOLLOWERS: u64 = 300;
 /// Followers that stand for such an account at the upper end: about the 95th percentile.
 pub const PLAUSIBLE_FOLLOWERS: u64 = 10_000;
 
 /// Large accounts that are remembered.
-pub(crate) const LOUDEST: usize = 3;
+pub(crate) const LARGEST_CARRIERS: usize = 3;
 
 /// An account that carries a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Voice {
+pub struct Carrier {
     /// Its followers.
     pub followers: u64,
     /// When it carried it.
@@ -31,28 +31,28 @@ pub struct Voice {
 /// The carriers of a conversation, summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Audience {
-    missed: f64,
-    total: f64,
+    log_miss: f64,
+    follower_total: f64,
     known: u32,
     /// Of those, the ones that nobody follows.
-    unheard: u32,
+    zero_followers: u32,
     unknown: u64,
     /// The largest, largest first.
-    loudest: [Option<Voice>; LOUDEST],
+    largest: [Option<Carrier>; LARGEST_CARRIERS],
 }
 
 impl Audience {
     /// Adds an account that carried the conversation then.
     pub fn add(&mut self, followers: Option<u64>, at: EventTime) {
         let Some(f) = followers else { return self.add_unknown(1) };
-        self.missed += miss(f);
-        self.total += f as f64;
+        self.log_miss += log_miss(f);
+        self.follower_total += f as f64;
         self.known = self.known.saturating_add(1);
-        self.unheard = self.unheard.saturating_add(u32::from(f == 0));
-        let place = self.loudest.iter().position(|v| v.is_none_or(|v| f > v.followers));
-        if let Some(rest) = place.and_then(|place| self.loudest.get_mut(place..)) {
+        self.zero_followers = self.zero_followers.saturating_add(u32::from(f == 0));
+        let place = self.largest.iter().position(|v| v.is_none_or(|v| f > v.followers));
+        if let Some(rest) = place.and_then(|place| self.largest.get_mut(place..)) {
             rest.rotate_right(1);
-            rest[0] = Some(Voice { followers: f, at });
+            rest[0] = Some(Carrier { followers: f, at });
         }
     }
 
@@ -74,19 +74,19 @@ impl Audience {
 
     /// The share of known accounts that nobody follows; none when no account is known.
     #[must_use]
-    pub fn unheard(&self) -> Option<f64> {
-        (self.known > 0).then(|| f64::from(self.unheard) / f64::from(self.known))
+    pub fn zero_follower_share(&self) -> Option<f64> {
+        (self.known > 0).then(|| f64::from(self.zero_followers) / f64::from(self.known))
     }
 
     /// Mean followers of the carriers whose number is known, nought when there are none.
     #[must_use]
     pub fn known_mean(&self) -> f64 {
-        self.total / f64::from(self.known.max(1))
+        self.follower_total / f64::from(self.known.max(1))
     }
 
     /// Mean followers of a carrier other than the author, those of unknown audience taken to have `followers`.
     pub(crate) fn mean(&self, followers: u64, author: Option<u64>) -> f64 {
-        let (mut total, mut known) = (self.total, f64::from(self.known));
+        let (mut total, mut known) = (self.follower_total, f64::from(self.known));
         if let Some(author) = author {
             total -= author as f64;
             known -= 1.0;
@@ -99,38 +99,39 @@ impl Audience {
     }
 
     /// The largest known carriers, largest first.
-    pub fn loudest(&self) -> impl Iterator<Item = Voice> {
-        self.loudest.into_iter().flatten()
+    pub fn largest(&self) -> impl Iterator<Item = Carrier> {
+        self.largest.into_iter().flatten()
     }
 
     /// The reach with its bounds.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        let [low, estimate, high] = [0, TYPICAL_FOLLOWERS, PLAUSIBLE_FOLLOWERS].map(|f| self.seen_by(f));
+        let [low, estimate, high] =
+            [0, TYPICAL_FOLLOWERS, PLAUSIBLE_FOLLOWERS].map(|f| self.reach_assuming(f));
         Reach { low, estimate, high, unknown: self.unknown }
     }
 
     /// Accounts that could have seen it, those of unknown audience taken to have `followers`.
     #[must_use]
-    pub fn seen_by(&self, followers: u64) -> u64 {
-        reached(self.missed + self.unknown as f64 * miss(followers)).round() as u64
+    pub fn reach_assuming(&self, followers: u64) -> u64 {
+        reach_from_log_miss(self.log_miss + self.unknown as f64 * log_miss(followers)).round() as u64
     }
 
     /// Accounts that so many further carriers with so many followers on average would add.
-    pub(crate) fn grown_by(&self, carriers: f64, followers: f64) -> f64 {
-        let missed = self.missed + self.unknown as f64 * miss(TYPICAL_FOLLOWERS);
-        reached(missed + carriers * miss(followers as u64)) - reached(missed)
+    pub(crate) fn reach_growth(&self, carriers: f64, followers: f64) -> f64 {
+        let now = self.log_miss + self.unknown as f64 * log_miss(TYPICAL_FOLLOWERS);
+        reach_from_log_miss(now + carriers * log_miss(followers as u64)) - reach_from_log_miss(now)
     }
 }
 
 /// Accounts that do not miss it, from the logarithm of the chance that one does.
-fn reached(missed: f64) -> f64 {
-    POPULATION * -missed.exp_m1()
+fn reach_from_log_miss(log_miss: f64) -> f64 {
+    POPULATION * -log_miss.exp_m1()
 }
 
 /// Logarithm of the chance that a random account does not follow one with so many followers.
-fn miss(followers: u64) -> f64 {
-    (-(followers as f64 / POPULATION).min(CAP)).ln_1p()
+fn log_miss(followers: u64) -> f64 {
+    (-(followers as f64 / POPULATION).min(MAX_POPULATION_SHARE)).ln_1p()
 }
 
 #[cfg(test)]
@@ -157,9 +158,9 @@ mod tests {
     fn further_carriers_add_what_overlap_leaves() {
         let mut audience = Audience::default();
         audience.add(Some(1000), EventTime::from_millis(0));
-        assert!((audience.grown_by(10.0, 1000.0) - 10_000.0).abs() < 2.0);
-        let most = audience.grown_by(1e9, 1000.0);
-        assert!(most <= POPULATION, "{most}");
+        assert!((audience.reach_growth(10.0, 1000.0) - 10_000.0).abs() < 2.0);
+        let growth = audience.reach_growth(1e9, 1000.0);
+        assert!(growth <= POPULATION, "{growth}");
     }
 
     #[test]

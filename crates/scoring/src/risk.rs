@@ -9,12 +9,12 @@ use std::borrow::Cow;
 
 use firewatch_domain::{Contribution, Reach, Tenths};
 
-use crate::virality::{Forecast, Interval, Opening, Outlook};
-use crate::words::{mood, reasons};
+use crate::reasons::{mood, reasons};
+use crate::virality::{Forecast, GrowthDistribution, Opening, PredictionInterval};
 use crate::{Calibration, Cascade, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel};
 
 /// The most that a chance counts as in log-odds: beyond it nothing more is worth points.
-const SURE: f64 = 0.999;
+const MAX_PROBABILITY: f64 = 0.999;
 /// P(complaint) of a post that cannot be read, at its mildest and at its worst.
 const UNREAD: (f64, f64) = (0.05, 0.9);
 
@@ -30,7 +30,7 @@ pub struct Subject<'a> {
     /// Reshares and quotes at which a conversation of this brand is viral.
     pub bar: u64,
     /// P(complaint) of a post nothing is known of.
-    pub prior: f64,
+    pub prior_complaint: f64,
     /// What verdicts on earlier alerts make of the risk.
     pub calibration: Option<&'a Calibration>,
 }
@@ -49,7 +49,7 @@ pub struct Assessment {
     /// P(crosses the bar within a day).
     pub viral: f64,
     /// How far it will go within a day.
-    pub day: Outlook,
+    pub day_forecast: GrowthDistribution,
     /// The reach so far.
     pub reach: Reach,
 }
@@ -72,32 +72,32 @@ impl Subject<'_> {
     #[must_use]
     pub fn explain(&self, assessment: Assessment) -> Explained {
         let contributions = self.contributions(&assessment);
-        let forecast = self.model.forecast(self.cascade, &assessment.day);
+        let forecast = self.model.forecast(self.cascade, &assessment.day_forecast);
         let reasons = reasons(self, &assessment, &contributions, forecast.end());
         Explained { assessment, forecast, contributions, reasons }
     }
 
     /// What was read in the post, in words; none when it was not read.
     #[must_use]
-    pub fn mood(&self, assessment: &Assessment) -> Option<String> {
+    pub fn describe_mood(&self, assessment: &Assessment) -> Option<String> {
         mood(self, assessment)
     }
 
     /// The most that the risk can be, whatever the spread.
     #[must_use]
-    pub fn most(&self) -> f64 {
+    pub fn max_risk(&self) -> f64 {
         100.0 * self.calibrated(self.complaint().high)
     }
 
     /// P(complaint), with its mildest and its worst value.
     #[must_use]
-    pub fn complaint(&self) -> Interval {
-        match self.reading.and_then(|r| r.said.ok()).map(|said| f64::from(said.complaint)) {
-            Some(p) => Interval { low: p, expected: p, high: p },
-            None => Interval {
-                low: UNREAD.0.min(self.prior),
-                expected: self.prior,
-                high: UNREAD.1.max(self.prior),
+    pub fn complaint(&self) -> PredictionInterval {
+        match self.reading.and_then(|r| r.prediction.ok()).map(|prediction| f64::from(prediction.complaint)) {
+            Some(p) => PredictionInterval { low: p, point: p, high: p },
+            None => PredictionInterval {
+                low: UNREAD.0.min(self.prior_complaint),
+                point: self.prior_complaint,
+                high: UNREAD.1.max(self.prior_complaint),
             },
         }
     }
@@ -106,37 +106,40 @@ impl Subject<'_> {
     #[must_use]
     pub fn assess(&self) -> Assessment {
         let complaint = self.complaint();
-        let day = self.model.day(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
+        let day = self.model.forecast_day(self.cascade, &self.opening(TYPICAL_FOLLOWERS));
         let to_go = self.bar.saturating_sub(self.cascade.spread()) as f64;
-        let crosses = |takes_off: f64, goes: f64| if to_go > 0.0 { takes_off * goes } else { 1.0 };
+        let crosses =
+            |takeoff_probability: f64, goes: f64| if to_go > 0.0 { takeoff_probability * goes } else { 1.0 };
         // Whose followers are not known bears on whether it takes off, and not on how far it goes then.
-        let goes = day.at_least_if_it_takes_off(to_go);
-        let viral = crosses(day.takes_off, goes);
-        let bounds = [0, PLAUSIBLE_FOLLOWERS]
-            .map(|unknown| crosses(self.model.takes_off(self.cascade, &self.opening(unknown)), goes));
-        let (least, most) = (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
-        let risk_of = |p: f64| Tenths::round(100.0 * self.calibrated(p));
-        let risk = risk_of(complaint.expected * viral);
+        let goes = day.at_least_given_takeoff(to_go);
+        let viral = crosses(day.takeoff_probability, goes);
+        let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|unknown| {
+            crosses(self.model.takeoff_probability(self.cascade, &self.opening(unknown)), goes)
+        });
+        let (min_viral, max_viral) =
+            (viral.min(bounds[0]).min(bounds[1]), viral.max(bounds[0]).max(bounds[1]));
+        let to_risk = |p: f64| Tenths::round(100.0 * self.calibrated(p));
+        let risk = to_risk(complaint.point * viral);
         Assessment {
             risk,
-            low: risk_of(complaint.low * least).min(risk),
-            high: risk_of(complaint.high * most).max(risk),
-            complaint: complaint.expected,
+            low: to_risk(complaint.low * min_viral).min(risk),
+            high: to_risk(complaint.high * max_viral).max(risk),
+            complaint: complaint.point,
             viral,
-            day,
+            day_forecast: day,
             reach: self.cascade.audience().reach(),
         }
     }
 
     /// What made the risk, in points that add up to it.
     fn contributions(&self, assessed: &Assessment) -> Vec<Contribution> {
-        let steps = self.model.steps(self.cascade, &assessed.day);
-        let (prior, c, v) = (self.prior, assessed.complaint, assessed.viral);
+        let steps = self.model.forecast_steps(self.cascade, &assessed.day_forecast);
+        let (prior, c, v) = (self.prior_complaint, assessed.complaint, assessed.viral);
         let fresh = steps.fresh.at_least(self.bar as f64);
         let ordinary = Opening { followers: TYPICAL_FOLLOWERS as f64, ..self.opening(TYPICAL_FOLLOWERS) };
-        let said = self.crosses_with(&ordinary, &assessed.day);
+        let with_text = self.crosses_with(&ordinary, &assessed.day_forecast);
         let [z0, z1, z2, z3, z4] =
-            [fresh, self.crosses(&steps.size), self.crosses(&steps.velocity), said, v].map(log_odds);
+            [fresh, self.crosses(&steps.size), self.crosses(&steps.velocity), with_text, v].map(log_odds);
         // Points for each unit of log-odds; the steps add up to the way from the fresh post to what is.
         let slope = if (z4 - z0).abs() < 1e-9 { 0.0 } else { (v - fresh) / (z4 - z0) };
         let each = 50.0 * (prior + c) * slope;
@@ -148,42 +151,42 @@ impl Subject<'_> {
             ("reach", (z4 - z3) * each),
         ];
         if let Some(calibration) = self.calibration {
-            parts.push(("feedback", 100.0 * (calibration.of(c * v) - c * v)));
+            parts.push(("feedback", 100.0 * (calibration.apply(c * v) - c * v)));
         }
-        in_tenths(&parts, assessed.risk)
+        round_to_tenths(&parts, assessed.risk)
     }
 
     fn calibrated(&self, p: f64) -> f64 {
-        self.calibration.map_or(p, |calibration| calibration.of(p))
+        self.calibration.map_or(p, |calibration| calibration.apply(p))
     }
 
     /// The post and its audience, where accounts of unknown audience have so many followers.
     fn opening(&self, followers: u64) -> Opening {
-        let said = self.reading.and_then(|r| r.said.ok());
+        let prediction = self.reading.and_then(|r| r.prediction.ok());
         Opening {
-            followers: self.cascade.audience().seen_by(followers) as f64,
-            arousal: said.map_or(0.0, |s| f64::from(s.arousal)),
-            complaint: said.map_or(0.0, |s| f64::from(s.complaint)),
+            followers: self.cascade.audience().reach_assuming(followers) as f64,
+            arousal: prediction.map_or(0.0, |s| f64::from(s.arousal)),
+            complaint: prediction.map_or(0.0, |s| f64::from(s.complaint)),
         }
     }
 
-    fn crosses_with(&self, opening: &Opening, day: &Outlook) -> f64 {
-        let takes_off = self.model.takes_off(self.cascade, opening);
-        self.crosses(&Outlook { takes_off, ..*day })
+    fn crosses_with(&self, opening: &Opening, day: &GrowthDistribution) -> f64 {
+        let takeoff_probability = self.model.takeoff_probability(self.cascade, opening);
+        self.crosses(&GrowthDistribution { takeoff_probability, ..*day })
     }
 
-    fn crosses(&self, day: &Outlook) -> f64 {
+    fn crosses(&self, day: &GrowthDistribution) -> f64 {
         day.at_least(self.bar.saturating_sub(self.cascade.spread()) as f64)
     }
 }
 
 fn log_odds(p: f64) -> f64 {
-    let p = p.clamp(1e-9, SURE);
+    let p = p.clamp(1e-9, MAX_PROBABILITY);
     (p / (1.0 - p)).ln()
 }
 
 /// Rounds so that the tenths still add up: the remainder goes to the largest part.
-fn in_tenths(parts: &[(&'static str, f64)], risk: Tenths) -> Vec<Contribution> {
+fn round_to_tenths(parts: &[(&'static str, f64)], risk: Tenths) -> Vec<Contribution> {
     let mut rounded: Vec<Contribution> = parts
         .iter()
         .map(|(name, points)| Contribution { name: Cow::Borrowed(*name), points: Tenths::round(*points) })
@@ -200,7 +203,7 @@ mod tests {
     use firewatch_domain::{Engagement, EngagementKind, EventTime, Sentiment};
 
     use super::*;
-    use crate::Said;
+    use crate::TextPrediction;
 
     fn model() -> ViralityModel {
         ViralityModel::from_bytes(include_bytes!("../../../models/virality.fwm")).unwrap()
@@ -208,13 +211,13 @@ mod tests {
 
     fn angry() -> Reading {
         let sentiment = Sentiment { negative: 0.9, neutral: 0.08, positive: 0.02 };
-        let said = Ok(Said { sentiment, complaint: 0.9, arousal: 0.7 });
+        let prediction = Ok(TextPrediction { sentiment, complaint: 0.9, arousal: 0.7 });
         Reading {
-            said,
+            prediction,
             lang: "en".into(),
             evidence: vec![],
             topics: vec![],
-            near: None,
+            sim_hash: None,
             flags: vec![],
             excerpt: None,
         }
@@ -222,10 +225,10 @@ mod tests {
 
     fn spread(reshares: usize, followers: Option<u64>) -> Cascade {
         let mut cascade = Cascade::default();
-        cascade.author("a", followers, EventTime::from_millis(0));
+        cascade.observe_author("a", followers, EventTime::from_millis(0));
         for i in 0..reshares {
             let e = Engagement::new(EngagementKind::Reshare, Some(i.to_string()), followers);
-            cascade.engage(&e, EventTime::from_millis(i as i64 * 1000));
+            cascade.observe_engagement(&e, EventTime::from_millis(i as i64 * 1000));
         }
         cascade
     }
@@ -236,7 +239,8 @@ mod tests {
         f: impl Fn(&Subject<'_>, Assessment) -> T,
     ) -> T {
         let model = model();
-        let subject = Subject { model: &model, cascade, reading, bar: 500, prior: 0.3, calibration: None };
+        let subject =
+            Subject { model: &model, cascade, reading, bar: 500, prior_complaint: 0.3, calibration: None };
         f(&subject, subject.assess())
     }
 
@@ -247,7 +251,9 @@ mod tests {
                 judge(&spread(n, Some(100)), reading.as_ref(), |subject, a| {
                     let sum: i32 = subject.contributions(&a).iter().map(|c| c.points.0).sum();
                     assert_eq!(sum, a.risk.0, "{n}: {a:?}");
-                    assert!(a.low <= a.risk && a.risk <= a.high && a.risk.value() <= subject.most() + 0.05);
+                    assert!(
+                        a.low <= a.risk && a.risk <= a.high && a.risk.value() <= subject.max_risk() + 0.05
+                    );
                 });
             }
         }
@@ -262,25 +268,26 @@ mod tests {
             cascade: &cascade,
             reading: Some(&reading),
             bar: 500,
-            prior: 0.3,
+            prior_complaint: 0.3,
             calibration: None,
         };
         let plain = subject.assess();
         let subject = Subject { calibration: Some(&calibration), ..subject };
         let assessed = subject.assess();
-        let wanted = 100.0 * calibration.of(plain.complaint * plain.viral);
+        let wanted = 100.0 * calibration.apply(plain.complaint * plain.viral);
         assert!((assessed.risk.value() - wanted).abs() < 0.051 && assessed.risk < plain.risk);
         let explained = subject.explain(assessed.clone());
         let sum: i32 = explained.contributions.iter().map(|c| c.points.0).sum();
         let feedback = explained.contributions.iter().find(|c| c.name == "feedback").unwrap().points;
         assert!((feedback.0 - (assessed.risk.0 - plain.risk.0)).abs() <= 1, "{feedback}");
         assert_eq!(sum, assessed.risk.0);
-        let said = explained.reasons.iter().any(|reason| reason.starts_with("verdicts on earlier alerts (-"));
-        assert!(said, "{:?}", explained.reasons);
+        let is_mentioned =
+            explained.reasons.iter().any(|reason| reason.starts_with("verdicts on earlier alerts (-"));
+        assert!(is_mentioned, "{:?}", explained.reasons);
     }
 
     #[test]
-    fn crossing_the_bar_is_viral_and_said_to_be_size() {
+    fn crossing_the_bar_is_viral_and_attributed_to_size() {
         judge(&spread(600, Some(100)), Some(&angry()), |subject, a| {
             assert!(a.viral > 0.99);
             let parts = subject.contributions(&a);
@@ -291,9 +298,9 @@ mod tests {
     #[test]
     fn an_ordinary_audience_has_no_part_in_the_risk_and_anger_is_no_reach() {
         let mut fresh = Cascade::default();
-        fresh.author("a", Some(TYPICAL_FOLLOWERS), EventTime::from_millis(0));
+        fresh.observe_author("a", Some(TYPICAL_FOLLOWERS), EventTime::from_millis(0));
         let e = Engagement::new(EngagementKind::Reshare, None, Some(0));
-        (1..30).for_each(|s| fresh.engage(&e, EventTime::from_millis(s * 1000)));
+        (1..30).for_each(|s| fresh.observe_engagement(&e, EventTime::from_millis(s * 1000)));
         judge(&fresh, Some(&angry()), |subject, a| {
             let parts = subject.contributions(&a);
             let points = |name| parts.iter().find(|c| c.name == name).unwrap().points.0;

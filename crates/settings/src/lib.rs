@@ -29,7 +29,7 @@ impl Display for Fault {
 
 /// A key that was asked for, and what it may be: a fragment of JSON Schema.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub struct KeySchema {
     /// The dotted key.
     pub key: String,
     /// What it may be.
@@ -40,8 +40,8 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Settings {
     table: Table,
-    asked: Vec<Asked>,
-    known: BTreeSet<String>,
+    key_schemas: Vec<KeySchema>,
+    known_keys: BTreeSet<String>,
     prefix: String,
     variables: BTreeMap<String, String>,
     faults: Vec<Fault>,
@@ -56,8 +56,8 @@ impl Settings {
         match text.parse::<Table>() {
             Ok(table) => Ok(Self {
                 table,
-                asked: Vec::new(),
-                known: BTreeSet::new(),
+                key_schemas: Vec::new(),
+                known_keys: BTreeSet::new(),
                 prefix: String::new(),
                 variables: BTreeMap::new(),
                 faults: Vec::new(),
@@ -78,22 +78,22 @@ impl Settings {
 
     /// Text of one to 1,000 characters.
     pub fn text(&mut self, key: &str, default: &str) -> String {
-        self.asked(key, json!({ "type": "string", "maxLength": 1000, "default": default }));
-        match self.take(key) {
+        self.record_key(key, json!({ "type": "string", "maxLength": 1000, "default": default }));
+        match self.read_value(key) {
             None => default.into(),
             Some(Value::String(s)) if !s.trim().is_empty() && s.len() <= 1000 => s,
-            Some(other) => self.refuse(key, &other, "text of 1 to 1,000 characters", default.into()),
+            Some(other) => self.reject(key, &other, "text of 1 to 1,000 characters", default.into()),
         }
     }
 
     /// One of a few words.
     pub fn choice(&mut self, key: &str, default: &str, choices: &[&str]) -> String {
-        self.asked(key, json!({ "enum": choices, "default": default }));
-        match self.take(key) {
+        self.record_key(key, json!({ "enum": choices, "default": default }));
+        match self.read_value(key) {
             None => default.into(),
             Some(Value::String(s)) if choices.contains(&s.as_str()) => s,
             Some(other) => {
-                self.refuse(key, &other, &format!("one of {}", choices.join(", ")), default.into())
+                self.reject(key, &other, &format!("one of {}", choices.join(", ")), default.into())
             }
         }
     }
@@ -101,7 +101,9 @@ impl Settings {
     /// A whole number within a range.
     pub fn integer(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
         let number = self.optional_integer(key, range);
-        if let Some(schema) = self.asked.last_mut().and_then(|asked| asked.schema.as_object_mut()) {
+        if let Some(schema) =
+            self.key_schemas.last_mut().and_then(|key_schema| key_schema.schema.as_object_mut())
+        {
             schema.insert("default".into(), default.into());
         }
         number.unwrap_or(default)
@@ -109,23 +111,23 @@ impl Settings {
 
     /// The same without a default.
     pub fn optional_integer(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
-        self.asked(key, json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() }));
-        match self.take(key)? {
+        self.record_key(key, json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() }));
+        match self.read_value(key)? {
             Value::Integer(i) if range.contains(&i) => Some(i),
             other => {
                 let wanted = format!("a whole number {} to {}", range.start(), range.end());
-                self.refuse(key, &other, &wanted, None)
+                self.reject(key, &other, &wanted, None)
             }
         }
     }
 
     /// A number within a range.
     pub fn number(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
-        self.asked(
+        self.record_key(
             key,
             json!({ "type": "number", "minimum": range.start(), "maximum": range.end(), "default": default }),
         );
-        let value = self.take(key);
+        let value = self.read_value(key);
         let read = match &value {
             None => return default,
             Some(Value::Integer(i)) => Some(*i as f64),
@@ -135,7 +137,7 @@ impl Settings {
         match (read, value) {
             (Some(n), _) if range.contains(&n) => n,
             (_, Some(other)) => {
-                self.refuse(key, &other, &format!("a number {} to {}", range.start(), range.end()), default)
+                self.reject(key, &other, &format!("a number {} to {}", range.start(), range.end()), default)
             }
             (_, None) => default,
         }
@@ -148,52 +150,54 @@ impl Settings {
 
     /// The same without a default.
     pub fn optional_duration(&mut self, key: &str, seconds: RangeInclusive<f64>) -> Option<Duration> {
-        self.asked(key, json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h)$" }));
-        match self.take(key)? {
-            Value::String(s) if span(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => span(&s),
+        self.record_key(key, json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h)$" }));
+        match self.read_value(key)? {
+            Value::String(s) if parse_duration(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => {
+                parse_duration(&s)
+            }
             other => {
                 let range = format!(
                     "a span such as \"30s\" or \"5m\", {} to {} seconds",
                     seconds.start(),
                     seconds.end()
                 );
-                self.refuse(key, &other, &range, None)
+                self.reject(key, &other, &range, None)
             }
         }
     }
 
     /// `true` or `false`.
     pub fn flag(&mut self, key: &str, default: bool) -> bool {
-        self.asked(key, json!({ "type": "boolean", "default": default }));
-        match self.take(key) {
+        self.record_key(key, json!({ "type": "boolean", "default": default }));
+        match self.read_value(key) {
             None => default,
             Some(Value::Boolean(is)) => is,
-            Some(other) => self.refuse(key, &other, "true or false", default),
+            Some(other) => self.reject(key, &other, "true or false", default),
         }
     }
 
     /// A list of texts.
     pub fn texts(&mut self, key: &str) -> Vec<String> {
-        self.asked(key, json!({ "type": "array", "items": { "type": "string" } }));
-        match self.take(key) {
+        self.record_key(key, json!({ "type": "array", "items": { "type": "string" } }));
+        match self.read_value(key) {
             None => Vec::new(),
             Some(Value::Array(items)) if items.iter().all(Value::is_str) => {
                 items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
-            Some(other) => self.refuse(key, &other, "a list of texts", Vec::new()),
+            Some(other) => self.reject(key, &other, "a list of texts", Vec::new()),
         }
     }
 
     /// Every key under a section, taken as text, for settings that are passed through. In variables the dots of such
     /// a key are underscores.
     pub fn free_section(&mut self, key: &str) -> Vec<(String, String)> {
-        self.asked(key, json!({ "type": "object" }));
-        let mut found = match self.take(key) {
+        self.record_key(key, json!({ "type": "object" }));
+        let mut found = match self.read_value(key) {
             None => BTreeMap::new(),
             Some(Value::Table(table)) => flatten(&table),
-            Some(other) => self.refuse(key, &other, "a section of keys", BTreeMap::new()),
+            Some(other) => self.reject(key, &other, "a section of keys", BTreeMap::new()),
         };
-        let section = variable(key) + "_";
+        let section = variable_name(key) + "_";
         let (own, others) =
             std::mem::take(&mut self.variables).into_iter().partition(|(k, _)| k.starts_with(&section));
         self.variables = others;
@@ -206,12 +210,12 @@ impl Settings {
 
     /// Every key that was asked for so far, with what it may be.
     #[must_use]
-    pub fn all_asked(&self) -> &[Asked] {
-        &self.asked
+    pub fn key_schemas(&self) -> &[KeySchema] {
+        &self.key_schemas
     }
 
-    fn asked(&mut self, key: &str, schema: serde_json::Value) {
-        self.asked.push(Asked { key: key.into(), schema });
+    fn record_key(&mut self, key: &str, schema: serde_json::Value) {
+        self.key_schemas.push(KeySchema { key: key.into(), schema });
     }
 
     /// Whether the file has anything under a key.
@@ -231,7 +235,7 @@ impl Settings {
     }
 
     /// Notes a fault that only the caller can see, such as two keys that disagree.
-    pub fn fault(&mut self, key: &str, problem: impl Display) {
+    pub fn add_fault(&mut self, key: &str, problem: impl Display) {
         self.faults.push(Fault { key: key.into(), problem: problem.to_string() });
     }
 
@@ -241,11 +245,14 @@ impl Settings {
     /// Every fault found.
     pub fn finish<T>(mut self, value: T) -> Result<T, Vec<Fault>> {
         let mut unknown = Vec::new();
-        leaves(&self.table, "", &mut unknown);
-        unknown.retain(|key| !self.known.iter().any(|k| key == k || within(key, k) || within(k, key)));
+        collect_leaf_keys(&self.table, "", &mut unknown);
+        unknown.retain(|key| {
+            !self.known_keys.iter().any(|k| key == k || is_within(key, k) || is_within(k, key))
+        });
         for key in unknown {
-            let near = self.known.iter().max_by(|a, b| closeness(a, &key).total_cmp(&closeness(b, &key)));
-            let hint = match near.filter(|k| closeness(k, &key) > 0.8) {
+            let closest =
+                self.known_keys.iter().max_by(|a, b| closeness(a, &key).total_cmp(&closeness(b, &key)));
+            let hint = match closest.filter(|k| closeness(k, &key) > 0.8) {
                 Some(k) => format!("unknown key; did you mean `{k}`?"),
                 None => "unknown key; remove it".into(),
             };
@@ -259,23 +266,23 @@ impl Settings {
         if self.faults.is_empty() { Ok(value) } else { Err(self.faults) }
     }
 
-    fn take(&mut self, key: &str) -> Option<Value> {
-        self.known.insert(key.into());
-        match self.variables.remove(&variable(key)) {
-            Some(text) => Some(typed(text)),
+    fn read_value(&mut self, key: &str) -> Option<Value> {
+        self.known_keys.insert(key.into());
+        match self.variables.remove(&variable_name(key)) {
+            Some(text) => Some(parse_override(text)),
             None => get(&self.table, key).cloned(),
         }
     }
 
-    fn refuse<T>(&mut self, key: &str, value: &Value, wanted: &str, fallback: T) -> T {
+    fn reject<T>(&mut self, key: &str, value: &Value, wanted: &str, fallback: T) -> T {
         let shown: String = value.to_string().chars().take(80).collect();
-        self.fault(key, format_args!("{shown} is not allowed; give {wanted}"));
+        self.add_fault(key, format_args!("{shown} is not allowed; give {wanted}"));
         fallback
     }
 }
 
 /// Whether a key lies in a section.
-fn within(key: &str, section: &str) -> bool {
+fn is_within(key: &str, section: &str) -> bool {
     key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
@@ -291,22 +298,22 @@ fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
 }
 
 /// The name of the variable that overrides a key, without its prefix.
-fn variable(key: &str) -> String {
+fn variable_name(key: &str) -> String {
     key.to_uppercase().replace('.', "_")
 }
 
-fn typed(text: String) -> Value {
+fn parse_override(text: String) -> Value {
     match format!("x = {text}").parse::<Table>() {
         Ok(mut table) if table.len() == 1 => table.remove("x").unwrap_or(Value::String(text)),
         _ => Value::String(text),
     }
 }
 
-fn leaves(table: &Table, prefix: &str, out: &mut Vec<String>) {
+fn collect_leaf_keys(table: &Table, prefix: &str, out: &mut Vec<String>) {
     for (key, value) in table {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
-            Value::Table(inner) if !inner.is_empty() => leaves(inner, &path, out),
+            Value::Table(inner) if !inner.is_empty() => collect_leaf_keys(inner, &path, out),
             _ => out.push(path),
         }
     }
@@ -329,7 +336,7 @@ fn flatten(table: &Table) -> BTreeMap<String, String> {
 
 /// Reads a span such as `30s`; a whole number of `ms`, `s`, `m` or `h`.
 #[must_use]
-pub fn span(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: i64 = number.parse().ok()?;

@@ -36,11 +36,8 @@ const COMPLAINTS: Descriptor = Descriptor::gauge(
     &["partition"],
     "Complaints open or waiting at the brands of a partition.",
 );
-const STATE_BYTES: Descriptor = Descriptor::gauge(
-    "firewatch_state_bytes",
-    &["partition"],
-    "Bytes of a partition's state as committed.",
-);
+const STATE_BYTES: Descriptor =
+    Descriptor::gauge("firewatch_state_bytes", &["partition"], "Bytes of a partition's state as committed.");
 const ROUNDS: Descriptor = Descriptor::counter(
     "firewatch_rounds_total",
     &["end"],

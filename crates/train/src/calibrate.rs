@@ -6,29 +6,29 @@ use linfa::prelude::*;
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2};
 
+use crate::posts::{DataSet, LabelledPost};
 use firewatch_report::AnalysisError;
-use crate::posts::{Post, Set};
 
 /// What log-odds are multiplied with, and what is added.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Calibration {
+pub(crate) struct TextCalibration {
     pub scale: [f32; HEADS],
     pub shift: [f32; HEADS],
 }
 
 /// Log-odds that were said of labelled posts.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct CalibrationSamples {
     classes: Vec<([f32; HEADS], usize, f32)>,
     complaints: Vec<(f32, bool)>,
     anger: Vec<(f32, bool)>,
 }
 
-impl Seen {
+impl CalibrationSamples {
     /// Takes what was said of a post; `shares` is how often each class occurs, and makes them equal.
-    pub fn take(&mut self, post: &Post, z: [f32; HEADS], shares: &[f32; 3]) {
+    pub fn observe(&mut self, post: &LabelledPost, z: [f32; HEADS], shares: &[f32; 3]) {
         self.classes.extend(post.class.map(|class| (z, class, 1.0 / shares[class])));
-        let labelled_so = post.complaint.filter(|_| post.set == Set::Complaints);
+        let labelled_so = post.complaint.filter(|_| post.set == DataSet::Complaints);
         self.complaints.extend(labelled_so.map(|yes| (z[3], yes)));
         self.anger.extend(post.angry.map(|yes| (z[4], yes)));
     }
@@ -37,10 +37,10 @@ impl Seen {
     ///
     /// # Errors
     /// When there is no complaint, or none that is none; and so for anger.
-    pub fn calibration(&self) -> Result<Calibration, AnalysisError> {
+    pub fn calibration(&self) -> Result<TextCalibration, AnalysisError> {
         let t = temperature(&self.classes);
         let (complaint, anger) = (platt(&self.complaints)?, platt(&self.anger)?);
-        Ok(Calibration {
+        Ok(TextCalibration {
             scale: [t, t, t, complaint.0, anger.0],
             shift: [0.0, 0.0, 0.0, complaint.1, anger.1],
         })
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_too_loudly_is_turned_down() {
+    fn overconfident_predictions_are_scaled_down() {
         // Right in three of four cases, though said with certainty.
         let seen: Vec<_> =
             (0..400).map(|i| ([8.0, 0.0, 0.0, 0.0, 0.0], usize::from(i % 4 == 0), 1.0)).collect();

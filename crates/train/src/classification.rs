@@ -6,8 +6,8 @@ pub struct Confusion([[u32; 3]; 3]);
 
 impl Confusion {
     /// Counts one post; classes beyond 2 are not counted.
-    pub fn add(&mut self, truth: usize, said: usize) {
-        if let Some(cell) = self.0.get_mut(truth).and_then(|row| row.get_mut(said)) {
+    pub fn add(&mut self, truth: usize, predicted: usize) {
+        if let Some(cell) = self.0.get_mut(truth).and_then(|row| row.get_mut(predicted)) {
             *cell += 1;
         }
     }
@@ -35,8 +35,8 @@ impl Confusion {
         let mut sum = 0.0;
         for (k, row) in table.iter().enumerate() {
             let truth: f64 = row.iter().sum();
-            let said: f64 = table.iter().map(|r| r[k]).sum();
-            sum += if truth > 0.0 { value(truth, said, row[k]) } else { 0.0 };
+            let predicted: f64 = table.iter().map(|r| r[k]).sum();
+            sum += if truth > 0.0 { value(truth, predicted, row[k]) } else { 0.0 };
         }
         sum / 3.0
     }
@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn recall_and_f1_of_a_known_table() {
         let mut c = Confusion::default();
-        for (truth, said, n) in [(0, 0, 8), (0, 1, 2), (1, 1, 5), (1, 2, 5), (2, 2, 10)] {
-            (0..n).for_each(|_| c.add(truth, said));
+        for (truth, predicted, n) in [(0, 0, 8), (0, 1, 2), (1, 1, 5), (1, 2, 5), (2, 2, 10)] {
+            (0..n).for_each(|_| c.add(truth, predicted));
         }
         assert!((c.macro_recall() - (0.8 + 0.5 + 1.0) / 3.0).abs() < 1e-9);
         let f1 = [16.0 / 18.0, 10.0 / 17.0, 20.0 / 25.0];

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use firewatch_scoring::Said;
+use firewatch_scoring::TextPrediction;
 
 use crate::classification::{AveragePrecision, Confusion};
-use crate::posts::{MEASURED_EDITION, Post, Set};
+use crate::posts::{DataSet, LabelledPost, MEASURED_EDITION};
 
 /// Figures on one held-out set; what a set has no labels for is left out.
 #[derive(Debug, Clone)]
-pub struct Figures {
+pub struct ClassifierFigures {
     /// The set's name.
     pub set: String,
     /// Posts in it.
@@ -26,7 +26,7 @@ pub struct Figures {
 }
 
 /// A row of a model card.
-impl fmt::Display for Figures {
+impl fmt::Display for ClassifierFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{:.1}", 100.0 * v));
         let share = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.3}"));
@@ -49,22 +49,25 @@ impl fmt::Display for Figures {
 
 /// The sets that are measured on.
 #[must_use]
-pub fn measured() -> [(String, Set); 4] {
+pub fn measured_sets() -> [(String, DataSet); 4] {
     [
-        (format!("SemEval {MEASURED_EDITION}"), Set::SemevalMeasured),
-        ("airline".into(), Set::Airline),
-        ("complaints".into(), Set::Complaints),
-        ("emotion".into(), Set::Emotion),
+        (format!("SemEval {MEASURED_EDITION}"), DataSet::SemevalMeasured),
+        ("airline".into(), DataSet::Airline),
+        ("complaints".into(), DataSet::Complaints),
+        ("emotion".into(), DataSet::Emotion),
     ]
 }
 
 /// Measures what is said of held-out posts, set by set.
-pub fn measure(posts: &[Post], said: &[Said]) -> Vec<Figures> {
-    let of_set = |set: Set| posts.iter().zip(said).filter(move |(p, _)| p.set == set);
-    measured().into_iter().map(|(name, set)| of_one(name, &of_set(set).collect::<Vec<_>>())).collect()
+pub fn measure(posts: &[LabelledPost], predictions: &[TextPrediction]) -> Vec<ClassifierFigures> {
+    let in_set = |set: DataSet| posts.iter().zip(predictions).filter(move |(p, _)| p.set == set);
+    measured_sets()
+        .into_iter()
+        .map(|(name, set)| measure_set(name, &in_set(set).collect::<Vec<_>>()))
+        .collect()
 }
 
-fn of_one(set: String, posts: &[(&Post, &Said)]) -> Figures {
+fn measure_set(set: String, posts: &[(&LabelledPost, &TextPrediction)]) -> ClassifierFigures {
     let (mut three, mut negative) = (Confusion::default(), AveragePrecision::default());
     let (mut two, mut complaint) = (Confusion::default(), AveragePrecision::default());
     let mut anger = AveragePrecision::default();
@@ -72,27 +75,27 @@ fn of_one(set: String, posts: &[(&Post, &Said)]) -> Figures {
     let mut any = [false; 3];
     let mut counts = [0.0; 3];
     posts.iter().filter_map(|(post, _)| post.class).for_each(|class| counts[class] += 1.0);
-    for (post, said) in posts {
-        let (class, p) = most_likely(said);
+    for (post, prediction) in posts {
+        let (class, p) = most_likely(prediction);
         if let Some(truth) = post.class {
             any[0] = true;
             three.add(truth, class);
-            negative.add(f64::from(said.sentiment.negative), truth == 0);
+            negative.add(f64::from(prediction.sentiment.negative), truth == 0);
             bins[0].add(p, truth == class, counts.iter().sum::<f64>() / (3.0 * counts[truth]));
         }
-        if let Some(truth) = post.complaint.filter(|_| post.set == Set::Complaints) {
+        if let Some(truth) = post.complaint.filter(|_| post.set == DataSet::Complaints) {
             any[1] = true;
-            two.add(usize::from(truth), usize::from(said.complaint >= 0.5));
-            complaint.add(f64::from(said.complaint), truth);
-            bins[1].add(said.complaint, truth, 1.0);
+            two.add(usize::from(truth), usize::from(prediction.complaint >= 0.5));
+            complaint.add(f64::from(prediction.complaint), truth);
+            bins[1].add(prediction.complaint, truth, 1.0);
         }
         if let Some(truth) = post.angry {
             any[2] = true;
-            anger.add(f64::from(said.arousal), truth);
-            bins[2].add(said.arousal, truth, 1.0);
+            anger.add(f64::from(prediction.arousal), truth);
+            bins[2].add(prediction.arousal, truth, 1.0);
         }
     }
-    Figures {
+    ClassifierFigures {
         set,
         posts: posts.len(),
         sentiment: any[0].then(|| (three.macro_recall(), three.macro_f1(), negative.value())),
@@ -105,8 +108,8 @@ fn of_one(set: String, posts: &[(&Post, &Said)]) -> Figures {
 
 /// The most likely class and its probability.
 #[must_use]
-pub fn most_likely(said: &Said) -> (usize, f32) {
-    let s = said.sentiment;
+pub fn most_likely(prediction: &TextPrediction) -> (usize, f32) {
+    let s = prediction.sentiment;
     if s.negative >= s.neutral && s.negative >= s.positive {
         (0, s.negative)
     } else if s.positive > s.neutral {
@@ -124,17 +127,17 @@ pub struct Reliability([Bin; 10]);
 struct Bin {
     posts: usize,
     weight: f64,
-    said: f64,
-    so: f64,
+    predicted: f64,
+    observed: f64,
 }
 
 impl Reliability {
-    fn add(&mut self, said: f32, so: bool, weight: f64) {
-        if let Some(bin) = self.0.get_mut(((said * 10.0) as usize).min(9)) {
+    fn add(&mut self, predicted: f32, so: bool, weight: f64) {
+        if let Some(bin) = self.0.get_mut(((predicted * 10.0) as usize).min(9)) {
             bin.posts += 1;
             bin.weight += weight;
-            bin.said += weight * f64::from(said);
-            bin.so += weight * f64::from(u8::from(so));
+            bin.predicted += weight * f64::from(predicted);
+            bin.observed += weight * f64::from(u8::from(so));
         }
     }
 
@@ -142,14 +145,15 @@ impl Reliability {
     #[must_use]
     pub fn error(&self) -> f64 {
         let all: f64 = self.0.iter().map(|bin| bin.weight).sum();
-        self.0.iter().map(|bin| (bin.said - bin.so).abs()).sum::<f64>() / all.max(f64::MIN_POSITIVE)
+        self.0.iter().map(|bin| (bin.predicted - bin.observed).abs()).sum::<f64>()
+            / all.max(f64::MIN_POSITIVE)
     }
 
     /// The curve: of each bin the mean that was said, the share that was so, and the posts.
     pub fn curve(&self) -> impl Iterator<Item = (f64, f64, usize)> {
         self.0.iter().map(|bin| {
             let n = bin.weight.max(f64::MIN_POSITIVE);
-            (bin.said / n, bin.so / n, bin.posts)
+            (bin.predicted / n, bin.observed / n, bin.posts)
         })
     }
 }
@@ -159,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_too_boldly_shows() {
+    fn overconfidence_shows_in_the_calibration_error() {
         let mut reliability = Reliability::default();
         (0..100).for_each(|i| reliability.add(0.85, i % 10 < 6, 1.0));
         (0..100).for_each(|i| reliability.add(1.0, i > 0, 1.0));

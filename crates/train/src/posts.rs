@@ -14,13 +14,13 @@ pub const MEASURED_EDITION: &str = "2016test";
 /// One post in five of the sets that are measured on is never trained on.
 const HELD_OUT_SHARE: u64 = 5;
 /// Airline labels that fewer raters than this share agreed on are not trained on.
-const LEAST_CONFIDENCE: f64 = 0.6;
+const MIN_CONFIDENCE: f64 = 0.6;
 /// Mean ratings nearer to 0 than this are neutral.
-const NEUTRAL: f64 = 0.6;
+const NEUTRAL_BAND: f64 = 0.6;
 
 /// A data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Set {
+pub enum DataSet {
     /// SemEval 2013-2016, the edition measured on.
     SemevalMeasured,
     /// The other editions.
@@ -39,11 +39,11 @@ pub enum Set {
 
 /// A post and what is known of it.
 #[derive(Debug, Clone)]
-pub struct Post {
+pub struct LabelledPost {
     /// What was written.
     pub text: String,
     /// Where it is from.
-    pub set: Set,
+    pub set: DataSet,
     /// Index in [`CLASSES`].
     pub class: Option<usize>,
     /// Whether it is a complaint.
@@ -52,17 +52,17 @@ pub struct Post {
     pub angry: Option<bool>,
 }
 
-impl Post {
+impl LabelledPost {
     /// What its label as a complaint counts: an airline post was labelled for something else.
     #[must_use]
     pub fn weight_as_complaint(&self) -> f32 {
-        if self.set == Set::Airline { 0.25 } else { 1.0 }
+        if self.set == DataSet::Airline { 0.25 } else { 1.0 }
     }
 }
 
 /// Which posts to use.
 #[derive(Debug, Clone, Copy)]
-pub struct Choice {
+pub struct PostSelection {
     /// Train on the airline posts, whose licence is non-commercial.
     pub airline: bool,
     /// Hold out the whole measured edition of SemEval instead of a fifth: what the recipe does on a year it has not seen.
@@ -71,7 +71,7 @@ pub struct Choice {
     pub every: usize,
 }
 
-impl Default for Choice {
+impl Default for PostSelection {
     fn default() -> Self {
         Self { airline: true, whole_edition: false, every: 1 }
     }
@@ -79,32 +79,32 @@ impl Default for Choice {
 
 /// The posts to train on and those held out.
 #[derive(Debug, Default)]
-pub struct Posts {
+pub struct LabelledPosts {
     /// To train on.
-    pub train: Vec<Post>,
+    pub train: Vec<LabelledPost>,
     /// Never trained on.
-    pub held_out: Vec<Post>,
+    pub held_out: Vec<LabelledPost>,
     /// Without labels.
     pub unlabelled: Vec<String>,
 }
 
-impl Posts {
+impl LabelledPosts {
     /// Reads every set under `data`.
     ///
     /// # Errors
     /// Names the file and the line.
-    pub fn read(data: &Path, choice: Choice) -> Result<Self, AnalysisError> {
+    pub fn read(data: &Path, choice: PostSelection) -> Result<Self, AnalysisError> {
         let mut posts = Self::default();
         for post in labelled(data)? {
             let fifth = text_hash(&post.text).is_multiple_of(HELD_OUT_SHARE);
             let out = match post.set {
-                Set::SemevalMeasured => fifth || choice.whole_edition,
-                Set::Airline | Set::Complaints | Set::Emotion => fifth,
-                Set::Semeval | Set::Sanders | Set::Vader => false,
+                DataSet::SemevalMeasured => fifth || choice.whole_edition,
+                DataSet::Airline | DataSet::Complaints | DataSet::Emotion => fifth,
+                DataSet::Semeval | DataSet::Sanders | DataSet::Vader => false,
             };
             if out {
                 posts.held_out.push(post);
-            } else if choice.airline || post.set != Set::Airline {
+            } else if choice.airline || post.set != DataSet::Airline {
                 posts.train.push(post);
             }
         }
@@ -122,40 +122,42 @@ impl Posts {
     }
 }
 
-fn labelled(data: &Path) -> Result<Vec<Post>, AnalysisError> {
+fn labelled(data: &Path) -> Result<Vec<LabelledPost>, AnalysisError> {
     let mut posts = Vec::new();
     let sentiment = data.join("sentiment");
     let mut push = |set, text, class: Option<usize>, complaint: Option<bool>, angry: Option<bool>| {
         if class.is_some() || complaint.is_some() || angry.is_some() {
-            posts.push(Post { text, set, class, complaint, angry });
+            posts.push(LabelledPost { text, set, class, complaint, angry });
         }
     };
     for [_, edition, label, text] in rows(&sentiment.join("semeval_2013_2016.tsv"))? {
-        let set = if edition == MEASURED_EDITION { Set::SemevalMeasured } else { Set::Semeval };
+        let set = if edition == MEASURED_EDITION { DataSet::SemevalMeasured } else { DataSet::Semeval };
         push(set, text, class(&label), None, None);
     }
     for [_, label, confidence, _, _, text] in rows(&sentiment.join("airline_dev.tsv"))? {
-        let sure = confidence.parse::<f64>().unwrap_or(0.0) >= LEAST_CONFIDENCE;
+        let sure = confidence.parse::<f64>().unwrap_or(0.0) >= MIN_CONFIDENCE;
         let held_out = text_hash(&text).is_multiple_of(HELD_OUT_SHARE);
         if sure || held_out {
             // What is neutral may be a polite complaint or a question.
             let complaint = class(&label).filter(|c| *c != 1).map(|c| c == 0);
-            push(Set::Airline, text, class(&label), complaint, None);
+            push(DataSet::Airline, text, class(&label), complaint, None);
         }
     }
     for [_, label, text] in rows(&sentiment.join("sanders.tsv"))? {
-        push(Set::Sanders, text, class(&label), None, None);
+        push(DataSet::Sanders, text, class(&label), None, None);
     }
     for [valence, text] in rows(&sentiment.join("vader_tweets.tsv"))? {
-        let class =
-            valence.parse::<f64>().ok().map(|v| 1 + usize::from(v > NEUTRAL) - usize::from(v < -NEUTRAL));
-        push(Set::Vader, text, class, None, None);
+        let class = valence
+            .parse::<f64>()
+            .ok()
+            .map(|v| 1 + usize::from(v > NEUTRAL_BAND) - usize::from(v < -NEUTRAL_BAND));
+        push(DataSet::Vader, text, class, None, None);
     }
     for [_, complaint, _, label, emotion, _, text] in rows(&data.join("complaints/complaints_dev.tsv"))? {
-        push(Set::Complaints, text, class(&label), Some(complaint == "1"), Some(emotion == "anger"));
+        push(DataSet::Complaints, text, class(&label), Some(complaint == "1"), Some(emotion == "anger"));
     }
     for [_, label, text] in rows(&sentiment.join("tweeteval_emotion_dev.tsv"))? {
-        push(Set::Emotion, text, None, None, Some(label == "anger"));
+        push(DataSet::Emotion, text, None, None, Some(label == "anger"));
     }
     Ok(posts)
 }

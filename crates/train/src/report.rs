@@ -3,22 +3,22 @@
 
 use std::fmt;
 
-use firewatch_scoring::Said;
-use firewatch_scoring::text::{Kind, Tokens};
+use firewatch_scoring::TextPrediction;
+use firewatch_scoring::text::{TokenKind, Tokenizer};
 
-use crate::figures::{Figures, measure};
-use crate::posts::Post;
+use crate::figures::{ClassifierFigures, measure};
+use crate::posts::LabelledPost;
 
 /// A slice of fewer posts tells nothing.
-const LEAST: usize = 40;
+const MIN_SLICE_POSTS: usize = 40;
 /// Words from which a post is no longer short.
-const SHORT: usize = 9;
+const SHORT_POST_WORDS: usize = 9;
 
 /// A slice's name, and whether a post is in it.
 type Slice = (&'static str, fn(&Traits) -> bool);
 
 const SLICES: [Slice; 6] = [
-    ("short", |t| t.words < SHORT),
+    ("short", |t| t.words < SHORT_POST_WORDS),
     ("with a negation", |t| t.negated),
     ("with a question", |t| t.question),
     ("with a tag", |t| t.tag),
@@ -37,15 +37,15 @@ struct Traits {
 }
 
 impl Traits {
-    fn of(text: &str) -> Self {
+    fn from_text(text: &str) -> Self {
         let mut traits = Self::default();
-        Tokens::default().visit(text, &mut |token| {
-            traits.words += usize::from(token.kind == Kind::Word);
+        Tokenizer::default().visit(text, &mut |token| {
+            traits.words += usize::from(token.kind == TokenKind::Word);
             traits.negated |= token.negated;
-            traits.question |= token.kind == Kind::Mark && token.word.starts_with('?');
+            traits.question |= token.kind == TokenKind::Punctuation && token.word.starts_with('?');
             traits.tag |= token.tag;
-            traits.face |= matches!(token.kind, Kind::Emoji | Kind::Emoticon);
-            traits.loud |= token.capitals || (token.kind == Kind::Word && token.stretched);
+            traits.face |= matches!(token.kind, TokenKind::Emoji | TokenKind::Emoticon);
+            traits.loud |= token.capitals || (token.kind == TokenKind::Word && token.stretched);
         });
         traits
     }
@@ -53,22 +53,22 @@ impl Traits {
 
 /// Figures on held-out posts; displayed as the tables of a card.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct TextModelReport {
     /// By set.
-    pub sets: Vec<Figures>,
+    pub sets: Vec<ClassifierFigures>,
     /// By set and slice.
-    pub slices: Vec<Figures>,
+    pub slices: Vec<ClassifierFigures>,
 }
 
-impl Report {
+impl TextModelReport {
     /// Measures what is said of held-out posts.
     #[must_use]
-    pub fn of(posts: &[Post], said: &[Said]) -> Self {
-        Self { sets: measure(posts, said), slices: measure_slices(posts, said) }
+    pub fn measure(posts: &[LabelledPost], predictions: &[TextPrediction]) -> Self {
+        Self { sets: measure(posts, predictions), slices: measure_slices(posts, predictions) }
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for TextModelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for rows in [&self.sets, &self.slices] {
             writeln!(
@@ -85,7 +85,7 @@ impl fmt::Display for Report {
             "| set, what | 0-10 | 10-20 | 20-30 | 30-40 | 40-50 | 50-60 | 60-70 | 70-80 | 80-90 | 90-100 |"
         )?;
         writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|")?;
-        for Figures { set, reliability, .. } in &self.sets {
+        for ClassifierFigures { set, reliability, .. } in &self.sets {
             for (what, reliability) in ["class", "complaint", "anger"].iter().zip(reliability) {
                 let Some(reliability) = reliability else { continue };
                 let cells: Vec<String> = reliability.curve().map(|(_, so, n)| cell(so, n)).collect();
@@ -102,15 +102,17 @@ fn cell(so: f64, posts: usize) -> String {
 }
 
 /// Every slice of the sets that have the three classes.
-fn measure_slices(posts: &[Post], said: &[Said]) -> Vec<Figures> {
-    let traits: Vec<Traits> = posts.iter().map(|p| Traits::of(&p.text)).collect();
+fn measure_slices(posts: &[LabelledPost], predictions: &[TextPrediction]) -> Vec<ClassifierFigures> {
+    let traits: Vec<Traits> = posts.iter().map(|p| Traits::from_text(&p.text)).collect();
     let mut all = Vec::new();
     for (name, is_in) in SLICES {
         let chosen = || traits.iter().enumerate().filter(|(_, t)| is_in(t)).map(|(i, _)| i);
-        let (posts, said): (Vec<Post>, Vec<Said>) = chosen().map(|i| (posts[i].clone(), said[i])).unzip();
-        let figures =
-            measure(&posts, &said).into_iter().filter(|f| f.sentiment.is_some() && f.posts >= LEAST);
-        all.extend(figures.map(|f| Figures { set: format!("{}, {name}", f.set), ..f }));
+        let (posts, predictions): (Vec<LabelledPost>, Vec<TextPrediction>) =
+            chosen().map(|i| (posts[i].clone(), predictions[i])).unzip();
+        let figures = measure(&posts, &predictions)
+            .into_iter()
+            .filter(|f| f.sentiment.is_some() && f.posts >= MIN_SLICE_POSTS);
+        all.extend(figures.map(|f| ClassifierFigures { set: format!("{}, {name}", f.set), ..f }));
     }
     all.sort_by(|a, b| a.set.cmp(&b.set));
     all
@@ -121,26 +123,36 @@ mod tests {
     use firewatch_domain::Sentiment;
 
     use super::*;
-    use crate::posts::Set;
+    use crate::posts::DataSet;
 
     #[test]
     fn a_slice_has_its_posts_and_no_others() {
-        let post = |text: &str, class| Post {
+        let post = |text: &str, class| LabelledPost {
             text: text.into(),
-            set: Set::Airline,
+            set: DataSet::Airline,
             class: Some(class),
             complaint: None,
             angry: None,
         };
         let few = [post("not good", 0), post("so good", 2), post("just #late?", 1)];
         let odd = [post("meh :/", 0), post("why?", 0)];
-        let posts: Vec<Post> = (0..LEAST).flat_map(|_| few.clone()).chain(odd).collect();
+        let posts: Vec<LabelledPost> = (0..MIN_SLICE_POSTS).flat_map(|_| few.clone()).chain(odd).collect();
         let sentiment = Sentiment { negative: 0.1, neutral: 0.2, positive: 0.7 };
-        let said = vec![Said { sentiment, complaint: 0.0, arousal: 0.0 }; posts.len()];
-        let found = measure_slices(&posts, &said);
-        let of = |name: &str| found.iter().find(|f| f.set == format!("airline, {name}")).map(|f| f.posts);
-        assert_eq!((of("short"), of("with a negation")), (Some(3 * LEAST + 2), Some(LEAST)));
-        assert_eq!((of("with a question"), of("with a tag")), (Some(LEAST + 1), Some(LEAST)));
-        assert_eq!((of("with capitals or stretched words"), of("with an emoji or emoticon")), (None, None));
+        let predictions = vec![TextPrediction { sentiment, complaint: 0.0, arousal: 0.0 }; posts.len()];
+        let found = measure_slices(&posts, &predictions);
+        let posts_in =
+            |name: &str| found.iter().find(|f| f.set == format!("airline, {name}")).map(|f| f.posts);
+        assert_eq!(
+            (posts_in("short"), posts_in("with a negation")),
+            (Some(3 * MIN_SLICE_POSTS + 2), Some(MIN_SLICE_POSTS))
+        );
+        assert_eq!(
+            (posts_in("with a question"), posts_in("with a tag")),
+            (Some(MIN_SLICE_POSTS + 1), Some(MIN_SLICE_POSTS))
+        );
+        assert_eq!(
+            (posts_in("with capitals or stretched words"), posts_in("with an emoji or emoticon")),
+            (None, None)
+        );
     }
 }

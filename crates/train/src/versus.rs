@@ -11,80 +11,85 @@ use std::path::Path;
 use firewatch_domain::{
     Author, Body, Duration, Engagement, EngagementKind, Event, EventTime, Post, SCHEMA_VERSION,
 };
-use firewatch_engine::{Brain, Record};
+use firewatch_engine::{Record, Ruleset};
 use firewatch_escalation::Policy;
 
-use firewatch_backtest::run::Backtest;
-use firewatch_backtest::cascades::{Recorded, cascades};
-use firewatch_backtest::labels::Labels;
-use crate::posts::{Choice, Posts};
-use firewatch_backtest::recorded::{CHUNK_RECORDS, Chunk};
-use firewatch_backtest::tune::{Candidate, Goal, Objective, Tuned, Vary, candidates, plan, tune};
+use crate::posts::{LabelledPosts, PostSelection};
 use crate::virality::evaluate::fold;
-use crate::virality::sample::{Known, known};
+use crate::virality::sample::{CascadeOfSet, read_cascade_sets};
 use crate::virality::train_on;
+use firewatch_backtest::cascades::{ReshareHistory, cascades};
+use firewatch_backtest::labels::Labels;
+use firewatch_backtest::recordings::{CHUNK_RECORDS, Chunk};
+use firewatch_backtest::run::Backtest;
+use firewatch_backtest::tune::{
+    Candidate, Objective, TuneGoal, TuneResult, Variation, candidates, plan, tune,
+};
 use firewatch_report::{AnalysisError, random::mix};
 
 /// 2026-03-02T00:00:00Z, a Monday.
 const START: EventTime = EventTime::from_millis(1_772_409_600_000);
 const DAYS: f64 = 70.0;
 /// The share of the days that is the past, and the folds of cascades that are in it: as many in a hundred.
-const PAST: f64 = 0.6;
+const PAST_SHARE: f64 = 0.6;
 const PAST_FOLDS: u64 = 3;
 /// For each large cascade so many small ones.
-const SMALL: usize = 30;
+const SMALL_PER_LARGE: usize = 30;
 /// Reshares at which a complaint is viral here: half of what it is by default, so that there are enough.
 const POLICY: &str = "version = \"versus\"\nviral_bar = 500\n[brands.brand]\n[routes.viral]\nteam = \"pr\"\n\
                       when = { medium = \"risk >= 15\" }\n[storms]\nexpected_per_hour = 30.0\n";
 /// The condition that is varied.
 const KEY: &str = "routes.viral.when.medium";
 /// The rule's reshares and minutes.
-const RESHARES: [u32; 10] = [10, 20, 35, 50, 100, 150, 250, 350, 420, 480];
-const MINUTES: [u32; 6] = [10, 20, 30, 60, 180, 720];
+const RULE_RESHARES: [u32; 10] = [10, 20, 35, 50, 100, 150, 250, 350, 420, 480];
+const RULE_MINUTES: [u32; 6] = [10, 20, 30, 60, 180, 720];
 
 /// What came of it: for each objective the forecast's threshold and the rule, both tuned on the past.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Versus {
+pub struct RuleComparison {
     /// Conversations, and records.
     pub size: (usize, usize),
     /// By objective: the policy with its threshold tuned, and the rule.
-    pub tuned: Vec<(Tuned, Tuned)>,
+    pub tuned: Vec<(TuneResult, TuneResult)>,
 }
 
 /// Composes the history, trains on its past, and tunes both.
 ///
 /// # Errors
 /// A file that cannot be read, or arithmetic that fails.
-pub fn versus(data: &Path, say: &mut dyn FnMut(String)) -> Result<Versus, AnalysisError> {
+pub fn compare_with_rule(
+    data: &Path,
+    progress: &mut dyn FnMut(String),
+) -> Result<RuleComparison, AnalysisError> {
     let step = |e: String| AnalysisError::Step(e);
-    let all = known(data)?;
-    let past: Vec<&Known> = all.iter().filter(|known| fold(known) < PAST_FOLDS).collect();
+    let all = read_cascade_sets(data)?;
+    let past: Vec<&CascadeOfSet> = all.iter().filter(|known| fold(known) < PAST_FOLDS).collect();
     let policy = Policy::parse("versus", POLICY).map_err(|faults| step(format!("{faults:?}")))?;
-    let shipped = Brain::shipped(policy.clone()).map_err(|e| step(e.to_string()))?;
+    let shipped = Ruleset::shipped(policy.clone()).map_err(|e| step(e.to_string()))?;
     let model = train_on(data, &shipped.sentiment, &past, &mut |_| ())?;
-    say(format!("a forecast trained on {} cascades of the past", past.len()));
+    progress(format!("a forecast trained on {} cascades of the past", past.len()));
     let bytes = model.to_bytes().map_err(|e| step(e.to_string()))?;
-    let brain = Brain::shipped(policy).and_then(|brain| brain.with_model("trained here", &bytes));
-    let brain = brain.map_err(|e| step(e.to_string()))?;
-    let history = compose(data, &all, brain.policy.bar_of(Some("brand")))?;
-    say(format!("{} conversations, {} records", history.labels.len(), history.events.len()));
+    let ruleset = Ruleset::shipped(policy).and_then(|brain| brain.with_model("trained here", &bytes));
+    let ruleset = ruleset.map_err(|e| step(e.to_string()))?;
+    let history = compose(data, &all, ruleset.policy.viral_bar(Some("brand")))?;
+    progress(format!("{} conversations, {} records", history.labels.len(), history.events.len()));
     let risk: Vec<String> = (1..=40).map(|i| format!("risk >= {}", i * 2)).collect();
-    let rule = RESHARES
+    let rule = RULE_RESHARES
         .iter()
-        .flat_map(|n| MINUTES.map(|m| format!("reshares + quotes >= {n} && minutes <= {m}.0")));
+        .flat_map(|n| RULE_MINUTES.map(|m| format!("reshares + quotes >= {n} && minutes <= {m}.0")));
     let mut worked = Vec::new();
     for values in [risk, rule.collect()] {
-        let tried = candidates(POLICY, &[Vary { key: KEY.into(), values }]).map_err(step)?;
-        worked.push(work(&brain, &history, &tried).map_err(step)?);
-        say(format!("{} policies tried", worked.last().map_or(0, |(_, n)| *n)));
+        let tried = candidates(POLICY, &[Variation { key: KEY.into(), values }]).map_err(step)?;
+        worked.push(try_policies(&ruleset, &history, &tried).map_err(step)?);
+        progress(format!("{} policies tried", worked.last().map_or(0, |(_, n)| *n)));
     }
     let [(risk, _), (rule, _)] = worked.as_slice() else { return Err(step("nothing was tried".into())) };
     let tuned = risk.iter().cloned().zip(rule.iter().cloned()).collect();
-    Ok(Versus { size: (history.labels.len(), history.events.len()), tuned })
+    Ok(RuleComparison { size: (history.labels.len(), history.events.len()), tuned })
 }
 
 /// Events in the order of time, and what is worth telling.
-struct History {
+struct ComposedHistory {
     /// Reshares at which a conversation is viral.
     bar: u64,
     events: Vec<Event>,
@@ -92,46 +97,51 @@ struct History {
 }
 
 /// Tries policies, and tunes for each objective.
-fn work(brain: &Brain, history: &History, tried: &[Candidate]) -> Result<(Vec<Tuned>, usize), String> {
-    let labels = Labels::of_known(history.labels.iter().cloned());
-    let plan = plan(("the default, risk >= 15", brain), tried, Some(labels), "composed");
+fn try_policies(
+    ruleset: &Ruleset,
+    history: &ComposedHistory,
+    tried: &[Candidate],
+) -> Result<(Vec<TuneResult>, usize), String> {
+    let labels = Labels::from_pairs(history.labels.iter().cloned());
+    let plan = plan(("the default, risk >= 15", ruleset), tried, Some(labels), "composed");
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut backtest = Backtest::new(&plan, (&bars, &labelled), threads);
     for events in history.events.chunks(CHUNK_RECORDS) {
         let records = events.iter().cloned().map(Record::Event);
-        backtest.take(&Chunk::of(records), &mut |_, _| ());
+        backtest.process(&Chunk::from_records(records), &mut |_, _| ());
     }
     let ended = backtest.finish(&mut |_, _| ());
-    let goal = |objective| Goal { team: "pr".into(), objective, budget: f64::INFINITY, split: PAST };
+    let goal =
+        |objective| TuneGoal { team: "pr".into(), objective, budget: f64::INFINITY, split: PAST_SHARE };
     let current = tune((&plan, &ended), tried, POLICY, &goal(Objective::F1))?;
     // As many alerts a day as the default had in the past.
     let budget = current.current.past.alerts_per_day;
     let mut tuned = vec![current];
     for objective in [Objective::Recall, Objective::Minutes] {
-        tuned.push(tune((&plan, &ended), tried, POLICY, &Goal { budget, ..goal(objective) })?);
+        tuned.push(tune((&plan, &ended), tried, POLICY, &TuneGoal { budget, ..goal(objective) })?);
     }
     Ok((tuned, tried.len()))
 }
 
 /// Draws a text and a time for every cascade.
-fn compose(data: &Path, all: &[Known], bar: u64) -> Result<History, AnalysisError> {
+fn compose(data: &Path, all: &[CascadeOfSet], bar: u64) -> Result<ComposedHistory, AnalysisError> {
     let small = cascades(&data.join("cascades/auspol_dev.csv"))?;
-    let posts = Posts::read(data, Choice::default())?.held_out;
+    let posts = LabelledPosts::read(data, PostSelection::default())?.held_out;
     let texts: Vec<(&str, bool)> =
         posts.iter().filter_map(|post| Some((post.text.as_str(), post.complaint?))).collect();
-    let mut history = History { bar, events: vec![], labels: vec![] };
+    let mut history = ComposedHistory { bar, events: vec![], labels: vec![] };
     let mut n = 0;
     for known in all {
         let is_past = fold(known) < PAST_FOLDS;
-        for i in 0..=SMALL {
+        for i in 0..=SMALL_PER_LARGE {
             let chance = |what: u64| mix(11, n * 8 + what) as f64 / u64::MAX as f64;
             let cascade = if i == 0 {
                 &known.cascade
             } else {
                 &small[(chance(0) * small.len() as f64) as usize % small.len()]
             };
-            let part = if is_past { (0.0, PAST) } else { (PAST, 1.0) };
+            let part = if is_past { (0.0, PAST_SHARE) } else { (PAST_SHARE, 1.0) };
             let day = DAYS * (part.0 + chance(1) * (part.1 - part.0));
             let (text, complaint) = texts[(chance(2) * texts.len() as f64) as usize % texts.len()];
             history.add(&format!("c{n}"), START + seconds(day * 86_400.0), (text, complaint), cascade);
@@ -146,8 +156,8 @@ fn seconds(secs: f64) -> Duration {
     Duration::from_millis((secs * 1000.0) as i64)
 }
 
-impl History {
-    fn add(&mut self, id: &str, at: EventTime, (text, complaint): (&str, bool), cascade: &Recorded) {
+impl ComposedHistory {
+    fn add(&mut self, id: &str, at: EventTime, (text, complaint): (&str, bool), cascade: &ReshareHistory) {
         const DAY: f64 = 86_400.0;
         let event = |name: String, at: EventTime, body: Body| Event {
             v: SCHEMA_VERSION,
@@ -172,11 +182,11 @@ impl History {
             let body = Body::Engagement(Engagement::new(kind, actor, reshare.followers));
             self.events.push(event(format!("{id}.{i}"), at + seconds(reshare.secs), body));
         }
-        self.labels.push((id.to_owned(), complaint && cascade.seen(DAY) as u64 >= self.bar));
+        self.labels.push((id.to_owned(), complaint && cascade.count_until(DAY) as u64 >= self.bar));
     }
 }
 
-impl fmt::Display for Versus {
+impl fmt::Display for RuleComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -195,7 +205,7 @@ impl fmt::Display for Versus {
                 "{:<42} {:>10} {:>22} {:>22} {:>22}",
                 "", "alerts/day", "precision", "recall in time", "minutes"
             )?;
-            let chosen = |tuned: &Tuned| tuned.chosen.and_then(|i| tuned.tried.get(i)).cloned();
+            let chosen = |tuned: &TuneResult| tuned.chosen.and_then(|i| tuned.tried.get(i)).cloned();
             for tried in [Some(risk.current.clone()), chosen(risk), chosen(rule)].into_iter().flatten() {
                 let part = &tried.later;
                 let name = tried

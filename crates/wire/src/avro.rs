@@ -16,78 +16,78 @@ use prost::encoding::encode_varint;
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{Fault, scalar};
+use crate::{WireError, scalar};
 
 /// Types within a schema at most, once its named ones are written out.
-const TYPES: usize = 10_000;
+const MAX_TYPES: usize = 10_000;
 /// Types within types, of which one is the other's: what a stack carries easily.
-const DEPTH: usize = 100;
+const MAX_DEPTH: usize = 100;
 /// Memory that one part of a record may take because its bytes say so.
-const MEMORY: usize = 64 << 20;
+const MAX_ALLOCATION_BYTES: usize = 64 << 20;
 
 /// A schema without names that point elsewhere.
-pub struct Avro(apache_avro::Schema);
+pub struct AvroSchema(apache_avro::Schema);
 
-impl Avro {
-    pub fn parse(text: &str, references: &[(String, String)]) -> Result<Self, Fault> {
+impl AvroSchema {
+    pub fn parse(text: &str, references: &[(String, String)]) -> Result<Self, WireError> {
         static LIMIT: Once = Once::new();
-        LIMIT.call_once(|| _ = max_allocation_bytes(MEMORY));
+        LIMIT.call_once(|| _ = max_allocation_bytes(MAX_ALLOCATION_BYTES));
         let others = references.iter().map(|(_, text)| text);
         let (mut schema, others) = apache_avro::Schema::parse_str_with_list(text, others)
-            .map_err(|e| Fault::new(format!("the schema is no Avro: {e}")))?;
-        let mut names = Names::default();
-        others.iter().for_each(|other| names.learn(other));
-        names.learn(&schema);
-        names.write_out(&mut schema)?;
+            .map_err(|e| WireError::new(format!("the schema is no Avro: {e}")))?;
+        let mut names = NamedTypes::default();
+        others.iter().for_each(|other| names.collect(other));
+        names.collect(&schema);
+        names.inline_references(&mut schema)?;
         Ok(Self(schema))
     }
 
-    pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, Fault> {
-        let mut bytes = Bytes { rest: payload, are_too_few: false };
+    pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, WireError> {
+        let mut bytes = CheckedReader { rest: payload, truncated: false };
         let read = ResolvedSchema::new_with_schemata(Vec::new()).and_then(|no_names| {
             let reader = GenericDatumReader::builder(&self.0).resolved_writer_schemata(no_names).build()?;
             reader.read_value(&mut bytes)
         });
         match read {
-            _ if bytes.are_too_few => Err(Fault::new("the bytes end before the record does")),
-            Err(e) => Err(Fault::new(e.to_string())),
+            _ if bytes.truncated => Err(WireError::new("the bytes end before the record does")),
+            Err(e) => Err(WireError::new(e.to_string())),
             Ok(_) if !bytes.rest.is_empty() => {
-                Err(Fault::new(format!("{} bytes are left after the record", bytes.rest.len())))
+                Err(WireError::new(format!("{} bytes are left after the record", bytes.rest.len())))
             }
-            Ok(datum) => serde_json::to_vec(&Told(&datum)).map_err(|e| Fault::new(e.to_string())),
+            Ok(datum) => serde_json::to_vec(&JsonDatum(&datum)).map_err(|e| WireError::new(e.to_string())),
         }
     }
 
-    pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), Fault> {
-        put(record, &self.0, out)
+    pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), WireError> {
+        encode_value(record, &self.0, out)
     }
 }
 
 /// Bytes that remember whether more were wanted.
-struct Bytes<'a> {
+struct CheckedReader<'a> {
     rest: &'a [u8],
-    are_too_few: bool,
+    truncated: bool,
 }
 
-impl Read for Bytes<'_> {
+impl Read for CheckedReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.are_too_few |= into.len() > self.rest.len();
+        self.truncated |= into.len() > self.rest.len();
         self.rest.read(into)
     }
 }
 
 /// The named types of a schema and of those it refers to.
 #[derive(Default)]
-struct Names {
+struct NamedTypes {
     known: HashMap<Name, apache_avro::Schema>,
     /// Those that are being written out.
-    open: Vec<Name>,
-    types: usize,
+    expanding: Vec<Name>,
+    type_count: usize,
     depth: usize,
 }
 
-impl Names {
-    fn learn(&mut self, schema: &apache_avro::Schema) {
+impl NamedTypes {
+    fn collect(&mut self, schema: &apache_avro::Schema) {
         use apache_avro::Schema as S;
         if let Some(name) = schema.name()
             && !matches!(schema, S::Ref { .. })
@@ -95,47 +95,47 @@ impl Names {
             self.known.insert(name.clone(), schema.clone());
         }
         match schema {
-            S::Record(record) => record.fields.iter().for_each(|field| self.learn(&field.schema)),
-            S::Union(union) => union.variants().iter().for_each(|variant| self.learn(variant)),
-            S::Array(array) => self.learn(&array.items),
-            S::Map(map) => self.learn(&map.types),
+            S::Record(record) => record.fields.iter().for_each(|field| self.collect(&field.schema)),
+            S::Union(union) => union.variants().iter().for_each(|variant| self.collect(variant)),
+            S::Array(array) => self.collect(&array.items),
+            S::Map(map) => self.collect(&map.types),
             _ => {}
         }
     }
 
-    fn write_out(&mut self, schema: &mut apache_avro::Schema) -> Result<(), Fault> {
+    fn inline_references(&mut self, schema: &mut apache_avro::Schema) -> Result<(), WireError> {
         use apache_avro::Schema as S;
-        self.types += 1;
-        if self.types > TYPES {
-            return Err(Fault::new(format!("the schema has more than {TYPES} types within types")));
+        self.type_count += 1;
+        if self.type_count > MAX_TYPES {
+            return Err(WireError::new(format!("the schema has more than {MAX_TYPES} types within types")));
         }
-        if self.depth > DEPTH {
-            return Err(Fault::new(format!("the schema is more than {DEPTH} types deep")));
+        if self.depth > MAX_DEPTH {
+            return Err(WireError::new(format!("the schema is more than {MAX_DEPTH} types deep")));
         }
         self.depth += 1;
         if let S::Ref { name } = schema {
             let known = self.known.get(name).cloned();
-            *schema = known.ok_or_else(|| Fault::new(format!("the schema lacks its type {name}")))?;
+            *schema = known.ok_or_else(|| WireError::new(format!("the schema lacks its type {name}")))?;
         }
         match schema {
             S::Record(record) => {
-                if self.open.contains(&record.name) {
+                if self.expanding.contains(&record.name) {
                     let problem =
                         format!("the schema's type {} contains itself, which is not read", record.name);
-                    return Err(Fault::new(problem));
+                    return Err(WireError::new(problem));
                 }
-                self.open.push(record.name.clone());
+                self.expanding.push(record.name.clone());
                 for field in &mut record.fields {
-                    self.write_out(&mut field.schema)?;
+                    self.inline_references(&mut field.schema)?;
                 }
-                self.open.pop();
+                self.expanding.pop();
             }
-            S::Array(array) => self.write_out(&mut array.items)?,
-            S::Map(map) => self.write_out(&mut map.types)?,
+            S::Array(array) => self.inline_references(&mut array.items)?,
+            S::Map(map) => self.inline_references(&mut map.types)?,
             S::Union(union) => {
                 let mut variants = union.variants().to_vec();
-                variants.iter_mut().try_for_each(|variant| self.write_out(variant))?;
-                *union = UnionSchema::new(variants).map_err(|e| Fault::new(e.to_string()))?;
+                variants.iter_mut().try_for_each(|variant| self.inline_references(variant))?;
+                *union = UnionSchema::new(variants).map_err(|e| WireError::new(e.to_string()))?;
             }
             _ => {}
         }
@@ -145,9 +145,9 @@ impl Names {
 }
 
 /// A value, as it is told in JSON.
-struct Told<'a>(&'a Datum);
+struct JsonDatum<'a>(&'a Datum);
 
-impl Serialize for Told<'_> {
+impl Serialize for JsonDatum<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Datum::Null => to.serialize_unit(),
@@ -158,15 +158,15 @@ impl Serialize for Told<'_> {
             Datum::Double(x) => to.serialize_f64(*x),
             Datum::String(text) | Datum::Enum(_, text) => to.serialize_str(text),
             Datum::Bytes(bytes) | Datum::Fixed(_, bytes) => to.serialize_str(&scalar::base64(bytes)),
-            Datum::Union(_, inner) => Told(inner).serialize(to),
-            Datum::Array(items) => to.collect_seq(items.iter().map(Told)),
+            Datum::Union(_, inner) => JsonDatum(inner).serialize(to),
+            Datum::Array(items) => to.collect_seq(items.iter().map(JsonDatum)),
             // What is null is left out, as it is in our records.
-            Datum::Map(entries) => {
-                to.collect_map(entries.iter().filter(|(_, datum)| is_there(datum)).map(|(k, v)| (k, Told(v))))
-            }
-            Datum::Record(fields) => {
-                to.collect_map(fields.iter().filter(|(_, datum)| is_there(datum)).map(|(k, v)| (k, Told(v))))
-            }
+            Datum::Map(entries) => to.collect_map(
+                entries.iter().filter(|(_, datum)| is_present(datum)).map(|(k, v)| (k, JsonDatum(v))),
+            ),
+            Datum::Record(fields) => to.collect_map(
+                fields.iter().filter(|(_, datum)| is_present(datum)).map(|(k, v)| (k, JsonDatum(v))),
+            ),
             Datum::TimestampMillis(n) => scalar::time(i128::from(*n) * 1_000_000, to),
             Datum::TimestampMicros(n) => scalar::time(i128::from(*n) * 1000, to),
             Datum::TimestampNanos(n) => scalar::time((*n).into(), to),
@@ -187,60 +187,62 @@ impl Serialize for Told<'_> {
     }
 }
 
-fn is_there(datum: &Datum) -> bool {
+fn is_present(datum: &Datum) -> bool {
     match datum {
-        Datum::Union(_, inner) => is_there(inner),
+        Datum::Union(_, inner) => is_present(inner),
         datum => *datum != Datum::Null,
     }
 }
 
 /// Writes a value by a schema of ours: the encoding of Avro's specification, of the types that those have.
-fn put(value: &Value, schema: &apache_avro::Schema, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn encode_value(value: &Value, schema: &apache_avro::Schema, out: &mut Vec<u8>) -> Result<(), WireError> {
     use apache_avro::Schema as S;
     let unfit = || scalar::unfit(value);
     match (schema, value) {
-        (S::Union(union), value) => return put_variant(value, union, out),
+        (S::Union(union), value) => return encode_union(value, union, out),
         (S::Record(record), Value::Object(fields)) => {
             if let Some(unknown) = fields.keys().find(|name| !record.lookup.contains_key(*name)) {
-                return Err(Fault::new(format!("`{unknown}`: the schema has no such field")));
+                return Err(WireError::new(format!("`{unknown}`: the schema has no such field")));
             }
             for field in &record.fields {
                 let value = fields.get(&field.name).unwrap_or(&Value::Null);
-                put(value, &field.schema, out).map_err(|fault| fault.within(&field.name))?;
+                encode_value(value, &field.schema, out).map_err(|fault| fault.within(&field.name))?;
             }
         }
         (S::Array(array), Value::Array(items)) => {
             if !items.is_empty() {
-                long(items.len() as i64, out);
+                encode_long(items.len() as i64, out);
             }
-            items.iter().try_for_each(|item| put(item, &array.items, out))?;
-            long(0, out);
+            items.iter().try_for_each(|item| encode_value(item, &array.items, out))?;
+            encode_long(0, out);
         }
         // A list that has nothing in it is left out of records.
-        (S::Array(_), Value::Null) => long(0, out),
+        (S::Array(_), Value::Null) => encode_long(0, out),
         (S::Null, Value::Null) => {}
         (S::Boolean, Value::Bool(b)) => out.push(u8::from(*b)),
-        (S::Long, Value::Number(n)) => long(n.as_i64().ok_or_else(unfit)?, out),
+        (S::Long, Value::Number(n)) => encode_long(n.as_i64().ok_or_else(unfit)?, out),
         (S::Float, Value::Number(n)) => out.extend((n.as_f64().ok_or_else(unfit)? as f32).to_le_bytes()),
         (S::Double, Value::Number(n)) => out.extend(n.as_f64().ok_or_else(unfit)?.to_le_bytes()),
         (S::String, Value::String(text)) => {
-            long(text.len() as i64, out);
+            encode_long(text.len() as i64, out);
             out.extend(text.as_bytes());
         }
-        (S::TimestampMillis, Value::String(text)) => long(scalar::millis(text).ok_or_else(unfit)?, out),
+        (S::TimestampMillis, Value::String(text)) => {
+            encode_long(scalar::millis(text).ok_or_else(unfit)?, out);
+        }
         _ => return Err(unfit()),
     }
     Ok(())
 }
 
 /// Writes the first variant that a value fits.
-fn put_variant(value: &Value, union: &UnionSchema, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn encode_union(value: &Value, union: &UnionSchema, out: &mut Vec<u8>) -> Result<(), WireError> {
     let before = out.len();
-    let mut fault = Fault::new("the schema allows nothing here");
+    let mut fault = WireError::new("the schema allows nothing here");
     for (i, schema) in (0..).zip(union.variants()) {
         out.truncate(before);
-        long(i, out);
-        match put(value, schema, out) {
+        encode_long(i, out);
+        match encode_value(value, schema, out) {
             Ok(()) => return Ok(()),
             Err(e) => fault = e,
         }
@@ -249,6 +251,6 @@ fn put_variant(value: &Value, union: &UnionSchema, out: &mut Vec<u8>) -> Result<
 }
 
 /// A whole number: zigzag, then seven bits a byte, the lowest first.
-fn long(n: i64, out: &mut Vec<u8>) {
+fn encode_long(n: i64, out: &mut Vec<u8>) {
     encode_varint(((n << 1) ^ (n >> 63)) as u64, out);
 }

@@ -12,5 +12,5 @@ mod scalar;
 mod schema;
 
 pub use contract::{Contract, Format};
-pub use frame::{frame, framed};
-pub use schema::{Fault, Language, Schema};
+pub use frame::{split_frame, write_frame};
+pub use schema::{Language, Schema, WireError};

@@ -17,42 +17,42 @@ use protox::file::{File, FileResolver, GoogleFileResolver};
 use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
-use crate::frame::{first_message, message_path};
-use crate::{Fault, scalar};
+use crate::frame::{read_message_path, write_first_message_index};
+use crate::{WireError, scalar};
 
 /// The message that stands for a time.
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
 /// What the schema is called among those it refers to.
-const OWN: &str = "firewatch-own-name.proto";
+const ROOT_FILE: &str = "firewatch-own-name.proto";
 
 /// A schema with all that it refers to.
-pub struct Protobuf(FileDescriptor);
+pub struct ProtobufSchema(FileDescriptor);
 
-impl Protobuf {
-    pub fn parse(text: &str, references: &[(String, String)]) -> Result<Self, Fault> {
-        let not_one = |e: protox::Error| Fault::new(format!("the schema is no Protobuf: {e}"));
-        let own = (OWN.to_owned(), text.to_owned());
+impl ProtobufSchema {
+    pub fn parse(text: &str, references: &[(String, String)]) -> Result<Self, WireError> {
+        let parse_error = |e: protox::Error| WireError::new(format!("the schema is no Protobuf: {e}"));
+        let own = (ROOT_FILE.to_owned(), text.to_owned());
         let files = [own].into_iter().chain(references.iter().cloned()).collect();
-        let mut compiler = Compiler::with_file_resolver(Files(files));
-        compiler.include_imports(true).open_file(OWN).map_err(not_one)?;
-        let file = compiler.descriptor_pool().get_file_by_name(OWN);
+        let mut compiler = Compiler::with_file_resolver(SchemaFiles(files));
+        compiler.include_imports(true).open_file(ROOT_FILE).map_err(parse_error)?;
+        let file = compiler.descriptor_pool().get_file_by_name(ROOT_FILE);
         let file = file.filter(|file| file.messages().len() > 0);
-        file.map(Self).ok_or_else(|| Fault::new("the schema has no message"))
+        file.map(Self).ok_or_else(|| WireError::new("the schema has no message"))
     }
 
-    pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, Fault> {
-        let (path, bytes) = message_path(payload)?;
+    pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, WireError> {
+        let (path, bytes) = read_message_path(payload)?;
         let descriptor = self.message(&path);
         let descriptor =
-            descriptor.ok_or_else(|| Fault::new(format!("the schema has no message {path:?}")))?;
-        let message = DynamicMessage::decode(descriptor, bytes).map_err(|e| Fault::new(e.to_string()))?;
-        serde_json::to_vec(&Told(&message)).map_err(|e| Fault::new(e.to_string()))
+            descriptor.ok_or_else(|| WireError::new(format!("the schema has no message {path:?}")))?;
+        let message = DynamicMessage::decode(descriptor, bytes).map_err(|e| WireError::new(e.to_string()))?;
+        serde_json::to_vec(&JsonMessage(&message)).map_err(|e| WireError::new(e.to_string()))
     }
 
-    pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let descriptor = self.message(&[0]).ok_or_else(|| Fault::new("the schema has no message"))?;
-        first_message(out);
-        put(record, &descriptor, out)
+    pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), WireError> {
+        let descriptor = self.message(&[0]).ok_or_else(|| WireError::new("the schema has no message"))?;
+        write_first_message_index(out);
+        encode_message(record, &descriptor, out)
     }
 
     /// The message at a path: its place in the file, then in the message before.
@@ -64,9 +64,9 @@ impl Protobuf {
 }
 
 /// The schema and those it refers to, by name; what comes with every compiler is at hand.
-struct Files(Vec<(String, String)>);
+struct SchemaFiles(Vec<(String, String)>);
 
-impl FileResolver for Files {
+impl FileResolver for SchemaFiles {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         let Some((_, text)) = self.0.iter().find(|(known, _)| known == name) else {
             return GoogleFileResolver::new().open_file(name);
@@ -87,9 +87,9 @@ fn compiled(text: &str) -> Option<FileDescriptorProto> {
 }
 
 /// A message, as it is told in JSON.
-struct Told<'a>(&'a DynamicMessage);
+struct JsonMessage<'a>(&'a DynamicMessage);
 
-impl Serialize for Told<'_> {
+impl Serialize for JsonMessage<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let message = self.0;
         let descriptor = message.descriptor();
@@ -110,16 +110,16 @@ impl Serialize for Told<'_> {
         let mut object = to.serialize_map(None)?;
         for field in descriptor.fields().filter(|field| field.is_list() || message.has_field(field)) {
             let part = message.get_field(&field);
-            object.serialize_entry(field.name(), &ToldPart(&part, &field.kind()))?;
+            object.serialize_entry(field.name(), &JsonField(&part, &field.kind()))?;
         }
         object.end()
     }
 }
 
 /// What is in a field of a kind.
-struct ToldPart<'a>(&'a Part, &'a Kind);
+struct JsonField<'a>(&'a Part, &'a Kind);
 
-impl Serialize for ToldPart<'_> {
+impl Serialize for JsonField<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self(part, kind) = self;
         match part {
@@ -132,16 +132,18 @@ impl Serialize for ToldPart<'_> {
             Part::F64(x) => to.serialize_f64(*x),
             Part::String(text) => to.serialize_str(text),
             Part::Bytes(bytes) => to.serialize_str(&scalar::base64(bytes)),
-            Part::EnumNumber(n) => match kind.as_enum().and_then(|of| of.get_value(*n)) {
+            Part::EnumNumber(n) => match kind.as_enum().and_then(|enum_type| enum_type.get_value(*n)) {
                 Some(value) => to.serialize_str(value.name()),
                 None => to.serialize_i32(*n),
             },
-            Part::Message(message) => Told(message).serialize(to),
-            Part::List(items) => to.collect_seq(items.iter().map(|item| ToldPart(item, kind))),
+            Part::Message(message) => JsonMessage(message).serialize(to),
+            Part::List(items) => to.collect_seq(items.iter().map(|item| JsonField(item, kind))),
             Part::Map(entries) => {
-                let of = kind.as_message().map(|entry| entry.map_entry_value_field().kind());
-                let of = of.unwrap_or(Kind::String);
-                to.collect_map(entries.iter().map(|(key, value)| (words(key), ToldPart(value, &of))))
+                let value_kind = kind.as_message().map(|entry| entry.map_entry_value_field().kind());
+                let value_kind = value_kind.unwrap_or(Kind::String);
+                to.collect_map(
+                    entries.iter().map(|(key, value)| (map_key_string(key), JsonField(value, &value_kind))),
+                )
             }
         }
     }
@@ -149,17 +151,17 @@ impl Serialize for ToldPart<'_> {
 
 /// Writes an object by a schema of ours: the encoding of Protobuf's specification, of the types that those have. The library's
 /// own way is by reflection, and the whole takes more than twice as long.
-fn put(value: &Value, message: &MessageDescriptor, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn encode_message(value: &Value, message: &MessageDescriptor, out: &mut Vec<u8>) -> Result<(), WireError> {
     let Value::Object(object) = value else { return Err(scalar::unfit(value)) };
     for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
         let field = message.get_field_by_name(name);
-        let field = field.ok_or_else(|| Fault::new(format!("`{name}`: the schema has no such field")))?;
+        let field = field.ok_or_else(|| WireError::new(format!("`{name}`: the schema has no such field")))?;
         let place = (field.number(), field.kind());
         let done = match value {
             Value::Array(items) if field.is_list() => {
-                items.iter().try_for_each(|item| put_one(item, &place, out))
+                items.iter().try_for_each(|item| encode_field(item, &place, out))
             }
-            value => put_one(value, &place, out),
+            value => encode_field(value, &place, out),
         };
         done.map_err(|fault| fault.within(name))?;
     }
@@ -167,8 +169,8 @@ fn put(value: &Value, message: &MessageDescriptor, out: &mut Vec<u8>) -> Result<
 }
 
 /// Writes what is in a field, behind its number.
-fn put_one(value: &Value, (number, kind): &(u32, Kind), out: &mut Vec<u8>) -> Result<(), Fault> {
-    let no = || scalar::unfit(value);
+fn encode_field(value: &Value, (number, kind): &(u32, Kind), out: &mut Vec<u8>) -> Result<(), WireError> {
+    let unfit = || scalar::unfit(value);
     let varint = |n: u64, out: &mut Vec<u8>| {
         encode_key(*number, WireType::Varint, out);
         encode_varint(n, out);
@@ -181,36 +183,36 @@ fn put_one(value: &Value, (number, kind): &(u32, Kind), out: &mut Vec<u8>) -> Re
     match (kind, value) {
         (Kind::String, Value::String(text)) => bytes(text.as_bytes(), out),
         (Kind::Bool, Value::Bool(b)) => varint((*b).into(), out),
-        (Kind::Uint32 | Kind::Uint64, Value::Number(n)) => varint(n.as_u64().ok_or_else(no)?, out),
+        (Kind::Uint32 | Kind::Uint64, Value::Number(n)) => varint(n.as_u64().ok_or_else(unfit)?, out),
         // Two's complement, so a negative one takes ten bytes.
-        (Kind::Int32 | Kind::Int64, Value::Number(n)) => varint(n.as_i64().ok_or_else(no)? as u64, out),
+        (Kind::Int32 | Kind::Int64, Value::Number(n)) => varint(n.as_i64().ok_or_else(unfit)? as u64, out),
         (Kind::Float, Value::Number(n)) => {
             encode_key(*number, WireType::ThirtyTwoBit, out);
-            out.extend((n.as_f64().ok_or_else(no)? as f32).to_le_bytes());
+            out.extend((n.as_f64().ok_or_else(unfit)? as f32).to_le_bytes());
         }
         (Kind::Double, Value::Number(n)) => {
             encode_key(*number, WireType::SixtyFourBit, out);
-            out.extend(n.as_f64().ok_or_else(no)?.to_le_bytes());
+            out.extend(n.as_f64().ok_or_else(unfit)?.to_le_bytes());
         }
-        (Kind::Message(of), Value::String(text)) if of.full_name() == TIMESTAMP => {
-            let millis = scalar::millis(text).ok_or_else(no)?;
+        (Kind::Message(message_type), Value::String(text)) if message_type.full_name() == TIMESTAMP => {
+            let millis = scalar::millis(text).ok_or_else(unfit)?;
             let time = Timestamp {
                 seconds: millis.div_euclid(1000),
                 nanos: (millis.rem_euclid(1000) * 1_000_000) as i32,
             };
             bytes(&time.encode_to_vec(), out);
         }
-        (Kind::Message(of), value) => {
+        (Kind::Message(message_type), value) => {
             let mut inner = Vec::new();
-            put(value, of, &mut inner)?;
+            encode_message(value, message_type, &mut inner)?;
             bytes(&inner, out);
         }
-        _ => return Err(no()),
+        _ => return Err(unfit()),
     }
     Ok(())
 }
 
-fn words(key: &MapKey) -> String {
+fn map_key_string(key: &MapKey) -> String {
     match key {
         MapKey::Bool(b) => b.to_string(),
         MapKey::I32(n) => n.to_string(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::ser::{Error as _, Serializer};
 use serde_json::Value;
 
-use crate::Fault;
+use crate::WireError;
 
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
@@ -29,7 +29,7 @@ pub fn millis(text: &str) -> Option<i64> {
 }
 
 /// That a value does not fit, without telling it.
-pub fn unfit(value: &Value) -> Fault {
+pub fn unfit(value: &Value) -> WireError {
     let kind = match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -38,5 +38,5 @@ pub fn unfit(value: &Value) -> Fault {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };
-    Fault::new(format!("{kind} does not fit the schema"))
+    WireError::new(format!("{kind} does not fit the schema"))
 }

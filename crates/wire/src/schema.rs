@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::avro::Avro;
-use crate::protobuf::Protobuf;
+use crate::avro::AvroSchema;
+use crate::protobuf::ProtobufSchema;
 
 /// Why a schema cannot be used, or bytes cannot be read by one. It never repeats what is in the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault(String);
+pub struct WireError(String);
 
-impl Fault {
+impl WireError {
     pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self(problem.into())
     }
@@ -25,13 +25,13 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for WireError {}
 
 /// Languages that schemas of a registry are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub enum Language {
 impl Language {
     /// The language that a registry calls so; Avro is what it does not name.
     #[must_use]
-    pub fn named(name: Option<&str>) -> Option<Self> {
+    pub fn from_name(name: Option<&str>) -> Option<Self> {
         match name {
             None | Some("AVRO") => Some(Self::Avro),
             Some("PROTOBUF") => Some(Self::Protobuf),
@@ -70,9 +70,9 @@ impl Language {
 /// A schema to read or write records by.
 pub enum Schema {
     /// In Avro.
-    Avro(Avro),
+    Avro(AvroSchema),
     /// In Protobuf.
-    Protobuf(Protobuf),
+    Protobuf(ProtobufSchema),
     /// In JSON Schema. The record's own checks are stricter, so the schema is not looked at.
     Json,
 }
@@ -82,10 +82,10 @@ impl Schema {
     ///
     /// # Errors
     /// When it is not one, or is not to be read safely.
-    pub fn parse(language: Language, text: &str, references: &[(String, String)]) -> Result<Self, Fault> {
+    pub fn parse(language: Language, text: &str, references: &[(String, String)]) -> Result<Self, WireError> {
         Ok(match language {
-            Language::Avro => Self::Avro(Avro::parse(text, references)?),
-            Language::Protobuf => Self::Protobuf(Protobuf::parse(text, references)?),
+            Language::Avro => Self::Avro(AvroSchema::parse(text, references)?),
+            Language::Protobuf => Self::Protobuf(ProtobufSchema::parse(text, references)?),
             Language::Json => Self::Json,
         })
     }
@@ -95,7 +95,7 @@ impl Schema {
     ///
     /// # Errors
     /// When the bytes are not what the schema says.
-    pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, WireError> {
         match self {
             Self::Avro(avro) => avro.to_json(payload),
             Self::Protobuf(protobuf) => protobuf.to_json(payload),
@@ -107,7 +107,7 @@ impl Schema {
     ///
     /// # Errors
     /// When the record does not fit the schema.
-    pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), WireError> {
         match self {
             Self::Avro(avro) => avro.encode(record, out),
             Self::Protobuf(protobuf) => protobuf.encode(record, out),

@@ -7,29 +7,29 @@ pub use wire::wire;
 use std::sync::LazyLock;
 
 use firewatch_domain::EventTime;
-use firewatch_ingest::{Frames, Intake, Mapping, Platform, Reader, decode_event};
+use firewatch_ingest::{Frames, Ingester, Mapping, PayloadDecoder, PayloadFrame, Platform, decode_event};
 
 const ARRIVAL: EventTime = EventTime::from_millis(1_800_000_000_000);
 
 /// By the mapping of the tests' cases.
-static FORUM: LazyLock<Reader> = LazyLock::new(|| {
+static FORUM: LazyLock<PayloadDecoder> = LazyLock::new(|| {
     let mapping = Mapping::parse("mapping", include_str!("../../platforms/generic.toml"));
-    Reader::by(mapping.expect("the mapping of the cases is sound"))
+    PayloadDecoder::with_mapping(mapping.expect("the mapping of the cases is sound"))
 });
 
 /// The payload has an outcome, and every event of it is one that the engine reads.
 pub fn platform(platform: Platform, bytes: &[u8]) {
-    let reader = match platform {
+    let decoder = match platform {
         Platform::Generic => FORUM.clone(),
-        platform => Reader::new(platform),
+        platform => PayloadDecoder::new(platform),
     };
     let mut frames = Frames::default();
-    let mut intake = Intake::new(reader.clone(), 100);
-    let mut take = |frame: firewatch_ingest::Frame<'_>| {
-        let decoded = reader.decode(frame.payload, ARRIVAL);
-        let told = decoded.events.len() + decoded.rejections.len() + decoded.gone.len();
-        assert!(told > 0, "it came to nothing");
-        let placed = intake.take(frame.payload, ARRIVAL);
+    let mut ingester = Ingester::new(decoder.clone(), 100);
+    let mut check = |frame: PayloadFrame<'_>| {
+        let decoded = decoder.decode(frame.payload, ARRIVAL);
+        let outcomes = decoded.events.len() + decoded.rejections.len() + decoded.deleted_accounts.len();
+        assert!(outcomes > 0, "the payload has no outcome");
+        let placed = ingester.ingest(frame.payload, ARRIVAL);
         for event in decoded.events.iter().chain(&placed.events) {
             let json = serde_json::to_vec(event).expect("an event is plain JSON");
             let key = event.conversation.as_bytes();
@@ -37,9 +37,9 @@ pub fn platform(platform: Platform, bytes: &[u8]) {
         }
     };
     for line in bytes.split(|byte| *byte == b'\n') {
-        frames.line(line, &mut take);
+        frames.line(line, &mut check);
     }
-    frames.finish(&mut take);
-    intake.rewind();
-    assert_eq!(intake.changes().count(), 0);
+    frames.finish(&mut check);
+    ingester.rewind();
+    assert_eq!(ingester.changes().count(), 0);
 }

@@ -9,26 +9,26 @@ use std::fmt;
 use firewatch_domain::EventTime;
 use serde::Serialize;
 
-use super::{DAY, FEATURES, Sample, Scores};
+use super::{FEATURES, FORECAST_HORIZON, Sample, Scores};
 
 /// Bins of the former span.
 const BINS: usize = 10;
 /// An index from which a feature is said to have moved some, and much (Siddiqi 2006).
-const SOME: f64 = 0.1;
-const MUCH: f64 = 0.25;
+const PSI_SOME: f64 = 0.1;
+const PSI_MUCH: f64 = 0.25;
 /// The normal quantile of chance findings that are let pass: one in two hundred.
-const NOISE: f64 = 2.576;
+const NOISE_Z: f64 = 2.576;
 /// Conversations below which a span tells nothing.
-const LEAST: usize = 50;
+const MIN_CONVERSATIONS: usize = 50;
 /// P(complaint) from which a conversation is scored to its end, whatever becomes of it; others are not asked.
-const FOLLOWED: f32 = 0.1;
+const MIN_COMPLAINT: f32 = 0.1;
 /// Bins of the forecast, from each share on.
-const CHANCES: [f64; 6] = [0.0, 0.01, 0.05, 0.2, 0.5, 0.8];
+const FORECAST_BINS: [f64; 6] = [0.0, 0.01, 0.05, 0.2, 0.5, 0.8];
 
 /// How far a feature moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Moved {
+pub enum DriftLevel {
     /// No more than chance or a rule of thumb allows.
     Not,
     /// Worth a look.
@@ -39,7 +39,7 @@ pub enum Moved {
 
 /// A feature in both spans.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Feature {
+pub struct FeatureDrift {
     /// Its name.
     pub name: &'static str,
     /// Whether it is as first scored, or half an hour later.
@@ -49,7 +49,7 @@ pub struct Feature {
     /// What the index can be by chance.
     pub noise: f64,
     /// How far it moved.
-    pub moved: Moved,
+    pub moved: DriftLevel,
     /// The means, of values that are known.
     pub means: (f64, f64),
     /// Where bins begin; the last one is of values that are not known, if there are any.
@@ -61,7 +61,7 @@ pub struct Feature {
 /// The forecast of crossing the bar, and what became of it, over conversations that a day has passed for. Of what is surely
 /// no complaint only the first score is told, so it is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Calibrated {
+pub struct ForecastCalibration {
     /// Conversations that may be complaints and had not crossed yet.
     pub conversations: u64,
     /// How many of them were expected to cross within a day.
@@ -84,9 +84,9 @@ pub struct Drift {
     /// Conversations of both.
     pub conversations: [usize; 2],
     /// All features, the one that moved most first.
-    pub features: Vec<Feature>,
+    pub features: Vec<FeatureDrift>,
     /// The forecast in both, where there was enough to tell.
-    pub calibration: [Option<Calibrated>; 2],
+    pub calibration: [Option<ForecastCalibration>; 2],
     /// What could not be read, the first of it.
     pub faults: Vec<String>,
 }
@@ -96,23 +96,25 @@ impl Drift {
     ///
     /// # Errors
     /// When either holds too few conversations.
-    pub fn of(inputs: [String; 2], former: &Scores, recent: &Scores) -> Result<Self, String> {
+    pub fn compare(inputs: [String; 2], former: &Scores, recent: &Scores) -> Result<Self, String> {
         for (name, scores) in inputs.iter().zip([former, recent]) {
             let n = scores.conversations();
-            if n < LEAST {
+            if n < MIN_CONVERSATIONS {
                 let fault = scores.faults.first().map_or(String::new(), |fault| format!("; {fault}"));
                 return Err(format!(
-                    "{name}: scores of {n} conversations; it takes {LEAST} to compare{fault}"
+                    "{name}: scores of {n} conversations; it takes {MIN_CONVERSATIONS} to compare{fault}"
                 ));
             }
         }
         let samples = [former.ordered(), recent.ordered()];
-        let mut features: Vec<Feature> = (0..FEATURES.len()).map(|i| feature(i, &samples)).collect();
+        let mut features: Vec<FeatureDrift> = (0..FEATURES.len()).map(|i| feature(i, &samples)).collect();
         features.sort_by(|a, b| {
             (b.moved, b.psi).partial_cmp(&(a.moved, a.psi)).unwrap_or(std::cmp::Ordering::Equal)
         });
         let known = |scores: &Scores, samples: &[&Sample]| {
-            Calibrated::of(samples.iter().filter(|sample| Some(sample.began + DAY) <= scores.last).copied())
+            ForecastCalibration::from_samples(
+                samples.iter().filter(|sample| Some(sample.began + FORECAST_HORIZON) <= scores.last).copied(),
+            )
         };
         Ok(Self {
             inputs,
@@ -125,8 +127,9 @@ impl Drift {
     }
 }
 
-fn feature(i: usize, samples: &[Vec<&Sample>; 2]) -> Feature {
-    let values = |of: &[&Sample]| of.iter().map(|sample| f64::from(sample.values[i])).collect::<Vec<f64>>();
+fn feature(i: usize, samples: &[Vec<&Sample>; 2]) -> FeatureDrift {
+    let values =
+        |samples: &[&Sample]| samples.iter().map(|sample| f64::from(sample.values[i])).collect::<Vec<f64>>();
     let (former, recent) = (values(&samples[0]), values(&samples[1]));
     let edges = edges(&former);
     let unknown = former.iter().chain(&recent).any(|value| value.is_nan());
@@ -153,12 +156,12 @@ fn feature(i: usize, samples: &[Vec<&Sample>; 2]) -> Feature {
         counts.iter().map(|(a, b)| (share(*a, n), share(*b, m))).map(|(p, q)| (q - p) * (q / p).ln()).sum();
     let noise = chi_squared(bins_n - 1.0) * (1.0 / n + 1.0 / m);
     let moved = match psi {
-        psi if psi < SOME.max(noise) => Moved::Not,
-        psi if psi < MUCH.max(noise) => Moved::Some,
-        _ => Moved::Much,
+        psi if psi < PSI_SOME.max(noise) => DriftLevel::Not,
+        psi if psi < PSI_MUCH.max(noise) => DriftLevel::Some,
+        _ => DriftLevel::Much,
     };
-    let when = if i < super::FIRST { "first" } else { "half an hour later" };
-    Feature {
+    let when = if i < super::FIRST_SCORE_FEATURES { "first" } else { "half an hour later" };
+    FeatureDrift {
         name: FEATURES[i],
         when,
         psi,
@@ -203,35 +206,37 @@ fn chi_squared(degrees: f64) -> f64 {
         return 0.0;
     }
     let part = 2.0 / (9.0 * degrees);
-    degrees * (1.0 - part + NOISE * part.sqrt()).powi(3)
+    degrees * (1.0 - part + NOISE_Z * part.sqrt()).powi(3)
 }
 
-impl Calibrated {
-    fn of<'a>(samples: impl Iterator<Item = &'a Sample>) -> Option<Self> {
+impl ForecastCalibration {
+    fn from_samples<'a>(samples: impl Iterator<Item = &'a Sample>) -> Option<Self> {
         let viral = FEATURES.iter().position(|name| *name == "viral")?;
-        let told: Vec<(f64, bool)> = samples
-            .filter(|sample| !sample.crossed.0 && sample.values[0] >= FOLLOWED)
+        let forecasts: Vec<(f64, bool)> = samples
+            .filter(|sample| !sample.crossed.0 && sample.values[0] >= MIN_COMPLAINT)
             .map(|sample| (f64::from(sample.values[viral]), sample.crossed.1))
             .collect();
-        if told.len() < LEAST {
+        if forecasts.len() < MIN_CONVERSATIONS {
             return None;
         }
-        let expected: f64 = told.iter().map(|(p, _)| p).sum();
-        let sd = told.iter().map(|(p, _)| p * (1.0 - p)).sum::<f64>().sqrt();
-        let bins =
-            CHANCES.iter().zip(CHANCES.iter().skip(1).chain([&f64::INFINITY])).filter_map(|(from, to)| {
-                let own: Vec<&(f64, bool)> = told.iter().filter(|(p, _)| (from..to).contains(&p)).collect();
+        let expected: f64 = forecasts.iter().map(|(p, _)| p).sum();
+        let sd = forecasts.iter().map(|(p, _)| p * (1.0 - p)).sum::<f64>().sqrt();
+        let bins = FORECAST_BINS.iter().zip(FORECAST_BINS.iter().skip(1).chain([&f64::INFINITY])).filter_map(
+            |(from, to)| {
+                let own: Vec<&(f64, bool)> =
+                    forecasts.iter().filter(|(p, _)| (from..to).contains(&p)).collect();
                 let n = own.len() as f64;
                 let crossed = own.iter().filter(|(_, crossed)| *crossed).count() as f64;
                 (n > 0.0).then(|| {
                     (*from, own.len() as u64, own.iter().map(|(p, _)| p).sum::<f64>() / n, crossed / n)
                 })
-            });
+            },
+        );
         Some(Self {
-            conversations: told.len() as u64,
+            conversations: forecasts.len() as u64,
             expected,
             interval: ((expected - 1.96 * sd).max(0.0), expected + 1.96 * sd),
-            crossed: told.iter().filter(|(_, crossed)| *crossed).count() as u64,
+            crossed: forecasts.iter().filter(|(_, crossed)| *crossed).count() as u64,
             bins: bins.collect(),
         })
     }
@@ -245,7 +250,7 @@ impl Calibrated {
     }
 }
 
-impl fmt::Display for Calibrated {
+impl fmt::Display for ForecastCalibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { conversations, expected, interval: (low, high), crossed, .. } = self;
         let verdict = match (self.holds(), (*crossed as f64) < *expected) {
@@ -267,17 +272,17 @@ impl fmt::Display for Drift {
             writeln!(f, "{name}: {} conversations of {}{span}", self.conversations[i], self.inputs[i])?;
         }
         self.faults.iter().try_for_each(|fault| writeln!(f, "  {fault}"))?;
-        writeln!(f, "\n{}\n", self.in_a_sentence())?;
+        writeln!(f, "\n{}\n", self.summary_sentence())?;
         writeln!(
             f,
             "{:<18} {:<19} {:>7} {:>7} {:>12} {:>12}",
             "", "", "index", "noise", "mean before", "recent"
         )?;
-        for Feature { name, when, psi, noise, moved, means, .. } in &self.features {
+        for FeatureDrift { name, when, psi, noise, moved, means, .. } in &self.features {
             let mark = match moved {
-                Moved::Not => "",
-                Moved::Some => "  moved some",
-                Moved::Much => "  moved much",
+                DriftLevel::Not => "",
+                DriftLevel::Some => "  moved some",
+                DriftLevel::Much => "  moved much",
             };
             let (before, now) = means;
             writeln!(f, "{name:<18} {when:<19} {psi:>7.3} {noise:>7.3} {before:>12.3} {now:>12.3}{mark}")?;
@@ -298,13 +303,13 @@ impl fmt::Display for Drift {
 
 impl Drift {
     /// What moved.
-    pub(super) fn in_a_sentence(&self) -> String {
-        let moved = |how: Moved| {
+    pub(super) fn summary_sentence(&self) -> String {
+        let moved = |how: DriftLevel| {
             let names =
                 self.features.iter().filter(|feature| feature.moved == how).map(|feature| feature.name);
             names.collect::<Vec<_>>().join(", ")
         };
-        match (moved(Moved::Much), moved(Moved::Some)) {
+        match (moved(DriftLevel::Much), moved(DriftLevel::Some)) {
             (much, some) if much.is_empty() && some.is_empty() => "Nothing moved by more than chance.".into(),
             (much, some) if some.is_empty() => format!("Moved much: {much}."),
             (much, some) if much.is_empty() => format!("Moved some: {some}."),
@@ -335,18 +340,19 @@ mod tests {
     }
 
     fn drift(former: &Scores, recent: &Scores) -> Drift {
-        Drift::of(["a".into(), "b".into()], former, recent).unwrap()
+        Drift::compare(["a".into(), "b".into()], former, recent).unwrap()
     }
 
     #[test]
     fn two_samples_of_one_population_do_not_differ() {
         for seed in 0..40 {
             let drift = drift(&scores(seed, 800, 1.0, 1.0), &scores(seed + 100, 300, 1.0, 1.0));
-            assert!(drift.features.iter().all(|feature| feature.moved == Moved::Not), "{drift}");
+            assert!(drift.features.iter().all(|feature| feature.moved == DriftLevel::Not), "{drift}");
         }
         let holds = (0..400).filter(|seed| {
             let scores = scores(*seed, 800, 1.0, 1.0);
-            Calibrated::of(scores.ordered().into_iter()).is_some_and(|calibrated| calibrated.holds())
+            ForecastCalibration::from_samples(scores.ordered().into_iter())
+                .is_some_and(|calibrated| calibrated.holds())
         });
         // 380 on average, give or take 4.4.
         let n = holds.count();
@@ -354,9 +360,9 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_is_named_and_a_forecast_that_is_too_high_is_told() {
+    fn what_moved_is_named_and_a_forecast_that_is_too_high_is_reported() {
         let drift = drift(&scores(1, 2000, 1.0, 1.0), &scores(2, 2000, 2.0, 0.5));
-        assert_eq!((drift.features[0].name, drift.features[0].moved), ("complaint", Moved::Much));
+        assert_eq!((drift.features[0].name, drift.features[0].moved), ("complaint", DriftLevel::Much));
         // Even against its square root: the integral of (q - p) ln(q / p) over tenths.
         let p = |i: f64| 0.1 * (i + 1.0) - 0.1 * i;
         let q = |i: f64| (0.1 * (i + 1.0)).sqrt() - (0.1 * i).sqrt();

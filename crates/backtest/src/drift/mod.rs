@@ -13,18 +13,18 @@ use std::path::Path;
 use firewatch_domain::{Duration, EventTime, Score};
 use serde::Deserialize;
 
-pub use figures::{Calibrated, Drift, Feature, Moved};
+pub use figures::{Drift, DriftLevel, FeatureDrift, ForecastCalibration};
 pub use page::{html, tables};
 
+use crate::recordings::lines::each_line;
 use firewatch_report::AnalysisError;
-use crate::recorded::lines::each_line;
 
 /// How old a conversation is when it is looked at again.
-const LATER: Duration = Duration::from_mins(30);
+const RESCORE_AFTER: Duration = Duration::from_mins(30);
 /// What P(viral) is about.
-const DAY: Duration = Duration::from_mins(24 * 60);
+const FORECAST_HORIZON: Duration = Duration::from_mins(24 * 60);
 /// Faults that are told one by one.
-const TOLD: usize = 5;
+const MAX_REPORTED_FAULTS: usize = 5;
 
 /// What is compared, by name: as first scored, then half an hour later.
 pub(crate) const FEATURES: [&str; 12] = [
@@ -42,7 +42,7 @@ pub(crate) const FEATURES: [&str; 12] = [
     "reach",
 ];
 /// How many of them are as first scored.
-const FIRST: usize = 6;
+const FIRST_SCORE_FEATURES: usize = 6;
 
 /// A conversation; absent values are NaN.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,19 +66,19 @@ pub struct Scores {
 
 /// What tells a score from the other records that `firewatch score` writes.
 #[derive(Deserialize)]
-struct Kind {
+struct ScoreProbe {
     risk_low: Option<f64>,
 }
 
 impl Scores {
     /// Takes a record; one that is of another kind is passed over.
-    pub fn take(&mut self, place: impl fmt::Display, value: &[u8]) {
-        let read = serde_json::from_slice::<Kind>(value)
+    pub fn push(&mut self, place: impl fmt::Display, value: &[u8]) {
+        let read = serde_json::from_slice::<ScoreProbe>(value)
             .and_then(|kind| kind.risk_low.map(|_| serde_json::from_slice::<Score>(value)).transpose());
         match read {
             Ok(None) => {}
             Ok(Some(score)) => self.score(score),
-            Err(e) if self.faults.len() < TOLD => self.faults.push(format!("{place}: {e}")),
+            Err(e) if self.faults.len() < MAX_REPORTED_FAULTS => self.faults.push(format!("{place}: {e}")),
             Err(_) => {}
         }
     }
@@ -89,7 +89,7 @@ impl Scores {
     /// When it cannot be read to its end.
     pub fn read(path: &Path) -> Result<Self, AnalysisError> {
         let mut scores = Self::default();
-        each_line(path, |line, value| scores.take(format_args!("{}, line {line}", path.display()), value))?;
+        each_line(path, |line, value| scores.push(format_args!("{}, line {line}", path.display()), value))?;
         Ok(scores)
     }
 
@@ -100,11 +100,11 @@ impl Scores {
         let crossed = score.viral >= 1.0;
         let new = Sample { began: score.at, values, crossed: (crossed, crossed) };
         let sample = self.samples.entry(score.conversation).or_insert(new);
-        if score.at < sample.began + LATER {
-            sample.values[FIRST..].copy_from_slice(&values[FIRST..]);
+        if score.at < sample.began + RESCORE_AFTER {
+            sample.values[FIRST_SCORE_FEATURES..].copy_from_slice(&values[FIRST_SCORE_FEATURES..]);
             sample.crossed.0 |= crossed;
         }
-        sample.crossed.1 |= crossed && score.at < sample.began + DAY;
+        sample.crossed.1 |= crossed && score.at < sample.began + FORECAST_HORIZON;
     }
 
     /// Parts conversations by when they began: before a time, and from then on.

@@ -1,21 +1,21 @@
 //! The report on drift as a page and as tables.
 
-use super::figures::{Calibrated, Drift, Feature, Moved};
+use super::figures::{Drift, DriftLevel, FeatureDrift, ForecastCalibration};
 use firewatch_report::AnalysisError;
-use firewatch_report::chart::{COLOURS, Frame, Legend, Line, chart, reliability};
-use firewatch_report::page::Page;
+use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, chart, reliability};
+use firewatch_report::page::HtmlPage;
 use firewatch_report::table::table;
 
 /// Features that are drawn.
-const DRAWN: usize = 4;
+const MAX_CHARTS: usize = 4;
 
 /// Draws the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn html(drift: &Drift) -> Result<String, AnalysisError> {
-    let mut page = Page::new("Are scores still what they were?");
-    page.lead(drift.in_a_sentence());
+    let mut page = HtmlPage::new("Are scores still what they were?");
+    page.lead(drift.summary_sentence());
     if let Some(calibration) = &drift.calibration[1] {
         page.lead(format_args!("Recently, {calibration}."));
     }
@@ -34,9 +34,9 @@ pub fn html(drift: &Drift) -> Result<String, AnalysisError> {
     );
     let rows = drift.features.iter().map(|feature| {
         let moved = match feature.moved {
-            Moved::Not => "",
-            Moved::Some => "some",
-            Moved::Much => "much",
+            DriftLevel::Not => "",
+            DriftLevel::Some => "some",
+            DriftLevel::Much => "much",
         };
         vec![
             feature.name.into(),
@@ -49,14 +49,15 @@ pub fn html(drift: &Drift) -> Result<String, AnalysisError> {
         ]
     });
     page.table("", &["feature", "scored", "index", "by chance", "moved", "mean before", "recent"], rows);
-    let moved = drift.features.iter().filter(|feature| feature.moved != Moved::Not);
-    for feature in moved.take(DRAWN) {
+    let moved = drift.features.iter().filter(|feature| feature.moved != DriftLevel::Not);
+    for feature in moved.take(MAX_CHARTS) {
         let words = format!("Conversations by {}, {}: before, and recently.", feature.name, feature.when);
         page.chart(&shares(feature)?, &words);
     }
     page.heading("Whether the forecast holds");
     let names = ["before", "recent"].into_iter().zip(&drift.calibration);
-    let known: Vec<(&str, &Calibrated)> = names.filter_map(|(name, of)| Some((name, of.as_ref()?))).collect();
+    let known: Vec<(&str, &ForecastCalibration)> =
+        names.filter_map(|(name, calibration)| Some((name, calibration.as_ref()?))).collect();
     if known.is_empty() {
         page.paragraph("Too few conversations that a day has passed for.");
         return Ok(page.finish());
@@ -106,21 +107,21 @@ pub fn tables(drift: &Drift) -> [(&'static str, String); 3] {
 }
 
 /// The shares of both spans, bin by bin.
-fn shares(feature: &Feature) -> Result<String, AnalysisError> {
-    let line = |name: &str, of: fn(&(f64, f64)) -> f64, i: usize| {
+fn shares(feature: &FeatureDrift) -> Result<String, AnalysisError> {
+    let line = |name: &str, share_of: fn(&(f64, f64)) -> f64, i: usize| {
         // Steps, as a bin has a width and its neighbours are other bins.
         let points = feature.shares.iter().enumerate().flat_map(|(at, both)| {
-            let share = 100.0 * of(both);
+            let share = 100.0 * share_of(both);
             [(at as f64, share), (at as f64 + 1.0, share)]
         });
-        Line { name: name.into(), points: points.collect(), thin: i == 0, colour: COLOURS[i] }
+        ChartLine { name: name.into(), points: points.collect(), thin: i == 0, colour: COLOURS[i] }
     };
-    let most = feature.shares.iter().map(|(a, b)| 100.0 * a.max(*b)).fold(1.0, f64::max);
+    let max = feature.shares.iter().map(|(a, b)| 100.0 * a.max(*b)).fold(1.0, f64::max);
     let last = if feature.bins.last() == Some(&None) { ", the last one of those not known" } else { "" };
-    let frame = Frame {
+    let frame = ChartFrame {
         title: feature.name,
         x: (&format!("bins, the lowest values first{last}"), 0.0..feature.shares.len() as f64),
-        y: ("% of conversations", 0.0..most * 1.15),
+        y: ("% of conversations", 0.0..max * 1.15),
         legend: Some(Legend::UpperRight),
     };
     chart(frame, &[line("before", |both| both.0, 0), line("recent", |both| both.1, 1)])

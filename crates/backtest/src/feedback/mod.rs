@@ -11,24 +11,24 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use firewatch_domain::{Action, Escalation, EventTime, News};
+use firewatch_domain::{Action, Escalation, EscalationChange, EventTime};
 use firewatch_engine::{Record, Stream};
 use serde::Serialize;
 
 pub use page::{html, tables};
-pub use recalibrate::{Learned, recalibrate};
+pub use recalibrate::{LearnedCalibration, recalibrate};
 
-use firewatch_report::AnalysisError;
+use crate::recordings::lines::each_line;
+use crate::recordings::{Place, decode_record};
 use crate::run::Alert;
-use crate::recorded::lines::each_line;
-use crate::recorded::{Place, decoded};
+use firewatch_report::AnalysisError;
 
 /// Route of what was opened by none: storms and digests.
 const NO_ROUTE: &str = "-";
 
 /// An alert, and what was said of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
+pub struct JudgedAlert {
     /// The alert.
     pub alert: Alert,
     /// Whether it was worth it, if somebody said so.
@@ -38,7 +38,7 @@ pub struct Judged {
 /// Alerts and verdicts, as they are read.
 #[derive(Debug, Default)]
 pub struct Feedback {
-    alerts: Vec<Judged>,
+    alerts: Vec<JudgedAlert>,
     verdicts: Vec<Action>,
     /// Records that could not be read, the first of them in words.
     pub faults: Vec<String>,
@@ -47,14 +47,14 @@ pub struct Feedback {
 }
 
 /// Faults that are told one by one.
-const TOLD: usize = 5;
+const MAX_REPORTED_FAULTS: usize = 5;
 
 impl Feedback {
     /// Takes a record of an escalation topic.
     pub fn escalation(&mut self, place: impl fmt::Display, value: &[u8]) {
         match serde_json::from_slice::<Escalation>(value) {
-            Ok(record) if record.news == News::Opened => {
-                self.alerts.push(Judged { alert: Alert::of(&record), useful: None });
+            Ok(record) if record.change == EscalationChange::Opened => {
+                self.alerts.push(JudgedAlert { alert: Alert::from_escalation(&record), useful: None });
             }
             Ok(_) => {}
             Err(e) => self.fault(place, &e),
@@ -63,7 +63,7 @@ impl Feedback {
 
     /// Takes a record of the actions topic.
     pub fn action(&mut self, place: impl fmt::Display, value: &[u8]) {
-        match decoded(Stream::Actions, Place { source: 0, number: 0 }, value) {
+        match decode_record(Stream::Actions, Place { source: 0, number: 0 }, value) {
             Ok(Record::Action(action)) if action.kind.verdict().is_some() => {
                 self.verdicts.push(action);
             }
@@ -86,27 +86,28 @@ impl Feedback {
 
     fn fault(&mut self, place: impl fmt::Display, problem: &impl fmt::Display) {
         self.rejected += 1;
-        if self.faults.len() < TOLD {
+        if self.faults.len() < MAX_REPORTED_FAULTS {
             self.faults.push(format!("{place}: {problem}"));
         }
     }
 
     /// The alerts in the order of time, each with its verdict.
     #[must_use]
-    pub fn judged(mut self) -> Vec<Judged> {
+    pub fn judged(mut self) -> Vec<JudgedAlert> {
         let order = |alert: &Alert| (alert.at, alert.conversation.clone(), alert.team.clone());
         self.alerts.sort_by_cached_key(|judged| order(&judged.alert));
         self.verdicts.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
-        let mut of: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-        for (i, Judged { alert, .. }) in self.alerts.iter().enumerate() {
-            of.entry((&alert.conversation, &alert.team)).or_default().push(i);
+        let mut alerts_by_key: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+        for (i, JudgedAlert { alert, .. }) in self.alerts.iter().enumerate() {
+            alerts_by_key.entry((&alert.conversation, &alert.team)).or_default().push(i);
         }
         let mut judged: Vec<(usize, bool)> = Vec::new();
         for verdict in &self.verdicts {
             let is_of = |(conversation, team): &(&str, &str)| {
-                *conversation == verdict.conversation && verdict.team.as_deref().is_none_or(|of| of == *team)
+                *conversation == verdict.conversation
+                    && verdict.team.as_deref().is_none_or(|wanted| wanted == *team)
             };
-            let all = of.range((verdict.conversation.as_str(), "")..);
+            let all = alerts_by_key.range((verdict.conversation.as_str(), "")..);
             for (_, alerts) in
                 all.take_while(|((c, _), _)| *c == verdict.conversation).filter(|(key, _)| is_of(key))
             {
@@ -123,7 +124,7 @@ impl Feedback {
 
 /// How right alerts were, as far as they were judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct FeedbackRow {
     /// The team.
     pub team: String,
     /// The route; all of them when absent.
@@ -144,15 +145,15 @@ pub struct Row {
 
 /// The report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct FeedbackReport {
     /// Where it is from.
     pub input: String,
     /// The first and the last alert.
     pub span: Option<(EventTime, EventTime)>,
     /// By team, then by team and route, then by team, route and level.
-    pub rows: Vec<Row>,
+    pub rows: Vec<FeedbackRow>,
     /// The calibration that was learned, if one was asked for and could be.
-    pub learned: Option<Learned>,
+    pub learned: Option<LearnedCalibration>,
     /// Records that could not be read.
     pub rejected: u64,
     /// The first of them.
@@ -162,12 +163,12 @@ pub struct Report {
 /// A team, a route and a level.
 type Key<'a> = (&'a str, Option<&'a str>, Option<&'static str>);
 
-impl Report {
+impl FeedbackReport {
     /// From alerts in the order of time.
     #[must_use]
-    pub fn of(input: &str, alerts: &[Judged]) -> Self {
+    pub fn from_alerts(input: &str, alerts: &[JudgedAlert]) -> Self {
         let mut rows: BTreeMap<Key<'_>, [u64; 3]> = BTreeMap::new();
-        for Judged { alert, useful: verdict } in alerts {
+        for JudgedAlert { alert, useful: verdict } in alerts {
             let (team, route) = (alert.team.as_str(), Some(alert.route.as_deref().unwrap_or(NO_ROUTE)));
             for key in [(team, None, None), (team, route, None), (team, route, Some(alert.level.as_str()))] {
                 let [all, judged, useful] = rows.entry(key).or_default();
@@ -176,7 +177,7 @@ impl Report {
                 *useful += u64::from(*verdict == Some(true));
             }
         }
-        let row = |((team, route, level), [alerts, judged, useful]): (Key<'_>, [u64; 3])| Row {
+        let row = |((team, route, level), [alerts, judged, useful]): (Key<'_>, [u64; 3])| FeedbackRow {
             team: team.into(),
             route: route.map(Into::into),
             level,
@@ -198,19 +199,19 @@ impl Report {
 }
 
 /// The 95% interval of a share (Wilson 1927); none of nothing.
-fn wilson(hits: u64, of: u64) -> Option<(f64, f64)> {
+fn wilson(hits: u64, total: u64) -> Option<(f64, f64)> {
     const Z: f64 = 1.959_964;
-    if of == 0 {
+    if total == 0 {
         return None;
     }
-    let (n, p) = (of as f64, hits as f64 / of as f64);
+    let (n, p) = (total as f64, hits as f64 / total as f64);
     let middle = p + Z * Z / (2.0 * n);
     let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;
     Some((((middle - half) / scale).max(0.0), ((middle + half) / scale).min(1.0)))
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for FeedbackReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.input)?;
         if let Some((from, to)) = self.span {
@@ -230,8 +231,8 @@ impl fmt::Display for Report {
                 (Some(route), None) => format!("  {route}"),
                 (Some(_), Some(level)) => format!("    {level}"),
             };
-            let Row { alerts, judged, useful, .. } = row;
-            writeln!(f, "{name:<40} {alerts:>7} {judged:>7} {useful:>7}  {}", row.in_words())?;
+            let FeedbackRow { alerts, judged, useful, .. } = row;
+            writeln!(f, "{name:<40} {alerts:>7} {judged:>7} {useful:>7}  {}", row.describe_precision())?;
         }
         if self.rows.iter().all(|row| row.judged == 0) {
             writeln!(
@@ -243,9 +244,9 @@ impl fmt::Display for Report {
     }
 }
 
-impl Row {
+impl FeedbackRow {
     /// The precision with its interval, in percent.
-    fn in_words(&self) -> String {
+    fn describe_precision(&self) -> String {
         match (self.precision, self.interval) {
             (Some(p), Some((low, high))) => {
                 format!("{:.0}% ({:.0} to {:.0})", 100.0 * p, 100.0 * low, 100.0 * high)

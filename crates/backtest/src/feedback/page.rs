@@ -1,20 +1,20 @@
 //! The report on verdicts as a page and as a table.
 
-use super::{Learned, Report};
+use super::{FeedbackReport, LearnedCalibration};
 use firewatch_report::AnalysisError;
 use firewatch_report::chart::reliability;
-use firewatch_report::page::Page;
+use firewatch_report::page::HtmlPage;
 use firewatch_report::table::table;
 
 /// Groups of alerts with about the same risk.
-const GROUPS: usize = 8;
+const RISK_GROUPS: usize = 8;
 
 /// Draws the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
-pub fn html(report: &Report) -> Result<String, AnalysisError> {
-    let mut page = Page::new("What people said of alerts");
+pub fn html(report: &FeedbackReport) -> Result<String, AnalysisError> {
+    let mut page = HtmlPage::new("What people said of alerts");
     for row in report.rows.iter().filter(|row| row.route.is_none()) {
         page.lead(format_args!(
             "{}: {} of {} alerts were judged; {} of those were useful, {}.",
@@ -22,7 +22,7 @@ pub fn html(report: &Report) -> Result<String, AnalysisError> {
             row.judged,
             row.alerts,
             row.useful,
-            row.in_words()
+            row.describe_precision()
         ));
     }
     let span = report.span.map_or(String::new(), |(from, to)| format!(", {from} to {to}"));
@@ -40,7 +40,7 @@ pub fn html(report: &Report) -> Result<String, AnalysisError> {
             row.alerts.to_string(),
             row.judged.to_string(),
             row.useful.to_string(),
-            row.in_words(),
+            row.describe_precision(),
         ]
     });
     page.table("", &["team", "route", "level", "alerts", "judged", "useful", "precision"], rows);
@@ -59,7 +59,7 @@ pub fn html(report: &Report) -> Result<String, AnalysisError> {
 
 /// The rows as tidy CSV.
 #[must_use]
-pub fn tables(report: &Report) -> String {
+pub fn tables(report: &FeedbackReport) -> String {
     let number = |n: Option<f64>| n.map_or_else(String::new, |n| format!("{n:.4}"));
     let rows = report.rows.iter().map(|row| {
         let (low, high) = (row.interval.map(|(low, _)| low), row.interval.map(|(_, high)| high));
@@ -79,10 +79,10 @@ pub fn tables(report: &Report) -> String {
 }
 
 /// The share that was useful among alerts of about the same risk, by that risk.
-fn groups(learned: &Learned, risk: fn(&(f64, f64, bool)) -> f64) -> Vec<(f64, f64)> {
+fn groups(learned: &LearnedCalibration, risk: fn(&(f64, f64, bool)) -> f64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, bool)> = learned.points.iter().map(|point| (risk(point), point.2)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let groups = points.chunks(points.len().div_ceil(GROUPS).max(1)).map(|group| {
+    let groups = points.chunks(points.len().div_ceil(RISK_GROUPS).max(1)).map(|group| {
         let n = group.len() as f64;
         let hits = group.iter().filter(|(_, useful)| *useful).count() as f64;
         (100.0 * group.iter().map(|(p, _)| p).sum::<f64>() / n, 100.0 * hits / n)

@@ -9,23 +9,23 @@ use firewatch_domain::EventTime;
 use firewatch_scoring::Calibration;
 use serde::Serialize;
 
-use super::Judged;
+use super::JudgedAlert;
 
 /// Verdicts below which nothing is learned, and how many there must be of either kind.
-const LEAST: usize = 30;
-const LEAST_OF_EACH: usize = 5;
+const MIN_VERDICTS: usize = 30;
+const MIN_VERDICTS_OF_EACH_KIND: usize = 5;
 /// The share of the verdicts that the calibration is judged without.
-const PAST: f64 = 0.7;
+const TRAINING_SHARE: f64 = 0.7;
 /// How far the scale strays from 1 and the shift from 0 before it takes evidence (standard deviations).
-const STRAY: [f64; 2] = [0.5, 1.0];
+const PRIOR_SDS: [f64; 2] = [0.5, 1.0];
 /// Newton's steps; it takes five or so.
-const STEPS: usize = 50;
+const MAX_STEPS: usize = 50;
 /// Risks are told to a tenth, so 0 and 100 are this far from their ends at most.
-const END: f64 = 0.0005;
+const RISK_MARGIN: f64 = 0.0005;
 
 /// A calibration that was learned.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Learned {
+pub struct LearnedCalibration {
     /// The team whose verdicts it is from.
     pub team: String,
     /// Verdicts, and those that were useful.
@@ -51,28 +51,35 @@ pub struct Learned {
 ///
 /// # Errors
 /// When there are too few verdicts, or of one kind only.
-pub fn recalibrate(alerts: &[Judged], team: &str, current: Option<&Calibration>) -> Result<Learned, String> {
-    let of_team = alerts.iter().filter(|judged| judged.alert.team == team);
-    let judged: Vec<(EventTime, f64, bool)> = of_team
-        .filter_map(|Judged { alert, useful }| Some((alert.at, alert.risk?.value(), (*useful)?)))
+pub fn recalibrate(
+    alerts: &[JudgedAlert],
+    team: &str,
+    current: Option<&Calibration>,
+) -> Result<LearnedCalibration, String> {
+    let team_alerts = alerts.iter().filter(|judged| judged.alert.team == team);
+    let judged: Vec<(EventTime, f64, bool)> = team_alerts
+        .filter_map(|JudgedAlert { alert, useful }| Some((alert.at, alert.risk?.value(), (*useful)?)))
         .collect();
     let useful = judged.iter().filter(|(.., useful)| *useful).count();
-    if judged.len() < LEAST || useful.min(judged.len() - useful) < LEAST_OF_EACH {
+    if judged.len() < MIN_VERDICTS || useful.min(judged.len() - useful) < MIN_VERDICTS_OF_EACH_KIND {
         return Err(format!(
-            "{} verdicts on alerts of {team} with a risk, {useful} of them useful, are too few to learn from: it takes {LEAST}, and {LEAST_OF_EACH} of either kind",
+            "{} verdicts on alerts of {team} with a risk, {useful} of them useful, are too few to learn from: it takes {MIN_VERDICTS}, and {MIN_VERDICTS_OF_EACH_KIND} of either kind",
             judged.len()
         ));
     }
-    let seen: Vec<(f64, bool)> = judged.iter().map(|(_, risk, useful)| (log_odds(*risk), *useful)).collect();
-    let (past, later) = seen.split_at((PAST * seen.len() as f64) as usize);
-    let (from_past, all) = (fit(past), fit(&seen));
-    let mean = |of: &dyn Fn(f64) -> f64| later.iter().map(|(z, _)| of(*z)).sum::<f64>() / later.len() as f64;
+    let samples: Vec<(f64, bool)> =
+        judged.iter().map(|(_, risk, useful)| (log_odds(*risk), *useful)).collect();
+    let (past, later) = samples.split_at((TRAINING_SHARE * samples.len() as f64) as usize);
+    let (from_past, all) = (fit(past), fit(&samples));
+    let mean = |value_of: &dyn Fn(f64) -> f64| {
+        later.iter().map(|(z, _)| value_of(*z)).sum::<f64>() / later.len() as f64
+    };
     let hits = later.iter().filter(|(_, useful)| *useful).count() as f64 / later.len() as f64;
-    let points = seen.iter().map(|(z, useful)| (chance(*z), chance(all[0] * z + all[1]), *useful));
+    let points = samples.iter().map(|(z, useful)| (chance(*z), chance(all[0] * z + all[1]), *useful));
     // What is in force now comes first, and then what was learned.
     let (scale, shift) = current.map_or((1.0, 0.0), |c| (c.scale, c.shift));
     let (first, last) = (judged.first(), judged.last());
-    Ok(Learned {
+    Ok(LearnedCalibration {
         team: team.into(),
         verdicts: (judged.len(), useful),
         span: (
@@ -88,7 +95,7 @@ pub fn recalibrate(alerts: &[Judged], team: &str, current: Option<&Calibration>)
     })
 }
 
-impl Learned {
+impl LearnedCalibration {
     /// The file of the calibration, under a name.
     #[must_use]
     pub fn file(&self, version: &str) -> String {
@@ -120,7 +127,7 @@ impl Learned {
     }
 }
 
-impl fmt::Display for Learned {
+impl fmt::Display for LearnedCalibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (n, useful) = self.verdicts;
         writeln!(f, "calibration from {n} verdicts on alerts of {}, {useful} of them useful:", self.team)?;
@@ -130,7 +137,7 @@ impl fmt::Display for Learned {
         writeln!(
             f,
             "  on the last {:.0}% of them, learned without: log loss {was:.3} before, {is:.3} after;",
-            100.0 * (1.0 - PAST)
+            100.0 * (1.0 - TRAINING_SHARE)
         )?;
         writeln!(
             f,
@@ -147,7 +154,7 @@ impl fmt::Display for Learned {
 }
 
 fn log_odds(risk: f64) -> f64 {
-    let p = (risk / 100.0).clamp(END, 1.0 - END);
+    let p = (risk / 100.0).clamp(RISK_MARGIN, 1.0 - RISK_MARGIN);
     (p / (1.0 - p)).ln()
 }
 
@@ -165,14 +172,14 @@ fn log_loss(seen: &[(f64, bool)], [scale, shift]: [f64; 2]) -> f64 {
 
 /// The scale and shift that are likeliest after what was seen, by Newton's method.
 fn fit(seen: &[(f64, bool)]) -> [f64; 2] {
-    let prior = STRAY.map(|sd| 1.0 / (sd * sd));
+    let prior = PRIOR_SDS.map(|sd| 1.0 / (sd * sd));
     let loss = |at: [f64; 2]| {
         let stray = [at[0] - 1.0, at[1]];
         seen.len() as f64 * log_loss(seen, at)
             + 0.5 * (prior[0] * stray[0].powi(2) + prior[1] * stray[1].powi(2))
     };
     let mut at = [1.0, 0.0];
-    for _ in 0..STEPS {
+    for _ in 0..MAX_STEPS {
         let mut slope = [prior[0] * (at[0] - 1.0), prior[1] * at[1]];
         let [mut zz, mut z1, mut ones] = [prior[0], 0.0, prior[1]];
         for (z, useful) in seen {
@@ -205,7 +212,7 @@ mod tests {
     use crate::run::Alert;
     use firewatch_report::random::unit;
 
-    fn alerts(n: u64, scale: f64, shift: f64) -> Vec<Judged> {
+    fn alerts(n: u64, scale: f64, shift: f64) -> Vec<JudgedAlert> {
         let judged = |i: u64| {
             let risk = (15.0 + 80.0 * unit(1, i)).round();
             let alert = Alert {
@@ -217,7 +224,7 @@ mod tests {
                 route: None,
                 risk: Some(Tenths::round(risk)),
             };
-            Judged { alert, useful: Some(unit(2, i) < chance(scale * log_odds(risk) + shift)) }
+            JudgedAlert { alert, useful: Some(unit(2, i) < chance(scale * log_odds(risk) + shift)) }
         };
         (0..n).map(judged).collect()
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use firewatch_settings::span;
-use firewatch_domain::{ActionKind, Channel, Duration, EventTime, Level, News};
+use firewatch_domain::{ActionKind, Channel, Duration, EscalationChange, EventTime, Level};
+use firewatch_settings::parse_duration;
 use serde::Deserialize;
 
 use firewatch_report::AnalysisError;
@@ -14,18 +14,18 @@ const START: &str = "2026-03-10T14:00:00Z";
 /// A file of cases.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cases {
+pub struct CaseFile {
     /// The policy of cases that bring none: a file beside this one.
     pub policy: Option<String>,
     /// The cases.
     #[serde(rename = "case")]
-    pub cases: Vec<Case>,
+    pub cases: Vec<PolicyCase>,
 }
 
 /// One case.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub struct PolicyCase {
     /// What it shows, as its user would say it.
     pub name: String,
     /// A policy of its own, as text.
@@ -34,11 +34,11 @@ pub struct Case {
     #[serde(default = "start")]
     pub start: String,
     /// What comes in, by time.
-    pub timeline: Vec<Step>,
+    pub timeline: Vec<TimelineStep>,
     /// When it ends, as a span from its start; what is due by then has been told.
     pub until: String,
     /// What must be told, or must not.
-    pub expect: Vec<Expect>,
+    pub expect: Vec<Expectation>,
     /// Other things may be told as well; otherwise whatever is told has to be expected.
     #[serde(default)]
     pub others: bool,
@@ -51,19 +51,19 @@ fn start() -> String {
 /// One thing that comes in, or happens to the process. Exactly one of all but `at` and `late` is given.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub struct TimelineStep {
     /// When, as a span from the start.
     pub at: String,
     /// How much later it arrives.
     pub late: Option<String>,
     /// Somebody writes.
-    pub post: Option<Post>,
+    pub post: Option<PostStep>,
     /// The brand answers in public.
-    pub answer: Option<Answer>,
+    pub answer: Option<AnswerStep>,
     /// Others react.
-    pub engage: Option<Engage>,
+    pub engage: Option<EngageStep>,
     /// Somebody of the brand does something about it.
-    pub act: Option<Act>,
+    pub act: Option<ActStep>,
     /// Another policy, as text, from now on.
     pub policy: Option<String>,
 }
@@ -71,7 +71,7 @@ pub struct Step {
 /// A post, or many alike.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Post {
+pub struct PostStep {
     /// The conversation; with `times`, the beginning of the name of each.
     pub on: String,
     /// What is written; `{n}` stands for the number of it.
@@ -95,7 +95,7 @@ pub struct Post {
 /// A reply of the brand.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct AnswerStep {
     /// The conversation.
     pub on: String,
     /// The account.
@@ -107,7 +107,7 @@ pub struct Answer {
 /// Reactions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Engage {
+pub struct EngageStep {
     /// The conversation.
     pub on: String,
     /// How many reshares.
@@ -122,7 +122,7 @@ pub struct Engage {
 /// What a person does.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Act {
+pub struct ActStep {
     /// The conversation; `*` at its end stands for anything, of what was told the first.
     pub on: String,
     /// What.
@@ -149,14 +149,14 @@ fn somebody() -> String {
 /// What must be told, or must not.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub struct Expectation {
     /// The team whose topic has it.
     pub team: String,
     /// The conversation; `*` at its end stands for anything.
     #[serde(default = "anything")]
     pub on: String,
     /// What it tells; anything when left out.
-    pub news: Option<News>,
+    pub news: Option<EscalationChange>,
     /// The state, by its name on the wire.
     pub state: Option<String>,
     /// The level.
@@ -179,13 +179,14 @@ fn anything() -> String {
     "*".into()
 }
 
-impl Cases {
+impl CaseFile {
     /// Reads a file of cases.
     ///
     /// # Errors
     /// Where it is not as it should be.
     pub fn read(path: &Path) -> Result<Self, AnalysisError> {
-        Self::parse(&firewatch_report::files::read(path)?).map_err(|e| AnalysisError::Step(format!("{}: {e}", path.display())))
+        Self::parse(&firewatch_report::files::read(path)?)
+            .map_err(|e| AnalysisError::Step(format!("{}: {e}", path.display())))
     }
 
     /// Reads cases from text.
@@ -199,15 +200,16 @@ impl Cases {
 
 /// A span from the start; `place` is named when it is none.
 pub(super) fn duration(text: &str, place: &str) -> Result<Duration, String> {
-    span(text).ok_or_else(|| format!("{place}: {text:?} is no span; give one such as \"90s\" or \"5m\""))
+    parse_duration(text)
+        .ok_or_else(|| format!("{place}: {text:?} is no span; give one such as \"90s\" or \"5m\""))
 }
 
 /// Whether a name is the one wanted, where `*` at the end stands for anything.
-pub(super) fn is_named(wanted: &str, name: &str) -> bool {
+pub(super) fn matches_name(wanted: &str, name: &str) -> bool {
     wanted.strip_suffix('*').map_or(wanted == name, |begin| name.starts_with(begin))
 }
 
 /// The time at which a case begins.
-pub(super) fn begin(case: &Case) -> Result<EventTime, String> {
+pub(super) fn start_time(case: &PolicyCase) -> Result<EventTime, String> {
     EventTime::parse(&case.start).map_err(|e| format!("start: {e}"))
 }

@@ -2,22 +2,22 @@
 
 use firewatch_domain::EventTime;
 
-use super::case::{Case, Expect, begin, duration, is_named};
-use super::play::Told;
+use super::case::{Expectation, PolicyCase, duration, matches_name, start_time};
+use super::play::TeamEscalation;
 
 /// Records named in one problem, at most.
-const NAMED: usize = 6;
+const MAX_NAMED: usize = 6;
 
 /// What is not as expected.
-pub(super) fn judge(case: &Case, told: &[Told]) -> Result<Vec<String>, String> {
-    let start = begin(case)?;
-    let mut expected = vec![false; told.len()];
+pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result<Vec<String>, String> {
+    let start = start_time(case)?;
+    let mut expected = vec![false; escalations.len()];
     let mut problems = Vec::new();
     for (n, expect) in case.expect.iter().enumerate() {
-        let place = format!("expect {} ({})", n + 1, words(expect));
+        let place = format!("expect {} ({})", n + 1, describe_expectation(expect));
         let mut times = 0;
-        for (told, expected) in told.iter().zip(&mut expected) {
-            if meets(told, expect, start).map_err(|e| format!("{place}: {e}"))? {
+        for (escalation, expected) in escalations.iter().zip(&mut expected) {
+            if meets(escalation, expect, start).map_err(|e| format!("{place}: {e}"))? {
                 times += 1;
                 *expected = true;
             }
@@ -31,33 +31,44 @@ pub(super) fn judge(case: &Case, told: &[Told]) -> Result<Vec<String>, String> {
         }
     }
     if !case.others {
-        let others: Vec<&Told> =
-            told.iter().zip(&expected).filter(|(_, is)| !**is).map(|(told, _)| told).collect();
-        problems.extend(others.iter().take(NAMED).map(|told| format!("not expected: {}", line(told, start))));
-        if others.len() > NAMED {
-            problems.push(format!("and {} more", others.len() - NAMED));
+        let others: Vec<&TeamEscalation> = escalations
+            .iter()
+            .zip(&expected)
+            .filter(|(_, is)| !**is)
+            .map(|(escalation, _)| escalation)
+            .collect();
+        problems.extend(
+            others
+                .iter()
+                .take(MAX_NAMED)
+                .map(|escalation| format!("not expected: {}", line(escalation, start))),
+        );
+        if others.len() > MAX_NAMED {
+            problems.push(format!("and {} more", others.len() - MAX_NAMED));
         }
     }
     if !problems.is_empty() {
         problems.push("told were:".into());
-        problems.extend(told.iter().take(3 * NAMED).map(|told| format!("  {}", line(told, start))));
+        problems.extend(
+            escalations.iter().take(3 * MAX_NAMED).map(|escalation| format!("  {}", line(escalation, start))),
+        );
     }
     Ok(problems)
 }
 
-fn meets(told: &Told, expect: &Expect, start: EventTime) -> Result<bool, String> {
-    let record = &told.record;
+fn meets(escalation: &TeamEscalation, expect: &Expectation, start: EventTime) -> Result<bool, String> {
+    let record = &escalation.record;
     let from = expect.from.as_deref().map(|from| duration(from, "from")).transpose()?;
     let to = expect.to.as_deref().map(|to| duration(to, "to")).transpose()?;
-    Ok(told.team == expect.team
-        && is_named(&expect.on, &record.conversation)
-        && expect.news.is_none_or(|news| news == record.news)
+    Ok(escalation.team == expect.team
+        && matches_name(&expect.on, &record.conversation)
+        && expect.news.is_none_or(|news| news == record.change)
         && expect.state.as_ref().is_none_or(|state| state == record.state.as_str())
         && expect.level.is_none_or(|level| level == record.level)
         && expect
             .says
             .as_ref()
-            .is_none_or(|says| record.reasons.iter().any(|reason| reason.contains(says.as_str())))
+            .is_none_or(|text| record.reasons.iter().any(|reason| reason.contains(text.as_str())))
         && expect
             .advises
             .as_ref()
@@ -67,7 +78,7 @@ fn meets(told: &Told, expect: &Expect, start: EventTime) -> Result<bool, String>
         && to.is_none_or(|to| record.at <= start + to))
 }
 
-fn words(expect: &Expect) -> String {
+fn describe_expectation(expect: &Expectation) -> String {
     let mut words = format!("{} of {}", expect.team, expect.on);
     if let Some(news) = expect.news {
         words += &format!(", {news:?}").to_lowercase();
@@ -86,15 +97,15 @@ fn words(expect: &Expect) -> String {
     words
 }
 
-fn line(told: &Told, start: EventTime) -> String {
-    let record = &told.record;
+fn line(escalation: &TeamEscalation, start: EventTime) -> String {
+    let record = &escalation.record;
     let first = record.reasons.first().map_or("", String::as_str);
     format!(
         "{} {}: {} {:?}, {}, {}: {first}",
         record.at - start,
-        told.team,
+        escalation.team,
         record.conversation,
-        record.news,
+        record.change,
         record.state,
         record.level
     )

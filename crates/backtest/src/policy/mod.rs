@@ -8,18 +8,18 @@ mod play;
 use std::fmt;
 use std::path::Path;
 
-use firewatch_engine::Brain;
+use firewatch_engine::Ruleset;
 use firewatch_escalation::Policy;
 
-pub use case::{Case, Cases, Expect};
-pub use explain::{Decision, explain};
-pub use play::{Restarts, Told, escalations, play};
+pub use case::{CaseFile, Expectation, PolicyCase};
+pub use explain::{ExplainedDecision, explain};
+pub use play::{Restarts, TeamEscalation, escalations, play};
 
 use firewatch_report::AnalysisError;
 
 /// How a case came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CaseResult {
     /// The case.
     pub name: String,
     /// What is not as expected; nothing when all is.
@@ -37,8 +37,8 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Policy, String> {
 ///
 /// # Errors
 /// When the file, or its policy, cannot be read.
-pub fn test(path: &Path, models: &Brain) -> Result<Vec<Verdict>, AnalysisError> {
-    let cases = Cases::read(path)?;
+pub fn test(path: &Path, models: &Ruleset) -> Result<Vec<CaseResult>, AnalysisError> {
+    let cases = CaseFile::read(path)?;
     let shared = match &cases.policy {
         None => None,
         Some(name) => {
@@ -48,8 +48,8 @@ pub fn test(path: &Path, models: &Brain) -> Result<Vec<Verdict>, AnalysisError> 
         }
     };
     let verdicts = firewatch_report::parallel::in_parallel(&cases.cases, |case| {
-        let problems = one(case, shared.as_ref(), models).unwrap_or_else(|problem| vec![problem]);
-        Verdict { name: case.name.clone(), problems }
+        let problems = run_case(case, shared.as_ref(), models).unwrap_or_else(|problem| vec![problem]);
+        CaseResult { name: case.name.clone(), problems }
     });
     Ok(verdicts)
 }
@@ -58,7 +58,7 @@ pub fn test(path: &Path, models: &Brain) -> Result<Vec<Verdict>, AnalysisError> 
 ///
 /// # Errors
 /// When there is none, or it is not valid.
-pub fn policy_of(case: &Case, shared: Option<&Brain>, models: &Brain) -> Result<Brain, String> {
+pub fn policy_of(case: &PolicyCase, shared: Option<&Ruleset>, models: &Ruleset) -> Result<Ruleset, String> {
     match (&case.policy, shared) {
         (Some(text), _) => Ok(models.with_policy(parse("the case's policy", text)?)),
         (None, Some(shared)) => Ok(shared.clone()),
@@ -69,7 +69,7 @@ pub fn policy_of(case: &Case, shared: Option<&Brain>, models: &Brain) -> Result<
 /// Records between restarts: all but the smallest cases have several.
 const RESTART_EVERY: usize = 7;
 
-fn one(case: &Case, shared: Option<&Brain>, models: &Brain) -> Result<Vec<String>, String> {
+fn run_case(case: &PolicyCase, shared: Option<&Ruleset>, models: &Ruleset) -> Result<Vec<String>, String> {
     let brain = policy_of(case, shared, models)?;
     let effects = play(case, &brain, Restarts::Never)?;
     let mut problems = judge::judge(case, &escalations(&effects).collect::<Vec<_>>())?;
@@ -79,7 +79,7 @@ fn one(case: &Case, shared: Option<&Brain>, models: &Brain) -> Result<Vec<String
     Ok(problems)
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for CaseResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", if self.problems.is_empty() { "ok  " } else { "FAIL" }, self.name)?;
         self.problems.iter().try_for_each(|problem| write!(f, "\n       {problem}"))

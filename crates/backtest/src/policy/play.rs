@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::{Duration, Escalation, EventTime};
-use firewatch_engine::{Brain, Effect, Input, Stream, Task};
+use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
 use serde_json::{Value, json};
 
-use super::case::{Act, Answer, Case, Engage, Post, Step, begin, duration, is_named};
+use super::case::{
+    ActStep, AnswerStep, EngageStep, PolicyCase, PostStep, TimelineStep, duration, matches_name, start_time,
+};
 use super::parse;
 
 /// An escalation as a team's topic has it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct TeamEscalation {
     /// The team whose topic it is in.
     pub team: String,
     /// The record.
@@ -28,14 +30,14 @@ pub enum Restarts {
 }
 
 /// One line of a timeline, by the time it arrives.
-struct Line {
+struct TimelineInput {
     arrival: EventTime,
-    what: What,
+    what: InputKind,
 }
 
-enum What {
+enum InputKind {
     Event(Value),
-    Action(Act, EventTime),
+    Action(ActStep, EventTime),
     Policy(String),
 }
 
@@ -43,19 +45,19 @@ enum What {
 ///
 /// # Errors
 /// When a step of the case, or its policy, is not valid.
-pub fn play(case: &Case, brain: &Brain, restarts: Restarts) -> Result<Vec<Effect>, String> {
-    let start = begin(case)?;
+pub fn play(case: &PolicyCase, brain: &Ruleset, restarts: Restarts) -> Result<Vec<Effect>, String> {
+    let start = start_time(case)?;
     let brand = brain.policy.brands.keys().next().cloned().unwrap_or_default();
     let mut lines = Vec::new();
     for (n, step) in case.timeline.iter().enumerate() {
         let place = format!("timeline, step {}", n + 1);
-        lines_of(step, (start, &brand, n), &mut lines).map_err(|e| format!("{place}: {e}"))?;
+        inputs_of_step(step, (start, &brand, n), &mut lines).map_err(|e| format!("{place}: {e}"))?;
     }
     // Of the same time, in the order in which they are written.
     lines.sort_by_key(|line| line.arrival);
-    let mut player = Player::new(brain.clone());
+    let mut player = CasePlayer::new(brain.clone());
     for (i, line) in lines.into_iter().enumerate() {
-        player.take(line, i)?;
+        player.handle_input(line, i)?;
         if let Restarts::Every(n) = restarts
             && (i + 1).is_multiple_of(n)
         {
@@ -67,16 +69,20 @@ pub fn play(case: &Case, brain: &Brain, restarts: Restarts) -> Result<Vec<Effect
 }
 
 /// The escalations among effects, each as its team's topic has it.
-pub fn escalations(effects: &[Effect]) -> impl Iterator<Item = Told> + '_ {
+pub fn escalations(effects: &[Effect]) -> impl Iterator<Item = TeamEscalation> + '_ {
     effects.iter().filter_map(|effect| match effect {
-        Effect::Escalation(record) => Some(Told { team: record.team.clone(), record: (**record).clone() }),
-        Effect::HandedOver(record, team) => Some(Told { team: team.clone(), record: (**record).clone() }),
+        Effect::Escalation(record) => {
+            Some(TeamEscalation { team: record.team.clone(), record: (**record).clone() })
+        }
+        Effect::HandedOver(record, team) => {
+            Some(TeamEscalation { team: team.clone(), record: (**record).clone() })
+        }
         _ => None,
     })
 }
 
-struct Player {
-    brain: Brain,
+struct CasePlayer {
+    ruleset: Ruleset,
     task: Task,
     /// State as a changelog would hold it.
     changelog: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -85,21 +91,21 @@ struct Player {
     effects: Vec<Effect>,
 }
 
-impl Player {
-    fn new(brain: Brain) -> Self {
+impl CasePlayer {
+    fn new(ruleset: Ruleset) -> Self {
         let changelog = BTreeMap::new();
-        Self { brain, task: Task::new(0, 1), changelog, now: EventTime::EARLIEST, effects: vec![] }
+        Self { ruleset, task: Task::new(0, 1), changelog, now: EventTime::EARLIEST, effects: vec![] }
     }
 
-    fn take(&mut self, line: Line, i: usize) -> Result<(), String> {
+    fn handle_input(&mut self, line: TimelineInput, i: usize) -> Result<(), String> {
         let (stream, value) = match line.what {
-            What::Policy(text) => {
+            InputKind::Policy(text) => {
                 self.idle(line.arrival);
-                self.brain = self.brain.with_policy(parse("the case's other policy", &text)?);
+                self.ruleset = self.ruleset.with_policy(parse("the case's other policy", &text)?);
                 return Ok(());
             }
-            What::Event(value) => (Stream::Events, value),
-            What::Action(act, at) => (Stream::Actions, self.action(act, (at, i))),
+            InputKind::Event(value) => (Stream::Events, value),
+            InputKind::Action(act, at) => (Stream::Actions, self.action(act, (at, i))),
         };
         if stream == Stream::Events {
             self.now = self.now.max(line.arrival);
@@ -116,8 +122,8 @@ impl Player {
             value: &bytes,
         };
         let mut made = Vec::new();
-        let handled = self.task.handle(&input, &self.brain, &mut made);
-        self.settle(made);
+        let handled = self.task.handle(&input, &self.ruleset, &mut made);
+        self.feed_back(made);
         handled.rejection.map_or(Ok(()), |why| Err(format!("{value} was rejected: {why}")))
     }
 
@@ -125,16 +131,16 @@ impl Player {
     fn idle(&mut self, until: EventTime) {
         let mut made = Vec::new();
         if until > self.now {
-            self.task.idle(until - self.now, &self.brain, &mut made);
+            self.task.mark_idle(until - self.now, &self.ruleset, &mut made);
             self.now = until;
         }
-        self.settle(made);
+        self.feed_back(made);
     }
 
     /// Ends it: what is due by then is decided.
     fn end(&mut self, at: EventTime) {
         // A window is decided when late records have had their time.
-        let windows = &self.brain.policy.windows;
+        let windows = &self.ruleset.policy.windows;
         self.idle(at + windows.lateness + windows.step);
         self.effects.retain(|effect| effect.at().is_none_or(|effect| effect <= at));
     }
@@ -149,26 +155,26 @@ impl Player {
         }
         self.task = Task::new(0, 1);
         for (key, value) in &self.changelog {
-            self.task.restore(key, Some(value), &self.brain).map_err(|e| e.to_string())?;
+            self.task.restore(key, Some(value), &self.ruleset).map_err(|e| e.to_string())?;
         }
-        self.task.restored(&self.brain).map_err(|e| e.to_string())
+        self.task.finish_restore(&self.ruleset).map_err(|e| e.to_string())
     }
 
     /// Feeds signals back to the task that sent them, and keeps all effects.
-    fn settle(&mut self, made: Vec<Effect>) {
+    fn feed_back(&mut self, made: Vec<Effect>) {
         let mut decided = Vec::new();
         for effect in &made {
             if let Effect::Signal(signal) = effect {
-                self.task.signal((**signal).clone(), &self.brain, &mut decided);
+                self.task.handle_signal((**signal).clone(), &self.ruleset, &mut decided);
             }
         }
         self.effects.extend(made);
         self.effects.extend(decided);
     }
 
-    fn action(&self, act: Act, (at, i): (EventTime, usize)) -> Value {
+    fn action(&self, act: ActStep, (at, i): (EventTime, usize)) -> Value {
         let mut known = escalations(&self.effects).map(|escalation| escalation.record.conversation);
-        let on = known.find(|name| is_named(&act.on, name)).unwrap_or(act.on);
+        let on = known.find(|name| matches_name(&act.on, name)).unwrap_or(act.on);
         json!({
             "v": 1, "id": format!("act{i}"), "conversation": on, "at": at, "by": act.by, "kind": act.kind,
             "team": act.team, "channel": act.channel, "until": act.until,
@@ -176,10 +182,10 @@ impl Player {
     }
 }
 
-fn lines_of(
-    step: &Step,
+fn inputs_of_step(
+    step: &TimelineStep,
     (start, brand, n): (EventTime, &str, usize),
-    to: &mut Vec<Line>,
+    to: &mut Vec<TimelineInput>,
 ) -> Result<(), String> {
     let at = start + duration(&step.at, "at")?;
     let late = step.late.as_deref().map_or(Ok(Duration::ZERO), |late| duration(late, "late"))?;
@@ -188,17 +194,17 @@ fn lines_of(
         if let (Some(event), Value::Object(body)) = (event.as_object_mut(), body) {
             event.extend(body);
         }
-        Line { arrival: at + late, what: What::Event(event) }
+        TimelineInput { arrival: at + late, what: InputKind::Event(event) }
     };
     match step {
-        Step { post: Some(post), answer: None, engage: None, act: None, policy: None, .. } => {
+        TimelineStep { post: Some(post), answer: None, engage: None, act: None, policy: None, .. } => {
             for (i, at) in spread(at, post.times, post.over.as_deref())?.enumerate() {
                 let on = if post.times > 1 { format!("{}{i}", post.on) } else { post.on.clone() };
-                to.push(event(format!("p{n}.{i}"), &on, at, said(post, brand, (&on, i))));
+                to.push(event(format!("p{n}.{i}"), &on, at, post_body(post, brand, (&on, i))));
             }
         }
-        Step {
-            answer: Some(Answer { on, by, text }),
+        TimelineStep {
+            answer: Some(AnswerStep { on, by, text }),
             post: None,
             engage: None,
             act: None,
@@ -208,27 +214,30 @@ fn lines_of(
             let body = json!({ "brand_reply": { "account": by, "text": text } });
             to.push(event(format!("a{n}"), on, at, body));
         }
-        Step { engage: Some(engage), post: None, answer: None, act: None, policy: None, .. } => {
-            let Engage { on, times, over, followers } = engage;
+        TimelineStep { engage: Some(engage), post: None, answer: None, act: None, policy: None, .. } => {
+            let EngageStep { on, times, over, followers } = engage;
             for (i, at) in spread(at, *times, Some(over))?.enumerate() {
                 let body = json!({ "kind": "reshare", "actor": format!("u{n}.{i}"), "followers": followers });
                 to.push(event(format!("e{n}.{i}"), on, at, json!({ "engagement": body })));
             }
         }
-        Step { act: Some(act), post: None, answer: None, engage: None, policy: None, .. } => {
+        TimelineStep { act: Some(act), post: None, answer: None, engage: None, policy: None, .. } => {
             let until = act.until.as_deref().map(|until| duration(until, "until")).transpose()?;
             let until = until.map(|until| (start + until).to_string());
-            to.push(Line { arrival: at + late, what: What::Action(Act { until, ..act.clone() }, at) });
+            to.push(TimelineInput {
+                arrival: at + late,
+                what: InputKind::Action(ActStep { until, ..act.clone() }, at),
+            });
         }
-        Step { policy: Some(text), post: None, answer: None, engage: None, act: None, .. } => {
-            to.push(Line { arrival: at, what: What::Policy(text.clone()) });
+        TimelineStep { policy: Some(text), post: None, answer: None, engage: None, act: None, .. } => {
+            to.push(TimelineInput { arrival: at, what: InputKind::Policy(text.clone()) });
         }
         _ => return Err("give exactly one of post, answer, engage, act and policy".into()),
     }
     Ok(())
 }
 
-fn said(post: &Post, brand: &str, (on, i): (&str, usize)) -> Value {
+fn post_body(post: &PostStep, brand: &str, (on, i): (&str, usize)) -> Value {
     let text = post.text.replace("{n}", &i.to_string());
     let author =
         json!({ "id": format!("author of {on}"), "followers": post.followers, "handle": post.handle });

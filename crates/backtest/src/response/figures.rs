@@ -5,24 +5,24 @@ use std::collections::BTreeMap;
 use firewatch_domain::{Duration, EventTime};
 use serde::Serialize;
 
-use super::regression::{Case, Effect, Fit};
-use super::survival::{Curve, Wait};
+use super::regression::{AftFit, Observation, TimeRatio};
+use super::survival::{SurvivalCurve, Wait};
 use super::{Request, Requests};
 use firewatch_report::Zone;
 
 /// Requests that a brand or platform needs for a column of its own.
-const OWN_COLUMN: usize = 30;
+const MIN_COLUMN_REQUESTS: usize = 30;
 /// Groups of one kind that are told, the largest.
-const GROUPS: usize = 25;
+const MAX_GROUPS: usize = 25;
 /// Share of the requests whose author's reach has to be known.
-const KNOWN: f64 = 0.5;
+const MIN_KNOWN_SHARE: f64 = 0.5;
 
 /// What requests are grouped by, and of a request its group's place and name.
-type Kind = (&'static str, fn(&Request) -> (u64, String));
+type Grouping = (&'static str, fn(&Request) -> (u64, String));
 
 /// Waits of requests that are alike.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Group {
+pub struct WaitGroup {
     /// What they are alike in.
     pub by: &'static str,
     /// In which way.
@@ -43,7 +43,7 @@ pub struct Group {
     pub median_hand_off: Option<f64>,
     /// The share that still waits, by time.
     #[serde(skip)]
-    pub curve: Curve,
+    pub curve: SurvivalCurve,
 }
 
 /// What goes with the wait, other things equal.
@@ -54,31 +54,32 @@ pub struct Influences {
     /// The author's followers, where they are known.
     pub reach: Option<ReachInfluence>,
     /// How angry it is, the ninth tenth of the posts against the first.
-    pub arousal: Effect,
+    pub arousal: TimeRatio,
     /// How sure it is that it is a complaint, likewise.
-    pub complaint: Effect,
+    pub complaint: TimeRatio,
     /// A day of the weekend, against others.
-    pub weekend: Effect,
+    pub weekend: TimeRatio,
 }
 
 /// What goes with reach.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReachInfluence {
     /// An author with ten times the followers waits so many times as long.
-    pub per_tenfold: Effect,
+    pub per_tenfold: TimeRatio,
     /// Followers of which a tenth of the authors have fewer, half, and a tenth more.
     pub followers: [u64; 3],
     /// How many times as long the author at the ninth tenth waits as the one at the first.
-    pub top_to_bottom: Effect,
+    pub top_to_bottom: TimeRatio,
 }
 
 /// All figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figures {
+pub struct ResponseFigures {
     /// Where from.
     pub input: String,
     /// Which requests they are of.
-    pub about: String,
+    #[serde(rename = "about")]
+    pub description: String,
     /// Minutes within which an answer is due.
     pub target: f64,
     /// Where hours of the day are.
@@ -92,20 +93,20 @@ pub struct Figures {
     /// It is of a part only, and why.
     pub partial: Option<String>,
     /// Groups, the one of all first.
-    pub groups: Vec<Group>,
+    pub groups: Vec<WaitGroup>,
     /// What goes with the wait.
     pub influences: Option<Influences>,
     /// Why that, or what goes with reach, cannot be told, if so.
     pub untold: Option<String>,
 }
 
-impl Figures {
+impl ResponseFigures {
     /// Works the figures out; `target` is in minutes.
     #[must_use]
-    pub fn of(requests: &Requests, target: f64) -> Self {
+    pub fn from_requests(requests: &Requests, target: f64) -> Self {
         let all = &requests.all;
         let mut groups = vec![group(("all", "all".into()), &all.iter().collect::<Vec<_>>(), target)];
-        let kinds: [Kind; 5] = [
+        let kinds: [Grouping; 5] = [
             ("severity", |r| (r.severity() as u64, r.severity().as_str().into())),
             ("reach", |r| {
                 (
@@ -124,7 +125,7 @@ impl Figures {
         Self {
             input: requests.input.clone(),
             zone: requests.zone.clone(),
-            about: requests.about.clone(),
+            description: requests.description.clone(),
             target,
             span: all.first().zip(all.last()).map(|(first, last)| (first.at, last.at)),
             unread: requests.unread,
@@ -137,29 +138,29 @@ impl Figures {
     }
 
     /// The groups of one kind.
-    pub fn by(&self, by: &str) -> impl Iterator<Item = &Group> {
+    pub fn by(&self, by: &str) -> impl Iterator<Item = &WaitGroup> {
         self.groups.iter().filter(move |group| group.by == by)
     }
 }
 
-fn grouped(all: &[Request], (by, name): Kind, target: f64) -> Vec<Group> {
-    let mut of: BTreeMap<(u64, String), Vec<&Request>> = BTreeMap::new();
+fn grouped(all: &[Request], (by, name): Grouping, target: f64) -> Vec<WaitGroup> {
+    let mut requests_by_group: BTreeMap<(u64, String), Vec<&Request>> = BTreeMap::new();
     for request in all {
-        of.entry(name(request)).or_default().push(request);
+        requests_by_group.entry(name(request)).or_default().push(request);
     }
-    let mut groups: Vec<Group> =
-        of.into_iter().map(|((_, name), all)| group((by, name), &all, target)).collect();
+    let mut groups: Vec<WaitGroup> =
+        requests_by_group.into_iter().map(|((_, name), all)| group((by, name), &all, target)).collect();
     if matches!(by, "brand" | "platform") {
         groups.sort_by_key(|group| std::cmp::Reverse(group.requests));
-        groups.truncate(GROUPS);
+        groups.truncate(MAX_GROUPS);
     }
     groups
 }
 
-fn group((by, name): (&'static str, String), all: &[&Request], target: f64) -> Group {
-    let curve = Curve::of(&all.iter().map(|request| request.answer).collect::<Vec<Wait>>());
+fn group((by, name): (&'static str, String), all: &[&Request], target: f64) -> WaitGroup {
+    let curve = SurvivalCurve::kaplan_meier(&all.iter().map(|request| request.answer).collect::<Vec<Wait>>());
     let handed_off: Vec<Wait> = all.iter().map(|r| r.hand_off).filter(|wait| wait.answered).collect();
-    Group {
+    WaitGroup {
         by,
         name,
         requests: all.len(),
@@ -168,7 +169,7 @@ fn group((by, name): (&'static str, String), all: &[&Request], target: f64) -> G
         p90: curve.within(0.9),
         within_target: curve.answered_within(target),
         handed_off: handed_off.len() as f64 / all.len().max(1) as f64,
-        median_hand_off: Curve::of(&handed_off).within(0.5),
+        median_hand_off: SurvivalCurve::kaplan_meier(&handed_off).within(0.5),
         curve,
     }
 }
@@ -176,24 +177,24 @@ fn group((by, name): (&'static str, String), all: &[&Request], target: f64) -> G
 /// What goes with the wait at equal hour, brand and platform; and what cannot be told, and why.
 fn influences(all: &[Request]) -> (Option<Influences>, Option<String>) {
     let known: Vec<&Request> = all.iter().filter(|request| request.followers.is_some()).collect();
-    let is_enough = !known.is_empty() && known.len() as f64 >= KNOWN * all.len() as f64;
+    let is_enough = !known.is_empty() && known.len() as f64 >= MIN_KNOWN_SHARE * all.len() as f64;
     let (requests, untold) = if is_enough {
         (known, None)
     } else {
-        let (known, of) = (known.len(), all.len());
+        let (known, total) = (known.len(), all.len());
         let why = format!(
-            "the followers of {known} of {of} authors are known, and of half at least they have to be"
+            "the followers of {known} of {total} authors are known, and of half at least they have to be"
         );
         (all.iter().collect(), Some(why))
     };
     let (brands, platforms) = (own_columns(&requests, |r| &r.brand), own_columns(&requests, |r| &r.platform));
-    let cases: Vec<Case> = requests.iter().map(|request| case(request, &brands, &platforms)).collect();
-    let Some(fit) = Fit::of(&cases) else {
+    let cases: Vec<Observation> = requests.iter().map(|request| case(request, &brands, &platforms)).collect();
+    let Some(fit) = AftFit::fit(&cases) else {
         let columns = cases.first().map_or(0, |case| case.x.len());
         let why = format!("{} posts are too few to tell {columns} influences apart", requests.len());
         return (None, Some(why));
     };
-    let told = || {
+    let read_influences = || {
         Some(Influences {
             requests: requests.len(),
             reach: if is_enough { reach(&requests, fit.effect(0)?) } else { None },
@@ -202,12 +203,12 @@ fn influences(all: &[Request]) -> (Option<Influences>, Option<String>) {
             weekend: fit.effect(3)?,
         })
     };
-    (told(), untold)
+    (read_influences(), untold)
 }
 
-fn reach(requests: &[&Request], per_tenfold: Effect) -> Option<ReachInfluence> {
+fn reach(requests: &[&Request], per_tenfold: TimeRatio) -> Option<ReachInfluence> {
     let followers = tenths(requests, |request| request.followers.unwrap_or_default() as f64)?;
-    let top_to_bottom = over_tenths(per_tenfold, &followers.map(|n| tens(n as u64)));
+    let top_to_bottom = over_tenths(per_tenfold, &followers.map(|n| log10_followers(n as u64)));
     Some(ReachInfluence { per_tenfold, followers: followers.map(|n| n as u64), top_to_bottom })
 }
 
@@ -220,10 +221,10 @@ fn tenths(requests: &[&Request], value: impl Fn(&Request) -> f64) -> Option<[f64
 }
 
 /// From what one more goes with to what goes with the way from the first of the tenths to the last.
-fn over_tenths(one_more: Effect, tenths: &[f64; 3]) -> Effect {
+fn over_tenths(one_more: TimeRatio, tenths: &[f64; 3]) -> TimeRatio {
     let way = tenths[2] - tenths[0];
-    let Effect { times, low, high } = one_more;
-    Effect { times: times.powf(way), low: low.powf(way), high: high.powf(way) }
+    let TimeRatio { times, low, high } = one_more;
+    TimeRatio { times: times.powf(way), low: low.powf(way), high: high.powf(way) }
 }
 
 /// Names that are frequent enough for a column, but for the most frequent one, which the others are compared with.
@@ -232,20 +233,22 @@ fn own_columns<'r>(all: &[&'r Request], name: impl Fn(&'r Request) -> &'r str) -
     for request in all {
         *counts.entry(name(request)).or_default() += 1;
     }
-    let mut frequent: Vec<(&str, usize)> = counts.into_iter().filter(|(_, n)| *n >= OWN_COLUMN).collect();
+    let mut frequent: Vec<(&str, usize)> =
+        counts.into_iter().filter(|(_, n)| *n >= MIN_COLUMN_REQUESTS).collect();
     frequent.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     frequent.into_iter().skip(1).map(|(name, _)| name).collect()
 }
 
-fn case(request: &Request, brands: &[&str], platforms: &[&str]) -> Case {
-    let hour = (request.wall - request.wall.floor(Duration::from_mins(24 * 60))).as_secs() / 86_400.0;
+fn case(request: &Request, brands: &[&str], platforms: &[&str]) -> Observation {
+    let hour =
+        (request.wall_time - request.wall_time.floor(Duration::from_mins(24 * 60))).as_secs() / 86_400.0;
     let wave = hour * std::f64::consts::TAU;
     let is = |yes: bool| if yes { 1.0 } else { 0.0 };
     let mut x = vec![
-        tens(request.followers.unwrap_or_default()),
+        log10_followers(request.followers.unwrap_or_default()),
         f64::from(request.arousal),
         f64::from(request.complaint),
-        is(is_weekend(request.wall)),
+        is(is_weekend(request.wall_time)),
         wave.sin(),
         wave.cos(),
         (2.0 * wave).sin(),
@@ -253,11 +256,11 @@ fn case(request: &Request, brands: &[&str], platforms: &[&str]) -> Case {
     ];
     x.extend(brands.iter().map(|brand| is(request.brand == *brand)));
     x.extend(platforms.iter().map(|platform| is(request.platform == *platform)));
-    Case { wait: request.answer, x }
+    Observation { wait: request.answer, x }
 }
 
 /// How many tenfolds of one follower these are.
-fn tens(followers: u64) -> f64 {
+fn log10_followers(followers: u64) -> f64 {
     (followers as f64 + 1.0).log10()
 }
 

@@ -2,33 +2,33 @@
 
 use plotters::prelude::IntoLogRange;
 
-use super::figures::{Figures, Group, ReachInfluence};
-use super::regression::Effect;
+use super::figures::{ReachInfluence, ResponseFigures, WaitGroup};
+use super::regression::TimeRatio;
 use firewatch_report::AnalysisError;
-use firewatch_report::chart::{COLOURS, Frame, Legend, Line, bars, chart};
-use firewatch_report::page::Page;
+use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, bars, chart};
+use firewatch_report::page::HtmlPage;
 
 /// Lines of a chart at most: the colours that can be told apart.
-const LINES: usize = COLOURS.len();
+const MAX_LINES: usize = COLOURS.len();
 /// Requests that a group needs for a line of its own.
-const OWN_LINE: usize = 10;
+const MIN_LINE_REQUESTS: usize = 10;
 /// The span of the charts, in minutes: a second to thirty days.
-const SPAN: (f64, f64) = (1.0 / 60.0, 43_200.0);
+const CHART_MINUTES: (f64, f64) = (1.0 / 60.0, 43_200.0);
 
 /// Draws the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
-pub fn html(figures: &Figures) -> Result<String, AnalysisError> {
-    let mut page = Page::new("How long complaints wait for an answer");
+pub fn html(figures: &ResponseFigures) -> Result<String, AnalysisError> {
+    let mut page = HtmlPage::new("How long complaints wait for an answer");
     if let Some(why) = &figures.partial {
         page.lead(format_args!("Partial: {why}"));
     }
-    page.lead(answer(figures));
+    page.lead(headline(figures));
     let span = figures.span.map_or(String::new(), |(from, to)| format!(", {} to {}", day(from), day(to)));
     page.note(format_args!(
         "{}: {}{span}. Posts that could not be read: {}.",
-        figures.input, figures.about, figures.unread
+        figures.input, figures.description, figures.unread
     ));
     figures.faults.iter().for_each(|fault| page.note(fault));
     page.heading("Until the first answer in public");
@@ -52,8 +52,8 @@ pub fn html(figures: &Figures) -> Result<String, AnalysisError> {
         ("brand", "By brand"),
         ("platform", "By platform"),
     ] {
-        let groups: Vec<&Group> =
-            figures.by(by).filter(|group| group.requests >= OWN_LINE).take(LINES).collect();
+        let groups: Vec<&WaitGroup> =
+            figures.by(by).filter(|group| group.requests >= MIN_LINE_REQUESTS).take(MAX_LINES).collect();
         if groups.len() > 1 {
             page.chart(
                 &waiting(title, &groups)?,
@@ -67,11 +67,11 @@ pub fn html(figures: &Figures) -> Result<String, AnalysisError> {
         .filter_map(|group| Some((group.name.parse::<f64>().ok()?, group.median?)))
         .map(|(hour, median)| (hour + 0.1, hour + 0.9, median))
         .collect();
-    let most = hours.iter().map(|(_, _, median)| *median).fold(1.0, f64::max);
-    let frame = Frame {
+    let max = hours.iter().map(|(_, _, median)| *median).fold(1.0, f64::max);
+    let frame = ChartFrame {
         title: "Median wait by the hour of the post",
         x: (&format!("hour of the day, {}", figures.zone.name()), 0.0..24.0),
-        y: ("minutes", 0.0..most * 1.1),
+        y: ("minutes", 0.0..max * 1.1),
         legend: None,
     };
     let svg = bars(frame, &hours)?;
@@ -81,26 +81,26 @@ pub fn html(figures: &Figures) -> Result<String, AnalysisError> {
 }
 
 /// What the report says, in a sentence.
-fn answer(figures: &Figures) -> String {
+fn headline(figures: &ResponseFigures) -> String {
     let Some(all) = figures.by("all").next() else { return String::new() };
     let target = figures.target;
     let median = all.median.map_or("not half are ever answered".to_owned(), |m| {
         format!("half are answered within {}", minutes(m))
     });
-    let said = format!(
+    let headline = format!(
         "Of {} posts, {median}; {:.0}% are within the target of {}.",
         all.requests,
         100.0 * all.within_target,
         minutes(target)
     );
     match figures.influences.as_ref().and_then(|influences| influences.reach.as_ref()) {
-        None => said,
-        Some(reach) => format!("{said} {}", of_reach(reach)),
+        None => headline,
+        Some(reach) => format!("{headline} {}", reach_sentence(reach)),
     }
 }
 
-fn of_reach(reach: &ReachInfluence) -> String {
-    let Effect { times, low, high } = reach.per_tenfold;
+fn reach_sentence(reach: &ReachInfluence) -> String {
+    let TimeRatio { times, low, high } = reach.per_tenfold;
     if low < 1.0 && high > 1.0 {
         return format!(
             "Whether reach matters cannot be told: an author with ten times the followers waits {times:.2} times as long, and \
@@ -114,27 +114,30 @@ fn of_reach(reach: &ReachInfluence) -> String {
     )
 }
 
-fn influences(page: &mut Page, figures: &Figures) {
+fn influences(page: &mut HtmlPage, figures: &ResponseFigures) {
     page.heading("How much of a fast reply is owed to reach");
     if let Some(why) = &figures.untold {
         page.paragraph(format_args!("That cannot be told from this input: {why}."));
     }
-    let Some(told) = &figures.influences else { return };
-    let row = |name: &str, Effect { times, low, high }: Effect| {
+    let Some(influences) = &figures.influences else { return };
+    let row = |name: &str, TimeRatio { times, low, high }: TimeRatio| {
         vec![name.to_owned(), format!("{times:.2}"), format!("{low:.2} to {high:.2}")]
     };
     let mut rows = Vec::new();
-    if let Some(reach) = &told.reach {
-        page.paragraph(of_reach(reach));
+    if let Some(reach) = &influences.reach {
+        page.paragraph(reach_sentence(reach));
         rows.push(row("ten times the followers", reach.per_tenfold));
     }
     rows.extend([
-        row("angry: the ninth tenth of the posts against the first", told.arousal),
-        row("sure to be a complaint: likewise", told.complaint),
-        row("Saturday or Sunday", told.weekend),
+        row("angry: the ninth tenth of the posts against the first", influences.arousal),
+        row("sure to be a complaint: likewise", influences.complaint),
+        row("Saturday or Sunday", influences.weekend),
     ]);
     page.table(
-        &format!("How many times as long the wait is, other things equal; from {} posts", told.requests),
+        &format!(
+            "How many times as long the wait is, other things equal; from {} posts",
+            influences.requests
+        ),
         &["", "times", "95% interval"],
         rows,
     );
@@ -146,7 +149,7 @@ fn influences(page: &mut Page, figures: &Figures) {
     );
 }
 
-fn row(group: &Group) -> Vec<String> {
+fn row(group: &WaitGroup) -> Vec<String> {
     let name = if group.by == "all" { "all".to_owned() } else { format!("{}: {}", group.by, group.name) };
     let known = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     vec![
@@ -161,20 +164,20 @@ fn row(group: &Group) -> Vec<String> {
     ]
 }
 
-fn waiting(title: &str, groups: &[&Group]) -> Result<String, AnalysisError> {
-    let line = |(group, colour): (&&Group, plotters::prelude::RGBColor)| {
-        let mut points = vec![(SPAN.0, 100.0)];
+fn waiting(title: &str, groups: &[&WaitGroup]) -> Result<String, AnalysisError> {
+    let line = |(group, colour): (&&WaitGroup, plotters::prelude::RGBColor)| {
+        let mut points = vec![(CHART_MINUTES.0, 100.0)];
         for (minutes, still) in &group.curve.steps {
             let before = points.last().map_or(100.0, |(_, y)| *y);
-            let minutes = minutes.max(SPAN.0);
+            let minutes = minutes.max(CHART_MINUTES.0);
             points.extend([(minutes, before), (minutes, 100.0 * still)]);
         }
-        Line { name: format!("{} ({})", group.name, group.requests), points, thin: false, colour }
+        ChartLine { name: format!("{} ({})", group.name, group.requests), points, thin: false, colour }
     };
-    let lines: Vec<Line> = groups.iter().zip(COLOURS).map(line).collect();
-    let frame = Frame {
+    let lines: Vec<ChartLine> = groups.iter().zip(COLOURS).map(line).collect();
+    let frame = ChartFrame {
         title,
-        x: ("minutes after the post", (0.1..SPAN.1).log_scale()),
+        x: ("minutes after the post", (0.1..CHART_MINUTES.1).log_scale()),
         y: ("still waiting, %", 0.0..100.0),
         legend: Some(Legend::LowerLeft),
     };

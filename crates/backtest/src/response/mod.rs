@@ -2,7 +2,7 @@
 
 mod figures;
 mod html;
-mod read;
+mod input;
 pub mod regression;
 pub mod survival;
 
@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use firewatch_domain::{Duration, EventTime};
 
-pub use figures::{Figures, Group, Influences, ReachInfluence};
+pub use figures::{Influences, ReachInfluence, ResponseFigures, WaitGroup};
 pub use html::html;
-pub use read::{Source, read};
+pub use input::{InputFormat, read};
 use survival::Wait;
 
 use firewatch_report::Zone;
@@ -28,7 +28,7 @@ pub struct Request {
     /// When it was posted.
     pub at: EventTime,
     /// What the clock on the wall showed then, as if it were UTC.
-    pub wall: EventTime,
+    pub wall_time: EventTime,
     /// The author's followers, where they are known.
     pub followers: Option<u64>,
     /// P(complaint).
@@ -49,7 +49,7 @@ pub struct Requests {
     /// Where hours of the day are.
     pub zone: Zone,
     /// Which ones they are, in words.
-    pub about: String,
+    pub description: String,
     /// All of them, in the order of time.
     pub all: Vec<Request>,
     /// Posts that were left out, as they could not be read.
@@ -162,6 +162,6 @@ impl Request {
     /// The hour of the day on the wall.
     #[must_use]
     pub fn hour(&self) -> u32 {
-        ((self.wall - self.wall.floor(Duration::from_mins(24 * 60))).as_secs() / 3600.0) as u32
+        ((self.wall_time - self.wall_time.floor(Duration::from_mins(24 * 60))).as_secs() / 3600.0) as u32
     }
 }

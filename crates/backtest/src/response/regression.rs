@@ -10,17 +10,17 @@ use ndarray::{Array1, Array2, Axis};
 use super::survival::Wait;
 
 /// Steps of Newton's method at most.
-const STEPS: usize = 60;
+const MAX_STEPS: usize = 60;
 /// The gradient, for each wait, at which the fit is done.
-const DONE: f64 = 1e-8;
+const GRADIENT_TOLERANCE: f64 = 1e-8;
 /// Standard errors on either side of a 95% interval.
-const INTERVAL: f64 = 1.96;
+const INTERVAL_Z: f64 = 1.96;
 /// What is put on the diagonal, for each wait, so that a column that says next to nothing stays at nothing.
 const RIDGE: f64 = 1e-6;
 
 /// A wait and what is known beside it.
 #[derive(Debug, Clone)]
-pub struct Case {
+pub struct Observation {
     /// How long.
     pub wait: Wait,
     /// What it is explained by, a column for each; without the constant.
@@ -29,7 +29,7 @@ pub struct Case {
 
 /// What one more of a column goes with.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Effect {
+pub struct TimeRatio {
     /// How many times as long the wait is.
     pub times: f64,
     /// The 95% interval.
@@ -40,7 +40,7 @@ pub struct Effect {
 
 /// A fit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fit {
+pub struct AftFit {
     /// The constant, then a coefficient for each column.
     pub coefficients: Vec<f64>,
     /// The spread of the errors.
@@ -48,18 +48,18 @@ pub struct Fit {
     errors: Vec<f64>,
 }
 
-impl Fit {
+impl AftFit {
     /// Fits; none when there are too few waits or the columns do not tell each other apart.
     #[must_use]
-    pub fn of(cases: &[Case]) -> Option<Self> {
+    pub fn fit(cases: &[Observation]) -> Option<Self> {
         let columns = cases.first()?.x.len() + 1;
         if cases.iter().filter(|case| case.wait.answered).count() < 5 * columns {
             return None;
         }
         let mut at = start(cases, columns);
         let mut now = sums(cases, &at);
-        for _ in 0..STEPS {
-            if now.gradient.iter().all(|g| g.abs() < DONE * cases.len() as f64) {
+        for _ in 0..MAX_STEPS {
+            if now.gradient.iter().all(|g| g.abs() < GRADIENT_TOLERANCE * cases.len() as f64) {
                 break;
             }
             let column = now.gradient.view().insert_axis(Axis(1));
@@ -81,15 +81,15 @@ impl Fit {
 
     /// What one more of a column, from 0, goes with.
     #[must_use]
-    pub fn effect(&self, column: usize) -> Option<Effect> {
+    pub fn effect(&self, column: usize) -> Option<TimeRatio> {
         let (b, error) = (self.coefficients.get(column + 1)?, self.errors.get(column + 1)?);
-        let [times, low, high] = [*b, b - INTERVAL * error, b + INTERVAL * error].map(f64::exp);
-        Some(Effect { times, low, high })
+        let [times, low, high] = [*b, b - INTERVAL_Z * error, b + INTERVAL_Z * error].map(f64::exp);
+        Some(TimeRatio { times, low, high })
     }
 }
 
 /// At first no column says anything.
-fn start(cases: &[Case], columns: usize) -> Array1<f64> {
+fn start(cases: &[Observation], columns: usize) -> Array1<f64> {
     let logs: Vec<f64> = cases.iter().map(|case| case.wait.minutes.ln()).collect();
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
     let variance = logs.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / logs.len() as f64;
@@ -109,7 +109,7 @@ struct Sums {
     outer: Array2<f64>,
 }
 
-fn sums(cases: &[Case], at: &Array1<f64>) -> Sums {
+fn sums(cases: &[Observation], at: &Array1<f64>) -> Sums {
     let (size, scale) = (at.len(), at[at.len() - 1].exp());
     let mut sums = Sums {
         likelihood: 0.0,
@@ -119,10 +119,10 @@ fn sums(cases: &[Case], at: &Array1<f64>) -> Sums {
     };
     let mut x = Array1::ones(size);
     let mut own = Array1::<f64>::zeros(size);
-    for Case { wait, x: columns } in cases {
+    for Observation { wait, x: columns } in cases {
         x.iter_mut().skip(1).zip(columns).for_each(|(to, x)| *to = *x);
-        let said: f64 = x.iter().take(size - 1).zip(at).map(|(x, b)| x * b).sum();
-        let z = (wait.minutes.ln() - said) / scale;
+        let predicted: f64 = x.iter().take(size - 1).zip(at).map(|(x, b)| x * b).sum();
+        let z = (wait.minutes.ln() - predicted) / scale;
         let p = 1.0 / (1.0 + (-z).exp());
         // ln(1 + exp(z)), which does not overflow.
         let softplus = z.max(0.0) + (-z.abs()).exp().ln_1p();
@@ -163,21 +163,21 @@ mod tests {
     }
 
     /// Waits that a column halves for each one more, watched for six hours; errors that are normal, not logistic.
-    fn simulated(seed: u64, n: u64) -> Vec<Case> {
+    fn simulated(seed: u64, n: u64) -> Vec<Observation> {
         let case = |i: u64| {
             let [a, b, c, d] = [0, 1, 2, 3].map(|k| chance(seed, 4 * i + k));
             let (followers, angry) = (1.0 + 4.0 * a, f64::from(u8::from(b < 0.3)));
             let normal = (-2.0 * c.ln()).sqrt() * (std::f64::consts::TAU * d).cos();
             let minutes = (5.0 - 0.5_f64.ln().abs() * followers + 0.4 * angry + 1.2 * normal).exp();
             let wait = Wait { minutes: minutes.min(360.0), answered: minutes < 360.0 };
-            Case { wait, x: vec![followers, angry] }
+            Observation { wait, x: vec![followers, angry] }
         };
         (0..n).map(case).collect()
     }
 
     #[test]
     fn the_interval_holds_an_effect_that_is_known() {
-        let fits: Vec<Fit> = (0..200).map(|seed| Fit::of(&simulated(seed, 400)).unwrap()).collect();
+        let fits: Vec<AftFit> = (0..200).map(|seed| AftFit::fit(&simulated(seed, 400)).unwrap()).collect();
         for (column, truth) in [(0, 0.5), (1, 0.4_f64.exp())] {
             let effects = fits.iter().filter_map(|fit| fit.effect(column));
             let held = effects.filter(|effect| (effect.low..effect.high).contains(&truth)).count();
@@ -189,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn too_few_waits_and_columns_that_say_the_same_are_no_fit() {
-        assert!(Fit::of(&simulated(1, 10)).is_none());
-        assert!(Fit::of(&[]).is_none());
+    fn too_few_waits_and_collinear_columns_give_no_fit() {
+        assert!(AftFit::fit(&simulated(1, 10)).is_none());
+        assert!(AftFit::fit(&[]).is_none());
         let mut same = simulated(1, 400);
         same.iter_mut().for_each(|case| case.x[1] = 0.0);
-        let effect = Fit::of(&same).unwrap().effect(1).unwrap();
+        let effect = AftFit::fit(&same).unwrap().effect(1).unwrap();
         assert!((effect.times - 1.0).abs() < 1e-6, "what is always 0 has no effect");
     }
 }

@@ -14,7 +14,7 @@ pub struct Wait {
 
 /// The share that still waits, by time.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Curve {
+pub struct SurvivalCurve {
     /// How many waits it is of.
     pub waits: usize,
     /// How many were answered.
@@ -23,10 +23,10 @@ pub struct Curve {
     pub steps: Vec<(f64, f64)>,
 }
 
-impl Curve {
+impl SurvivalCurve {
     /// The curve of waits.
     #[must_use]
-    pub fn of(waits: &[Wait]) -> Self {
+    pub fn kaplan_meier(waits: &[Wait]) -> Self {
         let mut waits = waits.to_vec();
         waits.sort_by(|a, b| a.minutes.total_cmp(&b.minutes));
         let (mut at_risk, mut still) = (waits.len(), 1.0);
@@ -68,7 +68,7 @@ mod tests {
         let wait = |answered| move |minutes: &i32| Wait { minutes: f64::from(*minutes), answered };
         let waits: Vec<Wait> =
             answered.iter().map(wait(true)).chain(watched.iter().map(wait(false))).collect();
-        let curve = Curve::of(&waits);
+        let curve = SurvivalCurve::kaplan_meier(&waits);
         let still = |minutes: f64| 1.0 - curve.answered_within(minutes);
         for (minutes, wanted) in [(5.9, 1.0), (6.0, 0.857), (10.0, 0.753), (23.0, 0.448), (99.0, 0.448)] {
             assert!((still(minutes) - wanted).abs() < 0.001, "{minutes}: {}", still(minutes));

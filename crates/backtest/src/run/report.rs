@@ -6,15 +6,15 @@ use std::fmt;
 use firewatch_domain::{EventTime, Level, Tenths};
 use serde::Serialize;
 
-use super::account::{Account, Alert};
-use super::judge::{Judged, Truth, quantile};
-use super::{Plan, Survey, TOLD};
-use firewatch_report::Zone;
+use super::alert_tally::{Alert, AlertTally};
+use super::verdicts::{TeamAccuracy, Truth, quantile};
+use super::{BacktestPlan, MAX_REPORTED_FAULTS, Survey};
 use crate::labels::Labels;
+use firewatch_report::Zone;
 
 /// What policies would have done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct BacktestReport {
     /// The recording.
     pub input: String,
     /// How it looked.
@@ -29,14 +29,14 @@ pub struct Report {
     /// What right is: `labels`, `crossed the viral bar`, or `verdicts`.
     pub judged_by: &'static str,
     /// Each policy.
-    pub policies: Vec<Told>,
+    pub policies: Vec<PolicyOutcome>,
     /// Conversations that not all policies told the same teams of, those with the largest reach first.
-    pub differ: Vec<Differs>,
+    pub differ: Vec<PolicyDifference>,
 }
 
 /// What one policy would have told.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Told {
+pub struct PolicyOutcome {
     /// Its name.
     pub name: String,
     /// Its version and hash.
@@ -62,12 +62,12 @@ pub struct Told {
     /// Conversations that anybody was told of by themselves.
     pub conversations: u64,
     /// How each team's alerts did.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<TeamAccuracy>,
 }
 
 /// A conversation on which policies differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Differs {
+pub struct PolicyDifference {
     /// The conversation.
     pub conversation: String,
     /// Accounts that could have seen it in the end, where that is known.
@@ -81,23 +81,28 @@ pub struct Differs {
 }
 
 /// Conversations that differ in a report, at most.
-const DIFFER: usize = 1_000;
+const MAX_DIFFERENCES: usize = 1_000;
 
-pub(super) fn of(plan: &Plan, survey: &Survey, accounts: &[Account], truth: &Truth<'_>) -> Report {
+pub(super) fn build_report(
+    plan: &BacktestPlan,
+    survey: &Survey,
+    tallies: &[AlertTally],
+    truth: &Truth<'_>,
+) -> BacktestReport {
     let mut survey = survey.clone();
     let unknown_labels = unknown_labels(plan, truth, &mut survey.faults);
     let days = survey.days();
-    let told = plan.policies.iter().zip(accounts).map(|((name, brain), account)| {
-        let policy = &brain.policy;
-        let bar_of = |brand: Option<&str>| policy.bar_of(brand);
-        let judged = |team: &str| Judged::of(team, &truth.verdicts(team, account, &bar_of));
-        Told::of(name, (policy.version.clone(), policy.hash.clone()), days, account, &judged)
+    let outcomes = plan.policies.iter().zip(tallies).map(|((name, ruleset), tally)| {
+        let policy = &ruleset.policy;
+        let bar_of = |brand: Option<&str>| policy.viral_bar(brand);
+        let judged = |team: &str| TeamAccuracy::from_verdicts(team, &truth.verdicts(team, tally, &bar_of));
+        PolicyOutcome::from_tally(name, (policy.version.clone(), policy.hash.clone()), days, tally, &judged)
     });
-    let first = plan.policies.first().map(|(_, brain)| &brain.policy);
-    let bar_of = |brand: Option<&str>| first.map_or(u64::MAX, |policy| policy.bar_of(brand));
-    Report {
-        policies: told.collect(),
-        differ: differ(accounts, &|id| truth.of(id, &bar_of)),
+    let first = plan.policies.first().map(|(_, ruleset)| &ruleset.policy);
+    let bar_of = |brand: Option<&str>| first.map_or(u64::MAX, |policy| policy.viral_bar(brand));
+    BacktestReport {
+        policies: outcomes.collect(),
+        differ: differ(tallies, &|id| truth.reach_and_label(id, &bar_of)),
         input: plan.input.clone(),
         survey,
         unknown_labels,
@@ -108,12 +113,12 @@ pub(super) fn of(plan: &Plan, survey: &Survey, accounts: &[Account], truth: &Tru
 }
 
 /// Counts labels of conversations that are not there, and notes the first of them as faults.
-fn unknown_labels(plan: &Plan, truth: &Truth<'_>, faults: &mut Vec<String>) -> u64 {
+fn unknown_labels(plan: &BacktestPlan, truth: &Truth<'_>, faults: &mut Vec<String>) -> u64 {
     let labels = plan.labels.iter().flat_map(Labels::conversations);
     let unknown: Vec<(&str, u64)> = labels.filter(|(id, _)| !truth.tracks.contains_key(id)).collect();
-    let told = unknown.iter().take(TOLD);
+    let shown = unknown.iter().take(MAX_REPORTED_FAULTS);
     faults.extend(
-        told.map(|(id, line)| {
+        shown.map(|(id, line)| {
             format!("the labels, line {line}: conversation {id:?} is not in the recording")
         }),
     );
@@ -121,35 +126,37 @@ fn unknown_labels(plan: &Plan, truth: &Truth<'_>, faults: &mut Vec<String>) -> u
 }
 
 /// How many a conversation reached, and whether it was right to tell, as far as that is known.
-pub(crate) type Became = (Option<u64>, Option<bool>);
+pub(crate) type ReachAndLabel = (Option<u64>, Option<bool>);
 
 /// Conversations on which policies differ in whom they tell; `truth` says what became of one.
-pub(crate) fn differ(accounts: &[Account], truth: &dyn Fn(&str) -> Became) -> Vec<Differs> {
+pub(crate) fn differ(tallies: &[AlertTally], truth: &dyn Fn(&str) -> ReachAndLabel) -> Vec<PolicyDifference> {
     let mut all: BTreeMap<&str, Vec<Vec<Alert>>> = BTreeMap::new();
-    for (i, account) in accounts.iter().enumerate() {
-        for alert in account.first.values() {
-            let of = all.entry(&alert.conversation).or_insert_with(|| vec![vec![]; accounts.len()]);
-            of[i].push(alert.clone());
+    for (i, tally) in tallies.iter().enumerate() {
+        for alert in tally.first_alerts.values() {
+            let alerts_by_policy =
+                all.entry(&alert.conversation).or_insert_with(|| vec![vec![]; tallies.len()]);
+            alerts_by_policy[i].push(alert.clone());
         }
     }
     let teams = |alerts: &Vec<Alert>| alerts.iter().map(|alert| alert.team.clone()).collect::<Vec<_>>();
-    let mut differ: Vec<Differs> = all
+    let mut differ: Vec<PolicyDifference> = all
         .into_iter()
-        .filter(|(_, alerts)| alerts.iter().any(|of| teams(of) != teams(&alerts[0])))
+        .filter(|(_, alerts)| alerts.iter().any(|policy_alerts| teams(policy_alerts) != teams(&alerts[0])))
         .map(|(id, alerts)| {
             let (reach, wanted) = truth(id);
-            let held_back = accounts.iter().map(|account| account.why_not.get(id).copied()).collect();
-            Differs { conversation: id.into(), reach, wanted, alerts, held_back }
+            let held_back =
+                tallies.iter().map(|account| account.held_back_by_conversation.get(id).copied()).collect();
+            PolicyDifference { conversation: id.into(), reach, wanted, alerts, held_back }
         })
         .collect();
     differ.sort_by(|a, b| b.weight().cmp(&a.weight()).then_with(|| a.conversation.cmp(&b.conversation)));
-    differ.truncate(DIFFER);
+    differ.truncate(MAX_DIFFERENCES);
     differ
 }
 
-impl Differs {
+impl PolicyDifference {
     /// That a policy tells nobody, with what has held it back.
-    pub(super) fn why_nobody(&self, policy: usize) -> String {
+    pub(super) fn no_alert_text(&self, policy: usize) -> String {
         let why = self.held_back.get(policy).copied().flatten();
         why.map_or("tells nobody".into(), |why| format!("tells nobody: {}", why.replace('_', " ")))
     }
@@ -161,7 +168,7 @@ impl Differs {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for BacktestReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(why) = &self.partial {
             writeln!(f, "PARTIAL: {why}\n")?;
@@ -182,8 +189,8 @@ impl fmt::Display for Report {
         if more > 0 {
             writeln!(f, "  and {more} more")?;
         }
-        for told in &self.policies {
-            write!(f, "\n{told}")?;
+        for policy in &self.policies {
+            write!(f, "\n{policy}")?;
         }
         writeln!(f, "\nright is what {}", self.what_is_right())?;
         if self.policies.len() > 1 {
@@ -193,7 +200,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
+impl BacktestReport {
     pub(super) fn what_is_right(&self) -> &'static str {
         match self.judged_by {
             "labels" => "the labels say",
@@ -209,10 +216,10 @@ impl Report {
             f,
             "\nThe policies differ on {} conversations{}.",
             self.differ.len(),
-            if self.differ.len() == DIFFER { " or more" } else { "" }
+            if self.differ.len() == MAX_DIFFERENCES { " or more" } else { "" }
         )?;
         for differs in self.differ.iter().take(SHOWN) {
-            let Differs { conversation, reach, wanted, alerts, .. } = differs;
+            let PolicyDifference { conversation, reach, wanted, alerts, .. } = differs;
             let wanted = match wanted {
                 Some(true) => ", right to tell",
                 Some(false) => ", not worth telling",
@@ -220,12 +227,12 @@ impl Report {
             };
             let reach = reach.map_or(String::new(), |reach| format!(", reach {reach}"));
             writeln!(f, "{conversation}{reach}{wanted}")?;
-            for (i, (told, alerts)) in self.policies.iter().zip(alerts).enumerate() {
+            for (i, (policy, alerts)) in self.policies.iter().zip(alerts).enumerate() {
                 match alerts.as_slice() {
-                    [] => writeln!(f, "  {:<20} {}", told.name, differs.why_nobody(i))?,
+                    [] => writeln!(f, "  {:<20} {}", policy.name, differs.no_alert_text(i))?,
                     alerts => {
                         for Alert { team, at, level, reason, .. } in alerts {
-                            writeln!(f, "  {:<20} {team} at {at}, {level}: {reason}", told.name)?;
+                            writeln!(f, "  {:<20} {team} at {at}, {level}: {reason}", policy.name)?;
                         }
                     }
                 }
@@ -235,31 +242,31 @@ impl Report {
     }
 }
 
-impl Told {
+impl PolicyOutcome {
     /// What was told, where the recording is so many days long.
-    pub(crate) fn of(
+    pub(crate) fn from_tally(
         name: &str,
         policy: (String, String),
         days: Option<f64>,
-        account: &Account,
-        judged: &dyn Fn(&str) -> Judged,
+        tally: &AlertTally,
+        judged: &dyn Fn(&str) -> TeamAccuracy,
     ) -> Self {
-        let mut conversations: Vec<&String> = account.first.keys().map(|(id, _)| id).collect();
+        let mut conversations: Vec<&String> = tally.first_alerts.keys().map(|(id, _)| id).collect();
         conversations.dedup();
         Self {
             name: name.to_owned(),
             policy,
-            alerts: account.alerts(),
-            alerts_per_day: days.map(|days| account.alerts() as f64 / days),
-            busiest_hour: account.busiest(),
-            by_level: account.opened.iter().map(|((t, l), n)| (t.clone(), l.to_string(), *n)).collect(),
-            by_day: account.by_day.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
-            by_hour: account.by_hour.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
-            records: account.news.clone(),
-            gathered: account.gathered,
-            held_back: account.held_back.clone(),
+            alerts: tally.alerts(),
+            alerts_per_day: days.map(|days| tally.alerts() as f64 / days),
+            busiest_hour: tally.busiest(),
+            by_level: tally.opened.iter().map(|((t, l), n)| (t.clone(), l.to_string(), *n)).collect(),
+            by_day: tally.by_day.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
+            by_hour: tally.by_hour.iter().map(|((at, t), n)| (*at, t.clone(), *n)).collect(),
+            records: tally.news.clone(),
+            gathered: tally.gathered,
+            held_back: tally.held_back.clone(),
             conversations: conversations.len() as u64,
-            judged: account.teams().into_iter().map(judged).collect(),
+            judged: tally.teams().into_iter().map(judged).collect(),
         }
     }
 
@@ -270,7 +277,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for PolicyOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (version, hash) = &self.policy;
         writeln!(f, "{}  (version {version}, hash {hash})", self.name)?;
@@ -295,20 +302,21 @@ impl fmt::Display for Told {
     }
 }
 
-impl fmt::Display for Judged {
+impl fmt::Display for TeamAccuracy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.1}%", 100.0 * share));
-        let Self { team, told, right, in_time, wanted, .. } = self;
+        let Self { team, alerted, right, in_time, wanted, .. } = self;
         writeln!(
             f,
-            "  {team}: precision {} ({right} of {told}), recall {} ({in_time} of {wanted} in time)",
+            "  {team}: precision {} ({right} of {alerted}), recall {} ({in_time} of {wanted} in time)",
             share(self.precision()),
             share(self.recall())
         )?;
         let at = |values: &[f64], q: f64| quantile(values, q).unwrap_or_default();
-        if !self.gained.is_empty() {
-            let (low, mid, high) = (at(&self.gained, 0.25), at(&self.gained, 0.5), at(&self.gained, 0.75));
-            let to_come = 100.0 * at(&self.to_come, 0.5);
+        if !self.lead_minutes.is_empty() {
+            let (low, mid, high) =
+                (at(&self.lead_minutes, 0.25), at(&self.lead_minutes, 0.5), at(&self.lead_minutes, 0.75));
+            let to_come = 100.0 * at(&self.reach_to_come, 0.5);
             writeln!(
                 f,
                 "    minutes before half of the reach: median {mid:.1}, half of them {low:.1} to {high:.1}; reach still to \

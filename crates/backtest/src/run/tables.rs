@@ -2,13 +2,13 @@
 
 use firewatch_domain::EventTime;
 
-use super::judge::quantile;
-use super::report::Report;
+use super::report::BacktestReport;
+use super::verdicts::quantile;
 use firewatch_report::table::table;
 
 /// The tables, each with the name of its file.
 #[must_use]
-pub fn tables(report: &Report) -> Vec<(&'static str, String)> {
+pub fn tables(report: &BacktestReport) -> Vec<(&'static str, String)> {
     vec![
         ("by_level.csv", by_level(report)),
         ("by_day.csv", by_day(report)),
@@ -18,32 +18,37 @@ pub fn tables(report: &Report) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn by_level(report: &Report) -> String {
-    let rows = report.policies.iter().flat_map(|told| {
-        told.by_level
+fn by_level(report: &BacktestReport) -> String {
+    let rows = report.policies.iter().flat_map(|policy| {
+        policy
+            .by_level
             .iter()
-            .map(|(team, level, n)| [told.name.clone(), team.clone(), level.clone(), n.to_string()])
+            .map(|(team, level, n)| [policy.name.clone(), team.clone(), level.clone(), n.to_string()])
     });
     table(["policy", "team", "level", "alerts"], rows)
 }
 
-fn by_day(report: &Report) -> String {
-    let rows = report.policies.iter().flat_map(|told| {
-        told.by_day.iter().map(|(day, team, n)| [told.name.clone(), date(*day), team.clone(), n.to_string()])
+fn by_day(report: &BacktestReport) -> String {
+    let rows = report.policies.iter().flat_map(|policy| {
+        policy
+            .by_day
+            .iter()
+            .map(|(day, team, n)| [policy.name.clone(), date(*day), team.clone(), n.to_string()])
     });
     table(["policy", "day", "team", "alerts"], rows)
 }
 
-fn by_hour(report: &Report) -> String {
-    let rows = report.policies.iter().flat_map(|told| {
-        told.by_hour
+fn by_hour(report: &BacktestReport) -> String {
+    let rows = report.policies.iter().flat_map(|policy| {
+        policy
+            .by_hour
             .iter()
-            .map(|(hour, team, n)| [told.name.clone(), hour.to_string(), team.clone(), n.to_string()])
+            .map(|(hour, team, n)| [policy.name.clone(), hour.to_string(), team.clone(), n.to_string()])
     });
     table(["policy", "hour", "team", "alerts"], rows)
 }
 
-fn judged(report: &Report) -> String {
+fn judged(report: &BacktestReport) -> String {
     const HEAD: [&str; 14] = [
         "policy",
         "team",
@@ -61,22 +66,22 @@ fn judged(report: &Report) -> String {
         "answered_minutes_p90",
     ];
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
-    let rows = report.policies.iter().flat_map(|told| {
-        told.judged.iter().map(move |j| {
+    let rows = report.policies.iter().flat_map(|policy| {
+        policy.judged.iter().map(move |j| {
             let at = |values: &[f64], q| number(quantile(values, q));
             [
-                told.name.clone(),
+                policy.name.clone(),
                 j.team.clone(),
-                j.told.to_string(),
+                j.alerted.to_string(),
                 j.right.to_string(),
                 j.in_time.to_string(),
                 j.wanted.to_string(),
                 number(j.precision()),
                 number(j.recall()),
-                at(&j.gained, 0.25),
-                at(&j.gained, 0.5),
-                at(&j.gained, 0.75),
-                at(&j.to_come, 0.5),
+                at(&j.lead_minutes, 0.25),
+                at(&j.lead_minutes, 0.5),
+                at(&j.lead_minutes, 0.75),
+                at(&j.reach_to_come, 0.5),
                 at(&j.answered, 0.5),
                 at(&j.answered, 0.9),
             ]
@@ -85,11 +90,11 @@ fn judged(report: &Report) -> String {
     table(HEAD, rows)
 }
 
-fn differ(report: &Report) -> String {
+fn differ(report: &BacktestReport) -> String {
     let rows = report.differ.iter().flat_map(|differs| {
         let wanted = differs.wanted.map_or("", |wanted| if wanted { "1" } else { "0" });
-        let told = report.policies.iter().zip(&differs.alerts).zip(&differs.held_back);
-        told.flat_map(move |((told, alerts), held_back)| {
+        let policies = report.policies.iter().zip(&differs.alerts).zip(&differs.held_back);
+        policies.flat_map(move |((policy, alerts), held_back)| {
             let row = |team: &str, at: String, level: String, reason: &str| {
                 let (id, reach) = (
                     differs.conversation.clone(),
@@ -100,7 +105,7 @@ fn differ(report: &Report) -> String {
                     id,
                     reach,
                     wanted.into(),
-                    told.name.clone(),
+                    policy.name.clone(),
                     team.into(),
                     at,
                     level,

@@ -4,31 +4,31 @@
 //! what became of them lies after it. Intervals are by the bootstrap over conversations, with Poisson weights that are
 //! the same for every policy, so that differences between policies are paired.
 
-mod choose;
 mod page;
-mod vary;
+mod selection;
+mod variation;
 
 use std::fmt;
 
 use firewatch_domain::{Duration, EventTime};
-use firewatch_engine::Brain;
+use firewatch_engine::Ruleset;
 use serde::Serialize;
 
-use firewatch_report::Zone;
-use crate::run::{Ended, Plan, Verdict};
 use crate::labels::Labels;
-pub use choose::{Interval, Objective, Part};
+use crate::run::{BacktestPlan, ConversationVerdict, FinishedBacktest};
+use firewatch_report::Zone;
 pub use page::{html, tables};
-pub use vary::{Candidate, Vary, candidates, changed_lines};
+pub use selection::{ConfidenceInterval, Objective, PeriodResult};
+pub use variation::{Candidate, Variation, candidates, changed_lines};
 
 /// Wanted conversations in each part below which a choice is a guess.
-const LEAST_WANTED: usize = 20;
+const MIN_WANTED: usize = 20;
 /// Days of each part below which it holds no week's rhythm.
-const LEAST_DAYS: f64 = 7.0;
+const MIN_DAYS: f64 = 7.0;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Goal {
+pub struct TuneGoal {
     /// The team whose alerts are tuned.
     pub team: String,
     /// What is to be as good as it can be.
@@ -41,18 +41,18 @@ pub struct Goal {
 
 /// A policy on both parts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Tried {
+pub struct TriedPolicy {
     /// What it sets.
     pub name: String,
     /// On the part that the choice sees.
-    pub past: Part,
+    pub past: PeriodResult,
     /// On the later part.
-    pub later: Part,
+    pub later: PeriodResult,
 }
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Tuned {
+pub struct TuneResult {
     /// The recording.
     pub input: String,
     /// The team.
@@ -64,13 +64,13 @@ pub struct Tuned {
     /// The first time, where the later part begins, and the last time.
     pub span: [EventTime; 3],
     /// The policy as it is, and every one that was tried.
-    pub current: Tried,
+    pub current: TriedPolicy,
     /// Those that were tried.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<TriedPolicy>,
     /// Which of them is best on the past within the budget.
     pub chosen: Option<usize>,
     /// How much better the chosen one is than the current one, on the later part, by the objective.
-    pub gain: Option<Interval>,
+    pub gain: Option<ConfidenceInterval>,
     /// Lines of the policy's file that change.
     pub changed: Vec<String>,
     /// What to keep in mind.
@@ -79,11 +79,16 @@ pub struct Tuned {
 
 /// The plan of a backtest that tries the current policy and all candidates.
 #[must_use]
-pub fn plan(current: (&str, &Brain), candidates: &[Candidate], labels: Option<Labels>, input: &str) -> Plan {
-    let (name, brain) = current;
-    let tried = candidates.iter().map(|c| (c.name.clone(), brain.with_policy(c.policy.clone())));
-    let policies = std::iter::once((name.to_owned(), brain.clone())).chain(tried).collect();
-    Plan { policies, labels, input: input.to_owned(), zone: Zone::default() }
+pub fn plan(
+    current: (&str, &Ruleset),
+    candidates: &[Candidate],
+    labels: Option<Labels>,
+    input: &str,
+) -> BacktestPlan {
+    let (name, ruleset) = current;
+    let tried = candidates.iter().map(|c| (c.name.clone(), ruleset.with_policy(c.policy.clone())));
+    let policies = std::iter::once((name.to_owned(), ruleset.clone())).chain(tried).collect();
+    BacktestPlan { policies, labels, input: input.to_owned(), zone: Zone::default() }
 }
 
 /// Chooses among the candidates of a plan that was worked through; `text` is the current policy's file.
@@ -91,17 +96,17 @@ pub fn plan(current: (&str, &Brain), candidates: &[Candidate], labels: Option<La
 /// # Errors
 /// When the recording holds no time to split.
 pub fn tune(
-    (plan, ended): (&Plan, &Ended<'_>),
+    (plan, ended): (&BacktestPlan, &FinishedBacktest<'_>),
     candidates: &[Candidate],
     text: &str,
-    goal: &Goal,
-) -> Result<Tuned, String> {
+    goal: &TuneGoal,
+) -> Result<TuneResult, String> {
     let (from, to) = ended.survey.span.ok_or("nothing in the recording has a time")?;
     let hour = Duration::from_mins(60);
     let to = to.floor(hour) + hour;
     let whole = (to - from).as_millis() as f64;
     let split = (from + Duration::from_millis((goal.split * whole) as i64)).floor(hour);
-    let horizon = plan.policies.iter().map(|(_, brain)| brain.policy.horizon).max().unwrap_or_default();
+    let horizon = plan.policies.iter().map(|(_, ruleset)| ruleset.policy.retention).max().unwrap_or_default();
     let past_end = (split - horizon).floor(hour);
     if past_end <= from || split >= to {
         return Err(format!(
@@ -110,23 +115,24 @@ pub fn tune(
     }
     let verdicts = ended.verdicts(&goal.team);
     let part = |i: usize, (from, to): (EventTime, EventTime), seed: u64| {
-        let own: Vec<&Verdict> = verdicts[i].iter().filter(|v| (from..to).contains(&v.began)).collect();
-        let alerts = ended.accounts[i].opened_between(&goal.team, (from.floor(hour), to));
-        Part::of(&own, alerts, (to - from).as_secs() / 86_400.0, seed)
+        let own: Vec<&ConversationVerdict> =
+            verdicts[i].iter().filter(|v| (from..to).contains(&v.began)).collect();
+        let alerts = ended.tallies[i].opened_between(&goal.team, (from.floor(hour), to));
+        PeriodResult::from_verdicts(&own, alerts, (to - from).as_secs() / 86_400.0, seed)
     };
-    let tried = |i: usize| Tried {
+    let tried = |i: usize| TriedPolicy {
         name: plan.policies[i].0.clone(),
         past: part(i, (from, past_end), 1),
         later: part(i, (split, to), 2),
     };
-    let all: Vec<Tried> = (0..plan.policies.len()).map(tried).collect();
+    let all: Vec<TriedPolicy> = (0..plan.policies.len()).map(tried).collect();
     let (current, tried) = all.split_first().ok_or("there is no policy")?;
     let changes = |candidate: &Candidate| changed_lines(text, &candidate.text);
     let sizes: Vec<usize> = candidates.iter().map(|candidate| changes(candidate).len()).collect();
-    let chosen = choose::best(tried, goal, &sizes);
-    let gain = chosen.map(|i| choose::gain(&tried[i].later, &current.later, goal.objective));
+    let chosen = selection::best(tried, goal, &sizes);
+    let gain = chosen.map(|i| selection::gain(&tried[i].later, &current.later, goal.objective));
     let changed = chosen.map_or_else(Vec::new, |i| changes(&candidates[i]));
-    Ok(Tuned {
+    Ok(TuneResult {
         input: plan.input.clone(),
         team: goal.team.clone(),
         objective: goal.objective,
@@ -142,23 +148,23 @@ pub fn tune(
 }
 
 fn warnings(
-    (current, tried, chosen): (&Tried, &[Tried], Option<usize>),
-    goal: &Goal,
+    (current, tried, chosen): (&TriedPolicy, &[TriedPolicy], Option<usize>),
+    goal: &TuneGoal,
     (past, later): (Duration, Duration),
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, part, span) in [("past", &current.past, past), ("later part", &current.later, later)] {
         let (wanted, days) = (part.wanted, span.as_secs() / 86_400.0);
-        if wanted < LEAST_WANTED {
+        if wanted < MIN_WANTED {
             warnings.push(format!(
-                "only {wanted} conversations of the {name} were worth telling; below {LEAST_WANTED} the choice is a guess"
+                "only {wanted} conversations of the {name} were worth telling; below {MIN_WANTED} the choice is a guess"
             ));
         }
-        if days < LEAST_DAYS {
+        if days < MIN_DAYS {
             warnings.push(format!("the {name} is {days:.1} days long, and a week has a rhythm of its own"));
         }
     }
-    let value = |tried: &Tried| tried.past.by(goal.objective).value;
+    let value = |tried: &TriedPolicy| tried.past.objective_value(goal.objective).value;
     if let Some(i) = chosen
         && current.past.alerts_per_day <= goal.budget
         && value(&tried[i]) <= value(current)
@@ -176,7 +182,7 @@ fn warnings(
     warnings
 }
 
-impl fmt::Display for Tuned {
+impl fmt::Display for TuneResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [from, split, to] = self.span;
         writeln!(f, "{}: chosen on {from} to {split}, reported on {split} to {to}", self.input)?;
@@ -188,7 +194,7 @@ impl fmt::Display for Tuned {
         writeln!(f, "{:<52} {:>28}   {:>28}", "", "past", "later part")?;
         const HEAD: &str = "alerts/day  prec.  recall   min";
         writeln!(f, "{:<49} {HEAD}   {HEAD}", "")?;
-        let mut row = |mark: &str, tried: &Tried| {
+        let mut row = |mark: &str, tried: &TriedPolicy| {
             writeln!(f, "{mark:<2}{:<47} {}   {}", shorten(&tried.name), tried.past, tried.later)
         };
         row(" ", &self.current)?;
@@ -201,7 +207,7 @@ impl fmt::Display for Tuned {
         let (now, then) = (&self.current.later, &chosen.later);
         writeln!(f, "\non the later part, with 95% intervals:")?;
         for (name, now, then) in [
-            ("alerts a day", &now.told_per_day, &then.told_per_day),
+            ("alerts a day", &now.alerted_per_day, &then.alerted_per_day),
             ("precision", &now.precision, &then.precision),
             ("recall in time", &now.recall, &then.recall),
             ("minutes gained", &now.minutes, &then.minutes),

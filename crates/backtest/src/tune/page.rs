@@ -1,18 +1,18 @@
 //! The page and the tables of a tuning.
 
-use super::choose::Part;
-use super::{Tried, Tuned};
+use super::selection::PeriodResult;
+use super::{TriedPolicy, TuneResult};
 use firewatch_report::AnalysisError;
-use firewatch_report::chart::{COLOURS, Frame, Legend, Line, chart};
-use firewatch_report::page::Page;
+use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, chart};
+use firewatch_report::page::HtmlPage;
 use firewatch_report::table::table;
 
 /// Draws the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
-pub fn html(tuned: &Tuned) -> Result<String, AnalysisError> {
-    let mut page = Page::new(&format!("Tuning of what {} is told", tuned.team));
+pub fn html(tuned: &TuneResult) -> Result<String, AnalysisError> {
+    let mut page = HtmlPage::new(&format!("Tuning of what {} is told", tuned.team));
     let [from, split, to] = tuned.span;
     match (tuned.chosen.and_then(|i| tuned.tried.get(i)), &tuned.gain) {
         (Some(chosen), Some(gain)) => page.lead(format_args!(
@@ -27,10 +27,10 @@ pub fn html(tuned: &Tuned) -> Result<String, AnalysisError> {
         tuned.input, tuned.objective, tuned.budget
     ));
     tuned.warnings.iter().for_each(|warning| page.note(format_args!("Warning: {warning}.")));
-    const ALERTS: Axis = ("alerts a day", |p| p.alerts_per_day);
-    const RECALL: Axis = ("recall in time, %", |p| 100.0 * p.recall.value);
-    const PRECISION: Axis = ("precision, %", |p| 100.0 * p.precision.value);
-    const MINUTES: Axis = ("minutes gained", |p| p.minutes.value);
+    const ALERTS: AxisSpec = ("alerts a day", |p| p.alerts_per_day);
+    const RECALL: AxisSpec = ("recall in time, %", |p| 100.0 * p.recall.value);
+    const PRECISION: AxisSpec = ("precision, %", |p| 100.0 * p.precision.value);
+    const MINUTES: AxisSpec = ("minutes gained", |p| p.minutes.value);
     let of_recall =
         "How much of what is worth telling is told before it crosses the bar, for so many alerts.";
     let of_minutes = "Minutes before half of the reach, on average over all that is worth telling.";
@@ -46,8 +46,8 @@ pub fn html(tuned: &Tuned) -> Result<String, AnalysisError> {
         page.table("", &["line"], tuned.changed.iter().map(|line| vec![line.clone()]));
     }
     page.heading("Every policy that was tried");
-    let row = |tried: &Tried| {
-        let part = |p: &Part| {
+    let row = |tried: &TriedPolicy| {
+        let part = |p: &PeriodResult| {
             let shares = [&p.precision, &p.recall].map(|share| format!("{:.3}", share.value));
             [
                 format!("{:.1}", p.alerts_per_day),
@@ -77,16 +77,16 @@ pub fn html(tuned: &Tuned) -> Result<String, AnalysisError> {
 }
 
 /// What an axis shows, and its name.
-type Axis = (&'static str, fn(&Part) -> f64);
+type AxisSpec = (&'static str, fn(&PeriodResult) -> f64);
 
-fn curve(tuned: &Tuned, title: &str, x: Axis, y: Axis) -> Result<String, AnalysisError> {
-    let points = |part: fn(&Tried) -> &Part| {
+fn curve(tuned: &TuneResult, title: &str, x: AxisSpec, y: AxisSpec) -> Result<String, AnalysisError> {
+    let points = |part: fn(&TriedPolicy) -> &PeriodResult| {
         let mut points: Vec<(f64, f64)> = tuned.tried.iter().map(part).map(|p| (x.1(p), y.1(p))).collect();
         points.retain(|(x, y)| x.is_finite() && y.is_finite());
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
-    let line = |name: &str, points: Vec<(f64, f64)>, thin: bool, colour: usize| Line {
+    let line = |name: &str, points: Vec<(f64, f64)>, thin: bool, colour: usize| ChartLine {
         name: name.into(),
         points,
         thin,
@@ -94,19 +94,19 @@ fn curve(tuned: &Tuned, title: &str, x: Axis, y: Axis) -> Result<String, Analysi
     };
     let mut lines =
         vec![line("past", points(|t| &t.past), true, 0), line("later part", points(|t| &t.later), false, 0)];
-    let dot = |p: &Part| vec![(x.1(p), y.1(p))];
+    let dot = |p: &PeriodResult| vec![(x.1(p), y.1(p))];
     lines.push(line("as it is, later part", dot(&tuned.current.later), false, 1));
     if let Some(chosen) = tuned.chosen.and_then(|i| tuned.tried.get(i)) {
         lines.push(line("chosen, later part", dot(&chosen.later), false, 2));
     }
-    let most = |of: fn(&(f64, f64)) -> f64| {
+    let max_of = |of: fn(&(f64, f64)) -> f64| {
         let all = lines.iter().flat_map(|line| &line.points).map(of).filter(|v| v.is_finite());
         all.fold(1e-3, f64::max) * 1.05
     };
-    let frame = Frame {
+    let frame = ChartFrame {
         title,
-        x: (x.0, 0.0..most(|(x, _)| *x)),
-        y: (y.0, 0.0..most(|(_, y)| *y)),
+        x: (x.0, 0.0..max_of(|(x, _)| *x)),
+        y: (y.0, 0.0..max_of(|(_, y)| *y)),
         legend: Some(Legend::LowerRight),
     };
     chart(frame, &lines)
@@ -114,7 +114,7 @@ fn curve(tuned: &Tuned, title: &str, x: Axis, y: Axis) -> Result<String, Analysi
 
 /// Every number, as tidy CSV.
 #[must_use]
-pub fn tables(tuned: &Tuned) -> String {
+pub fn tables(tuned: &TuneResult) -> String {
     let head = ["policy", "chosen", "part", "measure", "value", "low", "high"];
     let all = std::iter::once((None, &tuned.current))
         .chain(tuned.tried.iter().enumerate().map(|(i, t)| (Some(i), t)));
@@ -122,7 +122,7 @@ pub fn tables(tuned: &Tuned) -> String {
         let chosen = if i.is_some() && i == tuned.chosen { "1" } else { "0" };
         [("past", &tried.past), ("later", &tried.later)].into_iter().flat_map(move |(name, part)| {
             [
-                ("told_per_day", &part.told_per_day),
+                ("told_per_day", &part.alerted_per_day),
                 ("precision", &part.precision),
                 ("recall", &part.recall),
                 ("minutes", &part.minutes),

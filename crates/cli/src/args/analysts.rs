@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use firewatch_domain::EventTime;
-use firewatch_kafka::Edge;
+use firewatch_kafka::SpanBound;
 use firewatch_report::Zone;
 
 use super::values;
 
 /// Where history comes from: a file, or a span of the topics.
 #[derive(Debug, ClapArgs)]
-pub struct Source {
+pub struct HistorySource {
     /// Events: JSON lines, plain or packed with gzip or zstd, or a Parquet file; `-` for standard input
     #[arg(long, required_unless_present = "config", conflicts_with = "config")]
     pub input: Option<PathBuf>,
@@ -22,19 +22,19 @@ pub struct Source {
     #[arg(long)]
     pub config: Option<PathBuf>,
     #[command(flatten)]
-    pub edges: EdgeOptions,
+    pub bounds: SpanOptions,
 }
 
 /// A span of the topics.
 #[derive(Debug, ClapArgs)]
-pub struct EdgeOptions {
+pub struct SpanOptions {
     /// The first record of the topics: a time at which it was written (RFC 3339), offsets of the events topic
     /// (0:1200,1:1180; partitions left out begin where the log does), or `log`
-    #[arg(long, requires = "config", default_value = "log", value_parser = values::edge)]
-    pub from: Edge,
+    #[arg(long, requires = "config", default_value = "log", value_parser = values::span_bound)]
+    pub from: SpanBound,
     /// The record after the last, said likewise
-    #[arg(long, requires = "config", default_value = "log", value_parser = values::edge)]
-    pub to: Edge,
+    #[arg(long, requires = "config", default_value = "log", value_parser = values::span_bound)]
+    pub to: SpanBound,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -47,7 +47,7 @@ pub struct BacktestOptions {
     #[arg(long)]
     pub model: Vec<String>,
     #[command(flatten)]
-    pub source: Source,
+    pub source: HistorySource,
     /// CSV with the columns conversation and label (1 or 0): what was worth telling. Without it, what crossed its brand's
     /// viral bar later
     #[arg(long)]
@@ -69,7 +69,7 @@ pub struct TuneOptions {
     #[arg(long)]
     pub policy: PathBuf,
     #[command(flatten)]
-    pub source: Source,
+    pub source: HistorySource,
     /// What to vary: a key of the policy and a template with values in braces, such as
     /// 'routes.viral.when.medium=risk >= {5..40/5}' or 'routes.viral.for={0s,60s}'; several are combined
     #[arg(long, required = true)]
@@ -79,7 +79,7 @@ pub struct TuneOptions {
     pub team: String,
     /// What is to be as good as it can be
     #[arg(long, value_enum, default_value = "recall")]
-    pub objective: Aim,
+    pub objective: ObjectiveArg,
     /// Alerts a day for the team at most, such as 20 or "20 alerts/day"
     #[arg(long, value_parser = values::budget)]
     pub budget: f64,
@@ -110,14 +110,14 @@ pub struct CompareOptions {
     #[arg(long)]
     pub with: Option<PathBuf>,
     #[command(flatten)]
-    pub between: BetweenOptions,
+    pub range: TimeRangeOptions,
     /// A folder for the report as a page, as JSON and as CSV
     #[arg(long)]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Aim {
+pub enum ObjectiveArg {
     /// The share of what is worth telling that is told in time
     Recall,
     /// The share of what is told that is worth telling
@@ -129,7 +129,7 @@ pub enum Aim {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Reporting {
+pub enum ReportCommand {
     /// How long complaints wait for an answer, and how much of a fast reply is owed to reach
     Response(ResponseOptions),
     /// Whether scores and what they are made of are still what they were
@@ -140,7 +140,7 @@ pub enum Reporting {
 
 /// Times between which records of topics were written.
 #[derive(Debug, Clone, Copy, ClapArgs)]
-pub struct BetweenOptions {
+pub struct TimeRangeOptions {
     /// What was written to the topics from this time on (RFC 3339)
     #[arg(long, value_parser = values::time)]
     pub from: Option<EventTime>,
@@ -151,7 +151,7 @@ pub struct BetweenOptions {
 
 /// What was told and done: files, or topics.
 #[derive(Debug, ClapArgs)]
-pub struct ToldOptions {
+pub struct OutcomeOptions {
     /// Escalations as JSON lines, plain or packed
     #[arg(long, required_unless_present = "config", conflicts_with = "config", requires = "actions")]
     pub escalations: Option<PathBuf>,
@@ -162,7 +162,7 @@ pub struct ToldOptions {
     #[arg(long)]
     pub config: Option<PathBuf>,
     #[command(flatten)]
-    pub between: BetweenOptions,
+    pub range: TimeRangeOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -174,7 +174,7 @@ pub struct DriftOptions {
     #[arg(long)]
     pub config: Option<PathBuf>,
     #[command(flatten)]
-    pub between: BetweenOptions,
+    pub range: TimeRangeOptions,
     /// Where the recent span begins; conversations from before are what it is compared with
     #[arg(long, required_unless_present = "training", conflicts_with = "training", value_parser = values::time)]
     pub recent_from: Option<EventTime>,
@@ -189,7 +189,7 @@ pub struct DriftOptions {
 #[derive(Debug, ClapArgs)]
 pub struct FeedbackOptions {
     #[command(flatten)]
-    pub told: ToldOptions,
+    pub outcomes: OutcomeOptions,
     /// A page; its numbers are written beside it, ending in .json and .csv
     #[arg(long, value_parser = values::page)]
     pub out: Option<PathBuf>,

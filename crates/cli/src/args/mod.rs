@@ -13,8 +13,8 @@ use firewatch_wire::Format;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use analysts::{
-    Aim, BacktestOptions, BetweenOptions, CompareOptions, DriftOptions, EdgeOptions, FeedbackOptions,
-    Reporting, ResponseOptions, Source, ToldOptions, TuneOptions,
+    BacktestOptions, CompareOptions, DriftOptions, FeedbackOptions, HistorySource, ObjectiveArg,
+    OutcomeOptions, ReportCommand, ResponseOptions, SpanOptions, TimeRangeOptions, TuneOptions,
 };
 
 /// Watches customer complaints spread, and tells the right team early.
@@ -58,7 +58,7 @@ pub enum Command {
     /// Report on a recording as a page, with every number as JSON and CSV beside it
     Report {
         #[command(subcommand)]
-        what: Reporting,
+        what: ReportCommand,
     },
     /// Check a settings file and its policy without connecting; tells everything that is wrong
     Check {
@@ -101,19 +101,19 @@ pub enum Command {
     /// Say what the models think of posts given as JSON lines
     Predict {
         #[command(subcommand)]
-        what: Prediction,
+        what: PredictCommand,
     },
     /// Measure a model on data it has not seen, and draw charts
     #[cfg(feature = "train")]
     Evaluate {
         #[command(subcommand)]
-        what: Evaluation,
+        what: EvaluateCommand,
     },
     /// Make the shipped models or the demo's recording again from the data sets
     #[cfg(feature = "train")]
     Train {
         #[command(subcommand)]
-        what: Training,
+        what: TrainCommand,
     },
 }
 
@@ -241,7 +241,7 @@ pub struct ReplayOptions {
     #[arg(long)]
     pub model: Vec<PathBuf>,
     #[command(flatten)]
-    pub edges: EdgeOptions,
+    pub bounds: SpanOptions,
     /// What is put before the names of the topics that are written to; they must not be there yet
     #[arg(long, default_value = "replay.", value_parser = values::prefix)]
     pub prefix: String,
@@ -291,7 +291,7 @@ pub struct ScoreOptions {
 
 #[cfg(feature = "train")]
 #[derive(Debug, Subcommand)]
-pub enum Training {
+pub enum TrainCommand {
     /// The text model's second tier, which also teaches the first: about an hour on two cores
     Encoder {
         #[command(flatten)]
@@ -325,7 +325,7 @@ pub enum Training {
 
 #[cfg(feature = "train")]
 #[derive(Debug, Subcommand)]
-pub enum Evaluation {
+pub enum EvaluateCommand {
     /// The recipe of the virality model, cross-validated beside SEISMIC and log-linear growth: some minutes
     Virality {
         #[command(flatten)]
@@ -346,7 +346,7 @@ pub enum Evaluation {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Prediction {
+pub enum PredictCommand {
     /// Sentiment, complaint, arousal and flags: {"id", "text"} in, one answer a line out
     Sentiment(PredictOptions),
     /// The final size of cascades: CSV `cascade,t_s,followers,user` in, a row for each cascade out, the root not counted
@@ -377,7 +377,7 @@ pub struct CascadeOptions {
 pub struct PredictOptions {
     /// `fast` is what scores the stream; `best` also asks the encoder, at milliseconds a post
     #[arg(long, value_enum, default_value = "fast")]
-    pub tier: Tier,
+    pub tier: ModelTier,
     /// The text model; the shipped one when left out
     #[arg(long)]
     pub model: Option<PathBuf>,
@@ -387,7 +387,7 @@ pub struct PredictOptions {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Tier {
+pub enum ModelTier {
     Fast,
     Best,
 }

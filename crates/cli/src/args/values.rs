@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use firewatch_domain::EventTime;
-use firewatch_kafka::Edge;
+use firewatch_kafka::SpanBound;
 use firewatch_report::Zone;
 use firewatch_wire::Format;
 
 pub fn format() -> impl TypedValueParser<Value = Format> {
     let names = PossibleValuesParser::new(Format::ALL.map(Format::name));
-    names.map(|name| Format::named(&name).unwrap_or_default())
+    names.map(|name| Format::from_name(&name).unwrap_or_default())
 }
 
 pub fn age(text: &str) -> Result<f64, String> {
@@ -96,19 +96,19 @@ pub fn time(text: &str) -> Result<EventTime, String> {
 }
 
 /// `log`, a time, or `PARTITION:OFFSET` with commas between.
-pub fn edge(text: &str) -> Result<Edge, String> {
+pub fn span_bound(text: &str) -> Result<SpanBound, String> {
     if text == "log" {
-        return Ok(Edge::Log);
+        return Ok(SpanBound::Log);
     }
     if let Ok(at) = EventTime::parse(text) {
-        return Ok(Edge::Time(at));
+        return Ok(SpanBound::Time(at));
     }
     let pair = |pair: &str| {
         let (partition, offset) = pair.split_once(':')?;
         Some((partition.parse().ok()?, offset.parse::<i64>().ok().filter(|at| *at >= 0)?))
     };
     let offsets: Option<BTreeMap<u32, i64>> = text.split(',').map(pair).collect();
-    offsets.map(Edge::Offsets).ok_or_else(|| {
+    offsets.map(SpanBound::Offsets).ok_or_else(|| {
         "give a time such as 2026-08-03T10:00:00Z, offsets such as 0:1200,1:1180, or `log`".into()
     })
 }
@@ -119,11 +119,11 @@ mod tests {
 
     #[test]
     fn edges_are_times_offsets_or_the_log_itself() {
-        let read = |text| edge(text).ok();
-        assert_eq!(read("log"), Some(Edge::Log));
+        let read = |text| span_bound(text).ok();
+        assert_eq!(read("log"), Some(SpanBound::Log));
         let at = EventTime::parse("2026-08-03T10:00:00Z").unwrap();
-        assert_eq!(read("2026-08-03T10:00:00Z"), Some(Edge::Time(at)));
-        assert_eq!(read("0:12,3:7"), Some(Edge::Offsets([(0, 12), (3, 7)].into())));
+        assert_eq!(read("2026-08-03T10:00:00Z"), Some(SpanBound::Time(at)));
+        assert_eq!(read("0:12,3:7"), Some(SpanBound::Offsets([(0, 12), (3, 7)].into())));
         for none in ["", "yesterday", "0:", "0:-1", "0:12,", "12"] {
             assert_eq!(read(none), None, "{none}");
         }

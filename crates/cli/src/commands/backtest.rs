@@ -5,27 +5,27 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use firewatch_domain::Escalation;
-use firewatch_engine::Brain;
-use firewatch_escalation::Policy;
-use firewatch_backtest::run::{Backtest, Plan, Report, html, tables};
 use firewatch_backtest::labels::Labels;
-use firewatch_backtest::recorded::Recorded;
+use firewatch_backtest::recordings::RecordingReader;
+use firewatch_backtest::run::{Backtest, BacktestPlan, BacktestReport, html, tables};
+use firewatch_domain::Escalation;
+use firewatch_engine::Ruleset;
+use firewatch_escalation::Policy;
 
 use crate::args::BacktestOptions;
 use crate::commands::progress::{threads, work_through};
-use crate::shell::{Failure, brain, read, say, with_models};
+use crate::common::{Failure, load_ruleset, print_stdout, read, with_models};
 
 /// Works through the recording, prints the report and writes what was asked for.
 pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
     let plan = plan(options)?;
-    let recorded = options.source.open()?;
+    let recording = options.source.open()?;
     let mut files = options.out.as_deref().map(|out| Files::make(out, &plan)).transpose()?;
-    let report = work(&plan, &recorded, options, &mut files)?;
+    let report = run_backtest(&plan, &recording, options, &mut files)?;
     if report.survey.records == 0 {
         return Err(Failure::Running(format!("{}: there is nothing in it", plan.input)));
     }
-    say(&report);
+    print_stdout(&report);
     if let Some(files) = files {
         files.finish(&report)?;
     }
@@ -35,10 +35,10 @@ pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
     }
 }
 
-fn plan(options: &BacktestOptions) -> Result<Plan, Failure> {
+fn plan(options: &BacktestOptions) -> Result<BacktestPlan, Failure> {
     let files = options.source.policies(&options.policy)?;
-    let first = brain(files.first().map(PathBuf::as_path))?;
-    let mut policies: Vec<(String, Brain)> = Vec::new();
+    let first = load_ruleset(files.first().map(PathBuf::as_path))?;
+    let mut policies: Vec<(String, Ruleset)> = Vec::new();
     for path in &files {
         let policy = Policy::parse(&path.display().to_string(), &read(path)?).map_err(Failure::Settings)?;
         policies.push((path.display().to_string(), first.with_policy(policy)));
@@ -53,15 +53,15 @@ fn plan(options: &BacktestOptions) -> Result<Plan, Failure> {
     }
     let labels = options.labels.as_deref().map(Labels::read).transpose();
     let labels = labels.map_err(|e| Failure::setting("--labels", e))?;
-    Ok(Plan { policies, labels, input: options.source.name(), zone: options.zone.clone() })
+    Ok(BacktestPlan { policies, labels, input: options.source.name(), zone: options.zone.clone() })
 }
 
-fn work(
-    plan: &Plan,
-    recorded: &Recorded,
+fn run_backtest(
+    plan: &BacktestPlan,
+    recording: &RecordingReader,
     options: &BacktestOptions,
     files: &mut Option<Files>,
-) -> Result<Report, Failure> {
+) -> Result<BacktestReport, Failure> {
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let mut failed = None;
     let mut write = |policy: usize, record: &Escalation| {
@@ -72,11 +72,11 @@ fn work(
         }
     };
     let backtest = Backtest::new(plan, (&bars, &labelled), threads(options.threads));
-    let (ended, partial) = work_through(recorded, backtest, &mut write);
+    let (ended, partial) = work_through(recording, backtest, &mut write);
     if let Some(e) = failed {
         return Err(Failure::running("--out", e));
     }
-    Ok(Report { partial, ..ended.report() })
+    Ok(BacktestReport { partial, ..ended.report() })
 }
 
 /// What is written beside the report.
@@ -87,7 +87,7 @@ struct Files {
 }
 
 impl Files {
-    fn make(folder: &Path, plan: &Plan) -> Result<Self, Failure> {
+    fn make(folder: &Path, plan: &BacktestPlan) -> Result<Self, Failure> {
         let failed = |e| Failure::running(&folder.display().to_string(), e);
         std::fs::create_dir_all(folder).map_err(failed)?;
         let mut used = BTreeSet::new();
@@ -110,7 +110,7 @@ impl Files {
         file.write_all(b"\n")
     }
 
-    fn finish(mut self, report: &Report) -> Result<(), Failure> {
+    fn finish(mut self, report: &BacktestReport) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::running(&self.folder.display().to_string(), e);
         self.escalations.iter_mut().try_for_each(Write::flush).map_err(failed)?;
         write_report(&self.folder, report)
@@ -118,7 +118,7 @@ impl Files {
 }
 
 /// Writes a report as a page, as JSON and as CSV.
-pub fn write_report(folder: &Path, report: &Report) -> Result<(), Failure> {
+pub fn write_report(folder: &Path, report: &BacktestReport) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::running(&folder.display().to_string(), e);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let json = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;

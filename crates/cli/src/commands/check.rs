@@ -2,24 +2,31 @@
 
 use std::path::Path;
 
+use crate::common::{Failure, print_stdout};
 use crate::config;
-use crate::config::formats::in_words;
-use crate::shell::{Failure, say};
+use crate::config::formats::describe_formats;
 
 /// Checks a settings file and the policy it names.
 pub fn check(path: &Path) -> Result<(), Failure> {
     let config = config::load(path, std::env::vars())?;
-    say(format_args!("{} is sound:\n", path.display()));
-    say(format_args!("  brokers  {} as group {}\n", config.kafka.brokers, config.kafka.group));
-    say(format_args!("  policy   {} for {}\n", config.brain.policy.version, brands(&config.brain.policy)));
-    for policy in config.brain.trials() {
-        say(format_args!("  on trial {}\n", policy.version));
+    print_stdout(format_args!("{} is sound:\n", path.display()));
+    print_stdout(format_args!("  brokers  {} as group {}\n", config.kafka.brokers, config.kafka.group));
+    print_stdout(format_args!(
+        "  policy   {} for {}\n",
+        config.ruleset.policy.version,
+        brands(&config.ruleset.policy)
+    ));
+    for policy in config.ruleset.shadow_policies() {
+        print_stdout(format_args!("  on trial {}\n", policy.version));
     }
-    say(format_args!("  reads    {}\n", config.topics.read().map(|(name, _)| name.to_owned()).join(", ")));
-    if let Some(forms) = in_words(&config.kafka.formats) {
-        say(format_args!("  writes   {forms}, the rest in json\n"));
+    print_stdout(format_args!(
+        "  reads    {}\n",
+        config.topics.inputs().map(|(name, _)| name.to_owned()).join(", ")
+    ));
+    if let Some(forms) = describe_formats(&config.kafka.formats) {
+        print_stdout(format_args!("  writes   {forms}, the rest in json\n"));
     }
-    say(format_args!("  metrics  http://{}/metrics\n", config.listen));
+    print_stdout(format_args!("  metrics  http://{}/metrics\n", config.listen));
     Ok(())
 }
 

@@ -6,22 +6,25 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use firewatch_collect::{
+    CollectorContext, Notice, PutFuture, RawPayload, StreamErrors, follow_jetstream, follow_mastodon,
+    hook_routes,
+};
 use firewatch_http::{listen, serve_probes};
-use firewatch_collect::{Troubles, Notice, Port, Putting, Raw, follow_jetstream, follow_mastodon, hooks};
+use firewatch_kafka::{AckedProducer, KafkaSettings, last_header};
 use firewatch_telemetry::{CollectMetrics, Metrics};
-use firewatch_kafka::{Acked, KafkaSettings, last_header};
 
-use crate::shell::{Failure, say};
-use crate::config::sources::{Collecting, Stream};
+use crate::common::{Failure, print_stdout};
+use crate::config::sources::{CollectSettings, StreamSource};
 use crate::{clock, config, process};
 
 /// The header in which a raw record tells where its stream goes on.
-const CURSOR: &str = "firewatch_cursor";
+const CURSOR_HEADER: &str = "firewatch_cursor";
 /// How often to look whether to stop.
-const LOOK: Duration = Duration::from_millis(50);
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Where the receiver of webhooks listens.
-pub struct Door {
+pub struct HookListener {
     /// The address.
     pub listen: SocketAddr,
     /// A certificate and its key.
@@ -32,48 +35,48 @@ pub struct Door {
 pub fn collect(path: &Path) -> Result<(), Failure> {
     let (runtime, stop) = process::start()?;
     let config = config::load(path, std::env::vars())?;
-    let Collecting { door, hooked, streams } = config.collecting;
-    if hooked.is_empty() && streams.is_empty() {
+    let CollectSettings { listener, hooks, streams } = config.collect;
+    if hooks.is_empty() && streams.is_empty() {
         return Err(Failure::setting(
             "sources",
             "none has a webhook or a stream; give a [sources.NAME.webhook] or [sources.NAME.stream] section",
         ));
     }
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
-    let troubles = Arc::new(Troubles::new(streams.iter().map(|stream| stream.name().to_owned()).collect()));
-    let port = port(&config.kafka, metrics.collect.clone(), troubles.clone())?;
+    let stream_errors =
+        Arc::new(StreamErrors::new(streams.iter().map(|stream| stream.name().to_owned()).collect()));
+    let context = collector_context(&config.kafka, metrics.collect.clone(), stream_errors.clone())?;
     let (address, failed) = (config.listen, Arc::new(Mutex::new(None)));
-    let probes = process::probes(metrics, Arc::new(|| Ok(())), Arc::new(move || troubles.readiness()));
+    let probes = process::probes(metrics, Arc::new(|| Ok(())), Arc::new(move || stream_errors.readiness()));
     let own = failed.clone();
     runtime.spawn(async move {
         if let Err(e) = serve_probes(address, probes).await {
-            note(&own, format!("http.listen {address}: {e}"));
+            record_failure(&own, format!("http.listen {address}: {e}"));
         }
     });
-    if !hooked.is_empty() {
-        let listening = runtime.block_on(listen(door.listen, door.tls.as_ref()));
-        let listening =
-            listening.map_err(|e| Failure::setting(&format!("collect.{}", e.setting()), e))?;
-        let names: Vec<String> = hooked.iter().map(|source| format!("/hooks/{}", source.name)).collect();
-        say(format_args!("webhooks are taken at {}: {}\n", listening.at, names.join(", ")));
-        let (routes, own) = (hooks(hooked, port.clone()), failed.clone());
+    if !hooks.is_empty() {
+        let listening = runtime.block_on(listen(listener.listen, listener.tls.as_ref()));
+        let listening = listening.map_err(|e| Failure::setting(&format!("collect.{}", e.setting()), e))?;
+        let names: Vec<String> = hooks.iter().map(|source| format!("/hooks/{}", source.name)).collect();
+        print_stdout(format_args!("webhooks are taken at {}: {}\n", listening.at, names.join(", ")));
+        let (routes, own) = (hook_routes(hooks, context.clone()), failed.clone());
         runtime.spawn(async move {
             if let Err(e) = listening.serve(routes).await {
-                note(&own, format!("the receiver does not listen any more: {e}"));
+                record_failure(&own, format!("the receiver does not listen any more: {e}"));
             }
         });
     }
     for stream in streams {
-        let cursor = last_header(&config.kafka, stream.topic(), CURSOR);
+        let cursor = last_header(&config.kafka, stream.topic(), CURSOR_HEADER);
         let cursor = cursor.map_err(|e| Failure::Running(e.to_string()))?;
-        follow(&runtime, stream, cursor, port.clone(), failed.clone());
+        follow(&runtime, stream, cursor, context.clone(), failed.clone());
     }
     eprintln!("firewatch: collecting; metrics at http://{address}/metrics");
     while !stop.load(Ordering::Relaxed) {
         if let Some(problem) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(Failure::Running(problem));
         }
-        runtime.block_on(async { tokio::time::sleep(LOOK).await });
+        runtime.block_on(async { tokio::time::sleep(STOP_CHECK_INTERVAL).await });
     }
     // What is under way was not acknowledged, and will be sent or asked for again.
     runtime.shutdown_background();
@@ -81,28 +84,28 @@ pub fn collect(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-type Failed = Arc<Mutex<Option<String>>>;
+type FirstFailure = Arc<Mutex<Option<String>>>;
 
-fn note(failed: &Failed, problem: String) {
+fn record_failure(failed: &FirstFailure, problem: String) {
     failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
 }
 
 fn follow(
     runtime: &tokio::runtime::Runtime,
-    stream: Stream,
+    stream: StreamSource,
     cursor: Option<String>,
-    port: Port,
-    failed: Failed,
+    context: CollectorContext,
+    failed: FirstFailure,
 ) {
     match stream {
-        Stream::Jetstream(source) => {
+        StreamSource::Jetstream(source) => {
             let cursor = cursor.and_then(|cursor| cursor.parse().ok());
-            runtime.spawn(follow_jetstream(source, cursor, port));
+            runtime.spawn(follow_jetstream(source, cursor, context));
         }
-        Stream::Mastodon(source) => {
+        StreamSource::Mastodon(source) => {
             runtime.spawn(async move {
-                if let Err(e) = follow_mastodon(source, cursor, port).await {
-                    note(&failed, e);
+                if let Err(e) = follow_mastodon(source, cursor, context).await {
+                    record_failure(&failed, e);
                 }
             });
         }
@@ -110,22 +113,26 @@ fn follow(
 }
 
 /// Raw topics, the clock, and who is told.
-fn port(kafka: &KafkaSettings, metrics: CollectMetrics, troubles: Arc<Troubles>) -> Result<Port, Failure> {
-    let acked = Acked::new(kafka).map_err(|e| Failure::Running(e.to_string()))?;
-    let put = move |Raw { topic, payload, cursor }: Raw| -> Putting {
-        let headers: Vec<_> = cursor.map(|cursor| (CURSOR, cursor)).into_iter().collect();
-        let put = acked.put(topic, payload, &headers);
+fn collector_context(
+    kafka: &KafkaSettings,
+    metrics: CollectMetrics,
+    troubles: Arc<StreamErrors>,
+) -> Result<CollectorContext, Failure> {
+    let acked = AckedProducer::new(kafka).map_err(|e| Failure::Running(e.to_string()))?;
+    let put = move |RawPayload { topic, payload, cursor }: RawPayload| -> PutFuture {
+        let headers: Vec<_> = cursor.map(|cursor| (CURSOR_HEADER, cursor)).into_iter().collect();
+        let put = acked.send(topic, payload, &headers);
         Box::pin(async move { put.await.map_err(|e| e.to_string()) })
     };
-    let tell = move |source: &str, notice: &Notice| {
+    let notify = move |source: &str, notice: &Notice| {
         match notice {
             Notice::Connected => metrics.occurred(source, "connected"),
-            Notice::Taken => metrics.occurred(source, "taken"),
-            Notice::Trouble(problem) => {
+            Notice::Accepted => metrics.occurred(source, "taken"),
+            Notice::Failed(problem) => {
                 metrics.occurred(source, "trouble");
                 eprintln!("firewatch: {source}: {problem}");
             }
-            Notice::LeftOut(why) => {
+            Notice::Skipped(why) => {
                 metrics.occurred(source, "left_out");
                 eprintln!("firewatch: {source}: left out: {why}");
             }
@@ -136,5 +143,5 @@ fn port(kafka: &KafkaSettings, metrics: CollectMetrics, troubles: Arc<Troubles>)
         }
         troubles.observe(source, notice);
     };
-    Ok(Port { put: Arc::new(put), clock: clock::now, tell: Arc::new(tell) })
+    Ok(CollectorContext { put: Arc::new(put), clock: clock::now, notify: Arc::new(notify) })
 }

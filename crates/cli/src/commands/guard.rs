@@ -3,53 +3,53 @@
 use std::io::{Read, stdin};
 
 use firewatch_domain::Channel;
-use firewatch_scoring::text::{LOOKED_AT, Replies, ReplyFault};
+use firewatch_scoring::text::{MAX_SCANNED_BYTES, ReplyChecker, ReplyFault};
 use serde_json::{Value, json};
 
 use crate::args::GuardOptions;
-use crate::shell::{Failure, say};
+use crate::common::{Failure, print_stdout};
 
 /// Bytes of a draft at most: more is not looked at, and no public reply is so long.
-const LONGEST: u64 = LOOKED_AT as u64;
+const MAX_DRAFT_BYTES: u64 = MAX_SCANNED_BYTES as u64;
 
 /// Reads the draft and tells the verdict; a failure when it must not be sent.
 pub fn guard(options: &GuardOptions) -> Result<(), Failure> {
-    let replies = Replies::shipped().map_err(|e| Failure::running("guard", e))?;
+    let replies = ReplyChecker::shipped().map_err(|e| Failure::running("guard", e))?;
     let mut draft = String::new();
-    let read = stdin().lock().take(LONGEST + 1).read_to_string(&mut draft);
+    let read = stdin().lock().take(MAX_DRAFT_BYTES + 1).read_to_string(&mut draft);
     let bytes = read.map_err(|e| Failure::running("the draft on standard input", e))?;
-    if bytes as u64 > LONGEST {
-        let problem = format!("longer than {LONGEST} bytes; give one reply");
+    if bytes as u64 > MAX_DRAFT_BYTES {
+        let problem = format!("longer than {MAX_DRAFT_BYTES} bytes; give one reply");
         return Err(Failure::running("the draft on standard input", problem));
     }
     let (faults, channels) = (replies.faults(&draft), replies.channels(&draft));
     if options.json {
-        say(format_args!("{}\n", as_json(&draft, &faults, &channels)));
+        print_stdout(format_args!("{}\n", as_json(&draft, &faults, &channels)));
     } else {
-        say(in_words(&draft, &faults, &channels));
+        print_stdout(describe_verdict(&draft, &faults, &channels));
     }
-    if faults.is_empty() { Ok(()) } else { Err(Failure::Told) }
+    if faults.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// Whether a draft may be sent, and in words why not.
-pub fn judged(draft: &str) -> Result<(bool, String), String> {
-    if draft.len() as u64 > LONGEST {
-        return Err(format!("it is longer than {LONGEST} bytes; give one reply"));
+pub fn check_draft(draft: &str) -> Result<(bool, String), String> {
+    if draft.len() as u64 > MAX_DRAFT_BYTES {
+        return Err(format!("it is longer than {MAX_DRAFT_BYTES} bytes; give one reply"));
     }
-    let replies = Replies::shipped().map_err(|e| e.to_string())?;
+    let replies = ReplyChecker::shipped().map_err(|e| e.to_string())?;
     let (faults, channels) = (replies.faults(draft), replies.channels(draft));
-    Ok((faults.is_empty(), in_words(draft, &faults, &channels)))
+    Ok((faults.is_empty(), describe_verdict(draft, &faults, &channels)))
 }
 
-fn in_words(draft: &str, faults: &[ReplyFault], channels: &[Channel]) -> String {
+fn describe_verdict(draft: &str, faults: &[ReplyFault], channels: &[Channel]) -> String {
     if faults.is_empty() {
         let named: Vec<&str> = channels.iter().map(|channel| name(*channel)).collect();
         let offers = if named.is_empty() { "a private place".into() } else { named.join(", ") };
         return format!("may be sent; it offers {offers}\n");
     }
     let line = |fault: &ReplyFault| match part(draft, fault) {
-        "" => format!("must not be sent: it {}\n", fault.kind.in_words()),
-        part => format!("must not be sent: \u{201c}{part}\u{201d} {}\n", fault.kind.in_words()),
+        "" => format!("must not be sent: it {}\n", fault.kind.describe()),
+        part => format!("must not be sent: \u{201c}{part}\u{201d} {}\n", fault.kind.describe()),
     };
     faults.iter().map(line).collect()
 }
@@ -62,7 +62,7 @@ fn as_json(draft: &str, faults: &[ReplyFault], channels: &[Channel]) -> Value {
             "start": characters(fault.start),
             "end": characters(fault.end),
             "part": part(draft, fault),
-            "reason": fault.kind.in_words(),
+            "reason": fault.kind.describe(),
         })
     };
     let faults: Vec<Value> = faults.iter().map(fault).collect();

@@ -3,29 +3,31 @@
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
-use firewatch_domain::EventTime;
-use firewatch_telemetry::Metrics;
-use firewatch_ingest::{Frame, Frames, Intake, MAX_PAYLOAD_BYTES, Mapping, Platform, Reader};
-use firewatch_kafka::Intakes;
 use firewatch_backtest::lines::{next_line_within, open};
+use firewatch_domain::EventTime;
+use firewatch_ingest::{
+    Frames, Ingester, MAX_PAYLOAD_BYTES, Mapping, PayloadDecoder, PayloadFrame, Platform,
+};
+use firewatch_kafka::IngestRunner;
+use firewatch_telemetry::Metrics;
 
 use crate::args::IngestOptions;
+use crate::common::{Failure, count, read};
 use crate::process::Watched;
-use crate::shell::{Failure, count, read};
 use crate::{clock, config, process};
 
 /// Answers and authors that are known at once, of a file.
-const KNOWN: usize = 1_000_000;
+const MAX_REMEMBERED: usize = 1_000_000;
 
 /// Reads raw topics until told to stop, or a file.
 pub fn ingest(options: &IngestOptions) -> Result<(), Failure> {
     match options.platform {
-        Some(platform) => of_file(options, platform),
-        None => of_topics(&options.config),
+        Some(platform) => ingest_file(options, platform),
+        None => ingest_topics(&options.config),
     }
 }
 
-fn of_topics(path: &Path) -> Result<(), Failure> {
+fn ingest_topics(path: &Path) -> Result<(), Failure> {
     let (runtime, stop) = process::start()?;
     let config = config::load(path, std::env::vars())?;
     if config.sources.is_empty() {
@@ -36,16 +38,17 @@ fn of_topics(path: &Path) -> Result<(), Failure> {
     }
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let names: Vec<String> = config.sources.iter().map(|source| source.topic.clone()).collect();
-    let intakes = Intakes::new(&config.kafka, &config.topics, config.sources, &metrics.ingest, clock::now);
+    let intakes =
+        IngestRunner::new(&config.kafka, &config.topics, config.sources, &metrics.ingest, clock::now);
     let (listen, from, to) = (config.listen, names.join(", "), &config.topics.events);
     eprintln!("firewatch: reading {from} into {to}; metrics at http://{listen}/metrics");
-    let watched = Watched { listen, metrics, healths: intakes.healths() };
+    let watched = Watched { listen, metrics, healths: intakes.source_health() };
     process::run_watched(runtime, watched, &stop, || intakes.run(&stop))
 }
 
 /// Reads payloads and writes events; tells on standard error what was rejected, and at the end how much of each there was.
-fn of_file(options: &IngestOptions, platform: Platform) -> Result<(), Failure> {
-    let reader = reader(options, platform)?;
+fn ingest_file(options: &IngestOptions, platform: Platform) -> Result<(), Failure> {
+    let reader = payload_decoder(options, platform)?;
     let arrival = match &options.now {
         None => clock::now(),
         Some(text) => EventTime::parse(text).map_err(|e| Failure::setting("--now", e))?,
@@ -55,36 +58,36 @@ fn of_file(options: &IngestOptions, platform: Platform) -> Result<(), Failure> {
         _ => options.input.display().to_string(),
     };
     let mut input = open(&options.input).map_err(|e| Failure::setting(&name, e))?;
-    let mut out = Output::new(reader, arrival);
+    let mut out = EventWriter::new(reader, arrival);
     let (mut frames, mut line) = (Frames::default(), Vec::new());
     loop {
         match next_line_within(&mut input, &mut line, MAX_PAYLOAD_BYTES) {
-            Ok(true) => frames.line(&line, &mut |frame| out.take(frame)),
+            Ok(true) => frames.line(&line, &mut |frame| out.ingest_frame(frame)),
             Ok(false) => break,
             Err(e) => out.failed = Some(e),
         }
         if let Some(e) = out.failed.take() {
-            return ended(&name, e);
+            return read_error(&name, e);
         }
     }
-    frames.finish(&mut |frame| out.take(frame));
+    frames.finish(&mut |frame| out.ingest_frame(frame));
     match out.failed.take().map_or_else(|| out.to.flush(), Err) {
-        Ok(()) => eprintln!("{}", out.in_words()),
-        Err(e) => return ended(&name, e),
+        Ok(()) => eprintln!("{}", out.describe()),
+        Err(e) => return read_error(&name, e),
     }
     Ok(())
 }
 
 /// Whoever read us has seen enough; all else is a failure.
-fn ended(name: &str, error: io::Error) -> Result<(), Failure> {
+fn read_error(name: &str, error: io::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Failure::running(name, error)) }
 }
 
-fn reader(options: &IngestOptions, platform: Platform) -> Result<Reader, Failure> {
+fn payload_decoder(options: &IngestOptions, platform: Platform) -> Result<PayloadDecoder, Failure> {
     let reader = match (&options.mapping, platform) {
         (Some(path), Platform::Generic) => {
             let mapping = Mapping::parse(&path.display().to_string(), &read(path)?);
-            Reader::by(mapping.map_err(Failure::Settings)?)
+            PayloadDecoder::with_mapping(mapping.map_err(Failure::Settings)?)
         }
         (None, Platform::Generic) => {
             return Err(Failure::setting(
@@ -95,14 +98,14 @@ fn reader(options: &IngestOptions, platform: Platform) -> Result<Reader, Failure
         (Some(_), platform) => {
             return Err(Failure::setting("--mapping", format!("is for `generic`; {platform} needs none")));
         }
-        (None, platform) => Reader::new(platform),
+        (None, platform) => PayloadDecoder::new(platform),
     };
-    Ok(reader.of(options.account.clone()))
+    Ok(reader.with_scope(options.account.clone()))
 }
 
 /// Where events go, and what was seen.
-struct Output {
-    intake: Intake,
+struct EventWriter {
+    ingester: Ingester,
     arrival: EventTime,
     to: BufWriter<io::StdoutLock<'static>>,
     failed: Option<io::Error>,
@@ -111,16 +114,16 @@ struct Output {
     rejected: usize,
 }
 
-impl Output {
-    fn new(reader: Reader, arrival: EventTime) -> Self {
+impl EventWriter {
+    fn new(reader: PayloadDecoder, arrival: EventTime) -> Self {
         let to = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        let intake = Intake::new(reader, KNOWN);
-        Self { intake, arrival, to, failed: None, payloads: 0, events: 0, rejected: 0 }
+        let ingester = Ingester::new(reader, MAX_REMEMBERED);
+        Self { ingester, arrival, to, failed: None, payloads: 0, events: 0, rejected: 0 }
     }
 
-    fn take(&mut self, frame: Frame<'_>) {
-        let decoded = self.intake.take(frame.payload, self.arrival);
-        self.intake.committed();
+    fn ingest_frame(&mut self, frame: PayloadFrame<'_>) {
+        let decoded = self.ingester.ingest(frame.payload, self.arrival);
+        self.ingester.committed();
         self.payloads += 1;
         self.events += decoded.events.len();
         self.rejected += decoded.rejections.len();
@@ -135,7 +138,7 @@ impl Output {
         }
     }
 
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         let Self { payloads, events, rejected, .. } = self;
         format!("{}: {}, {rejected} rejected", count(*payloads, "payload"), count(*events, "event"))
     }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use firewatch_escalation::{Policy, names};
 use firewatch_backtest::policy;
+use firewatch_escalation::{Policy, fact_names};
 
 use crate::args::PolicyCommand;
 use crate::commands::demo::RECORDING;
-use crate::shell::{Failure, brain, count, read, say};
+use crate::common::{Failure, count, load_ruleset, print_stdout, read};
 
 /// Does what was asked.
 pub fn policy(what: &PolicyCommand) -> Result<(), Failure> {
@@ -16,8 +16,8 @@ pub fn policy(what: &PolicyCommand) -> Result<(), Failure> {
         PolicyCommand::Test { file, all } => test(file, *all),
         PolicyCommand::Explain { file, conversation, input } => explain(file, conversation, input.as_deref()),
         PolicyCommand::Names => {
-            for (name, kind, about) in names() {
-                say(format_args!("{name:<16} {:<13} {about}\n", kind.name()));
+            for (name, kind, about) in fact_names() {
+                print_stdout(format_args!("{name:<16} {:<13} {about}\n", kind.name()));
             }
             Ok(())
         }
@@ -27,10 +27,10 @@ pub fn policy(what: &PolicyCommand) -> Result<(), Failure> {
 fn check(file: &Path) -> Result<(), Failure> {
     let policy = Policy::parse(&file.display().to_string(), &read(file)?).map_err(Failure::Settings)?;
     for warning in policy.warnings() {
-        say(format_args!("warning: {warning}\n"));
+        print_stdout(format_args!("warning: {warning}\n"));
     }
     let (routes, teams) = (count(policy.routes.len(), "route"), count(policy.teams.len(), "team"));
-    say(format_args!(
+    print_stdout(format_args!(
         "{} is sound: version {}, hash {}, {routes} to {teams}\n",
         file.display(),
         policy.version,
@@ -40,12 +40,12 @@ fn check(file: &Path) -> Result<(), Failure> {
 }
 
 fn explain(file: &Path, conversation: &str, input: Option<&Path>) -> Result<(), Failure> {
-    let brain = brain(Some(file))?;
-    let recorded = input.map(read).transpose()?;
-    let lines = recorded.as_deref().unwrap_or(RECORDING).lines();
-    let decisions = policy::explain(lines, &brain, conversation);
+    let ruleset = load_ruleset(Some(file))?;
+    let recording = input.map(read).transpose()?;
+    let lines = recording.as_deref().unwrap_or(RECORDING).lines();
+    let decisions = policy::explain(lines, &ruleset, conversation);
     for decision in &decisions {
-        say(format_args!("{decision}\n"));
+        print_stdout(format_args!("{decision}\n"));
     }
     if decisions.is_empty() {
         let problem = format!("{conversation:?} is not in the events, and no storm of this name was seen");
@@ -55,11 +55,11 @@ fn explain(file: &Path, conversation: &str, input: Option<&Path>) -> Result<(), 
 }
 
 fn test(file: &Path, all: bool) -> Result<(), Failure> {
-    let verdicts = policy::test(file, &brain(None)?).map_err(|e| Failure::Running(e.to_string()))?;
+    let verdicts = policy::test(file, &load_ruleset(None)?).map_err(|e| Failure::Running(e.to_string()))?;
     let failed = verdicts.iter().filter(|verdict| !verdict.problems.is_empty()).count();
     for verdict in verdicts.iter().filter(|verdict| all || !verdict.problems.is_empty()) {
-        say(format_args!("{verdict}\n"));
+        print_stdout(format_args!("{verdict}\n"));
     }
-    say(format_args!("{}, {failed} not as expected\n", count(verdicts.len(), "case")));
-    if failed == 0 { Ok(()) } else { Err(Failure::Told) }
+    print_stdout(format_args!("{}, {failed} not as expected\n", count(verdicts.len(), "case")));
+    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
 }

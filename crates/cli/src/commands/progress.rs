@@ -3,30 +3,30 @@
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
 
+use firewatch_backtest::recordings::RecordingReader;
+use firewatch_backtest::run::{Backtest, FinishedBacktest};
 use firewatch_domain::Escalation;
-use firewatch_backtest::run::{Backtest, Ended};
-use firewatch_backtest::recorded::Recorded;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// So many as were asked for, or as there are cores.
-pub fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+pub fn threads(requested: Option<usize>) -> usize {
+    requested.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Works through a recording; tells why it did not come to its end, if so.
 pub fn work_through<'a>(
-    recorded: &Recorded,
+    recording: &RecordingReader,
     mut backtest: Backtest<'a>,
     sink: &mut impl FnMut(usize, &Escalation),
-) -> (Ended<'a>, Option<String>) {
-    let screen = Screen::new(recorded);
+) -> (FinishedBacktest<'a>, Option<String>) {
+    let screen = ProgressScreen::new(recording);
     let mut partial = None;
-    for chunk in &recorded.chunks {
+    for chunk in &recording.chunks {
         match chunk {
-            Ok(chunk) => backtest.take(&chunk, sink),
+            Ok(chunk) => backtest.process(&chunk, sink),
             Err(e) => partial = Some(e.to_string()),
         }
-        screen.show(recorded, &backtest);
+        screen.show(recording, &backtest);
     }
     let ended = backtest.finish(sink);
     screen.end();
@@ -34,14 +34,14 @@ pub fn work_through<'a>(
 }
 
 /// How far it has come, on a terminal.
-struct Screen(Option<ProgressBar>);
+struct ProgressScreen(Option<ProgressBar>);
 
-impl Screen {
-    fn new(recorded: &Recorded) -> Self {
+impl ProgressScreen {
+    fn new(recording: &RecordingReader) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(None);
         }
-        let (bar, style) = match recorded.size {
+        let (bar, style) = match recording.size {
             Some(size) => (ProgressBar::new(size), "{bar:30} {percent}% {msg}, {eta} left"),
             None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
         };
@@ -49,9 +49,9 @@ impl Screen {
         Self(Some(bar.with_style(style)))
     }
 
-    fn show(&self, recorded: &Recorded, backtest: &Backtest<'_>) {
+    fn show(&self, recording: &RecordingReader, backtest: &Backtest<'_>) {
         let Some(bar) = &self.0 else { return };
-        bar.set_position(recorded.read.load(Ordering::Relaxed));
+        bar.set_position(recording.read.load(Ordering::Relaxed));
         let per_second = backtest.records() as f64 / bar.elapsed().as_secs_f64().max(0.001);
         let (records, conversations) = (backtest.records(), backtest.conversations());
         bar.set_message(format!(

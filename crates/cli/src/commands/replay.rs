@@ -5,45 +5,50 @@ use std::sync::Arc;
 
 use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::Stream;
-use firewatch_telemetry::{EngineMetrics, Metrics};
 use firewatch_kafka::{Replay, Span};
+use firewatch_telemetry::{EngineMetrics, Metrics};
 
 use crate::args::ReplayOptions;
-use crate::shell::{Failure, brain, count, say, with_models};
+use crate::common::{Failure, count, load_ruleset, print_stdout, with_models};
 use crate::{clock, config, process};
 
 /// How often to tell how far it has come.
-const TELL: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Works on the span, or with `--dry-run` tells what would be read and made.
 pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
     let config = config::load(&options.config, std::env::vars())?;
-    let brain = match &options.policy {
-        None => config.brain,
-        Some(path) => brain(Some(path))?,
+    let ruleset = match &options.policy {
+        None => config.ruleset,
+        Some(path) => load_ruleset(Some(path))?,
     };
-    let brain = Arc::new(with_models(brain, &options.model)?);
+    let ruleset = Arc::new(with_models(ruleset, &options.model)?);
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let tools = (metrics.engine.clone(), clock::now as fn() -> EventTime);
-    let replay =
-        Replay::new((&config.kafka, &config.topics), &options.prefix, &options.edges.edges(), brain, tools)
-            .map_err(|e| Failure::Running(e.to_string()))?;
-    let records = tell_spans(replay.spans());
-    replay.outputs().iter().for_each(|plan| say(format_args!("{plan}\n")));
+    let replay = Replay::new(
+        (&config.kafka, &config.topics),
+        &options.prefix,
+        &options.bounds.bounds(),
+        ruleset,
+        tools,
+    )
+    .map_err(|e| Failure::Running(e.to_string()))?;
+    let records = print_spans(replay.spans());
+    replay.outputs().iter().for_each(|plan| print_stdout(format_args!("{plan}\n")));
     if options.dry_run {
-        say("dry run: nothing was made or read\n");
+        print_stdout("dry run: nothing was made or read\n");
         return Ok(());
     }
     let (runtime, stop) = process::start()?;
-    let (start, told) = (clock::now(), Cell::new(clock::now()));
-    let look = || {
-        if clock::now() - told.get() >= TELL {
-            told.set(clock::now());
+    let (start, last_report) = (clock::now(), Cell::new(clock::now()));
+    let report_progress = || {
+        if clock::now() - last_report.get() >= PROGRESS_INTERVAL {
+            last_report.set(clock::now());
             let read = metrics.engine.records_read("events") + metrics.engine.records_read("actions");
             eprintln!("firewatch: {read} of {records} records replayed");
         }
     };
-    let whole = replay.run(&stop, look).map_err(|e| {
+    let whole = replay.run(&stop, report_progress).map_err(|e| {
         let prefix = &options.prefix;
         Failure::Running(format!(
             "{e}; the topics behind `{prefix}` hold a part. Delete them and replay again"
@@ -58,28 +63,28 @@ pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
 }
 
 /// Offsets of each partition, and how many records that is.
-fn tell_spans(spans: &[Span]) -> u64 {
+fn print_spans(spans: &[Span]) -> u64 {
     for (partition, span) in spans.iter().enumerate() {
-        let (events, actions) = (span.of(Stream::Events), span.of(Stream::Actions));
-        say(format_args!(
+        let (events, actions) = (span.offsets(Stream::Events), span.offsets(Stream::Actions));
+        print_stdout(format_args!(
             "partition {partition:>4}: events {} to {}, actions {} to {}\n",
             events.start, events.end, actions.start, actions.end,
         ));
     }
     let records = spans.iter().map(Span::records).sum();
-    say(format_args!("{}\n", count(records as usize, "record")));
+    print_stdout(format_args!("{}\n", count(records as usize, "record")));
     records
 }
 
 fn tell_result(metrics: &EngineMetrics, took: Duration) {
     let read = metrics.records_read("events") + metrics.records_read("actions");
     let per_second = read as f64 / took.as_secs().max(0.001);
-    say(format_args!(
+    print_stdout(format_args!(
         "{} in {:.1} s, {per_second:.0} a second\n",
         count(read as usize, "record"),
         took.as_secs()
     ));
     for kind in ["score", "escalation", "dead_letter"] {
-        say(format_args!("{:>12} {kind}s\n", metrics.effects_written(kind)));
+        print_stdout(format_args!("{:>12} {kind}s\n", metrics.effects_written(kind)));
     }
 }

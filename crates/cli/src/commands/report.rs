@@ -3,29 +3,29 @@
 use std::io::Write;
 use std::path::Path;
 
-use firewatch_domain::EventTime;
 use firewatch_backtest::drift::{self, Drift, Scores};
-use firewatch_backtest::feedback::{self, Feedback, Judged, Report, recalibrate};
-use firewatch_backtest::response::{self, Figures, csv, html};
+use firewatch_backtest::feedback::{self, Feedback, FeedbackReport, JudgedAlert, recalibrate};
+use firewatch_backtest::response::{self, ResponseFigures, csv, html};
+use firewatch_domain::EventTime;
 use firewatch_scoring::Calibration;
 
-use crate::args::{DriftOptions, FeedbackOptions, Reporting, ResponseOptions, ToldOptions};
-use crate::config;
-use crate::shell::{Failure, brain, count, read, say, write};
+use crate::args::{DriftOptions, FeedbackOptions, OutcomeOptions, ReportCommand, ResponseOptions};
 use crate::commands::recording_input::read_records;
+use crate::common::{Failure, count, load_ruleset, print_stdout, read, write};
+use crate::config;
 
 /// Writes the report that was asked for.
-pub fn report(what: &Reporting) -> Result<(), Failure> {
+pub fn report(what: &ReportCommand) -> Result<(), Failure> {
     match what {
-        Reporting::Response(options) => response(options),
-        Reporting::Feedback(options) => feedback(options),
-        Reporting::Drift(options) => drift(options),
+        ReportCommand::Response(options) => response(options),
+        ReportCommand::Feedback(options) => feedback(options),
+        ReportCommand::Drift(options) => drift(options),
     }
 }
 
 fn response(options: &ResponseOptions) -> Result<(), Failure> {
-    let brain = brain(options.policy.as_deref())?;
-    let mut requests = response::read(&options.input, &brain, options.zone.clone())
+    let ruleset = load_ruleset(options.policy.as_deref())?;
+    let mut requests = response::read(&options.input, &ruleset, options.zone.clone())
         .map_err(|e| Failure::setting("--input", e))?;
     if requests.all.is_empty() {
         let fault = requests.faults.first().map_or(String::new(), |fault| format!("; {fault}"));
@@ -35,11 +35,12 @@ fn response(options: &ResponseOptions) -> Result<(), Failure> {
     if options.pseudonyms {
         requests.hide_brands();
     }
-    let figures = Figures::of(&requests, brain.policy.unlisted.first_response.as_secs() / 60.0);
+    let figures =
+        ResponseFigures::from_requests(&requests, ruleset.policy.unlisted.first_response.as_secs() / 60.0);
     let page = html(&figures).map_err(|e| Failure::running("the page", e))?;
     let json = serde_json::to_string_pretty(&figures).map_err(|e| Failure::running("the figures", e))?;
     write(&options.out, [("html", page), ("json", json), ("csv", csv(&requests))])?;
-    say(format_args!("{} of {}\n", count(requests.all.len(), "post"), requests.input));
+    print_stdout(format_args!("{} of {}\n", count(requests.all.len(), "post"), requests.input));
     match requests.partial {
         None => Ok(()),
         Some(why) => Err(Failure::Running(format!("{why}; the report is of what was read until then"))),
@@ -50,13 +51,13 @@ fn drift(options: &DriftOptions) -> Result<(), Failure> {
     let read = |argument: &str, path: &Path| Scores::read(path).map_err(|e| Failure::setting(argument, e));
     let mut scores = Scores::default();
     if let Some(path) = &options.scores {
-        options.between.of_file()?;
+        options.range.require_none()?;
         scores = read("--scores", path)?;
     } else if let Some(path) = &options.config {
         let config = config::load(path, std::env::vars())?;
-        let between = options.between.between();
+        let range = options.range.range();
         let topics = [config.topics.scores.clone()];
-        read_records(&config, &topics, between, &mut |place, value| scores.take(place, value))?;
+        read_records(&config, &topics, range, &mut |place, value| scores.push(place, value))?;
     }
     let source = options.scores.as_ref().or(options.config.as_ref());
     let name = source.map_or_else(String::new, |path| path.display().to_string());
@@ -69,8 +70,8 @@ fn drift(options: &DriftOptions) -> Result<(), Failure> {
             (former, recent, [name.clone(), name])
         }
     };
-    let drift = Drift::of(names, &former, &recent).map_err(Failure::Running)?;
-    say(&drift);
+    let drift = Drift::compare(names, &former, &recent).map_err(Failure::Running)?;
+    print_stdout(&drift);
     let Some(out) = &options.out else { return Ok(()) };
     let page = drift::html(&drift).map_err(|e| Failure::running("the page", e))?;
     let json = serde_json::to_string_pretty(&drift).map_err(|e| Failure::running("the figures", e))?;
@@ -84,19 +85,19 @@ fn feedback(options: &FeedbackOptions) -> Result<(), Failure> {
         let problem = format!("{} is there already; a calibration is never changed in place", path.display());
         return Err(Failure::setting("--calibration", problem));
     }
-    let (told, current) = told_and_done(options)?;
-    let source = options.told.escalations.as_ref().or(options.told.config.as_ref());
+    let (feedback, current) = read_feedback(options)?;
+    let source = options.outcomes.escalations.as_ref().or(options.outcomes.config.as_ref());
     let name = source.map_or_else(String::new, |path| path.display().to_string());
-    let (rejected, faults) = (told.rejected, told.faults.clone());
-    let alerts = told.judged();
-    let mut report = Report { rejected, faults, ..Report::of(&name, &alerts) };
+    let (rejected, faults) = (feedback.rejected, feedback.faults.clone());
+    let alerts = feedback.judged();
+    let mut report = FeedbackReport { rejected, faults, ..FeedbackReport::from_alerts(&name, &alerts) };
     let is_of = |route: &Option<String>| {
         options.route.is_empty() || route.as_ref().is_some_and(|route| options.route.contains(route))
     };
-    let from: Vec<Judged> = alerts.iter().filter(|judged| is_of(&judged.alert.route)).cloned().collect();
+    let from: Vec<JudgedAlert> = alerts.iter().filter(|judged| is_of(&judged.alert.route)).cloned().collect();
     let learned = new.map(|_| recalibrate(&from, &options.team, current.as_ref())).transpose();
     let problem = learned.map(|learned| report.learned = learned).err();
-    say(&report);
+    print_stdout(&report);
     if let Some(problem) = problem {
         return Err(Failure::Running(problem));
     }
@@ -106,7 +107,7 @@ fn feedback(options: &FeedbackOptions) -> Result<(), Failure> {
         let file = std::fs::File::create_new(path);
         file.and_then(|mut file| file.write_all(learned.file(&version).as_bytes()))
             .map_err(|e| Failure::running(&path.display().to_string(), e))?;
-        say(format_args!("{}\n", path.display()));
+        print_stdout(format_args!("{}\n", path.display()));
     }
     let Some(out) = &options.out else { return Ok(()) };
     let page = feedback::html(&report).map_err(|e| Failure::running("the page", e))?;
@@ -115,28 +116,29 @@ fn feedback(options: &FeedbackOptions) -> Result<(), Failure> {
 }
 
 /// What was told and done, and the calibration in force then.
-fn told_and_done(options: &FeedbackOptions) -> Result<(Feedback, Option<Calibration>), Failure> {
+fn read_feedback(options: &FeedbackOptions) -> Result<(Feedback, Option<Calibration>), Failure> {
     let given = options
         .current
         .as_deref()
         .map(|path| Calibration::parse(&path.display().to_string(), &read(path)?).map_err(Failure::Settings));
     let given = given.transpose()?;
-    let ToldOptions { escalations, actions, config, .. } = &options.told;
+    let OutcomeOptions { escalations, actions, config, .. } = &options.outcomes;
     let Some(config) = config else {
-        options.told.between.of_file()?;
+        options.outcomes.range.require_none()?;
         let (Some(escalations), Some(actions)) = (escalations, actions) else {
             return Err(Failure::setting("--escalations", "give it with --actions, or give --config"));
         };
-        let told = Feedback::read(escalations, actions).map_err(|e| Failure::setting("--escalations", e))?;
-        return Ok((told, given));
+        let feedback =
+            Feedback::read(escalations, actions).map_err(|e| Failure::setting("--escalations", e))?;
+        return Ok((feedback, given));
     };
     let config = config::load(config, std::env::vars())?;
-    let mut told = Feedback::default();
-    let teams = config.brain.policy.team_names().into_iter().map(|team| config.topics.of_team(team));
+    let mut feedback = Feedback::default();
+    let teams = config.ruleset.policy.team_names().into_iter().map(|team| config.topics.team_topic(team));
     let (teams, actions) = (teams.collect::<Vec<_>>(), [config.topics.actions.clone()]);
-    let between = options.told.between.between();
-    read_records(&config, &teams, between, &mut |place, value| told.escalation(place, value))?;
-    read_records(&config, &actions, between, &mut |place, value| told.action(place, value))?;
-    let current = given.or_else(|| config.brain.calibration.as_deref().cloned());
-    Ok((told, current))
+    let range = options.outcomes.range.range();
+    read_records(&config, &teams, range, &mut |place, value| feedback.escalation(place, value))?;
+    read_records(&config, &actions, range, &mut |place, value| feedback.action(place, value))?;
+    let current = given.or_else(|| config.ruleset.calibration.as_deref().cloned());
+    Ok((feedback, current))
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use firewatch_kafka::Runner;
 use firewatch_telemetry::Metrics;
 
+use crate::common::Failure;
+use crate::policy_reload::PolicyWatcher;
 use crate::process::Watched;
-use crate::reload::Watch;
-use crate::shell::Failure;
 use crate::{clock, config, process};
 
 /// Consumes and emits until SIGINT or SIGTERM; then finishes the batch, commits and leaves the group.
@@ -16,11 +16,11 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let (runtime, stop) = process::start()?;
     let config = config::load(path, std::env::vars())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
-    let (brokers, file) = (config.kafka.brokers.clone(), config.policy.clone());
+    let (brokers, file) = (config.kafka.brokers.clone(), config.policy_file.clone());
     let engine = metrics.engine.clone();
     let runner =
-        Runner::new(config.kafka, config.topics, Arc::new(config.brain), engine.clone(), clock::now);
-    runtime.spawn(Watch { file, in_force: runner.in_force(), metrics: engine }.watch());
+        Runner::new(config.kafka, config.topics, Arc::new(config.ruleset), engine.clone(), clock::now);
+    runtime.spawn(PolicyWatcher { file, active_ruleset: runner.active_ruleset(), metrics: engine }.watch());
     let listen = config.listen;
     eprintln!("firewatch: reading from {brokers}; metrics at http://{listen}/metrics");
     let watched = Watched { listen, metrics, healths: vec![runner.health()] };

@@ -3,20 +3,20 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 
-use firewatch_domain::EventTime;
-use firewatch_engine::{Effect, Pipe, Tally};
 use firewatch_backtest::lines::next_line;
+use firewatch_domain::EventTime;
+use firewatch_engine::{Effect, LocalTopology, Tally};
 
 use crate::args::ScoreOptions;
 use crate::clock;
-use crate::shell::{Failure, brain, count};
+use crate::common::{Failure, count, load_ruleset};
 
 /// Size of the buffers on either side.
 const BUFFER: usize = 1 << 16;
 
 /// Reads events, writes scores and escalations, and tells on standard error what became of every line.
 pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
-    let brain = brain(options.policy.as_deref())?;
+    let ruleset = load_ruleset(options.policy.as_deref())?;
     let arrival = match &options.now {
         None => clock::now(),
         Some(text) => EventTime::parse(text).map_err(|e| Failure::setting("--now", e))?,
@@ -26,21 +26,27 @@ pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
         None => Box::new(io::stdin().lock()),
         Some(path) => Box::new(File::open(path).map_err(|e| Failure::setting(&name, e))?),
     };
-    let letters = match &options.dead_letters {
+    let dead_letters = match &options.dead_letters {
         None => None,
         Some(path) => {
             let file = File::create(path).map_err(|e| Failure::setting(&path.display().to_string(), e))?;
             Some(BufWriter::with_capacity(BUFFER, file))
         }
     };
-    let mut out =
-        Output { out: BufWriter::with_capacity(BUFFER, io::stdout().lock()), letters, failed: None };
-    let tally =
-        pump(&mut BufReader::with_capacity(BUFFER, input), Pipe::new(&brain, &name, arrival), &mut out);
+    let mut out = EffectWriter {
+        out: BufWriter::with_capacity(BUFFER, io::stdout().lock()),
+        dead_letters,
+        failed: None,
+    };
+    let tally = score_lines(
+        &mut BufReader::with_capacity(BUFFER, input),
+        LocalTopology::new(&ruleset, &name, arrival),
+        &mut out,
+    );
     let flushed = tally.and_then(|tally| out.flush().map(|()| tally));
     match flushed {
         Ok(tally) => {
-            eprintln!("{}", in_words(&tally));
+            eprintln!("{}", describe_tally(&tally));
             Ok(())
         }
         // Whoever read us has seen enough.
@@ -49,32 +55,36 @@ pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
     }
 }
 
-fn pump(input: &mut BufReader<Box<dyn Read>>, mut pipe: Pipe<'_>, out: &mut Output<'_>) -> io::Result<Tally> {
+fn score_lines(
+    input: &mut BufReader<Box<dyn Read>>,
+    mut topology: LocalTopology<'_>,
+    out: &mut EffectWriter<'_>,
+) -> io::Result<Tally> {
     let mut line = Vec::new();
     let mut number = 0_u64;
     while next_line(input, &mut line)? {
         number += 1;
-        let rejected = pipe.push(&line, &mut |effect| out.write(&effect));
-        if let Some(rejection) = rejected.filter(|_| out.letters.is_none()) {
+        let rejected = topology.push(&line, &mut |effect| out.write(&effect));
+        if let Some(rejection) = rejected.filter(|_| out.dead_letters.is_none()) {
             eprintln!("line {number}: {rejection}");
         }
         out.check()?;
     }
-    let tally = pipe.finish(&mut |effect| out.write(&effect));
+    let tally = topology.finish(&mut |effect| out.write(&effect));
     out.check()?;
     Ok(tally)
 }
 
 /// Where effects go.
-struct Output<'a> {
+struct EffectWriter<'a> {
     out: BufWriter<io::StdoutLock<'a>>,
-    letters: Option<BufWriter<File>>,
+    dead_letters: Option<BufWriter<File>>,
     failed: Option<io::Error>,
 }
 
-impl Output<'_> {
+impl EffectWriter<'_> {
     fn write(&mut self, effect: &Effect) {
-        let written = match (effect, &mut self.letters) {
+        let written = match (effect, &mut self.dead_letters) {
             (Effect::DeadLetter(..), None) => Ok(()),
             (Effect::DeadLetter(..), Some(file)) => write_line(effect, file),
             _ => write_line(effect, &mut self.out),
@@ -90,7 +100,7 @@ impl Output<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()?;
-        self.letters.as_mut().map_or(Ok(()), Write::flush)
+        self.dead_letters.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 
@@ -99,7 +109,7 @@ fn write_line(effect: &Effect, to: &mut impl Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-fn in_words(tally: &Tally) -> String {
+fn describe_tally(tally: &Tally) -> String {
     let Tally { records, scored, folded, rejected } = tally;
     format!(
         "{} = {scored} scored + {folded} folded in + {rejected} rejected",

@@ -3,26 +3,26 @@
 use firewatch_kafka::{create_topics, plan_sources, plan_topics};
 
 use crate::args::TopicsOptions;
+use crate::common::{Failure, count, print_stdout};
 use crate::config;
-use crate::shell::{Failure, count, say};
 
 /// Makes what is missing, or tells what would be made.
 pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
     let config = config::load(&options.config, std::env::vars())?;
-    let teams = config.brain.outlets();
+    let teams = config.ruleset.output_teams();
     let copies = options.replication_factor;
     let plans = plan_topics(&config.kafka, &config.topics, &teams, options.partitions, copies)
         .map_err(|e| Failure::Running(e.to_string()))?;
     let raw: Vec<&str> = config.sources.iter().map(|source| source.topic.as_str()).collect();
-    let of_sources = plan_sources(&config.kafka, &config.topics, &raw, copies);
-    let plans = [plans, of_sources.map_err(|e| Failure::Running(e.to_string()))?].concat();
-    plans.iter().for_each(|plan| say(format_args!("{plan}\n")));
-    let missing = plans.iter().filter(|plan| plan.found.is_none()).count();
+    let source_plans = plan_sources(&config.kafka, &config.topics, &raw, copies);
+    let plans = [plans, source_plans.map_err(|e| Failure::Running(e.to_string()))?].concat();
+    plans.iter().for_each(|plan| print_stdout(format_args!("{plan}\n")));
+    let missing = plans.iter().filter(|plan| plan.existing_partitions.is_none()).count();
     if options.dry_run {
-        say(format_args!("dry run: {} would be made\n", count(missing, "topic")));
+        print_stdout(format_args!("dry run: {} would be made\n", count(missing, "topic")));
         return Ok(());
     }
     create_topics(&config.kafka, &plans).map_err(|e| Failure::Running(e.to_string()))?;
-    say(format_args!("{} made\n", count(missing, "topic")));
+    print_stdout(format_args!("{} made\n", count(missing, "topic")));
     Ok(())
 }

@@ -1,64 +1,66 @@
 //! `firewatch train` makes what is shipped, again; `firewatch evaluate` measures how good the recipe is.
 
-use firewatch_engine::Models;
+use firewatch_engine::ModelFiles;
 use firewatch_escalation::Policy;
-use firewatch_train::posts::Choice;
-use firewatch_train::versus::versus;
-use firewatch_train::virality::report::Report;
-use firewatch_train::{encoder, recording, sentiment, storms, virality};
 use firewatch_scoring::SentimentModel;
+use firewatch_train::posts::PostSelection;
+use firewatch_train::versus::compare_with_rule;
+use firewatch_train::virality::report::ViralityReport;
+use firewatch_train::{encoder, recording, sentiment, storms, virality};
 
-use crate::args::{Evaluation, TextTraining, Training};
-use crate::shell::{Failure, say};
+use crate::args::{EvaluateCommand, TextTraining, TrainCommand};
+use crate::common::{Failure, print_stdout};
 
 /// Trains a model or makes the recording, and prints its figures.
-pub fn train(what: Training) -> Result<(), Failure> {
-    let mut tell = |line: String| eprintln!("{line}");
+pub fn train(what: TrainCommand) -> Result<(), Failure> {
+    let mut progress = |line: String| eprintln!("{line}");
     match what {
-        Training::Encoder { text, base } => {
-            let options = encoder::Options { base, choice: choice(&text) };
-            let report = encoder::train(&text.files.data, &text.files.out, &options, &mut tell);
-            say(report.map_err(|e| Failure::running("train encoder", e))?);
+        TrainCommand::Encoder { text, base } => {
+            let options = encoder::EncoderOptions { base, choice: choice(&text) };
+            let report = encoder::train(&text.files.data, &text.files.out, &options, &mut progress);
+            print_stdout(report.map_err(|e| Failure::running("train encoder", e))?);
         }
-        Training::Sentiment { text, teacher } => {
-            let options = sentiment::Options { teacher, choice: choice(&text) };
-            let report = sentiment::train(&text.files.data, &text.files.out, &options, &mut tell);
-            say(report.map_err(|e| Failure::running("train sentiment", e))?);
+        TrainCommand::Sentiment { text, teacher } => {
+            let options = sentiment::SentimentOptions { teacher, choice: choice(&text) };
+            let report = sentiment::train(&text.files.data, &text.files.out, &options, &mut progress);
+            print_stdout(report.map_err(|e| Failure::running("train sentiment", e))?);
         }
-        Training::Virality { files } => {
-            virality::train(&files.data, &files.out, &text_model()?, &mut tell)
+        TrainCommand::Virality { files } => {
+            virality::train(&files.data, &files.out, &text_model()?, &mut progress)
                 .map_err(|e| Failure::running("train virality", e))?;
         }
-        Training::Recording { files, seed } => {
+        TrainCommand::Recording { files, seed } => {
             let out = files.out.join("recording.jsonl");
             let lines =
-                recording::record(&files.data, &out, seed).map_err(|e| Failure::running("record", e))?;
-            say(format_args!("{lines} lines in {}\n", out.display()));
+                recording::generate(&files.data, &out, seed).map_err(|e| Failure::running("record", e))?;
+            print_stdout(format_args!("{lines} lines in {}\n", out.display()));
         }
     }
     Ok(())
 }
 
 /// Measures a recipe, prints its figures and draws its charts.
-pub fn evaluate(what: &Evaluation) -> Result<(), Failure> {
-    let mut tell = |line: String| eprintln!("{line}");
+pub fn evaluate(what: &EvaluateCommand) -> Result<(), Failure> {
+    let mut progress = |line: String| eprintln!("{line}");
     let files = match what {
-        Evaluation::Virality { files } => files,
-        Evaluation::Policies { data } => {
-            let versus = versus(data, &mut tell).map_err(|e| Failure::running("evaluate policies", e))?;
-            say(versus);
+        EvaluateCommand::Virality { files } => files,
+        EvaluateCommand::Policies { data } => {
+            let versus = compare_with_rule(data, &mut progress)
+                .map_err(|e| Failure::running("evaluate policies", e))?;
+            print_stdout(versus);
             return Ok(());
         }
-        Evaluation::Storms { seeds } => {
+        EvaluateCommand::Storms { seeds } => {
             let policy =
                 Policy::parse("the brand's policy", "[brands.brand]\n").map_err(Failure::Settings)?;
-            say(storms::evaluate(seeds, &policy));
+            print_stdout(storms::evaluate(seeds, &policy));
             return Ok(());
         }
     };
     let failed = |e| Failure::running("evaluate virality", e);
-    let report = Report::of(&files.data, &text_model()?, &mut tell).map_err(failed)?;
-    say(&report);
+    let report =
+        ViralityReport::cross_validate(&files.data, &text_model()?, &mut progress).map_err(failed)?;
+    print_stdout(&report);
     for chart in report.draw(&files.out).map_err(failed)? {
         eprintln!("{}", files.out.join(chart).display());
     }
@@ -66,10 +68,10 @@ pub fn evaluate(what: &Evaluation) -> Result<(), Failure> {
 }
 
 fn text_model() -> Result<SentimentModel, Failure> {
-    SentimentModel::from_bytes(Models::SHIPPED.sentiment)
+    SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment)
         .map_err(|e| Failure::running("the shipped text model", e))
 }
 
-fn choice(text: &TextTraining) -> Choice {
-    Choice { airline: !text.without_airline, whole_edition: text.hold_out_edition, every: text.every }
+fn choice(text: &TextTraining) -> PostSelection {
+    PostSelection { airline: !text.without_airline, whole_edition: text.hold_out_edition, every: text.every }
 }

@@ -2,23 +2,26 @@
 
 use std::path::Path;
 
-use firewatch_backtest::run::Backtest;
 use firewatch_backtest::labels::Labels;
-use firewatch_backtest::tune::{Candidate, Goal, Objective, Tuned, Vary, candidates, html, plan, tables, tune};
+use firewatch_backtest::run::Backtest;
+use firewatch_backtest::tune::{
+    Candidate, Objective, TuneGoal, TuneResult, Variation, candidates, html, plan, tables, tune,
+};
 
-use crate::args::{Aim, TuneOptions};
+use crate::args::{ObjectiveArg, TuneOptions};
 use crate::commands::progress::{threads, work_through};
-use crate::shell::{self, Failure, brain, read, say};
+use crate::common::{self, Failure, load_ruleset, print_stdout, read};
 
 /// Tries every policy in one pass over the recording, and tells which is best.
 pub fn run(options: &TuneOptions) -> Result<(), Failure> {
     let text = read(&options.policy)?;
-    let brain = brain(Some(&options.policy))?;
-    let vary: Result<Vec<Vary>, String> = options.vary.iter().map(|text| Vary::parse(text)).collect();
+    let ruleset = load_ruleset(Some(&options.policy))?;
+    let vary: Result<Vec<Variation>, String> =
+        options.vary.iter().map(|text| Variation::parse(text)).collect();
     let vary = vary.map_err(|e| Failure::setting("--vary", e))?;
     let tried = candidates(&text, &vary).map_err(|e| Failure::setting("--vary", e))?;
-    if !brain.policy.teams.contains_key(&options.team) {
-        let known = brain.policy.team_names().join(", ");
+    if !ruleset.policy.teams.contains_key(&options.team) {
+        let known = ruleset.policy.team_names().join(", ");
         return Err(Failure::setting(
             "--team",
             format!("{:?} is no team of the policy; there are {known}", options.team),
@@ -27,22 +30,23 @@ pub fn run(options: &TuneOptions) -> Result<(), Failure> {
     let labels = options.labels.as_deref().map(Labels::read).transpose();
     let labels = labels.map_err(|e| Failure::setting("--labels", e))?;
     let name = options.policy.display().to_string();
-    let plan = plan((&name, &brain), &tried, labels, &options.source.name());
-    let recorded = options.source.open()?;
+    let plan = plan((&name, &ruleset), &tried, labels, &options.source.name());
+    let recording = options.source.open()?;
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let backtest = Backtest::new(&plan, (&bars, &labelled), threads(options.threads));
-    let (ended, partial) = work_through(&recorded, backtest, &mut |_, _| ());
+    let (ended, partial) = work_through(&recording, backtest, &mut |_, _| ());
     let objective = match options.objective {
-        Aim::Recall => Objective::Recall,
-        Aim::Precision => Objective::Precision,
-        Aim::F1 => Objective::F1,
-        Aim::Minutes => Objective::Minutes,
+        ObjectiveArg::Recall => Objective::Recall,
+        ObjectiveArg::Precision => Objective::Precision,
+        ObjectiveArg::F1 => Objective::F1,
+        ObjectiveArg::Minutes => Objective::Minutes,
     };
-    let goal = Goal { team: options.team.clone(), objective, budget: options.budget, split: options.split };
+    let goal =
+        TuneGoal { team: options.team.clone(), objective, budget: options.budget, split: options.split };
     let mut tuned = tune((&plan, &ended), &tried, &text, &goal)
         .map_err(|e| Failure::Running(format!("{}: {e}", plan.input)))?;
     tuned.warnings.extend(partial.clone().map(|why| format!("{why}; the rest of it was not seen")));
-    say(&tuned);
+    print_stdout(&tuned);
     if let Some(out) = &options.out {
         write(out, &tuned, &tried)?;
     }
@@ -50,12 +54,12 @@ pub fn run(options: &TuneOptions) -> Result<(), Failure> {
 }
 
 /// The page, with the numbers and the chosen policy beside it.
-fn write(out: &Path, tuned: &Tuned, tried: &[Candidate]) -> Result<(), Failure> {
+fn write(out: &Path, tuned: &TuneResult, tried: &[Candidate]) -> Result<(), Failure> {
     let page = html(tuned).map_err(|e| Failure::running("the page", e))?;
     let json = serde_json::to_string_pretty(tuned).map_err(|e| Failure::running("the figures", e))?;
-    shell::write(out, [("html", page), ("json", json), ("csv", tables(tuned))])?;
+    common::write(out, [("html", page), ("json", json), ("csv", tables(tuned))])?;
     match tuned.chosen {
-        Some(i) => shell::write(out, [("toml", tried[i].text.clone())]),
+        Some(i) => common::write(out, [("toml", tried[i].text.clone())]),
         None => Ok(()),
     }
 }

@@ -8,36 +8,35 @@ use std::path::{Path, PathBuf};
 
 use firewatch_console::ConsoleSettings;
 use firewatch_domain::Duration;
-use firewatch_settings::{Fault, Settings};
-use firewatch_engine::Brain;
+use firewatch_engine::Ruleset;
 use firewatch_escalation::Policy;
 use firewatch_kafka::{Guarantee, KafkaSettings, RawSource, Topics, check_properties};
+use firewatch_settings::{Fault, Settings};
 
-
-use crate::shell::{self, Failure};
+use crate::common::{self, Failure};
 use formats::formats;
-use sources::{Collecting, collecting, sources};
+use sources::{CollectSettings, collect_settings, sources};
 
 /// Prefix of environment variables that override keys.
 const PREFIX: &str = "FIREWATCH_";
 /// Variables with our prefix that are no keys: they steer tests and training, or Kubernetes sets them for a service
 /// called firewatch.
-const NO_KEYS: [&str; 5] =
+const NON_SETTING_VARIABLES: [&str; 5] =
     ["FIREWATCH_DATA", "FIREWATCH_PICTURES", "FIREWATCH_REQUIRE_", "FIREWATCH_SERVICE_", "FIREWATCH_PORT"];
 
 /// Everything `run` needs, checked.
 pub struct Config {
     pub kafka: KafkaSettings,
     pub topics: Topics,
-    pub brain: Brain,
+    pub ruleset: Ruleset,
     /// The policy's file.
-    pub policy: PathBuf,
+    pub policy_file: PathBuf,
     pub listen: SocketAddr,
     pub console: ConsoleSettings,
     /// What `firewatch ingest` reads.
     pub sources: Vec<RawSource>,
     /// What `firewatch collect` does.
-    pub collecting: Collecting,
+    pub collect: CollectSettings,
 }
 
 /// Reads and checks a settings file, the environment and the policy it names.
@@ -46,31 +45,40 @@ pub struct Config {
 /// Everything that is wrong in any of them.
 pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Failure> {
     let name = path.display().to_string();
-    let mut s = Settings::parse(&name, &shell::read(path)?).map_err(Failure::Settings)?;
+    let mut s = Settings::parse(&name, &common::read(path)?).map_err(Failure::Settings)?;
     s.override_from(
         PREFIX,
-        variables.into_iter().filter(|(name, _)| !NO_KEYS.iter().any(|no| name.starts_with(no))),
+        variables
+            .into_iter()
+            .filter(|(name, _)| !NON_SETTING_VARIABLES.iter().any(|no| name.starts_with(no))),
     );
     let folder = path.parent().unwrap_or(Path::new(""));
     let kafka = kafka(&mut s, folder);
     let topics = topics(&mut s);
     let listen = listen(&mut s);
     let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
-    let trial = s.text("policy.trial", "");
-    let trial = (!trial.is_empty()).then(|| path.with_file_name(trial));
-    let brain = shell::brain(Some(&policy)).map_err(|failure| of_policy(failure, &policy));
+    let shadow_policy = s.text("policy.trial", "");
+    let shadow_policy = (!shadow_policy.is_empty()).then(|| path.with_file_name(shadow_policy));
+    let ruleset = common::load_ruleset(Some(&policy)).map_err(|failure| name_policy_file(failure, &policy));
     let models: Vec<PathBuf> = s.texts("models.files").iter().map(|file| path.with_file_name(file)).collect();
-    let brain = brain.and_then(|brain| shell::with_models(brain, &models));
-    let brain = brain.and_then(|brain| with_trial(brain, trial.as_deref()));
-    let teams = brain.as_ref().map_or_else(|_| vec![], |brain| brain.policy.team_names());
+    let ruleset = ruleset.and_then(|brain| common::with_models(brain, &models));
+    let ruleset = ruleset.and_then(|brain| with_shadow_policy(brain, shadow_policy.as_deref()));
+    let teams = ruleset.as_ref().map_or_else(|_| vec![], |ruleset| ruleset.policy.team_names());
     let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
     let console = ConsoleSettings::read(&mut s, folder, &teams);
     let sources = sources(&mut s);
-    let collecting = collecting(&mut s, &sources, folder);
-    match (s.finish(()), brain) {
-        (Ok(()), Ok(brain)) => {
-            Ok(Config { kafka, topics, brain, policy, listen, console, sources, collecting })
-        }
+    let collecting = collect_settings(&mut s, &sources, folder);
+    match (s.finish(()), ruleset) {
+        (Ok(()), Ok(ruleset)) => Ok(Config {
+            kafka,
+            topics,
+            ruleset,
+            policy_file: policy,
+            listen,
+            console,
+            sources,
+            collect: collecting,
+        }),
         (Err(mut faults), Err(Failure::Settings(of_policy))) => {
             faults.extend(of_policy);
             Err(Failure::Settings(faults))
@@ -81,19 +89,19 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
 }
 
 /// The same with the policy of a file on trial, if there is one.
-fn with_trial(brain: Brain, trial: Option<&Path>) -> Result<Brain, Failure> {
-    let Some(path) = trial else { return Ok(brain) };
-    let text = shell::read(path)?;
+fn with_shadow_policy(ruleset: Ruleset, shadow_policy: Option<&Path>) -> Result<Ruleset, Failure> {
+    let Some(path) = shadow_policy else { return Ok(ruleset) };
+    let text = common::read(path)?;
     let policy = Policy::parse(&path.display().to_string(), &text).map_err(Failure::Settings);
-    let policy = policy.map_err(|failure| of_policy(failure, path))?;
-    let faults = |(_, faults)| of_policy(Failure::Settings(faults), path);
-    brain.with_trials(vec![policy]).map_err(faults)
+    let policy = policy.map_err(|failure| name_policy_file(failure, path))?;
+    let faults = |(_, faults)| name_policy_file(Failure::Settings(faults), path);
+    ruleset.with_shadow_policies(vec![policy]).map_err(faults)
 }
 
 fn kafka(s: &mut Settings, folder: &Path) -> KafkaSettings {
     let commit = s.duration("engine.commit_interval", Duration::from_millis(100), 0.005..=5.0);
     let idle = s.duration("engine.idle_after", Duration::from_secs(1), 1.0..=86_400.0);
-    let patience = s.duration("engine.patience", Duration::from_mins(10), 10.0..=86_400.0);
+    let retry_timeout = s.duration("engine.patience", Duration::from_mins(10), 10.0..=86_400.0);
     let guarantee = s.choice("engine.guarantee", "exactly_once", &["exactly_once", "at_least_once"]);
     let settings = KafkaSettings {
         brokers: s.text("kafka.brokers", "localhost:9092"),
@@ -108,8 +116,8 @@ fn kafka(s: &mut Settings, folder: &Path) -> KafkaSettings {
             _ => Guarantee::AtLeastOnce,
         },
         idle_after_ms: idle.as_millis() as u64,
-        patience_ms: patience.as_millis() as u64,
-        most_conversations: s.integer("engine.conversations_per_partition", 1_000_000, 1000..=100_000_000)
+        retry_timeout_ms: retry_timeout.as_millis() as u64,
+        max_conversations: s.integer("engine.conversations_per_partition", 1_000_000, 1000..=100_000_000)
             as usize,
         formats: formats(s, folder),
     };
@@ -117,7 +125,7 @@ fn kafka(s: &mut Settings, folder: &Path) -> KafkaSettings {
         [("common", &settings.common), ("consumer", &settings.consumer), ("producer", &settings.producer)];
     for (section, properties) in sections {
         for (key, problem) in check_properties(properties) {
-            s.fault(&format!("kafka.{section}.{key}"), problem);
+            s.add_fault(&format!("kafka.{section}.{key}"), problem);
         }
     }
     settings
@@ -137,7 +145,7 @@ fn topics(s: &mut Settings) -> Topics {
     let mut all = topics.all(&[]);
     all.sort();
     if let Some([twice, _]) = all.windows(2).find(|w| w.first() == w.last()) {
-        s.fault("topics", format_args!("`{twice}` is given twice; each topic needs a name of its own"));
+        s.add_fault("topics", format_args!("`{twice}` is given twice; each topic needs a name of its own"));
     }
     topics
 }
@@ -147,7 +155,7 @@ fn topic(s: &mut Settings, key: &str, default: &str) -> String {
     let name = s.text(&key, default);
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.len() > 249 || !name.chars().all(legal) {
-        s.fault(
+        s.add_fault(
             &key,
             format_args!("`{name}` is not allowed; give 1 to 249 letters, digits, `.`, `_` or `-`"),
         );
@@ -165,11 +173,11 @@ fn listen(s: &mut Settings) -> SocketAddr {
             let problem = format!(
                 "{address} can be reached from other machines; give a loopback address, or set http.expose = \"yes\""
             );
-            s.fault("http.listen", problem);
+            s.add_fault("http.listen", problem);
             fallback
         }
         Err(_) => {
-            s.fault(
+            s.add_fault(
                 "http.listen",
                 format_args!("`{text}` is not allowed; give an address and port such as {fallback}"),
             );
@@ -179,7 +187,7 @@ fn listen(s: &mut Settings) -> SocketAddr {
 }
 
 /// Faults in the policy are told under its file's name.
-fn of_policy(failure: Failure, policy: &Path) -> Failure {
+fn name_policy_file(failure: Failure, policy: &Path) -> Failure {
     let file: PathBuf = policy.into();
     match failure {
         Failure::Settings(faults) => Failure::Settings(
@@ -236,7 +244,7 @@ mod tests {
         write("c.toml", "[calibration]\nversion = \"c\"\nscale = 1\nshift = -1\n");
         let config = write("firewatch.toml", "[models]\nfiles = [\"c.toml\"]\n");
         let loaded = load(&config, []).unwrap_or_else(|e| panic!("{e:?}"));
-        assert_eq!(loaded.brain.calibration.as_ref().map(|c| c.shift), Some(-1.0));
+        assert_eq!(loaded.ruleset.calibration.as_ref().map(|c| c.shift), Some(-1.0));
         write("c.toml", "[calibration]\nversion = \"c\"\nscale = 1\n");
         let Err(Failure::Settings(faults)) = load(&config, []) else { panic!("it is taken") };
         assert!(faults[0].to_string().contains("c.toml: calibration.shift: is missing"), "{faults:?}");

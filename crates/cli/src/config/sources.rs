@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use firewatch_collect::{HookSource, Jetstream, MastodonStream};
 use firewatch_console::tls;
-use firewatch_settings::Settings;
-use firewatch_ingest::{Hook, Mapping, Platform, Reader};
+use firewatch_ingest::{HookAuth, Mapping, PayloadDecoder, Platform};
 use firewatch_kafka::RawSource;
+use firewatch_settings::Settings;
 
-use crate::commands::collect::Door;
+use crate::commands::collect::HookListener;
 
 /// A stream that is silent for so long is not there any more.
-const SILENT: Duration = Duration::from_secs(45);
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// Wait after a server refused a token: only a person can mend that.
-const REFUSED: Duration = Duration::from_secs(60);
+const TOKEN_RETRY_WAIT: Duration = Duration::from_secs(60);
 
 /// Reads every `[sources.NAME]` section.
 pub fn sources(s: &mut Settings) -> Vec<RawSource> {
@@ -26,7 +26,7 @@ pub fn sources(s: &mut Settings) -> Vec<RawSource> {
     topics.sort_unstable();
     if let Some([twice, _]) = topics.windows(2).find(|pair| pair.first() == pair.last()) {
         let problem = format!("`{twice}` is the topic of two sources; each needs one of its own");
-        s.fault("sources", problem);
+        s.add_fault("sources", problem);
     }
     sources
 }
@@ -36,39 +36,40 @@ fn source(s: &mut Settings, name: &str) -> RawSource {
     let is_plain =
         name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
     if !is_plain {
-        s.fault(
+        s.add_fault(
             &format!("sources.{name}"),
             "is not allowed; give a name of a-z, 0-9, `_` and `-`, as it is a part of a group's",
         );
     }
     let all: Vec<&str> = Platform::ALL.iter().map(|platform| platform.as_str()).collect();
-    let of_name = Platform::ALL.iter().find(|platform| platform.as_str() == name);
-    let platform = s.choice(&key("platform"), of_name.map_or("", |platform| platform.as_str()), &all);
+    let platform_of_name = Platform::ALL.iter().find(|platform| platform.as_str() == name);
+    let platform =
+        s.choice(&key("platform"), platform_of_name.map_or("", |platform| platform.as_str()), &all);
     let reader = match platform.parse() {
-        Ok(Platform::Generic) => Reader::by(Mapping::from_settings(s, &key("mapping."))),
-        Ok(platform) => Reader::new(platform),
+        Ok(Platform::Generic) => PayloadDecoder::with_mapping(Mapping::from_settings(s, &key("mapping."))),
+        Ok(platform) => PayloadDecoder::new(platform),
         Err(problem) => {
             if !s.has(&key("platform")) {
-                s.fault(&key("platform"), format!("is missing; {problem}"));
+                s.add_fault(&key("platform"), format!("is missing; {problem}"));
             }
-            Reader::new(Platform::X)
+            PayloadDecoder::new(Platform::X)
         }
     };
     let account = s.text(&key("account"), "");
     let topic = s.text(&key("topic"), &format!("raw.{name}"));
-    let reader = reader.of((!account.is_empty()).then_some(account));
-    RawSource { name: name.to_owned(), topic, reader }
+    let reader = reader.with_scope((!account.is_empty()).then_some(account));
+    RawSource { name: name.to_owned(), topic, decoder: reader }
 }
 
 /// A stream that is followed.
-pub enum Stream {
+pub enum StreamSource {
     /// Bluesky's.
     Jetstream(Jetstream),
     /// Mastodon's.
     Mastodon(MastodonStream),
 }
 
-impl Stream {
+impl StreamSource {
     /// The source's name.
     pub fn name(&self) -> &str {
         match self {
@@ -87,31 +88,31 @@ impl Stream {
 }
 
 /// What `firewatch collect` does.
-pub struct Collecting {
+pub struct CollectSettings {
     /// Where webhooks are taken.
-    pub door: Door,
+    pub listener: HookListener,
     /// Sources that have one.
-    pub hooked: Vec<HookSource>,
+    pub hooks: Vec<HookSource>,
     /// Sources that have a stream.
-    pub streams: Vec<Stream>,
+    pub streams: Vec<StreamSource>,
 }
 
 /// Reads `[collect]`, and of every source its `webhook` and `stream`; files are beside the settings file.
-pub fn collecting(s: &mut Settings, sources: &[RawSource], folder: &Path) -> Collecting {
-    let door = door(s, folder);
-    let hooked = sources.iter().filter_map(|source| hooked(s, source)).collect();
-    let streams = sources.iter().filter_map(|source| stream(s, source)).collect();
-    Collecting { door, hooked, streams }
+pub fn collect_settings(s: &mut Settings, sources: &[RawSource], folder: &Path) -> CollectSettings {
+    let listener = hook_listener(s, folder);
+    let hooks = sources.iter().filter_map(|source| hook_source(s, source)).collect();
+    let streams = sources.iter().filter_map(|source| stream_source(s, source)).collect();
+    CollectSettings { listener, hooks, streams }
 }
 
-fn door(s: &mut Settings, folder: &Path) -> Door {
+fn hook_listener(s: &mut Settings, folder: &Path) -> HookListener {
     let fallback = SocketAddr::from(([127, 0, 0, 1], 9466));
     let text = s.text("collect.listen", &fallback.to_string());
     let tls = tls(s, "collect", folder);
     let proxy = s.flag("collect.proxy", false);
     let listen = text.parse().unwrap_or_else(|_| {
         let problem = format!("`{text}` is not allowed; give an address and port such as {fallback}");
-        s.fault("collect.listen", problem);
+        s.add_fault("collect.listen", problem);
         fallback
     });
     if !listen.ip().is_loopback() && tls.is_none() && !proxy {
@@ -119,19 +120,19 @@ fn door(s: &mut Settings, folder: &Path) -> Door {
             "{listen} can be reached from other machines; give collect.tls.certificate and collect.tls.key, or set \
              collect.proxy = true when a proxy in front has them"
         );
-        s.fault("collect.listen", problem);
+        s.add_fault("collect.listen", problem);
     }
-    Door { listen, tls }
+    HookListener { listen, tls }
 }
 
-fn hooked(s: &mut Settings, source: &RawSource) -> Option<HookSource> {
+fn hook_source(s: &mut Settings, source: &RawSource) -> Option<HookSource> {
     let section = format!("sources.{}.webhook", source.name);
     if !s.has(&section) {
         return None;
     }
     let key = |key: &str| format!("{section}.{key}");
     let secret = secret(s, &key("secret"));
-    let signed_by = match source.reader.platform() {
+    let signed_by = match source.decoder.platform() {
         Platform::Facebook | Platform::Instagram => "meta",
         Platform::X => "x",
         Platform::Zendesk => "zendesk",
@@ -139,13 +140,14 @@ fn hooked(s: &mut Settings, source: &RawSource) -> Option<HookSource> {
     };
     let hook =
         match s.choice(&key("signed"), signed_by, &["meta", "x", "zendesk", "header", "bearer"]).as_str() {
-            "meta" => Hook::Meta { secret, verify_token: self::secret(s, &key("verify_token")) },
-            "x" => Hook::X { secret },
-            "zendesk" => Hook::Zendesk { secret },
-            "header" => {
-                Hook::Signed { secret, header: s.text(&key("header"), "x-signature").to_ascii_lowercase() }
-            }
-            _ => Hook::Bearer { secret },
+            "meta" => HookAuth::Meta { secret, verify_token: self::secret(s, &key("verify_token")) },
+            "x" => HookAuth::X { secret },
+            "zendesk" => HookAuth::Zendesk { secret },
+            "header" => HookAuth::Signed {
+                secret,
+                header: s.text(&key("header"), "x-signature").to_ascii_lowercase(),
+            },
+            _ => HookAuth::Bearer { secret },
         };
     let rate = s.integer(&key("rate"), 200, 1..=100_000);
     let rate = u32::try_from(rate).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
@@ -157,7 +159,7 @@ fn secret(s: &mut Settings, key: &str) -> String {
     let secret = s.text(key, "");
     if secret.len() < 8 {
         let variable = format!("FIREWATCH_{}", key.to_uppercase().replace('.', "_"));
-        s.fault(
+        s.add_fault(
             key,
             format!("is missing or shorter than 8 characters; give it, best by the variable {variable}"),
         );
@@ -165,18 +167,18 @@ fn secret(s: &mut Settings, key: &str) -> String {
     secret
 }
 
-fn stream(s: &mut Settings, source: &RawSource) -> Option<Stream> {
+fn stream_source(s: &mut Settings, source: &RawSource) -> Option<StreamSource> {
     let section = format!("sources.{}.stream", source.name);
     if !s.has(&section) {
         return None;
     }
     let key = |key: &str| format!("{section}.{key}");
     let (name, topic) = (source.name.clone(), source.topic.clone());
-    match source.reader.platform() {
+    match source.decoder.platform() {
         Platform::Bluesky => {
             let url = s.text(&key("url"), "wss://jetstream2.us-east.bsky.network/subscribe");
             if !(url.starts_with("wss://") || url.starts_with("ws://")) {
-                s.fault(
+                s.add_fault(
                     &key("url"),
                     format!("`{url}` is not allowed; give one that begins with wss:// or ws://"),
                 );
@@ -186,21 +188,27 @@ fn stream(s: &mut Settings, source: &RawSource) -> Option<Stream> {
                 let all = ["app.bsky.feed.post", "app.bsky.feed.repost", "app.bsky.feed.like"];
                 collections = all.map(Into::into).to_vec();
             }
-            Some(Stream::Jetstream(Jetstream { name, topic, url, collections, silent: SILENT }))
+            Some(StreamSource::Jetstream(Jetstream {
+                name,
+                topic,
+                url,
+                collections,
+                idle_timeout: STREAM_IDLE_TIMEOUT,
+            }))
         }
         Platform::Mastodon => {
             let server = s.text(&key("server"), "https://mastodon.social").trim_end_matches('/').to_owned();
             if !(server.starts_with("https://") || server.starts_with("http://")) {
                 let problem =
                     format!("`{server}` is not allowed; give one such as \"https://mastodon.social\"");
-                s.fault(&key("server"), problem);
+                s.add_fault(&key("server"), problem);
             }
             let stream = s.choice(&key("stream"), "public", &["public", "public/local", "hashtag"]);
             let tag = s.text(&key("tag"), "");
             if (stream == "hashtag") == tag.is_empty() {
-                s.fault(&key("tag"), "is for stream = \"hashtag\", which needs one");
+                s.add_fault(&key("tag"), "is for stream = \"hashtag\", which needs one");
             } else if !tag.chars().all(|c| c.is_alphanumeric() || c == '_') {
-                s.fault(
+                s.add_fault(
                     &key("tag"),
                     format!("`{tag}` is no hashtag; give its letters, digits and `_` alone"),
                 );
@@ -208,19 +216,19 @@ fn stream(s: &mut Settings, source: &RawSource) -> Option<Stream> {
             let token = s.text(&key("token"), "");
             let given = |text: String| (!text.is_empty()).then_some(text);
             let (tag, token) = (given(tag), given(token));
-            Some(Stream::Mastodon(MastodonStream {
+            Some(StreamSource::Mastodon(MastodonStream {
                 name,
                 topic,
                 server,
                 stream,
                 tag,
                 token,
-                silent: SILENT,
-                refused: REFUSED,
+                idle_timeout: STREAM_IDLE_TIMEOUT,
+                token_retry_wait: TOKEN_RETRY_WAIT,
             }))
         }
         platform => {
-            s.fault(
+            s.add_fault(
                 &section,
                 format!("{platform} has no stream that is followed; bluesky and mastodon have"),
             );

@@ -1,13 +1,13 @@
 //! What a message says: who should do what about which escalation, and where it is. It holds no excerpt and no name of an account.
 
-use firewatch_domain::{Escalation, EscalationState, EventTime, Level, News};
+use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, Level};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::percent::encoded;
+use crate::percent_encoding::percent_encoded;
 
 /// Longest text of a reason, characters.
-const LONGEST: usize = 300;
+const MAX_REASON_CHARS: usize = 300;
 
 /// What a channel tells of a record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub struct Message {
     /// The escalation.
     pub escalation: String,
     /// What it tells.
-    pub news: News,
+    pub news: EscalationChange,
     /// Where it stands.
     pub state: EscalationState,
     /// Whose it is.
@@ -47,22 +47,22 @@ pub struct Message {
 impl Message {
     /// What is told of a record; the console is at `base`.
     #[must_use]
-    pub fn of(e: &Escalation, base: &str) -> Self {
+    pub fn from_escalation(e: &Escalation, base: &str) -> Self {
         let reason = e.reasons.first().map_or("", String::as_str);
         Self {
             id: e.id.clone(),
             escalation: e.escalation.clone(),
-            news: e.news,
+            news: e.change,
             state: e.state,
             team: e.team.clone(),
             level: e.level,
             brand: e.brand.clone(),
             at: e.at,
             risk: e.risk.map(|risk| risk.value()),
-            reason: reason.chars().take(LONGEST).collect(),
+            reason: reason.chars().take(MAX_REASON_CHARS).collect(),
             advice: e.advice.iter().take(3).cloned().collect(),
             respond_by: e.respond_by,
-            url: format!("{base}/escalations/{}", encoded(&e.escalation, b"/:")),
+            url: format!("{base}/escalations/{}", percent_encoded(&e.escalation, b"/:")),
         }
     }
 
@@ -72,7 +72,7 @@ impl Message {
         Self {
             escalation: id.clone(),
             id,
-            news: News::Opened,
+            news: EscalationChange::Opened,
             state: EscalationState::Open,
             team: "nobody".into(),
             level: Level::Low,
@@ -92,14 +92,14 @@ impl Message {
         let brand = self.brand.as_ref().map_or_else(String::new, |brand| format!(" for {brand}"));
         let risk = self.risk.map_or_else(String::new, |risk| format!(", risk {risk:.0}"));
         let news = match self.news {
-            News::Opened => "new",
-            News::Raised => "raised",
-            News::Moved => self.state.as_str(),
-            News::Grew => "has grown",
-            News::HandedOver => "handed over",
-            News::Late => "the first answer is late",
-            News::Stalled => "the hand-off has stalled",
-            News::Waits => "nobody has taken it",
+            EscalationChange::Opened => "new",
+            EscalationChange::Raised => "raised",
+            EscalationChange::Moved => self.state.as_str(),
+            EscalationChange::Grew => "has grown",
+            EscalationChange::HandedOver => "handed over",
+            EscalationChange::Late => "the first answer is late",
+            EscalationChange::Stalled => "the hand-off has stalled",
+            EscalationChange::Waits => "nobody has taken it",
         };
         format!(
             "{} \u{b7} {}{brand}{risk}: {}",
@@ -215,11 +215,11 @@ mod tests {
             "risk": 61.2, "reasons": ["<b> & it spreads"], "excerpt": "my wife's [health] is late", "policy": "p",
             "policy_hash": "h", "advice": ["Answer it"], "respond_by": "2026-03-10T14:09:00Z",
         });
-        Message::of(&serde_json::from_value(record).unwrap(), "https://fw.example")
+        Message::from_escalation(&serde_json::from_value(record).unwrap(), "https://fw.example")
     }
 
     #[test]
-    fn every_way_says_what_why_and_where_and_none_what_was_written() {
+    fn every_transport_has_what_why_and_where_and_never_the_post() {
         let message = message(EscalationState::Open);
         let (subject, text) = message.mail();
         assert_eq!(subject, "[firewatch] High \u{b7} pr for aldermere, risk 61: new");
@@ -236,8 +236,8 @@ mod tests {
             message.pagerduty("k"),
             serde_json::to_value(&message).unwrap(),
         ];
-        for way in ways.map(|way| way.to_string()) {
-            assert!(way.contains("it spreads") && way.contains(url) && !way.contains("wife"), "{way}");
+        for body in ways.map(|way| way.to_string()) {
+            assert!(body.contains("it spreads") && body.contains(url) && !body.contains("wife"), "{body}");
         }
         assert!(message.slack()["blocks"][0].to_string().contains("&lt;b&gt; &amp; it"));
     }

@@ -7,38 +7,38 @@ mod message;
 mod outbox;
 mod send;
 
+use firewatch_domain::{Escalation, EscalationChange, EventTime, Level};
+use firewatch_escalation::{QuietHours, quiet_hours};
 use firewatch_settings::Settings;
-use firewatch_domain::{Escalation, EventTime, Level, News};
-use firewatch_escalation::{Quiet, quiet_hours};
 
-use crate::outbound::Reach;
+use crate::outbound_client::AddressScope;
 
 pub use message::Message;
 pub use outbox::{ChannelState, Delivery, Outbox};
-pub use send::{Sender, Sent};
+pub use send::{SendResult, Sender};
 
 /// A way to tell somebody.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Channel {
+pub struct NotificationChannel {
     /// Its name in the settings.
     pub name: String,
     /// By what.
-    pub way: Way,
+    pub transport: Transport,
     /// The teams whose escalations it tells; all when empty.
     pub teams: Vec<String>,
     /// The mildest level it tells.
-    pub from: Level,
+    pub min_level: Level,
     /// What news it tells.
-    pub news: Vec<News>,
+    pub news: Vec<EscalationChange>,
     /// When it waits.
-    pub quiet: Option<Quiet>,
+    pub quiet: Option<QuietHours>,
     /// Where it may lead.
-    pub reach: Reach,
+    pub address_scope: AddressScope,
 }
 
 /// By what somebody is told.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum Transport {
     /// An incoming webhook of Slack, or of what understands the same, such as Mattermost.
     Slack {
         /// Where it is; the path is a secret.
@@ -84,14 +84,14 @@ pub struct Mail {
     pub user: Option<(String, String)>,
 }
 
-impl std::fmt::Debug for Way {
+impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // URLs, keys and passwords are secrets.
         f.write_str(self.name())
     }
 }
 
-impl Way {
+impl Transport {
     /// The kind, as the settings say it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -105,16 +105,17 @@ impl Way {
     }
 }
 
-impl Channel {
+impl NotificationChannel {
     /// Whether it tells of a record.
     #[must_use]
     pub fn wants(&self, e: &Escalation) -> bool {
-        let is_of = |team: &String| *team == e.team || e.handed_over_by.as_ref() == Some(team);
-        let by_team = self.teams.is_empty() || self.teams.iter().any(is_of);
-        let by_news = self.news.contains(&e.news);
+        let concerns = |team: &String| *team == e.team || e.handed_over_by.as_ref() == Some(team);
+        let by_team = self.teams.is_empty() || self.teams.iter().any(concerns);
+        let by_news = self.news.contains(&e.change);
         // What PagerDuty has opened it also has to close.
-        let ends = matches!(self.way, Way::PagerDuty { .. }) && e.news == News::Moved;
-        by_team && e.level >= self.from && (by_news || ends)
+        let ends =
+            matches!(self.transport, Transport::PagerDuty { .. }) && e.change == EscalationChange::Moved;
+        by_team && e.level >= self.min_level && (by_news || ends)
     }
 
     /// When it may tell of something of this level.
@@ -124,34 +125,39 @@ impl Channel {
     }
 }
 
-const NEWS: [News; 8] = [
-    News::Opened,
-    News::Raised,
-    News::Moved,
-    News::Grew,
-    News::HandedOver,
-    News::Late,
-    News::Stalled,
-    News::Waits,
+const ALL_NEWS: [EscalationChange; 8] = [
+    EscalationChange::Opened,
+    EscalationChange::Raised,
+    EscalationChange::Moved,
+    EscalationChange::Grew,
+    EscalationChange::HandedOver,
+    EscalationChange::Late,
+    EscalationChange::Stalled,
+    EscalationChange::Waits,
 ];
 /// What is told unless a channel says otherwise: what somebody has to do something about.
-const USUAL: [News; 4] = [News::Opened, News::Raised, News::HandedOver, News::Late];
+const DEFAULT_NEWS: [EscalationChange; 4] = [
+    EscalationChange::Opened,
+    EscalationChange::Raised,
+    EscalationChange::HandedOver,
+    EscalationChange::Late,
+];
 
 /// Reads the sections of channels.
-pub(crate) fn read(s: &mut Settings, teams: &[String]) -> Vec<Channel> {
+pub(crate) fn read_channels(s: &mut Settings, teams: &[String]) -> Vec<NotificationChannel> {
     let names = s.sections("notifications");
     names.iter().filter_map(|name| channel(s, name, teams)).collect()
 }
 
-fn channel(s: &mut Settings, name: &str, all: &[String]) -> Option<Channel> {
+fn channel(s: &mut Settings, name: &str, all: &[String]) -> Option<NotificationChannel> {
     let key = |field: &str| format!("notifications.{name}.{field}");
     let kind = s.choice(&key("kind"), "", &["slack", "teams", "pagerduty", "webhook", "email"]);
     if kind.is_empty() {
-        s.fault(&key("kind"), "is missing; give one of slack, teams, pagerduty, webhook, email");
+        s.add_fault(&key("kind"), "is missing; give one of slack, teams, pagerduty, webhook, email");
     }
     let teams = s.texts(&key("teams"));
     for team in teams.iter().filter(|team| !all.is_empty() && !all.contains(team)) {
-        s.fault(
+        s.add_fault(
             &key("teams"),
             format_args!("{team:?} is no team of the policy; there are {}", all.join(", ")),
         );
@@ -161,64 +167,80 @@ fn channel(s: &mut Settings, name: &str, all: &[String]) -> Option<Channel> {
     let from = Level::ALL.into_iter().find(|level| level.as_str() == from).unwrap_or(Level::Low);
     let news = news(s, &key("news"));
     let quiet = quiet_hours(s, &key("quiet"));
-    let reach = if s.flag(&key("allow_private"), false) { Reach::Anywhere } else { Reach::Public };
-    let way = match kind.as_str() {
-        "slack" => Some(Way::Slack { url: url(s, &key("url"), reach)? }),
-        "teams" => Some(Way::Teams { url: url(s, &key("url"), reach)? }),
-        "webhook" => {
-            Some(Way::Webhook { url: url(s, &key("url"), reach)?, secret: secret(s, &key("secret"))? })
-        }
+    let address_scope =
+        if s.flag(&key("allow_private"), false) { AddressScope::Anywhere } else { AddressScope::Public };
+    let transport = match kind.as_str() {
+        "slack" => Some(Transport::Slack { url: url(s, &key("url"), address_scope)? }),
+        "teams" => Some(Transport::Teams { url: url(s, &key("url"), address_scope)? }),
+        "webhook" => Some(Transport::Webhook {
+            url: url(s, &key("url"), address_scope)?,
+            secret: secret(s, &key("secret"))?,
+        }),
         "pagerduty" => {
             let url = match s.has(&key("url")) {
-                true => url(s, &key("url"), reach)?,
+                true => url(s, &key("url"), address_scope)?,
                 false => "https://events.pagerduty.com/v2/enqueue".into(),
             };
-            Some(Way::PagerDuty {
+            Some(Transport::PagerDuty {
                 url,
-                key: needed(s, &key("routing_key"), "PagerDuty's integration tells it")?,
+                key: required_text(s, &key("routing_key"), "PagerDuty's integration tells it")?,
             })
         }
-        "email" => mail(s, name).map(Way::Email),
+        "email" => mail(s, name).map(Transport::Email),
         _ => None,
     }?;
-    Some(Channel { name: name.into(), way, teams, from, news, quiet, reach })
+    Some(NotificationChannel {
+        name: name.into(),
+        transport,
+        teams,
+        min_level: from,
+        news,
+        quiet,
+        address_scope,
+    })
 }
 
-fn news(s: &mut Settings, key: &str) -> Vec<News> {
+fn news(s: &mut Settings, key: &str) -> Vec<EscalationChange> {
     let named = s.texts(key);
     let mut news = Vec::new();
     for name in &named {
-        match NEWS.iter().find(|news| news.as_str() == name) {
+        match ALL_NEWS.iter().find(|news| news.as_str() == name) {
             Some(one) => news.push(*one),
             None => {
-                s.fault(
+                s.add_fault(
                     key,
-                    format_args!("{name:?} is no news; give some of {}", NEWS.map(News::as_str).join(", ")),
+                    format_args!(
+                        "{name:?} is no news; give some of {}",
+                        ALL_NEWS.map(EscalationChange::as_str).join(", ")
+                    ),
                 );
             }
         }
     }
-    if named.is_empty() { USUAL.to_vec() } else { news }
+    if named.is_empty() { DEFAULT_NEWS.to_vec() } else { news }
 }
 
-fn needed(s: &mut Settings, key: &str, hint: &str) -> Option<String> {
+fn required_text(s: &mut Settings, key: &str, hint: &str) -> Option<String> {
     let value = s.text(key, "-");
     if value == "-" {
-        s.fault(key, format_args!("is missing; {hint}"));
+        s.add_fault(key, format_args!("is missing; {hint}"));
         return None;
     }
     Some(value)
 }
 
-fn url(s: &mut Settings, key: &str, reach: Reach) -> Option<String> {
-    let url =
-        needed(s, key, "give it here, or keep it out of the file in the environment variable of this key")?;
+fn url(s: &mut Settings, key: &str, address_scope: AddressScope) -> Option<String> {
+    let url = required_text(
+        s,
+        key,
+        "give it here, or keep it out of the file in the environment variable of this key",
+    )?;
     let parsed = reqwest::Url::parse(&url).ok();
     let scheme = parsed.as_ref().map_or("", reqwest::Url::scheme);
-    let is_good = scheme == "https" || (scheme == "http" && reach == Reach::Anywhere);
+    let is_good = scheme == "https" || (scheme == "http" && address_scope == AddressScope::Anywhere);
     if !is_good {
         // The value may be a secret and is not repeated.
-        s.fault(key, "is no https URL; only a channel with allow_private = true may use http");
+        s.add_fault(key, "is no https URL; only a channel with allow_private = true may use http");
         return None;
     }
     Some(url)
@@ -226,7 +248,7 @@ fn url(s: &mut Settings, key: &str, reach: Reach) -> Option<String> {
 
 fn secret(s: &mut Settings, key: &str) -> Option<Vec<u8>> {
     use base64::Engine;
-    let text = needed(
+    let text = required_text(
         s,
         key,
         "give `whsec_` and at least 24 bytes in base64; `openssl rand -base64 32` makes some",
@@ -236,22 +258,22 @@ fn secret(s: &mut Settings, key: &str) -> Option<Vec<u8>> {
         .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
     let secret = decoded.filter(|secret| (24..=64).contains(&secret.len()));
     if secret.is_none() {
-        s.fault(key, "is no secret of a webhook; give `whsec_` and 24 to 64 bytes in base64");
+        s.add_fault(key, "is no secret of a webhook; give `whsec_` and 24 to 64 bytes in base64");
     }
     secret
 }
 
 fn mail(s: &mut Settings, name: &str) -> Option<Mail> {
     let key = |field: &str| format!("notifications.{name}.{field}");
-    let server = needed(s, &key("server"), "the mail server that takes it");
-    let from = needed(s, &key("sender"), "the address it comes from");
+    let server = required_text(s, &key("server"), "the mail server that takes it");
+    let from = required_text(s, &key("sender"), "the address it comes from");
     let to = s.texts(&key("to"));
     if to.is_empty() {
-        s.fault(&key("to"), "is missing; give the addresses of those who are told");
+        s.add_fault(&key("to"), "is missing; give the addresses of those who are told");
     }
     for address in from.iter().chain(&to) {
         if address.parse::<lettre::message::Mailbox>().is_err() {
-            s.fault(&key("to"), format_args!("{address:?} is no mail address"));
+            s.add_fault(&key("to"), format_args!("{address:?} is no mail address"));
         }
     }
     let tls = s.choice(&key("tls"), "starttls", &["tls", "starttls", "none"]);
@@ -260,7 +282,7 @@ fn mail(s: &mut Settings, name: &str) -> Option<Mail> {
     let (user, password) = (s.text(&key("user"), "-"), s.text(&key("password"), "-"));
     let server = server?;
     if tls == "none" && !matches!(server.as_str(), "localhost" | "127.0.0.1" | "::1") {
-        s.fault(&key("tls"), "\"none\" is for a server on this machine; give \"starttls\" or \"tls\"");
+        s.add_fault(&key("tls"), "\"none\" is for a server on this machine; give \"starttls\" or \"tls\"");
     }
     let user = (user != "-").then_some((user, password));
     Some(Mail { server, port, tls, from: from?, to, user })
@@ -270,14 +292,14 @@ fn mail(s: &mut Settings, name: &str) -> Option<Mail> {
 mod tests {
     use super::*;
 
-    fn channels(text: &str) -> Result<Vec<Channel>, Vec<String>> {
+    fn channels(text: &str) -> Result<Vec<NotificationChannel>, Vec<String>> {
         let mut s = Settings::parse("f", text).unwrap();
-        let read = read(&mut s, &["pr".into(), "support".into()]);
+        let read = read_channels(&mut s, &["pr".into(), "support".into()]);
         s.finish(read).map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn a_channel_says_everything_that_is_wrong_and_repeats_no_secret() {
+    fn a_channel_reports_every_fault_and_repeats_no_secret() {
         let faults = channels(
             "[notifications.a]\nkind = \"slack\"\nurl = \"http://hooks.example/SECRET\"\nteams = [\"press\"]\nnews = [\"gossip\"]\n\
              [notifications.b]\nkind = \"webhook\"\nurl = \"https://b.example/x\"\nsecret = \"SECRET\"\n\
@@ -303,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_tells_its_teams_from_its_level_on_and_waits_through_the_night() {
+    fn a_channel_notifies_its_teams_from_its_level_on_and_waits_through_the_night() {
         let text = "[notifications.night]\nkind = \"pagerduty\"\nrouting_key = \"k\"\nteams = [\"pr\"]\nfrom = \"medium\"\n\
                     quiet = { zone = \"UTC\", from = \"22:00\", to = \"07:00\", wakes = \"critical\" }\n";
         let channel = channels(text).unwrap().remove(0);

@@ -11,19 +11,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{Any, AnyPool, Transaction};
 
-use super::{Channel, Message, Sender, Sent};
-use crate::store::{Positions, StoreError};
+use super::{Message, NotificationChannel, SendResult, Sender};
+use crate::store::{StoreError, TopicPositions};
 
 /// Waits before the second, third and further tries, seconds; the last one stays.
-const WAITS: [i64; 7] = [2, 10, 30, 120, 300, 600, 1800];
+const RETRY_WAITS_SECS: [i64; 7] = [2, 10, 30, 120, 300, 600, 1800];
 /// What was not taken within this is given up.
-const GIVEN_UP: Duration = Duration::from_mins(24 * 60);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(24 * 60);
 /// While one is being sent nobody else sends it.
-const CLAIMED: Duration = Duration::from_secs(60);
+const CLAIM_DURATION: Duration = Duration::from_secs(60);
 /// What was sent is kept so long, to be shown.
-const SHOWN: Duration = Duration::from_mins(7 * 24 * 60);
+const SENT_RETENTION: Duration = Duration::from_mins(7 * 24 * 60);
 /// Sent in one round, at most.
-const ROUND: i64 = 50;
+const MAX_BATCH: i64 = 50;
 
 const TABLES: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS channels (name TEXT NOT NULL, topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
@@ -38,7 +38,7 @@ const TABLES: [&str; 3] = [
 #[derive(Clone)]
 pub struct Outbox {
     pool: AnyPool,
-    channels: Arc<[Channel]>,
+    channels: Arc<[NotificationChannel]>,
     /// Where the console is reached, for links.
     base: Arc<str>,
 }
@@ -78,18 +78,23 @@ pub struct ChannelState {
 }
 
 /// What is due: the channel, the record's id, the message, and when it is due, how often it was tried and when it was queued.
-type Due = (String, String, String, i64, i64, i64);
+type DueDelivery = (String, String, String, i64, i64, i64);
 
 /// Where a delivery stands after a try, why, and when it is due.
-fn outcome(sent: Sent, tries: usize, made: EventTime, now: EventTime) -> (&'static str, String, EventTime) {
+fn next_state(
+    sent: SendResult,
+    tries: usize,
+    made: EventTime,
+    now: EventTime,
+) -> (&'static str, String, EventTime) {
     match sent {
-        Sent::Taken => ("sent", String::new(), now),
-        Sent::Refused(problem) => ("refused", problem, now),
-        Sent::Later(problem) if now - made > GIVEN_UP => {
+        SendResult::Accepted => ("sent", String::new(), now),
+        SendResult::Refused(problem) => ("refused", problem, now),
+        SendResult::RetryLater(problem) if now - made > GIVE_UP_AFTER => {
             ("refused", format!("given up after a day: {problem}"), now)
         }
-        Sent::Later(problem) => {
-            let wait = WAITS.get(tries).or(WAITS.last()).copied().unwrap_or_default();
+        SendResult::RetryLater(problem) => {
+            let wait = RETRY_WAITS_SECS.get(tries).or(RETRY_WAITS_SECS.last()).copied().unwrap_or_default();
             ("waiting", problem, now + Duration::from_secs(wait))
         }
     }
@@ -102,8 +107,8 @@ impl Outbox {
     /// When the database fails.
     pub async fn open(
         pool: AnyPool,
-        (channels, base): (&[Channel], &str),
-        ends: &Positions,
+        (channels, base): (&[NotificationChannel], &str),
+        ends: &TopicPositions,
     ) -> Result<Self, StoreError> {
         for table in TABLES {
             sqlx::query(table).execute(&pool).await?;
@@ -148,9 +153,9 @@ impl Outbox {
                     .bind(&channel.name)
                     .fetch_all(&mut **change)
                     .await?;
-            let come: Positions =
+            let come: TopicPositions =
                 rows.into_iter().map(|(topic, part, next)| ((topic, part as u32), next)).collect();
-            let mut next = Positions::new();
+            let mut next = TopicPositions::new();
             for (e, (topic, part, offset)) in records {
                 let place = ((*topic).to_owned(), *part);
                 if come.get(&place).is_some_and(|come| offset < come) {
@@ -158,7 +163,7 @@ impl Outbox {
                 }
                 next.insert(place, offset + 1);
                 if channel.wants(e) {
-                    self.put(change, channel, e, now).await?;
+                    self.enqueue(change, channel, e, now).await?;
                 }
             }
             for ((topic, part), next) in next {
@@ -177,15 +182,15 @@ impl Outbox {
         Ok(())
     }
 
-    async fn put(
+    async fn enqueue(
         &self,
         change: &mut Transaction<'_, Any>,
-        channel: &Channel,
+        channel: &NotificationChannel,
         e: &Escalation,
         now: EventTime,
     ) -> Result<(), StoreError> {
-        let message =
-            serde_json::to_string(&Message::of(e, &self.base)).map_err(|e| StoreError::Row(e.to_string()))?;
+        let message = serde_json::to_string(&Message::from_escalation(e, &self.base))
+            .map_err(|e| StoreError::Row(e.to_string()))?;
         sqlx::query(
             "INSERT INTO deliveries VALUES ($1, $2, $3, $4, $5, 'waiting', $6, 0, '', $7) ON CONFLICT DO NOTHING",
         )
@@ -206,13 +211,13 @@ impl Outbox {
     /// # Errors
     /// When the database fails.
     pub async fn send_due(&self, sender: &Sender, clock: fn() -> EventTime) -> Result<usize, StoreError> {
-        let due: Vec<Due> = sqlx::query_as(
+        let due: Vec<DueDelivery> = sqlx::query_as(
             "SELECT channel, id, message, due, tries, made FROM deliveries d WHERE state = 'waiting' AND due <= $1 \
              AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.channel = d.channel AND e.escalation = d.escalation \
              AND e.state = 'waiting' AND e.step < d.step) ORDER BY due LIMIT $2",
         )
         .bind(clock().as_millis())
-        .bind(ROUND)
+        .bind(MAX_BATCH)
         .fetch_all(&self.pool)
         .await?;
         for done in
@@ -223,13 +228,18 @@ impl Outbox {
         Ok(due.len())
     }
 
-    async fn send_one(&self, sender: &Sender, one: &Due, clock: fn() -> EventTime) -> Result<(), StoreError> {
+    async fn send_one(
+        &self,
+        sender: &Sender,
+        one: &DueDelivery,
+        clock: fn() -> EventTime,
+    ) -> Result<(), StoreError> {
         let (channel, id, message, due, tries, made) = one;
         // Of several consoles on one database one sends it; if that one dies, it is sent again later.
         let claimed = sqlx::query(
             "UPDATE deliveries SET due = $1 WHERE channel = $2 AND id = $3 AND due = $4 AND state = 'waiting'",
         )
-        .bind((clock() + CLAIMED).as_millis())
+        .bind((clock() + CLAIM_DURATION).as_millis())
         .bind(channel)
         .bind(id)
         .bind(due)
@@ -240,9 +250,9 @@ impl Outbox {
         }
         let sent = match serde_json::from_str(message) {
             Ok(message) => sender.send(channel, &message, clock()).await,
-            Err(e) => Sent::Refused(e.to_string()),
+            Err(e) => SendResult::Refused(e.to_string()),
         };
-        let (state, problem, due) = outcome(sent, *tries as usize, EventTime::from_millis(*made), clock());
+        let (state, problem, due) = next_state(sent, *tries as usize, EventTime::from_millis(*made), clock());
         sqlx::query(
             "UPDATE deliveries SET state = $1, problem = $2, due = $3, tries = tries + 1 WHERE channel = $4 AND id = $5",
         )
@@ -260,9 +270,9 @@ impl Outbox {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget(&self, now: EventTime) -> Result<(), StoreError> {
+    pub async fn delete_sent(&self, now: EventTime) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM deliveries WHERE state = 'sent' AND due < $1")
-            .bind((now - SHOWN).as_millis())
+            .bind((now - SENT_RETENTION).as_millis())
             .execute(&self.pool)
             .await?;
         Ok(())
@@ -272,7 +282,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn states(&self) -> Result<Vec<ChannelState>, StoreError> {
+    pub async fn channel_states(&self) -> Result<Vec<ChannelState>, StoreError> {
         let rows: Vec<(String, String, i64)> =
             sqlx::query_as("SELECT channel, state, COUNT(*) FROM deliveries GROUP BY channel, state")
                 .fetch_all(&self.pool)
@@ -280,9 +290,9 @@ impl Outbox {
         let count = |channel: &str, state: &str| {
             rows.iter().find(|(c, s, _)| c == channel && s == state).map_or(0, |(.., n)| *n)
         };
-        let state = |channel: &Channel| ChannelState {
+        let state = |channel: &NotificationChannel| ChannelState {
             name: channel.name.clone(),
-            kind: channel.way.name().into(),
+            kind: channel.transport.name().into(),
             waiting: count(&channel.name, "waiting"),
             sent: count(&channel.name, "sent"),
             refused: count(&channel.name, "refused"),
@@ -294,12 +304,12 @@ impl Outbox {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn troubled(&self, most: u32) -> Result<Vec<Delivery>, StoreError> {
+    pub async fn undelivered(&self, limit: u32) -> Result<Vec<Delivery>, StoreError> {
         let rows: Vec<(String, String, String, String, i64, String, i64)> = sqlx::query_as(
             "SELECT channel, id, escalation, state, tries, problem, made FROM deliveries \
              WHERE state = 'refused' OR (state = 'waiting' AND tries > 0) ORDER BY made DESC, id LIMIT $1",
         )
-        .bind(i64::from(most))
+        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
         let delivery = |(channel, id, escalation, state, tries, problem, made)| Delivery {
@@ -318,7 +328,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn again(&self, channel: &str, now: EventTime) -> Result<u64, StoreError> {
+    pub async fn requeue_refused(&self, channel: &str, now: EventTime) -> Result<u64, StoreError> {
         let again = sqlx::query(
             "UPDATE deliveries SET state = 'waiting', tries = 0, due = $1, made = $1 WHERE channel = $2 AND state = 'refused'",
         )
@@ -335,11 +345,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_taken_is_tried_with_longer_waits_and_given_up_after_a_day() {
+    fn refused_deliveries_are_retried_with_longer_waits_and_given_up_after_a_day() {
         let made = EventTime::from_millis(0);
         let wait = |tries, secs: i64| {
             let now = made + Duration::from_secs(secs);
-            let (state, _, due) = outcome(Sent::Later("busy".into()), tries, made, now);
+            let (state, _, due) = next_state(SendResult::RetryLater("busy".into()), tries, made, now);
             (state, (due - now).as_millis() / 1000)
         };
         assert_eq!(
@@ -347,7 +357,10 @@ mod tests {
             [2, 10, 1_800, 1_800]
         );
         assert_eq!(wait(60, 86_401), ("refused", 0));
-        assert_eq!(outcome(Sent::Taken, 3, made, made).0, "sent");
-        assert_eq!(outcome(Sent::Refused("no".into()), 0, made, made), ("refused", "no".into(), made));
+        assert_eq!(next_state(SendResult::Accepted, 3, made, made).0, "sent");
+        assert_eq!(
+            next_state(SendResult::Refused("no".into()), 0, made, made),
+            ("refused", "no".into(), made)
+        );
     }
 }

@@ -14,17 +14,17 @@ use openidconnect::HttpRequest;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Channel, Mail, Message, Way};
-use crate::outbound::{Outbound, Reach};
+use super::{Mail, Message, NotificationChannel, Transport};
+use crate::outbound_client::{AddressScope, OutboundClient};
 use firewatch_http::install_tls_provider;
 
 /// What came of sending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
+pub enum SendResult {
     /// It was taken.
-    Taken,
+    Accepted,
     /// It may be taken later; why not now.
-    Later(String),
+    RetryLater(String),
     /// It will never be taken; why.
     Refused(String),
 }
@@ -32,9 +32,9 @@ pub enum Sent {
 /// Sends messages.
 #[derive(Clone)]
 pub struct Sender {
-    channels: Arc<BTreeMap<String, Channel>>,
-    public: Outbound,
-    anywhere: Outbound,
+    channels: Arc<BTreeMap<String, NotificationChannel>>,
+    public: OutboundClient,
+    anywhere: OutboundClient,
 }
 
 impl Sender {
@@ -42,53 +42,61 @@ impl Sender {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(channels: &[Channel]) -> Result<Self, String> {
+    pub fn new(channels: &[NotificationChannel]) -> Result<Self, String> {
         install_tls_provider();
         let channels = channels.iter().map(|channel| (channel.name.clone(), channel.clone())).collect();
-        let (public, anywhere) = (Outbound::new(Reach::Public)?, Outbound::new(Reach::Anywhere)?);
+        let (public, anywhere) =
+            (OutboundClient::new(AddressScope::Public)?, OutboundClient::new(AddressScope::Anywhere)?);
         Ok(Self { channels: Arc::new(channels), public, anywhere })
     }
 
     /// The channels, by name.
-    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+    pub fn channels(&self) -> impl Iterator<Item = &NotificationChannel> {
         self.channels.values()
     }
 
     /// Sends a message by a channel.
-    pub async fn send(&self, channel: &str, message: &Message, now: EventTime) -> Sent {
+    pub async fn send(&self, channel: &str, message: &Message, now: EventTime) -> SendResult {
         let Some(channel) = self.channels.get(channel) else {
-            return Sent::Refused("the settings have no such channel any more".into());
+            return SendResult::Refused("the settings have no such channel any more".into());
         };
-        match &channel.way {
-            Way::Slack { url } => self.post(channel, url, &message.slack(), &[]).await,
-            Way::Teams { url } => self.post(channel, url, &message.teams(), &[]).await,
-            Way::PagerDuty { url, key } => self.post(channel, url, &message.pagerduty(key), &[]).await,
-            Way::Webhook { url, secret } => match serde_json::to_value(message) {
+        match &channel.transport {
+            Transport::Slack { url } => self.post(channel, url, &message.slack(), &[]).await,
+            Transport::Teams { url } => self.post(channel, url, &message.teams(), &[]).await,
+            Transport::PagerDuty { url, key } => self.post(channel, url, &message.pagerduty(key), &[]).await,
+            Transport::Webhook { url, secret } => match serde_json::to_value(message) {
                 Ok(body) => {
                     let signed = signature(secret, &message.id, now, &body.to_string());
                     self.post(channel, url, &body, &signed).await
                 }
-                Err(e) => Sent::Refused(e.to_string()),
+                Err(e) => SendResult::Refused(e.to_string()),
             },
-            Way::Email(mail) => by_mail(mail, message).await,
+            Transport::Email(mail) => send_mail(mail, message).await,
         }
     }
 
-    async fn post(&self, channel: &Channel, url: &str, body: &Value, headers: &[(&str, String)]) -> Sent {
+    async fn post(
+        &self,
+        channel: &NotificationChannel,
+        url: &str,
+        body: &Value,
+        headers: &[(&str, String)],
+    ) -> SendResult {
         let Some(request) = request(url, body, headers) else {
-            return Sent::Refused("the URL or a header of it cannot be sent".into());
+            return SendResult::Refused("the URL or a header of it cannot be sent".into());
         };
-        let outbound = if channel.reach == Reach::Anywhere { &self.anywhere } else { &self.public };
-        let answer = match outbound.ask(request).await {
+        let outbound =
+            if channel.address_scope == AddressScope::Anywhere { &self.anywhere } else { &self.public };
+        let answer = match outbound.send(request).await {
             Ok(answer) => answer,
-            Err(e) => return Sent::Later(e.to_string()),
+            Err(e) => return SendResult::RetryLater(e.to_string()),
         };
         let status = answer.status();
-        let said: String = String::from_utf8_lossy(answer.body()).chars().take(200).collect();
+        let excerpt: String = String::from_utf8_lossy(answer.body()).chars().take(200).collect();
         match status.as_u16() {
-            200..=299 => Sent::Taken,
-            408 | 425 | 429 | 500..=599 => Sent::Later(format!("it answers {status}: {said}")),
-            _ => Sent::Refused(format!("it answers {status}: {said}")),
+            200..=299 => SendResult::Accepted,
+            408 | 425 | 429 | 500..=599 => SendResult::RetryLater(format!("it answers {status}: {excerpt}")),
+            _ => SendResult::Refused(format!("it answers {status}: {excerpt}")),
         }
     }
 }
@@ -109,7 +117,7 @@ fn request(url: &str, body: &Value, headers: &[(&str, String)]) -> Option<HttpRe
 /// The headers of Standard Webhooks (standardwebhooks.com): the signature covers the id and the time, so that neither can be changed
 /// and a receiver can refuse what is old or known.
 fn signature(secret: &[u8], id: &str, now: EventTime, body: &str) -> [(&'static str, String); 3] {
-    let id = format!("msg_{}", hex(id));
+    let id = format!("msg_{}", hashed_id(id));
     let secs = now.as_millis() / 1000;
     let mac = Hmac::<Sha256>::new_from_slice(secret).map(|mut mac| {
         mac.update(format!("{id}.{secs}.{body}").as_bytes());
@@ -120,11 +128,11 @@ fn signature(secret: &[u8], id: &str, now: EventTime, body: &str) -> [(&'static 
 }
 
 /// An id of 128 bits for any text.
-fn hex(text: &str) -> String {
+fn hashed_id(text: &str) -> String {
     Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn by_mail(mail: &Mail, message: &Message) -> Sent {
+async fn send_mail(mail: &Mail, message: &Message) -> SendResult {
     let transport = match mail.tls.as_str() {
         "tls" => AsyncSmtpTransport::<Tokio1Executor>::relay(&mail.server),
         "starttls" => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&mail.server),
@@ -132,29 +140,29 @@ async fn by_mail(mail: &Mail, message: &Message) -> Sent {
     };
     let transport = match transport {
         Ok(transport) => transport.port(mail.port).timeout(Some(std::time::Duration::from_secs(20))),
-        Err(e) => return Sent::Refused(e.to_string()),
+        Err(e) => return SendResult::Refused(e.to_string()),
     };
     let transport = match &mail.user {
         Some((user, password)) => transport.credentials(Credentials::new(user.clone(), password.clone())),
         None => transport,
     };
-    let written = match write(mail, message) {
+    let written = match build_mail(mail, message) {
         Ok(written) => written,
-        Err(problem) => return Sent::Refused(problem),
+        Err(problem) => return SendResult::Refused(problem),
     };
     match transport.build().send(written).await {
-        Ok(_) => Sent::Taken,
-        Err(e) if e.is_permanent() => Sent::Refused(format!("{}: {e}", mail.server)),
-        Err(e) => Sent::Later(format!("{}: {e}", mail.server)),
+        Ok(_) => SendResult::Accepted,
+        Err(e) if e.is_permanent() => SendResult::Refused(format!("{}: {e}", mail.server)),
+        Err(e) => SendResult::RetryLater(format!("{}: {e}", mail.server)),
     }
 }
 
-fn write(mail: &Mail, message: &Message) -> Result<lettre::Message, String> {
+fn build_mail(mail: &Mail, message: &Message) -> Result<lettre::Message, String> {
     let address = |text: &str| text.parse::<Mailbox>().map_err(|e| format!("{text}: {e}"));
     let from = address(&mail.from)?;
     let (subject, text) = message.mail();
     // A repeat has the same id, by which mail programs know it.
-    let id = format!("<{}@{}>", hex(&message.id), from.email.domain());
+    let id = format!("<{}@{}>", hashed_id(&message.id), from.email.domain());
     let to = mail.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?;
     let head = lettre::Message::builder().from(from).message_id(Some(id)).subject(subject);
     let head = to.into_iter().fold(head, lettre::message::MessageBuilder::to);

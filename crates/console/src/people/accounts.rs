@@ -8,19 +8,20 @@ use firewatch_domain::{Duration, EventTime};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{People, Role, hash, read, token, told};
+use super::{People, Role, hash, join_roles, parse_roles, token};
 use crate::store::StoreError;
 
 /// Shortest password, characters; what NIST SP 800-63B asks of one that is used alone.
-pub const LEAST_PASSWORD: usize = 15;
-const MOST_PASSWORD: usize = 512;
-const MOST_NAME: usize = 64;
+pub const MIN_PASSWORD_CHARS: usize = 15;
+const MAX_PASSWORD_CHARS: usize = 512;
+const MAX_NAME_CHARS: usize = 64;
 /// How long an invitation holds.
-const HOLDS: Duration = Duration::from_mins(24 * 60);
+const INVITATION_LIFETIME: Duration = Duration::from_mins(24 * 60);
 
 /// An account, without its password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Account {
+#[schemars(rename = "Account")]
+pub struct LocalAccount {
     /// The name.
     pub name: String,
     /// The roles.
@@ -41,10 +42,10 @@ impl People {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+    pub async fn accounts(&self) -> Result<Vec<LocalAccount>, StoreError> {
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT name, roles FROM people ORDER BY name").fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|(name, roles)| Account { name, roles: read(&roles) }).collect())
+        Ok(rows.into_iter().map(|(name, roles)| LocalAccount { name, roles: parse_roles(&roles) }).collect())
     }
 
     /// A token for the first account, when there is none yet. Tokens told before are void.
@@ -68,8 +69,8 @@ impl People {
         sqlx::query("INSERT INTO invitations VALUES ($1, $2, $3, $4)")
             .bind(hash(&token))
             .bind(name)
-            .bind(told(roles))
-            .bind((now + HOLDS).as_millis())
+            .bind(join_roles(roles))
+            .bind((now + INVITATION_LIFETIME).as_millis())
             .execute(&self.pool)
             .await?;
         Ok(token)
@@ -86,7 +87,7 @@ impl People {
                 .bind(now.as_millis())
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(found.map(|(name, roles)| Invitation { name, roles: read(&roles) }))
+        Ok(found.map(|(name, roles)| Invitation { name, roles: parse_roles(&roles) }))
     }
 
     /// Makes the account that a token invites to, or gives it another password; the token is used up. Tells what is wrong with
@@ -104,10 +105,10 @@ impl People {
             return Ok(Err("this link was used or is too old; ask for another".into()));
         };
         let name = if invitation.name.is_empty() { name.trim() } else { &invitation.name };
-        if let Err(problem) = is_name(name).and_then(|()| is_password(&password, name)) {
+        if let Err(problem) = check_name(name).and_then(|()| check_password(&password, name)) {
             return Ok(Err(problem));
         }
-        let hashed = hashed(password).await?;
+        let hashed = hash_password(password).await?;
         let mut change = self.pool.begin().await?;
         let used = sqlx::query("DELETE FROM invitations WHERE token = $1")
             .bind(hash(token))
@@ -121,7 +122,7 @@ impl People {
              password = excluded.password",
         )
         .bind(name)
-        .bind(told(&invitation.roles))
+        .bind(join_roles(&invitation.roles))
         .bind(hashed)
         .bind(now.as_millis())
         .execute(&mut *change)
@@ -134,13 +135,13 @@ impl People {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn knows(&self, name: &str, password: String) -> Result<bool, StoreError> {
+    pub async fn verify_password(&self, name: &str, password: String) -> Result<bool, StoreError> {
         let found: Option<(String,)> = sqlx::query_as("SELECT password FROM people WHERE name = $1")
             .bind(name)
             .fetch_optional(&self.pool)
             .await?;
         let Some((kept,)) = found else {
-            return hashed(password).await.map(|_| false);
+            return hash_password(password).await.map(|_| false);
         };
         let check = move || {
             let kept = PasswordHash::new(&kept).ok()?;
@@ -155,28 +156,29 @@ impl People {
     /// When the database fails.
     pub async fn remove(&self, name: &str) -> Result<bool, StoreError> {
         let mut change = self.pool.begin().await?;
-        for of in ["DELETE FROM sessions WHERE name = $1", "DELETE FROM invitations WHERE name = $1"] {
-            sqlx::query(of).bind(name).execute(&mut *change).await?;
+        for delete in ["DELETE FROM sessions WHERE name = $1", "DELETE FROM invitations WHERE name = $1"] {
+            sqlx::query(delete).bind(name).execute(&mut *change).await?;
         }
-        let gone = sqlx::query("DELETE FROM people WHERE name = $1").bind(name).execute(&mut *change).await?;
+        let removed =
+            sqlx::query("DELETE FROM people WHERE name = $1").bind(name).execute(&mut *change).await?;
         change.commit().await?;
-        Ok(gone.rows_affected() > 0)
+        Ok(removed.rows_affected() > 0)
     }
 }
 
 /// Whether a name can be one, or why not.
-pub(crate) fn is_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_alphanumeric() || ".-_@ ".contains(c);
-    if (1..=MOST_NAME).contains(&name.chars().count()) && name.chars().all(legal) {
+    if (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && name.chars().all(legal) {
         return Ok(());
     }
-    Err(format!("a name has 1 to {MOST_NAME} letters, digits, spaces, `.`, `-`, `_` or `@`"))
+    Err(format!("a name has 1 to {MAX_NAME_CHARS} letters, digits, spaces, `.`, `-`, `_` or `@`"))
 }
 
-fn is_password(password: &str, name: &str) -> Result<(), String> {
-    if !(LEAST_PASSWORD..=MOST_PASSWORD).contains(&password.chars().count()) {
+fn check_password(password: &str, name: &str) -> Result<(), String> {
+    if !(MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
         return Err(format!(
-            "a password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters; several words will do"
+            "a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters; several words will do"
         ));
     }
     let first = password.chars().next();
@@ -190,7 +192,7 @@ fn is_password(password: &str, name: &str) -> Result<(), String> {
 }
 
 /// Argon2id with 19 MiB, two passes and a salt of its own: what OWASP asks.
-async fn hashed(password: String) -> Result<String, StoreError> {
+async fn hash_password(password: String) -> Result<String, StoreError> {
     let hash = move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string());
     let done = tokio::task::spawn_blocking(hash).await;
     done.ok().and_then(Result::ok).ok_or_else(|| StoreError::Row("a password could not be hashed".into()))

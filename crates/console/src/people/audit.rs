@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum AuditAction {
     /// Signed in.
     SignedIn,
     /// Tried to, and was refused.
@@ -18,7 +18,7 @@ pub enum Deed {
     /// Signed out.
     SignedOut,
     /// A session's cookie was used by somebody else.
-    Stolen,
+    SessionStolen,
     /// Made an account of an invitation.
     Joined,
     /// Invited somebody.
@@ -28,26 +28,26 @@ pub enum Deed {
     /// Acted on an escalation.
     Acted,
     /// Saw what was written, unredacted.
-    Saw,
+    ViewedUnredacted,
     /// Read the audit trail.
-    Audited,
+    ReadAuditTrail,
     /// Had a notification sent: a test, or one that was refused before.
     Notified,
 }
 
-impl Deed {
+impl AuditAction {
     fn as_str(self) -> &'static str {
         match self {
             Self::SignedIn => "signed in",
             Self::Refused => "was refused",
             Self::SignedOut => "signed out",
-            Self::Stolen => "lost a session",
+            Self::SessionStolen => "lost a session",
             Self::Joined => "joined",
             Self::Invited => "invited",
             Self::Removed => "removed",
             Self::Acted => "acted",
-            Self::Saw => "saw unredacted",
-            Self::Audited => "read the audit trail",
+            Self::ViewedUnredacted => "saw unredacted",
+            Self::ReadAuditTrail => "read the audit trail",
             Self::Notified => "had a notification sent",
         }
     }
@@ -55,7 +55,8 @@ impl Deed {
 
 /// An entry of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Entry {
+#[schemars(rename = "Entry")]
+pub struct AuditEntry {
     /// When.
     pub at: EventTime,
     /// Who.
@@ -73,10 +74,10 @@ impl People {
     ///
     /// # Errors
     /// When it could not be written; the thing must not be done then.
-    pub async fn note(
+    pub async fn write_audit(
         &self,
         (who, address): (&str, &str),
-        deed: Deed,
+        deed: AuditAction,
         about: &str,
         now: EventTime,
     ) -> Result<(), StoreError> {
@@ -96,13 +97,13 @@ impl People {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn audit(&self, most: u32) -> Result<Vec<Entry>, StoreError> {
+    pub async fn audit_entries(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let rows: Vec<(i64, String, String, String, String)> =
             sqlx::query_as("SELECT at, who, deed, about, address FROM audit ORDER BY at DESC, id LIMIT $1")
-                .bind(i64::from(most))
+                .bind(i64::from(limit))
                 .fetch_all(&self.pool)
                 .await?;
-        let entry = |(at, who, deed, about, address)| Entry {
+        let entry = |(at, who, deed, about, address)| AuditEntry {
             at: EventTime::from_millis(at),
             who,
             deed,

@@ -20,12 +20,12 @@ use sqlx::AnyPool;
 
 use crate::store::StoreError;
 
-pub(crate) use accounts::is_name;
-pub use accounts::{Account, Invitation, LEAST_PASSWORD};
-pub use audit::{Deed, Entry};
+pub(crate) use accounts::check_name;
+pub use accounts::{Invitation, LocalAccount, MIN_PASSWORD_CHARS};
+pub use audit::{AuditAction, AuditEntry};
 pub use limits::Limits;
-pub use oidc::{Oidc, OidcSettings, Started};
-pub use sessions::{IDLE, LONGEST};
+pub use oidc::{Oidc, OidcSettings, StartedSignIn};
+pub use sessions::{IDLE_TIMEOUT, MAX_SESSION};
 
 /// What somebody is to the console. Everybody who is known may look; the others add to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// To look, at what is redacted.
-    Look,
+    View,
     /// To act on escalations.
     Act,
     /// To invite and remove people, and to look after notifications.
@@ -71,13 +71,13 @@ impl Role {
 
     /// Reads one.
     #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == text)
     }
 
     fn allows(self, right: Right) -> bool {
         match right {
-            Right::Look => true,
+            Right::View => true,
             Right::Act => matches!(self, Self::Responder | Self::PolicyOwner),
             Right::Manage => self == Self::PolicyOwner,
             Right::Unredacted => self == Self::PrivacyOfficer,
@@ -117,12 +117,12 @@ impl Person {
 }
 
 /// Roles as they are kept, and back.
-fn told(roles: &[Role]) -> String {
+fn join_roles(roles: &[Role]) -> String {
     roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",")
 }
 
-fn read(roles: &str) -> Vec<Role> {
-    roles.split(',').filter_map(Role::read).collect()
+fn parse_roles(roles: &str) -> Vec<Role> {
+    roles.split(',').filter_map(Role::parse).collect()
 }
 
 /// People, sessions and the audit trail.
@@ -171,7 +171,7 @@ mod tests {
     fn roles_allow_what_they_are_for_and_nothing_else() {
         let may = |roles: &[Role]| {
             let person = Person { name: "kim".into(), roles: roles.to_vec(), csrf: String::new() };
-            [Right::Look, Right::Act, Right::Manage, Right::Unredacted].map(|right| person.may(right))
+            [Right::View, Right::Act, Right::Manage, Right::Unredacted].map(|right| person.may(right))
         };
         assert_eq!(may(&[]), [false; 4]);
         assert_eq!(may(&[Role::Viewer]), [true, false, false, false]);
@@ -179,6 +179,6 @@ mod tests {
         assert_eq!(may(&[Role::PolicyOwner]), [true, true, true, false]);
         assert_eq!(may(&[Role::PrivacyOfficer]), [true, false, false, true]);
         assert_eq!(may(&Role::ALL), [true; 4]);
-        assert_eq!(read(&told(&Role::ALL)), Role::ALL);
+        assert_eq!(parse_roles(&join_roles(&Role::ALL)), Role::ALL);
     }
 }

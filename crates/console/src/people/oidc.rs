@@ -12,11 +12,11 @@ use openidconnect::{
 use serde_json::Value;
 
 use super::{People, Role, hash};
-use crate::outbound::{self, Outbound};
+use crate::outbound_client::{self, OutboundClient};
 use crate::store::StoreError;
 
 /// A sign-in that was begun has to be ended within this.
-const HOLDS: Duration = Duration::from_mins(10);
+const SIGN_IN_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How the provider is reached, and what its groups are here.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct OidcSettings {
     /// And its secret; empty for a public client.
     pub client_secret: String,
     /// Where the provider sends browsers back to.
-    pub back: String,
+    pub redirect_url: String,
     /// The claim that holds the groups.
     pub claim: String,
     /// Scopes to ask for beside `openid`.
@@ -47,12 +47,12 @@ impl std::fmt::Debug for OidcSettings {
 /// Signs in by a provider.
 pub struct Oidc {
     settings: OidcSettings,
-    outbound: Outbound,
+    outbound: OutboundClient,
 }
 
 /// A sign-in that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
+pub struct StartedSignIn {
     /// Where the browser goes.
     pub url: String,
     /// What it has to bring back, by its cookie and by the provider.
@@ -65,7 +65,7 @@ impl Oidc {
     /// # Errors
     /// When no client for it can be made.
     pub fn new(settings: OidcSettings) -> Result<Self, String> {
-        Ok(Self { settings, outbound: Outbound::new(outbound::Reach::Anywhere)? })
+        Ok(Self { settings, outbound: OutboundClient::new(outbound_client::AddressScope::Anywhere)? })
     }
 
     async fn provider(&self) -> Result<CoreProviderMetadata, String> {
@@ -78,18 +78,18 @@ impl Oidc {
     ///
     /// # Errors
     /// When the provider does not answer, or the database fails.
-    pub async fn start(&self, people: &People, now: EventTime) -> Result<Started, String> {
+    pub async fn start(&self, people: &People, now: EventTime) -> Result<StartedSignIn, String> {
         let provider = self.provider().await?;
         let client = self.client(provider)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let flow = AuthenticationFlow::<CoreResponseType>::AuthorizationCode;
-        let asked = client.authorize_url(flow, CsrfToken::new_random, Nonce::new_random);
+        let request = client.authorize_url(flow, CsrfToken::new_random, Nonce::new_random);
         let scopes = self.settings.scopes.iter().cloned().map(Scope::new);
-        let (url, state, nonce) = asked.add_scopes(scopes).set_pkce_challenge(challenge).url();
+        let (url, state, nonce) = request.add_scopes(scopes).set_pkce_challenge(challenge).url();
         let state = state.secret().clone();
         let begun = (state.as_str(), nonce.secret().as_str(), verifier.secret().as_str());
-        people.sign_in_begun(begun, now).await.map_err(|e| e.to_string())?;
-        Ok(Started { url: url.into(), state })
+        people.save_sign_in(begun, now).await.map_err(|e| e.to_string())?;
+        Ok(StartedSignIn { url: url.into(), state })
     }
 
     /// Ends a sign-in with what the browser brings back: the name, and the roles. No role is no way in.
@@ -102,7 +102,7 @@ impl Oidc {
         (code, state): (&str, &str),
         now: EventTime,
     ) -> Result<(String, Vec<Role>), String> {
-        let begun = people.sign_in_ended(state, now).await.map_err(|e| e.to_string())?;
+        let begun = people.take_sign_in(state, now).await.map_err(|e| e.to_string())?;
         let (nonce, verifier) = begun.ok_or("this sign-in took too long or was used; begin again")?;
         let provider = self.provider().await?;
         let client = self.client(provider)?;
@@ -123,7 +123,7 @@ impl Oidc {
 
     /// Who the claims of a verified token speak of.
     fn person(&self, claims: &Value) -> Result<(String, Vec<Role>), String> {
-        let text = |key: &str| claims[key].as_str().filter(|text| super::accounts::is_name(text).is_ok());
+        let text = |key: &str| claims[key].as_str().filter(|text| super::accounts::check_name(text).is_ok());
         let name = text("preferred_username").or_else(|| text("email")).or_else(|| text("sub"));
         let name = name.ok_or("the identity provider tells no name that can be used")?;
         let groups: Vec<&str> = match &claims[&self.settings.claim] {
@@ -154,7 +154,7 @@ impl Oidc {
     fn client(&self, provider: CoreProviderMetadata) -> Result<Client, String> {
         let secret = Some(self.settings.client_secret.clone()).filter(|secret| !secret.is_empty());
         let id = ClientId::new(self.settings.client_id.clone());
-        let back = RedirectUrl::new(self.settings.back.clone()).map_err(|e| e.to_string())?;
+        let back = RedirectUrl::new(self.settings.redirect_url.clone()).map_err(|e| e.to_string())?;
         let client = CoreClient::from_provider_metadata(provider, id, secret.map(ClientSecret::new));
         Ok(client.set_redirect_uri(back))
     }
@@ -167,7 +167,7 @@ fn claims(token: &str) -> Option<Value> {
 }
 
 impl People {
-    async fn sign_in_begun(
+    async fn save_sign_in(
         &self,
         (state, nonce, verifier): (&str, &str, &str),
         now: EventTime,
@@ -180,14 +180,14 @@ impl People {
             .bind(hash(state))
             .bind(nonce)
             .bind(verifier)
-            .bind((now + HOLDS).as_millis())
+            .bind((now + SIGN_IN_TIMEOUT).as_millis())
             .execute(&self.pool)
             .await?;
         Ok(())
     }
 
     /// What was kept of a sign-in; it is used up.
-    async fn sign_in_ended(
+    async fn take_sign_in(
         &self,
         state: &str,
         now: EventTime,

@@ -6,42 +6,42 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use firewatch_domain::{Duration, EventTime};
 use sha2::{Digest, Sha256};
 
-use super::{Deed, People, Person, Role, hash, read, token, told};
+use super::{AuditAction, People, Person, Role, hash, join_roles, parse_roles, token};
 use crate::store::StoreError;
 
 /// A session that is not used for so long is over.
-pub const IDLE: Duration = Duration::from_mins(2 * 60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2 * 60);
 /// No session lasts longer.
-pub const LONGEST: Duration = Duration::from_mins(12 * 60);
+pub const MAX_SESSION: Duration = Duration::from_mins(12 * 60);
 /// The last use is kept to within this.
-const KEPT_EVERY: Duration = Duration::from_mins(1);
+const LAST_USE_RESOLUTION: Duration = Duration::from_mins(1);
 
 /// Of whom the roles are looked up anew with each request; who came by another's word keeps those of the sign-in.
-const LOCAL: &str = "local";
+const LOCAL_ROLES: &str = "local";
 
 impl People {
     /// Begins a session of a local account; tells its token.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn begin(&self, name: &str, agent: &str, now: EventTime) -> Result<String, StoreError> {
-        self.keep(name, LOCAL, (agent, now)).await
+    pub async fn begin_session(&self, name: &str, agent: &str, now: EventTime) -> Result<String, StoreError> {
+        self.insert_session(name, LOCAL_ROLES, (agent, now)).await
     }
 
     /// Begins a session of somebody whom an identity provider vouches for, with the roles it tells.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn begin_as(
+    pub async fn begin_session_with_roles(
         &self,
         person: (&str, &[Role]),
         agent: &str,
         now: EventTime,
     ) -> Result<String, StoreError> {
-        self.keep(person.0, &told(person.1), (agent, now)).await
+        self.insert_session(person.0, &join_roles(person.1), (agent, now)).await
     }
 
-    async fn keep(
+    async fn insert_session(
         &self,
         name: &str,
         roles: &str,
@@ -49,8 +49,8 @@ impl People {
     ) -> Result<String, StoreError> {
         let token = token()?;
         sqlx::query("DELETE FROM sessions WHERE made < $1 OR seen < $2")
-            .bind((now - LONGEST).as_millis())
-            .bind((now - IDLE).as_millis())
+            .bind((now - MAX_SESSION).as_millis())
+            .bind((now - IDLE_TIMEOUT).as_millis())
             .execute(&self.pool)
             .await?;
         sqlx::query("INSERT INTO sessions VALUES ($1, $2, $3, $4, $5, $5)")
@@ -80,32 +80,38 @@ impl People {
              WHERE s.token = $1 AND s.made >= $2 AND s.seen >= $3 AND (s.roles <> $4 OR p.name IS NOT NULL)",
         )
         .bind(hash(token))
-        .bind((now - LONGEST).as_millis())
-        .bind((now - IDLE).as_millis())
-        .bind(LOCAL)
+        .bind((now - MAX_SESSION).as_millis())
+        .bind((now - IDLE_TIMEOUT).as_millis())
+        .bind(LOCAL_ROLES)
         .fetch_optional(&self.pool)
         .await?;
-        let Some((name, roles, of, seen)) = found else { return Ok(None) };
-        if of != hash(agent) {
-            self.end(token).await?;
-            self.note((&name, "-"), Deed::Stolen, "its cookie came from another browser", now).await?;
+        let Some((name, roles, expected_agent, seen)) = found else { return Ok(None) };
+        if expected_agent != hash(agent) {
+            self.end_session(token).await?;
+            self.write_audit(
+                (&name, "-"),
+                AuditAction::SessionStolen,
+                "its cookie came from another browser",
+                now,
+            )
+            .await?;
             return Ok(None);
         }
-        if now.as_millis() - seen >= KEPT_EVERY.as_millis() {
+        if now.as_millis() - seen >= LAST_USE_RESOLUTION.as_millis() {
             sqlx::query("UPDATE sessions SET seen = $1 WHERE token = $2")
                 .bind(now.as_millis())
                 .bind(hash(token))
                 .execute(&self.pool)
                 .await?;
         }
-        Ok(Some(Person { name, roles: read(&roles), csrf: csrf(token) }))
+        Ok(Some(Person { name, roles: parse_roles(&roles), csrf: csrf(token) }))
     }
 
     /// Ends a session.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end(&self, token: &str) -> Result<(), StoreError> {
+    pub async fn end_session(&self, token: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sessions WHERE token = $1").bind(hash(token)).execute(&self.pool).await?;
         Ok(())
     }

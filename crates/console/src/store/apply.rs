@@ -6,8 +6,8 @@ use firewatch_domain::{Escalation, EventTime};
 use serde::de::DeserializeOwned;
 use sqlx::{Any, Transaction};
 
-use super::escalated::escalated;
-use super::heard::{acted, scored, signalled};
+use super::project_escalation::project_escalation;
+use super::project_records::{project_action, project_score, project_signal};
 use super::{Store, StoreError};
 
 /// What a record is read as.
@@ -25,7 +25,7 @@ pub enum Kind {
 
 /// A record as it was read from a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Incoming {
+pub struct IncomingRecord {
     /// What it is read as.
     pub kind: Kind,
     /// The topic.
@@ -44,27 +44,28 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails: nothing of the batch is taken in then.
-    pub async fn apply(&self, batch: &[Incoming], now: EventTime) -> Result<(i64, usize), StoreError> {
+    pub async fn apply(&self, batch: &[IncomingRecord], now: EventTime) -> Result<(i64, usize), StoreError> {
         let mut change = self.pool.begin().await?;
-        let mut seq = last_change(&mut change).await?;
+        let mut seq = lock_last_change(&mut change).await?;
         let mut unread = 0;
-        let mut told = Vec::new();
+        let mut escalations = Vec::new();
         for record in batch {
-            match take(&mut change, record, seq + 1).await? {
-                Taken::Unread => unread += 1,
-                Taken::Changed => seq += 1,
-                Taken::Same => {}
-                Taken::Told(escalation, is_news) => {
+            match apply_record(&mut change, record, seq + 1).await? {
+                Applied::Undecodable => unread += 1,
+                Applied::Changed => seq += 1,
+                Applied::Unchanged => {}
+                Applied::Escalated(escalation, is_news) => {
                     seq += i64::from(is_news);
-                    told.push((*escalation, (record.topic.as_str(), record.partition, record.offset)));
+                    escalations.push((*escalation, (record.topic.as_str(), record.partition, record.offset)));
                 }
             }
         }
         if let Some(outbox) = &self.outbox {
-            let told: Vec<_> = told.iter().map(|(escalation, place)| (escalation, *place)).collect();
-            outbox.queue(&mut change, &told, now).await?;
+            let escalations: Vec<_> =
+                escalations.iter().map(|(escalation, place)| (escalation, *place)).collect();
+            outbox.queue(&mut change, &escalations, now).await?;
         }
-        come_to(&mut change, batch).await?;
+        store_positions(&mut change, batch).await?;
         sqlx::query("UPDATE meta SET value = $1 WHERE name = 'seq'")
             .bind(seq.to_string())
             .execute(&mut *change)
@@ -75,50 +76,57 @@ impl Store {
 }
 
 /// What a record did.
-enum Taken {
+enum Applied {
     /// It cannot be read.
-    Unread,
+    Undecodable,
     /// Somebody's list changed.
     Changed,
     /// Nobody's did.
-    Same,
+    Unchanged,
     /// It is one of a team's, and whether it is news.
-    Told(Box<Escalation>, bool),
+    Escalated(Box<Escalation>, bool),
 }
 
-async fn take(change: &mut Transaction<'_, Any>, record: &Incoming, seq: i64) -> Result<Taken, StoreError> {
+async fn apply_record(
+    change: &mut Transaction<'_, Any>,
+    record: &IncomingRecord,
+    seq: i64,
+) -> Result<Applied, StoreError> {
     let value = &record.value;
     Ok(match record.kind {
-        Kind::Escalation => match read::<Escalation>(value) {
+        Kind::Escalation => match decode::<Escalation>(value) {
             Some(e) => {
-                let is_news = escalated(change, &e, seq).await?;
-                Taken::Told(Box::new(e), is_news)
+                let is_news = project_escalation(change, &e, seq).await?;
+                Applied::Escalated(Box::new(e), is_news)
             }
-            None => Taken::Unread,
+            None => Applied::Undecodable,
         },
-        Kind::Action => match read(value) {
-            Some(did) if acted(change, &did, value, seq).await? => Taken::Changed,
-            Some(_) => Taken::Same,
-            None => Taken::Unread,
+        Kind::Action => match decode(value) {
+            Some(action) if project_action(change, &action, value, seq).await? => Applied::Changed,
+            Some(_) => Applied::Unchanged,
+            None => Applied::Undecodable,
         },
-        Kind::Score => match read(value) {
-            Some(score) => scored(change, &score).await.map(|()| Taken::Same)?,
-            None => Taken::Unread,
+        Kind::Score => match decode(value) {
+            Some(score) => project_score(change, &score).await.map(|()| Applied::Unchanged)?,
+            None => Applied::Undecodable,
         },
-        Kind::Signal => match read(value) {
-            Some(signal) if signalled(change, &signal, seq).await? => Taken::Changed,
-            Some(_) => Taken::Same,
-            None => Taken::Unread,
+        Kind::Signal => match decode(value) {
+            Some(signal) if project_signal(change, &signal, seq).await? => Applied::Changed,
+            Some(_) => Applied::Unchanged,
+            None => Applied::Undecodable,
         },
     })
 }
 
-fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
     serde_json::from_slice(value).ok()
 }
 
 /// Keeps the places after a batch.
-async fn come_to(change: &mut Transaction<'_, Any>, batch: &[Incoming]) -> Result<(), StoreError> {
+async fn store_positions(
+    change: &mut Transaction<'_, Any>,
+    batch: &[IncomingRecord],
+) -> Result<(), StoreError> {
     let places = batch.iter().map(|record| ((record.topic.as_str(), record.partition), record.offset + 1));
     let next: BTreeMap<(&str, u32), i64> = places.collect();
     for ((topic, partition), next) in next {
@@ -137,7 +145,7 @@ async fn come_to(change: &mut Transaction<'_, Any>, batch: &[Incoming]) -> Resul
 }
 
 /// The number of the last change. Whoever asks is the only one to count on until the transaction ends.
-async fn last_change(change: &mut Transaction<'_, Any>) -> Result<i64, StoreError> {
+async fn lock_last_change(change: &mut Transaction<'_, Any>) -> Result<i64, StoreError> {
     sqlx::query("UPDATE meta SET value = value WHERE name = 'seq'").execute(&mut **change).await?;
     let (seq,): (String,) =
         sqlx::query_as("SELECT value FROM meta WHERE name = 'seq'").fetch_one(&mut **change).await?;

@@ -5,15 +5,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::inbox::{Item, Row, item};
+use super::inbox::{EscalationRow, InboxItem, item};
 use super::{Store, StoreError};
 
 /// All about one escalation.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Detail {
+#[schemars(rename = "Detail")]
+pub struct EscalationDetail {
     /// As in the inbox.
     #[serde(flatten)]
-    pub item: Item,
+    pub item: InboxItem,
     /// Every record of it, the first one first.
     #[schemars(with = "Vec<Escalation>")]
     pub history: Vec<Box<RawValue>>,
@@ -63,8 +64,8 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn escalation(&self, id: &str) -> Result<Option<Detail>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(
+    pub async fn escalation(&self, id: &str) -> Result<Option<EscalationDetail>, StoreError> {
+        let row: Option<EscalationRow> = sqlx::query_as(
             "SELECT record, taken_by, seq, live, level, due, risk, conversation, \
              COALESCE((SELECT excerpt FROM complaints c WHERE c.conversation = escalations.conversation), '') FROM escalations WHERE id = $1",
         )
@@ -91,7 +92,7 @@ impl Store {
         .bind(conversation)
         .fetch_all(&self.pool)
         .await?;
-        Ok(Some(Detail {
+        Ok(Some(EscalationDetail {
             item: item(&row, &row.0)?,
             history: raw(history)?,
             actions: raw(actions)?,

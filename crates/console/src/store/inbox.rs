@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{Store, StoreError};
 
 /// Items of a page, at most.
-pub const MOST_ITEMS: u32 = 200;
+pub const MAX_ITEMS: u32 = 200;
 
 /// Which escalations are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -54,13 +54,15 @@ pub struct Cursor {
 
 /// An escalation in the inbox.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Item {
+#[schemars(rename = "Item")]
+pub struct InboxItem {
     /// The number of its last change.
     pub seq: i64,
     /// It is still somebody's to deal with.
     pub live: bool,
     /// How its post begins, redacted, where the record does not tell it and a signal did.
-    pub said: String,
+    #[serde(rename = "said")]
+    pub signal_excerpt: String,
     /// Who took it last, as far as the actions tell; empty: nobody.
     pub taken_by: String,
     /// The last record of it, as the teams' topic has it.
@@ -70,9 +72,10 @@ pub struct Item {
 
 /// A page of the inbox, the most urgent first.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Page {
+#[schemars(rename = "Page")]
+pub struct InboxPage {
     /// The items.
-    pub items: Vec<Item>,
+    pub items: Vec<InboxItem>,
     /// Where the next page begins; none for the last one.
     pub next: Option<String>,
     /// The number of the last change that the page knows of.
@@ -89,7 +92,7 @@ impl Cursor {
     ///
     /// # Errors
     /// When it is none.
-    pub fn read(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let parts: Option<Self> = (|| {
             let mut parts = text.splitn(4, '~');
             let (level, due) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -99,19 +102,28 @@ impl Cursor {
         parts.ok_or_else(|| format!("{text:?} is no cursor; give what `next` of the page before told"))
     }
 
-    fn tell(&self) -> String {
+    fn encode(&self) -> String {
         format!("{}~{}~{}~{}", self.level, self.due, self.risk, self.id)
     }
 }
 
-pub(super) type Row = (String, String, i64, i64, i64, i64, f64, String, String);
+pub(super) type EscalationRow = (String, String, i64, i64, i64, i64, f64, String, String);
 
-pub(super) fn item((_, taken_by, seq, live, .., said): &Row, record: &str) -> Result<Item, StoreError> {
+pub(super) fn item(
+    (_, taken_by, seq, live, .., signal_excerpt): &EscalationRow,
+    record: &str,
+) -> Result<InboxItem, StoreError> {
     let record = RawValue::from_string(record.to_owned()).map_err(|e| StoreError::Row(e.to_string()))?;
-    Ok(Item { seq: *seq, live: *live == 1, said: said.clone(), taken_by: taken_by.clone(), record })
+    Ok(InboxItem {
+        seq: *seq,
+        live: *live == 1,
+        signal_excerpt: signal_excerpt.clone(),
+        taken_by: taken_by.clone(),
+        record,
+    })
 }
 
-fn items(rows: &[Row]) -> Result<Vec<Item>, StoreError> {
+fn items(rows: &[EscalationRow]) -> Result<Vec<InboxItem>, StoreError> {
     rows.iter().map(|row| item(row, &row.0)).collect()
 }
 
@@ -120,15 +132,20 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn inbox(&self, filter: &Filter, after: Option<Cursor>, most: u32) -> Result<Page, StoreError> {
+    pub async fn inbox(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<InboxPage, StoreError> {
         let seq = self.seq().await?;
         let after = after.unwrap_or_else(Cursor::start);
-        let most = most.clamp(1, MOST_ITEMS);
+        let limit = limit.clamp(1, MAX_ITEMS);
         let like = match filter.text.trim() {
             "" => String::new(),
             text => format!("%{}%", text.to_lowercase().replace(['%', '_'], " ")),
         };
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<EscalationRow> = sqlx::query_as(
             "SELECT record, taken_by, seq, live, level, due, risk, id, \
              COALESCE((SELECT excerpt FROM complaints c WHERE c.conversation = escalations.conversation), '') FROM escalations WHERE live = $12 \
              AND ($1 = '' OR team = $1) AND ($2 = '' OR brand = $2) AND level >= $3 AND ($4 = '' OR words LIKE $4) \
@@ -144,17 +161,17 @@ impl Store {
         .bind(after.due)
         .bind(after.risk)
         .bind(&after.id)
-        .bind(i64::from(most))
+        .bind(i64::from(limit))
         .bind(&filter.platform)
         .bind(&filter.owner)
         .bind(i64::from(!filter.over))
         .fetch_all(&self.pool)
         .await?;
-        let last = rows.last().filter(|_| rows.len() == most as usize);
+        let last = rows.last().filter(|_| rows.len() == limit as usize);
         let next = last.map(|(_, _, _, _, level, due, risk, id, _)| {
-            Cursor { level: *level, due: *due, risk: *risk, id: id.clone() }.tell()
+            Cursor { level: *level, due: *due, risk: *risk, id: id.clone() }.encode()
         });
-        Ok(Page { items: items(&rows)?, next, seq })
+        Ok(InboxPage { items: items(&rows)?, next, seq })
     }
 
     /// The number of the last change.
@@ -171,14 +188,14 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn since(&self, seq: i64) -> Result<Vec<Item>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
+    pub async fn since(&self, seq: i64) -> Result<Vec<InboxItem>, StoreError> {
+        let rows: Vec<EscalationRow> = sqlx::query_as(
             "SELECT record, taken_by, seq, live, level, due, risk, id, \
              COALESCE((SELECT excerpt FROM complaints c WHERE c.conversation = escalations.conversation), '') FROM escalations WHERE seq > $1 \
              ORDER BY seq, id LIMIT $2",
         )
         .bind(seq)
-        .bind(i64::from(MOST_ITEMS))
+        .bind(i64::from(MAX_ITEMS))
         .fetch_all(&self.pool)
         .await?;
         items(&rows)
@@ -195,10 +212,11 @@ impl Store {
             ("platform", &mut facets.platforms),
             ("taken_by", &mut facets.owners),
         ] {
-            let of = format!(
+            let query = format!(
                 "SELECT DISTINCT {column} FROM escalations WHERE live = 1 AND {column} <> '' ORDER BY 1 LIMIT 200"
             );
-            let rows: Vec<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(of)).fetch_all(&self.pool).await?;
+            let rows: Vec<(String,)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(&self.pool).await?;
             *into = rows.into_iter().map(|(value,)| value).collect();
         }
         (facets.open,) =

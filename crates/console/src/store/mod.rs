@@ -5,15 +5,15 @@
 
 mod apply;
 mod detail;
-mod escalated;
-mod heard;
 mod inbox;
-mod rewritten;
+mod project_escalation;
+mod project_records;
+mod retraction;
 mod schema;
 mod storm;
 #[cfg(test)]
 mod tests;
-mod wall;
+mod wallboard;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,18 +22,18 @@ use firewatch_domain::{Duration, EventTime};
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 
-use crate::notify::{Channel, Outbox};
+use crate::notify::{NotificationChannel, Outbox};
 use crate::people::People;
 
-pub use apply::{Incoming, Kind};
-pub use detail::Detail;
-pub use heard::SLOT;
-pub use inbox::{Cursor, Facets, Filter, Item, Page};
-pub use storm::{Complaint, Storm};
-pub use wall::{Replies, Wall};
+pub use apply::{IncomingRecord, Kind};
+pub use detail::EscalationDetail;
+pub use inbox::{Cursor, Facets, Filter, InboxItem, InboxPage};
+pub use project_records::VOLUME_SLOT;
+pub use storm::{Complaint, StormDetail};
+pub use wallboard::{ReplyTimes, Wallboard};
 
 /// Longest wait for a connection: who asks is told that the database is away.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// Connections to the database. SQLite has one writer at a time.
 const CONNECTIONS: u32 = 8;
 
@@ -76,13 +76,13 @@ pub struct Store {
 }
 
 /// What was closed so long ago is no longer shown.
-const SHOWN: Duration = Duration::from_mins(30 * 24 * 60);
+const CLOSED_RETENTION: Duration = Duration::from_mins(30 * 24 * 60);
 /// Complaints, and scores of what no team was told of, are kept so long: two weeks show what is usual at an hour.
-const COUNTED: Duration = Duration::from_mins(14 * 24 * 60);
-const SCORED: Duration = Duration::from_mins(2 * 24 * 60);
+const COMPLAINT_RETENTION: Duration = Duration::from_mins(14 * 24 * 60);
+const SCORE_RETENTION: Duration = Duration::from_mins(2 * 24 * 60);
 
 /// The offset after the last record taken in, by topic and partition.
-pub type Positions = BTreeMap<(String, u32), i64>;
+pub type TopicPositions = BTreeMap<(String, u32), i64>;
 
 impl Store {
     /// Opens the database at a URL, such as `sqlite://console.db` or `postgres://…`, and makes what is missing. One of another
@@ -98,7 +98,7 @@ impl Store {
         };
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect(&url)
             .await?;
         if url.starts_with("sqlite:") {
@@ -106,7 +106,7 @@ impl Store {
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
         }
         let store = Self { pool, outbox: None };
-        store.make(false).await?;
+        store.create_tables(false).await?;
         Ok(store)
     }
 
@@ -114,8 +114,8 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn empty(&self) -> Result<(), StoreError> {
-        self.make(true).await
+    pub async fn clear(&self) -> Result<(), StoreError> {
+        self.create_tables(true).await
     }
 
     /// People, in the same database.
@@ -132,10 +132,10 @@ impl Store {
     /// When the database fails.
     pub async fn with_channels(
         mut self,
-        told: (&[Channel], &str),
-        ends: &Positions,
+        channels: (&[NotificationChannel], &str),
+        ends: &TopicPositions,
     ) -> Result<(Self, Outbox), StoreError> {
-        let outbox = Outbox::open(self.pool.clone(), told, ends).await?;
+        let outbox = Outbox::open(self.pool.clone(), channels, ends).await?;
         self.outbox = Some(outbox.clone());
         Ok((self, outbox))
     }
@@ -145,17 +145,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn prune(&self, now: EventTime) -> Result<(), StoreError> {
-        let told = "(SELECT conversation FROM escalations)";
-        let (closed, counted, scored) = ((now - SHOWN).as_millis(), now - COUNTED, now - SCORED);
+        let escalated = "(SELECT conversation FROM escalations)";
+        let (closed, counted, scored) =
+            ((now - CLOSED_RETENTION).as_millis(), now - COMPLAINT_RETENTION, now - SCORE_RETENTION);
         let mut change = self.pool.begin().await?;
         let steps = [
             ("DELETE FROM history WHERE escalation IN (SELECT id FROM escalations WHERE live = 0 AND at < $1)".into(), closed),
             ("DELETE FROM escalations WHERE live = 0 AND at < $1".to_owned(), closed),
             ("DELETE FROM complaints WHERE at < $1".into(), counted.as_millis()),
             ("DELETE FROM volume WHERE slot < $1".into(), counted.as_millis()),
-            (format!("DELETE FROM points WHERE at < $1 AND conversation NOT IN {told}"), scored.as_millis()),
-            (format!("DELETE FROM scores WHERE at < $1 AND conversation NOT IN {told}"), scored.as_millis()),
-            (format!("DELETE FROM actions WHERE at < $1 AND conversation NOT IN {told}"), closed),
+            (format!("DELETE FROM points WHERE at < $1 AND conversation NOT IN {escalated}"), scored.as_millis()),
+            (format!("DELETE FROM scores WHERE at < $1 AND conversation NOT IN {escalated}"), scored.as_millis()),
+            (format!("DELETE FROM actions WHERE at < $1 AND conversation NOT IN {escalated}"), closed),
         ];
         for (step, before) in steps {
             sqlx::query(sqlx::AssertSqlSafe(step)).bind(before).execute(&mut *change).await?;
@@ -168,7 +169,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn positions(&self) -> Result<Positions, StoreError> {
+    pub async fn positions(&self) -> Result<TopicPositions, StoreError> {
         let rows: Vec<(String, i64, i64)> =
             sqlx::query_as("SELECT topic, part, next FROM positions").fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|(topic, part, next)| ((topic, part as u32), next)).collect())

@@ -38,7 +38,7 @@ const TABLES: [&str; 16] = [
      stays BIGINT NOT NULL, excerpt TEXT NOT NULL)",
 ];
 
-const DROPPED: [&str; 10] = [
+const DROP_TABLES: [&str; 10] = [
     "DROP TABLE IF EXISTS meta",
     "DROP TABLE IF EXISTS positions",
     "DROP TABLE IF EXISTS escalations",
@@ -53,14 +53,14 @@ const DROPPED: [&str; 10] = [
 
 impl Store {
     /// Makes the tables; `anew`: whatever is in them, as if nothing was ever taken in.
-    pub(super) async fn make(&self, anew: bool) -> Result<(), StoreError> {
+    pub(super) async fn create_tables(&self, reset: bool) -> Result<(), StoreError> {
         let mut change = self.pool.begin().await?;
         sqlx::query(TABLES[0]).execute(&mut *change).await?;
         let found: Option<(String,)> = sqlx::query_as("SELECT value FROM meta WHERE name = 'version'")
             .fetch_optional(&mut *change)
             .await?;
-        if found.is_some_and(|(version,)| anew || version != VERSION) {
-            for drop in DROPPED {
+        if found.is_some_and(|(version,)| reset || version != VERSION) {
+            for drop in DROP_TABLES {
                 sqlx::query(drop).execute(&mut *change).await?;
             }
         }

@@ -6,18 +6,19 @@ use firewatch_escalation::storm_brand;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{SLOT, Store, StoreError};
+use super::{Store, StoreError, VOLUME_SLOT};
 
 /// Complaints that are shown of a storm.
-const MOST: i64 = 50;
+const MAX_MEMBERS: i64 = 50;
 /// Near-copies that are shown.
-const COPIES: usize = 10;
+const MAX_NEAR_COPIES: usize = 10;
 /// Complaints that are looked through for near-copies, the latest.
-const COMPARED: i64 = 5_000;
+const MAX_COMPARED: i64 = 5_000;
 
 /// A storm, as far as the signals tell.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Storm {
+#[schemars(rename = "Storm")]
+pub struct StormDetail {
     /// Complaints by slot of five minutes: its start in milliseconds, how many there were, and how many are usual at that hour.
     pub volume: Vec<(i64, i64, f64)>,
     /// From when complaints may be part of it.
@@ -47,9 +48,9 @@ pub struct Complaint {
     pub escalation: Option<String>,
 }
 
-type Row = (String, i64, f64, String, String, Option<String>);
+type ComplaintRow = (String, i64, f64, String, String, Option<String>);
 
-fn complaint((conversation, at, risk, topics, excerpt, escalation): Row) -> Complaint {
+fn complaint((conversation, at, risk, topics, excerpt, escalation): ComplaintRow) -> Complaint {
     let topics = topics.split('|').filter(|topic| !topic.is_empty()).map(str::to_owned).collect();
     Complaint { conversation, at: EventTime::from_millis(at), risk, topics, excerpt, escalation }
 }
@@ -59,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn storm_of(&self, id: &str) -> Result<Option<Storm>, StoreError> {
+    pub async fn storm_for_escalation(&self, id: &str) -> Result<Option<StormDetail>, StoreError> {
         let found: Option<(String, i64, i64, i64)> = sqlx::query_as(
             "SELECT record, posted, at, live FROM escalations WHERE id = $1 AND conversation LIKE 'storm/%'",
         )
@@ -83,8 +84,8 @@ impl Store {
         brand: &str,
         topics: &[String],
         (from, to): (EventTime, EventTime),
-    ) -> Result<Storm, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
+    ) -> Result<StormDetail, StoreError> {
+        let rows: Vec<ComplaintRow> = sqlx::query_as(
             "SELECT c.conversation, c.at, c.risk, c.topics, c.excerpt, (SELECT MIN(e.id) FROM escalations e \
              WHERE e.conversation = c.conversation) FROM complaints c WHERE c.brand = $1 AND c.at >= $2 AND c.at <= $3 \
              ORDER BY c.risk DESC, c.at DESC LIMIT $4",
@@ -92,16 +93,16 @@ impl Store {
         .bind(brand)
         .bind(from.as_millis())
         .bind(to.as_millis())
-        .bind(COMPARED)
+        .bind(MAX_COMPARED)
         .fetch_all(&self.pool)
         .await?;
         let is_about =
             |c: &Complaint| topics.is_empty() || c.topics.iter().any(|topic| topics.contains(topic));
         let all: Vec<Complaint> = rows.into_iter().map(complaint).filter(is_about).collect();
-        let words = words(&all);
+        let words = topic_counts(&all);
         let count = all.len() as i64;
-        let members = all.into_iter().take(MOST as usize).collect();
-        Ok(Storm { volume: self.volume(brand, (from, to)).await?, from, members, count, words })
+        let members = all.into_iter().take(MAX_MEMBERS as usize).collect();
+        Ok(StormDetail { volume: self.volume(brand, (from, to)).await?, from, members, count, words })
     }
 
     /// Complaints by slot from three hours before a span to its end, with what is usual: the same hour on other days, and else the day
@@ -112,7 +113,7 @@ impl Store {
         (from, to): (EventTime, EventTime),
     ) -> Result<Vec<(i64, i64, f64)>, StoreError> {
         const DAY: i64 = 86_400_000;
-        let slot = SLOT.as_millis();
+        let slot = VOLUME_SLOT.as_millis();
         let rows: Vec<(i64, i64)> =
             sqlx::query_as("SELECT slot, n FROM volume WHERE brand = $1 AND slot <= $2 ORDER BY slot")
                 .bind(brand)
@@ -123,7 +124,7 @@ impl Store {
         let sum = |a: i64, b: i64| -> i64 {
             rows.iter().filter(|(at, _)| *at >= a && *at < b).map(|(_, n)| n).sum()
         };
-        let storm = from.floor(SLOT).as_millis();
+        let storm = from.floor(VOLUME_SLOT).as_millis();
         let begin = (storm - 36 * slot).max(first);
         let usual = |at: i64| {
             // An hour around the same time of the days before, those that were counted.
@@ -162,14 +163,14 @@ impl Store {
         )
         .bind(brand)
         .bind(conversation)
-        .bind(COMPARED)
+        .bind(MAX_COMPARED)
         .fetch_all(&self.pool)
         .await?;
         let is_near = |near: &str| hash(near).is_some_and(|near| near.is_near(own));
-        let near = rows.into_iter().filter(|(_, near)| is_near(near)).take(COPIES);
+        let near = rows.into_iter().filter(|(_, near)| is_near(near)).take(MAX_NEAR_COPIES);
         let mut copies = Vec::new();
         for (conversation, _) in near {
-            let row: Option<Row> = sqlx::query_as(
+            let row: Option<ComplaintRow> = sqlx::query_as(
                 "SELECT c.conversation, c.at, c.risk, c.topics, c.excerpt, (SELECT MIN(e.id) FROM escalations e \
                  WHERE e.conversation = c.conversation) FROM complaints c WHERE c.conversation = $1",
             )
@@ -182,7 +183,7 @@ impl Store {
     }
 }
 
-fn words(complaints: &[Complaint]) -> Vec<(String, usize)> {
+fn topic_counts(complaints: &[Complaint]) -> Vec<(String, usize)> {
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     for topic in complaints.iter().flat_map(|complaint| &complaint.topics) {
         *counts.entry(topic).or_default() += 1;

@@ -20,9 +20,9 @@ impl Fed {
 
     async fn feed(&mut self, kind: Kind, values: &[Value]) -> (i64, usize) {
         let offset = self.offset;
-        let batch: Vec<Incoming> = (offset..)
+        let batch: Vec<IncomingRecord> = (offset..)
             .zip(values)
-            .map(|(offset, value)| Incoming {
+            .map(|(offset, value)| IncomingRecord {
                 kind,
                 topic: "t".into(),
                 partition: 0,
@@ -40,7 +40,7 @@ impl Fed {
     }
 }
 
-fn id(item: &Item) -> String {
+fn id(item: &InboxItem) -> String {
     let record: Value = serde_json::from_str(item.record.get()).unwrap();
     record["escalation"].as_str().unwrap().to_owned()
 }
@@ -81,10 +81,10 @@ async fn the_inbox_is_ranked_paged_filtered_and_holds_what_is_open() {
         paged.extend(page.items.iter().map(id));
         assert!(paged.len() <= ranked.len(), "it repeats: {paged:?}");
         let Some(next) = page.next else { break };
-        after = Some(Cursor::read(&next).unwrap());
+        after = Some(Cursor::parse(&next).unwrap());
     }
     assert_eq!(paged, ranked);
-    assert!(Cursor::read("1~2~x~y").is_err() && Cursor::read("").is_err());
+    assert!(Cursor::parse("1~2~x~y").is_err() && Cursor::parse("").is_err());
 }
 
 #[tokio::test]
@@ -135,13 +135,13 @@ async fn who_comes_back_learns_of_every_change_and_repeats_change_nothing() {
     let (seq, unread) = fed.feed(Kind::Escalation, &opened).await;
     assert_eq!((seq, unread), (2, 0));
     // A hand-over comes by two topics, and one that is behind comes late.
-    let mut said = escalation("b", 1, "open", "low", 5.0);
-    said["news"] = "raised".into();
-    said["excerpt"] = "the app is down".into();
-    said["reasons"] = serde_json::json!(["complaint", "said so"]);
+    let mut raised = escalation("b", 1, "open", "low", 5.0);
+    raised["news"] = "raised".into();
+    raised["excerpt"] = "the app is down".into();
+    raised["reasons"] = serde_json::json!(["complaint", "said so"]);
     let mut late = escalation("b", 2, "open", "low", 5.0);
     late["reasons"] = serde_json::json!(["it is late"]);
-    fed.feed(Kind::Escalation, &[said, late]).await;
+    fed.feed(Kind::Escalation, &[raised, late]).await;
     let kept = fed.store.escalation("b").await.unwrap().unwrap();
     assert!(kept.item.record.get().contains("the app is down") && kept.history.len() == 3);
     assert!(kept.item.record.get().contains("[\"it is late\",\"said so\"]"), "{}", kept.item.record);
@@ -189,7 +189,7 @@ async fn who_took_it_is_known_whichever_topic_was_read_first() {
     fed.feed(Kind::Escalation, &[escalation("a", 0, "open", "low", 5.0)]).await;
     let owner = async |fed: &Fed| fed.store.escalation("a").await.unwrap().unwrap().item.taken_by;
     assert_eq!(owner(&fed).await, "");
-    fed.store.empty().await.unwrap();
+    fed.store.clear().await.unwrap();
     assert!(fed.ids(&Filter::default()).await.is_empty() && fed.store.positions().await.unwrap().is_empty());
     fed.feed(Kind::Action, &actions).await;
     fed.feed(Kind::Escalation, &[escalation("a", 0, "open", "low", 5.0)]).await;

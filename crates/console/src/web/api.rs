@@ -9,26 +9,26 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Console, Problem, act, changes, people, sign, thread, told};
+use super::{Console, InboxQuery, Problem, actions, changes, notifications, people, sign_in, thread};
 use crate::notify::{ChannelState, Delivery};
-use crate::people::{Account, Entry, Person, Right};
-use crate::store::{Cursor, Detail, Item, Page, Storm, Wall};
+use crate::people::{AuditEntry, LocalAccount, Person, Right};
+use crate::store::{Cursor, EscalationDetail, InboxItem, InboxPage, StormDetail, Wallboard};
 
 /// The API's routes.
 pub(super) fn router() -> Router<Console> {
-    described().router
+    build_api().router
 }
 
 /// The OpenAPI 3.1 document of the API.
 #[must_use]
 pub fn openapi() -> Value {
-    described().document()
+    build_api().document()
 }
 
 /// A type's schema.
-type Of = fn(&mut SchemaGenerator) -> Schema;
+type SchemaFn = fn(&mut SchemaGenerator) -> Schema;
 
-fn of<T: JsonSchema>() -> Of {
+fn schema_fn<T: JsonSchema>() -> SchemaFn {
     SchemaGenerator::subschema_for::<T>
 }
 
@@ -39,53 +39,53 @@ struct Operation {
     path: &'static str,
     summary: &'static str,
     right: Right,
-    asks: Option<Of>,
-    takes: Option<Of>,
-    answers: Option<Of>,
+    query: Option<SchemaFn>,
+    body: Option<SchemaFn>,
+    response: Option<SchemaFn>,
     status: u16,
 }
 
 impl Operation {
     fn new(method: &'static str, path: &'static str, summary: &'static str) -> Self {
-        let (right, status) = (Right::Look, 200);
-        Self { method, path, summary, right, asks: None, takes: None, answers: None, status }
+        let (right, status) = (Right::View, 200);
+        Self { method, path, summary, right, query: None, body: None, response: None, status }
     }
 
     fn get<T: JsonSchema>(path: &'static str, summary: &'static str) -> Self {
-        Self { answers: Some(of::<T>()), ..Self::new("get", path, summary) }
+        Self { response: Some(schema_fn::<T>()), ..Self::new("get", path, summary) }
     }
 
     fn post<T: JsonSchema>(path: &'static str, summary: &'static str) -> Self {
-        Self { takes: Some(of::<T>()), right: Right::Act, ..Self::new("post", path, summary) }
+        Self { body: Some(schema_fn::<T>()), right: Right::Act, ..Self::new("post", path, summary) }
     }
 
-    fn asks<T: JsonSchema>(self) -> Self {
-        Self { asks: Some(of::<T>()), ..self }
+    fn with_query<T: JsonSchema>(self) -> Self {
+        Self { query: Some(schema_fn::<T>()), ..self }
     }
 
-    fn answers<T: JsonSchema>(self) -> Self {
-        Self { answers: Some(of::<T>()), ..self }
+    fn with_response<T: JsonSchema>(self) -> Self {
+        Self { response: Some(schema_fn::<T>()), ..self }
     }
 
     fn status(self, status: u16) -> Self {
         Self { status, ..self }
     }
 
-    fn needs(self, right: Right) -> Self {
+    fn requires(self, right: Right) -> Self {
         Self { right, ..self }
     }
 }
 
 /// Routes with what is said of them.
-struct Described {
+struct ApiBuilder {
     router: Router<Console>,
     paths: Map<String, Value>,
     schemas: SchemaGenerator,
 }
 
-fn described() -> Described {
+fn build_api() -> ApiBuilder {
     let settings = SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
-    let mut api = Described { router: Router::new(), paths: Map::new(), schemas: settings.into_generator() };
+    let mut api = ApiBuilder { router: Router::new(), paths: Map::new(), schemas: settings.into_generator() };
     escalations(&mut api);
     people_and_channels(&mut api);
     let document = Operation::get::<Map<String, Value>>("/api/openapi.json", "This document");
@@ -93,59 +93,71 @@ fn described() -> Described {
     api
 }
 
-fn escalations(api: &mut Described) {
+fn escalations(api: &mut ApiBuilder) {
     let (page, detail) =
         ("Open escalations, the most urgent first; a page at a time", "All about one escalation");
-    api.add(get(list), Operation::get::<Page>("/api/escalations", page).asks::<Asked>());
-    api.add(get(one), Operation::get::<Detail>("/api/escalations/{*id}", detail));
+    api.add(
+        get(list_escalations),
+        Operation::get::<InboxPage>("/api/escalations", page).with_query::<InboxQuery>(),
+    );
+    api.add(get(get_escalation), Operation::get::<EscalationDetail>("/api/escalations/{*id}", detail));
     let thread = "What was said in its conversation, redacted unless asked otherwise by who may";
-    let thread = Operation::get::<thread::Thread>("/api/threads/{*id}", thread).asks::<thread::Asked>();
+    let thread =
+        Operation::get::<thread::Thread>("/api/threads/{*id}", thread).with_query::<thread::ThreadQuery>();
     api.add(get(thread::thread), thread);
     let changes = "Changes as server-sent events named `escalation`, each with its number as id; asked again with Last-Event-ID";
-    api.add(get(changes::stream), Operation::get::<Item>("/api/changes", changes).asks::<changes::Since>());
+    api.add(
+        get(changes::stream),
+        Operation::get::<InboxItem>("/api/changes", changes).with_query::<changes::ChangesQuery>(),
+    );
     let act = "Act on an escalation; the header idempotency-key makes a repeat harmless";
-    api.add(post(act::act), Operation::post::<act::Wanted>("/api/actions", act).status(202));
+    api.add(post(actions::act), Operation::post::<actions::ActionRequest>("/api/actions", act).status(202));
     let guard = "Whether a drafted public reply may be sent";
-    api.add(post(act::guard), Operation::post::<act::Draft>("/api/guard", guard).answers::<act::Verdict>());
+    api.add(
+        post(actions::guard),
+        Operation::post::<actions::Draft>("/api/guard", guard).with_response::<actions::Verdict>(),
+    );
     let storm = "A storm: volume beside what is usual, and its complaints";
-    api.add(get(storm_of), Operation::get::<Storm>("/api/storms/{*id}", storm));
+    api.add(get(get_storm), Operation::get::<StormDetail>("/api/storms/{*id}", storm));
     let wall = "Reply times against target, what is open, storms";
-    api.add(get(wall_of), Operation::get::<Wall>("/api/wall", wall).asks::<WallOf>());
+    api.add(get(get_wall), Operation::get::<Wallboard>("/api/wall", wall).with_query::<WallQuery>());
 }
 
-fn people_and_channels(api: &mut Described) {
+fn people_and_channels(api: &mut ApiBuilder) {
     let me = "Who is signed in, and what changes have to bear in x-csrf-token";
-    api.add(get(sign::me), Operation::get::<Person>("/api/me", me));
-    let list = Operation::get::<Vec<Account>>("/api/people", "Local accounts");
-    api.add(get(people::list), list.needs(Right::Manage));
+    api.add(get(sign_in::me), Operation::get::<Person>("/api/me", me));
+    let list = Operation::get::<Vec<LocalAccount>>("/api/people", "Local accounts");
+    api.add(get(people::list), list.requires(Right::Manage));
     let invite = "Invite somebody, or give somebody other roles and a new password";
-    let invite = Operation::post::<people::Invite>("/api/people", invite).answers::<people::Invited>();
-    api.add(post(people::invite), invite.needs(Right::Manage));
+    let invite = Operation::post::<people::Invite>("/api/people", invite).with_response::<people::Invited>();
+    api.add(post(people::invite), invite.requires(Right::Manage));
     let remove = Operation::new("delete", "/api/people/{name}", "Remove somebody").status(204);
-    api.add(delete(people::remove), remove.needs(Right::Manage));
-    let audit = Operation::get::<Vec<Entry>>("/api/audit", "The audit trail, the newest first");
-    api.add(get(people::audit), audit.needs(Right::Unredacted));
-    let told = "How each channel does, and what was not taken";
-    let told = Operation::get::<(Vec<ChannelState>, Vec<Delivery>)>("/api/notifications", told);
-    api.add(get(told::list), told.needs(Right::Manage));
+    api.add(delete(people::remove), remove.requires(Right::Manage));
+    let audit = Operation::get::<Vec<AuditEntry>>("/api/audit", "The audit trail, the newest first");
+    api.add(get(people::audit), audit.requires(Right::Unredacted));
+    let notifications = "How each channel does, and what was not taken";
+    let notifications =
+        Operation::get::<(Vec<ChannelState>, Vec<Delivery>)>("/api/notifications", notifications);
+    api.add(get(notifications::list), notifications.requires(Right::Manage));
     let send = "Send a test, or again what a channel refused";
-    let send = Operation::post::<told::Send>("/api/notifications", send).answers::<told::Outcome>();
-    api.add(post(told::send), send.needs(Right::Manage));
+    let send = Operation::post::<notifications::SendRequest>("/api/notifications", send)
+        .with_response::<notifications::SendOutcome>();
+    api.add(post(notifications::send), send.requires(Right::Manage));
 }
 
-impl Described {
+impl ApiBuilder {
     fn add(&mut self, handler: MethodRouter<Console>, about: Operation) {
         self.router = std::mem::take(&mut self.router).route(about.path, handler);
         let path = about.path.replace("{*", "{");
-        let mut schema = |of: Of| of(&mut self.schemas).to_value();
-        let (asks, takes, answers) =
-            (about.asks.map(&mut schema), about.takes.map(&mut schema), about.answers.map(&mut schema));
+        let mut schema = |of: SchemaFn| of(&mut self.schemas).to_value();
+        let (query, takes, answers) =
+            (about.query.map(&mut schema), about.body.map(&mut schema), about.response.map(&mut schema));
         let in_path = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
         let in_path = in_path.map(
             |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
         );
         let parameters: Vec<Value> =
-            in_path.chain(asks.iter().flat_map(|query| self.parameters(query))).collect();
+            in_path.chain(query.iter().flat_map(|query| self.parameters(query))).collect();
         let content = |schema: &Value| {
             let media = if about.path == "/api/changes" { "text/event-stream" } else { "application/json" };
             json!({ media: { "schema": schema } })
@@ -161,7 +173,7 @@ impl Described {
         }
         let mut operation = json!({
             "summary": about.summary,
-            "description": format!("Needs the right to {}.", right(about.right)),
+            "description": format!("Needs the right to {}.", describe_right(about.right)),
             "parameters": parameters,
             "responses": responses,
         });
@@ -206,23 +218,23 @@ impl Described {
     }
 }
 
-fn right(right: Right) -> &'static str {
+fn describe_right(right: Right) -> &'static str {
     match right {
-        Right::Look => "look: any role",
+        Right::View => "look: any role",
         Right::Act => "act: a responder or policy owner",
         Right::Manage => "manage: a policy owner",
         Right::Unredacted => "see what is unredacted: a privacy officer",
     }
 }
 
-async fn list(
+async fn list_escalations(
     State(console): State<Console>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<InboxQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let after = asked.after.as_deref().map(Cursor::read).transpose();
+    let after = query.after.as_deref().map(Cursor::parse).transpose();
     let after = after.map_err(|problem| Problem(StatusCode::BAD_REQUEST, problem))?;
-    let page = console.store.inbox(&asked.filter()?, after, asked.most.unwrap_or(50)).await?;
+    let page = console.store.inbox(&query.filter()?, after, query.limit.unwrap_or(50)).await?;
     // Whatever is asked for, nothing is different before the next change.
     let tag = format!("\"{}\"", page.seq);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
@@ -231,29 +243,36 @@ async fn list(
     Ok(([(header::ETAG, tag)], Json(page)).into_response())
 }
 
-async fn one(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<Detail>, Problem> {
+async fn get_escalation(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+) -> Result<Json<EscalationDetail>, Problem> {
     let found = console.store.escalation(&id).await?;
     found.map(Json).ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("there is no escalation {id:?}")))
 }
 
-async fn storm_of(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<Storm>, Problem> {
-    let found = console.store.storm_of(&id).await?;
+async fn get_storm(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+) -> Result<Json<StormDetail>, Problem> {
+    let found = console.store.storm_for_escalation(&id).await?;
     found.map(Json).ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("there is no storm {id:?}")))
 }
 
 #[derive(Default, serde::Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct WallOf {
+#[schemars(rename = "WallOf")]
+pub(super) struct WallQuery {
     /// Of this team; of all when left out.
     pub team: String,
 }
 
-async fn wall_of(
+async fn get_wall(
     State(console): State<Console>,
     Extension(_): Extension<Person>,
-    Query(WallOf { team }): Query<WallOf>,
-) -> Result<Json<Wall>, Problem> {
-    Ok(Json(console.store.wall(&team, console.now()).await?))
+    Query(WallQuery { team }): Query<WallQuery>,
+) -> Result<Json<Wallboard>, Problem> {
+    Ok(Json(console.store.wallboard(&team, console.now()).await?))
 }
 
 #[cfg(test)]

@@ -15,32 +15,33 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::Console;
-use crate::store::{Item, Store};
+use crate::store::{InboxItem, Store};
 
 /// Where a browser that has not been here begins.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub(super) struct Since {
+#[schemars(rename = "Since")]
+pub(super) struct ChangesQuery {
     /// The number of the last change that is known.
     since: i64,
 }
 
-struct Reader {
+struct ChangeReader {
     store: Store,
     changed: watch::Receiver<i64>,
     /// The number of the last change that was sent.
     seq: i64,
-    waiting: VecDeque<Item>,
+    waiting: VecDeque<InboxItem>,
 }
 
 /// Sends what changed since, and goes on.
 pub(super) async fn stream(
     State(console): State<Console>,
-    Query(Since { since }): Query<Since>,
+    Query(ChangesQuery { since }): Query<ChangesQuery>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let reader = Reader {
+    let reader = ChangeReader {
         store: console.store,
         changed: console.changed,
         seq: last.unwrap_or(since),
@@ -49,7 +50,7 @@ pub(super) async fn stream(
     Sse::new(unfold(reader, next)).keep_alive(KeepAlive::default())
 }
 
-async fn next(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)> {
+async fn next(mut reader: ChangeReader) -> Option<(Result<Event, Infallible>, ChangeReader)> {
     loop {
         if let Some(item) = reader.waiting.pop_front() {
             // Several can bear one number: it is told with the last of them, so that none is missed.

@@ -1,18 +1,18 @@
 //! The pages and the HTTP API: the inbox, one escalation, storms, the wallboard, changes as they come, what people do, and who they are.
 
-mod act;
+mod actions;
 mod api;
+mod auth;
 mod changes;
 mod chart;
-mod gate;
+mod humanize;
+mod notifications;
 mod page;
 mod people;
-mod sign;
+mod sign_in;
 mod spread;
 mod thread;
-mod told;
 mod volume;
-mod words;
 
 use std::sync::Arc;
 
@@ -32,13 +32,13 @@ use crate::people::People;
 use crate::store::{Filter, Store, StoreError};
 
 pub use api::openapi;
-pub use gate::Gate;
-pub use thread::{Said, Thread, Voice};
+pub use auth::Auth;
+pub use thread::{Participant, Thread, ThreadPost};
 
 /// Sends an action to its topic; it is there when this returns.
-pub type Act = Arc<dyn Fn(&Action) -> Result<(), String> + Send + Sync>;
+pub type SendAction = Arc<dyn Fn(&Action) -> Result<(), String> + Send + Sync>;
 /// Looks up in the events what was said and passed on in a conversation since a time.
-pub type LookUp = Arc<dyn Fn(&str, EventTime) -> Result<Thread, String> + Send + Sync>;
+pub type FindThread = Arc<dyn Fn(&str, EventTime) -> Result<Thread, String> + Send + Sync>;
 /// A text with what is personal replaced by what it is.
 pub type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
 /// Whether a drafted public reply may be sent, and why not, in words.
@@ -50,9 +50,9 @@ pub type Clock = Arc<dyn Fn() -> EventTime + Send + Sync>;
 #[derive(Clone)]
 pub struct Tools {
     /// Sends actions.
-    pub act: Act,
+    pub send_action: SendAction,
     /// Looks threads up.
-    pub look_up: LookUp,
+    pub find_thread: FindThread,
     /// Redacts.
     pub redact: Redact,
     /// Checks drafts.
@@ -69,11 +69,11 @@ pub struct Console {
     /// Who may come in.
     pub people: People,
     /// How they come in.
-    pub gate: Arc<Gate>,
+    pub auth: Arc<Auth>,
     /// The number of the last change.
     pub changed: watch::Receiver<i64>,
     /// What is told outside of the console.
-    pub told: (Outbox, Sender),
+    pub notifications: (Outbox, Sender),
     /// What it asks of others.
     pub tools: Tools,
     /// The teams that escalations can be handed over to.
@@ -87,7 +87,7 @@ impl Console {
 }
 
 /// Largest request, bytes.
-const MOST: usize = 64 << 10;
+const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// Nothing from elsewhere is loaded, run or framed, and nothing is kept by the browser.
 const HEADERS: [(header::HeaderName, &str); 6] = [
@@ -113,23 +113,23 @@ pub fn routes(console: Console) -> Router {
         .route("/healthz", get(healthy))
         .route("/people", get(people::page))
         .route("/audit", get(people::audit_page))
-        .route("/notifications", get(told::page))
-        .route("/sign-in", get(sign::page).post(sign::sign_in))
-        .route("/sign-in/start", get(sign::start))
-        .route("/sign-in/back", get(sign::back))
-        .route("/sign-out", post(sign::sign_out))
-        .route("/set-up", get(sign::set_up_page).post(sign::set_up))
+        .route("/notifications", get(notifications::page))
+        .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/sign-in/start", get(sign_in::start))
+        .route("/sign-in/back", get(sign_in::callback))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/set-up", get(sign_in::set_up_page).post(sign_in::set_up))
         .route("/assets/console.css", get(page::style))
         .route("/assets/console.js", get(page::script))
         .merge(api::router())
         .fallback(|| async { Problem(StatusCode::NOT_FOUND, "there is nothing here".into()) })
-        .layer(from_fn_with_state(console.clone(), gate::known))
-        .layer(from_fn_with_state(console.clone(), gate::from_our_pages))
-        .layer(from_fn_with_state(console.clone(), gate::for_our_names))
-        .layer(from_fn(gate::in_time))
-        .layer(from_fn(page::problems))
+        .layer(from_fn_with_state(console.clone(), auth::authenticate))
+        .layer(from_fn_with_state(console.clone(), auth::check_origin))
+        .layer(from_fn_with_state(console.clone(), auth::check_host))
+        .layer(from_fn(auth::with_timeout))
+        .layer(from_fn(page::problem_pages))
         .layer(from_fn(with_headers))
-        .layer(DefaultBodyLimit::max(MOST))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(console)
 }
 
@@ -169,7 +169,8 @@ impl From<StoreError> for Problem {
 /// What the inbox is asked.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+#[schemars(rename = "Asked")]
+struct InboxQuery {
     /// Of this team.
     team: String,
     /// Of this brand.
@@ -188,7 +189,8 @@ struct Asked {
     /// Where the page before ended: its `next`.
     after: Option<String>,
     /// Items at most, 1 to 200.
-    most: Option<u32>,
+    #[serde(rename = "most")]
+    limit: Option<u32>,
 }
 
 /// A form sends a choice that was left open as nothing.
@@ -200,7 +202,7 @@ fn is_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     }
 }
 
-impl Asked {
+impl InboxQuery {
     fn filter(&self) -> Result<Filter, Problem> {
         let level = match self.level.as_str() {
             "" => None,

@@ -10,30 +10,30 @@ use firewatch_domain::{Escalation, EventTime, Level, Score};
 
 use firewatch_escalation::storm_brand;
 
-use super::gate::text;
-use super::spread::{Part, parts, spread};
+use super::auth::text;
+use super::humanize::{self, count, counted};
+use super::spread::{ContributionBar, parts, spread};
 use super::volume::volume;
-use super::words::{self, count, counted};
-use super::{Asked, Console, Problem, api::WallOf};
+use super::{Console, InboxQuery, Problem, api::WallQuery};
 use crate::people::{Person, Right};
-use crate::percent::encoded;
+use crate::percent_encoding::percent_encoded;
 use crate::settings::SignIn;
-use crate::store::{Complaint, Cursor, Facets, Item, Storm, Wall};
+use crate::store::{Complaint, Cursor, Facets, InboxItem, StormDetail, Wallboard};
 
 /// Rows of the inbox's page.
-const ROWS: u32 = 100;
+const INBOX_ROWS: u32 = 100;
 
 /// What every page bears: who looks at it, and when.
-pub(super) struct Frame {
+pub(super) struct PageFrame {
     pub person: Person,
     pub now: EventTime,
     /// There is somebody to sign out.
     pub signed_in: bool,
 }
 
-impl Frame {
-    pub fn of(console: &Console, person: Person) -> Self {
-        Self { person, now: console.now(), signed_in: console.gate.sign_in != SignIn::Nobody }
+impl PageFrame {
+    pub fn new(console: &Console, person: Person) -> Self {
+        Self { person, now: console.now(), signed_in: console.auth.sign_in != SignIn::Nobody }
     }
 
     pub fn may_act(&self) -> bool {
@@ -50,23 +50,23 @@ impl Frame {
 }
 
 /// An escalation as a row.
-struct Row {
+struct InboxRow {
     seq: i64,
     live: bool,
     taken_by: String,
-    said: String,
+    signal_excerpt: String,
     record: Escalation,
 }
 
-impl Row {
-    fn of(item: &Item) -> Result<Self, Problem> {
+impl InboxRow {
+    fn from_item(item: &InboxItem) -> Result<Self, Problem> {
         let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "a record does not read as one".into());
         let record = serde_json::from_str(item.record.get()).map_err(broken)?;
         Ok(Self {
             seq: item.seq,
             live: item.live,
             taken_by: item.taken_by.clone(),
-            said: item.said.clone(),
+            signal_excerpt: item.signal_excerpt.clone(),
             record,
         })
     }
@@ -94,8 +94,8 @@ impl Row {
             let members = counted(self.record.members.unwrap_or_default(), "post");
             return format!("Storm at {brand}{about} ({members})");
         }
-        let said = (!self.said.is_empty()).then_some(&self.said);
-        let known = self.record.excerpt.as_ref().or(said).or(self.record.reasons.get(1));
+        let signal_excerpt = (!self.signal_excerpt.is_empty()).then_some(&self.signal_excerpt);
+        let known = self.record.excerpt.as_ref().or(signal_excerpt).or(self.record.reasons.get(1));
         known.unwrap_or(&self.record.conversation).clone()
     }
 
@@ -125,7 +125,7 @@ impl Step {
     fn what(&self) -> String {
         let words = |text: &str| text.replace('_', " ");
         let reason = self.0.reasons.first().map_or("", String::as_str);
-        let news = words(self.0.news.as_str());
+        let news = words(self.0.change.as_str());
         match words(self.0.state.as_str()) {
             state if state == "open" || news == state => format!("{news}: {reason}"),
             state => format!("{news}, {state}: {reason}"),
@@ -133,9 +133,9 @@ impl Step {
     }
 }
 
-impl Asked {
+impl InboxQuery {
     /// The query of the same view, a page further.
-    fn after(&self, next: &str) -> String {
+    fn query_after(&self, next: &str) -> String {
         let fields = [
             ("team", &self.team),
             ("brand", &self.brand),
@@ -145,9 +145,10 @@ impl Asked {
             ("text", &self.text),
         ];
         let kept = fields.iter().filter(|(_, value)| !value.is_empty());
-        let pairs: Vec<String> = kept.map(|(key, value)| format!("{key}={}", encoded(value, b""))).collect();
+        let pairs: Vec<String> =
+            kept.map(|(key, value)| format!("{key}={}", percent_encoded(value, b""))).collect();
         let over = self.over.then(|| "over=true".to_owned());
-        let last = format!("after={}", encoded(next, b""));
+        let last = format!("after={}", percent_encoded(next, b""));
         pairs.into_iter().chain(over).chain([last]).collect::<Vec<_>>().join("&")
     }
 
@@ -162,26 +163,26 @@ impl Asked {
 #[derive(Template)]
 #[template(path = "inbox.html")]
 struct Inbox {
-    frame: Frame,
-    rows: Vec<Row>,
+    frame: PageFrame,
+    rows: Vec<InboxRow>,
     seq: i64,
     /// The query of the next page.
     next: Option<String>,
     teams: Vec<String>,
     facets: Facets,
-    asked: Asked,
+    query: InboxQuery,
 }
 
 #[derive(Template)]
 #[template(path = "escalation.html")]
-struct One {
-    frame: Frame,
-    row: Row,
-    parts: Vec<Part>,
+struct EscalationPage {
+    frame: PageFrame,
+    row: InboxRow,
+    parts: Vec<ContributionBar>,
     /// The spread as a chart, and in words.
     spread: Option<(String, String)>,
     /// What a storm is made of, with its chart and that in words.
-    storm: Option<(Storm, Option<(String, String)>)>,
+    storm: Option<(StormDetail, Option<(String, String)>)>,
     copies: Vec<Complaint>,
     history: Vec<Step>,
     teams: Vec<String>,
@@ -190,9 +191,9 @@ struct One {
 #[derive(Template)]
 #[template(path = "wall.html")]
 struct WallPage {
-    frame: Frame,
+    frame: PageFrame,
     seq: i64,
-    wall: Wall,
+    wall: Wallboard,
     team: String,
     teams: Vec<String>,
     /// How many are open of each level, the gravest first.
@@ -209,16 +210,16 @@ struct ProblemPage {
 pub(super) async fn inbox(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<InboxQuery>,
 ) -> Result<Response, Problem> {
-    let after = asked.after.as_deref().map(Cursor::read).transpose();
+    let after = query.after.as_deref().map(Cursor::parse).transpose();
     let after = after.map_err(|problem| Problem(StatusCode::BAD_REQUEST, problem))?;
-    let page = console.store.inbox(&asked.filter()?, after, ROWS).await?;
-    let rows = page.items.iter().map(Row::of).collect::<Result<_, _>>()?;
-    let next = page.next.as_deref().map(|next| asked.after(next));
+    let page = console.store.inbox(&query.filter()?, after, INBOX_ROWS).await?;
+    let rows = page.items.iter().map(InboxRow::from_item).collect::<Result<_, _>>()?;
+    let next = page.next.as_deref().map(|next| query.query_after(next));
     let facets = console.store.facets().await?;
-    let frame = Frame::of(&console, person);
-    html(&Inbox { frame, rows, seq: page.seq, next, teams: console.teams.to_vec(), facets, asked })
+    let frame = PageFrame::new(&console, person);
+    html(&Inbox { frame, rows, seq: page.seq, next, teams: console.teams.to_vec(), facets, query })
 }
 
 /// One escalation; a storm shows what it is made of.
@@ -234,25 +235,25 @@ pub(super) async fn escalation(
     let history = steps.map(Step).collect();
     let score: Option<Score> = detail.score.as_ref().and_then(|score| serde_json::from_str(score.get()).ok());
     let spread = score.and_then(|score| spread(&detail.points, &score));
-    let row = Row::of(&detail.item)?;
+    let row = InboxRow::from_item(&detail.item)?;
     let parts = parts(&row.record.contributions);
-    let storm = console.store.storm_of(&id).await?.map(|storm| {
+    let storm = console.store.storm_for_escalation(&id).await?.map(|storm| {
         let chart = volume(&storm);
         (storm, chart)
     });
     let copies = console.store.near_copies(&row.record.conversation).await?;
-    let frame = Frame::of(&console, person);
-    html(&One { frame, row, parts, spread, storm, copies, history, teams: console.teams.to_vec() })
+    let frame = PageFrame::new(&console, person);
+    html(&EscalationPage { frame, row, parts, spread, storm, copies, history, teams: console.teams.to_vec() })
 }
 
 /// The wallboard.
 pub(super) async fn wall(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-    Query(WallOf { team }): Query<WallOf>,
+    Query(WallQuery { team }): Query<WallQuery>,
 ) -> Result<Response, Problem> {
-    let frame = Frame::of(&console, person);
-    let wall = console.store.wall(&team, frame.now).await?;
+    let frame = PageFrame::new(&console, person);
+    let wall = console.store.wallboard(&team, frame.now).await?;
     let levels = Level::ALL.into_iter().zip(wall.open).rev().collect();
     let seq = console.store.seq().await?;
     html(&WallPage { frame, seq, wall, team, teams: console.teams.to_vec(), levels })
@@ -285,7 +286,7 @@ pub(super) fn html(page: &impl Template) -> Result<Response, Problem> {
 }
 
 /// Shows a problem as a page to whoever asked for one.
-pub(super) async fn problems(request: Request, next: Next) -> Response {
+pub(super) async fn problem_pages(request: Request, next: Next) -> Response {
     let is_page = text(request.headers(), header::ACCEPT).contains("text/html");
     let response = next.run(request).await;
     let problem = response.extensions().get::<Problem>().filter(|_| is_page);

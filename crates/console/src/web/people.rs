@@ -8,20 +8,20 @@ use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gate::From;
-use super::page::{Frame, html};
+use super::auth::ClientAddress;
+use super::page::{PageFrame, html};
 use super::{Console, Problem};
-use crate::people::{Account, Deed, Entry, Person, Right, Role, is_name};
+use crate::people::{AuditAction, AuditEntry, LocalAccount, Person, Right, Role, check_name};
 use crate::settings::SignIn;
 
 /// Entries of the audit trail that are shown.
-const ENTRIES: u32 = 500;
+const MAX_AUDIT_ENTRIES: u32 = 500;
 
 #[derive(Template)]
 #[template(path = "people.html")]
 struct PeoplePage {
-    frame: Frame,
-    accounts: Vec<Account>,
+    frame: PageFrame,
+    accounts: Vec<LocalAccount>,
     roles: [Role; 4],
     /// Accounts are kept here, and not by an identity provider.
     are_local: bool,
@@ -30,16 +30,16 @@ struct PeoplePage {
 #[derive(Template)]
 #[template(path = "audit.html")]
 struct AuditPage {
-    frame: Frame,
-    entries: Vec<Entry>,
+    frame: PageFrame,
+    entries: Vec<AuditEntry>,
 }
 
 /// Local accounts.
 pub(super) async fn list(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-) -> Result<Json<Vec<Account>>, Problem> {
-    person.needs(Right::Manage)?;
+) -> Result<Json<Vec<LocalAccount>>, Problem> {
+    person.require(Right::Manage)?;
     Ok(Json(console.people.accounts().await?))
 }
 
@@ -48,10 +48,10 @@ pub(super) async fn page(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
 ) -> Result<Response, Problem> {
-    person.needs(Right::Manage)?;
+    person.require(Right::Manage)?;
     let accounts = console.people.accounts().await?;
-    let are_local = console.gate.sign_in == SignIn::Local;
-    html(&PeoplePage { frame: Frame::of(&console, person), accounts, roles: Role::ALL, are_local })
+    let are_local = console.auth.sign_in == SignIn::Local;
+    html(&PeoplePage { frame: PageFrame::new(&console, person), accounts, roles: Role::ALL, are_local })
 }
 
 /// Whom to invite.
@@ -75,13 +75,13 @@ pub(super) struct Invited {
 pub(super) async fn invite(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-    Extension(From(from)): Extension<From>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     Json(Invite { name, roles }): Json<Invite>,
 ) -> Result<Json<Invited>, Problem> {
-    person.needs(Right::Manage)?;
+    person.require(Right::Manage)?;
     let bad = |problem: String| Problem(StatusCode::BAD_REQUEST, problem);
     let name = name.trim();
-    is_name(name).map_err(bad)?;
+    check_name(name).map_err(bad)?;
     if roles.is_empty() {
         return Err(bad("give at least one role".into()));
     }
@@ -89,11 +89,14 @@ pub(super) async fn invite(
     let accounts = console.people.accounts().await?;
     let taken_over = accounts.iter().filter(|account| account.name == name);
     if taken_over.flat_map(|account| &account.roles).chain(&roles).any(|role| *role == Role::PrivacyOfficer) {
-        person.needs(Right::Unredacted)?;
+        person.require(Right::Unredacted)?;
     }
     let now = console.now();
     let listed = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
-    console.people.note((&person.name, &from), Deed::Invited, &format!("{name} as {listed}"), now).await?;
+    console
+        .people
+        .write_audit((&person.name, &from), AuditAction::Invited, &format!("{name} as {listed}"), now)
+        .await?;
     let token = console.people.invite(name, &roles, now).await?;
     Ok(Json(Invited { path: format!("/set-up?token={token}") }))
 }
@@ -102,17 +105,17 @@ pub(super) async fn invite(
 pub(super) async fn remove(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-    Extension(From(from)): Extension<From>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    person.needs(Right::Manage)?;
+    person.require(Right::Manage)?;
     if name == person.name {
         return Err(Problem(
             StatusCode::CONFLICT,
             "you cannot remove yourself; ask another policy owner".into(),
         ));
     }
-    console.people.note((&person.name, &from), Deed::Removed, &name, console.now()).await?;
+    console.people.write_audit((&person.name, &from), AuditAction::Removed, &name, console.now()).await?;
     if console.people.remove(&name).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
@@ -123,8 +126,8 @@ pub(super) async fn remove(
 pub(super) async fn audit(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-    Extension(From(from)): Extension<From>,
-) -> Result<Json<Vec<Entry>>, Problem> {
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+) -> Result<Json<Vec<AuditEntry>>, Problem> {
     Ok(Json(entries(&console, &person, &from).await?))
 }
 
@@ -132,14 +135,14 @@ pub(super) async fn audit(
 pub(super) async fn audit_page(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-    Extension(From(from)): Extension<From>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
 ) -> Result<Response, Problem> {
     let entries = entries(&console, &person, &from).await?;
-    html(&AuditPage { frame: Frame::of(&console, person), entries })
+    html(&AuditPage { frame: PageFrame::new(&console, person), entries })
 }
 
-async fn entries(console: &Console, person: &Person, from: &str) -> Result<Vec<Entry>, Problem> {
-    person.needs(Right::Unredacted)?;
-    console.people.note((&person.name, from), Deed::Audited, "", console.now()).await?;
-    Ok(console.people.audit(ENTRIES).await?)
+async fn entries(console: &Console, person: &Person, from: &str) -> Result<Vec<AuditEntry>, Problem> {
+    person.require(Right::Unredacted)?;
+    console.people.write_audit((&person.name, from), AuditAction::ReadAuditTrail, "", console.now()).await?;
+    Ok(console.people.audit_entries(MAX_AUDIT_ENTRIES).await?)
 }

@@ -3,15 +3,15 @@
 use firewatch_domain::{Contribution, Score};
 use plotters::prelude::*;
 
-use super::chart::{Axes, EXPECTED, SEEN, svg};
-use super::words::{count, counted};
+use super::chart::{Axes, EXPECTED_COLOUR, OBSERVED_COLOUR, svg};
+use super::humanize::{count, counted};
 
 const SIZE: (u32, u32) = (720, 300);
 /// Longest bar of a contribution, in parts of its picture.
 const BAR: f64 = 100.0;
 
 /// What made a part of the risk.
-pub struct Part {
+pub struct ContributionBar {
     /// In words.
     pub words: &'static str,
     /// The points, with their sign.
@@ -23,11 +23,11 @@ pub struct Part {
 }
 
 /// The parts of a risk that are worth a bar, the largest first.
-pub fn parts(contributions: &[Contribution]) -> Vec<Part> {
-    let most = contributions.iter().map(|c| c.points.value().abs()).fold(1.0, f64::max);
+pub fn parts(contributions: &[Contribution]) -> Vec<ContributionBar> {
+    let largest = contributions.iter().map(|c| c.points.value().abs()).fold(1.0, f64::max);
     let mut all: Vec<&Contribution> = contributions.iter().filter(|c| c.points.0 != 0).collect();
     all.sort_by_key(|c| std::cmp::Reverse(c.points.0.abs()));
-    let part = |c: &Contribution| Part {
+    let part = |c: &Contribution| ContributionBar {
         words: match &*c.name {
             "base" => "what any post has",
             "words" => "what it says",
@@ -38,7 +38,7 @@ pub fn parts(contributions: &[Contribution]) -> Vec<Part> {
             _ => "other",
         },
         points: format!("{:+.1}", c.points.value()),
-        long: BAR * c.points.value().abs() / most,
+        long: BAR * c.points.value().abs() / largest,
         lowers: c.points.0 < 0,
     };
     all.into_iter().map(part).collect()
@@ -50,13 +50,13 @@ pub fn spread(points: &[(i64, f64, i64, i64)], score: &Score) -> Option<(String,
     let hours = |at: i64| (at - first) as f64 / 3_600_000.0;
     let so_far: Vec<(f64, f64)> = points.iter().map(|(at, _, n, _)| (hours(*at), *n as f64)).collect();
     let now = *so_far.last()?;
-    let ahead = |of: fn(&firewatch_domain::Range) -> u64| {
+    let ahead = |field: fn(&firewatch_domain::ForecastInterval) -> u64| {
         let later = score.forecast.iter().filter_map(|outlook| {
-            Some((now.0 + f64::from(outlook.hours?), now.1 + of(&outlook.reshares) as f64))
+            Some((now.0 + f64::from(outlook.hours?), now.1 + field(&outlook.reshares) as f64))
         });
         std::iter::once(now).chain(later).collect::<Vec<_>>()
     };
-    let (low, expected, high) = (ahead(|r| r.low), ahead(|r| r.expected), ahead(|r| r.high));
+    let (low, expected, high) = (ahead(|r| r.low), ahead(|r| r.point), ahead(|r| r.high));
     let ends = |line: &[(f64, f64)]| line.last().map_or(now, |end| *end);
     let words = format!(
         "Passed on {} so far; {} expected a day from now, between {} and {} in four of five cases.",
@@ -67,15 +67,15 @@ pub fn spread(points: &[(i64, f64, i64, i64)], score: &Score) -> Option<(String,
     );
     let axes = Axes {
         x: 0.0..ends(&expected).0.max(0.1),
-        most: ends(&high).1.max(10.0) * 1.1,
-        x_says: "hours since the first score",
-        y_says: "reshares",
+        y_max: ends(&high).1.max(10.0) * 1.1,
+        x_label: "hours since the first score",
+        y_label: "reshares",
         size: SIZE,
     };
     let svg = svg(&axes, &words, |chart| {
         let between = high.iter().chain(low.iter().rev()).copied().collect::<Vec<_>>();
-        chart.draw_series([Polygon::new(between, EXPECTED.mix(0.2))])?;
-        for (line, colour) in [(&expected, EXPECTED), (&so_far, SEEN)] {
+        chart.draw_series([Polygon::new(between, EXPECTED_COLOUR.mix(0.2))])?;
+        for (line, colour) in [(&expected, EXPECTED_COLOUR), (&so_far, OBSERVED_COLOUR)] {
             chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(3)))?;
         }
         Ok(())
@@ -98,15 +98,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_told_in_words_the_largest_first() {
-        let of = |name: &'static str, tenths| Contribution { name: name.into(), points: Tenths(tenths) };
-        let told = parts(&[of("base", 0), of("reach", -50), of("words", 205), of("size", 443)]);
-        let told: Vec<String> = told
+    fn parts_are_in_plain_words_the_largest_first() {
+        let contribution =
+            |name: &'static str, tenths| Contribution { name: name.into(), points: Tenths(tenths) };
+        let shown = parts(&[
+            contribution("base", 0),
+            contribution("reach", -50),
+            contribution("words", 205),
+            contribution("size", 443),
+        ]);
+        let shown: Vec<String> = shown
             .iter()
             .map(|part| format!("{} {} {:.0} {}", part.words, part.points, part.long, part.lowers))
             .collect();
         assert_eq!(
-            told,
+            shown,
             [
                 "how often it was passed on +44.3 100 false",
                 "what it says +20.5 46 false",
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_says_in_words_what_it_shows() {
+    fn a_chart_has_a_text_alternative() {
         let score = serde_json::json!({
             "v": 1, "id": "i", "conversation": "c", "at": "2026-03-10T15:00:00Z", "risk": 20.0, "risk_low": 20.0,
             "risk_high": 20.0, "complaint": 0.9, "viral": 0.2, "flags": [],

@@ -8,33 +8,35 @@ use firewatch_domain::EventTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gate::From;
+use super::auth::ClientAddress;
 use super::{Console, Problem};
-use crate::people::{Deed, Person, Right};
+use crate::people::{AuditAction, Person, Right};
 
 /// From so many followers on an account is a public voice, whose name PR is shown.
-const PUBLIC: u64 = 10_000;
+const PUBLIC_FOLLOWERS: u64 = 10_000;
 /// Voices that are told.
-const VOICES: usize = 5;
+const MAX_VOICES: usize = 5;
 
 /// A conversation as the events have it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Thread {
     /// What was said, in order.
-    pub said: Vec<Said>,
+    #[serde(rename = "said")]
+    pub posts: Vec<ThreadPost>,
     /// Who carried it furthest, the largest first.
-    pub voices: Vec<Voice>,
+    pub voices: Vec<Participant>,
     /// There is more than could be looked through.
     pub is_cut: bool,
 }
 
 /// Something that was said.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Said {
+#[schemars(rename = "Said")]
+pub struct ThreadPost {
     /// When.
     pub at: EventTime,
     /// By whom.
-    pub by: Voice,
+    pub by: Participant,
     /// It is the brand's own answer.
     pub is_brand: bool,
     /// What.
@@ -43,7 +45,8 @@ pub struct Said {
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Voice {
+#[schemars(rename = "Voice")]
+pub struct Participant {
     /// Its name; none where it is not told.
     pub name: Option<String>,
     /// Its followers, when known.
@@ -55,7 +58,8 @@ pub struct Voice {
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[derive(Default)]
-pub(super) struct Asked {
+#[schemars(rename = "Asked")]
+pub(super) struct ThreadQuery {
     /// As it was written. Only a privacy officer may ask for that, and it is put on record.
     pub unredacted: bool,
 }
@@ -64,21 +68,24 @@ pub(super) struct Asked {
 pub(super) async fn thread(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
-    Extension(From(from)): Extension<From>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     Path(id): Path<String>,
-    Query(Asked { unredacted }): Query<Asked>,
+    Query(ThreadQuery { unredacted }): Query<ThreadQuery>,
 ) -> Result<Json<Thread>, Problem> {
-    person.needs(if unredacted { Right::Unredacted } else { Right::Look })?;
+    person.require(if unredacted { Right::Unredacted } else { Right::View })?;
     let Some((conversation, since)) = console.store.conversation(&id).await? else {
         return Err(Problem(StatusCode::NOT_FOUND, format!("there is no escalation {id:?}")));
     };
     if unredacted {
-        console.people.note((&person.name, &from), Deed::Saw, &conversation, console.now()).await?;
+        console
+            .people
+            .write_audit((&person.name, &from), AuditAction::ViewedUnredacted, &conversation, console.now())
+            .await?;
     }
     // A look goes through much of a log: who asks waits for those who asked before.
-    let _turn = console.gate.looks.acquire().await;
-    let look_up = console.tools.look_up.clone();
-    let found = tokio::task::spawn_blocking(move || look_up(&conversation, since)).await;
+    let _turn = console.auth.thread_lookups.acquire().await;
+    let find_thread = console.tools.find_thread.clone();
+    let found = tokio::task::spawn_blocking(move || find_thread(&conversation, since)).await;
     let mut thread = match found {
         Ok(Ok(thread)) => thread,
         Ok(Err(problem)) => {
@@ -87,7 +94,7 @@ pub(super) async fn thread(
         Err(_) => return Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, "the events cannot be read".into())),
     };
     thread.voices.sort_by_key(|voice| std::cmp::Reverse(voice.followers));
-    thread.voices.truncate(VOICES);
+    thread.voices.truncate(MAX_VOICES);
     if !unredacted {
         redact(&mut thread, &console, &person);
     }
@@ -96,14 +103,14 @@ pub(super) async fn thread(
 
 fn redact(thread: &mut Thread, console: &Console, person: &Person) {
     let may_know = person.may(Right::Act);
-    let hide = |voice: &mut Voice| {
-        if !(may_know && voice.followers >= Some(PUBLIC)) {
+    let hide = |voice: &mut Participant| {
+        if !(may_know && voice.followers >= Some(PUBLIC_FOLLOWERS)) {
             voice.name = None;
         }
     };
     thread.voices.iter_mut().for_each(hide);
-    for said in thread.said.iter_mut().filter(|said| !said.is_brand) {
-        said.text = (console.tools.redact)(&said.text);
-        hide(&mut said.by);
+    for post in thread.posts.iter_mut().filter(|post| !post.is_brand) {
+        post.text = (console.tools.redact)(&post.text);
+        hide(&mut post.by);
     }
 }

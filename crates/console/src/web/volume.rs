@@ -3,40 +3,40 @@
 use firewatch_domain::EventTime;
 use plotters::prelude::*;
 
-use super::chart::{Axes, EXPECTED, SEEN, svg};
-use super::words::counted;
-use crate::store::{SLOT, Storm};
+use super::chart::{Axes, EXPECTED_COLOUR, OBSERVED_COLOUR, svg};
+use super::humanize::counted;
+use crate::store::{StormDetail, VOLUME_SLOT};
 
 const SIZE: (u32, u32) = (720, 260);
 
 /// Complaints by five minutes with the usual, as SVG and in words; none before any were counted.
-pub fn volume(storm: &Storm) -> Option<(String, String)> {
-    let (at, most, usual) = storm.volume.iter().copied().max_by_key(|(_, n, _)| *n)?;
+pub fn volume(storm: &StormDetail) -> Option<(String, String)> {
+    let (at, peak, usual) = storm.volume.iter().copied().max_by_key(|(_, n, _)| *n)?;
     let at = EventTime::from_millis(at).to_string();
     let clock = at.get(11..16).unwrap_or_default();
     let words = format!(
         "At most {} in five minutes, from {clock} UTC on; about {usual:.0} are usual then.",
-        counted(most as u64, "complaint"),
+        counted(peak as u64, "complaint"),
     );
     let slots = &storm.volume;
-    let minutes = |i: usize| i as f64 * SLOT.as_millis() as f64 / 60_000.0;
+    let minutes = |i: usize| i as f64 * VOLUME_SLOT.as_millis() as f64 / 60_000.0;
     // Before and after the storm's first post.
     let first = slots.first().map_or(0.0, |(at, ..)| (at - storm.from.as_millis()) as f64 / 60_000.0);
     let axes = Axes {
         x: first..first + minutes(slots.len()),
-        most: slots.iter().map(|(_, n, usual)| usual.max(*n as f64)).fold(5.0, f64::max) * 1.1,
-        x_says: "minutes since its first post",
-        y_says: "complaints in five minutes",
+        y_max: slots.iter().map(|(_, n, usual)| usual.max(*n as f64)).fold(5.0, f64::max) * 1.1,
+        x_label: "minutes since its first post",
+        y_label: "complaints in five minutes",
         size: SIZE,
     };
     let svg = svg(&axes, &words, |chart| {
         chart.draw_series(slots.iter().enumerate().map(|(i, (_, n, _))| {
             let (left, right) = (first + minutes(i), first + minutes(i + 1));
-            Rectangle::new([(left, 0.0), (right, *n as f64)], SEEN.mix(0.75).filled())
+            Rectangle::new([(left, 0.0), (right, *n as f64)], OBSERVED_COLOUR.mix(0.75).filled())
         }))?;
         let middle = |i| first + minutes(i) + minutes(1) / 2.0;
         let usual = slots.iter().enumerate().map(|(i, (.., usual))| (middle(i), *usual));
-        chart.draw_series(LineSeries::new(usual, EXPECTED.stroke_width(3)))?;
+        chart.draw_series(LineSeries::new(usual, EXPECTED_COLOUR.stroke_width(3)))?;
         Ok(())
     })?;
     Some((svg, words))
@@ -47,17 +47,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chart_says_in_words_what_it_shows() {
+    fn a_chart_has_a_text_alternative() {
         let start = EventTime::parse("2026-03-10T14:00:00Z").unwrap();
         let slot = |i: i64, n, usual| (start.as_millis() + i * 300_000, n, usual);
-        let volume_of = vec![slot(-1, 3, 2.0), slot(0, 41, 2.4), slot(1, 12, 2.0)];
-        let storm = Storm { volume: volume_of, from: start, members: vec![], count: 0, words: vec![] };
+        let slots = vec![slot(-1, 3, 2.0), slot(0, 41, 2.4), slot(1, 12, 2.0)];
+        let storm = StormDetail { volume: slots, from: start, members: vec![], count: 0, words: vec![] };
         let (svg, words) = volume(&storm).unwrap();
         assert_eq!(
             words,
             "At most 41 complaints in five minutes, from 14:00 UTC on; about 2 are usual then."
         );
         assert!(svg.starts_with("<svg role=\"img\" aria-label=\"At most 41") && !svg.contains("style="));
-        assert!(volume(&Storm { volume: vec![], ..storm }).is_none());
+        assert!(volume(&StormDetail { volume: vec![], ..storm }).is_none());
     }
 }

@@ -4,133 +4,142 @@ use cel::Program;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 use firewatch_domain::FlagKind;
 
-use super::facts::{BOOL_FACTS, FLAGS, NUMBER_FACTS, TEXT_FACTS, Text, Type, names};
-use super::{Match, Num, Order, Test};
+use super::facts::{BOOL_FACTS, FLAGS_NAME, FactType, NUMERIC_FACT_SPECS, TEXT_FACTS, TextFact, fact_names};
+use super::{BoolExpr, Comparison, NumExpr, TextMatch};
 
 /// A part of an expression, with its type.
-enum Part {
-    Bool(Test),
-    Int(Num),
-    Double(Num),
-    Text(Text),
+enum TypedExpr {
+    Bool(BoolExpr),
+    Int(NumExpr),
+    Double(NumExpr),
+    Text(TextFact),
     Quoted(Box<str>),
     Flags,
     List(Vec<Box<str>>),
 }
 
-impl Part {
-    fn kind(&self) -> Type {
+impl TypedExpr {
+    fn kind(&self) -> FactType {
         match self {
-            Self::Bool(_) => Type::Bool,
-            Self::Int(_) => Type::Int,
-            Self::Double(_) => Type::Double,
-            Self::Text(_) | Self::Quoted(_) => Type::String,
-            Self::Flags | Self::List(_) => Type::Strings,
+            Self::Bool(_) => FactType::Bool,
+            Self::Int(_) => FactType::Int,
+            Self::Double(_) => FactType::Double,
+            Self::Text(_) | Self::Quoted(_) => FactType::String,
+            Self::Flags | Self::List(_) => FactType::Strings,
         }
     }
 }
 
 /// A fault and the part of the expression it is in.
-struct Fault(u64, String);
+struct TypeError(u64, String);
 
 /// Parses, checks and lowers.
-pub(super) fn test(source: &str) -> Result<Test, String> {
+pub(super) fn compile(source: &str) -> Result<BoolExpr, String> {
     let program = Program::compile(source).map_err(|e| {
         let first = e.errors.first().map(|e| (e.pos.1, e.msg.clone()));
         let (column, problem) = first.unwrap_or((1, "cannot be read".into()));
         format!("{source:?}, character {column}: {problem}")
     })?;
     let whole = program.expression();
-    let checked = part(whole).and_then(|part| match part {
-        Part::Bool(test) => Ok(test),
-        other => Err(Fault(
+    let checked = lower(whole).and_then(|part| match part {
+        TypedExpr::Bool(test) => Ok(test),
+        other => Err(TypeError(
             whole.id,
             format!("this is of type {}; a condition is a bool, such as `risk >= 15`", other.kind().name()),
         )),
     });
-    checked.map_err(|Fault(id, problem)| {
+    checked.map_err(|TypeError(id, problem)| {
         let column = program.source_info().offset_for(id).map_or(1, |(start, _)| start + 1);
         format!("{source:?}, character {column}: {problem}")
     })
 }
 
-fn part(e: &IdedExpr) -> Result<Part, Fault> {
+fn lower(e: &IdedExpr) -> Result<TypedExpr, TypeError> {
     match &e.expr {
         Expr::Literal(literal) => self::literal(e.id, literal),
         Expr::Ident(name) => ident(e.id, name),
         Expr::List(list) => {
-            let texts = list.elements.iter().map(|element| match part(element)? {
-                Part::Quoted(text) => Ok(text),
-                other => Err(Fault(
+            let texts = list.elements.iter().map(|element| match lower(element)? {
+                TypedExpr::Quoted(text) => Ok(text),
+                other => Err(TypeError(
                     element.id,
                     format!("a list holds texts in quotes, and this is of type {}", other.kind().name()),
                 )),
             });
-            Ok(Part::List(texts.collect::<Result<_, _>>()?))
+            Ok(TypedExpr::List(texts.collect::<Result<_, _>>()?))
         }
         Expr::Call(call) => self::call(e.id, call),
         Expr::Comprehension(_) => {
-            Err(Fault(e.id, "loops are not for conditions; write `\"press\" in flags`".into()))
+            Err(TypeError(e.id, "loops are not for conditions; write `\"press\" in flags`".into()))
         }
         Expr::Select(select) => {
-            Err(Fault(e.id, format!("there is no `.{}`; names have no parts", select.field)))
+            Err(TypeError(e.id, format!("there is no `.{}`; names have no parts", select.field)))
         }
         Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
-            Err(Fault(e.id, "maps are not for conditions".into()))
+            Err(TypeError(e.id, "maps are not for conditions".into()))
         }
     }
 }
 
-fn literal(id: u64, literal: &LiteralValue) -> Result<Part, Fault> {
+fn literal(id: u64, literal: &LiteralValue) -> Result<TypedExpr, TypeError> {
     Ok(match literal {
-        LiteralValue::Boolean(is) => Part::Bool(Test::Const(*is.inner())),
-        LiteralValue::Double(x) => Part::Double(Num::Const(*x.inner())),
-        LiteralValue::Int(n) => Part::Int(Num::Const(*n.inner() as f64)),
-        LiteralValue::String(text) => Part::Quoted(text.inner().into()),
-        LiteralValue::UInt(_) => return Err(Fault(id, "write the number without the `u`".into())),
+        LiteralValue::Boolean(is) => TypedExpr::Bool(BoolExpr::Const(*is.inner())),
+        LiteralValue::Double(x) => TypedExpr::Double(NumExpr::Const(*x.inner())),
+        LiteralValue::Int(n) => TypedExpr::Int(NumExpr::Const(*n.inner() as f64)),
+        LiteralValue::String(text) => TypedExpr::Quoted(text.inner().into()),
+        LiteralValue::UInt(_) => return Err(TypeError(id, "write the number without the `u`".into())),
         LiteralValue::Bytes(_) | LiteralValue::Null => {
-            return Err(Fault(id, "only numbers, texts in quotes, true and false are for conditions".into()));
+            return Err(TypeError(
+                id,
+                "only numbers, texts in quotes, true and false are for conditions".into(),
+            ));
         }
     })
 }
 
-fn ident(id: u64, name: &str) -> Result<Part, Fault> {
-    if let Some(fact) = NUMBER_FACTS.iter().find(|fact| fact.name == name) {
-        let number = Num::Fact(fact.number);
-        return Ok(if fact.kind == Type::Int { Part::Int(number) } else { Part::Double(number) });
+fn ident(id: u64, name: &str) -> Result<TypedExpr, TypeError> {
+    if let Some(fact) = NUMERIC_FACT_SPECS.iter().find(|fact| fact.name == name) {
+        let number = NumExpr::Fact(fact.number);
+        return Ok(if fact.kind == FactType::Int {
+            TypedExpr::Int(number)
+        } else {
+            TypedExpr::Double(number)
+        });
     }
     if let Some((flag, ..)) = BOOL_FACTS.iter().find(|(_, own, _)| *own == name) {
-        return Ok(Part::Bool(Test::Fact(*flag)));
+        return Ok(TypedExpr::Bool(BoolExpr::Fact(*flag)));
     }
     if let Some((text, ..)) = TEXT_FACTS.iter().find(|(_, own, _)| *own == name) {
-        return Ok(Part::Text(*text));
+        return Ok(TypedExpr::Text(*text));
     }
-    if name == FLAGS {
-        return Ok(Part::Flags);
+    if name == FLAGS_NAME {
+        return Ok(TypedExpr::Flags);
     }
-    let all: Vec<&str> = names().map(|(name, ..)| name).collect();
-    Err(Fault(id, unknown("name", name, &all)))
+    let all: Vec<&str> = fact_names().map(|(name, ..)| name).collect();
+    Err(TypeError(id, unknown("name", name, &all)))
 }
 
 /// Says that something is not known, and what may have been meant.
-fn unknown(what: &str, given: &str, known: &[&str]) -> String {
+fn unknown(kind: &str, given: &str, known: &[&str]) -> String {
     let close = |k: &&&str| strsim::jaro_winkler(k, given);
-    let near = known.iter().max_by(|a, b| close(a).total_cmp(&close(b))).filter(|k| close(k) > 0.8);
-    match near {
-        Some(near) => format!("{what} `{given}` is not known; did you mean `{near}`?"),
-        None => format!("{what} `{given}` is not known; there are {}", known.join(", ")),
+    let closest = known.iter().max_by(|a, b| close(a).total_cmp(&close(b))).filter(|k| close(k) > 0.8);
+    match closest {
+        Some(closest) => format!("{kind} `{given}` is not known; did you mean `{closest}`?"),
+        None => format!("{kind} `{given}` is not known; there are {}", known.join(", ")),
     }
 }
 
-fn call(id: u64, call: &CallExpr) -> Result<Part, Fault> {
+fn call(id: u64, call: &CallExpr) -> Result<TypedExpr, TypeError> {
     let target = call.target.iter().map(AsRef::as_ref);
-    let mut parts = target.chain(&call.args).map(part).collect::<Result<Vec<_>, _>>()?.into_iter();
+    let mut parts = target.chain(&call.args).map(lower).collect::<Result<Vec<_>, _>>()?.into_iter();
     let name = call.func_name.as_str();
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(x), None, None) => one(id, name, x),
-        (Some(x), Some(y), None) => two(id, name, x, y),
-        (Some(Part::Bool(test)), Some(x), Some(y)) if name == op::CONDITIONAL => choose(id, test, x, y),
-        _ => Err(Fault(id, no_function(name))),
+        (Some(x), None, None) => lower_unary(id, name, x),
+        (Some(x), Some(y), None) => lower_binary(id, name, x, y),
+        (Some(TypedExpr::Bool(test)), Some(x), Some(y)) if name == op::CONDITIONAL => {
+            lower_conditional(id, test, x, y)
+        }
+        _ => Err(TypeError(id, no_function(name))),
     }
 }
 
@@ -142,47 +151,65 @@ fn no_function(name: &str) -> String {
     )
 }
 
-fn one(id: u64, name: &str, x: Part) -> Result<Part, Fault> {
+fn lower_unary(id: u64, name: &str, x: TypedExpr) -> Result<TypedExpr, TypeError> {
     Ok(match (name, x) {
-        (op::LOGICAL_NOT, Part::Bool(test)) => Part::Bool(Test::Not(test.into())),
-        (op::NEGATE, Part::Int(n)) => Part::Int(Num::Negative(n.into())),
-        (op::NEGATE, Part::Double(x)) => Part::Double(Num::Negative(x.into())),
-        ("double", Part::Int(n) | Part::Double(n)) => Part::Double(n),
-        ("size", Part::Flags) => Part::Int(Num::CountFlags),
+        (op::LOGICAL_NOT, TypedExpr::Bool(test)) => TypedExpr::Bool(BoolExpr::Not(test.into())),
+        (op::NEGATE, TypedExpr::Int(n)) => TypedExpr::Int(NumExpr::Negative(n.into())),
+        (op::NEGATE, TypedExpr::Double(x)) => TypedExpr::Double(NumExpr::Negative(x.into())),
+        ("double", TypedExpr::Int(n) | TypedExpr::Double(n)) => TypedExpr::Double(n),
+        ("size", TypedExpr::Flags) => TypedExpr::Int(NumExpr::CountFlags),
         (name, x) => {
-            return Err(Fault(id, format!("{}, and this is of type {}", no_function(name), x.kind().name())));
+            return Err(TypeError(
+                id,
+                format!("{}, and this is of type {}", no_function(name), x.kind().name()),
+            ));
         }
     })
 }
 
-fn two(id: u64, name: &str, x: Part, y: Part) -> Result<Part, Fault> {
-    if let Some(order) = order(name) {
-        return compare(id, order, x, y).map(Part::Bool);
+fn lower_binary(id: u64, name: &str, x: TypedExpr, y: TypedExpr) -> Result<TypedExpr, TypeError> {
+    if let Some(order) = comparison(name) {
+        return compare(id, order, x, y).map(TypedExpr::Bool);
     }
-    let fault = |x: &Part, y: &Part| {
-        let mixed = matches!((x, y), (Part::Int(_), Part::Double(_)) | (Part::Double(_), Part::Int(_)));
+    let fault = |x: &TypedExpr, y: &TypedExpr| {
+        let mixed = matches!(
+            (x, y),
+            (TypedExpr::Int(_), TypedExpr::Double(_)) | (TypedExpr::Double(_), TypedExpr::Int(_))
+        );
         let hint =
             if mixed { "; write double(...) around the whole number, or 2.0 instead of 2" } else { "" };
-        Fault(id, format!("{} and {} do not go together here{hint}", x.kind().name(), y.kind().name()))
+        TypeError(id, format!("{} and {} do not go together here{hint}", x.kind().name(), y.kind().name()))
     };
     Ok(match (name, x, y) {
-        (op::LOGICAL_AND, Part::Bool(x), Part::Bool(y)) => Part::Bool(Test::All(flat(x, y, true))),
-        (op::LOGICAL_OR, Part::Bool(x), Part::Bool(y)) => Part::Bool(Test::Any(flat(x, y, false))),
-        (op::IN, Part::Quoted(flag), Part::Flags) => Part::Bool(Test::Flagged(vec![flag_kind(id, &flag)?])),
-        (op::IN, Part::Text(text), Part::List(all)) => Part::Bool(Test::Text(text, Match::Among(all))),
-        ("startsWith", Part::Text(text), Part::Quoted(with)) => {
-            Part::Bool(Test::Text(text, Match::Begins(with)))
+        (op::LOGICAL_AND, TypedExpr::Bool(x), TypedExpr::Bool(y)) => {
+            TypedExpr::Bool(BoolExpr::All(flatten(x, y, true)))
         }
-        ("endsWith", Part::Text(text), Part::Quoted(with)) => Part::Bool(Test::Text(text, Match::Ends(with))),
-        ("contains", Part::Text(text), Part::Quoted(part)) => {
-            Part::Bool(Test::Text(text, Match::Contains(part)))
+        (op::LOGICAL_OR, TypedExpr::Bool(x), TypedExpr::Bool(y)) => {
+            TypedExpr::Bool(BoolExpr::Any(flatten(x, y, false)))
         }
-        (op::ADD | op::SUBSTRACT | op::MULTIPLY, Part::Int(x), Part::Int(y)) => Part::Int(sum(name, x, y)),
-        (op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE, Part::Double(x), Part::Double(y)) => {
-            Part::Double(sum(name, x, y))
+        (op::IN, TypedExpr::Quoted(flag), TypedExpr::Flags) => {
+            TypedExpr::Bool(BoolExpr::Flagged(vec![flag_kind(id, &flag)?]))
         }
-        (op::DIVIDE | op::MODULO, Part::Int(_), Part::Int(_)) => {
-            return Err(Fault(id, "whole numbers are divided as double(...) / double(...)".into()));
+        (op::IN, TypedExpr::Text(text), TypedExpr::List(all)) => {
+            TypedExpr::Bool(BoolExpr::Text(text, TextMatch::OneOf(all)))
+        }
+        ("startsWith", TypedExpr::Text(text), TypedExpr::Quoted(with)) => {
+            TypedExpr::Bool(BoolExpr::Text(text, TextMatch::Begins(with)))
+        }
+        ("endsWith", TypedExpr::Text(text), TypedExpr::Quoted(with)) => {
+            TypedExpr::Bool(BoolExpr::Text(text, TextMatch::Ends(with)))
+        }
+        ("contains", TypedExpr::Text(text), TypedExpr::Quoted(part)) => {
+            TypedExpr::Bool(BoolExpr::Text(text, TextMatch::Contains(part)))
+        }
+        (op::ADD | op::SUBSTRACT | op::MULTIPLY, TypedExpr::Int(x), TypedExpr::Int(y)) => {
+            TypedExpr::Int(lower_arithmetic(name, x, y))
+        }
+        (op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE, TypedExpr::Double(x), TypedExpr::Double(y)) => {
+            TypedExpr::Double(lower_arithmetic(name, x, y))
+        }
+        (op::DIVIDE | op::MODULO, TypedExpr::Int(_), TypedExpr::Int(_)) => {
+            return Err(TypeError(id, "whole numbers are divided as double(...) / double(...)".into()));
         }
         (
             op::LOGICAL_AND | op::LOGICAL_OR | op::IN | op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE,
@@ -191,20 +218,24 @@ fn two(id: u64, name: &str, x: Part, y: Part) -> Result<Part, Fault> {
         ) => {
             return Err(fault(&x, &y));
         }
-        (other, ..) => return Err(Fault(id, no_function(other))),
+        (other, ..) => return Err(TypeError(id, no_function(other))),
     })
 }
 
-fn choose(id: u64, test: Test, x: Part, y: Part) -> Result<Part, Fault> {
+fn lower_conditional(id: u64, test: BoolExpr, x: TypedExpr, y: TypedExpr) -> Result<TypedExpr, TypeError> {
     Ok(match (x, y) {
-        (Part::Int(x), Part::Int(y)) => Part::Int(Num::If(test.into(), x.into(), y.into())),
-        (Part::Double(x), Part::Double(y)) => Part::Double(Num::If(test.into(), x.into(), y.into())),
-        (Part::Bool(x), Part::Bool(y)) => {
-            let not = Test::Not(Box::new(test.clone()));
-            Part::Bool(Test::Any(vec![Test::All(vec![test, x]), Test::All(vec![not, y])]))
+        (TypedExpr::Int(x), TypedExpr::Int(y)) => {
+            TypedExpr::Int(NumExpr::If(test.into(), x.into(), y.into()))
+        }
+        (TypedExpr::Double(x), TypedExpr::Double(y)) => {
+            TypedExpr::Double(NumExpr::If(test.into(), x.into(), y.into()))
+        }
+        (TypedExpr::Bool(x), TypedExpr::Bool(y)) => {
+            let not = BoolExpr::Not(Box::new(test.clone()));
+            TypedExpr::Bool(BoolExpr::Any(vec![BoolExpr::All(vec![test, x]), BoolExpr::All(vec![not, y])]))
         }
         (x, y) => {
-            return Err(Fault(
+            return Err(TypeError(
                 id,
                 format!(
                     "both sides of ?: must be of one type, and are {} and {}",
@@ -216,58 +247,63 @@ fn choose(id: u64, test: Test, x: Part, y: Part) -> Result<Part, Fault> {
     })
 }
 
-fn sum(name: &str, x: Num, y: Num) -> Num {
+fn lower_arithmetic(name: &str, x: NumExpr, y: NumExpr) -> NumExpr {
     let (x, y) = (x.into(), y.into());
     match name {
-        op::ADD => Num::Sum(x, y),
-        op::SUBSTRACT => Num::Difference(x, y),
-        op::MULTIPLY => Num::Product(x, y),
-        _ => Num::Quotient(x, y),
+        op::ADD => NumExpr::Sum(x, y),
+        op::SUBSTRACT => NumExpr::Difference(x, y),
+        op::MULTIPLY => NumExpr::Product(x, y),
+        _ => NumExpr::Quotient(x, y),
     }
 }
 
-fn order(name: &str) -> Option<Order> {
+fn comparison(name: &str) -> Option<Comparison> {
     Some(match name {
-        op::LESS => Order::Less,
-        op::LESS_EQUALS => Order::LessOrEqual,
-        op::GREATER => Order::Greater,
-        op::GREATER_EQUALS => Order::GreaterOrEqual,
-        op::EQUALS => Order::Equal,
-        op::NOT_EQUALS => Order::Unequal,
+        op::LESS => Comparison::Less,
+        op::LESS_EQUALS => Comparison::LessOrEqual,
+        op::GREATER => Comparison::Greater,
+        op::GREATER_EQUALS => Comparison::GreaterOrEqual,
+        op::EQUALS => Comparison::Equal,
+        op::NOT_EQUALS => Comparison::Unequal,
         _ => return None,
     })
 }
 
-fn compare(id: u64, order: Order, x: Part, y: Part) -> Result<Test, Fault> {
-    let negate = |test: Test| if order == Order::Unequal { Test::Not(test.into()) } else { test };
-    let equality = matches!(order, Order::Equal | Order::Unequal);
+fn compare(id: u64, order: Comparison, x: TypedExpr, y: TypedExpr) -> Result<BoolExpr, TypeError> {
+    let negate =
+        |test: BoolExpr| if order == Comparison::Unequal { BoolExpr::Not(test.into()) } else { test };
+    let equality = matches!(order, Comparison::Equal | Comparison::Unequal);
     Ok(match (x, y) {
-        (Part::Int(x) | Part::Double(x), Part::Int(y) | Part::Double(y)) => Test::Compare(x, order, y),
-        (Part::Text(text), Part::Quoted(one)) | (Part::Quoted(one), Part::Text(text)) if equality => {
-            negate(Test::Text(text, Match::Among(vec![one])))
+        (TypedExpr::Int(x) | TypedExpr::Double(x), TypedExpr::Int(y) | TypedExpr::Double(y)) => {
+            BoolExpr::Compare(x, order, y)
         }
-        (Part::Bool(x), Part::Bool(y)) if equality => {
-            let neither = [&x, &y].map(|t| Test::Not(Box::new(t.clone()))).to_vec();
-            negate(Test::Any(vec![Test::All(vec![x, y]), Test::All(neither)]))
+        (TypedExpr::Text(text), TypedExpr::Quoted(one)) | (TypedExpr::Quoted(one), TypedExpr::Text(text))
+            if equality =>
+        {
+            negate(BoolExpr::Text(text, TextMatch::OneOf(vec![one])))
+        }
+        (TypedExpr::Bool(x), TypedExpr::Bool(y)) if equality => {
+            let neither = [&x, &y].map(|t| BoolExpr::Not(Box::new(t.clone()))).to_vec();
+            negate(BoolExpr::Any(vec![BoolExpr::All(vec![x, y]), BoolExpr::All(neither)]))
         }
         (x, y) => {
             let (x, y) = (x.kind().name(), y.kind().name());
-            return Err(Fault(id, format!("{x} and {y} cannot be compared like this")));
+            return Err(TypeError(id, format!("{x} and {y} cannot be compared like this")));
         }
     })
 }
 
-fn flag_kind(id: u64, name: &str) -> Result<FlagKind, Fault> {
+fn flag_kind(id: u64, name: &str) -> Result<FlagKind, TypeError> {
     let all = FlagKind::ALL.map(FlagKind::name);
     let found = FlagKind::ALL.into_iter().find(|kind| kind.name() == name);
-    found.ok_or_else(|| Fault(id, unknown("flag", name, &all)))
+    found.ok_or_else(|| TypeError(id, unknown("flag", name, &all)))
 }
 
 /// Joins tests, and those of the same kind within them.
-fn flat(x: Test, y: Test, all: bool) -> Vec<Test> {
-    let open = |test: Test| match test {
-        Test::All(tests) if all => tests,
-        Test::Any(tests) if !all => tests,
+fn flatten(x: BoolExpr, y: BoolExpr, all: bool) -> Vec<BoolExpr> {
+    let open = |test: BoolExpr| match test {
+        BoolExpr::All(tests) if all => tests,
+        BoolExpr::Any(tests) if !all => tests,
         other => vec![other],
     };
     let mut tests = open(x);

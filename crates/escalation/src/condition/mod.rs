@@ -10,20 +10,20 @@ mod range;
 
 use firewatch_domain::FlagKind;
 
-pub use facts::{Facts, Number, Type, names};
+pub use facts::{FactType, Facts, NumericFact, fact_names};
 
-use facts::{Flag, Text};
+use facts::{BoolFact, TextFact};
 
 /// A condition that is sound: every name is known, and the whole is a `bool`.
 #[derive(Debug, Clone)]
 pub struct Condition {
     source: Box<str>,
-    test: Test,
+    expr: BoolExpr,
 }
 
 /// Whether it can hold at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Can {
+pub enum Satisfiability {
     /// For some conversations.
     Sometimes,
     /// For none.
@@ -33,33 +33,33 @@ pub enum Can {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Test {
+enum BoolExpr {
     Const(bool),
-    Fact(Flag),
-    Not(Box<Test>),
-    All(Vec<Test>),
-    Any(Vec<Test>),
-    Compare(Num, Order, Num),
-    Text(Text, Match),
+    Fact(BoolFact),
+    Not(Box<BoolExpr>),
+    All(Vec<BoolExpr>),
+    Any(Vec<BoolExpr>),
+    Compare(NumExpr, Comparison, NumExpr),
+    Text(TextFact, TextMatch),
     /// Whether any of these flags is there.
     Flagged(Vec<FlagKind>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Num {
+enum NumExpr {
     Const(f64),
-    Fact(Number),
+    Fact(NumericFact),
     CountFlags,
-    Negative(Box<Num>),
-    Sum(Box<Num>, Box<Num>),
-    Difference(Box<Num>, Box<Num>),
-    Product(Box<Num>, Box<Num>),
-    Quotient(Box<Num>, Box<Num>),
-    If(Box<Test>, Box<Num>, Box<Num>),
+    Negative(Box<NumExpr>),
+    Sum(Box<NumExpr>, Box<NumExpr>),
+    Difference(Box<NumExpr>, Box<NumExpr>),
+    Product(Box<NumExpr>, Box<NumExpr>),
+    Quotient(Box<NumExpr>, Box<NumExpr>),
+    If(Box<BoolExpr>, Box<NumExpr>, Box<NumExpr>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
+enum Comparison {
     Less,
     LessOrEqual,
     Greater,
@@ -69,8 +69,8 @@ enum Order {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Match {
-    Among(Vec<Box<str>>),
+enum TextMatch {
+    OneOf(Vec<Box<str>>),
     Begins(Box<str>),
     Ends(Box<str>),
     Contains(Box<str>),
@@ -82,7 +82,7 @@ impl Condition {
     /// # Errors
     /// What is wrong with it, where, and what to write instead.
     pub fn parse(source: &str) -> Result<Self, String> {
-        Ok(Self { source: source.into(), test: check::test(source)? })
+        Ok(Self { source: source.into(), expr: check::compile(source)? })
     }
 
     /// The condition as it was written.
@@ -94,25 +94,25 @@ impl Condition {
     /// Whether it holds.
     #[must_use]
     pub fn holds(&self, facts: &Facts<'_>) -> bool {
-        self.test.holds(facts)
+        self.expr.holds(facts)
     }
 
     /// Whether it can hold, by the ranges that its numbers have.
     #[must_use]
-    pub fn can_hold(&self) -> Can {
-        range::can_hold(&self.test)
+    pub fn satisfiability(&self) -> Satisfiability {
+        range::satisfiability(&self.expr)
     }
 
     /// One that never holds.
     #[must_use]
     pub fn never() -> Self {
-        Self { source: "false".into(), test: Test::Const(false) }
+        Self { source: "false".into(), expr: BoolExpr::Const(false) }
     }
 
     /// The P(complaint) below which it cannot hold for a post without flags, whatever its spread; to a hundredth.
     #[must_use]
-    pub fn least_complaint(&self) -> f64 {
-        let possible = |percent: u32| range::can_hold_below(&self.test, f64::from(percent) / 100.0);
+    pub fn min_complaint(&self) -> f64 {
+        let possible = |percent: u32| range::can_hold_below(&self.expr, f64::from(percent) / 100.0);
         f64::from((0..=100).find(|percent| possible(*percent)).map_or(100, |percent| percent.max(1) - 1))
             / 100.0
     }
@@ -121,8 +121,8 @@ impl Condition {
     #[must_use]
     pub fn flags(&self) -> Vec<FlagKind> {
         let mut flags = Vec::new();
-        self.test.visit(&mut |test| {
-            if let Test::Flagged(kinds) = test {
+        self.expr.visit(&mut |test| {
+            if let BoolExpr::Flagged(kinds) = test {
                 flags.extend_from_slice(kinds);
             }
         });
@@ -133,8 +133,8 @@ impl Condition {
     #[must_use]
     pub fn brands(&self) -> Vec<&str> {
         let mut brands = Vec::new();
-        self.test.visit(&mut |test| {
-            if let Test::Text(Text::Brand, Match::Among(names)) = test {
+        self.expr.visit(&mut |test| {
+            if let BoolExpr::Text(TextFact::Brand, TextMatch::OneOf(names)) = test {
                 brands.extend(names.iter().map(AsRef::as_ref));
             }
         });
@@ -143,31 +143,31 @@ impl Condition {
 
     /// The facts it asks for with their values, for reasons: `risk 37.2`.
     #[must_use]
-    pub fn said(&self, facts: &Facts<'_>) -> String {
-        let mut said: Vec<String> = Vec::new();
-        self.test.visit(&mut |test| {
-            let mut note = |words: String| {
-                if !said.contains(&words) {
-                    said.push(words);
+    pub fn describe(&self, facts: &Facts<'_>) -> String {
+        let mut descriptions: Vec<String> = Vec::new();
+        self.expr.visit(&mut |test| {
+            let mut push = |description: String| {
+                if !descriptions.contains(&description) {
+                    descriptions.push(description);
                 }
             };
             match test {
-                Test::Compare(left, _, right) => {
+                BoolExpr::Compare(left, _, right) => {
                     // What is not there says nothing.
-                    let asked = left.facts().into_iter().chain(right.facts());
-                    for number in asked.filter(|number| facts.numbers[*number as usize] != 0.0) {
-                        note(facts::told(number, facts));
+                    let numbers = left.facts().into_iter().chain(right.facts());
+                    for number in numbers.filter(|number| facts.numbers[*number as usize] != 0.0) {
+                        push(facts::describe_number(number, facts));
                     }
                 }
-                Test::Text(text, _) => note(facts.text(*text).to_owned()),
-                Test::Flagged(kinds) => {
-                    kinds.iter().filter(|k| facts.flags.contains(k)).for_each(|k| note(k.in_words().into()));
+                BoolExpr::Text(text, _) => push(facts.text(*text).to_owned()),
+                BoolExpr::Flagged(kinds) => {
+                    kinds.iter().filter(|k| facts.flags.contains(k)).for_each(|k| push(k.describe().into()));
                 }
                 _ => {}
             }
         });
-        said.retain(|words| !words.is_empty());
-        said.join(", ")
+        descriptions.retain(|description| !description.is_empty());
+        descriptions.join(", ")
     }
 }
 
@@ -177,7 +177,7 @@ impl PartialEq for Condition {
     }
 }
 
-impl Test {
+impl BoolExpr {
     fn holds(&self, facts: &Facts<'_>) -> bool {
         match self {
             Self::Const(is) => *is,
@@ -191,17 +191,17 @@ impl Test {
         }
     }
 
-    fn visit<'t>(&'t self, see: &mut impl FnMut(&'t Self)) {
-        see(self);
+    fn visit<'t>(&'t self, visitor: &mut impl FnMut(&'t Self)) {
+        visitor(self);
         match self {
-            Self::Not(test) => test.visit(see),
-            Self::All(tests) | Self::Any(tests) => tests.iter().for_each(|t| t.visit(see)),
+            Self::Not(test) => test.visit(visitor),
+            Self::All(tests) | Self::Any(tests) => tests.iter().for_each(|t| t.visit(visitor)),
             _ => {}
         }
     }
 }
 
-impl Num {
+impl NumExpr {
     fn value(&self, facts: &Facts<'_>) -> f64 {
         match self {
             Self::Const(value) => *value,
@@ -222,7 +222,7 @@ impl Num {
         }
     }
 
-    fn facts(&self) -> Vec<Number> {
+    fn facts(&self) -> Vec<NumericFact> {
         match self {
             Self::Const(_) | Self::CountFlags => vec![],
             Self::Fact(number) => vec![*number],
@@ -236,7 +236,7 @@ impl Num {
     }
 }
 
-impl Order {
+impl Comparison {
     fn holds(self, left: f64, right: f64) -> bool {
         match self {
             Self::Less => left < right,
@@ -249,10 +249,10 @@ impl Order {
     }
 }
 
-impl Match {
+impl TextMatch {
     fn holds(&self, text: &str) -> bool {
         match self {
-            Self::Among(all) => all.iter().any(|one| **one == *text),
+            Self::OneOf(all) => all.iter().any(|one| **one == *text),
             Self::Begins(with) => text.starts_with(&**with),
             Self::Ends(with) => text.ends_with(&**with),
             Self::Contains(part) => text.contains(&**part),

@@ -3,98 +3,98 @@
 //! Comparisons of a number with a constant narrow its range; where it becomes empty the condition cannot hold. What is
 //! not such a comparison is taken as possible, so a warning is always right, but not every such condition is found.
 
-use super::facts::{NUMBER_FACTS, NUMBERS, Number, Text, Type};
-use super::{Can, Match, Num, Order, Test};
+use super::facts::{FactType, NUMERIC_FACT_COUNT, NUMERIC_FACT_SPECS, NumericFact, TextFact};
+use super::{BoolExpr, Comparison, NumExpr, Satisfiability, TextMatch};
 
 /// What numbers can be, and texts if they are pinned.
 #[derive(Clone)]
-struct World<'t> {
-    ranges: [Range; NUMBERS],
-    texts: Vec<(Text, Vec<&'t str>)>,
+struct Assumptions<'t> {
+    ranges: [ValueRange; NUMERIC_FACT_COUNT],
+    texts: Vec<(TextFact, Vec<&'t str>)>,
     /// The post has no flags.
-    plain: bool,
+    no_flags: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Range {
+struct ValueRange {
     low: f64,
     high: f64,
     /// Whether the ends themselves are out.
-    above_low: bool,
-    below_high: bool,
-    whole: bool,
+    low_excluded: bool,
+    high_excluded: bool,
+    is_integer: bool,
 }
 
-impl Range {
+impl ValueRange {
     fn is_empty(self) -> bool {
-        let (low, high) = if self.whole {
-            let low = if self.above_low { self.low.floor() + 1.0 } else { self.low.ceil() };
-            let high = if self.below_high { self.high.ceil() - 1.0 } else { self.high.floor() };
+        let (low, high) = if self.is_integer {
+            let low = if self.low_excluded { self.low.floor() + 1.0 } else { self.low.ceil() };
+            let high = if self.high_excluded { self.high.ceil() - 1.0 } else { self.high.floor() };
             return low > high;
         } else {
             (self.low, self.high)
         };
-        low > high || low == high && (self.above_low || self.below_high)
+        low > high || low == high && (self.low_excluded || self.high_excluded)
     }
 
-    fn narrow(&mut self, order: Order, to: f64) {
+    fn narrow(&mut self, order: Comparison, to: f64) {
         match order {
-            Order::Less if to <= self.high => (self.high, self.below_high) = (to, true),
-            Order::LessOrEqual if to < self.high => (self.high, self.below_high) = (to, false),
-            Order::Greater if to >= self.low => (self.low, self.above_low) = (to, true),
-            Order::GreaterOrEqual if to > self.low => (self.low, self.above_low) = (to, false),
-            Order::Equal => {
-                self.narrow(Order::LessOrEqual, to);
-                self.narrow(Order::GreaterOrEqual, to);
+            Comparison::Less if to <= self.high => (self.high, self.high_excluded) = (to, true),
+            Comparison::LessOrEqual if to < self.high => (self.high, self.high_excluded) = (to, false),
+            Comparison::Greater if to >= self.low => (self.low, self.low_excluded) = (to, true),
+            Comparison::GreaterOrEqual if to > self.low => (self.low, self.low_excluded) = (to, false),
+            Comparison::Equal => {
+                self.narrow(Comparison::LessOrEqual, to);
+                self.narrow(Comparison::GreaterOrEqual, to);
             }
             _ => {}
         }
     }
 }
 
-impl World<'_> {
+impl Assumptions<'_> {
     fn any() -> Self {
-        let ranges = NUMBER_FACTS.map(|fact| Range {
+        let ranges = NUMERIC_FACT_SPECS.map(|fact| ValueRange {
             low: fact.range.0,
             high: fact.range.1,
-            above_low: false,
-            below_high: false,
-            whole: fact.kind == Type::Int,
+            low_excluded: false,
+            high_excluded: false,
+            is_integer: fact.kind == FactType::Int,
         });
-        Self { ranges, texts: Vec::new(), plain: false }
+        Self { ranges, texts: Vec::new(), no_flags: false }
     }
 }
 
 /// Whether a test can hold for a post without flags and with at most such a P(complaint), replies included.
-pub(super) fn can_hold_below(test: &Test, complaint: f64) -> bool {
-    let mut world = World { plain: true, ..World::any() };
-    for number in [Number::Complaint, Number::ReplyComplaint] {
+pub(super) fn can_hold_below(test: &BoolExpr, complaint: f64) -> bool {
+    let mut world = Assumptions { no_flags: true, ..Assumptions::any() };
+    for number in [NumericFact::Complaint, NumericFact::ReplyComplaint] {
         world.ranges[number as usize].high = complaint;
     }
-    for number in [Number::Risk, Number::RiskLow, Number::RiskHigh] {
+    for number in [NumericFact::Risk, NumericFact::RiskLow, NumericFact::RiskHigh] {
         world.ranges[number as usize].high = 100.0 * complaint;
     }
-    possible(test, true, &world)
+    is_possible(test, true, &world)
 }
 
 /// Whether a test can hold.
-pub(super) fn can_hold(test: &Test) -> Can {
-    let world = World::any();
-    match (possible(test, true, &world), possible(test, false, &world)) {
-        (false, _) => Can::Never,
-        (true, false) => Can::Always,
-        (true, true) => Can::Sometimes,
+pub(super) fn satisfiability(test: &BoolExpr) -> Satisfiability {
+    let world = Assumptions::any();
+    match (is_possible(test, true, &world), is_possible(test, false, &world)) {
+        (false, _) => Satisfiability::Never,
+        (true, false) => Satisfiability::Always,
+        (true, true) => Satisfiability::Sometimes,
     }
 }
 
 /// Whether the test can come out so.
-fn possible<'t>(test: &'t Test, holds: bool, world: &World<'t>) -> bool {
+fn is_possible<'t>(test: &'t BoolExpr, holds: bool, world: &Assumptions<'t>) -> bool {
     match (test, holds) {
-        (Test::Const(is), _) => *is == holds,
-        (Test::Not(test), _) => possible(test, !holds, world),
-        (Test::All(tests), true) | (Test::Any(tests), false) => together(tests, holds, world),
-        (Test::All(tests), false) | (Test::Any(tests), true) => {
-            tests.iter().any(|t| possible(t, holds, world))
+        (BoolExpr::Const(is), _) => *is == holds,
+        (BoolExpr::Not(test), _) => is_possible(test, !holds, world),
+        (BoolExpr::All(tests), true) | (BoolExpr::Any(tests), false) => all_possible(tests, holds, world),
+        (BoolExpr::All(tests), false) | (BoolExpr::Any(tests), true) => {
+            tests.iter().any(|t| is_possible(t, holds, world))
         }
         (test, _) => {
             let mut world = world.clone();
@@ -104,42 +104,42 @@ fn possible<'t>(test: &'t Test, holds: bool, world: &World<'t>) -> bool {
 }
 
 /// Whether all can come out so at once.
-fn together<'t>(tests: &'t [Test], holds: bool, world: &World<'t>) -> bool {
+fn all_possible<'t>(tests: &'t [BoolExpr], holds: bool, world: &Assumptions<'t>) -> bool {
     let mut world = world.clone();
-    let (plain, others): (Vec<_>, Vec<_>) =
-        tests.iter().map(|t| bare(t, holds)).partition(|(t, _)| is_plain(t));
-    plain.into_iter().all(|(test, holds)| narrow(test, holds, &mut world))
-        && others.into_iter().all(|(test, holds)| possible(test, holds, &world))
+    let (atoms, others): (Vec<_>, Vec<_>) =
+        tests.iter().map(|t| without_negations(t, holds)).partition(|(t, _)| is_atom(t));
+    atoms.into_iter().all(|(test, holds)| narrow(test, holds, &mut world))
+        && others.into_iter().all(|(test, holds)| is_possible(test, holds, &world))
 }
 
 /// A test without its negations.
-fn bare(test: &Test, holds: bool) -> (&Test, bool) {
+fn without_negations(test: &BoolExpr, holds: bool) -> (&BoolExpr, bool) {
     match test {
-        Test::Not(inner) => bare(inner, !holds),
+        BoolExpr::Not(inner) => without_negations(inner, !holds),
         other => (other, holds),
     }
 }
 
-fn is_plain(test: &Test) -> bool {
-    matches!(test, Test::Compare(..) | Test::Text(..) | Test::Flagged(_))
+fn is_atom(test: &BoolExpr) -> bool {
+    matches!(test, BoolExpr::Compare(..) | BoolExpr::Text(..) | BoolExpr::Flagged(_))
 }
 
 /// Takes in that a test comes out so. Tells whether that is possible.
-fn narrow<'t>(test: &'t Test, holds: bool, world: &mut World<'t>) -> bool {
+fn narrow<'t>(test: &'t BoolExpr, holds: bool, world: &mut Assumptions<'t>) -> bool {
     match test {
-        Test::Compare(Num::Const(x), order, Num::Const(y)) => order.holds(*x, *y) == holds,
-        Test::Compare(Num::Fact(number), order, Num::Const(to)) => {
+        BoolExpr::Compare(NumExpr::Const(x), order, NumExpr::Const(y)) => order.holds(*x, *y) == holds,
+        BoolExpr::Compare(NumExpr::Fact(number), order, NumExpr::Const(to)) => {
             let range = &mut world.ranges[*number as usize];
-            range.narrow(turned(*order, holds), *to);
+            range.narrow(negate_unless(*order, holds), *to);
             !range.is_empty()
         }
-        Test::Compare(Num::Const(to), order, Num::Fact(number)) => {
+        BoolExpr::Compare(NumExpr::Const(to), order, NumExpr::Fact(number)) => {
             let range = &mut world.ranges[*number as usize];
-            range.narrow(mirrored(turned(*order, holds)), *to);
+            range.narrow(swap_operands(negate_unless(*order, holds)), *to);
             !range.is_empty()
         }
-        Test::Flagged(_) if world.plain => !holds,
-        Test::Text(text, Match::Among(all)) if holds => {
+        BoolExpr::Flagged(_) if world.no_flags => !holds,
+        BoolExpr::Text(text, TextMatch::OneOf(all)) if holds => {
             let mut left: Vec<&str> = all.iter().map(AsRef::as_ref).collect();
             for (_, pinned) in world.texts.iter().filter(|(own, _)| own == text) {
                 left.retain(|one| pinned.contains(one));
@@ -152,26 +152,26 @@ fn narrow<'t>(test: &'t Test, holds: bool, world: &mut World<'t>) -> bool {
     }
 }
 
-fn turned(order: Order, holds: bool) -> Order {
+fn negate_unless(order: Comparison, holds: bool) -> Comparison {
     if holds {
         return order;
     }
     match order {
-        Order::Less => Order::GreaterOrEqual,
-        Order::LessOrEqual => Order::Greater,
-        Order::Greater => Order::LessOrEqual,
-        Order::GreaterOrEqual => Order::Less,
-        Order::Equal => Order::Unequal,
-        Order::Unequal => Order::Equal,
+        Comparison::Less => Comparison::GreaterOrEqual,
+        Comparison::LessOrEqual => Comparison::Greater,
+        Comparison::Greater => Comparison::LessOrEqual,
+        Comparison::GreaterOrEqual => Comparison::Less,
+        Comparison::Equal => Comparison::Unequal,
+        Comparison::Unequal => Comparison::Equal,
     }
 }
 
-fn mirrored(order: Order) -> Order {
+fn swap_operands(order: Comparison) -> Comparison {
     match order {
-        Order::Less => Order::Greater,
-        Order::LessOrEqual => Order::GreaterOrEqual,
-        Order::Greater => Order::Less,
-        Order::GreaterOrEqual => Order::LessOrEqual,
+        Comparison::Less => Comparison::Greater,
+        Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+        Comparison::Greater => Comparison::Less,
+        Comparison::GreaterOrEqual => Comparison::LessOrEqual,
         same => same,
     }
 }

@@ -1,7 +1,7 @@
 use cel::{Context, Program, Value};
 use proptest::prelude::*;
 
-use super::facts::{BOOL_FACTS, FLAGS, NUMBER_FACTS, TEXT_FACTS};
+use super::facts::{BOOL_FACTS, FLAGS_NAME, NUMERIC_FACT_SPECS, TEXT_FACTS};
 use super::*;
 
 fn fault(source: &str) -> String {
@@ -9,7 +9,7 @@ fn fault(source: &str) -> String {
 }
 
 #[test]
-fn faults_say_where_and_what_to_write() {
+fn faults_name_the_place_and_what_to_write() {
     let cases = [
         ("risk", "character 1: this is of type double; a condition is a bool, such as `risk >= 15`"),
         ("complaint > 0.5 && riks > 15", "character 20: name `riks` is not known; did you mean `risk`?"),
@@ -30,7 +30,7 @@ fn faults_say_where_and_what_to_write() {
 
 #[test]
 fn ranges_find_what_never_and_what_always_holds() {
-    let can = |source: &str| Condition::parse(source).unwrap().can_hold();
+    let satisfiability = |source: &str| Condition::parse(source).unwrap().satisfiability();
     let never = [
         "risk > 100",
         "100 < risk",
@@ -50,25 +50,37 @@ fn ranges_find_what_never_and_what_always_holds() {
         "reshares >= 3 && reshares < 4",
         "\"press\" in flags",
     ];
-    assert!(never.iter().all(|c| can(c) == Can::Never), "{:?}", never.map(can));
-    assert!(always.iter().all(|c| can(c) == Can::Always), "{:?}", always.map(can));
-    assert!(sometimes.iter().all(|c| can(c) == Can::Sometimes), "{:?}", sometimes.map(can));
+    assert!(
+        never.iter().all(|c| satisfiability(c) == Satisfiability::Never),
+        "{:?}",
+        never.map(satisfiability)
+    );
+    assert!(
+        always.iter().all(|c| satisfiability(c) == Satisfiability::Always),
+        "{:?}",
+        always.map(satisfiability)
+    );
+    assert!(
+        sometimes.iter().all(|c| satisfiability(c) == Satisfiability::Sometimes),
+        "{:?}",
+        sometimes.map(satisfiability)
+    );
 }
 
 #[test]
-fn what_a_condition_asked_for_is_told_with_its_values() {
+fn a_condition_is_described_with_the_values_it_reads() {
     let condition =
         Condition::parse("risk >= 15 && (viral > 0.5 || \"press\" in flags) && brand == \"acme\"").unwrap();
     let mut facts = Facts { brand: "acme", flags: &[FlagKind::Press], ..Facts::default() };
-    facts.numbers[Number::Risk as usize] = 37.25;
-    facts.numbers[Number::Viral as usize] = 0.4;
+    facts.numbers[NumericFact::Risk as usize] = 37.25;
+    facts.numbers[NumericFact::Viral as usize] = 0.4;
     assert!(condition.holds(&facts));
-    assert_eq!(condition.said(&facts), "risk 37.2, viral 40%, speaks of journalists or the press, acme");
+    assert_eq!(condition.describe(&facts), "risk 37.2, viral 40%, speaks of journalists or the press, acme");
 }
 
 #[test]
 fn the_table_of_numbers_is_in_their_order() {
-    for (i, fact) in NUMBER_FACTS.iter().enumerate() {
+    for (i, fact) in NUMERIC_FACT_SPECS.iter().enumerate() {
         assert_eq!(fact.number as usize, i, "{}", fact.name);
     }
 }
@@ -76,9 +88,9 @@ fn the_table_of_numbers_is_in_their_order() {
 /// The same facts for the interpreter that comes with the parser.
 fn context(facts: &Facts<'_>) -> Context<'static, 'static> {
     let mut context = Context::default();
-    for fact in &NUMBER_FACTS {
+    for fact in &NUMERIC_FACT_SPECS {
         let value = facts.numbers[fact.number as usize];
-        let value = if fact.kind == Type::Int { Value::Int(value as i64) } else { Value::Float(value) };
+        let value = if fact.kind == FactType::Int { Value::Int(value as i64) } else { Value::Float(value) };
         context.add_variable_from_value(fact.name, value);
     }
     for (flag, name, _) in BOOL_FACTS {
@@ -88,7 +100,7 @@ fn context(facts: &Facts<'_>) -> Context<'static, 'static> {
         context.add_variable_from_value(name, facts.text(text).to_owned());
     }
     let flags: Vec<String> = facts.flags.iter().map(|f| f.name().to_owned()).collect();
-    context.add_variable_from_value(FLAGS, flags);
+    context.add_variable_from_value(FLAGS_NAME, flags);
     context
 }
 
@@ -125,7 +137,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_runs_here_means_what_the_interpreter_says(
+    fn compiled_conditions_agree_with_the_interpreter(
         source in source(),
         risk in (0..20_i32).prop_map(|n| f64::from(n) * 5.0),
         reshares in 0..130_i64,
@@ -140,16 +152,16 @@ proptest! {
             flags: if bits & 8 > 0 { &FLAGS } else { &FLAGS[..1] },
             ..Facts::default()
         };
-        facts.numbers[Number::Risk as usize] = risk;
-        facts.numbers[Number::RiskHigh as usize] = risk + 5.0;
-        facts.numbers[Number::Reshares as usize] = reshares as f64;
+        facts.numbers[NumericFact::Risk as usize] = risk;
+        facts.numbers[NumericFact::RiskHigh as usize] = risk + 5.0;
+        facts.numbers[NumericFact::Reshares as usize] = reshares as f64;
         let own = Condition::parse(&source).map_err(TestCaseError::fail)?;
         let theirs = Program::compile(&source).unwrap().execute(&context(&facts)).unwrap();
         prop_assert_eq!(Value::Bool(own.holds(&facts)), theirs, "{}", source);
-        match own.can_hold() {
-            Can::Never => prop_assert!(!own.holds(&facts), "{source}"),
-            Can::Always => prop_assert!(own.holds(&facts), "{source}"),
-            Can::Sometimes => {}
+        match own.satisfiability() {
+            Satisfiability::Never => prop_assert!(!own.holds(&facts), "{source}"),
+            Satisfiability::Always => prop_assert!(own.holds(&facts), "{source}"),
+            Satisfiability::Sometimes => {}
         }
     }
 }

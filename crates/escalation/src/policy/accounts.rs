@@ -3,11 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use firewatch_settings::Settings;
 use firewatch_domain::{AccountKind, Post};
+use firewatch_settings::Settings;
 
 use super::Brand;
-use super::names::Names;
+use super::names::BrandNames;
 
 /// Brands by handle, in lower case and without the `@`.
 type ByHandle = BTreeMap<String, String>;
@@ -16,32 +16,37 @@ type ByHandle = BTreeMap<String, String>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
     /// On platforms for which no brand has handles of their own.
-    elsewhere: ByHandle,
+    default_handles: ByHandle,
     /// On each of the others.
-    on: BTreeMap<String, ByHandle>,
+    by_platform: BTreeMap<String, ByHandle>,
     /// What they are called besides.
-    names: Names,
+    names: BrandNames,
 }
 
 impl Accounts {
     /// Of all brands; two that claim the same account are a fault.
-    pub(super) fn of(brands: &BTreeMap<String, Brand>, s: &mut Settings) -> Self {
+    pub(super) fn from_brands(brands: &BTreeMap<String, Brand>, s: &mut Settings) -> Self {
         let platforms: BTreeSet<&String> =
             brands.values().flat_map(|brand| brand.handles_on.keys()).collect();
-        let on = platforms.into_iter().map(|name| (name.clone(), by_handle(brands, Some(name), s))).collect();
-        Self { elsewhere: by_handle(brands, None, s), on, names: Names::of(brands, s) }
+        let by_platform =
+            platforms.into_iter().map(|name| (name.clone(), by_handle(brands, Some(name), s))).collect();
+        Self {
+            default_handles: by_handle(brands, None, s),
+            by_platform,
+            names: BrandNames::from_brands(brands, s),
+        }
     }
 
     /// The brand that an account is of.
     #[must_use]
     pub fn brand(&self, platform: Option<&str>, handle: &str) -> Option<&str> {
-        let there = platform.and_then(|platform| self.on.get(&platform.to_lowercase()));
-        there.unwrap_or(&self.elsewhere).get(&plain(handle)).map(String::as_str)
+        let there = platform.and_then(|platform| self.by_platform.get(&platform.to_lowercase()));
+        there.unwrap_or(&self.default_handles).get(&plain(handle)).map(String::as_str)
     }
 
     /// Whether a brand's account wrote a post: the platform says so, or it is one by its handle or its id.
     #[must_use]
-    pub fn wrote(&self, platform: Option<&str>, post: &Post) -> bool {
+    pub fn is_by_brand(&self, platform: Option<&str>, post: &Post) -> bool {
         if post.account_kind() == Some(AccountKind::Brand) {
             return true;
         }
@@ -53,7 +58,7 @@ impl Accounts {
     #[must_use]
     pub fn mentioned(&self, platform: Option<&str>, text: &str) -> Option<&str> {
         let mut mentions = text.split_whitespace().filter(|word| word.starts_with('@'));
-        mentions.find_map(|word| self.brand(platform, word)).or_else(|| self.names.found(text))
+        mentions.find_map(|word| self.brand(platform, word)).or_else(|| self.names.find(text))
     }
 }
 
@@ -70,7 +75,7 @@ fn by_handle(brands: &BTreeMap<String, Brand>, platform: Option<&String>, s: &mu
                 Entry::Occupied(other) if other.get() != name => {
                     let problem =
                         format!("{handle:?} is brand {}'s too; an account is of one brand", other.get());
-                    s.fault(&key, problem);
+                    s.add_fault(&key, problem);
                 }
                 free => drop(free.or_insert_with(|| name.clone())),
             }
@@ -113,7 +118,10 @@ mod tests {
     #[test]
     fn an_account_that_two_brands_claim_is_refused() {
         let faults = Policy::parse("p", &TWO.replace("@bolt", "@ACMEcare")).unwrap_err();
-        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        assert!(told[0].contains("brands.bolt.handles: \"@ACMEcare\" is brand acme's too"), "{told:?}");
+        let messages: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(
+            messages[0].contains("brands.bolt.handles: \"@ACMEcare\" is brand acme's too"),
+            "{messages:?}"
+        );
     }
 }

@@ -15,11 +15,11 @@ pub struct Advice {
     /// For which conversations; none: for storms.
     pub when: Option<Condition>,
     /// What to do.
-    pub says: String,
+    pub text: String,
 }
 
 /// The advice of a policy that gives none.
-const USUAL: &str = r#"
+const DEFAULT_ADVICE: &str = r#"
 [advice.early]
 when = "viral < 0.9 && !answered && complaint >= 0.5"
 says = "Apologise, and ask to go on in private: early on, both keep it from spreading"
@@ -49,9 +49,9 @@ says = "Give one explanation of what happened and what is done about it, in one 
 /// Reads the sections of advice; without any, the usual one holds.
 pub(super) fn read(s: &mut Settings) -> Vec<Advice> {
     if !s.has("advice")
-        && let Ok(mut usual) = Settings::parse("the usual advice", USUAL)
+        && let Ok(mut defaults) = Settings::parse("the usual advice", DEFAULT_ADVICE)
     {
-        return all(&mut usual);
+        return all(&mut defaults);
     }
     all(s)
 }
@@ -62,16 +62,16 @@ fn all(s: &mut Settings) -> Vec<Advice> {
         let key = |field: &str| format!("advice.{name}.{field}");
         let (when, storms) = (optional_condition(s, &key("when")), s.flag(&key("storms"), false));
         if when.is_some() == storms && !(when.is_none() && s.has(&key("when"))) {
-            s.fault(&key("when"), "give either a condition, or storms = true");
+            s.add_fault(&key("when"), "give either a condition, or storms = true");
         }
-        all.push(Advice { when, says: s.text(&key("says"), &name) });
+        all.push(Advice { when, text: s.text(&key("says"), &name) });
     }
     all
 }
 
 /// What is advised for a conversation.
 #[must_use]
-pub(crate) fn advised(all: &[Advice], facts: &Facts<'_>) -> Vec<String> {
+pub(crate) fn matching_advice(all: &[Advice], facts: &Facts<'_>) -> Vec<String> {
     let holds = |advice: &&Advice| advice.when.as_ref().is_some_and(|when| when.holds(facts));
-    all.iter().filter(holds).map(|advice| advice.says.clone()).collect()
+    all.iter().filter(holds).map(|advice| advice.text.clone()).collect()
 }

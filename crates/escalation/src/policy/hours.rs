@@ -1,13 +1,13 @@
 //! Hours of the week in a time zone: business hours, in which clocks run, and quiet hours, in which teams sleep.
 
-use firewatch_settings::Settings;
 use firewatch_domain::{Duration, EventTime};
+use firewatch_settings::Settings;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 /// Days looked ahead for the next hours, at most: any week has them.
-const AHEAD: i64 = 400;
+const MAX_DAYS_AHEAD: i64 = 400;
 const DAYS: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
     ("tue", Weekday::Tuesday),
@@ -20,7 +20,7 @@ const DAYS: [(&str, Weekday); 7] = [
 
 /// Hours of the week. Those that end before they begin end on the day after.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Hours {
+pub struct WeeklyHours {
     zone: TimeZone,
     days: Vec<Weekday>,
     from: Time,
@@ -28,28 +28,28 @@ pub struct Hours {
 }
 
 /// Reads a section of hours; none when it is not there.
-pub(super) fn read(s: &mut Settings, key: &str) -> Option<Hours> {
+pub(super) fn read(s: &mut Settings, key: &str) -> Option<WeeklyHours> {
     if !s.has(key) {
         return None;
     }
     let name = s.text(&format!("{key}.zone"), "UTC");
     let zone = TimeZone::get(&name).unwrap_or_else(|_| {
         let problem = format!("{name:?} is no time zone; give a name such as \"America/New_York\"");
-        s.fault(&format!("{key}.zone"), problem);
+        s.add_fault(&format!("{key}.zone"), problem);
         TimeZone::UTC
     });
     let (from, to) = (time(s, &format!("{key}.from"), "09:00"), time(s, &format!("{key}.to"), "17:00"));
     if from == to {
-        s.fault(key, format_args!("from {from} to {to} is nothing; leave the section out for always"));
+        s.add_fault(key, format_args!("from {from} to {to} is nothing; leave the section out for always"));
     }
-    Some(Hours { zone, days: days(s, &format!("{key}.days")), from, to })
+    Some(WeeklyHours { zone, days: days(s, &format!("{key}.days")), from, to })
 }
 
-fn time(s: &mut Settings, key: &str, otherwise: &str) -> Time {
-    let text = s.text(key, otherwise);
+fn time(s: &mut Settings, key: &str, default: &str) -> Time {
+    let text = s.text(key, default);
     let read = text.split_once(':').and_then(|(h, m)| Time::new(h.parse().ok()?, m.parse().ok()?, 0, 0).ok());
     read.unwrap_or_else(|| {
-        s.fault(key, format_args!("{text:?} is not allowed; give a time of day such as \"09:00\""));
+        s.add_fault(key, format_args!("{text:?} is not allowed; give a time of day such as \"09:00\""));
         Time::midnight()
     })
 }
@@ -60,7 +60,7 @@ fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
     for name in &names {
         match DAYS.iter().find(|(own, _)| own == name) {
             Some((_, day)) => days.push(*day),
-            None => s.fault(
+            None => s.add_fault(
                 key,
                 format_args!("{name:?} is no day; give some of {}", DAYS.map(|(n, _)| n).join(", ")),
             ),
@@ -69,7 +69,7 @@ fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
     if names.is_empty() { DAYS.map(|(_, day)| day).to_vec() } else { days }
 }
 
-impl Hours {
+impl WeeklyHours {
     /// When the hours that hold at a time end; none when they do not hold.
     #[must_use]
     pub fn end(&self, at: EventTime) -> Option<EventTime> {
@@ -79,16 +79,16 @@ impl Hours {
     /// The time at which so much of these hours has passed since `from`.
     #[must_use]
     pub fn after(&self, from: EventTime, span: Duration) -> EventTime {
-        let mut left = span;
+        let mut remaining = span;
         for (begin, end) in self.spans(from) {
             let begin = begin.max(from);
             if end <= begin {
                 continue;
             }
-            if end - begin >= left {
-                return begin + left;
+            if end - begin >= remaining {
+                return begin + remaining;
             }
-            left = left - (end - begin);
+            remaining = remaining - (end - begin);
         }
         from + span
     }
@@ -107,7 +107,7 @@ impl Hours {
     fn spans(&self, at: EventTime) -> impl Iterator<Item = (EventTime, EventTime)> + '_ {
         let now = Timestamp::from_millisecond(at.as_millis()).unwrap_or(Timestamp::UNIX_EPOCH);
         let today = now.to_zoned_datetime(self.zone.clone()).date();
-        (-1..AHEAD).filter_map(move |n| {
+        (-1..MAX_DAYS_AHEAD).filter_map(move |n| {
             let day = today.checked_add(Span::new().days(n)).ok()?;
             let next = if self.to <= self.from { day.tomorrow().ok()? } else { day };
             self.days.contains(&day.weekday()).then_some(())?;
@@ -122,11 +122,11 @@ impl Hours {
 }
 
 /// The time by which so much has passed, within the hours if there are any.
-pub(crate) fn after(hours: Option<&Hours>, from: EventTime, span: Duration) -> EventTime {
+pub(crate) fn after(hours: Option<&WeeklyHours>, from: EventTime, span: Duration) -> EventTime {
     hours.map_or(from + span, |hours| hours.after(from, span))
 }
 
 /// How long it is from one time to another, within the hours if there are any.
-pub(crate) fn between(hours: Option<&Hours>, from: EventTime, to: EventTime) -> Duration {
+pub(crate) fn between(hours: Option<&WeeklyHours>, from: EventTime, to: EventTime) -> Duration {
     hours.map_or_else(|| to - from, |hours| hours.between(from, to))
 }

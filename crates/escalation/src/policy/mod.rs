@@ -12,19 +12,19 @@ mod teams;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
-use firewatch_settings::{Fault, Settings};
 use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
+use firewatch_settings::{Fault, Settings};
 use fnv::FnvHasher;
 
-use crate::{Can, Condition, Facts, PR};
+use crate::{Condition, Facts, PR, Satisfiability};
 
 pub use accounts::Accounts;
 pub use advice::Advice;
-pub use hours::Hours;
+pub use hours::WeeklyHours;
 pub use routes::{GroupBy, Route};
 pub use schema::policy_schema;
 pub use silences::Silence;
-pub use teams::{Quiet, Team, Tier, quiet_hours};
+pub use teams::{QuietHours, Team, Tier, quiet_hours};
 
 /// Thresholds, routes and clocks; every field within its range.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,7 @@ pub struct Policy {
     /// Hash of the file's text: FNV-1a of 64 bits, in hexadecimal.
     pub hash: String,
     /// A conversation silent for so long is over.
-    pub horizon: Duration,
+    pub retention: Duration,
     /// A score is told again when the risk has moved by so many points.
     pub score_step: f64,
     /// Brands by name.
@@ -56,9 +56,9 @@ pub struct Policy {
     /// How storms are seen and told.
     pub storms: Storms,
     /// P(complaint) below which no route can match and nothing can count, unless the post is flagged.
-    pub quiet_below: f64,
+    pub min_route_complaint: f64,
     /// P(complaint) from which a post can count as a complaint, unless it is flagged.
-    pub counts_from: f64,
+    pub min_storm_complaint: f64,
     /// Flags that conditions name.
     pub flags: Vec<FlagKind>,
 }
@@ -81,7 +81,7 @@ pub struct Brand {
     /// The time within which somebody asked to go on in private should have done so.
     pub hand_off: Duration,
     /// When its clocks run; always, when not given.
-    pub hours: Option<Hours>,
+    pub hours: Option<WeeklyHours>,
 }
 
 /// The desks' pace: records wait for those of the same time from other partitions.
@@ -99,15 +99,15 @@ pub struct Storms {
     /// The team that owns storms.
     pub team: String,
     /// What counts as a complaint.
-    pub counts: Condition,
+    pub complaint_when: Condition,
     /// A storm's own posts are not told one by one up to this level.
-    pub mutes: Level,
+    pub mutes_up_to: Level,
     /// A growing storm is told again after so long.
     pub group_interval: Duration,
     /// Complaints an hour that a new brand is taken to have.
     pub expected_per_hour: f64,
     /// Least complaints that make a storm, over any span.
-    pub least_posts: u32,
+    pub min_posts: u32,
     /// Standard deviations above the usual that make a storm.
     pub deviations: f64,
 }
@@ -124,29 +124,30 @@ impl Policy {
     }
 
     fn read(s: &mut Settings, text: &str) -> Self {
-        let unlisted = brand(s, "", &default_brand());
+        let unlisted = read_brand(s, "", &default_brand());
         let teams = teams::read(s);
         let names: Vec<&str> = teams.keys().map(String::as_str).collect();
         let routes = routes::read(s, &names);
-        let storms = storms(s, &names);
+        let storms = read_storms(s, &names);
         let windows = Windows {
             step: s.duration("windows.step", Duration::from_secs(10), 1.0..=300.0),
             lateness: s.duration("windows.lateness", Duration::from_secs(10), 0.0..=600.0),
         };
-        let opening = || routes.values().flat_map(|r| &r.when).map(|(_, c)| c).chain([&storms.counts]);
-        let mut flags: Vec<FlagKind> = opening().flat_map(Condition::flags).collect();
+        let opening_conditions =
+            || routes.values().flat_map(|r| &r.when).map(|(_, c)| c).chain([&storms.complaint_when]);
+        let mut flags: Vec<FlagKind> = opening_conditions().flat_map(Condition::flags).collect();
         flags.sort_unstable();
         flags.dedup();
-        let brands = brands(s, &unlisted);
+        let brands = read_brands(s, &unlisted);
         let policy = Self {
             version: s.text("version", "unnamed"),
             hash: format!("{:016x}", hash(text)),
-            horizon: s.duration("horizon", Duration::from_mins(24 * 60), 600.0..=2_592_000.0),
+            retention: s.duration("horizon", Duration::from_mins(24 * 60), 600.0..=2_592_000.0),
             score_step: s.number("score_step", 1.0, 0.1..=50.0),
-            accounts: Accounts::of(&brands, s),
+            accounts: Accounts::from_brands(&brands, s),
             brands,
-            quiet_below: opening().map(Condition::least_complaint).fold(1.0, f64::min),
-            counts_from: storms.counts.least_complaint(),
+            min_route_complaint: opening_conditions().map(Condition::min_complaint).fold(1.0, f64::min),
+            min_storm_complaint: storms.complaint_when.min_complaint(),
             flags,
             unlisted,
             advice: advice::read(s),
@@ -174,25 +175,25 @@ impl Policy {
 
     /// What is advised for a conversation.
     #[must_use]
-    pub fn advised(&self, facts: &Facts<'_>) -> Vec<String> {
-        advice::advised(&self.advice, facts)
+    pub fn advice_for(&self, facts: &Facts<'_>) -> Vec<String> {
+        advice::matching_advice(&self.advice, facts)
     }
 
     /// The silences that are on a conversation, whether they have lapsed or not.
     #[must_use]
-    pub fn silences_on(&self, facts: &Facts<'_>) -> Vec<String> {
-        silences::on(&self.silences, facts)
+    pub fn silences_matching(&self, facts: &Facts<'_>) -> Vec<String> {
+        silences::matching(&self.silences, facts)
     }
 
     /// What is advised for storms.
     #[must_use]
-    pub fn advised_for_storms(&self) -> Vec<String> {
-        self.advice.iter().filter(|advice| advice.when.is_none()).map(|advice| advice.says.clone()).collect()
+    pub fn storm_advice(&self) -> Vec<String> {
+        self.advice.iter().filter(|advice| advice.when.is_none()).map(|advice| advice.text.clone()).collect()
     }
 
     /// The viral bar of a brand, known or not.
     #[must_use]
-    pub fn bar_of(&self, brand: Option<&str>) -> u64 {
+    pub fn viral_bar(&self, brand: Option<&str>) -> u64 {
         self.brand(brand).viral_bar
     }
 
@@ -203,7 +204,7 @@ impl Policy {
     pub fn may_replace(&self, old: &Self) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         let mut fault = |key: String, problem: &str| faults.push(Fault { key, problem: problem.into() });
-        if self.horizon != old.horizon {
+        if self.retention != old.retention {
             fault(
                 "horizon".into(),
                 "changes only with a restart, as conversations are kept by when they end",
@@ -221,9 +222,9 @@ impl Policy {
     ///
     /// # Errors
     /// What they do not agree on.
-    pub fn shares_with(&self, other: &Self) -> Result<(), Vec<Fault>> {
+    pub fn check_compatible(&self, other: &Self) -> Result<(), Vec<Fault>> {
         let faults = [
-            (self.horizon != other.horizon, "horizon"),
+            (self.retention != other.retention, "horizon"),
             (self.accounts != other.accounts || !self.brands.keys().eq(other.brands.keys()), "brands"),
             (self.windows != other.windows, "windows"),
         ];
@@ -241,21 +242,21 @@ impl Policy {
         let mut warn = |key: String, problem: String| warnings.push(Fault { key, problem });
         for (name, route) in &self.routes {
             for (level, condition) in &route.when {
-                let problem = match condition.can_hold() {
-                    Can::Never => "can never hold, so it tells nobody",
-                    Can::Always => "holds for every conversation",
-                    Can::Sometimes => continue,
+                let problem = match condition.satisfiability() {
+                    Satisfiability::Never => "can never hold, so it tells nobody",
+                    Satisfiability::Always => "holds for every conversation",
+                    Satisfiability::Sometimes => continue,
                 };
                 warn(format!("routes.{name}.when.{level}"), format!("`{}` {problem}", condition.source()));
             }
-            match route.until.as_ref().map(|until| (until, until.can_hold())) {
-                Some((until, Can::Never)) => {
+            match route.until.as_ref().map(|until| (until, until.satisfiability())) {
+                Some((until, Satisfiability::Never)) => {
                     warn(
                         format!("routes.{name}.until"),
                         format!("`{}` can never hold, so it never ends", until.source()),
                     );
                 }
-                Some((until, Can::Always)) => {
+                Some((until, Satisfiability::Always)) => {
                     let problem = format!("`{}` always holds; leave it out", until.source());
                     warn(format!("routes.{name}.until"), problem);
                 }
@@ -271,11 +272,11 @@ impl Policy {
             let problem = "none are given, so only `brand_reply` events answer for it";
             warn(format!("brands.{name}.handles"), problem.into());
         }
-        let told = |team: &String| {
+        let is_notified = |team: &String| {
             let tiers = self.teams.values().flat_map(|t| &t.tiers).any(|tier| tier.team == *team);
             tiers || self.storms.team == *team || self.routes.values().any(|route| route.team == *team)
         };
-        for name in self.teams.keys().filter(|name| !told(name)) {
+        for name in self.teams.keys().filter(|name| !is_notified(name)) {
             warn(format!("teams.{name}"), "no route, tier or storm tells this team".into());
         }
         warnings
@@ -287,7 +288,7 @@ impl Policy {
                 if !brand.is_empty() && !self.brands.contains_key(brand) {
                     let known: Vec<&str> = self.brands.keys().map(String::as_str).collect();
                     let problem = format!("brand {brand:?} is not listed; there are {}", known.join(", "));
-                    s.fault(&format!("routes.{name}"), problem);
+                    s.add_fault(&format!("routes.{name}"), problem);
                 }
             }
         }
@@ -315,25 +316,25 @@ fn default_brand() -> Brand {
 }
 
 /// The keys of a brand, or those at the top that hold for all of them.
-fn brand(s: &mut Settings, prefix: &str, otherwise: &Brand) -> Brand {
+fn read_brand(s: &mut Settings, prefix: &str, defaults: &Brand) -> Brand {
     let key = |name: &str| format!("{prefix}{name}");
-    let bar = s.integer(&key("viral_bar"), otherwise.viral_bar as i64, 10..=1_000_000) as u64;
+    let bar = s.integer(&key("viral_bar"), defaults.viral_bar as i64, 10..=1_000_000) as u64;
     Brand {
         handles: vec![],
         handles_on: BTreeMap::new(),
         names: vec![],
         hashtags: vec![],
         viral_bar: bar,
-        first_response: s.duration(&key("first_response"), otherwise.first_response, 10.0..=2_592_000.0),
-        hand_off: s.duration(&key("hand_off"), otherwise.hand_off, 10.0..=2_592_000.0),
-        hours: hours::read(s, &key("hours")).or_else(|| otherwise.hours.clone()),
+        first_response: s.duration(&key("first_response"), defaults.first_response, 10.0..=2_592_000.0),
+        hand_off: s.duration(&key("hand_off"), defaults.hand_off, 10.0..=2_592_000.0),
+        hours: hours::read(s, &key("hours")).or_else(|| defaults.hours.clone()),
     }
 }
 
-fn brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
+fn read_brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
     let names = s.sections("brands");
     if names.is_empty() {
-        s.fault("brands", "no brand is listed; give at least one section such as [brands.acme]");
+        s.add_fault("brands", "no brand is listed; give at least one section such as [brands.acme]");
     }
     let mut brands = BTreeMap::new();
     for name in names {
@@ -344,21 +345,21 @@ fn brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
             .map(|platform| (platform.to_lowercase(), s.texts(&format!("{prefix}on.{platform}.handles"))))
             .collect();
         let (names, hashtags) = (s.texts(&format!("{prefix}names")), s.texts(&format!("{prefix}hashtags")));
-        let brand = Brand { handles, handles_on, names, hashtags, ..brand(s, &prefix, unlisted) };
+        let brand = Brand { handles, handles_on, names, hashtags, ..read_brand(s, &prefix, unlisted) };
         brands.insert(name, brand);
     }
     brands
 }
 
-fn storms(s: &mut Settings, teams: &[&str]) -> Storms {
+fn read_storms(s: &mut Settings, teams: &[&str]) -> Storms {
     let counts = "complaint >= 0.6 || reply_complaint >= 0.6";
     Storms {
         team: s.choice("storms.team", PR, teams),
-        counts: routes::condition(s, "storms.counts", counts),
-        mutes: routes::level(s, "storms.mutes", Level::Medium),
+        complaint_when: routes::condition(s, "storms.counts", counts),
+        mutes_up_to: routes::level(s, "storms.mutes", Level::Medium),
         group_interval: s.duration("storms.group_interval", Duration::from_mins(5), 30.0..=86_400.0),
         expected_per_hour: s.number("storms.expected_per_hour", 60.0, 0.0..=1_000_000.0),
-        least_posts: s.integer("storms.least_posts", 15, 3..=100_000) as u32,
+        min_posts: s.integer("storms.least_posts", 15, 3..=100_000) as u32,
         deviations: s.number("storms.deviations", 4.0, 1.0..=20.0),
     }
 }

@@ -9,23 +9,23 @@ use super::Brand;
 
 /// Names of all brands, in lower case.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
+pub struct BrandNames {
     /// The brand of each name or hashtag, in the automaton's order.
     brands: Vec<(String, String)>,
     automaton: Option<AhoCorasick>,
 }
 
-impl PartialEq for Names {
+impl PartialEq for BrandNames {
     fn eq(&self, other: &Self) -> bool {
         self.brands == other.brands
     }
 }
 
-impl Eq for Names {}
+impl Eq for BrandNames {}
 
-impl Names {
+impl BrandNames {
     /// Of all brands; two that claim the same name are a fault.
-    pub(super) fn of(brands: &BTreeMap<String, Brand>, s: &mut Settings) -> Self {
+    pub(super) fn from_brands(brands: &BTreeMap<String, Brand>, s: &mut Settings) -> Self {
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         for (brand, called) in brands {
             let tags =
@@ -34,7 +34,7 @@ impl Names {
             for (key, name) in names.chain(tags) {
                 let plain = lowered(name.trim());
                 if plain.chars().filter(|c| c.is_alphanumeric()).count() < 2 {
-                    s.fault(
+                    s.add_fault(
                         &format!("brands.{brand}.{key}"),
                         format!("{name:?} is too short to be found; give at least two letters"),
                     );
@@ -42,7 +42,7 @@ impl Names {
                 }
                 if let Some(other) = all.get(&plain).filter(|other| *other != brand) {
                     let problem = format!("{name:?} is brand {other}'s too; a name is of one brand");
-                    s.fault(&format!("brands.{brand}.{key}"), problem);
+                    s.add_fault(&format!("brands.{brand}.{key}"), problem);
                 }
                 all.insert(plain, brand.clone());
             }
@@ -52,7 +52,7 @@ impl Names {
             .then(|| AhoCorasick::new(brands.iter().map(|(name, _)| name)))
             .transpose()
             .unwrap_or_else(|e| {
-                s.fault("brands", format!("their names cannot be looked for: {e}"));
+                s.add_fault("brands", format!("their names cannot be looked for: {e}"));
                 None
             });
         Self { brands, automaton }
@@ -60,7 +60,7 @@ impl Names {
 
     /// The brand that a text names first; of two names that begin together the longer one.
     #[must_use]
-    pub fn found(&self, text: &str) -> Option<&str> {
+    pub fn find(&self, text: &str) -> Option<&str> {
         let automaton = self.automaton.as_ref()?;
         let text = lowered(text);
         let whole = automaton.find_overlapping_iter(&text).filter(|m| is_whole(&text, m.start(), m.end()));
@@ -78,14 +78,15 @@ fn lowered(text: &str) -> String {
 fn is_whole(text: &str, start: usize, end: usize) -> bool {
     let (before, found, after) = (text.get(..start), text.get(start..end), text.get(end..));
     let (Some(before), Some(found), Some(after)) = (before, found, after) else { return false };
-    let joins =
-        |edge: Option<char>, next: Option<char>| edge.is_some_and(is_of_word) && next.is_some_and(is_of_word);
+    let joins = |edge: Option<char>, next: Option<char>| {
+        edge.is_some_and(is_word_char) && next.is_some_and(is_word_char)
+    };
     !joins(found.chars().next(), before.chars().next_back())
         && !joins(found.chars().next_back(), after.chars().next())
 }
 
 /// A letter or digit of a script that sets words apart.
-fn is_of_word(c: char) -> bool {
+fn is_word_char(c: char) -> bool {
     let has_no_spaces = matches!(u32::from(c), 0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3040..=0x30FF | 0x3400..=0x9FFF | 0xAC00..=0xD7AF | 0x20000..=0x3134F);
     (c.is_alphanumeric() || c == '_') && !has_no_spaces
 }
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_told_apart_are_refused() {
+    fn names_that_cannot_be_distinguished_are_refused() {
         let faults = |text: &str| -> Vec<String> {
             Policy::parse("p", text).unwrap_err().iter().map(ToString::to_string).collect()
         };

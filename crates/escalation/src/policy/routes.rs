@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_settings::Settings;
 use firewatch_domain::{Duration, Level};
+use firewatch_settings::Settings;
 
 use super::hash;
 use crate::{Condition, Facts, PR};
@@ -63,7 +63,7 @@ impl GroupBy {
 impl Route {
     /// What a conversation on it is grouped by; none when each is told on its own.
     #[must_use]
-    pub fn group(&self, facts: &Facts<'_>, level: Level) -> Option<String> {
+    pub fn group_key(&self, facts: &Facts<'_>, level: Level) -> Option<String> {
         let part = |by: &GroupBy| match by {
             GroupBy::Brand => "all",
             GroupBy::Platform => facts.platform,
@@ -81,19 +81,19 @@ impl Route {
 
     /// The highest level whose condition holds.
     #[must_use]
-    pub fn reached(&self, facts: &Facts<'_>) -> Option<(Level, &Condition)> {
+    pub fn highest_level(&self, facts: &Facts<'_>) -> Option<(Level, &Condition)> {
         self.when.iter().rev().find(|(_, c)| c.holds(facts)).map(|(level, c)| (*level, c))
     }
 
     /// Whether one that was matched, and whose conditions do not hold any more, is matched still.
     #[must_use]
-    pub fn lasts(&self, facts: &Facts<'_>) -> bool {
+    pub fn still_holds(&self, facts: &Facts<'_>) -> bool {
         self.until.as_ref().is_some_and(|until| !until.holds(facts))
     }
 }
 
 /// The routes of a policy that names none.
-const USUAL: &str = r#"
+const DEFAULT_ROUTES: &str = r#"
 [routes.viral]
 team = "pr"
 when = { medium = "risk >= 15", high = "risk >= 35", critical = "risk >= 70" }
@@ -113,9 +113,9 @@ group_wait = "30s"
 pub(super) fn read(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> {
     let names = s.sections("routes");
     if names.is_empty()
-        && let Ok(mut usual) = Settings::parse("the usual routes", USUAL)
+        && let Ok(mut defaults) = Settings::parse("the usual routes", DEFAULT_ROUTES)
     {
-        return all(&mut usual, teams);
+        return all(&mut defaults, teams);
     }
     all(s, teams)
 }
@@ -126,7 +126,7 @@ fn all(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> {
     for name in names {
         let route = route(s, &name, teams);
         if let Some((other, _)) = routes.iter().find(|(_, other)| other.id == route.id) {
-            s.fault(
+            s.add_fault(
                 &format!("routes.{name}"),
                 format_args!("its name and `{other}` have the same hash; rename it"),
             );
@@ -147,7 +147,7 @@ fn route(s: &mut Settings, name: &str, teams: &[&str]) -> Route {
     }
     if !s.has(&key("when")) {
         let problem = "nothing says when it matches; give conditions by level, such as when = { medium = \"risk >= 15\" }";
-        s.fault(&key("when"), problem);
+        s.add_fault(&key("when"), problem);
     }
     let default = if teams.contains(&name) { name } else { PR };
     Route {
@@ -172,7 +172,7 @@ fn group_by(s: &mut Settings, key: &str) -> Vec<GroupBy> {
             Some((_, by)) => all.push(by),
             None => {
                 let known = GroupBy::ALL.map(|(name, _)| name).join(", ");
-                s.fault(key, format_args!("{name:?} is nothing to group by; give some of {known}"));
+                s.add_fault(key, format_args!("{name:?} is nothing to group by; give some of {known}"));
             }
         }
     }
@@ -180,8 +180,8 @@ fn group_by(s: &mut Settings, key: &str) -> Vec<GroupBy> {
 }
 
 /// A condition with a default that is sound.
-pub(super) fn condition(s: &mut Settings, key: &str, otherwise: &str) -> Condition {
-    optional_condition(s, key).or_else(|| Condition::parse(otherwise).ok()).unwrap_or_else(Condition::never)
+pub(super) fn condition(s: &mut Settings, key: &str, default: &str) -> Condition {
+    optional_condition(s, key).or_else(|| Condition::parse(default).ok()).unwrap_or_else(Condition::never)
 }
 
 pub(super) fn optional_condition(s: &mut Settings, key: &str) -> Option<Condition> {
@@ -192,14 +192,14 @@ pub(super) fn optional_condition(s: &mut Settings, key: &str) -> Option<Conditio
     match Condition::parse(&source) {
         Ok(condition) => Some(condition),
         Err(problem) => {
-            s.fault(key, problem);
+            s.add_fault(key, problem);
             None
         }
     }
 }
 
 /// A level.
-pub(super) fn level(s: &mut Settings, key: &str, otherwise: Level) -> Level {
-    let chosen = s.choice(key, otherwise.as_str(), &Level::ALL.map(Level::as_str));
-    Level::ALL.into_iter().find(|level| level.as_str() == chosen).unwrap_or(otherwise)
+pub(super) fn level(s: &mut Settings, key: &str, default: Level) -> Level {
+    let chosen = s.choice(key, default.as_str(), &Level::ALL.map(Level::as_str));
+    Level::ALL.into_iter().find(|level| level.as_str() == chosen).unwrap_or(default)
 }

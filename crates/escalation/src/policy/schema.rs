@@ -1,6 +1,6 @@
 //! The JSON Schema of policy files, from what the reader asks for: it cannot say anything else than what is read.
 
-use firewatch_settings::{Asked, Settings};
+use firewatch_settings::{KeySchema, Settings};
 use serde_json::{Map, Value, json};
 
 use super::Policy;
@@ -18,7 +18,7 @@ pub fn policy_schema() -> Value {
     let mut root = Map::new();
     // Teams that are always there are like any other.
     let always = [PR, SUPPORT].map(|team| format!("teams.{team}."));
-    for Asked { key, schema } in s.all_asked() {
+    for KeySchema { key, schema } in s.key_schemas() {
         if always.iter().any(|team| key.starts_with(team)) {
             continue;
         }

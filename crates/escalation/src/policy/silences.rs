@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_settings::Settings;
 use firewatch_domain::{Duration, EventTime};
+use firewatch_settings::Settings;
 
 use super::routes::optional_condition;
 use crate::{Condition, Facts};
@@ -35,7 +35,7 @@ fn silence(s: &mut Settings, name: &str) -> Option<Silence> {
     let mut required = |field: &str, example: &str| {
         let text = s.text(&key(field), "");
         if text.is_empty() {
-            s.fault(&key(field), format_args!("is missing; give {example}"));
+            s.add_fault(&key(field), format_args!("is missing; give {example}"));
         }
         text
     };
@@ -45,19 +45,19 @@ fn silence(s: &mut Settings, name: &str) -> Option<Silence> {
         Ok(until) => until,
         Err(e) => {
             if !until.is_empty() {
-                s.fault(&key("until"), e);
+                s.add_fault(&key("until"), e);
             }
             EventTime::EARLIEST
         }
     };
     if when.is_none() && !s.has(&key("when")) {
-        s.fault(&key("when"), "is missing; give a condition, such as brand == \"acme\"");
+        s.add_fault(&key("when"), "is missing; give a condition, such as brand == \"acme\"");
     }
     let warn_before = s.duration(&key("warn_before"), Duration::from_mins(15), 0.0..=86_400.0);
     Some(Silence { when: when?, until, warn_before, by, reason })
 }
 
 /// The silences that are on a conversation, whether they have lapsed or not.
-pub(crate) fn on(all: &BTreeMap<String, Silence>, facts: &Facts<'_>) -> Vec<String> {
+pub(crate) fn matching(all: &BTreeMap<String, Silence>, facts: &Facts<'_>) -> Vec<String> {
     all.iter().filter(|(_, silence)| silence.when.holds(facts)).map(|(name, _)| name.clone()).collect()
 }

@@ -10,16 +10,16 @@ fn faults(text: &str) -> Vec<String> {
 #[test]
 fn a_brand_is_all_a_policy_needs() {
     let policy = Policy::parse("p", "[brands.acme]\n").unwrap();
-    assert_eq!(policy.bar_of(Some("acme")), VIRAL_BAR);
-    assert_eq!(policy.bar_of(None), VIRAL_BAR);
+    assert_eq!(policy.viral_bar(Some("acme")), VIRAL_BAR);
+    assert_eq!(policy.viral_bar(None), VIRAL_BAR);
     assert_eq!(policy.team_names(), [PR, SUPPORT]);
     assert_eq!(policy.routes.keys().collect::<Vec<_>>(), ["complaint", "harm", "viral"]);
-    assert!((policy.quiet_below - 0.14).abs() < 0.02, "{}", policy.quiet_below);
-    assert!((policy.counts_from - 0.59).abs() < 0.02, "{}", policy.counts_from);
+    assert!((policy.min_route_complaint - 0.14).abs() < 0.02, "{}", policy.min_route_complaint);
+    assert!((policy.min_storm_complaint - 0.59).abs() < 0.02, "{}", policy.min_storm_complaint);
 }
 
 #[test]
-fn values_that_contradict_each_other_are_faults_all_told_at_once() {
+fn values_that_contradict_each_other_are_faults_all_reported_at_once() {
     let text = "[brands.a]\nviral_bar = 1\n[routes.x]\nteam = \"nobody\"\nwhen = { medium = \"riks > 3\" }\n\
                 [routes.y]\nuntil = \"risk < 3\"\n[routes.z]\nwhen = { low = 'brand == \"b\"' }\n\
                 [teams.pr]\nbudget = 0\n[teams.pr.tiers]\nlegal = \"15m\"\n\

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::{From, Source, Webhook};
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Id, named};
-use crate::stamp::{self, Stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Id, non_empty_id};
+use crate::platform_time::{self, PlatformTime};
 use crate::{Result, json};
 
 #[derive(Debug, Deserialize)]
@@ -22,13 +22,13 @@ struct Value {
     parent_id: Option<Id>,
     from: Option<From>,
     sender_id: Option<Id>,
-    created_time: Option<Stamp>,
+    created_time: Option<PlatformTime>,
     message: Option<String>,
     published: Option<u8>,
 }
 
 /// Reads a payload.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let webhook: Webhook<Value> = json::one(bytes)?;
     if webhook.entry.is_none() {
         return Err(unknown_payload("no webhook of Facebook's: `entry` is not there"));
@@ -40,19 +40,19 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 }
 
 impl Value {
-    fn read(self, source: &Source, out: &mut Draft<'_>) -> Result<()> {
+    fn read(self, source: &Source, out: &mut DecodeOutput<'_>) -> Result<()> {
         let item = self.item.as_deref().ok_or_else(|| missing("item"))?;
         if !["post", "status", "photo", "video", "share", "link", "note", "comment", "like", "reaction"]
             .contains(&item)
         {
             return Err(not_relevant("an album, event or other change of the page's; no post"));
         }
-        let told = stamp::required("time", source.time.clone())?;
+        let sent_at = platform_time::required("time", source.time.clone())?;
         let is_reaction = item == "like" || item == "reaction";
         match (self.verb.as_deref(), is_reaction) {
-            (Some("add"), true) => self.reaction(source, told, out),
-            (Some("add"), false) => self.post(None, source, told, out),
-            (Some("edit" | "edited"), false) => self.post(Some(told), source, told, out),
+            (Some("add"), true) => self.reaction(source, sent_at, out),
+            (Some("add"), false) => self.post(None, source, sent_at, out),
+            (Some("edit" | "edited"), false) => self.post(Some(sent_at), source, sent_at, out),
             (Some("edit" | "edited"), true) => {
                 Err(not_relevant("a reaction became another, and is counted already"))
             }
@@ -61,7 +61,7 @@ impl Value {
             }
             (Some("remove" | "delete"), false) => {
                 let post = self.id()?;
-                out.delete(When { root: &self.root(source)?, at: told }, &post)
+                out.delete(Occurrence { root: &self.root(source)?, at: sent_at }, &post)
             }
             (Some(_), _) => Err(not_relevant("hidden, shown, blocked or muted by the page; its text stays")),
             (None, _) => Err(missing("verb")),
@@ -72,13 +72,13 @@ impl Value {
         self,
         edited_at: Option<EventTime>,
         source: &Source,
-        told: EventTime,
-        out: &mut Draft<'_>,
+        sent_at: EventTime,
+        out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         if self.published == Some(0) {
             return Err(not_relevant("a draft of the page's that is not published"));
         }
-        let at = stamp::optional("created_time", self.created_time.clone())?.unwrap_or(told);
+        let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
         let (id, root) = (self.id()?, self.root(source)?);
         // A picture may come without words; a mention without them tells nothing.
         let has_no_words = matches!(self.item.as_deref(), Some("photo" | "video" | "share" | "link"));
@@ -86,46 +86,49 @@ impl Value {
         let post = Post {
             author: self.author(source),
             text: text.ok_or_else(|| missing("message"))?,
-            in_reply_to: (id != root).then(|| named(self.parent_id.clone()).unwrap_or_else(|| root.clone())),
+            in_reply_to: (id != root)
+                .then(|| non_empty_id(self.parent_id.clone()).unwrap_or_else(|| root.clone())),
             id,
             edited_at,
             ..Post::default()
         };
-        out.post(When { root: &root, at }, post)
+        out.post(Occurrence { root: &root, at }, post)
     }
 
-    fn reaction(self, source: &Source, told: EventTime, out: &mut Draft<'_>) -> Result<()> {
+    fn reaction(self, source: &Source, sent_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.post_id.is_none() && self.comment_id.is_none() {
             return Err(not_relevant("somebody likes the page; no post"));
         }
-        let at = stamp::optional("created_time", self.created_time.clone())?.unwrap_or(told);
-        let (of, root) = (self.id()?, self.root(source)?);
+        let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
+        let (reacted_to, root) = (self.id()?, self.root(source)?);
         let author = self.author(source);
         let (actor, account) = (author.as_ref().map(|a| a.id.clone()), author.and_then(|a| a.account));
-        let id = format!("like/{of}/{}", actor.as_deref().unwrap_or(&at.as_millis().to_string()));
+        let id = format!("like/{reacted_to}/{}", actor.as_deref().unwrap_or(&at.as_millis().to_string()));
         let like = Engagement { account, ..Engagement::new(EngagementKind::Like, actor, None) };
-        out.engagement(When { root: &root, at }, id, like)
+        out.engagement(Occurrence { root: &root, at }, id, like)
     }
 
     /// The comment, or the post.
     fn id(&self) -> Result<String> {
-        named(self.comment_id.clone()).or(named(self.post_id.clone())).ok_or_else(|| missing("post_id"))
+        non_empty_id(self.comment_id.clone())
+            .or(non_empty_id(self.post_id.clone()))
+            .ok_or_else(|| missing("post_id"))
     }
 
     /// The post on the page; a comment's id begins with the part of it that is the post's own.
     fn root(&self, source: &Source) -> Result<String> {
-        if let Some(post) = named(self.post_id.clone()) {
+        if let Some(post) = non_empty_id(self.post_id.clone()) {
             return Ok(post);
         }
-        let comment = named(self.comment_id.clone()).ok_or_else(|| missing("post_id"))?;
+        let comment = non_empty_id(self.comment_id.clone()).ok_or_else(|| missing("post_id"))?;
         let page = source.id.as_deref().ok_or_else(|| missing("entry.id"))?;
         let post = comment.split('_').next().unwrap_or(&comment);
         Ok(format!("{page}_{post}"))
     }
 
     fn author(&self, source: &Source) -> Option<Author> {
-        let from = self.from.as_ref().and_then(|from| named(from.id.clone()));
-        let id = from.or(named(self.sender_id.clone()))?;
+        let from = self.from.as_ref().and_then(|from| non_empty_id(from.id.clone()));
+        let id = from.or(non_empty_id(self.sender_id.clone()))?;
         let account = (source.id.as_deref() == Some(&id)).then_some(AccountKind::Brand);
         Some(Author { id, account, ..Author::default() })
     }

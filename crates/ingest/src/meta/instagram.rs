@@ -9,9 +9,9 @@ use serde::de::IgnoredAny;
 
 use super::{From, Source, Webhook};
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, Id, named, told};
-use crate::stamp::{self, Stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, known_count, non_empty_id};
+use crate::platform_time::{self, PlatformTime};
 use crate::{Result, json};
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +47,7 @@ struct Payload {
 struct Comment {
     id: Option<Id>,
     text: Option<String>,
-    timestamp: Option<Stamp>,
+    timestamp: Option<PlatformTime>,
     media: Option<Media>,
     user: Option<From>,
     from: Option<From>,
@@ -62,7 +62,7 @@ struct Replies {
 }
 
 /// Reads a payload.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let payload: Payload = json::one(bytes)?;
     if payload.entry.is_some() {
         let webhook: Webhook<Value> = json::one(bytes)?;
@@ -81,8 +81,8 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 }
 
 impl Value {
-    fn read(self, source: &Source, field: &str, out: &mut Draft<'_>) -> Result<()> {
-        let at = stamp::required("time", source.time.clone())?;
+    fn read(self, source: &Source, field: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let at = platform_time::required("time", source.time.clone())?;
         match field {
             "comments" | "live_comments" => self.comment(source, at, out),
             "story_insights" => self.insights(at, out),
@@ -93,43 +93,43 @@ impl Value {
         }
     }
 
-    fn comment(self, source: &Source, at: EventTime, out: &mut Draft<'_>) -> Result<()> {
-        let id = named(self.id).ok_or_else(|| missing("id"))?;
-        let media = self.media.and_then(|media| named(media.id));
+    fn comment(self, source: &Source, at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let id = non_empty_id(self.id).ok_or_else(|| missing("id"))?;
+        let media = self.media.and_then(|media| non_empty_id(media.id));
         let root = media.clone().unwrap_or_else(|| id.clone());
         let post = Post {
             author: self.from.and_then(|from| from.author(source.id.as_deref())),
             text: self.text.ok_or_else(|| missing("text"))?,
-            in_reply_to: named(self.parent_id).or(media),
+            in_reply_to: non_empty_id(self.parent_id).or(media),
             id,
             ..Post::default()
         };
-        out.post(When { root: &root, at }, post)
+        out.post(Occurrence { root: &root, at }, post)
     }
 
     /// Who could have seen a story: impressions are views, and its reach is a part of them.
-    fn insights(self, at: EventTime, out: &mut Draft<'_>) -> Result<()> {
-        let media = named(self.media_id).ok_or_else(|| missing("media_id"))?;
+    fn insights(self, at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let media = non_empty_id(self.media_id).ok_or_else(|| missing("media_id"))?;
         let counters = Counters {
-            replies: told(self.replies),
-            reshares: told(self.shares),
-            views: told(self.impressions).or(told(self.reach)),
+            replies: known_count(self.replies),
+            reshares: known_count(self.shares),
+            views: known_count(self.impressions).or(known_count(self.reach)),
             ..Counters::default()
         };
-        out.counters(When { root: &media, at }, counters)
+        out.counters(Occurrence { root: &media, at }, counters)
     }
 }
 
 impl Comment {
     /// A comment, and its replies, which are under the same picture.
-    fn read(&self, under: Option<(&str, &str)>, out: &mut Draft<'_>) -> Result<()> {
-        let Some(id) = named(self.id.clone()) else {
+    fn read(&self, under: Option<(&str, &str)>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let Some(id) = non_empty_id(self.id.clone()) else {
             return Err(unknown_payload(
                 "neither a webhook nor a comment of Instagram: `entry` and `id` are not there",
             ));
         };
-        let at = stamp::required("timestamp", self.timestamp.clone())?;
-        let media = self.media.as_ref().and_then(|media| named(media.id.clone()));
+        let at = platform_time::required("timestamp", self.timestamp.clone())?;
+        let media = self.media.as_ref().and_then(|media| non_empty_id(media.id.clone()));
         let root = under.map(|(root, _)| root.to_owned()).or(media.clone()).unwrap_or_else(|| id.clone());
         let from = self.user.as_ref().or(self.from.as_ref());
         let author = from
@@ -142,7 +142,7 @@ impl Comment {
             in_reply_to: under.map(|(_, parent)| parent.to_owned()).or(media),
             ..Post::default()
         };
-        out.post(When { root: &root, at }, post)?;
+        out.post(Occurrence { root: &root, at }, post)?;
         let replies = self.replies.as_ref().map(|replies| replies.data.as_slice()).unwrap_or_default();
         out.each("replies.data", replies, |out, reply| reply.read(Some((&root, &id)), out));
         Ok(())
@@ -152,7 +152,7 @@ impl Comment {
 impl From {
     /// Somebody who wrote; the account that the webhook is of is the brand's.
     fn author(self, own: Option<&str>) -> Option<Author> {
-        let id = named(self.id)?;
+        let id = non_empty_id(self.id)?;
         let account = (own == Some(&id)).then_some(AccountKind::Brand);
         Some(Author { id, handle: self.username, account, ..Author::default() })
     }

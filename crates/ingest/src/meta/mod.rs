@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::Result;
-use crate::draft::{Draft, not_relevant, unknown_payload};
-use crate::scalar::Id;
-use crate::stamp::Stamp;
+use crate::decode_output::{DecodeOutput, not_relevant, unknown_payload};
+use crate::json_values::Id;
+use crate::platform_time::PlatformTime;
 
 /// What a webhook sends: changes of one page or account, or several.
 #[derive(Debug, Deserialize)]
@@ -25,7 +25,7 @@ struct Entry<V> {
     /// The page or account.
     id: Option<Id>,
     /// When it was sent.
-    time: Option<Stamp>,
+    time: Option<PlatformTime>,
     changes: Option<Vec<Change<V>>>,
     messaging: Option<IgnoredAny>,
 }
@@ -49,8 +49,8 @@ impl<V> Webhook<V> {
     fn read(
         self,
         expected: &str,
-        out: &mut Draft<'_>,
-        take: impl Fn(&Source, &str, V, &mut Draft<'_>) -> Result<()>,
+        out: &mut DecodeOutput<'_>,
+        take: impl Fn(&Source, &str, V, &mut DecodeOutput<'_>) -> Result<()>,
     ) -> Result<()> {
         if self.object.as_deref().is_some_and(|object| object != expected) {
             return Err(unknown_payload(&format!(
@@ -77,5 +77,5 @@ impl<V> Webhook<V> {
 /// The page or account that a change is of, and when it was told.
 struct Source {
     id: Option<String>,
-    time: Option<Stamp>,
+    time: Option<PlatformTime>,
 }

@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use super::v1::{Status, User};
 use crate::check::missing;
-use crate::draft::{Draft, When};
-use crate::scalar::{Count, Id};
-use crate::{Result, stamp};
+use crate::decode_output::{DecodeOutput, Occurrence};
+use crate::json_values::{Count, Id};
+use crate::{Result, platform_time};
 
 /// Somebody liked a post.
 #[derive(Debug, Deserialize)]
@@ -33,24 +33,24 @@ struct Gone {
 }
 
 impl Favorite {
-    pub(super) fn read(self, out: &mut Draft<'_>) -> Result<()> {
+    pub(super) fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let status = self.favorited_status.ok_or_else(|| missing("favorited_status"))?;
-        let at = match stamp::millis(self.timestamp_ms) {
+        let at = match platform_time::millis(self.timestamp_ms) {
             Some(at) => at,
-            None => stamp::text("created_at", self.created_at.as_deref())?,
+            None => platform_time::text("created_at", self.created_at.as_deref())?,
         };
         let user = self.user.ok_or_else(|| missing("user"))?;
         status.read(out)?;
         let id = self.id.ok_or_else(|| missing("id"))?.0;
-        out.engagement(When { root: status.root()?, at }, id, user.reaction(EngagementKind::Like))
+        out.engagement(Occurrence { root: status.root()?, at }, id, user.reaction(EngagementKind::Like))
     }
 }
 
 impl Deletion {
-    pub(super) fn read(self, out: &mut Draft<'_>) -> Result<()> {
+    pub(super) fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let gone = self.status.ok_or_else(|| missing("status"))?;
         let id = gone.id_str.or(gone.id).ok_or_else(|| missing("status.id"))?.0;
-        let at = stamp::millis(self.timestamp_ms).unwrap_or(out.arrival);
-        out.delete(When { root: &id, at }, &id)
+        let at = platform_time::millis(self.timestamp_ms).unwrap_or(out.arrival);
+        out.delete(Occurrence { root: &id, at }, &id)
     }
 }

@@ -11,8 +11,8 @@ use firewatch_domain::EventTime;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::draft::{Draft, not_relevant, unknown_payload};
-use crate::scalar::OneOrMany;
+use crate::decode_output::{DecodeOutput, not_relevant, unknown_payload};
+use crate::json_values::OneOrMany;
 use crate::{Result, html, json};
 
 /// What tells the kinds of payload apart. One that has none of these is a post by itself.
@@ -45,7 +45,7 @@ struct Envelope {
 }
 
 /// Reads a payload.
-pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let OneOrMany::One(envelope) = json::payload::<Envelope>(bytes)? else {
         if let OneOrMany::Many(statuses) = json::payload::<v1::Status>(bytes)? {
             out.each("", statuses, |out, status| status.read(out));
@@ -76,9 +76,9 @@ pub(crate) fn read(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
 
 impl Envelope {
     /// What happened to an account that is subscribed to.
-    fn activity(self, out: &mut Draft<'_>) -> Result<()> {
-        let told = self.tweet_create_events.is_some() || self.favorite_events.is_some();
-        if !told && self.tweet_delete_events.is_none() {
+    fn activity(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let has_posts = self.tweet_create_events.is_some() || self.favorite_events.is_some();
+        if !has_posts && self.tweet_delete_events.is_none() {
             return Err(not_relevant("an account's follow, block, mute or direct message; no public post"));
         }
         let posts = self.tweet_create_events.unwrap_or_default();
@@ -118,9 +118,9 @@ impl Envelope {
 }
 
 /// A post by itself, of either API.
-fn read_bare(bytes: &[u8], out: &mut Draft<'_>) -> Result<()> {
+fn read_bare(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if let OneOrMany::One(status) = json::payload::<v1::Status>(bytes)?
-        && status.is_one()
+        && status.is_status()
     {
         return status.read(out);
     }
@@ -137,7 +137,7 @@ fn time_of_id(id: &str) -> Option<EventTime> {
 }
 
 /// What was written: X escapes `&`, `<` and `>`.
-fn written(text: &str) -> String {
+fn unescape_text(text: &str) -> String {
     html::unescaped(text).into_owned()
 }
 

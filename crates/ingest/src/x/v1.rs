@@ -3,11 +3,11 @@
 use firewatch_domain::{Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
 
-use super::{language, time_of_id, written};
+use super::{language, time_of_id, unescape_text};
 use crate::check::missing;
-use crate::draft::{Draft, When, unknown_payload};
-use crate::scalar::{Count, Id, named, told};
-use crate::{Result, stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
+use crate::json_values::{Count, Id, known_count, non_empty_id};
+use crate::{Result, platform_time};
 
 /// A post, with those that it passes on inside.
 #[derive(Debug, Deserialize)]
@@ -48,26 +48,30 @@ pub(super) struct User {
 
 impl Status {
     /// Whether it is one at all.
-    pub(super) fn is_one(&self) -> bool {
+    pub(super) fn is_status(&self) -> bool {
         self.id_str.is_some() || self.user.is_some()
     }
 
     /// Reads it, and what it passes on before it.
-    pub(super) fn read(&self, out: &mut Draft<'_>) -> Result<()> {
-        if !self.is_one() {
+    pub(super) fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        if !self.is_status() {
             return Err(unknown_payload("no status of X: `id_str` and `user` are not there"));
         }
         let (id, at) = (self.id()?, self.time()?);
         if let Some(original) = &self.retweeted_status {
             original.post(at, out).map_err(|e| e.within("retweeted_status"))?;
             let root = original.root()?;
-            return out.engagement(When { root, at }, id.to_owned(), self.reaction(EngagementKind::Reshare));
+            return out.engagement(
+                Occurrence { root, at },
+                id.to_owned(),
+                self.reaction(EngagementKind::Reshare),
+            );
         }
         self.post(out.arrival, out)
     }
 
     /// A post, whose totals were counted at a time.
-    fn post(&self, counted_at: EventTime, out: &mut Draft<'_>) -> Result<()> {
+    fn post(&self, counted_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, at) = (self.id()?, self.time()?);
         if let Some(quoted) = &self.quoted_status {
             quoted.post(at, out).map_err(|e| e.within("quoted_status"))?;
@@ -76,7 +80,7 @@ impl Status {
         let post = Post {
             id: id.to_owned(),
             author: self.user.as_ref().and_then(User::author),
-            text: self.written().ok_or_else(|| missing("text"))?,
+            text: self.full_text().ok_or_else(|| missing("text"))?,
             lang: language(self.lang.clone()),
             in_reply_to: self.answers().map(Into::into),
             quotes: quotes.map(Into::into),
@@ -84,16 +88,20 @@ impl Status {
             ..Post::default()
         };
         let root = self.root()?;
-        out.post(When { root, at }, post)?;
+        out.post(Occurrence { root, at }, post)?;
         if let Some(quoted) = quotes {
             let root = self.quoted_status.as_ref().map_or(Ok(quoted), |quoted| quoted.root())?;
-            out.engagement(When { root, at }, format!("quote/{id}"), self.reaction(EngagementKind::Quote))?;
+            out.engagement(
+                Occurrence { root, at },
+                format!("quote/{id}"),
+                self.reaction(EngagementKind::Quote),
+            )?;
         }
         if self.answers().is_some() {
             // The totals of an answer are not those of its conversation.
             return Ok(());
         }
-        out.counters(When { root, at: counted_at.max(at) }, self.counters())
+        out.counters(Occurrence { root, at: counted_at.max(at) }, self.counters())
     }
 
     /// Its id: the text, as the number is too large for some who wrote it down.
@@ -119,19 +127,19 @@ impl Status {
     }
 
     fn time(&self) -> Result<EventTime> {
-        if let Some(at) = stamp::millis(self.timestamp_ms) {
+        if let Some(at) = platform_time::millis(self.timestamp_ms) {
             return Ok(at);
         }
         match (&self.created_at, time_of_id(self.id()?)) {
             (None, Some(at)) => Ok(at),
-            (at, _) => stamp::text("created_at", at.as_deref()),
+            (at, _) => platform_time::text("created_at", at.as_deref()),
         }
     }
 
     /// What was written, as whole as it is told.
-    fn written(&self) -> Option<String> {
+    fn full_text(&self) -> Option<String> {
         let extended = self.extended_tweet.as_ref().map(|extended| &extended.full_text);
-        extended.or(self.full_text.as_ref()).or(self.text.as_ref()).map(|text| written(text))
+        extended.or(self.full_text.as_ref()).or(self.text.as_ref()).map(|text| unescape_text(text))
     }
 
     fn reaction(&self, kind: EngagementKind) -> Engagement {
@@ -140,10 +148,10 @@ impl Status {
 
     fn counters(&self) -> Counters {
         Counters {
-            reshares: told(self.retweet_count),
-            replies: told(self.reply_count),
-            quotes: told(self.quote_count),
-            likes: told(self.favorite_count),
+            reshares: known_count(self.retweet_count),
+            replies: known_count(self.reply_count),
+            quotes: known_count(self.quote_count),
+            likes: known_count(self.favorite_count),
             views: None,
         }
     }
@@ -151,14 +159,14 @@ impl Status {
 
 impl User {
     fn id(&self) -> Option<String> {
-        named(self.id_str.clone().or_else(|| self.id.clone()))
+        non_empty_id(self.id_str.clone().or_else(|| self.id.clone()))
     }
 
     fn author(&self) -> Option<Author> {
         Some(Author {
             id: self.id()?,
             handle: self.screen_name.clone(),
-            followers: told(self.followers_count),
+            followers: known_count(self.followers_count),
             verified: self.verified,
             account: None,
             ..Author::default()
@@ -167,6 +175,6 @@ impl User {
 
     /// What it did.
     pub(super) fn reaction(&self, kind: EngagementKind) -> Engagement {
-        Engagement::new(kind, self.id(), told(self.followers_count))
+        Engagement::new(kind, self.id(), known_count(self.followers_count))
     }
 }

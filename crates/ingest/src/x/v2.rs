@@ -8,11 +8,11 @@ use firewatch_domain::{
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{language, time_of_id, written};
+use super::{language, time_of_id, unescape_text};
 use crate::check::missing;
-use crate::draft::{Draft, When, not_relevant, unknown_payload};
-use crate::scalar::{Count, Id, OneOrMany, named, told};
-use crate::{Rejection, Result, stamp};
+use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, OneOrMany, known_count, non_empty_id};
+use crate::{Rejection, Result, platform_time};
 
 /// A post, or whatever else an answer's `data` may hold.
 #[derive(Debug, Deserialize)]
@@ -114,11 +114,11 @@ impl Includes {
 struct Context<'a> {
     users: BTreeMap<&'a str, &'a User>,
     tweets: BTreeMap<&'a str, &'a Item>,
-    told: BTreeSet<&'a str>,
+    emitted: BTreeSet<&'a str>,
 }
 
 /// Reads what `data` holds.
-pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut Draft<'_>) -> Result<()> {
+pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut DecodeOutput<'_>) -> Result<()> {
     let mut context = Context {
         users: includes.users.iter().map(|user| (user.id.0.as_str(), user)).collect(),
         tweets: includes
@@ -126,7 +126,7 @@ pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut Draft<
             .iter()
             .filter_map(|tweet| Some((tweet.id.as_ref()?.0.as_str(), tweet)))
             .collect(),
-        told: BTreeSet::new(),
+        emitted: BTreeSet::new(),
     };
     match data {
         OneOrMany::One(item) => item.read(&mut context, out),
@@ -138,16 +138,16 @@ pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut Draft<
 }
 
 impl Item {
-    fn read<'a>(&'a self, context: &mut Context<'a>, out: &mut Draft<'_>) -> Result<()> {
+    fn read<'a>(&'a self, context: &mut Context<'a>, out: &mut DecodeOutput<'_>) -> Result<()> {
         if let Some(gone) = self.delete.as_ref().or(self.drop.as_ref()) {
             let id = gone.tweet.as_ref().map(|tweet| &tweet.id.0).ok_or_else(|| missing("tweet"))?;
-            let at = stamp::text("event_at", gone.event_at.as_deref())?;
-            return out.delete(When { root: id, at }, id);
+            let at = platform_time::text("event_at", gone.event_at.as_deref())?;
+            return out.delete(Occurrence { root: id, at }, id);
         }
         let accounts = [&self.user_delete, &self.user_protect, &self.user_suspend];
         if let Some(gone) = accounts.into_iter().flatten().next() {
             let id = gone.user.as_ref().map(|user| &user.id.0).ok_or_else(|| missing("user"))?;
-            return out.gone(id, stamp::text("event_at", gone.event_at.as_deref())?);
+            return out.delete_account(id, platform_time::text("event_at", gone.event_at.as_deref())?);
         }
         self.is_post()?;
         let id = self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))?;
@@ -163,29 +163,33 @@ impl Item {
         id: &str,
         original: &'a str,
         context: &mut Context<'a>,
-        out: &mut Draft<'_>,
+        out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         let at = self.time(id)?;
-        let known = context.told_first(original, out);
+        let known = context.emit_referenced(original, out);
         let root = known.map_or(original, |tweet| tweet.root(original));
         let reaction = self.reaction(EngagementKind::Reshare, context);
-        out.engagement(When { root, at }, id.to_owned(), reaction)?;
+        out.engagement(Occurrence { root, at }, id.to_owned(), reaction)?;
         if root != original {
             return Ok(());
         }
         // On a retweet this is the count of the original's.
-        let reshares = known.is_none().then(|| told(self.public_metrics.and_then(|m| m.retweet_count)));
-        out.counters(When { root, at }, Counters { reshares: reshares.flatten(), ..Counters::default() })
+        let reshares =
+            known.is_none().then(|| known_count(self.public_metrics.and_then(|m| m.retweet_count)));
+        out.counters(
+            Occurrence { root, at },
+            Counters { reshares: reshares.flatten(), ..Counters::default() },
+        )
     }
 
     /// A post that somebody wrote; one that quotes is also a reaction to what it quotes.
-    fn post<'a>(&'a self, id: &'a str, context: &mut Context<'a>, out: &mut Draft<'_>) -> Result<()> {
-        if !context.told.insert(id) {
+    fn post<'a>(&'a self, id: &'a str, context: &mut Context<'a>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        if !context.emitted.insert(id) {
             return Ok(());
         }
         let (answers, quotes) = (self.reference("replied_to"), self.reference("quoted"));
         for other in [answers, quotes].into_iter().flatten() {
-            context.told_first(other, out);
+            context.emit_referenced(other, out);
         }
         // An edited post has a new id each time, and the first of them is the post.
         let first = self.edit_history_tweet_ids.first().map_or(id, |first| first.0.as_str());
@@ -197,7 +201,7 @@ impl Item {
         let post = Post {
             id: first.to_owned(),
             author: self.author_id.as_ref().map(|author| context.author(&author.0)),
-            text: text.map(|text| written(text)).ok_or_else(|| missing("text"))?,
+            text: text.map(|text| unescape_text(text)).ok_or_else(|| missing("text"))?,
             lang: language(self.lang.clone()),
             in_reply_to: answers.map(Into::into),
             quotes: quotes.map(Into::into),
@@ -205,23 +209,23 @@ impl Item {
             ..Post::default()
         };
         let is_root = post.in_reply_to.is_none();
-        out.post(When { root, at }, post)?;
+        out.post(Occurrence { root, at }, post)?;
         if let Some(quoted) = quotes {
             let root = context.tweets.get(quoted).map_or(quoted, |tweet| tweet.root(quoted));
             let reaction = self.reaction(EngagementKind::Quote, context);
-            out.engagement(When { root, at }, format!("quote/{first}"), reaction)?;
+            out.engagement(Occurrence { root, at }, format!("quote/{first}"), reaction)?;
         }
         if !is_root {
             // The totals of an answer are not those of its conversation.
             return Ok(());
         }
-        out.counters(When { root, at: out.arrival }, self.public_metrics.unwrap_or_default().counters())
+        out.counters(Occurrence { root, at: out.arrival }, self.public_metrics.unwrap_or_default().counters())
     }
 
     /// The root of its conversation, as far as it is told.
     fn root<'a>(&'a self, id: &'a str) -> &'a str {
-        let told = self.conversation_id.as_ref().map(|root| root.0.as_str());
-        told.or_else(|| self.reference("replied_to")).unwrap_or(id)
+        let conversation_root = self.conversation_id.as_ref().map(|root| root.0.as_str());
+        conversation_root.or_else(|| self.reference("replied_to")).unwrap_or(id)
     }
 
     fn reference(&self, kind: &str) -> Option<&str> {
@@ -235,13 +239,17 @@ impl Item {
     fn time(&self, id: &str) -> Result<EventTime> {
         match (&self.created_at, time_of_id(id)) {
             (None, Some(at)) => Ok(at),
-            (at, _) => stamp::text("created_at", at.as_deref()),
+            (at, _) => platform_time::text("created_at", at.as_deref()),
         }
     }
 
     fn reaction(&self, kind: EngagementKind, context: &Context<'_>) -> Engagement {
         let author = self.author_id.as_ref().map(|author| context.author(&author.0));
-        Engagement::new(kind, named(self.author_id.clone()), author.and_then(|author| author.followers))
+        Engagement::new(
+            kind,
+            non_empty_id(self.author_id.clone()),
+            author.and_then(|author| author.followers),
+        )
     }
 
     fn is_post(&self) -> Result<()> {
@@ -296,7 +304,7 @@ fn is_retweet(text: &str) -> bool {
 
 impl<'a> Context<'a> {
     /// The post that another refers to, told before that if it is in the payload.
-    fn told_first(&mut self, id: &'a str, out: &mut Draft<'_>) -> Option<&'a Item> {
+    fn emit_referenced(&mut self, id: &'a str, out: &mut DecodeOutput<'_>) -> Option<&'a Item> {
         let tweet = *self.tweets.get(id)?;
         if let Err(rejection) = tweet.read(self, out) {
             out.reject(rejection.within(&format!("includes.tweets `{id}`")));
@@ -309,7 +317,7 @@ impl<'a> Context<'a> {
         Author {
             id: id.to_owned(),
             handle: user.and_then(|user| user.username.clone()),
-            followers: user.and_then(|user| told(user.public_metrics.as_ref()?.followers_count)),
+            followers: user.and_then(|user| known_count(user.public_metrics.as_ref()?.followers_count)),
             verified: user.and_then(|user| user.verified),
             account: None,
             ..Author::default()
@@ -320,12 +328,12 @@ impl<'a> Context<'a> {
 impl Metrics {
     fn counters(self) -> Counters {
         Counters {
-            reshares: told(self.retweet_count),
-            replies: told(self.reply_count),
-            quotes: told(self.quote_count),
-            likes: told(self.like_count),
+            reshares: known_count(self.retweet_count),
+            replies: known_count(self.reply_count),
+            quotes: known_count(self.quote_count),
+            likes: known_count(self.like_count),
             // Zero where X does not tell it: of posts before 2022, and of those of others.
-            views: told(self.impression_count).filter(|n| *n > 0),
+            views: known_count(self.impression_count).filter(|n| *n > 0),
         }
     }
 }

@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Vocabulary, Weights};
+use super::{EncoderWeights, Vocabulary};
 use crate::ModelError;
-use crate::frame::Frame;
+use crate::model_format::ModelFormat;
 
-const FRAME: Frame = Frame { magic: b"FWENCO\r\n", version: 1, what: "an encoder" };
+const FORMAT: ModelFormat = ModelFormat { magic: b"FWENCO\r\n", version: 1, description: "an encoder" };
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct FileHeader {
     pieces: Vec<Box<str>>,
     /// What a step of each row is worth, matrix by matrix.
     steps: Vec<f32>,
     vectors: Vec<f32>,
 }
 
-pub(super) fn write(vocabulary: &Vocabulary, weights: &Weights) -> Result<Vec<u8>, ModelError> {
+pub(super) fn write(vocabulary: &Vocabulary, weights: &EncoderWeights) -> Result<Vec<u8>, ModelError> {
     let (mut steps, mut body) = (Vec::new(), Vec::new());
     for (matrix, (_, columns)) in weights.matrices(vocabulary.len()) {
         for row in matrix.chunks_exact(columns) {
@@ -26,11 +26,11 @@ pub(super) fn write(vocabulary: &Vocabulary, weights: &Weights) -> Result<Vec<u8
         }
     }
     let vectors = weights.vectors().into_iter().flat_map(|(v, _)| v).copied().collect();
-    FRAME.write(&Head { pieces: vocabulary.pieces().to_vec(), steps, vectors }, &body)
+    FORMAT.write(&FileHeader { pieces: vocabulary.pieces().to_vec(), steps, vectors }, &body)
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<(Vocabulary, Weights), ModelError> {
-    let (head, body): (Head, &[u8]) = FRAME.read(bytes)?;
+pub(super) fn read(bytes: &[u8]) -> Result<(Vocabulary, EncoderWeights), ModelError> {
+    let (head, body): (FileHeader, &[u8]) = FORMAT.read(bytes)?;
     let pieces = head.pieces.len();
     let (mut steps, mut vectors) = (head.steps.into_iter(), head.vectors.into_iter());
     let mut rest = body;
@@ -40,6 +40,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vocabulary, Weights), ModelError> {
         let rows = here.chunks_exact(columns).zip(steps.by_ref());
         rows.flat_map(|(row, step)| row.iter().map(move |b| step * f32::from(*b as i8))).collect()
     };
-    let weights = Weights::from_parts(matrix, |n| vectors.by_ref().take(n).collect(), pieces);
+    let weights = EncoderWeights::from_parts(matrix, |n| vectors.by_ref().take(n).collect(), pieces);
     Ok((Vocabulary::new(head.pieces)?, weights))
 }

@@ -7,15 +7,18 @@ mod file;
 mod network;
 mod wordpiece;
 
-use crate::{ModelError, Said};
+use crate::{ModelError, TextPrediction};
 
-pub use network::{Dense, HEADS_OF_ATTENTION, HIDDEN, INNER, LAYERS, LONGEST, Layer, Norm, Shape, Weights};
-pub use wordpiece::{Vocabulary, plain};
+pub use network::{
+    ATTENTION_HEADS, Dense, EncoderWeights, HIDDEN_SIZE, INTERMEDIATE_SIZE, LAYERS, LayerNorm, MAX_PIECES,
+    MatrixShape, TransformerLayer,
+};
+pub use wordpiece::{Vocabulary, normalize};
 
 /// The encoder.
 pub struct Encoder {
     vocabulary: Vocabulary,
-    weights: Weights,
+    weights: EncoderWeights,
 }
 
 impl Encoder {
@@ -23,14 +26,14 @@ impl Encoder {
     ///
     /// # Errors
     /// When the sizes do not fit each other or a weight is no number.
-    pub fn new(vocabulary: Vocabulary, weights: Weights) -> Result<Self, ModelError> {
+    pub fn new(vocabulary: Vocabulary, weights: EncoderWeights) -> Result<Self, ModelError> {
         weights.check(vocabulary.len())?;
         Ok(Self { vocabulary, weights })
     }
 
     /// Its vocabulary and weights.
     #[must_use]
-    pub fn parts(&self) -> (&Vocabulary, &Weights) {
+    pub fn parts(&self) -> (&Vocabulary, &EncoderWeights) {
         (&self.vocabulary, &self.weights)
     }
 
@@ -53,7 +56,7 @@ impl Encoder {
 
     /// Says what it thinks of an English text, of which it reads the first 96 pieces of words.
     #[must_use]
-    pub fn say(&self, text: &str) -> Said {
-        Said::of(&self.weights.forward(&self.vocabulary.encode(text)))
+    pub fn predict(&self, text: &str) -> TextPrediction {
+        TextPrediction::from_log_odds(&self.weights.forward(&self.vocabulary.encode(text)))
     }
 }

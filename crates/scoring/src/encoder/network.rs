@@ -9,20 +9,20 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use crate::{HEADS, ModelError};
 
 /// Width of the encoder.
-pub const HIDDEN: usize = 384;
+pub const HIDDEN_SIZE: usize = 384;
 /// Width inside a layer.
-pub const INNER: usize = 1536;
+pub const INTERMEDIATE_SIZE: usize = 1536;
 /// Layers.
 pub const LAYERS: usize = 6;
 /// Heads of attention.
-pub const HEADS_OF_ATTENTION: usize = 12;
+pub const ATTENTION_HEADS: usize = 12;
 /// Most pieces of a text that are read.
-pub const LONGEST: usize = 96;
+pub const MAX_PIECES: usize = 96;
 /// Width of a head of attention.
-const EACH: usize = HIDDEN / HEADS_OF_ATTENTION;
+const HEAD_SIZE: usize = HIDDEN_SIZE / ATTENTION_HEADS;
 
 /// Rows and columns of a matrix.
-pub type Shape = (usize, usize);
+pub type MatrixShape = (usize, usize);
 
 /// y = W x + b; `weight` has a row for each output.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Dense {
 
 /// A layer norm.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Norm {
+pub struct LayerNorm {
     /// What it multiplies with.
     pub weight: Vec<f32>,
     /// What it adds.
@@ -44,59 +44,62 @@ pub struct Norm {
 
 /// One layer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
+pub struct TransformerLayer {
     /// Query, key and value.
     pub attention: [Dense; 3],
     /// From the heads back to the width.
     pub output: Dense,
     /// After the attention.
-    pub output_norm: Norm,
+    pub output_norm: LayerNorm,
     /// Into the wide part.
     pub inner: Dense,
     /// And back.
     pub outer: Dense,
     /// After both.
-    pub outer_norm: Norm,
+    pub outer_norm: LayerNorm,
 }
 
 /// All weights.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Weights {
+pub struct EncoderWeights {
     /// A row for each piece.
-    pub words: Vec<f32>,
+    pub piece_embeddings: Vec<f32>,
     /// A row for each place, the type of the text already added; 96 of them.
-    pub places: Vec<f32>,
+    pub position_embeddings: Vec<f32>,
     /// After the sum of the two.
-    pub norm: Norm,
+    pub norm: LayerNorm,
     /// The layers.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<TransformerLayer>,
     /// What is said.
     pub head: Dense,
 }
 
-impl Weights {
+impl EncoderWeights {
     /// Every matrix with its shape, in the order of the file; `pieces` is the size of the vocabulary.
-    pub fn matrices(&self, pieces: usize) -> Vec<(&Vec<f32>, Shape)> {
-        let mut all = vec![(&self.words, (pieces, HIDDEN)), (&self.places, (LONGEST, HIDDEN))];
+    pub fn matrices(&self, pieces: usize) -> Vec<(&Vec<f32>, MatrixShape)> {
+        let mut all = vec![
+            (&self.piece_embeddings, (pieces, HIDDEN_SIZE)),
+            (&self.position_embeddings, (MAX_PIECES, HIDDEN_SIZE)),
+        ];
         for layer in &self.layers {
-            all.extend(layer.attention.iter().map(|d| (&d.weight, (HIDDEN, HIDDEN))));
-            all.push((&layer.output.weight, (HIDDEN, HIDDEN)));
-            all.push((&layer.inner.weight, (INNER, HIDDEN)));
-            all.push((&layer.outer.weight, (HIDDEN, INNER)));
+            all.extend(layer.attention.iter().map(|d| (&d.weight, (HIDDEN_SIZE, HIDDEN_SIZE))));
+            all.push((&layer.output.weight, (HIDDEN_SIZE, HIDDEN_SIZE)));
+            all.push((&layer.inner.weight, (INTERMEDIATE_SIZE, HIDDEN_SIZE)));
+            all.push((&layer.outer.weight, (HIDDEN_SIZE, INTERMEDIATE_SIZE)));
         }
-        all.push((&self.head.weight, (HEADS, HIDDEN)));
+        all.push((&self.head.weight, (HEADS, HIDDEN_SIZE)));
         all
     }
 
     /// Every vector with its length, in the order of the file.
     pub fn vectors(&self) -> Vec<(&Vec<f32>, usize)> {
-        let mut all = vec![(&self.norm.weight, HIDDEN), (&self.norm.bias, HIDDEN)];
+        let mut all = vec![(&self.norm.weight, HIDDEN_SIZE), (&self.norm.bias, HIDDEN_SIZE)];
         for layer in &self.layers {
-            all.extend(layer.attention.iter().map(|d| (&d.bias, HIDDEN)));
-            all.push((&layer.output.bias, HIDDEN));
-            all.extend([(&layer.output_norm.weight, HIDDEN), (&layer.output_norm.bias, HIDDEN)]);
-            all.extend([(&layer.inner.bias, INNER), (&layer.outer.bias, HIDDEN)]);
-            all.extend([(&layer.outer_norm.weight, HIDDEN), (&layer.outer_norm.bias, HIDDEN)]);
+            all.extend(layer.attention.iter().map(|d| (&d.bias, HIDDEN_SIZE)));
+            all.push((&layer.output.bias, HIDDEN_SIZE));
+            all.extend([(&layer.output_norm.weight, HIDDEN_SIZE), (&layer.output_norm.bias, HIDDEN_SIZE)]);
+            all.extend([(&layer.inner.bias, INTERMEDIATE_SIZE), (&layer.outer.bias, HIDDEN_SIZE)]);
+            all.extend([(&layer.outer_norm.weight, HIDDEN_SIZE), (&layer.outer_norm.bias, HIDDEN_SIZE)]);
         }
         all.push((&self.head.bias, HEADS));
         all
@@ -104,26 +107,33 @@ impl Weights {
 
     /// Builds weights from matrices and vectors in the order of the file.
     pub fn from_parts(
-        mut matrix: impl FnMut(Shape) -> Vec<f32>,
+        mut matrix: impl FnMut(MatrixShape) -> Vec<f32>,
         mut vector: impl FnMut(usize) -> Vec<f32>,
         pieces: usize,
     ) -> Self {
-        let words = matrix((pieces, HIDDEN));
-        let places = matrix((LONGEST, HIDDEN));
-        let norm = Norm { weight: vector(HIDDEN), bias: vector(HIDDEN) };
+        let piece_embeddings = matrix((pieces, HIDDEN_SIZE));
+        let position_embeddings = matrix((MAX_PIECES, HIDDEN_SIZE));
+        let norm = LayerNorm { weight: vector(HIDDEN_SIZE), bias: vector(HIDDEN_SIZE) };
         let mut layers = Vec::with_capacity(LAYERS);
         for _ in 0..LAYERS {
-            let mut dense = |shape: Shape| Dense { weight: matrix(shape), bias: vector(shape.0) };
-            let attention = [(); 3].map(|()| dense((HIDDEN, HIDDEN)));
-            let output = dense((HIDDEN, HIDDEN));
-            let output_norm = Norm { weight: vector(HIDDEN), bias: vector(HIDDEN) };
-            let mut dense = |shape: Shape| Dense { weight: matrix(shape), bias: vector(shape.0) };
-            let (inner, outer) = (dense((INNER, HIDDEN)), dense((HIDDEN, INNER)));
-            let outer_norm = Norm { weight: vector(HIDDEN), bias: vector(HIDDEN) };
-            layers.push(Layer { attention, output, output_norm, inner, outer, outer_norm });
+            let mut dense = |shape: MatrixShape| Dense { weight: matrix(shape), bias: vector(shape.0) };
+            let attention = [(); 3].map(|()| dense((HIDDEN_SIZE, HIDDEN_SIZE)));
+            let output = dense((HIDDEN_SIZE, HIDDEN_SIZE));
+            let output_norm = LayerNorm { weight: vector(HIDDEN_SIZE), bias: vector(HIDDEN_SIZE) };
+            let mut dense = |shape: MatrixShape| Dense { weight: matrix(shape), bias: vector(shape.0) };
+            let (inner, outer) =
+                (dense((INTERMEDIATE_SIZE, HIDDEN_SIZE)), dense((HIDDEN_SIZE, INTERMEDIATE_SIZE)));
+            let outer_norm = LayerNorm { weight: vector(HIDDEN_SIZE), bias: vector(HIDDEN_SIZE) };
+            layers.push(TransformerLayer { attention, output, output_norm, inner, outer, outer_norm });
         }
-        let head = Dense { weight: matrix((HEADS, HIDDEN)), bias: vector(HEADS) };
-        Self { words, places, norm, layers, head }
+        let head = Dense { weight: matrix((HEADS, HIDDEN_SIZE)), bias: vector(HEADS) };
+        Self {
+            piece_embeddings,
+            position_embeddings,
+            norm,
+            layers,
+            head,
+        }
     }
 
     pub(super) fn check(&self, pieces: usize) -> Result<(), ModelError> {
@@ -145,48 +155,50 @@ impl Weights {
     /// The heads' log-odds for the pieces of a text; what is beyond the vocabulary or the 96th place is left out.
     #[must_use]
     pub fn forward(&self, pieces: &[u32]) -> [f32; HEADS] {
-        let rows =
-            pieces.iter().take(LONGEST).filter_map(|p| self.words.chunks_exact(HIDDEN).nth(*p as usize));
-        let mut x: Vec<f32> = Vec::with_capacity(pieces.len() * HIDDEN);
-        for (row, place) in rows.zip(self.places.chunks_exact(HIDDEN)) {
+        let rows = pieces
+            .iter()
+            .take(MAX_PIECES)
+            .filter_map(|p| self.piece_embeddings.chunks_exact(HIDDEN_SIZE).nth(*p as usize));
+        let mut x: Vec<f32> = Vec::with_capacity(pieces.len() * HIDDEN_SIZE);
+        for (row, place) in rows.zip(self.position_embeddings.chunks_exact(HIDDEN_SIZE)) {
             x.extend(row.iter().zip(place).map(|(a, b)| a + b));
         }
         self.norm.apply(&mut x);
         for layer in &self.layers {
             layer.apply(&mut x);
         }
-        let n = (x.len() / HIDDEN).max(1) as f32;
-        let mut mean = vec![0.0_f32; HIDDEN];
-        for row in x.chunks_exact(HIDDEN) {
+        let n = (x.len() / HIDDEN_SIZE).max(1) as f32;
+        let mut mean = vec![0.0_f32; HIDDEN_SIZE];
+        for row in x.chunks_exact(HIDDEN_SIZE) {
             mean.iter_mut().zip(row).for_each(|(m, v)| *m += v / n);
         }
         let mut z = [0.0; HEADS];
-        z.copy_from_slice(&self.head.apply(&mean, HIDDEN));
+        z.copy_from_slice(&self.head.apply(&mean, HIDDEN_SIZE));
         z
     }
 }
 
-impl Layer {
+impl TransformerLayer {
     fn apply(&self, x: &mut [f32]) {
-        let [q, k, v] = [0, 1, 2].map(|i| self.attention[i].apply(x, HIDDEN));
+        let [q, k, v] = [0, 1, 2].map(|i| self.attention[i].apply(x, HIDDEN_SIZE));
         let mixed = attend(&q, &k, &v);
-        self.output_norm.add(x, &self.output.apply(&mixed, HIDDEN));
-        let mut wide = self.inner.apply(x, HIDDEN);
+        self.output_norm.add(x, &self.output.apply(&mixed, HIDDEN_SIZE));
+        let mut wide = self.inner.apply(x, HIDDEN_SIZE);
         wide.iter_mut().for_each(|v| *v = gelu(*v));
-        self.outer_norm.add(x, &self.outer.apply(&wide, INNER));
+        self.outer_norm.add(x, &self.outer.apply(&wide, INTERMEDIATE_SIZE));
     }
 }
 
 /// Softmax of the scaled products of queries and keys, times the values, head by head.
 fn attend(q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
-    let n = q.len() / HIDDEN;
-    let scale = 1.0 / (EACH as f32).sqrt();
+    let n = q.len() / HIDDEN_SIZE;
+    let scale = 1.0 / (HEAD_SIZE as f32).sqrt();
     let mut out = vec![0.0; q.len()];
     let mut odds = vec![0.0_f32; n];
     let part = |m: &[f32], row: usize, head: usize| {
-        row * HIDDEN + head * EACH..m.len().min(row * HIDDEN + (head + 1) * EACH)
+        row * HIDDEN_SIZE + head * HEAD_SIZE..m.len().min(row * HIDDEN_SIZE + (head + 1) * HEAD_SIZE)
     };
-    for head in 0..HEADS_OF_ATTENTION {
+    for head in 0..ATTENTION_HEADS {
         for row in 0..n {
             let query = &q[part(q, row, head)];
             for (other, odds) in odds.iter_mut().enumerate() {
@@ -223,7 +235,7 @@ impl Dense {
     }
 }
 
-impl Norm {
+impl LayerNorm {
     /// x = LN(x + y).
     fn add(&self, x: &mut [f32], y: &[f32]) {
         x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
@@ -231,9 +243,9 @@ impl Norm {
     }
 
     fn apply(&self, x: &mut [f32]) {
-        for row in x.chunks_exact_mut(HIDDEN) {
-            let mean = row.iter().sum::<f32>() / HIDDEN as f32;
-            let variance = row.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / HIDDEN as f32;
+        for row in x.chunks_exact_mut(HIDDEN_SIZE) {
+            let mean = row.iter().sum::<f32>() / HIDDEN_SIZE as f32;
+            let variance = row.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / HIDDEN_SIZE as f32;
             let scale = 1.0 / (variance + 1e-12).sqrt();
             for ((v, w), b) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
                 *v = (*v - mean) * scale * w + b;

@@ -5,19 +5,19 @@ use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::LONGEST;
+use super::MAX_PIECES;
 use crate::ModelError;
 
 /// The pieces by number. `##` stands before a piece that goes on a word.
 pub struct Vocabulary {
     pieces: Vec<Box<str>>,
     // Looked up only, never iterated.
-    numbers: HashMap<Box<str>, u32>,
+    ids: HashMap<Box<str>, u32>,
     unknown: u32,
     begin: u32,
     end: u32,
     /// Characters of the longest piece: no more need be tried.
-    longest: usize,
+    max_piece_chars: usize,
 }
 
 impl Vocabulary {
@@ -33,7 +33,7 @@ impl Vocabulary {
         };
         let (unknown, begin, end) = (number("[UNK]")?, number("[CLS]")?, number("[SEP]")?);
         let longest = pieces.iter().map(|p| p.chars().count()).max().unwrap_or(1);
-        Ok(Self { pieces, numbers, unknown, begin, end, longest })
+        Ok(Self { pieces, ids: numbers, unknown, begin, end, max_piece_chars: longest })
     }
 
     /// How many pieces there are.
@@ -58,14 +58,14 @@ impl Vocabulary {
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut numbers = vec![self.begin];
-        let plain = plain(text);
+        let plain = normalize(text);
         for word in plain.split_whitespace() {
-            if numbers.len() >= LONGEST - 1 {
+            if numbers.len() >= MAX_PIECES - 1 {
                 break;
             }
             self.cut(word, &mut numbers);
         }
-        numbers.truncate(LONGEST - 1);
+        numbers.truncate(MAX_PIECES - 1);
         numbers.push(self.end);
         numbers
     }
@@ -77,7 +77,7 @@ impl Vocabulary {
         let mut buffer = String::new();
         while from < word.len() {
             let rest = &word[from..];
-            let longest = rest.char_indices().nth(self.longest).map_or(rest.len(), |(i, _)| i);
+            let longest = rest.char_indices().nth(self.max_piece_chars).map_or(rest.len(), |(i, _)| i);
             let mut ends = (1..=longest).rev().filter(|end| rest.is_char_boundary(*end));
             let piece = ends.find_map(|end| {
                 buffer.clear();
@@ -85,7 +85,7 @@ impl Vocabulary {
                     buffer.push_str("##");
                 }
                 buffer.push_str(&rest[..end]);
-                self.numbers.get(buffer.as_str()).map(|number| (*number, end))
+                self.ids.get(buffer.as_str()).map(|number| (*number, end))
             });
             let Some((number, end)) = piece else {
                 numbers.truncate(whole);
@@ -101,7 +101,7 @@ impl Vocabulary {
 /// A text as the encoder reads it: lower case without accents, marks on their own, links and names without what
 /// they name.
 #[must_use]
-pub fn plain(text: &str) -> String {
+pub fn normalize(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for word in text.split_whitespace() {
         let begins = |start: &str| word.get(..start.len()).is_some_and(|w| w.eq_ignore_ascii_case(start));
@@ -110,14 +110,14 @@ pub fn plain(text: &str) -> String {
         } else if word.len() > 1 && word.starts_with('@') {
             out.push_str("@ user ");
         } else {
-            spread(word, &mut out);
+            push_normalized(word, &mut out);
             out.push(' ');
         }
     }
     out
 }
 
-fn spread(word: &str, out: &mut String) {
+fn push_normalized(word: &str, out: &mut String) {
     for c in word.nfd().filter(|c| !is_combining_mark(*c) && !c.is_control()) {
         if is_mark(c) || is_ideograph(c) {
             out.push(' ');
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_off() {
-        assert_eq!(vocabulary().encode(&"on ".repeat(1000)).len(), LONGEST);
+        assert_eq!(vocabulary().encode(&"on ".repeat(1000)).len(), MAX_PIECES);
         assert_eq!(vocabulary().encode(&"x".repeat(100_000)), [1, 0, 2]);
     }
 

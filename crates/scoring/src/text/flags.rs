@@ -8,19 +8,19 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, Sta
 use firewatch_domain::FlagKind;
 
 use super::personal::digits;
-use super::{Kind, PersonalData, Token};
+use super::{PersonalDataDetector, Token, TokenKind};
 use crate::ModelError;
 
 /// The phrases by kind.
 const PHRASES: &str = include_str!("phrases.txt");
 /// Digits below which a text holds no such number.
-const LEAST_DIGITS: usize = 6;
+const MIN_DIGITS: usize = 6;
 /// Most flags of a post.
-const MOST: usize = 16;
+const MAX_FLAGS: usize = 16;
 
 /// A flag and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Flag {
+pub struct FlagSpan {
     /// Where it starts, in bytes of the text.
     pub start: usize,
     /// Where it ends.
@@ -30,22 +30,22 @@ pub struct Flag {
 }
 
 /// Finds flags.
-pub struct Flags {
+pub struct FlagMatcher {
     phrases: AhoCorasick,
-    beginnings: Beginnings,
+    prefixes: PrefixFilter,
     /// Of each phrase its kind, and whether its last word may go on.
     kinds: Vec<(FlagKind, bool)>,
 }
 
 /// A text's words in a row, with where each stands. Kept between texts.
 #[derive(Debug, Default)]
-pub struct Words {
+pub struct WordLine {
     line: String,
     /// Of each word where it starts in the line, and where it starts and ends in the text.
     places: Vec<(usize, usize, usize)>,
 }
 
-impl Words {
+impl WordLine {
     /// Forgets the last text.
     pub fn clear(&mut self) {
         self.line.clear();
@@ -53,10 +53,10 @@ impl Words {
     }
 
     /// Takes a token.
-    pub fn take(&mut self, token: &Token<'_>) {
+    pub fn push(&mut self, token: &Token<'_>) {
         let word = match token.kind {
-            Kind::Word | Kind::Number | Kind::Money => token.word,
-            Kind::Mark => ".",
+            TokenKind::Word | TokenKind::Number | TokenKind::Money => token.word,
+            TokenKind::Punctuation => ".",
             _ => return,
         };
         self.line.push(' ');
@@ -73,21 +73,21 @@ impl Words {
     }
 }
 
-impl Flags {
+impl FlagMatcher {
     /// Those that come with this build.
     ///
     /// # Errors
     /// When the list of phrases has a heading that is no kind.
     pub fn shipped() -> Result<Self, ModelError> {
         let (mut phrases, mut kinds, mut kind) = (Vec::new(), Vec::new(), None);
-        let mut beginnings = Beginnings([0; 64]);
+        let mut prefixes = PrefixFilter([0; 64]);
         for line in PHRASES.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
             if let Some(heading) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 kind = FlagKind::ALL.into_iter().find(|kind| kind.name() == heading);
             } else if let Some(kind) = kind {
                 let open = line.ends_with('*');
                 let phrase = line.trim_end_matches('*');
-                beginnings.note(phrase);
+                prefixes.insert(phrase);
                 phrases.push(phrase);
                 kinds.push((kind, open));
             } else {
@@ -100,30 +100,34 @@ impl Flags {
             .start_kind(StartKind::Anchored)
             .build(phrases)
             .map_err(|e| ModelError::File(e.to_string()))?;
-        Ok(Self { phrases, beginnings, kinds })
+        Ok(Self { phrases, prefixes, kinds })
     }
 
     /// Finds the flags of a text, whose words were taken, in order of place; at most 16.
-    pub fn find(&self, text: &str, words: &Words, found: &mut Vec<Flag>) {
+    pub fn find(&self, text: &str, words: &WordLine, found: &mut Vec<FlagSpan>) {
         found.clear();
         for (at, ..) in &words.places {
             let rest = words.line.as_bytes().get(*at..).unwrap_or_default();
-            if self.beginnings.has(rest) {
+            if self.prefixes.has(rest) {
                 self.find_at(*at, words, found);
             }
         }
         if could_identify(text)
-            && let Ok(personal) = PersonalData::shipped()
+            && let Ok(personal) = PersonalDataDetector::shipped()
         {
             let spans = personal.identifiers(text).into_iter();
-            found.extend(spans.map(|p| Flag { start: p.start, end: p.end, kind: FlagKind::PersonalData }));
+            found.extend(spans.map(|p| FlagSpan {
+                start: p.start,
+                end: p.end,
+                kind: FlagKind::PersonalData,
+            }));
         }
-        join(found);
-        found.truncate(MOST);
+        merge_overlapping(found);
+        found.truncate(MAX_FLAGS);
     }
 
     /// Finds the phrases that begin with the word at a place of the line.
-    fn find_at(&self, at: usize, words: &Words, found: &mut Vec<Flag>) {
+    fn find_at(&self, at: usize, words: &WordLine, found: &mut Vec<FlagSpan>) {
         let rest = Input::new(&words.line).span(at..words.line.len()).anchored(Anchored::Yes);
         let mut state = OverlappingState::start();
         loop {
@@ -131,9 +135,9 @@ impl Flags {
             let Some(hit) = state.get_match() else { return };
             let Some((kind, open)) = self.kinds.get(hit.pattern().as_usize()).copied() else { return };
             let ends = open || matches!(words.line.as_bytes().get(hit.end()), None | Some(b' '));
-            if ends && found.len() < 4 * MOST {
+            if ends && found.len() < 4 * MAX_FLAGS {
                 let (start, end) = words.place(hit.start(), hit.end());
-                found.push(Flag { start, end, kind });
+                found.push(FlagSpan { start, end, kind });
             }
         }
     }
@@ -141,10 +145,10 @@ impl Flags {
 
 /// With which three letters phrases begin, as bits by a hash: few words begin so, and only those need be looked at.
 #[derive(Debug)]
-struct Beginnings([u64; 64]);
+struct PrefixFilter([u64; 64]);
 
-impl Beginnings {
-    fn note(&mut self, phrase: &str) {
+impl PrefixFilter {
+    fn insert(&mut self, phrase: &str) {
         let (word, bit) = Self::place(phrase.as_bytes());
         self.0[word] |= bit;
     }
@@ -163,7 +167,7 @@ impl Beginnings {
 }
 
 /// Sorts by place and joins those of a kind that overlap.
-fn join(found: &mut Vec<Flag>) {
+fn merge_overlapping(found: &mut Vec<FlagSpan>) {
     found.sort_unstable_by_key(|f| (f.kind, f.start, f.end));
     found.dedup_by(|next, last| {
         let same = next.kind == last.kind && next.start < last.end;
@@ -177,18 +181,19 @@ fn join(found: &mut Vec<Flag>) {
 
 fn could_identify(text: &str) -> bool {
     // All of them first, as that is quick and most texts have few.
-    (text.bytes().filter(u8::is_ascii_digit).count() >= LEAST_DIGITS && digits(text) >= LEAST_DIGITS)
+    (text.bytes().filter(u8::is_ascii_digit).count() >= MIN_DIGITS && digits(text) >= MIN_DIGITS)
         || text.match_indices('@').any(|(at, _)| text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Tokens;
+    use crate::text::Tokenizer;
 
     fn flags(text: &str) -> Vec<(FlagKind, String)> {
-        let (flags, mut words, mut found) = (Flags::shipped().unwrap(), Words::default(), Vec::new());
-        Tokens::default().visit(text, &mut |t| words.take(&t));
+        let (flags, mut words, mut found) =
+            (FlagMatcher::shipped().unwrap(), WordLine::default(), Vec::new());
+        Tokenizer::default().visit(text, &mut |t| words.push(&t));
         flags.find(text, &words, &mut found);
         found.into_iter().map(|f| (f.kind, text[f.start..f.end].to_owned())).collect()
     }
@@ -233,6 +238,6 @@ mod tests {
 
     #[test]
     fn flags_of_a_long_text_are_bounded() {
-        assert_eq!(flags(&"scam, ".repeat(10_000)).len(), MOST);
+        assert_eq!(flags(&"scam, ".repeat(10_000)).len(), MAX_FLAGS);
     }
 }

@@ -8,22 +8,22 @@ use std::hash::Hasher;
 
 use fnv::FnvHasher;
 
-use super::{Kind, Stems, Token};
+use super::{CachedStemmer, Token, TokenKind};
 
 /// The value of a part of a word; whole words count 1.
-pub const PART: f32 = 0.3;
+pub const SUBWORD_WEIGHT: f32 = 0.3;
 /// Letters of the parts, from and to.
-const PARTS: (usize, usize) = (3, 5);
+const SUBWORD_LETTERS: (usize, usize) = (3, 5);
 /// Longest tag that is split, in letters.
-const LONGEST_TAG: usize = 30;
+const MAX_TAG_LETTERS: usize = 30;
 
 /// Sorts of features; each makes other keys of the same letters.
 #[derive(Debug, Clone, Copy)]
-enum Sort {
+enum FeatureKind {
     Word = 1,
     Negated = 2,
     Stem = 3,
-    Part = 4,
+    Subword = 4,
     Pair = 5,
     Other = 6,
 }
@@ -42,40 +42,40 @@ pub struct Gram {
 /// The key of a word, by which it is known.
 #[must_use]
 pub fn word_key(word: &str) -> u64 {
-    key(Sort::Word, word.as_bytes())
+    key(FeatureKind::Word, word.as_bytes())
 }
 
 /// What names a token in pairs and memories: its word, or its kind.
 #[must_use]
 pub fn token_key(token: &Token<'_>) -> u64 {
-    let sort = if token.kind == Kind::Word { Sort::Word } else { Sort::Other };
+    let sort = if token.kind == TokenKind::Word { FeatureKind::Word } else { FeatureKind::Other };
     key(sort, token.word.as_bytes())
 }
 
 /// The key of two tokens that follow each other.
 #[must_use]
 pub fn pair_key(before: u64, after: u64) -> u64 {
-    mix(before.rotate_left(23).wrapping_add(Sort::Pair as u64) ^ after)
+    mix(before.rotate_left(23).wrapping_add(FeatureKind::Pair as u64) ^ after)
 }
 
 /// The key of a word under a negation.
 #[must_use]
 pub fn negated_key(word: &str) -> u64 {
-    key(Sort::Negated, word.as_bytes())
+    key(FeatureKind::Negated, word.as_bytes())
 }
 
 /// Visits the features of one token, pairs left out. `known` tells which words tags may be split into.
-pub fn of_token(
+pub fn token_grams(
     token: &Token<'_>,
-    stems: &mut Stems,
+    stems: &mut CachedStemmer,
     known: &impl Fn(u64) -> bool,
     visit: &mut impl FnMut(Gram),
 ) {
-    if token.kind != Kind::Word {
+    if token.kind != TokenKind::Word {
         return visit(Gram { key: token_key(token), value: 1.0, word: true });
     }
-    words_of(token, known, &mut |word| {
-        of_word(word, stems, visit);
+    token_words(token, known, &mut |word| {
+        word_grams(word, stems, visit);
         if token.negated {
             visit(Gram { key: negated_key(word), value: 1.0, word: false });
         }
@@ -83,14 +83,14 @@ pub fn of_token(
 }
 
 /// Visits the features of a word: itself, its stem and its parts.
-pub fn of_word(word: &str, stems: &mut Stems, visit: &mut impl FnMut(Gram)) {
+pub fn word_grams(word: &str, stems: &mut CachedStemmer, visit: &mut impl FnMut(Gram)) {
     visit(Gram { key: word_key(word), value: 1.0, word: true });
-    visit(Gram { key: key(Sort::Stem, stems.stem(word).as_bytes()), value: 1.0, word: false });
-    parts(word, &mut |key| visit(Gram { key, value: PART, word: false }));
+    visit(Gram { key: key(FeatureKind::Stem, stems.stem(word).as_bytes()), value: 1.0, word: false });
+    subwords(word, &mut |key| visit(Gram { key, value: SUBWORD_WEIGHT, word: false }));
 }
 
 /// Parts of three to five letters of the word between its borders.
-fn parts(word: &str, visit: &mut impl FnMut(u64)) {
+fn subwords(word: &str, visit: &mut impl FnMut(u64)) {
     let mut buffer = [0_u8; 48];
     let length = word.len() + 2;
     let Some(framed) = buffer.get_mut(..length) else { return };
@@ -110,10 +110,10 @@ fn parts(word: &str, visit: &mut impl FnMut(u64)) {
             hash.write_u8(*byte);
             if border(at + 1) {
                 letters += 1;
-                if letters >= PARTS.0 {
-                    visit(mix(hash.finish() ^ salt(Sort::Part)));
+                if letters >= SUBWORD_LETTERS.0 {
+                    visit(mix(hash.finish() ^ salt(FeatureKind::Subword)));
                 }
-                if letters == PARTS.1 {
+                if letters == SUBWORD_LETTERS.1 {
                     break;
                 }
             }
@@ -123,13 +123,13 @@ fn parts(word: &str, visit: &mut impl FnMut(u64)) {
 
 /// Visits the words of a token: of a tag the fewest known words that it can be split into, if there are any; a piece
 /// that is no known word costs more than any word.
-pub fn words_of(token: &Token<'_>, known: &impl Fn(u64) -> bool, visit: &mut impl FnMut(&str)) {
+pub fn token_words(token: &Token<'_>, known: &impl Fn(u64) -> bool, visit: &mut impl FnMut(&str)) {
     let tag = token.word;
-    if !token.tag || !tag.is_ascii() || tag.len() > LONGEST_TAG || tag.len() < 4 {
+    if !token.tag || !tag.is_ascii() || tag.len() > MAX_TAG_LETTERS || tag.len() < 4 {
         return visit(tag);
     }
     // best[end]: the least cost of the letters before `end`, and where the last piece starts.
-    let mut best = [(u32::MAX, 0_usize); LONGEST_TAG + 1];
+    let mut best = [(u32::MAX, 0_usize); MAX_TAG_LETTERS + 1];
     best[0] = (0, 0);
     for end in 1..=tag.len() {
         for from in end.saturating_sub(16)..end {
@@ -151,7 +151,7 @@ pub fn words_of(token: &Token<'_>, known: &impl Fn(u64) -> bool, visit: &mut imp
             }
         }
     }
-    let (mut end, mut pieces, mut n) = (tag.len(), [0_usize; LONGEST_TAG], 0);
+    let (mut end, mut pieces, mut n) = (tag.len(), [0_usize; MAX_TAG_LETTERS], 0);
     while end > 0 {
         pieces[n] = end;
         n += 1;
@@ -164,13 +164,13 @@ pub fn words_of(token: &Token<'_>, known: &impl Fn(u64) -> bool, visit: &mut imp
     }
 }
 
-fn key(sort: Sort, bytes: &[u8]) -> u64 {
+fn key(sort: FeatureKind, bytes: &[u8]) -> u64 {
     let mut hash = FnvHasher::default();
     hash.write(bytes);
     mix(hash.finish() ^ salt(sort))
 }
 
-fn salt(sort: Sort) -> u64 {
+fn salt(sort: FeatureKind) -> u64 {
     (sort as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -184,13 +184,13 @@ fn mix(mut h: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Tokens;
+    use crate::text::Tokenizer;
 
     fn keys(text: &str, known: &[&str]) -> Vec<u64> {
         let known: Vec<u64> = known.iter().map(|w| word_key(w)).collect();
-        let (mut stems, mut keys) = (Stems::default(), Vec::new());
-        Tokens::default().visit(text, &mut |token| {
-            of_token(&token, &mut stems, &|key| known.contains(&key), &mut |gram| keys.push(gram.key));
+        let (mut stems, mut keys) = (CachedStemmer::default(), Vec::new());
+        Tokenizer::default().visit(text, &mut |token| {
+            token_grams(&token, &mut stems, &|key| known.contains(&key), &mut |gram| keys.push(gram.key));
         });
         keys
     }
@@ -199,8 +199,8 @@ mod tests {
     fn a_negated_word_has_a_feature_more() {
         let (plain, negated) = (keys("good", &[]), keys("not good", &[]));
         assert!(plain.iter().all(|k| negated.contains(k)));
-        assert!(negated.contains(&key(Sort::Negated, b"good")));
-        assert!(!plain.contains(&key(Sort::Negated, b"good")));
+        assert!(negated.contains(&key(FeatureKind::Negated, b"good")));
+        assert!(!plain.contains(&key(FeatureKind::Negated, b"good")));
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         // "<ab>" has "<ab", "<ab>" and "ab>"; three letters have six, however many bytes they take.
         let count = |word| {
             let mut n = 0;
-            parts(word, &mut |_| n += 1);
+            subwords(word, &mut |_| n += 1);
             n
         };
         assert_eq!((count("a"), count("ab"), count("\u{e9}t\u{e9}"), count(&"x".repeat(60))), (1, 3, 6, 0));

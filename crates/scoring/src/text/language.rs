@@ -3,13 +3,13 @@
 use whichlang::{Lang, detect_language};
 
 /// Letters below which nothing can be told.
-const LEAST_LETTERS: usize = 12;
+const MIN_LETTERS: usize = 12;
 
 /// The ISO 639-1 code of a language that is not English, if the text is in one of those that can be told apart.
 #[must_use]
-pub fn foreign(text: &str) -> Option<&'static str> {
+pub fn detect_foreign(text: &str) -> Option<&'static str> {
     // Bytes stand in for letters: scripts of three bytes a letter say more in each.
-    if text.bytes().filter(|b| b.is_ascii_alphabetic() || *b >= 0x80).count() < LEAST_LETTERS {
+    if text.bytes().filter(|b| b.is_ascii_alphabetic() || *b >= 0x80).count() < MIN_LETTERS {
         return None;
     }
     match detect_language(text) {
@@ -34,14 +34,14 @@ pub fn foreign(text: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::foreign;
+    use super::detect_foreign;
 
     #[test]
-    fn languages_are_told_apart() {
-        assert_eq!(foreign("completamente inaceptable, nunca contestan el teléfono"), Some("es"));
-        assert_eq!(foreign("seit zwei Stunden in der Warteschleife, unfassbar"), Some("de"));
-        assert_eq!(foreign("電話がつながらない、もう二時間です"), Some("ja"));
-        assert_eq!(foreign("two hours on hold and then they hang up on me"), None);
-        assert_eq!(foreign("grr"), None);
+    fn languages_are_distinguished() {
+        assert_eq!(detect_foreign("completamente inaceptable, nunca contestan el teléfono"), Some("es"));
+        assert_eq!(detect_foreign("seit zwei Stunden in der Warteschleife, unfassbar"), Some("de"));
+        assert_eq!(detect_foreign("電話がつながらない、もう二時間です"), Some("ja"));
+        assert_eq!(detect_foreign("two hours on hold and then they hang up on me"), None);
+        assert_eq!(detect_foreign("grr"), None);
     }
 }

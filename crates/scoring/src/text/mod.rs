@@ -1,26 +1,26 @@
 //! The text path: tokens, the features they make, the table that weighs them, and the phrases that are flagged.
 
 mod flags;
-mod forms;
 mod grams;
 mod language;
 mod marks;
 mod moods;
-mod near;
 mod negation;
+mod patterns;
 mod personal;
 mod reply;
+mod sim_hash;
 mod stems;
 mod table;
 mod tokens;
 
-pub use flags::{Flag, Flags, Words};
-pub use grams::{Gram, negated_key, of_token, of_word, pair_key, token_key, word_key, words_of};
-pub use language::foreign;
-pub use moods::{MOODS, Moods};
-pub use near::sim_hash;
-pub use personal::{LOOKED_AT, Personal, PersonalData, PersonalKind, redacted};
-pub use reply::{Replies, ReplyFault, ReplyFaultKind};
-pub use stems::Stems;
-pub use table::{COLUMNS, Table, Weights};
-pub use tokens::{Kind, Token, Tokens};
+pub use flags::{FlagMatcher, FlagSpan, WordLine};
+pub use grams::{Gram, negated_key, pair_key, token_grams, token_key, token_words, word_grams, word_key};
+pub use language::detect_foreign;
+pub use moods::{MOOD_FEATURES, MoodFeatures};
+pub use personal::{MAX_SCANNED_BYTES, PersonalDataDetector, PersonalKind, PersonalSpan, redacted};
+pub use reply::{ReplyChecker, ReplyFault, ReplyFaultKind};
+pub use sim_hash::sim_hash;
+pub use stems::CachedStemmer;
+pub use table::{COLUMNS, ColumnWeights, WeightTable};
+pub use tokens::{Token, TokenKind, Tokenizer};

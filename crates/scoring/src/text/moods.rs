@@ -3,10 +3,10 @@
 //! The mood of a word is its mean rating in VADER's lexicon (Hutto and Gilbert 2014), -4..4; a negation turns it
 //! by -0.74 and capitals add 0.73, as there.
 
-use super::{Kind, Token};
+use super::{Token, TokenKind};
 
 /// How many there are.
-pub const MOODS: usize = 13;
+pub const MOOD_FEATURES: usize = 13;
 /// What a negation makes of a mood.
 const NEGATION: f32 = -0.74;
 /// What capitals add to it.
@@ -16,7 +16,7 @@ const SOFT: f32 = 15.0;
 
 /// Gathers them, token by token.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Moods {
+pub struct MoodFeatures {
     positive: f32,
     negative: f32,
     best: f32,
@@ -31,16 +31,16 @@ pub struct Moods {
     numbers: f32,
 }
 
-impl Moods {
+impl MoodFeatures {
     /// Takes a token and the mood of its word, 0 for none.
-    pub fn take(&mut self, token: &Token<'_>, mood: f32) {
+    pub fn push(&mut self, token: &Token<'_>, mood: f32) {
         self.stretched += f32::from(u8::from(token.stretched));
         match token.kind {
-            Kind::Word => self.words += 1.0,
-            Kind::Number | Kind::Money => self.numbers += 1.0,
-            Kind::Mark if token.word == "?" => self.questions += 1.0,
-            Kind::Mark if token.word == "!" => self.exclamations += 1.0,
-            Kind::Mark if token.word == "?!" => {
+            TokenKind::Word => self.words += 1.0,
+            TokenKind::Number | TokenKind::Money => self.numbers += 1.0,
+            TokenKind::Punctuation if token.word == "?" => self.questions += 1.0,
+            TokenKind::Punctuation if token.word == "!" => self.exclamations += 1.0,
+            TokenKind::Punctuation if token.word == "?!" => {
                 self.questions += 1.0;
                 self.exclamations += 1.0;
             }
@@ -67,7 +67,7 @@ impl Moods {
 
     /// The features, each about -1..1.
     #[must_use]
-    pub fn values(&self) -> [f32; MOODS] {
+    pub fn values(&self) -> [f32; MOOD_FEATURES] {
         let soft = |x: f32| x / (x * x + SOFT).sqrt();
         let few = |n: f32| n.min(3.0) / 3.0;
         [
@@ -91,17 +91,17 @@ impl Moods {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Tokens;
+    use crate::text::Tokenizer;
 
-    fn values(text: &str) -> [f32; MOODS] {
-        let mut moods = Moods::default();
-        Tokens::default().visit(text, &mut |token| {
+    fn values(text: &str) -> [f32; MOOD_FEATURES] {
+        let mut moods = MoodFeatures::default();
+        Tokenizer::default().visit(text, &mut |token| {
             let mood = match token.word {
                 "good" => 2.0,
                 "awful" => -3.0,
                 _ => 0.0,
             };
-            moods.take(&token, mood);
+            moods.push(&token, mood);
         });
         moods.values()
     }

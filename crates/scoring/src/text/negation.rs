@@ -10,7 +10,7 @@ const SCOPE: u8 = 4;
 pub(super) struct Scope(u8);
 
 impl Scope {
-    pub fn close(&mut self) {
+    pub fn end(&mut self) {
         self.0 = 0;
     }
 
@@ -22,9 +22,9 @@ impl Scope {
     }
 
     /// Whether a word is negated; it may be a negation itself, or end one.
-    pub fn takes(&mut self, word: &str) -> bool {
+    pub fn negates(&mut self, word: &str) -> bool {
         if word == "but" {
-            self.close();
+            self.end();
         }
         if is_negation(word) {
             self.0 = SCOPE;

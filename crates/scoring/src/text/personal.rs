@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::forms::Forms;
+use super::patterns::PatternFile;
 use crate::ModelError;
 
 /// The forms by kind.
-const FORMS: Forms = Forms(include_str!("personal.txt"));
+const PATTERNS: PatternFile = PatternFile(include_str!("personal.txt"));
 /// Bytes of a text that are looked at; what stands behind them is neither kept nor told.
-pub const LOOKED_AT: usize = 4096;
+pub const MAX_SCANNED_BYTES: usize = 4096;
 
 /// What a span is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +51,7 @@ impl PersonalKind {
 
     /// What is written in its place.
     #[must_use]
-    pub fn in_place(self) -> &'static str {
+    pub fn placeholder(self) -> &'static str {
         match self {
             Self::Email => "[e-mail]",
             Self::SocialSecurity => "[social security]",
@@ -81,7 +81,7 @@ impl PersonalKind {
 
 /// Personal data and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Personal {
+pub struct PersonalSpan {
     /// Where it starts, in bytes of the text.
     pub start: usize,
     /// Where it ends.
@@ -91,52 +91,53 @@ pub struct Personal {
 }
 
 /// Finds personal data.
-pub struct PersonalData {
-    forms: Vec<(PersonalKind, Regex)>,
+pub struct PersonalDataDetector {
+    patterns: Vec<(PersonalKind, Regex)>,
     any_number: Regex,
-    nobodys: Regex,
+    impersonal: Regex,
     public: Regex,
     health: Regex,
 }
 
-impl PersonalData {
+impl PersonalDataDetector {
     /// What this build knows; it is made once, when it is first asked for.
     ///
     /// # Errors
     /// When a form is none, which is a fault of the build.
     pub fn shipped() -> Result<&'static Self, ModelError> {
-        static SHIPPED: LazyLock<Result<PersonalData, ModelError>> = LazyLock::new(PersonalData::new);
+        static SHIPPED: LazyLock<Result<PersonalDataDetector, ModelError>> =
+            LazyLock::new(PersonalDataDetector::new);
         SHIPPED.as_ref().map_err(Clone::clone)
     }
 
     fn new() -> Result<Self, ModelError> {
         let mut forms = Vec::new();
         for kind in PersonalKind::ALL {
-            forms.extend(FORMS.all(kind.heading())?.into_iter().map(|form| (kind, form)));
+            forms.extend(PATTERNS.compile_each(kind.heading())?.into_iter().map(|form| (kind, form)));
         }
         Ok(Self {
-            forms,
-            any_number: FORMS.one("any_number")?,
-            nobodys: FORMS.one("nobodys")?,
-            public: FORMS.one("public")?,
-            health: FORMS.one("of_health")?,
+            patterns: forms,
+            any_number: PATTERNS.compile_joined("any_number")?,
+            impersonal: PATTERNS.compile_joined("nobodys")?,
+            public: PATTERNS.compile_joined("public")?,
+            health: PATTERNS.compile_joined("of_health")?,
         })
     }
 
     /// All personal data in the first [`LOOKED_AT`] bytes of a text, in order of place, none overlapping.
     #[must_use]
-    pub fn find(&self, text: &str) -> Vec<Personal> {
-        self.find_some(text, |_| true)
+    pub fn find(&self, text: &str) -> Vec<PersonalSpan> {
+        self.find_kinds(text, |_| true)
     }
 
     /// What names a person, without what is said of health.
     #[must_use]
-    pub fn identifiers(&self, text: &str) -> Vec<Personal> {
-        self.find_some(text, |kind| kind != PersonalKind::Health)
+    pub fn identifiers(&self, text: &str) -> Vec<PersonalSpan> {
+        self.find_kinds(text, |kind| kind != PersonalKind::Health)
     }
 
-    fn find_some(&self, text: &str, wanted: impl Fn(PersonalKind) -> bool) -> Vec<Personal> {
-        let text = looked_at(text);
+    fn find_kinds(&self, text: &str, wanted: impl Fn(PersonalKind) -> bool) -> Vec<PersonalSpan> {
+        let text = scanned_part(text);
         // Most posts hold no digit but in links and handles, and no word of health.
         let (numbered, of_health) = (digits(text) > 0, self.health.is_match(text));
         let may_be = |kind: PersonalKind| match kind {
@@ -144,16 +145,20 @@ impl PersonalData {
             PersonalKind::Health => of_health,
             _ => numbered,
         };
-        let mut found: Vec<Personal> = Vec::new();
-        for (kind, form) in self.forms.iter().filter(|(kind, _)| wanted(*kind) && may_be(*kind)) {
-            find_form(text, *kind, form, &mut found);
+        let mut found: Vec<PersonalSpan> = Vec::new();
+        for (kind, form) in self.patterns.iter().filter(|(kind, _)| wanted(*kind) && may_be(*kind)) {
+            find_pattern(text, *kind, form, &mut found);
         }
-        for it in self.any_number.find_iter(text) {
+        for found_number in self.any_number.find_iter(text) {
             let kind = PersonalKind::Number;
-            let before = text.get(..it.start()).unwrap_or_default();
-            let is_one = is_code(it.as_str()) && !self.nobodys.is_match(it.as_str());
-            if is_one && is_personal(kind, it.as_str(), before) {
-                add(Personal { start: it.start(), end: it.end(), kind }, &mut found);
+            let before = text.get(..found_number.start()).unwrap_or_default();
+            let is_identifier =
+                is_code(found_number.as_str()) && !self.impersonal.is_match(found_number.as_str());
+            if is_identifier && is_personal(kind, found_number.as_str(), before) {
+                add_if_free(
+                    PersonalSpan { start: found_number.start(), end: found_number.end(), kind },
+                    &mut found,
+                );
             }
         }
         let public: Vec<_> = self.public.find_iter(text).map(|p| p.range()).collect();
@@ -174,18 +179,18 @@ pub(super) fn digits(text: &str) -> usize {
     words.map(|word| word.bytes().filter(u8::is_ascii_digit).count()).sum()
 }
 
-fn looked_at(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(LOOKED_AT)).unwrap_or_default()
+fn scanned_part(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_SCANNED_BYTES)).unwrap_or_default()
 }
 
-fn find_form(text: &str, kind: PersonalKind, form: &Regex, found: &mut Vec<Personal>) {
+fn find_pattern(text: &str, kind: PersonalKind, form: &Regex, found: &mut Vec<PersonalSpan>) {
     let mut from = 0;
     while let Some(groups) = form.captures_at(text, from) {
         let (Some(whole), it) = (groups.get(0), groups.name("it")) else { return };
         let it = it.unwrap_or(whole);
         let before = text.get(..it.start()).unwrap_or_default();
         let new = is_personal(kind, it.as_str(), before)
-            && add(Personal { start: it.start(), end: it.end(), kind }, found);
+            && add_if_free(PersonalSpan { start: it.start(), end: it.end(), kind }, found);
         // What is none may hold the beginning of one.
         from = if new { it.end() } else { text.ceil_char_boundary(whole.start() + 1) };
     }
@@ -193,12 +198,12 @@ fn find_form(text: &str, kind: PersonalKind, form: &Regex, found: &mut Vec<Perso
 
 /// A text, as far as it is looked at, with spans that were found in it replaced by what they are.
 #[must_use]
-pub fn redacted(text: &str, found: &[Personal]) -> String {
-    let text = looked_at(text);
+pub fn redacted(text: &str, found: &[PersonalSpan]) -> String {
+    let text = scanned_part(text);
     let (mut redacted, mut at) = (String::with_capacity(text.len()), 0);
-    for Personal { start, end, kind } in found {
+    for PersonalSpan { start, end, kind } in found {
         redacted.push_str(text.get(at..*start).unwrap_or_default());
-        redacted.push_str(kind.in_place());
+        redacted.push_str(kind.placeholder());
         at = *end;
     }
     redacted.push_str(text.get(at..).unwrap_or_default());
@@ -206,7 +211,7 @@ pub fn redacted(text: &str, found: &[Personal]) -> String {
 }
 
 /// Adds a span if nothing else is there; whether it was added.
-fn add(span: Personal, found: &mut Vec<Personal>) -> bool {
+fn add_if_free(span: PersonalSpan, found: &mut Vec<PersonalSpan>) -> bool {
     let free = found.iter().all(|f| f.end <= span.start || span.end <= f.start);
     if free {
         found.push(span);
@@ -276,7 +281,7 @@ mod tests {
     use super::*;
 
     fn redacted(text: &str) -> String {
-        super::redacted(text, &PersonalData::shipped().unwrap().find(text))
+        super::redacted(text, &PersonalDataDetector::shipped().unwrap().find(text))
     }
 
     #[test]
@@ -316,8 +321,8 @@ mod tests {
             hidden.starts_with("ssn [social security], mail") && !hidden.contains("mail.example"),
             "{hidden}"
         );
-        assert!(hidden.len() < LOOKED_AT + 64);
-        let found = PersonalData::shipped().unwrap().find(&text);
+        assert!(hidden.len() < MAX_SCANNED_BYTES + 64);
+        let found = PersonalDataDetector::shipped().unwrap().find(&text);
         assert!(found.len() > 100 && found.windows(2).all(|pair| pair[0].end <= pair[1].start));
     }
 }

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use firewatch_domain::Channel;
 use regex::Regex;
 
-use super::forms::Forms;
-use super::{Personal, PersonalData, PersonalKind};
+use super::patterns::PatternFile;
+use super::{PersonalDataDetector, PersonalKind, PersonalSpan};
 use crate::ModelError;
 
 /// What a public reply must not do.
@@ -40,7 +40,7 @@ impl ReplyFaultKind {
 
     /// What is wrong and what to do, as its writer reads it.
     #[must_use]
-    pub fn in_words(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Confirms => {
                 "says that the author is a customer or patient; speak of what you do for everybody, such as \
@@ -67,55 +67,55 @@ pub struct ReplyFault {
 }
 
 /// Reads replies.
-pub struct Replies {
+pub struct ReplyChecker {
     channels: Vec<(Channel, Regex)>,
-    taken_up: Regex,
+    accepts_hand_off: Regex,
     /// A private place that needs no naming of a channel.
     private: Regex,
     public: Regex,
-    asks: Regex,
+    identifier_request: Regex,
     /// A request that goes with a channel named a sentence before.
-    goes_on: Regex,
+    follow_up_request: Regex,
     /// It says where to send what was asked for a sentence before.
-    sent_so: Regex,
+    redirects_to_private: Regex,
     /// Before an e-mail address or a number: it is the brand's own.
-    own: Regex,
+    brand_contact: Regex,
     /// Before a condition: it is the author's, or somebody's of theirs.
-    authors: Regex,
-    confirms: Regex,
-    personal: &'static PersonalData,
+    about_author: Regex,
+    confirms_customer: Regex,
+    personal: &'static PersonalDataDetector,
 }
 
 /// The forms by what they mean.
-const FORMS: Forms = Forms(include_str!("replies.txt"));
+const PATTERNS: PatternFile = PatternFile(include_str!("replies.txt"));
 
-impl Replies {
+impl ReplyChecker {
     /// What this build knows; it is made once, when it is first asked for.
     ///
     /// # Errors
     /// When a form is none, which is a fault of the build.
     pub fn shipped() -> Result<&'static Self, ModelError> {
-        static SHIPPED: LazyLock<Result<Replies, ModelError>> = LazyLock::new(Replies::new);
+        static SHIPPED: LazyLock<Result<ReplyChecker, ModelError>> = LazyLock::new(ReplyChecker::new);
         SHIPPED.as_ref().map_err(Clone::clone)
     }
 
     fn new() -> Result<Self, ModelError> {
         Ok(Self {
             channels: vec![
-                (Channel::Dm, FORMS.one("dm")?),
-                (Channel::Email, FORMS.one("email")?),
-                (Channel::Phone, FORMS.one("phone")?),
+                (Channel::Dm, PATTERNS.compile_joined("dm")?),
+                (Channel::Email, PATTERNS.compile_joined("email")?),
+                (Channel::Phone, PATTERNS.compile_joined("phone")?),
             ],
-            taken_up: FORMS.one("taken_up")?,
-            private: FORMS.one("private")?,
-            public: FORMS.one("public")?,
-            asks: FORMS.one("asks")?,
-            goes_on: FORMS.one("goes_on")?,
-            sent_so: FORMS.one("sent_so")?,
-            own: FORMS.one("own")?,
-            authors: FORMS.one("authors")?,
-            confirms: FORMS.one("confirms")?,
-            personal: PersonalData::shipped()?,
+            accepts_hand_off: PATTERNS.compile_joined("taken_up")?,
+            private: PATTERNS.compile_joined("private")?,
+            public: PATTERNS.compile_joined("public")?,
+            identifier_request: PATTERNS.compile_joined("asks")?,
+            follow_up_request: PATTERNS.compile_joined("goes_on")?,
+            redirects_to_private: PATTERNS.compile_joined("sent_so")?,
+            brand_contact: PATTERNS.compile_joined("own")?,
+            about_author: PATTERNS.compile_joined("authors")?,
+            confirms_customer: PATTERNS.compile_joined("confirms")?,
+            personal: PersonalDataDetector::shipped()?,
         })
     }
 
@@ -127,8 +127,8 @@ impl Replies {
 
     /// Whether an author says that the talk goes on in private.
     #[must_use]
-    pub fn is_taken_up(&self, text: &str) -> bool {
-        self.taken_up.is_match(text)
+    pub fn accepts_hand_off(&self, text: &str) -> bool {
+        self.accepts_hand_off.is_match(text)
     }
 
     /// All that a reply must not do in public; empty when it may be sent. Of personal data the first [`LOOKED_AT`](super::LOOKED_AT) bytes are
@@ -139,18 +139,20 @@ impl Replies {
         let mut offered = false;
         for (start, sentence) in sentences(text) {
             let private = self.is_private(sentence);
-            if private && self.sent_so.is_match(sentence) {
+            if private && self.redirects_to_private.is_match(sentence) {
                 faults.pop_if(|last| last.kind == ReplyFaultKind::AsksInPublic);
             }
-            let may_ask = private || (offered && self.goes_on.is_match(sentence));
-            let asked = self.asks.captures(sentence).and_then(|groups| groups.name("it"));
-            if let Some(it) = asked.filter(|_| !may_ask || self.public.is_match(sentence)) {
+            let may_ask = private || (offered && self.follow_up_request.is_match(sentence));
+            let request = self.identifier_request.captures(sentence).and_then(|groups| groups.name("it"));
+            if let Some(it) = request.filter(|_| !may_ask || self.public.is_match(sentence)) {
                 let kind = ReplyFaultKind::AsksInPublic;
                 faults.push(ReplyFault { kind, start: start + it.start(), end: start + it.end() });
             }
             // An identifier that is asked for in private says nothing of who has one.
-            let confirmed =
-                self.confirms.find(sentence).filter(|it| asked.is_none_or(|a| a.start() > it.end()));
+            let confirmed = self
+                .confirms_customer
+                .find(sentence)
+                .filter(|it| request.is_none_or(|a| a.start() > it.end()));
             faults.extend(confirmed.map(|it| ReplyFault {
                 kind: ReplyFaultKind::Confirms,
                 start: start + it.start(),
@@ -159,8 +161,8 @@ impl Replies {
             offered |= private;
         }
         for span in self.personal.find(text) {
-            let told = faults.iter().any(|f| f.start < span.end && span.start < f.end);
-            if !told && self.shows(text, span) {
+            let reported = faults.iter().any(|f| f.start < span.end && span.start < f.end);
+            if !reported && self.shows_author_data(text, span) {
                 let kind = ReplyFaultKind::ShowsPersonalData;
                 faults.push(ReplyFault { kind, start: span.start, end: span.end });
             }
@@ -174,11 +176,11 @@ impl Replies {
     }
 
     /// Whether personal data in a reply is the author's: a brand may tell its own address, and what it does about illness.
-    fn shows(&self, text: &str, span: Personal) -> bool {
+    fn shows_author_data(&self, text: &str, span: PersonalSpan) -> bool {
         let before = text.get(..span.start).unwrap_or_default();
         match span.kind {
-            PersonalKind::Email | PersonalKind::Phone => !self.own.is_match(before),
-            PersonalKind::Health => self.authors.is_match(before),
+            PersonalKind::Email | PersonalKind::Phone => !self.brand_contact.is_match(before),
+            PersonalKind::Health => self.about_author.is_match(before),
             _ => true,
         }
     }
@@ -204,9 +206,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn authors_say_that_they_have_gone_on_in_private() {
-        let replies = Replies::shipped().unwrap();
-        for said in [
+    fn authors_report_that_they_have_gone_on_in_private() {
+        let checker = ReplyChecker::shipped().unwrap();
+        for text in [
             "DM sent",
             "Just DM'd you",
             "I've already sent you a DM",
@@ -214,21 +216,21 @@ mod tests {
             "I emailed you twice",
             "Check your inbox",
         ] {
-            assert!(replies.is_taken_up(said), "{said}");
+            assert!(checker.accepts_hand_off(text), "{text}");
         }
-        for said in
+        for text in
             ["Why should I send a DM?", "I will not email you", "No, answer here", "You never sent it"]
         {
-            assert!(!replies.is_taken_up(said), "{said}");
+            assert!(!checker.accepts_hand_off(text), "{text}");
         }
     }
 
     fn faults(text: &str) -> Vec<ReplyFaultKind> {
-        Replies::shipped().unwrap().faults(text).into_iter().map(|f| f.kind).collect()
+        ReplyChecker::shipped().unwrap().faults(text).into_iter().map(|f| f.kind).collect()
     }
 
     #[test]
-    fn what_says_nothing_of_the_author_and_offers_a_private_way_may_be_sent() {
+    fn a_reply_that_reveals_nothing_and_offers_a_private_channel_may_be_sent() {
         for text in [
             "We're sorry to hear this and want to help. Please send us a DM with your member ID and date of birth.",
             "@jo That's not the experience we want for anyone. Please DM us so we can look into it.",
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_said_is_told_with_its_place() {
+    fn what_must_not_be_written_is_reported_with_its_place() {
         for (text, expected) in [
             ("We're sorry your surgery was denied. Please DM us.", vec![Confirms]),
             ("As a valued member you deserve better, please DM us!", vec![Confirms]),
@@ -271,13 +273,13 @@ mod tests {
             assert_eq!(faults(text), expected, "{text}");
         }
         let text = "Sorry. What is your member ID? DM us.";
-        let fault = Replies::shipped().unwrap().faults(text)[0];
+        let fault = ReplyChecker::shipped().unwrap().faults(text)[0];
         assert_eq!(&text[fault.start..fault.end], "member ID");
     }
 
     #[test]
     fn channels_are_read_as_agents_write_them() {
-        let channels = |text: &str| Replies::shipped().unwrap().channels(text);
+        let channels = |text: &str| ReplyChecker::shipped().unwrap().channels(text);
         for text in [
             "@1 please follow and DM your details",
             "shoot us a DM",

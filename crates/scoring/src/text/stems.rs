@@ -6,36 +6,39 @@ use fnv::FnvHasher;
 use rust_stemmers::{Algorithm, Stemmer};
 
 /// Places for words whose stems are remembered, one for all words of a hash; a power of two.
-const PLACES: usize = 1 << 12;
+const CACHE_SIZE: usize = 1 << 12;
 
 /// The stemmer and its memory.
-pub struct Stems {
+pub struct CachedStemmer {
     stemmer: Stemmer,
-    seen: Box<[Seen]>,
+    cache: Box<[CachedStem]>,
 }
 
 #[derive(Clone, Default)]
-struct Seen {
+struct CachedStem {
     word: Box<str>,
     stem: Box<str>,
 }
 
-impl Default for Stems {
+impl Default for CachedStemmer {
     fn default() -> Self {
-        Self { stemmer: Stemmer::create(Algorithm::English), seen: vec![Seen::default(); PLACES].into() }
+        Self {
+            stemmer: Stemmer::create(Algorithm::English),
+            cache: vec![CachedStem::default(); CACHE_SIZE].into(),
+        }
     }
 }
 
-impl Stems {
+impl CachedStemmer {
     /// The stem of a word in lower case.
     pub fn stem(&mut self, word: &str) -> &str {
         let mut hash = FnvHasher::default();
         hash.write(word.as_bytes());
-        let seen = &mut self.seen[hash.finish() as usize & (PLACES - 1)];
-        if *seen.word != *word {
-            *seen = Seen { word: word.into(), stem: self.stemmer.stem(word).into() };
+        let entry = &mut self.cache[hash.finish() as usize & (CACHE_SIZE - 1)];
+        if *entry.word != *word {
+            *entry = CachedStem { word: word.into(), stem: self.stemmer.stem(word).into() };
         }
-        &seen.stem
+        &entry.stem
     }
 }
 
@@ -45,8 +48,8 @@ mod tests {
 
     #[test]
     fn a_full_memory_changes_nothing() {
-        let mut stems = Stems::default();
-        for i in 0..4 * PLACES {
+        let mut stems = CachedStemmer::default();
+        for i in 0..4 * CACHE_SIZE {
             assert_eq!(stems.stem(&format!("q{i}waiting")), format!("q{i}wait"));
         }
         assert_eq!(stems.stem("waiting"), "wait");

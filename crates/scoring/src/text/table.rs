@@ -8,74 +8,74 @@ use crate::ModelError;
 /// What a feature speaks for: negative, neutral, positive, complaint and arousal, and the mood a lexicon gives it.
 pub const COLUMNS: usize = 6;
 /// Bytes of a slot in the file.
-const SLOT: usize = 4 + 2 * COLUMNS;
+const SLOT_BYTES: usize = 4 + 2 * COLUMNS;
 /// Share of the slots that are used.
-const FILL: f64 = 0.6;
+const LOAD_FACTOR: f64 = 0.6;
 
 /// Weights by column.
-pub type Weights = [f32; COLUMNS];
+pub type ColumnWeights = [f32; COLUMNS];
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Slot {
     /// The high half of the key, odd; 0 where there is none.
-    mark: u32,
+    fingerprint: u32,
     weights: [i16; COLUMNS],
 }
 
 /// The table.
-pub struct Table {
+pub struct WeightTable {
     slots: Box<[Slot]>,
     /// What a weight of one step is worth.
-    steps: Weights,
+    steps: ColumnWeights,
 }
 
-impl Table {
+impl WeightTable {
     /// A table of these features.
     #[must_use]
-    pub fn of(features: &[(u64, Weights)]) -> Self {
+    pub fn from_features(features: &[(u64, ColumnWeights)]) -> Self {
         let mut steps = [0.0_f32; COLUMNS];
         for (_, weights) in features {
             for (step, w) in steps.iter_mut().zip(weights) {
                 *step = step.max(w.abs() / f32::from(i16::MAX));
             }
         }
-        let n = (features.len() as f64 / FILL) as usize + 8;
+        let n = (features.len() as f64 / LOAD_FACTOR) as usize + 8;
         let mut table = Self { slots: vec![Slot::default(); n].into(), steps };
         for (key, weights) in features {
-            let mut slot = Slot { mark: mark(*key), weights: [0; COLUMNS] };
+            let mut slot = Slot { fingerprint: fingerprint(*key), weights: [0; COLUMNS] };
             for ((to, w), step) in slot.weights.iter_mut().zip(weights).zip(&steps) {
                 *to = if *step > 0.0 { (w / step).round() as i16 } else { 0 };
             }
-            table.put(*key, slot);
+            table.insert(*key, slot);
         }
         table
     }
 
-    fn put(&mut self, key: u64, slot: Slot) {
+    fn insert(&mut self, key: u64, slot: Slot) {
         let n = self.slots.len();
-        let start = self.place(key);
-        if let Some(free) = (0..n).map(|i| (start + i) % n).find(|i| self.slots[*i].mark == 0) {
+        let start = self.start_slot(key);
+        if let Some(free) = (0..n).map(|i| (start + i) % n).find(|i| self.slots[*i].fingerprint == 0) {
             self.slots[free] = slot;
         }
     }
 
-    fn place(&self, key: u64) -> usize {
+    fn start_slot(&self, key: u64) -> usize {
         (((key & 0xffff_ffff) * self.slots.len() as u64) >> 32) as usize
     }
 
     /// The weights of a feature, if it is known.
     #[must_use]
-    pub fn get(&self, key: u64) -> Option<Weights> {
-        let mark = mark(key);
-        let start = self.place(key);
+    pub fn get(&self, key: u64) -> Option<ColumnWeights> {
+        let fingerprint = fingerprint(key);
+        let start = self.start_slot(key);
         let (before, after) = self.slots.split_at(start.min(self.slots.len()));
         for slot in after.iter().chain(before) {
-            if slot.mark == mark {
+            if slot.fingerprint == fingerprint {
                 let mut weights = self.steps;
                 weights.iter_mut().zip(slot.weights).for_each(|(step, w)| *step *= f32::from(w));
                 return Some(weights);
             }
-            if slot.mark == 0 {
+            if slot.fingerprint == 0 {
                 return None;
             }
         }
@@ -84,14 +84,14 @@ impl Table {
 
     /// What a step of each column is worth.
     #[must_use]
-    pub fn steps(&self) -> Weights {
+    pub fn steps(&self) -> ColumnWeights {
         self.steps
     }
 
     /// Writes the slots, little-endian.
     pub fn write(&self, out: &mut Vec<u8>) {
         for slot in &self.slots {
-            out.extend(slot.mark.to_le_bytes());
+            out.extend(slot.fingerprint.to_le_bytes());
             slot.weights.iter().for_each(|w| out.extend(w.to_le_bytes()));
         }
     }
@@ -100,8 +100,8 @@ impl Table {
     ///
     /// # Errors
     /// When the bytes are no whole number of slots, none is free, or a step is no number.
-    pub fn read(bytes: &[u8], steps: Weights) -> Result<Self, ModelError> {
-        let (chunks, rest) = bytes.as_chunks::<SLOT>();
+    pub fn read(bytes: &[u8], steps: ColumnWeights) -> Result<Self, ModelError> {
+        let (chunks, rest) = bytes.as_chunks::<SLOT_BYTES>();
         if !rest.is_empty() || chunks.is_empty() {
             return Err(ModelError::File(format!(
                 "a table of {} bytes, which is no number of slots",
@@ -109,7 +109,7 @@ impl Table {
             )));
         }
         let slots: Box<[Slot]> = chunks.iter().map(Slot::read).collect();
-        if slots.iter().all(|s| s.mark != 0) {
+        if slots.iter().all(|s| s.fingerprint != 0) {
             return Err(ModelError::File("a table without a free slot".into()));
         }
         if steps.iter().any(|s| !s.is_finite()) {
@@ -120,10 +120,12 @@ impl Table {
 }
 
 impl Slot {
-    fn read(bytes: &[u8; SLOT]) -> Self {
-        let (mark, rest) = bytes.split_at(4);
-        let mut slot =
-            Self { mark: u32::from_le_bytes(mark.try_into().unwrap_or_default()), ..Self::default() };
+    fn read(bytes: &[u8; SLOT_BYTES]) -> Self {
+        let (fingerprint, rest) = bytes.split_at(4);
+        let mut slot = Self {
+            fingerprint: u32::from_le_bytes(fingerprint.try_into().unwrap_or_default()),
+            ..Self::default()
+        };
         for (w, b) in slot.weights.iter_mut().zip(rest.as_chunks::<2>().0) {
             *w = i16::from_le_bytes(*b);
         }
@@ -131,7 +133,7 @@ impl Slot {
     }
 }
 
-fn mark(key: u64) -> u32 {
+fn fingerprint(key: u64) -> u32 {
     (key >> 32) as u32 | 1
 }
 
@@ -139,7 +141,7 @@ fn mark(key: u64) -> u32 {
 mod tests {
     use super::*;
 
-    fn features(n: u64) -> Vec<(u64, Weights)> {
+    fn features(n: u64) -> Vec<(u64, ColumnWeights)> {
         (0..n)
             .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15), [i as f32, -1.0, 0.5, 0.0, 2.0, 0.25]))
             .collect()
@@ -148,11 +150,11 @@ mod tests {
     #[test]
     fn what_is_put_in_is_found_and_survives_the_file() {
         let features = features(1000);
-        let table = Table::of(&features);
+        let table = WeightTable::from_features(&features);
         let mut bytes = Vec::new();
         table.write(&mut bytes);
-        assert_eq!(bytes.len(), SLOT * table.slots.len());
-        let read = Table::read(&bytes, table.steps()).unwrap();
+        assert_eq!(bytes.len(), SLOT_BYTES * table.slots.len());
+        let read = WeightTable::read(&bytes, table.steps()).unwrap();
         for (key, weights) in features {
             let found = read.get(key).unwrap();
             assert!(found.iter().zip(weights).all(|(a, b)| (a - b).abs() <= 0.02), "{found:?} {weights:?}");
@@ -164,9 +166,9 @@ mod tests {
 
     #[test]
     fn damaged_tables_are_refused() {
-        assert!(Table::read(&[0; 17], [1.0; COLUMNS]).is_err());
-        assert!(Table::read(&[], [1.0; COLUMNS]).is_err());
-        assert!(Table::read(&[1; SLOT], [1.0; COLUMNS]).is_err());
-        assert!(Table::read(&[0; SLOT], [f32::NAN; COLUMNS]).is_err());
+        assert!(WeightTable::read(&[0; 17], [1.0; COLUMNS]).is_err());
+        assert!(WeightTable::read(&[], [1.0; COLUMNS]).is_err());
+        assert!(WeightTable::read(&[1; SLOT_BYTES], [1.0; COLUMNS]).is_err());
+        assert!(WeightTable::read(&[0; SLOT_BYTES], [f32::NAN; COLUMNS]).is_err());
     }
 }

@@ -11,7 +11,7 @@ const LONGEST_WORD: usize = 40;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// A word; also what stands after a `#`.
     Word,
     /// Digits, with `.`, `,` or `:` between them.
@@ -27,10 +27,10 @@ pub enum Kind {
     /// An emoticon, by its mood.
     Emoticon,
     /// `!`, `?` or `...`, once for a run of them.
-    Mark,
+    Punctuation,
 }
 
-impl Kind {
+impl TokenKind {
     /// Links and names say nothing of a mood that would hold on another day: they are told, and weigh nothing.
     #[must_use]
     pub fn weighs(self) -> bool {
@@ -42,7 +42,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 pub struct Token<'a> {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// The word in lower case, with a letter at most twice in a row; for other kinds a name for it.
     pub word: &'a str,
     /// Where it starts, in bytes of the text.
@@ -62,7 +62,7 @@ pub struct Token<'a> {
 impl Token<'_> {
     /// Nothing noted.
     const PLAIN: Self = Token {
-        kind: Kind::Word,
+        kind: TokenKind::Word,
         word: "",
         start: 0,
         end: 0,
@@ -75,23 +75,23 @@ impl Token<'_> {
 
 /// Cuts texts into tokens; keeps a buffer between texts.
 #[derive(Debug, Default)]
-pub struct Tokens {
+pub struct Tokenizer {
     word: String,
 }
 
-impl Tokens {
+impl Tokenizer {
     /// Visits every token of the text in order.
     pub fn visit(&mut self, text: &str, visit: &mut impl FnMut(Token<'_>)) {
-        let mut walk =
-            Walk { text, at: 0, word: &mut self.word, scope: Scope::default(), shouting: None, visit };
-        while walk.at < text.len() {
-            walk.step();
+        let mut scanner =
+            Scanner { text, at: 0, word: &mut self.word, scope: Scope::default(), shouting: None, visit };
+        while scanner.at < text.len() {
+            scanner.step();
         }
     }
 }
 
 /// A walk through one text.
-struct Walk<'t, 'w, V> {
+struct Scanner<'t, 'w, V> {
     text: &'t str,
     at: usize,
     word: &'w mut String,
@@ -101,7 +101,7 @@ struct Walk<'t, 'w, V> {
     visit: &'w mut V,
 }
 
-impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
+impl<V: FnMut(Token<'_>)> Scanner<'_, '_, V> {
     fn step(&mut self) {
         if self.plain_word() {
             return;
@@ -113,13 +113,13 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         };
         match c {
             ' ' | '\n' | '\t' | '\r' => self.at += 1,
-            '@' if self.fresh() && starts_name(rest) => self.name(Kind::Mention),
+            '@' if self.is_word_start() && starts_name(rest) => self.name(TokenKind::Mention),
             '#' if starts_name(rest) => self.tag(),
-            'h' | 'H' | 'w' | 'W' if is_link(rest) && self.fresh() => self.link(rest),
-            _ if let Some((mood, length)) = emoticon(rest, || self.fresh()) => {
-                self.plain(Kind::Emoticon, mood, length);
+            'h' | 'H' | 'w' | 'W' if is_link(rest) && self.is_word_start() => self.link(rest),
+            _ if let Some((mood, length)) = emoticon(rest, || self.is_word_start()) => {
+                self.plain(TokenKind::Emoticon, mood, length);
             }
-            '0'..='9' if self.fresh() && is_number(rest) => self.number(rest, false),
+            '0'..='9' if self.is_word_start() && is_number(rest) => self.number(rest, false),
             '$' | '£' | '€' if rest[c.len_utf8()..].starts_with(|d: char| d.is_ascii_digit()) => {
                 self.number(rest, true);
             }
@@ -133,7 +133,7 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
     }
 
     /// No letter or digit stands before this place.
-    fn fresh(&self) -> bool {
+    fn is_word_start(&self) -> bool {
         let before = self.text.get(..self.at).and_then(|t| t.chars().next_back());
         before.is_none_or(|c| !c.is_alphanumeric())
     }
@@ -164,19 +164,19 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         let (start, end) = (self.at, self.at + length);
         let Some(word) = self.text.get(start..end) else { return false };
         self.at = end;
-        let negated = self.scope.takes(word);
-        (self.visit)(Token { kind: Kind::Word, word, start, end, negated, ..Token::PLAIN });
+        let negated = self.scope.negates(word);
+        (self.visit)(Token { kind: TokenKind::Word, word, start, end, negated, ..Token::PLAIN });
         true
     }
 
     /// A token of another kind than a word.
-    fn plain(&mut self, kind: Kind, word: &str, length: usize) {
+    fn plain(&mut self, kind: TokenKind, word: &str, length: usize) {
         let (start, end) = (self.at, self.at + length);
         self.at = end;
         (self.visit)(Token { kind, word, start, end, ..Token::PLAIN });
     }
 
-    fn name(&mut self, kind: Kind) {
+    fn name(&mut self, kind: TokenKind) {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let length = 1 + rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - 1);
         self.plain(kind, "@", length);
@@ -188,11 +188,11 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
     }
 
     fn link(&mut self, rest: &str) {
-        self.plain(Kind::Link, "http", rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        self.plain(TokenKind::Link, "http", rest.find(char::is_whitespace).unwrap_or(rest.len()));
     }
 
     fn emoji(&mut self, c: char) {
-        self.plain(Kind::Emoji, c.encode_utf8(&mut [0; 4]), c.len_utf8());
+        self.plain(TokenKind::Emoji, c.encode_utf8(&mut [0; 4]), c.len_utf8());
     }
 
     fn number(&mut self, rest: &str, sign: bool) {
@@ -201,7 +201,7 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         let end = skip + rest[skip..].find(|c| !digits(c)).unwrap_or(rest.len() - skip);
         let end = rest[..end].trim_end_matches(['.', ',', ':']).len();
         let money = sign || rest[end..].starts_with(['$', '£', '€']);
-        let (kind, word) = if money { (Kind::Money, "0$") } else { (Kind::Number, "0") };
+        let (kind, word) = if money { (TokenKind::Money, "0$") } else { (TokenKind::Number, "0") };
         self.scope.reaches();
         self.plain(kind, word, end);
     }
@@ -209,7 +209,7 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
     fn mark(&mut self, rest: &str, c: char) {
         let length = rest.len() - rest.trim_start_matches(['!', '?']).len();
         let both = rest[..length].contains('!') && rest[..length].contains('?');
-        self.scope.close();
+        self.scope.end();
         let word = if both {
             "?!"
         } else if c == '!' {
@@ -219,14 +219,21 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         };
         let (start, end) = (self.at, self.at + length);
         self.at = end;
-        (self.visit)(Token { kind: Kind::Mark, word, start, end, stretched: length > 1, ..Token::PLAIN });
+        (self.visit)(Token {
+            kind: TokenKind::Punctuation,
+            word,
+            start,
+            end,
+            stretched: length > 1,
+            ..Token::PLAIN
+        });
     }
 
     fn pause(&mut self, rest: &str, c: char) {
-        self.scope.close();
+        self.scope.end();
         let length = rest.len() - rest.trim_start_matches(c).len();
         if c == '\u{2026}' || (c == '.' && length > 1) {
-            self.plain(Kind::Mark, "...", length);
+            self.plain(TokenKind::Punctuation, "...", length);
         } else {
             self.at += length;
         }
@@ -262,9 +269,9 @@ impl<V: FnMut(Token<'_>)> Walk<'_, '_, V> {
         let text = self.text;
         let mut shouting = || *self.shouting.get_or_insert_with(|| is_all_capitals(text));
         let capitals = letters >= 2 && upper == letters && !shouting();
-        let (end, negated) = (self.at, self.scope.takes(self.word));
+        let (end, negated) = (self.at, self.scope.negates(self.word));
         let word = &*self.word;
-        (self.visit)(Token { kind: Kind::Word, word, start, end, negated, capitals, stretched, tag });
+        (self.visit)(Token { kind: TokenKind::Word, word, start, end, negated, capitals, stretched, tag });
     }
 
     /// The next character of a word, and its length as written.
@@ -317,7 +324,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let mut words = Vec::new();
-        Tokens::default().visit(text, &mut |t| {
+        Tokenizer::default().visit(text, &mut |t| {
             words.push(if t.negated { format!("not_{}", t.word) } else { t.word.to_owned() });
         });
         words
@@ -329,7 +336,7 @@ mod tests {
 
     fn find(text: &str, word: &str) -> Token<'static> {
         let mut found = None;
-        Tokens::default().visit(text, &mut |t| {
+        Tokenizer::default().visit(text, &mut |t| {
             if t.word == word {
                 found = Some(Token { word: "", ..t });
             }

@@ -4,48 +4,49 @@
 //! (Szabo and Huberman 2010; Cheng et al. 2014 on shape and pace).
 
 use crate::Cascade;
-use crate::ages::Curve;
-use crate::fade::HORIZONS;
+use crate::age_histogram::GrowthCurve;
+use crate::decay::TIME_CONSTANTS;
 
 /// Shares of the age at which the growth so far is told.
-const PARTS: [f64; 12] = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+const AGE_SHARES: [f64; 12] = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 /// Reshares that are added before shares of them are compared: of a few, shares are noise.
-const FEW: f64 = 2.0;
+const SMOOTHING_COUNT: f64 = 2.0;
 /// Shares of the reshares of which it is told by what part of the age they had come.
-const SHARES: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
+const RESHARE_SHARES: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
 /// Reshares of which it is told when they came.
-const FIRST: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0];
+const RESHARE_MILESTONES: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 /// Horizons of the exposure told, among all: 20 minutes and 4 hours.
-const EXPOSED: [usize; 2] = [3, 5];
+const EXPOSURE_INDICES: [usize; 2] = [3, 5];
 
 /// How many features there are.
-pub const FEATURES: usize = 2 + HORIZONS.len() + 2 * PARTS.len() + SHARES.len() + FIRST.len() + 4 + 8;
+pub const FEATURES: usize =
+    2 + TIME_CONSTANTS.len() + 2 * AGE_SHARES.len() + RESHARE_SHARES.len() + RESHARE_MILESTONES.len() + 4 + 8;
 
 /// The features, each a plain number of moderate size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Features(pub [f32; FEATURES]);
 
 /// Fills features one after another.
-struct Row {
+struct FeatureBuilder {
     values: [f32; FEATURES],
     next: usize,
 }
 
-impl Row {
-    fn of(age: f64, n: f64) -> Self {
+impl FeatureBuilder {
+    fn new(age: f64, n: f64) -> Self {
         let mut row = Self { values: [0.0; FEATURES], next: 0 };
-        row.put(minutes(age));
-        row.put(n.ln_1p());
+        row.push(minutes(age));
+        row.push(n.ln_1p());
         row
     }
 
     /// What was not told is nought.
-    fn done(self) -> Features {
+    fn finish(self) -> Features {
         debug_assert!(self.next <= FEATURES);
         Features(self.values)
     }
 
-    fn put(&mut self, value: f64) {
+    fn push(&mut self, value: f64) {
         if let Some(slot) = self.values.get_mut(self.next) {
             *slot = value as f32;
         }
@@ -56,42 +57,42 @@ impl Row {
 impl Features {
     /// Of a cascade now.
     #[must_use]
-    pub fn of(cascade: &Cascade) -> Self {
-        let mut row = growth(cascade);
+    pub fn from_cascade(cascade: &Cascade) -> Self {
+        let mut row = growth_features(cascade);
         followers(&mut row, cascade);
-        row.done()
+        row.finish()
     }
 
     /// Of a cascade now if no account's followers were known.
     #[must_use]
-    pub fn of_unknown(cascade: &Cascade) -> Self {
-        growth(cascade).done()
+    pub fn without_followers(cascade: &Cascade) -> Self {
+        growth_features(cascade).finish()
     }
 
     /// Of a cascade that was passed on so often within an age in seconds, at a steady pace, by accounts of unknown
     /// followers.
     #[must_use]
     pub(crate) fn steady(n: f64, age: f64) -> Self {
-        let age = age.max(YOUNGEST);
-        let mut row = Row::of(age, n);
-        HORIZONS.iter().for_each(|_| row.put(0.0));
-        shape(&mut row, &Curve::steady(n, age), age);
-        row.put(minutes(age / (n + 1.0)));
-        row.done()
+        let age = age.max(MIN_AGE_SECS);
+        let mut row = FeatureBuilder::new(age, n);
+        TIME_CONSTANTS.iter().for_each(|_| row.push(0.0));
+        shape(&mut row, &GrowthCurve::linear(n, age), age);
+        row.push(minutes(age / (n + 1.0)));
+        row.finish()
     }
 }
 
 /// Seconds that a younger conversation is taken to be old.
-const YOUNGEST: f64 = 1.0;
+const MIN_AGE_SECS: f64 = 1.0;
 
 /// All but the followers.
-fn growth(cascade: &Cascade) -> Row {
-    let age = cascade.age().as_secs().max(YOUNGEST);
-    let curve = cascade.curve();
-    let mut row = Row::of(age, curve.total());
+fn growth_features(cascade: &Cascade) -> FeatureBuilder {
+    let age = cascade.age().as_secs().max(MIN_AGE_SECS);
+    let curve = cascade.growth_curve();
+    let mut row = FeatureBuilder::new(age, curve.total());
     pace(&mut row, cascade, age, curve.total());
     shape(&mut row, &curve, age);
-    row.put(minutes(cascade.quiet().as_secs()));
+    row.push(minutes(cascade.since_last_reshare().as_secs()));
     row
 }
 
@@ -100,23 +101,23 @@ fn minutes(secs: f64) -> f64 {
 }
 
 /// At each horizon the pace against the mean pace since the beginning.
-fn pace(row: &mut Row, cascade: &Cascade, age: f64, n: f64) {
-    for (faded, horizon) in cascade.passed_on().into_iter().zip(HORIZONS) {
-        let steady = n * horizon * (1.0 - (-age / horizon).exp()) / age;
-        row.put(((faded.max(0.0) + 0.3) / (steady + 0.3)).ln());
+fn pace(row: &mut FeatureBuilder, cascade: &Cascade, age: f64, n: f64) {
+    for (sum, time_constant) in cascade.reshare_sums().into_iter().zip(TIME_CONSTANTS) {
+        let steady = n * time_constant * (1.0 - (-age / time_constant).exp()) / age;
+        row.push(((sum.max(0.0) + 0.3) / (steady + 0.3)).ln());
     }
 }
 
-fn shape(row: &mut Row, curve: &Curve, age: f64) {
+fn shape(row: &mut FeatureBuilder, curve: &GrowthCurve, age: f64) {
     let n = curve.total();
-    let by = curve.by(PARTS.map(|part| part * age));
-    by.iter().for_each(|by| row.put(((by + FEW) / (n + FEW)).ln()));
-    by.iter().for_each(|by| row.put(by.ln_1p()));
-    for reached in curve.reached(SHARES.map(|share| share * n)) {
-        row.put(if n > 0.0 { reached / age } else { 1.0 });
+    let by = curve.counts_at(AGE_SHARES.map(|part| part * age));
+    by.iter().for_each(|by| row.push(((by + SMOOTHING_COUNT) / (n + SMOOTHING_COUNT)).ln()));
+    by.iter().for_each(|by| row.push(by.ln_1p()));
+    for reached in curve.ages_at(RESHARE_SHARES.map(|share| share * n)) {
+        row.push(if n > 0.0 { reached / age } else { 1.0 });
     }
-    for (many, reached) in FIRST.into_iter().zip(curve.reached(FIRST)) {
-        row.put(if n >= many { minutes(reached) } else { minutes(age) + 0.5 });
+    for (many, reached) in RESHARE_MILESTONES.into_iter().zip(curve.ages_at(RESHARE_MILESTONES)) {
+        row.push(if n >= many { minutes(reached) } else { minutes(age) + 0.5 });
     }
     let (mut sum, mut squares, mut logs) = (0.0, 0.0, 0.0);
     for (middle, count) in curve.bins() {
@@ -127,27 +128,27 @@ fn shape(row: &mut Row, curve: &Curve, age: f64) {
     }
     let some = n.max(1.0);
     let mean = if n > 0.0 { sum / some } else { 1.0 };
-    row.put(mean);
-    row.put((squares / some - mean * mean).max(0.0).sqrt());
-    row.put(if n > 0.0 { logs / some - minutes(age) } else { 0.0 });
+    row.push(mean);
+    row.push((squares / some - mean * mean).max(0.0).sqrt());
+    row.push(if n > 0.0 { logs / some - minutes(age) } else { 0.0 });
 }
 
 /// Who carries it; all nought when no account's followers are known.
-fn followers(row: &mut Row, cascade: &Cascade) {
+fn followers(row: &mut FeatureBuilder, cascade: &Cascade) {
     let audience = cascade.audience();
     let (known, unknown) = audience.known();
     let author = cascade.author_followers();
-    row.put(f64::from(u8::from(author.is_some())));
-    row.put((author.unwrap_or(0) as f64).ln_1p());
-    row.put(known as f64 / (known + unknown).max(1) as f64);
+    row.push(f64::from(u8::from(author.is_some())));
+    row.push((author.unwrap_or(0) as f64).ln_1p());
+    row.push(known as f64 / (known + unknown).max(1) as f64);
     if known == 0 {
         return;
     }
-    row.put(audience.known_mean().ln_1p());
-    row.put(audience.loudest().next().map_or(0.0, |v| v.followers as f64).ln_1p());
-    row.put(audience.unheard().unwrap_or(0.0));
-    let exposed = cascade.exposed();
-    EXPOSED.iter().for_each(|i| row.put(exposed[*i].max(0.0).ln_1p()));
+    row.push(audience.known_mean().ln_1p());
+    row.push(audience.largest().next().map_or(0.0, |v| v.followers as f64).ln_1p());
+    row.push(audience.zero_follower_share().unwrap_or(0.0));
+    let exposure_sums = cascade.exposure_sums();
+    EXPOSURE_INDICES.iter().for_each(|i| row.push(exposure_sums[*i].max(0.0).ln_1p()));
 }
 
 #[cfg(test)]
@@ -163,18 +164,18 @@ mod tests {
             let mut cascade = Cascade::default();
             for t in order {
                 if *t == 0 {
-                    cascade.author("a", Some(900), at(0));
+                    cascade.observe_author("a", Some(900), at(0));
                 } else {
                     let e = Engagement::new(EngagementKind::Reshare, None, Some(400));
-                    cascade.engage(&e, at(*t));
+                    cascade.observe_engagement(&e, at(*t));
                 }
             }
             cascade
         };
         let mut times: Vec<i64> = std::iter::once(0).chain(5..305).collect();
-        let ordered = Features::of(&build(&times));
+        let ordered = Features::from_cascade(&build(&times));
         times.chunks_exact_mut(9).for_each(<[i64]>::reverse);
-        let late = Features::of(&build(&times));
+        let late = Features::from_cascade(&build(&times));
         for (i, (a, b)) in ordered.0.iter().zip(late.0).enumerate() {
             assert!((a - b).abs() < 0.4, "feature {i}: {a} {b}");
         }

@@ -11,15 +11,15 @@ pub const WIDTH: usize = 64;
 /// Layers before the last.
 const LAYERS: usize = 3;
 /// Horizons that are forecast: until the end, an hour, six and twenty-four hours.
-pub const OUTLOOKS: usize = 4;
+pub const HORIZON_COUNT: usize = 4;
 /// Bins of growth.
-pub const BINS: usize = 40;
+pub const GROWTH_BINS: usize = 40;
 /// Outputs of the last layer.
-pub const OUTPUTS: usize = OUTLOOKS * BINS;
+pub const OUTPUTS: usize = HORIZON_COUNT * GROWTH_BINS;
 
 /// One layer; `weight` has a row for each input, so that a row is one run of products and sums.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Layer {
+pub struct NetworkLayer {
     /// W, transposed: inputs times outputs.
     pub weight: Vec<f32>,
     /// b.
@@ -28,20 +28,20 @@ pub struct Layer {
 
 /// All weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Network {
+pub struct GrowthNetwork {
     /// What is taken off each feature.
     pub mean: Vec<f32>,
     /// What it is then multiplied with.
     pub scale: Vec<f32>,
     /// The layers, the last with [`OUTPUTS`].
-    pub layers: Vec<Layer>,
+    pub layers: Vec<NetworkLayer>,
 }
 
 /// The shapes of the layers: inputs and outputs.
 pub const SHAPES: [(usize, usize); LAYERS + 1] =
     [(FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, OUTPUTS)];
 
-impl Network {
+impl GrowthNetwork {
     /// Whether all sizes are as they must be and all numbers are some.
     pub(super) fn is_sound(&self) -> bool {
         let sizes = self.layers.iter().map(|l| (l.weight.len(), l.bias.len()));
@@ -53,14 +53,14 @@ impl Network {
     }
 
     /// For each outlook the chances of the bins; they add up to 1.
-    pub(super) fn chances(&self, features: &Features) -> [[f32; BINS]; OUTLOOKS] {
+    pub(super) fn chances(&self, features: &Features) -> [[f32; GROWTH_BINS]; HORIZON_COUNT] {
         let hidden = self.hidden(features);
-        std::array::from_fn(|outlook| self.said(&hidden, outlook))
+        std::array::from_fn(|horizon| self.horizon_output(&hidden, horizon))
     }
 
     /// For one outlook the chances of the bins.
-    pub(super) fn chances_of(&self, outlook: usize, features: &Features) -> [f32; BINS] {
-        self.said(&self.hidden(features), outlook)
+    pub(super) fn horizon_chances(&self, horizon: usize, features: &Features) -> [f32; GROWTH_BINS] {
+        self.horizon_output(&self.hidden(features), horizon)
     }
 
     /// What goes into the last layer.
@@ -81,19 +81,21 @@ impl Network {
         h
     }
 
-    fn said(&self, hidden: &[f32; WIDTH], outlook: usize) -> [f32; BINS] {
-        self.layers.last().map_or([1.0 / BINS as f32; BINS], |last| softmax(last.apply_part(hidden, outlook)))
+    fn horizon_output(&self, hidden: &[f32; WIDTH], horizon: usize) -> [f32; GROWTH_BINS] {
+        self.layers
+            .last()
+            .map_or([1.0 / GROWTH_BINS as f32; GROWTH_BINS], |last| softmax(last.apply_part(hidden, horizon)))
     }
 }
 
-fn softmax(mut x: [f32; BINS]) -> [f32; BINS] {
-    let most = x.iter().fold(f32::MIN, |m, x| m.max(*x));
-    x.iter_mut().for_each(|x| *x = (*x - most).exp());
+fn softmax(mut x: [f32; GROWTH_BINS]) -> [f32; GROWTH_BINS] {
+    let peak = x.iter().fold(f32::MIN, |m, x| m.max(*x));
+    x.iter_mut().for_each(|x| *x = (*x - peak).exp());
     let sum: f32 = x.iter().sum();
     x.map(|x| x / sum)
 }
 
-impl Layer {
+impl NetworkLayer {
     fn apply<const IN: usize, const OUT: usize>(&self, x: &[f32; IN]) -> [f32; OUT] {
         self.apply_part(x, 0)
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use firewatch_scoring::HEADS;
-use firewatch_scoring::encoder::{HIDDEN, LONGEST, Vocabulary, Weights};
+use firewatch_scoring::encoder::{EncoderWeights, HIDDEN_SIZE, MAX_PIECES, Vocabulary};
 use prost::Message;
 use serde::Deserialize;
 
@@ -60,45 +60,45 @@ pub(super) fn pieces(folder: &Path) -> Result<Vec<String>, AnalysisError> {
 }
 
 /// The weights with the rows of the pieces in `kept`, and a head that knows nothing.
-pub(super) fn weights(folder: &Path, kept: &[usize]) -> Result<Weights, AnalysisError> {
+pub(super) fn weights(folder: &Path, kept: &[usize]) -> Result<EncoderWeights, AnalysisError> {
     let path = folder.join(WEIGHTS);
     let bytes = std::fs::read(&path).map_err(|e| AnalysisError::File(path.clone(), e))?;
     let model = Model::decode(bytes.as_slice()).map_err(|e| odd(&path, &e.to_string()))?;
     let tensors: BTreeMap<String, Vec<u8>> =
         model.graph.unwrap_or_default().initializer.into_iter().map(|t| (t.name, t.raw_data)).collect();
-    Base { tensors, path }.weights(kept)
+    BaseModel { tensors, path }.weights(kept)
 }
 
-struct Base {
+struct BaseModel {
     tensors: BTreeMap<String, Vec<u8>>,
     path: PathBuf,
 }
 
-impl Base {
-    fn weights(&self, kept: &[usize]) -> Result<Weights, AnalysisError> {
+impl BaseModel {
+    fn weights(&self, kept: &[usize]) -> Result<EncoderWeights, AnalysisError> {
         let words = self.rows("inner.embeddings.word_embeddings.weight")?;
         let mut places = self.rows("inner.embeddings.position_embeddings.weight")?;
         let of_type = self.floats("inner.embeddings.token_type_embeddings.weight")?;
-        places.truncate(LONGEST * HIDDEN);
-        for place in places.chunks_exact_mut(HIDDEN) {
+        places.truncate(MAX_PIECES * HIDDEN_SIZE);
+        for place in places.chunks_exact_mut(HIDDEN_SIZE) {
             place.iter_mut().zip(&of_type).for_each(|(p, t)| *p += t);
         }
         let rows: Vec<f32> =
-            kept.iter().flat_map(|i| &words[i * HIDDEN..(i + 1) * HIDDEN]).copied().collect();
+            kept.iter().flat_map(|i| &words[i * HIDDEN_SIZE..(i + 1) * HIDDEN_SIZE]).copied().collect();
         let mut matrices = vec![rows, places];
         for name in self.matrices() {
             matrices.push(self.columns(&name)?);
         }
         // Small and different, so that the heads can part.
         let chance = |i: u64| ((mix(1, i) >> 40) as f32 / (1_u64 << 24) as f32 - 0.5) * 0.04;
-        matrices.push((0..(HEADS * HIDDEN) as u64).map(chance).collect());
+        matrices.push((0..(HEADS * HIDDEN_SIZE) as u64).map(chance).collect());
         let mut vectors = Vec::new();
         for name in vector_names() {
             vectors.push(self.floats(&name)?);
         }
         vectors.push(vec![0.0; HEADS]);
         let (mut matrices, mut vectors) = (matrices.into_iter(), vectors.into_iter());
-        Ok(Weights::from_parts(
+        Ok(EncoderWeights::from_parts(
             |_| matrices.next().unwrap_or_default(),
             |_| vectors.next().unwrap_or_default(),
             kept.len(),
@@ -169,7 +169,7 @@ fn odd(path: &Path, problem: &str) -> AnalysisError {
 
 /// The pieces worth keeping: marks, single letters, what is frequent in English, and what the posts hold. `counts`
 /// says how often each occurs in the posts.
-pub(super) fn worth_keeping(pieces: &[String], counts: &[u32], most: usize) -> Vec<usize> {
+pub(super) fn worth_keeping(pieces: &[String], counts: &[u32], limit: usize) -> Vec<usize> {
     /// Pieces are numbered by how frequent they were in what BERT was made from.
     const FREQUENT: usize = 8_000;
     let needed = |i: usize| {
@@ -182,7 +182,7 @@ pub(super) fn worth_keeping(pieces: &[String], counts: &[u32], most: usize) -> V
     ranked.sort_by_key(|i| {
         (!needed(*i), *i >= FREQUENT || pieces[*i].starts_with("[unused"), u32::MAX - counts[*i], *i)
     });
-    ranked.truncate(most);
+    ranked.truncate(limit);
     ranked.sort_unstable();
     ranked
 }

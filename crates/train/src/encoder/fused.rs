@@ -8,7 +8,7 @@ const EPSILON: f32 = 1e-12;
 pub(super) struct Gelu;
 
 /// (x - mean) / deviation * weight + bias, row by row.
-pub(super) struct LayerNorm;
+pub(super) struct FusedLayerNorm;
 
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let Some((from, to)) = layout.contiguous_offsets() else { bail!("values that do not lie side by side") };
@@ -59,7 +59,7 @@ fn standardise(row: &[f32], out: &mut [f32]) -> f32 {
     scale
 }
 
-impl CustomOp3 for LayerNorm {
+impl CustomOp3 for FusedLayerNorm {
     fn name(&self) -> &'static str {
         "layer norm"
     }
@@ -67,19 +67,20 @@ impl CustomOp3 for LayerNorm {
     fn cpu_fwd(
         &self,
         x: &CpuStorage,
-        of_x: &Layout,
+        x_layout: &Layout,
         weight: &CpuStorage,
-        of_weight: &Layout,
+        weight_layout: &Layout,
         bias: &CpuStorage,
-        of_bias: &Layout,
+        bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight, bias) = (values(x, of_x)?, values(weight, of_weight)?, values(bias, of_bias)?);
+        let (x, weight, bias) =
+            (values(x, x_layout)?, values(weight, weight_layout)?, values(bias, bias_layout)?);
         let mut y = vec![0.0; x.len()];
         for (row, out) in x.chunks_exact(weight.len()).zip(y.chunks_exact_mut(weight.len())) {
             standardise(row, out);
             out.iter_mut().zip(weight).zip(bias).for_each(|((o, w), b)| *o = *o * w + b);
         }
-        Ok((CpuStorage::F32(y), of_x.shape().clone()))
+        Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 
     fn bwd(
@@ -152,8 +153,8 @@ mod tests {
         let x = var(&[0.3, -1.2, 2.0, 0.1, -0.4, 0.9, 1.5, -2.2], (2, 4));
         let (weight, bias) = (var(&[1.1, 0.7, -0.5, 2.0], (1, 4)), var(&[0.1, 0.2, -0.3, 0.0], (1, 4)));
         check(&x, |x| x.apply_op1(Gelu).unwrap());
-        check(&x, |x| x.apply_op3(&weight, &bias, LayerNorm).unwrap());
-        check(&weight, |w| x.apply_op3(w, &bias, LayerNorm).unwrap());
-        check(&bias, |b| x.apply_op3(&weight, b, LayerNorm).unwrap());
+        check(&x, |x| x.apply_op3(&weight, &bias, FusedLayerNorm).unwrap());
+        check(&weight, |w| x.apply_op3(w, &bias, FusedLayerNorm).unwrap());
+        check(&bias, |b| x.apply_op3(&weight, b, FusedLayerNorm).unwrap());
     }
 }

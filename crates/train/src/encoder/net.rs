@@ -3,11 +3,11 @@
 use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::ops::softmax;
 use firewatch_scoring::HEADS;
-use firewatch_scoring::encoder::{HEADS_OF_ATTENTION, HIDDEN, LAYERS, Weights};
+use firewatch_scoring::encoder::{ATTENTION_HEADS, EncoderWeights, HIDDEN_SIZE, LAYERS};
 
-use super::fused::{Gelu, LayerNorm};
+use super::fused::{FusedLayerNorm, Gelu};
 
-const EACH: usize = HIDDEN / HEADS_OF_ATTENTION;
+const HEAD_SIZE: usize = HIDDEN_SIZE / ATTENTION_HEADS;
 
 /// The encoder being trained. The rows of words and places stay as they are: posts are too few to move them well.
 pub(super) struct Net {
@@ -41,7 +41,7 @@ impl Batch {
 }
 
 impl Net {
-    pub fn new(weights: &Weights, pieces: usize) -> Result<Self> {
+    pub fn new(weights: &EncoderWeights, pieces: usize) -> Result<Self> {
         let device = &Device::Cpu;
         let mut matrices = weights.matrices(pieces).into_iter();
         let mut fixed = || matrices.next().map(|(m, shape)| Tensor::from_slice(m, shape, device)).transpose();
@@ -68,14 +68,14 @@ impl Net {
     }
 
     /// The weights as they are now.
-    pub fn weights(&self) -> Result<Weights> {
+    pub fn weights(&self) -> Result<EncoderWeights> {
         let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
         let fixed = [&self.words, &self.places].into_iter();
         let matrices =
             fixed.chain(self.matrices.iter().map(|v| &**v)).map(values).collect::<Result<Vec<_>>>()?;
         let vectors = self.vectors.iter().map(|v| values(v)).collect::<Result<Vec<_>>>()?;
         let (mut matrices, mut vectors) = (matrices.into_iter(), vectors.into_iter());
-        Ok(Weights::from_parts(
+        Ok(EncoderWeights::from_parts(
             |_| matrices.next().unwrap_or_default(),
             |_| vectors.next().unwrap_or_default(),
             self.pieces,
@@ -86,20 +86,20 @@ impl Net {
     pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
         let (posts, length) = batch.mask.dims2()?;
         let rows = posts * length;
-        let words = self.words.index_select(&batch.ids, 0)?.reshape((posts, length, HIDDEN))?;
-        let x = words.broadcast_add(&self.places.narrow(0, 0, length)?)?.reshape((rows, HIDDEN))?;
+        let words = self.words.index_select(&batch.ids, 0)?.reshape((posts, length, HIDDEN_SIZE))?;
+        let x = words.broadcast_add(&self.places.narrow(0, 0, length)?)?.reshape((rows, HIDDEN_SIZE))?;
         let (mut matrices, mut vectors) = (self.matrices.iter(), self.vectors.iter());
         let mut part = Parts { matrices: &mut matrices, vectors: &mut vectors };
         let mut x = part.norm(&x)?;
         let hidden = ((&batch.mask - 1.0)? * 1e4)?.reshape((posts, 1, 1, length))?;
         for _ in 0..LAYERS {
             let heads = |y: Tensor| {
-                y.reshape((posts, length, HEADS_OF_ATTENTION, EACH))?.transpose(1, 2)?.contiguous()
+                y.reshape((posts, length, ATTENTION_HEADS, HEAD_SIZE))?.transpose(1, 2)?.contiguous()
             };
             let (q, k, v) = (heads(part.dense(&x)?)?, heads(part.dense(&x)?)?, heads(part.dense(&x)?)?);
-            let odds = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * (1.0 / (EACH as f64).sqrt()))?;
+            let odds = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * (1.0 / (HEAD_SIZE as f64).sqrt()))?;
             let mixed = softmax(&odds.broadcast_add(&hidden)?, D::Minus1)?.matmul(&v)?;
-            let mixed = mixed.transpose(1, 2)?.contiguous()?.reshape((rows, HIDDEN))?;
+            let mixed = mixed.transpose(1, 2)?.contiguous()?.reshape((rows, HIDDEN_SIZE))?;
             let output = part.dense(&mixed)?;
             x = part.norm(&(output + x)?)?;
             let wide = part.dense(&x)?.apply_op1(Gelu)?;
@@ -107,7 +107,7 @@ impl Net {
             x = part.norm(&(outer + x)?)?;
         }
         let mask = batch.mask.unsqueeze(2)?;
-        let sum = x.reshape((posts, length, HIDDEN))?.broadcast_mul(&mask)?.sum(1)?;
+        let sum = x.reshape((posts, length, HIDDEN_SIZE))?.broadcast_mul(&mask)?.sum(1)?;
         part.dense(&sum.broadcast_div(&mask.sum(1)?)?)?.reshape((posts, HEADS))
     }
 }
@@ -130,19 +130,19 @@ impl Parts<'_, '_> {
         let (Some(weight), Some(bias)) = (self.vectors.next(), self.vectors.next()) else {
             candle_core::bail!("an encoder with too few weights")
         };
-        x.contiguous()?.apply_op3(weight, bias, LayerNorm)
+        x.contiguous()?.apply_op3(weight, bias, FusedLayerNorm)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use firewatch_scoring::encoder::Weights;
+    use firewatch_scoring::encoder::EncoderWeights;
 
     use super::*;
     use firewatch_report::random::mix;
 
     #[test]
-    fn it_says_what_the_scoring_crate_says() {
+    fn it_predicts_what_the_scoring_crate_predicts() {
         let mut n = 0;
         let mut chance = |size: usize, spread: f32| -> Vec<f32> {
             n += 1;
@@ -150,12 +150,13 @@ mod tests {
             (0..size).map(|i| spread * at(i)).collect()
         };
         let pieces = 20;
-        let mut matrices = vec![chance(pieces * HIDDEN, 2.0)];
-        let shapes = Weights::from_parts(|(r, c)| vec![0.0; r * c], |n| vec![0.0; n], pieces);
+        let mut matrices = vec![chance(pieces * HIDDEN_SIZE, 2.0)];
+        let shapes = EncoderWeights::from_parts(|(r, c)| vec![0.0; r * c], |n| vec![0.0; n], pieces);
         matrices.extend(shapes.matrices(pieces).into_iter().skip(1).map(|(_, (r, c))| chance(r * c, 0.2)));
         let vectors: Vec<Vec<f32>> = shapes.vectors().into_iter().map(|(_, n)| chance(n, 1.0)).collect();
         let (mut matrices, mut vectors) = (matrices.into_iter(), vectors.into_iter());
-        let weights = Weights::from_parts(|_| matrices.next().unwrap(), |_| vectors.next().unwrap(), pieces);
+        let weights =
+            EncoderWeights::from_parts(|_| matrices.next().unwrap(), |_| vectors.next().unwrap(), pieces);
 
         let net = Net::new(&weights, pieces).unwrap();
         assert!(net.weights().unwrap() == weights);

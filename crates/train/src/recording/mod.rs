@@ -12,9 +12,9 @@ use firewatch_domain::{
     SCHEMA_VERSION,
 };
 
-use firewatch_backtest::cascades::{Recorded, cascades};
+use firewatch_backtest::cascades::{ReshareHistory, cascades};
 use firewatch_report::{AnalysisError, files::write, random::mix, random::unit};
-use texts::Kind;
+use texts::PostTemplate;
 
 /// The brand of the recording.
 const BRAND: &str = "aldermere";
@@ -23,7 +23,7 @@ const START: EventTime = EventTime::from_millis(1_773_151_200_000);
 /// Length in seconds.
 const HOUR: f64 = 3600.0;
 /// Posts of an ordinary hour, by kind.
-const ORDINARY: [(&Kind, u32); 5] = [
+const ORDINARY: [(&PostTemplate, u32); 5] = [
     (&texts::QUESTIONS, 950),
     (&texts::PRAISE, 600),
     (&texts::NEWS, 650),
@@ -40,10 +40,10 @@ const WANTED_RESHARES: usize = 1_500;
 
 /// Lines in the order of their arrival.
 struct Script {
-    dice: Dice,
+    dice: SeededRng,
     lines: Vec<(f64, String)>,
     followers: Vec<u64>,
-    small: Vec<Recorded>,
+    small: Vec<ReshareHistory>,
     posts: u32,
     events: u32,
 }
@@ -52,14 +52,20 @@ struct Script {
 ///
 /// # Errors
 /// A file that cannot be read or written.
-pub fn record(data: &Path, out: &Path, seed: u64) -> Result<usize, AnalysisError> {
+pub fn generate(data: &Path, out: &Path, seed: u64) -> Result<usize, AnalysisError> {
     let large = cascades(&data.join("cascades/seismic100_dev.csv"))?;
     let small = cascades(&data.join("cascades/twitter1516_dev.csv"))?;
     let mut followers: Vec<u64> =
         large.iter().flat_map(|c| &c.reshares).filter_map(|r| r.followers).collect();
     followers.retain(|f| *f >= 12);
-    let mut script =
-        Script { dice: Dice { seed, drawn: 0 }, lines: Vec::new(), followers, small, posts: 0, events: 0 };
+    let mut script = Script {
+        dice: SeededRng { seed, drawn: 0 },
+        lines: Vec::new(),
+        followers,
+        small,
+        posts: 0,
+        events: 0,
+    };
     script.ordinary();
     script.wave();
     script.quiet();
@@ -117,9 +123,9 @@ impl Script {
     }
 
     /// The real cascade whose first fifty minutes come nearest to the reshares wanted.
-    fn takes_off(&mut self, large: &[Recorded]) -> Result<(), AnalysisError> {
+    fn takes_off(&mut self, large: &[ReshareHistory]) -> Result<(), AnalysisError> {
         let (secs, followers) = TAKES_OFF;
-        let within = |c: &Recorded| c.reshares.iter().filter(|r| secs + r.secs < HOUR).count();
+        let within = |c: &ReshareHistory| c.reshares.iter().filter(|r| secs + r.secs < HOUR).count();
         let cascade = large.iter().min_by_key(|c| within(c).abs_diff(WANTED_RESHARES));
         let cascade = cascade.ok_or_else(|| AnalysisError::Step("no large cascade to play".into()))?;
         let root = self.root("takes-off", secs, Some(followers), texts::TAKES_OFF);
@@ -151,11 +157,11 @@ impl Script {
         }
     }
 
-    fn post(&mut self, kind: &Kind, secs: f64) -> String {
+    fn post(&mut self, kind: &PostTemplate, secs: f64) -> String {
         let sentence = kind.sentences[self.dice.below(kind.sentences.len())];
         let text = sentence.replace("{}", kind.words[self.dice.below(kind.words.len())]);
-        let told = self.dice.chance(0.7);
-        let followers = told.then(|| self.followers[self.dice.below(self.followers.len())]);
+        let knows_followers = self.dice.chance(0.7);
+        let followers = knows_followers.then(|| self.followers[self.dice.below(self.followers.len())]);
         self.posts += 1;
         let id = format!("c-{}", self.posts);
         self.root(&id, secs, followers, &text)
@@ -235,12 +241,12 @@ impl Script {
 }
 
 /// Seeded chance.
-struct Dice {
+struct SeededRng {
     seed: u64,
     drawn: u64,
 }
 
-impl Dice {
+impl SeededRng {
     fn next(&mut self) -> u64 {
         self.drawn += 1;
         mix(self.seed, self.drawn)

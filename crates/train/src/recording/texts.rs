@@ -1,12 +1,12 @@
 //! What people say in the demo's recording; all of it made up. `{}` stands for a word of the list beside it.
 
 /// A kind of post: sentences, and the words that fill them.
-pub struct Kind {
+pub struct PostTemplate {
     pub sentences: &'static [&'static str],
     pub words: &'static [&'static str],
 }
 
-pub const QUESTIONS: Kind = Kind {
+pub const QUESTIONS: PostTemplate = PostTemplate {
     sentences: &[
         "@AldermereHealth does the silver plan cover {} this year?",
         "Hi @AldermereHealth, where can I find the form for {}?",
@@ -32,7 +32,7 @@ pub const QUESTIONS: Kind = Kind {
     ],
 };
 
-pub const PRAISE: Kind = Kind {
+pub const PRAISE: PostTemplate = PostTemplate {
     sentences: &[
         "Thank you @AldermereHealth, {} was great today!",
         "Shout-out to @AldermereCare: {} could not have been nicer \u{1F60A}",
@@ -54,7 +54,7 @@ pub const PRAISE: Kind = Kind {
     ],
 };
 
-pub const NEWS: Kind = Kind {
+pub const NEWS: PostTemplate = PostTemplate {
     sentences: &[
         "@AldermereHealth opens a new office in {} in April",
         "Reading about plans from @AldermereHealth before the meeting in {}",
@@ -74,7 +74,7 @@ pub const NEWS: Kind = Kind {
     ],
 };
 
-pub const COMPLAINTS: Kind = Kind {
+pub const COMPLAINTS: PostTemplate = PostTemplate {
     sentences: &[
         "@AldermereHealth been on hold for {} and nobody answers. This is ridiculous",
         "Worst service ever, @AldermereHealth. You lost {} again and no one cares",
@@ -98,7 +98,7 @@ pub const COMPLAINTS: Kind = Kind {
     ],
 };
 
-pub const OUTAGE: Kind = Kind {
+pub const OUTAGE: PostTemplate = PostTemplate {
     sentences: &[
         "@AldermereHealth your member portal is down again and I can't {}. Terrible",
         "Portal down at @AldermereHealth? Can't {}, this is awful",
@@ -120,7 +120,7 @@ pub const OUTAGE: Kind = Kind {
     ],
 };
 
-pub const SPANISH: Kind = Kind {
+pub const SPANISH: PostTemplate = PostTemplate {
     sentences: &[
         "@AldermereHealth llevo {} esperando y nadie contesta",
         "@AldermereCare necesito ayuda con {} por favor",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use firewatch_scoring::text::{Kind, Tokens, token_key};
+use firewatch_scoring::text::{TokenKind, Tokenizer, token_key};
 
 use firewatch_report::{AnalysisError, files::read};
 
@@ -17,11 +17,15 @@ pub(super) struct Lexicon {
 }
 
 impl Lexicon {
-    fn take(&mut self, text: &str, mood: f32) {
+    fn add_entry(&mut self, text: &str, mood: f32) {
         let mut tokens = Vec::new();
-        Tokens::default().visit(text, &mut |token| {
+        Tokenizer::default().visit(text, &mut |token| {
             let whole = token.start == 0 && token.end >= text.trim_end_matches('\u{fe0f}').len();
-            tokens.push((token_key(&token), (token.kind == Kind::Word).then(|| token.word.into()), whole));
+            tokens.push((
+                token_key(&token),
+                (token.kind == TokenKind::Word).then(|| token.word.into()),
+                whole,
+            ));
         });
         if let [(key, word, true)] = tokens.as_slice() {
             self.moods.entry(*key).or_insert(mood);
@@ -39,7 +43,7 @@ pub(super) fn read_lexicon(data: &Path) -> Result<Lexicon, AnalysisError> {
         let mut fields = line.split('\t');
         if let (Some(entry), Some(Ok(mood))) = (fields.next(), fields.next().map(str::parse::<f32>)) {
             words.insert(entry.to_owned(), mood);
-            lexicon.take(entry, mood);
+            lexicon.add_entry(entry, mood);
         }
     }
     // An emoji's mood is that of its description, as VADER has it.
@@ -47,7 +51,7 @@ pub(super) fn read_lexicon(data: &Path) -> Result<Lexicon, AnalysisError> {
         let Some((emoji, description)) = line.split_once('\t') else { continue };
         let mood: f32 = description.split_whitespace().filter_map(|word| words.get(word)).sum();
         if mood != 0.0 {
-            lexicon.take(emoji, mood.clamp(-4.0, 4.0));
+            lexicon.add_entry(emoji, mood.clamp(-4.0, 4.0));
         }
     }
     Ok(lexicon)

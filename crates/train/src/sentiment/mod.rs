@@ -3,10 +3,10 @@
 //! A linear model of words levels off on the labels alone. What lifts it is the encoder's opinion of every post,
 //! labelled or not (distillation, Hinton et al. 2015): the table learns a mixture of labels and that opinion.
 
-mod lesson;
 mod lexicon;
-mod sparse;
+mod sparse_regression;
+mod targets;
 mod train;
 mod vocabulary;
 
-pub use train::{Options, evaluate, train};
+pub use train::{SentimentOptions, evaluate, train};

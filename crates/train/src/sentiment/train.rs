@@ -3,26 +3,26 @@
 use std::path::{Path, PathBuf};
 
 use firewatch_scoring::encoder::Encoder;
-use firewatch_scoring::text::MOODS;
-use firewatch_scoring::{HEADS, Head, Said, Scratch, SentimentModel};
+use firewatch_scoring::text::MOOD_FEATURES;
+use firewatch_scoring::{HEADS, HeadWeights, Scratch, SentimentModel, TextPrediction};
 
-use super::lesson::{Lesson, Texts};
 use super::lexicon;
-use super::sparse::Linear;
-use super::vocabulary::Vocabulary;
-use crate::calibrate::Calibration;
-use crate::encoder::say_all;
-use crate::posts::{Choice, Post, Posts};
-use crate::report::Report;
+use super::sparse_regression::Linear;
+use super::targets::{Texts, TrainingTargets};
+use super::vocabulary::FeatureVocabulary;
+use crate::calibrate::TextCalibration;
+use crate::encoder::predict_all;
+use crate::posts::{LabelledPost, LabelledPosts, PostSelection};
+use crate::report::TextModelReport;
 use firewatch_report::{AnalysisError, files::write};
 
 /// How to train.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct SentimentOptions {
     /// The encoder that teaches; without one the labels are all there is.
     pub teacher: Option<PathBuf>,
     /// Which posts.
-    pub choice: Choice,
+    pub choice: PostSelection,
 }
 
 /// Trains on the sets under `data` and writes `sentiment.fwm` under `out`.
@@ -32,40 +32,42 @@ pub struct Options {
 pub fn train(
     data: &Path,
     out: &Path,
-    options: &Options,
-    say: &mut dyn FnMut(String),
-) -> Result<Report, AnalysisError> {
-    let posts = Posts::read(data, options.choice)?;
+    options: &SentimentOptions,
+    progress: &mut dyn FnMut(String),
+) -> Result<TextModelReport, AnalysisError> {
+    let posts = LabelledPosts::read(data, options.choice)?;
     let teacher = options.teacher.as_deref().map(read_encoder).transpose()?;
     let labelled = posts.train.iter().map(|p| p.text.as_str());
     let texts: Vec<&str> = labelled.chain(posts.unlabelled.iter().map(String::as_str)).collect();
-    say(format!("{} posts with labels and {} without", posts.train.len(), posts.unlabelled.len()));
-    let vocabulary = Vocabulary::choose(&texts, lexicon::read_lexicon(data)?);
-    say(format!("{} features", vocabulary.keys.len()));
+    progress(format!("{} posts with labels and {} without", posts.train.len(), posts.unlabelled.len()));
+    let vocabulary = FeatureVocabulary::choose(&texts, lexicon::read_lexicon(data)?);
+    progress(format!("{} features", vocabulary.keys.len()));
     let rows = vocabulary.rows(&texts);
     let rows = Texts { posts: &posts.train, rows: &rows, columns: vocabulary.width() };
 
-    let own = Lesson::of_labels(&rows);
-    let mut learnt = own.learn(say)?;
+    let own = TrainingTargets::from_labels(&rows);
+    let mut fitted = own.fit_all(progress)?;
     if let Some(encoder) = &teacher {
-        let taught = Lesson::taught(&rows, &say_all(encoder, &texts, say)?).learn(say)?;
-        learnt = taught.with_complaints_of(&learnt);
+        let teacher_fit = TrainingTargets::from_teacher(&rows, &predict_all(encoder, &texts, progress)?)
+            .fit_all(progress)?;
+        fitted = teacher_fit.average_complaints(&fitted);
     }
-    let calibration = own.calibration(&learnt.left_out)?;
-    say(format!("calibrated: {calibration:?}"));
-    let bytes = file(&vocabulary, &learnt.linear, &calibration, own.prior())?;
+    let calibration = own.calibration(&fitted.out_of_fold)?;
+    progress(format!("calibrated: {calibration:?}"));
+    let bytes = file(&vocabulary, &fitted.linear, &calibration, own.prior())?;
     write(&out.join("sentiment.fwm"), &bytes)?;
-    say(format!("{} bytes; measuring on {} posts", bytes.len(), posts.held_out.len()));
+    progress(format!("{} bytes; measuring on {} posts", bytes.len(), posts.held_out.len()));
     let model = SentimentModel::from_bytes(&bytes).map_err(|e| AnalysisError::Step(e.to_string()))?;
     Ok(evaluate(&model, &posts.held_out))
 }
 
 /// Measures a model on held-out posts.
 #[must_use]
-pub fn evaluate(model: &SentimentModel, posts: &[Post]) -> Report {
+pub fn evaluate(model: &SentimentModel, posts: &[LabelledPost]) -> TextModelReport {
     let mut scratch = Scratch::default();
-    let said: Vec<Said> = posts.iter().map(|p| model.say(&mut scratch, &p.text)).collect();
-    Report::of(posts, &said)
+    let predictions: Vec<TextPrediction> =
+        posts.iter().map(|p| model.predict(&mut scratch, &p.text)).collect();
+    TextModelReport::measure(posts, &predictions)
 }
 
 fn read_encoder(path: &Path) -> Result<Encoder, AnalysisError> {
@@ -75,19 +77,22 @@ fn read_encoder(path: &Path) -> Result<Encoder, AnalysisError> {
 
 /// Folds the calibration into the weights and writes the file.
 fn file(
-    vocabulary: &Vocabulary,
+    vocabulary: &FeatureVocabulary,
     linear: &Linear<HEADS>,
-    calibration: &Calibration,
+    calibration: &TextCalibration,
     prior: [f32; HEADS],
 ) -> Result<Vec<u8>, AnalysisError> {
     let scaled = |w: &[f32; HEADS]| -> [f32; HEADS] { std::array::from_fn(|k| w[k] * calibration.scale[k]) };
     let weights: Vec<[f32; HEADS]> = linear.weights.iter().map(scaled).collect();
-    let (features, of_moods) = weights.split_at(vocabulary.keys.len());
+    let (features, mood_weights) = weights.split_at(vocabulary.keys.len());
     let bias = scaled(&linear.bias);
-    let head = Head {
+    let head = HeadWeights {
         bias: std::array::from_fn(|k| bias[k] + calibration.shift[k]),
-        moods: std::array::from_fn(|k| std::array::from_fn::<_, MOODS, _>(|i| of_moods[i][k])),
+        mood_weights: std::array::from_fn(|k| {
+            std::array::from_fn::<_, MOOD_FEATURES, _>(|i| mood_weights[i][k])
+        }),
         prior,
     };
-    SentimentModel::to_bytes(&head, &vocabulary.table(features)).map_err(|e| AnalysisError::Step(e.to_string()))
+    SentimentModel::to_bytes(&head, &vocabulary.table(features))
+        .map_err(|e| AnalysisError::Step(e.to_string()))
 }

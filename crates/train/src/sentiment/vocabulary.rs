@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use firewatch_scoring::HEADS;
 use firewatch_scoring::text::{
-    Kind, MOODS, Moods, Stems, Tokens, Weights, of_token, of_word, pair_key, token_key, word_key,
+    CachedStemmer, ColumnWeights, MOOD_FEATURES, MoodFeatures, TokenKind, Tokenizer, pair_key, token_grams,
+    token_key, word_grams, word_key,
 };
 
 use super::lexicon::Lexicon;
-use super::sparse::Rows;
+use super::sparse_regression::SparseRows;
 
 /// A feature in fewer texts than this is noise.
-const LEAST: u32 = 3;
+const MIN_TEXTS: u32 = 3;
 
 /// The features and their columns; the moods' columns come after them.
-pub(super) struct Vocabulary {
+pub(super) struct FeatureVocabulary {
     /// Keys by column.
     pub keys: Vec<u64>,
     // Looked up only, never iterated.
@@ -24,26 +25,26 @@ pub(super) struct Vocabulary {
     moods: BTreeMap<u64, f32>,
 }
 
-impl Vocabulary {
+impl FeatureVocabulary {
     /// Chooses from texts; every word with a mood is chosen too.
     pub fn choose(texts: &[&str], lexicon: Lexicon) -> Self {
         let mut words: BTreeMap<u64, Box<str>> = BTreeMap::new();
         let counts = count(texts, |text, visit| {
-            Tokens::default().visit(text, &mut |token| {
-                if token.kind == Kind::Word && !token.tag {
+            Tokenizer::default().visit(text, &mut |token| {
+                if token.kind == TokenKind::Word && !token.tag {
                     let key = word_key(token.word);
                     words.entry(key).or_insert_with(|| token.word.into());
                     visit(key);
                 }
             });
         });
-        words.retain(|key, _| counts.get(key).is_some_and(|n| *n >= LEAST));
+        words.retain(|key, _| counts.get(key).is_some_and(|n| *n >= MIN_TEXTS));
         words.extend(lexicon.words.into_iter().map(|word| (word_key(&word), word)));
-        let mut stems = Stems::default();
+        let mut stems = CachedStemmer::default();
         let counts = count(texts, |text, visit| {
             features(text, &mut stems, &words, &mut |key, _| visit(key));
         });
-        let chosen = counts.into_iter().filter(|(_, n)| *n >= LEAST).map(|(key, _)| key);
+        let chosen = counts.into_iter().filter(|(_, n)| *n >= MIN_TEXTS).map(|(key, _)| key);
         let moods = lexicon.moods;
         let mut keys: Vec<u64> = chosen.chain(words.keys().copied()).chain(moods.keys().copied()).collect();
         keys.sort_unstable();
@@ -54,7 +55,7 @@ impl Vocabulary {
 
     /// Columns of a row: features and moods.
     pub fn width(&self) -> usize {
-        self.keys.len() + MOODS
+        self.keys.len() + MOOD_FEATURES
     }
 
     fn mood(&self, key: u64) -> f32 {
@@ -62,15 +63,16 @@ impl Vocabulary {
     }
 
     /// What the model's table holds: the weights of every feature, those of a word summed over its features, and moods.
-    pub fn table(&self, weights: &[[f32; HEADS]]) -> Vec<(u64, Weights)> {
-        let mut stems = Stems::default();
-        let of = |key: &u64| self.columns.get(key).map_or([0.0; HEADS], |column| weights[*column as usize]);
+    pub fn table(&self, weights: &[[f32; HEADS]]) -> Vec<(u64, ColumnWeights)> {
+        let mut stems = CachedStemmer::default();
+        let weights_of =
+            |key: &u64| self.columns.get(key).map_or([0.0; HEADS], |column| weights[*column as usize]);
         let each = self.keys.iter().map(|key| {
-            let mut sum = of(key);
+            let mut sum = weights_of(key);
             if let Some(word) = self.words.get(key) {
                 sum = [0.0; HEADS];
-                of_word(word, &mut stems, &mut |gram| {
-                    sum.iter_mut().zip(of(&gram.key)).for_each(|(sum, w)| *sum += gram.value * w);
+                word_grams(word, &mut stems, &mut |gram| {
+                    sum.iter_mut().zip(weights_of(&gram.key)).for_each(|(sum, w)| *sum += gram.value * w);
                 });
             }
             let [a, b, c, d, e] = sum;
@@ -80,8 +82,8 @@ impl Vocabulary {
     }
 
     /// A row for each text.
-    pub fn rows(&self, texts: &[&str]) -> Rows {
-        let (mut rows, mut stems) = (Rows::default(), Stems::default());
+    pub fn rows(&self, texts: &[&str]) -> SparseRows {
+        let (mut rows, mut stems) = (SparseRows::default(), CachedStemmer::default());
         for text in texts {
             let mut row: BTreeMap<u32, f32> = BTreeMap::new();
             features(text, &mut stems, &self.words, &mut |key, value| {
@@ -97,19 +99,19 @@ impl Vocabulary {
         rows
     }
 
-    fn moods_of(&self, text: &str, stems: &mut Stems) -> [f32; MOODS] {
-        let mut moods = Moods::default();
-        Tokens::default().visit(text, &mut |token| {
+    fn moods_of(&self, text: &str, stems: &mut CachedStemmer) -> [f32; MOOD_FEATURES] {
+        let mut moods = MoodFeatures::default();
+        Tokenizer::default().visit(text, &mut |token| {
             if !token.kind.weighs() {
                 return;
             }
             let mut mood = 0.0;
-            of_token(&token, stems, &|key| self.words.contains_key(&key), &mut |gram| {
+            token_grams(&token, stems, &|key| self.words.contains_key(&key), &mut |gram| {
                 if gram.word {
                     mood += self.mood(gram.key);
                 }
             });
-            moods.take(&token, mood);
+            moods.push(&token, mood);
         });
         moods.values()
     }
@@ -132,18 +134,18 @@ fn count(texts: &[&str], mut each: impl FnMut(&str, &mut dyn FnMut(u64))) -> Has
 /// The features of a text, pairs among them.
 fn features(
     text: &str,
-    stems: &mut Stems,
+    stems: &mut CachedStemmer,
     words: &BTreeMap<u64, Box<str>>,
     visit: &mut impl FnMut(u64, f32),
 ) {
     let mut before = None;
-    Tokens::default().visit(text, &mut |token| {
+    Tokenizer::default().visit(text, &mut |token| {
         if !token.kind.weighs() {
             return;
         }
-        of_token(&token, stems, &|key| words.contains_key(&key), &mut |gram| {
+        token_grams(&token, stems, &|key| words.contains_key(&key), &mut |gram| {
             // A strange word is no feature itself: the model would take it for a known one.
-            if !gram.word || token.kind != Kind::Word || words.contains_key(&gram.key) {
+            if !gram.word || token.kind != TokenKind::Word || words.contains_key(&gram.key) {
                 visit(gram.key, gram.value);
             }
         });

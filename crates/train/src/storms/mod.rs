@@ -1,27 +1,30 @@
 //! How soon storms are seen, and how often there is none: the desk's own detection beside a constant threshold, over
 //! simulated months.
 
-mod traffic;
+mod simulated_traffic;
 
 use std::collections::VecDeque;
 use std::fmt;
 
-use firewatch_domain::{Duration, Escalation, EventTime, Matched, News, SCHEMA_VERSION, Signal, SignalBody, Tenths};
-use firewatch_escalation::{Desk, Policy};
+use firewatch_domain::{
+    Duration, Escalation, EscalationChange, EventTime, RoutesMatched, SCHEMA_VERSION, Signal, SignalBody,
+    Tenths,
+};
+use firewatch_escalation::{Dispatcher, Policy};
 
-pub use traffic::{Month, Post, SHAPES, Storm, WEEKS, month};
+pub use simulated_traffic::{SHAPES, SimulatedMonth, SimulatedPost, SimulatedStorm, WEEKS, simulate_month};
 
 /// The span over which a constant threshold counts, and how often it looks.
-const SPAN: Duration = Duration::from_mins(5);
-const STEP: Duration = Duration::from_secs(10);
+const COUNT_WINDOW: Duration = Duration::from_mins(5);
+const WATERMARK_STEP: Duration = Duration::from_secs(10);
 /// An alarm so long after a storm's end still belongs to it.
-const AFTER: Duration = Duration::from_mins(30);
+const ALARM_GRACE: Duration = Duration::from_mins(30);
 /// Constant thresholds tried, complaints in five minutes.
 const THRESHOLDS: std::ops::RangeInclusive<u32> = 6..=80;
 
 /// How a rule did over months.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Score {
+pub struct RuleScore {
     /// The rule.
     pub name: String,
     /// Minutes to the first alarm of each storm, by shape, one for each month that saw it.
@@ -34,17 +37,18 @@ pub struct Score {
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report(Vec<Score>);
+pub struct StormDetectionReport(Vec<RuleScore>);
 
 /// Plays months of these seeds through the desk and through constant thresholds.
 #[must_use]
-pub fn evaluate(seeds: &[u64], policy: &Policy) -> Report {
-    let months: Vec<Month> = seeds.iter().map(|seed| month(*seed)).collect();
-    let desk: Vec<Vec<EventTime>> = firewatch_report::parallel::in_parallel(&months, |month| by_desk(month, policy));
+pub fn evaluate(seeds: &[u64], policy: &Policy) -> StormDetectionReport {
+    let months: Vec<SimulatedMonth> = seeds.iter().map(|seed| simulate_month(*seed)).collect();
+    let desk: Vec<Vec<EventTime>> =
+        firewatch_report::parallel::in_parallel(&months, |month| dispatcher_alarms(month, policy));
     let ours = score("firewatch".into(), &months, &desk);
     let thresholds: Vec<u32> = THRESHOLDS.collect();
-    let constant: Vec<Score> = firewatch_report::parallel::in_parallel(&thresholds, |least| {
-        let alarms: Vec<_> = months.iter().map(|month| by_count(month, *least)).collect();
+    let constant: Vec<RuleScore> = firewatch_report::parallel::in_parallel(&thresholds, |least| {
+        let alarms: Vec<_> = months.iter().map(|month| threshold_alarms(month, *least)).collect();
         score(format!("{least} in five minutes"), &months, &alarms)
     });
     let mut all = vec![ours.clone()];
@@ -53,45 +57,45 @@ pub fn evaluate(seeds: &[u64], policy: &Policy) -> Report {
     let as_keen = constant.iter().rev().find(|score| score.seen() >= ours.seen());
     all.extend(as_quiet.cloned());
     all.extend(as_keen.cloned());
-    Report(all)
+    StormDetectionReport(all)
 }
 
 /// When the desk opens storms.
-fn by_desk(month: &Month, policy: &Policy) -> Vec<EventTime> {
-    escalations(month, policy).iter().filter(|e| e.news == News::Opened).map(|e| e.at).collect()
+fn dispatcher_alarms(month: &SimulatedMonth, policy: &Policy) -> Vec<EventTime> {
+    escalations(month, policy).iter().filter(|e| e.change == EscalationChange::Opened).map(|e| e.at).collect()
 }
 
 /// Every escalation that a brand's desk emits in a month, in order.
 #[must_use]
-pub fn escalations(month: &Month, policy: &Policy) -> Vec<Escalation> {
-    let mut desk = Desk::new(policy);
+pub fn escalations(month: &SimulatedMonth, policy: &Policy) -> Vec<Escalation> {
+    let mut dispatcher = Dispatcher::new(policy);
     let mut emitted = Vec::new();
-    let mut next = traffic::START;
+    let mut next = simulated_traffic::START;
     for (i, post) in month.posts.iter().enumerate() {
-        while next + STEP <= post.at {
-            next = next + STEP;
-            let tick = SignalBody::Tick { sources: 1, idle: false };
-            emitted.extend(desk.take(signal(next, format!("t{next}"), tick), policy));
+        while next + WATERMARK_STEP <= post.at {
+            next = next + WATERMARK_STEP;
+            let tick = SignalBody::Watermark { sources: 1, idle: false };
+            emitted.extend(dispatcher.apply(signal(next, format!("t{next}"), tick), policy));
         }
-        emitted.extend(desk.take(signal(post.at, format!("p{i}"), complaint(i, post)), policy));
+        emitted.extend(dispatcher.apply(signal(post.at, format!("p{i}"), complaint(i, post)), policy));
     }
     emitted
 }
 
 fn signal(at: EventTime, id: String, body: SignalBody) -> Signal {
-    Signal { v: SCHEMA_VERSION, id, brand: "brand".into(), at, source: 0, trial: 0, body }
+    Signal { v: SCHEMA_VERSION, id, brand: "brand".into(), at, source: 0, slot: 0, body }
 }
 
-fn complaint(i: usize, post: &Post) -> SignalBody {
-    SignalBody::Matched(Box::new(Matched {
+fn complaint(i: usize, post: &SimulatedPost) -> SignalBody {
+    SignalBody::RoutesMatched(Box::new(RoutesMatched {
         conversation: format!("c{i}"),
         began: post.at,
         posted_at: Some(post.at),
         platform: None,
         routes: vec![],
-        counts: true,
+        counts_for_storms: true,
         topics: post.words.clone(),
-        near: None,
+        sim_hash: None,
         author: None,
         related: None,
         risk: Tenths::default(),
@@ -107,39 +111,40 @@ fn complaint(i: usize, post: &Post) -> SignalBody {
 }
 
 /// When so many complaints in five minutes are reached; the next alarm needs a calm of half as many first.
-fn by_count(month: &Month, least: u32) -> Vec<EventTime> {
+fn threshold_alarms(month: &SimulatedMonth, threshold: u32) -> Vec<EventTime> {
     let mut alarms = Vec::new();
     let mut recent: VecDeque<EventTime> = VecDeque::new();
     let mut on = false;
     for post in &month.posts {
-        while recent.front().is_some_and(|at| *at < post.at - SPAN) {
+        while recent.front().is_some_and(|at| *at < post.at - COUNT_WINDOW) {
             recent.pop_front();
         }
-        on &= recent.len() as u32 * 2 > least;
+        on &= recent.len() as u32 * 2 > threshold;
         recent.push_back(post.at);
-        if !on && recent.len() as u32 >= least {
-            alarms.push(post.at.ceil(STEP));
+        if !on && recent.len() as u32 >= threshold {
+            alarms.push(post.at.ceil(WATERMARK_STEP));
             on = true;
         }
     }
     alarms
 }
 
-fn score(name: String, months: &[Month], alarms: &[Vec<EventTime>]) -> Score {
+fn score(name: String, months: &[SimulatedMonth], alarms: &[Vec<EventTime>]) -> RuleScore {
     let mut minutes = vec![Vec::new(); SHAPES.len()];
     let mut false_alarms = 0;
     for (month, alarms) in months.iter().zip(alarms) {
         for (storm, minutes) in month.storms.iter().zip(&mut minutes) {
-            let first = alarms.iter().find(|at| (storm.from..storm.to + AFTER).contains(*at));
+            let first = alarms.iter().find(|at| (storm.from..storm.to + ALARM_GRACE).contains(*at));
             minutes.extend(first.map(|at| (*at - storm.from).as_secs() / 60.0));
         }
-        let belongs = |at: &&EventTime| month.storms.iter().any(|s| (s.from..s.to + AFTER).contains(*at));
+        let belongs =
+            |at: &&EventTime| month.storms.iter().any(|s| (s.from..s.to + ALARM_GRACE).contains(*at));
         false_alarms += alarms.iter().filter(|at| !belongs(at)).count();
     }
-    Score { name, minutes, months: months.len(), false_alarms }
+    RuleScore { name, minutes, months: months.len(), false_alarms }
 }
 
-impl Score {
+impl RuleScore {
     /// Storms seen.
     #[must_use]
     pub fn seen(&self) -> usize {
@@ -148,7 +153,7 @@ impl Score {
 
     /// Storms there were.
     #[must_use]
-    pub fn there(&self) -> usize {
+    pub fn total_storms(&self) -> usize {
         self.months * SHAPES.len()
     }
 
@@ -159,15 +164,15 @@ impl Score {
     }
 }
 
-impl Report {
+impl StormDetectionReport {
     /// The desk's own figures, and those of constant thresholds.
     #[must_use]
-    pub fn scores(&self) -> &[Score] {
+    pub fn scores(&self) -> &[RuleScore] {
         &self.0
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for StormDetectionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "| storm |")?;
         self.0.iter().try_for_each(|score| write!(f, " {} |", score.name))?;
@@ -184,7 +189,7 @@ impl fmt::Display for Report {
             }
         }
         write!(f, "\n| all |")?;
-        self.0.iter().try_for_each(|score| write!(f, " {} of {} |", score.seen(), score.there()))?;
+        self.0.iter().try_for_each(|score| write!(f, " {} of {} |", score.seen(), score.total_storms()))?;
         write!(f, "\n| false alarms a week |")?;
         self.0.iter().try_for_each(|score| write!(f, " {:.2} |", score.false_a_week()))?;
         writeln!(f)

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use plotters::prelude::{BLACK, IntoLogRange};
 
-use super::early::Caught;
-use super::report::{Report, WATCHES};
+use super::early::CatchRate;
+use super::report::{ViralityReport, WATCHES};
 use super::sample::SETS;
-use firewatch_report::chart::{COLOURS, Frame, Legend, Line, chart};
+use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, chart};
 use firewatch_report::{AnalysisError, files::write};
 
 /// Draws all charts into a folder.
-pub fn draw(report: &Report, folder: &Path) -> Result<Vec<&'static str>, AnalysisError> {
+pub fn draw(report: &ViralityReport, folder: &Path) -> Result<Vec<&'static str>, AnalysisError> {
     let charts = [
         ("error-by-age.svg", error_by_age(report)?),
         ("interval-reliability.svg", reliability(report)?),
@@ -22,16 +22,16 @@ pub fn draw(report: &Report, folder: &Path) -> Result<Vec<&'static str>, Analysi
     charts.into_iter().map(|(name, svg)| write(&folder.join(name), svg.as_bytes()).map(|()| name)).collect()
 }
 
-fn error_by_age(report: &Report) -> Result<String, AnalysisError> {
+fn error_by_age(report: &ViralityReport) -> Result<String, AnalysisError> {
     let mut lines = Vec::new();
     for ((set, _), colour) in SETS.iter().zip(COLOURS) {
         for (i, name) in ["forecast", "SEISMIC"].iter().enumerate() {
             let of_set = report.by_age.iter().filter(|f| f.set == *set && f.cascades >= 20);
             let points = of_set.map(|f| (f.minutes, 100.0 * f.error[i].min(2.0))).collect();
-            lines.push(Line { name: format!("{name}, {set}"), points, thin: i > 0, colour });
+            lines.push(ChartLine { name: format!("{name}, {set}"), points, thin: i > 0, colour });
         }
     }
-    let frame = Frame {
+    let frame = ChartFrame {
         title: "Median error of the final size, by age",
         x: ("minutes after the post", (1.0..1440.0).log_scale()),
         y: ("error, %", 0.0..100.0),
@@ -40,18 +40,18 @@ fn error_by_age(report: &Report) -> Result<String, AnalysisError> {
     chart(frame, &lines)
 }
 
-fn perfect() -> Line {
-    Line { name: "perfect".into(), points: vec![(0.0, 0.0), (100.0, 100.0)], thin: true, colour: BLACK }
+fn perfect() -> ChartLine {
+    ChartLine { name: "perfect".into(), points: vec![(0.0, 0.0), (100.0, 100.0)], thin: true, colour: BLACK }
 }
 
 fn percent(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
     points.map(|(x, y)| (100.0 * x, 100.0 * y)).collect()
 }
 
-fn reliability(report: &Report) -> Result<String, AnalysisError> {
+fn reliability(report: &ViralityReport) -> Result<String, AnalysisError> {
     let points = percent(report.reliability.iter().copied());
-    let ours = Line { name: "forecast".into(), points, thin: false, colour: COLOURS[0] };
-    let frame = Frame {
+    let ours = ChartLine { name: "forecast".into(), points, thin: false, colour: COLOURS[0] };
+    let frame = ChartFrame {
         title: "Final sizes below each level of the forecast, at 10, 30 and 60 minutes",
         x: ("level, %", 0.0..100.0),
         y: ("final sizes below, %", 0.0..100.0),
@@ -60,11 +60,15 @@ fn reliability(report: &Report) -> Result<String, AnalysisError> {
     chart(frame, &[ours, perfect()])
 }
 
-fn calibration(report: &Report) -> Result<String, AnalysisError> {
-    let points = percent(report.calibration.iter().map(|(said, so, _)| (*said, *so)));
-    let ours =
-        Line { name: "chance of crossing 1,000 in a day".into(), points, thin: false, colour: COLOURS[0] };
-    let frame = Frame {
+fn calibration(report: &ViralityReport) -> Result<String, AnalysisError> {
+    let points = percent(report.calibration.iter().map(|(predicted, so, _)| (*predicted, *so)));
+    let ours = ChartLine {
+        name: "chance of crossing 1,000 in a day".into(),
+        points,
+        thin: false,
+        colour: COLOURS[0],
+    };
+    let frame = ChartFrame {
         title: "Of what was said with so many percent, so many crossed the bar",
         x: ("said, %", 0.0..100.0),
         y: ("so, %", 0.0..100.0),
@@ -73,31 +77,36 @@ fn calibration(report: &Report) -> Result<String, AnalysisError> {
     chart(frame, &[ours, perfect()])
 }
 
-fn early_warning(report: &Report) -> Result<String, AnalysisError> {
+fn early_warning(report: &ViralityReport) -> Result<String, AnalysisError> {
     trade_off(report, "Large conversations caught, by alerts", "caught, %", |c| c.caught)
 }
 
-fn lead_time(report: &Report) -> Result<String, AnalysisError> {
+fn lead_time(report: &ViralityReport) -> Result<String, AnalysisError> {
     let title = "Large conversations caught before a fifth of their reshares, by alerts";
     trade_off(report, title, "caught early, %", |c| c.early)
 }
 
 fn trade_off(
-    report: &Report,
+    report: &ViralityReport,
     title: &'static str,
     y: &'static str,
-    value: impl Fn(&Caught) -> f64,
+    value: impl Fn(&CatchRate) -> f64,
 ) -> Result<String, AnalysisError> {
     let mut lines = Vec::new();
     for ((rows, (set, until)), colour) in report.early.iter().zip(WATCHES).zip(COLOURS) {
         let watched = format!("{}, {} h", SETS[set].0, until / 3600.0);
         let ours = percent(rows.iter().map(|(budget, ours, _)| (*budget, value(ours))));
         let counting = percent(rows.iter().map(|(budget, _, counting)| (*budget, value(counting))));
-        lines.push(Line { name: format!("forecast, {watched}"), points: ours, thin: false, colour });
-        lines.push(Line { name: format!("best count, {watched}"), points: counting, thin: true, colour });
+        lines.push(ChartLine { name: format!("forecast, {watched}"), points: ours, thin: false, colour });
+        lines.push(ChartLine {
+            name: format!("best count, {watched}"),
+            points: counting,
+            thin: true,
+            colour,
+        });
     }
     chart(
-        Frame {
+        ChartFrame {
             title,
             x: ("conversations alerted on, %", 0.0..50.0),
             y: (y, 0.0..100.0),

@@ -7,21 +7,21 @@ use std::collections::BTreeMap;
 
 use firewatch_domain::VIRAL_BAR;
 
-use super::evaluate::Asked;
-use super::sample::Known;
+use super::evaluate::EvaluatedForecast;
+use super::sample::CascadeOfSet;
 
 /// A conversation as a rule sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Watched {
+pub struct WatchedConversation {
     /// Reshares in the end.
     pub size: f64,
     /// Score and share of the reshares that had happened, age after age.
-    pub looks: Vec<(f64, f64)>,
+    pub snapshots: Vec<(f64, f64)>,
 }
 
 /// What a rule does with a budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Caught {
+pub struct CatchRate {
     /// Share of conversations alerted on.
     pub alerted: f64,
     /// Share of the large ones alerted on.
@@ -29,7 +29,7 @@ pub struct Caught {
     /// Share of the large ones alerted on before a fifth of their reshares.
     pub early: f64,
     /// Median share of the reshares that had happened when a large one was alerted on.
-    pub happened: f64,
+    pub happened_share: f64,
 }
 
 /// Share of conversations that are called large.
@@ -39,76 +39,85 @@ const EARLY: f64 = 0.2;
 
 /// Finds what a rule catches within a budget, a share of all conversations.
 #[must_use]
-pub fn caught(watched: &[Watched], budget: f64) -> Caught {
-    let highest = |w: &Watched| w.looks.iter().fold(f64::NEG_INFINITY, |m, (score, _)| m.max(*score));
+pub fn catch_rate(watched: &[WatchedConversation], budget: f64) -> CatchRate {
+    let highest =
+        |w: &WatchedConversation| w.snapshots.iter().fold(f64::NEG_INFINITY, |m, (score, _)| m.max(*score));
     let mut scores: Vec<f64> = watched.iter().map(highest).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
-    let most = (budget * watched.len() as f64).floor() as usize;
+    let max_alerts = (budget * watched.len() as f64).floor() as usize;
     // Those with the same score are alerted on together or not at all.
-    let beyond = scores.get(most).copied().unwrap_or(f64::NEG_INFINITY);
+    let beyond = scores.get(max_alerts).copied().unwrap_or(f64::NEG_INFINITY);
     let mut sizes: Vec<f64> = watched.iter().map(|w| w.size).collect();
     sizes.sort_by(|a, b| b.total_cmp(a));
     let large = sizes.get((LARGE * sizes.len() as f64) as usize).copied().unwrap_or(f64::INFINITY);
-    let (mut alerted, mut of_large, mut happened) = (0, 0, Vec::new());
+    let (mut alerted, mut large_count, mut happened) = (0, 0, Vec::new());
     for w in watched {
-        let alert = w.looks.iter().find(|(score, _)| *score > beyond);
+        let alert = w.snapshots.iter().find(|(score, _)| *score > beyond);
         alerted += usize::from(alert.is_some());
         if w.size > large {
-            of_large += 1;
+            large_count += 1;
             happened.extend(alert.map(|(_, happened)| *happened));
         }
     }
     happened.sort_by(f64::total_cmp);
-    let share = |n: usize| n as f64 / of_large.max(1) as f64;
-    Caught {
+    let share = |n: usize| n as f64 / large_count.max(1) as f64;
+    CatchRate {
         alerted: alerted as f64 / watched.len().max(1) as f64,
         caught: share(happened.len()),
         early: share(happened.iter().filter(|h| **h < EARLY).count()),
-        happened: happened.get(happened.len() / 2).copied().unwrap_or(f64::NAN),
+        happened_share: happened.get(happened.len() / 2).copied().unwrap_or(f64::NAN),
     }
 }
 
 /// Minutes of the counting rules "so many reshares in so many minutes".
-const COUNTED: [f64; 6] = [1.0, 5.0, 10.0, 30.0, 60.0, 1440.0];
+const COUNT_MINUTES: [f64; 6] = [1.0, 5.0, 10.0, 30.0, 60.0, 1440.0];
 
 /// What our chance of crossing a bar catches within each budget, and what the best counting rule does, in a set watched
 /// until an age in seconds. The best is the one that catches most.
 #[must_use]
 pub fn trade_off(
-    asked: &[Asked],
-    known: &[Known],
+    forecasts: &[EvaluatedForecast],
+    known: &[CascadeOfSet],
     watch: (usize, f64),
     budgets: &[f64],
-) -> Vec<(f64, Caught, Caught)> {
-    let ours = watched(asked, watch, p_viral);
-    let count = |minutes: f64| watched(asked, watch, |a: &Asked| came_within(minutes, a, known));
-    let counting = COUNTED.map(count);
+) -> Vec<(f64, CatchRate, CatchRate)> {
+    let ours = watch_conversations(forecasts, watch, p_viral);
+    let count = |minutes: f64| {
+        watch_conversations(forecasts, watch, |a: &EvaluatedForecast| reshares_within(minutes, a, known))
+    };
+    let counting = COUNT_MINUTES.map(count);
     let best = |budget: f64| {
-        let all = counting.iter().map(|watched| caught(watched, budget));
+        let all = counting.iter().map(|watched| catch_rate(watched, budget));
         all.max_by(|a, b| a.caught.total_cmp(&b.caught))
     };
-    budgets.iter().filter_map(|b| Some((*b, caught(&ours, *b), best(*b)?))).collect()
+    budgets.iter().filter_map(|b| Some((*b, catch_rate(&ours, *b), best(*b)?))).collect()
 }
 
 /// The chance of crossing the default bar within a day.
 #[must_use]
-pub fn p_viral(asked: &Asked) -> f64 {
-    asked.forecast.crosses(VIRAL_BAR as f64, asked.seen)
+pub fn p_viral(forecast: &EvaluatedForecast) -> f64 {
+    forecast.forecast.crossing_probability(VIRAL_BAR as f64, forecast.seen)
 }
 
 /// Reshares of the last minutes.
-fn came_within(minutes: f64, asked: &Asked, known: &[Known]) -> f64 {
-    let before = asked.age - 60.0 * minutes;
-    let earlier = if before > 0.0 { known[asked.cascade].cascade.seen(before) } else { 0 };
-    asked.seen - earlier as f64
+fn reshares_within(minutes: f64, forecast: &EvaluatedForecast, known: &[CascadeOfSet]) -> f64 {
+    let before = forecast.age - 60.0 * minutes;
+    let earlier = if before > 0.0 { known[forecast.cascade].cascade.count_until(before) } else { 0 };
+    forecast.seen - earlier as f64
 }
 
 /// Every conversation of a set as a rule sees it until an age in seconds.
-fn watched(asked: &[Asked], (set, until): (usize, f64), rule: impl Fn(&Asked) -> f64) -> Vec<Watched> {
-    let mut all: BTreeMap<usize, Watched> = BTreeMap::new();
-    for a in asked.iter().filter(|a| a.set == set && a.age <= until) {
-        let one = all.entry(a.cascade).or_insert_with(|| Watched { size: a.size, looks: Vec::new() });
-        one.looks.push((rule(a), a.seen / a.size.max(1.0)));
+fn watch_conversations(
+    forecasts: &[EvaluatedForecast],
+    (set, until): (usize, f64),
+    rule: impl Fn(&EvaluatedForecast) -> f64,
+) -> Vec<WatchedConversation> {
+    let mut all: BTreeMap<usize, WatchedConversation> = BTreeMap::new();
+    for a in forecasts.iter().filter(|a| a.set == set && a.age <= until) {
+        let one = all
+            .entry(a.cascade)
+            .or_insert_with(|| WatchedConversation { size: a.size, snapshots: Vec::new() });
+        one.snapshots.push((rule(a), a.seen / a.size.max(1.0)));
     }
     all.into_values().collect()
 }
@@ -119,16 +128,16 @@ mod tests {
 
     #[test]
     fn a_budget_is_kept_and_the_first_alert_counts() {
-        let watched: Vec<Watched> = (0..100)
+        let watched: Vec<WatchedConversation> = (0..100)
             .map(|i| {
                 let size = f64::from(i);
-                Watched { size, looks: vec![(size, 0.1), (2.0 * size, 0.5)] }
+                WatchedConversation { size, snapshots: vec![(size, 0.1), (2.0 * size, 0.5)] }
             })
             .collect();
-        let Caught { alerted, caught: found, early, happened } = caught(&watched, 0.1);
+        let CatchRate { alerted, caught: found, early, happened_share: happened } = catch_rate(&watched, 0.1);
         assert!((alerted - 0.1).abs() < 1e-9 && (found - 1.0).abs() < 1e-9, "{alerted} {found}");
         assert!(early == 0.0 && happened == 0.5, "{early} {happened}");
-        let all = caught(&watched, 1.0);
+        let all = catch_rate(&watched, 1.0);
         assert!(all.alerted == 1.0 && all.early == 1.0);
     }
 }

@@ -8,19 +8,19 @@ use std::path::Path;
 use firewatch_scoring::virality::Forecast;
 use firewatch_scoring::{SentimentModel, ViralityModel};
 
-use super::sample::{Known, SETS, known};
+use super::sample::{CascadeOfSet, SETS, read_cascade_sets};
 use super::seismic::seismic;
 use super::train_on;
-use firewatch_backtest::cascades::{Recorded, forecast};
+use firewatch_backtest::cascades::forecast;
 use firewatch_report::{AnalysisError, parallel::in_parallel, random::text_hash};
 
 /// Parts of the cross-validation.
 const FOLDS: u64 = 5;
 /// Reshares from which a cascade is asked about.
-const LEAST: usize = 10;
+const MIN_RESHARES: usize = 10;
 /// Followers that SEISMIC takes accounts of unknown audience to have. Of 200 to 100,000 tried it does best with about so
 /// many on Weibo, and at 30 and 60 minutes on Twitter.
-const UNKNOWN: f64 = 1000.0;
+const UNKNOWN_FOLLOWERS: f64 = 1000.0;
 
 /// Ages at which everything is asked about, in seconds.
 pub const AGES: [f64; 15] = [
@@ -30,7 +30,7 @@ pub const AGES: [f64; 15] = [
 
 /// What was forecast of one cascade at one age by a model that had not seen it.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct EvaluatedForecast {
     /// Index of the cascade among those of [`known`].
     pub cascade: usize,
     /// Index of the set.
@@ -49,18 +49,18 @@ pub struct Asked {
     pub linear: f64,
 }
 
-impl Asked {
+impl EvaluatedForecast {
     /// The final size as forecast, with its interval.
     #[must_use]
-    pub fn ours(&self) -> (f64, f64, f64) {
+    pub fn forecast_size(&self) -> (f64, f64, f64) {
         let i = self.forecast.end().interval();
-        (self.seen + i.expected, self.seen + i.low, self.seen + i.high)
+        (self.seen + i.point, self.seen + i.low, self.seen + i.high)
     }
 }
 
 /// The part that a cascade is left out in.
 #[must_use]
-pub fn fold(known: &Known) -> u64 {
+pub fn fold(known: &CascadeOfSet) -> u64 {
     text_hash(&known.cascade.name) % FOLDS
 }
 
@@ -68,46 +68,49 @@ pub fn fold(known: &Known) -> u64 {
 ///
 /// # Errors
 /// A file that cannot be read, or arithmetic that fails.
-pub fn ask_all(
+pub fn forecast_all(
     data: &Path,
     sentiment: &SentimentModel,
-    say: &mut dyn FnMut(String),
-) -> Result<Vec<Asked>, AnalysisError> {
-    let all = known(data)?;
+    progress: &mut dyn FnMut(String),
+) -> Result<Vec<EvaluatedForecast>, AnalysisError> {
+    let all = read_cascade_sets(data)?;
     let folds: Vec<u64> = (0..FOLDS).collect();
     let parts = in_parallel(&folds, |part| {
-        let within: Vec<&Known> = all.iter().filter(|k| fold(k) != *part).collect();
+        let within: Vec<&CascadeOfSet> = all.iter().filter(|k| fold(k) != *part).collect();
         let model = train_on(data, sentiment, &within, &mut |_| ())?;
         let out = all.iter().enumerate().filter(|(_, k)| fold(k) == *part);
-        Ok(AGES.iter().flat_map(|age| ask(&model, out.clone(), &within, *age)).collect::<Vec<Asked>>())
+        Ok(AGES
+            .iter()
+            .flat_map(|age| forecast_fold(&model, out.clone(), &within, *age))
+            .collect::<Vec<EvaluatedForecast>>())
     });
-    let mut asked = Vec::new();
+    let mut forecasts = Vec::new();
     for part in parts {
-        asked.extend(part?);
-        say(format!("{} forecasts", asked.len()));
+        forecasts.extend(part?);
+        progress(format!("{} forecasts", forecasts.len()));
     }
-    asked.sort_by(|a: &Asked, b| a.age.total_cmp(&b.age).then(a.cascade.cmp(&b.cascade)));
-    Ok(asked)
+    forecasts.sort_by(|a: &EvaluatedForecast, b| a.age.total_cmp(&b.age).then(a.cascade.cmp(&b.cascade)));
+    Ok(forecasts)
 }
 
-fn ask<'a>(
+fn forecast_fold<'a>(
     model: &ViralityModel,
-    out: impl Iterator<Item = (usize, &'a Known)>,
-    within: &[&Known],
+    out: impl Iterator<Item = (usize, &'a CascadeOfSet)>,
+    within: &[&CascadeOfSet],
     age: f64,
-) -> Vec<Asked> {
+) -> Vec<EvaluatedForecast> {
     let lines: Vec<(f64, f64)> = (0..SETS.len()).map(|set| line(within, set, age)).collect();
     out.map(|(cascade, known)| {
-        let seen = known.cascade.seen(age) as f64;
+        let seen = known.cascade.count_until(age) as f64;
         let (level, slope) = lines[known.set];
-        Asked {
+        EvaluatedForecast {
             cascade,
             set: known.set,
             age,
             seen,
             size: known.cascade.size() as f64,
             forecast: forecast(model, &known.cascade, age, 1.0),
-            seismic: seismic(&known.cascade, age, UNKNOWN).size,
+            seismic: seismic(&known.cascade, age, UNKNOWN_FOLLOWERS).size,
             linear: (level + slope * seen.max(1.0).ln()).exp().max(seen),
         }
     })
@@ -115,10 +118,10 @@ fn ask<'a>(
 }
 
 /// ln(size) = a + b ln(seen), by least squares on the cascades of a set (Szabo and Huberman 2010).
-fn line(within: &[&Known], set: usize, age: f64) -> (f64, f64) {
-    let points = within.iter().filter(|k| k.set == set && k.cascade.seen(age) >= LEAST);
+fn line(within: &[&CascadeOfSet], set: usize, age: f64) -> (f64, f64) {
+    let points = within.iter().filter(|k| k.set == set && k.cascade.count_until(age) >= MIN_RESHARES);
     let points: Vec<(f64, f64)> =
-        points.map(|k| ((k.cascade.seen(age) as f64).ln(), (k.cascade.size() as f64).ln())).collect();
+        points.map(|k| ((k.cascade.count_until(age) as f64).ln(), (k.cascade.size() as f64).ln())).collect();
     let n = points.len().max(1) as f64;
     let (mx, my) = points.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
     let (xx, xy) = points
@@ -130,7 +133,7 @@ fn line(within: &[&Known], set: usize, age: f64) -> (f64, f64) {
 
 /// Figures of one set at one age.
 #[derive(Debug, Clone)]
-pub struct Figures {
+pub struct ForecastFigures {
     /// The set's name.
     pub set: &'static str,
     /// Age in minutes.
@@ -147,26 +150,27 @@ pub struct Figures {
 
 /// Figures of every set at some ages.
 #[must_use]
-pub fn figures(asked: &[Asked], ages: &[f64]) -> Vec<Figures> {
+pub fn figures(forecasts: &[EvaluatedForecast], ages: &[f64]) -> Vec<ForecastFigures> {
     let sets = SETS.iter().enumerate();
-    sets.flat_map(|(set, (name, _))| ages.iter().map(move |age| of_one(asked, set, name, *age))).collect()
+    sets.flat_map(|(set, (name, _))| ages.iter().map(move |age| measure_set(forecasts, set, name, *age)))
+        .collect()
 }
 
-fn of_one(asked: &[Asked], set: usize, name: &'static str, age: f64) -> Figures {
-    let is_in = |a: &&Asked| a.set == set && a.age == age && a.seen >= LEAST as f64;
-    let asked: Vec<&Asked> = asked.iter().filter(is_in).collect();
-    let said: [fn(&Asked) -> f64; 3] = [|a| a.ours().0, |a| a.seismic, |a| a.linear];
-    let within = |a: &&&Asked| {
-        let (_, low, high) = a.ours();
+fn measure_set(forecasts: &[EvaluatedForecast], set: usize, name: &'static str, age: f64) -> ForecastFigures {
+    let is_in = |a: &&EvaluatedForecast| a.set == set && a.age == age && a.seen >= MIN_RESHARES as f64;
+    let forecasts: Vec<&EvaluatedForecast> = forecasts.iter().filter(is_in).collect();
+    let size_of: [fn(&EvaluatedForecast) -> f64; 3] = [|a| a.forecast_size().0, |a| a.seismic, |a| a.linear];
+    let within = |a: &&&EvaluatedForecast| {
+        let (_, low, high) = a.forecast_size();
         (low.floor()..=high.ceil()).contains(&a.size)
     };
-    Figures {
+    ForecastFigures {
         set: name,
         minutes: age / 60.0,
-        cascades: asked.len(),
-        error: said.map(|said| median(asked.iter().map(|a| (said(a) - a.size).abs() / a.size))),
-        tau: said.map(|said| kendall(&asked.iter().map(|a| (said(a), a.size)).collect::<Vec<_>>())),
-        covered: asked.iter().filter(within).count() as f64 / asked.len().max(1) as f64,
+        cascades: forecasts.len(),
+        error: size_of.map(|size| median(forecasts.iter().map(|a| (size(a) - a.size).abs() / a.size))),
+        tau: size_of.map(|size| kendall(&forecasts.iter().map(|a| (size(a), a.size)).collect::<Vec<_>>())),
+        covered: forecasts.iter().filter(within).count() as f64 / forecasts.len().max(1) as f64,
     }
 }
 

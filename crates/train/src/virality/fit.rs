@@ -5,21 +5,23 @@
 use candle_core::{D, Device, Tensor, Var};
 use candle_nn::ops::{log_softmax, silu};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
-use firewatch_scoring::virality::{BINS, FEATURES, Layer, Network, OUTLOOKS, OUTPUTS, SHAPES};
+use firewatch_scoring::virality::{
+    FEATURES, GROWTH_BINS, GrowthNetwork, HORIZON_COUNT, NetworkLayer, OUTPUTS, SHAPES,
+};
 
-use super::sample::{Look, scales};
+use super::sample::{Snapshot, scales};
 use firewatch_report::{AnalysisError, random::mix};
 
 /// Looks of a step.
 const BATCH: usize = 512;
 /// Highest rate of learning; it falls to nothing with the cosine of the way.
-const RATE: f64 = 2e-3;
+const MAX_LEARNING_RATE: f64 = 2e-3;
 /// Pull of the weights to nought.
-const DECAY: f64 = 1e-3;
+const WEIGHT_DECAY: f64 = 1e-3;
 /// Of 256 outputs of a layer this many are dropped in a step.
-const DROPPED: u8 = 51;
+const DROPOUT_OF_256: u8 = 51;
 /// Steps between lines that tell how far it is.
-const TELL: usize = 500;
+const PROGRESS_EVERY: usize = 500;
 
 struct Net {
     layers: Vec<(Var, Var)>,
@@ -29,25 +31,29 @@ struct Net {
 ///
 /// # Errors
 /// When the arithmetic fails.
-pub fn fit(looks: &[Look], steps: usize, say: &mut dyn FnMut(String)) -> Result<Network, AnalysisError> {
-    let (mean, scale) = scales(looks);
+pub fn fit(
+    snapshots: &[Snapshot],
+    steps: usize,
+    progress: &mut dyn FnMut(String),
+) -> Result<GrowthNetwork, AnalysisError> {
+    let (mean, scale) = scales(snapshots);
     let net = Net::new().map_err(failed)?;
     let vars = net.layers.iter().flat_map(|(w, b)| [w.clone(), b.clone()]).collect();
-    let params = ParamsAdamW { lr: RATE, weight_decay: DECAY, ..ParamsAdamW::default() };
+    let params = ParamsAdamW { lr: MAX_LEARNING_RATE, weight_decay: WEIGHT_DECAY, ..ParamsAdamW::default() };
     let mut descent = AdamW::new(vars, params).map_err(failed)?;
     for step in 0..steps {
         let way = step as f64 / steps as f64;
-        descent.set_learning_rate(RATE * 0.5 * (1.0 + (std::f64::consts::PI * way).cos()));
-        let batch = Batch::draw(looks, (&mean, &scale), step as u64).map_err(failed)?;
+        descent.set_learning_rate(MAX_LEARNING_RATE * 0.5 * (1.0 + (std::f64::consts::PI * way).cos()));
+        let batch = Batch::draw(snapshots, (&mean, &scale), step as u64).map_err(failed)?;
         let loss = net.loss(&batch, step as u64).map_err(failed)?;
         descent.backward_step(&loss).map_err(failed)?;
-        if step.is_multiple_of(TELL) {
+        if step.is_multiple_of(PROGRESS_EVERY) {
             let loss = loss.to_scalar::<f32>().map_err(failed)?;
-            say(format!("step {step} of {steps}: loss {loss:.4}"));
+            progress(format!("step {step} of {steps}: loss {loss:.4}"));
         }
     }
     let layers = net.weights().map_err(failed)?;
-    Ok(Network { mean, scale, layers })
+    Ok(GrowthNetwork { mean, scale, layers })
 }
 
 struct Batch {
@@ -57,20 +63,20 @@ struct Batch {
 }
 
 impl Batch {
-    fn draw(looks: &[Look], scales: (&[f32], &[f32]), step: u64) -> candle_core::Result<Self> {
+    fn draw(snapshots: &[Snapshot], scales: (&[f32], &[f32]), step: u64) -> candle_core::Result<Self> {
         let (mut features, mut outcomes, mut weights) = (Vec::<f32>::new(), Vec::<f32>::new(), Vec::new());
         for i in 0..BATCH as u64 {
-            let at = mix(1, step * BATCH as u64 + i) % looks.len().max(1) as u64;
-            let Some(look) = looks.get(at as usize) else { break };
-            let scaled = look.features.0.iter().zip(scales.0.iter().zip(scales.1));
+            let at = mix(1, step * BATCH as u64 + i) % snapshots.len().max(1) as u64;
+            let Some(snapshot) = snapshots.get(at as usize) else { break };
+            let scaled = snapshot.features.0.iter().zip(scales.0.iter().zip(scales.1));
             features.extend(scaled.map(|(x, (mean, scale))| (x - mean) * scale));
-            outcomes.extend(look.outcome.as_flattened());
-            weights.push(look.weight);
+            outcomes.extend(snapshot.outcome.as_flattened());
+            weights.push(snapshot.weight);
         }
         let n = weights.len();
         Ok(Self {
             features: Tensor::from_vec(features, (n, FEATURES), &Device::Cpu)?,
-            outcomes: Tensor::from_vec(outcomes, (n, OUTLOOKS, BINS), &Device::Cpu)?,
+            outcomes: Tensor::from_vec(outcomes, (n, HORIZON_COUNT, GROWTH_BINS), &Device::Cpu)?,
             weights: Tensor::from_vec(weights, n, &Device::Cpu)?,
         })
     }
@@ -101,14 +107,14 @@ impl Net {
                 x = (silu(&x)? * kept)?;
             }
         }
-        let said = log_softmax(&x.reshape(((), OUTLOOKS, BINS))?, D::Minus1)?;
-        let each = (said * &batch.outcomes)?.sum(D::Minus1)?.mean(D::Minus1)?;
+        let log_probabilities = log_softmax(&x.reshape(((), HORIZON_COUNT, GROWTH_BINS))?, D::Minus1)?;
+        let each = (log_probabilities * &batch.outcomes)?.sum(D::Minus1)?.mean(D::Minus1)?;
         (each * &batch.weights)?.mean_all()?.neg()
     }
 
-    fn weights(&self) -> candle_core::Result<Vec<Layer>> {
+    fn weights(&self) -> candle_core::Result<Vec<NetworkLayer>> {
         let layer = |(weight, bias): &(Var, Var)| {
-            Ok(Layer { weight: weight.flatten_all()?.to_vec1()?, bias: bias.to_vec1()? })
+            Ok(NetworkLayer { weight: weight.flatten_all()?.to_vec1()?, bias: bias.to_vec1()? })
         };
         self.layers.iter().map(layer).collect()
     }
@@ -117,9 +123,13 @@ impl Net {
 /// Which outputs are kept in a step, scaled so that their sum stays.
 fn kept(shape: &[usize], seed: u64) -> candle_core::Result<Tensor> {
     let n: usize = shape.iter().product();
-    let scale = 1.0 / (1.0 - f32::from(DROPPED) / 256.0);
+    let scale = 1.0 / (1.0 - f32::from(DROPOUT_OF_256) / 256.0);
     let bytes = (0..n.div_ceil(8) as u64).flat_map(|i| mix(seed, i).to_le_bytes()).take(n);
-    Tensor::from_vec(bytes.map(|b| if b < DROPPED { 0.0 } else { scale }).collect(), shape, &Device::Cpu)
+    Tensor::from_vec(
+        bytes.map(|b| if b < DROPOUT_OF_256 { 0.0 } else { scale }).collect(),
+        shape,
+        &Device::Cpu,
+    )
 }
 
 /// A number of the normal distribution (Box and Muller 1958).

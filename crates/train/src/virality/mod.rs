@@ -11,12 +11,12 @@ mod takeoff;
 
 use std::path::Path;
 
-use firewatch_scoring::virality::Parts;
+use firewatch_scoring::virality::ViralityParts;
 use firewatch_scoring::{SentimentModel, ViralityModel};
 
-use firewatch_backtest::cascades::authors;
+use firewatch_backtest::cascades::author_posts;
 use firewatch_report::{AnalysisError, files::write};
-use sample::{Known, known, looks};
+use sample::{CascadeOfSet, read_cascade_sets, snapshots};
 
 /// Steps of the training.
 const STEPS: usize = 10_000;
@@ -30,10 +30,10 @@ pub fn train(
     data: &Path,
     out: &Path,
     sentiment: &SentimentModel,
-    say: &mut dyn FnMut(String),
+    progress: &mut dyn FnMut(String),
 ) -> Result<(), AnalysisError> {
-    let all = known(data)?;
-    let model = train_on(data, sentiment, &all.iter().collect::<Vec<_>>(), say)?;
+    let all = read_cascade_sets(data)?;
+    let model = train_on(data, sentiment, &all.iter().collect::<Vec<_>>(), progress)?;
     let bytes = model.to_bytes().map_err(|e| AnalysisError::Step(e.to_string()))?;
     write(&out.join("virality.fwm"), &bytes)
 }
@@ -45,14 +45,15 @@ pub fn train(
 pub fn train_on(
     data: &Path,
     sentiment: &SentimentModel,
-    all: &[&Known],
-    say: &mut dyn FnMut(String),
+    all: &[&CascadeOfSet],
+    progress: &mut dyn FnMut(String),
 ) -> Result<ViralityModel, AnalysisError> {
-    let authors = authors(&data.join("authors/engagement_dev.csv"))?;
+    let authors = author_posts(&data.join("authors/engagement_dev.csv"))?;
     let (takeoff, sizes) = (takeoff::fit(&authors, sentiment, all)?, takeoff::sizes(&authors, all));
-    say(format!("{takeoff:?} {sizes:?}"));
-    let looks = looks(all);
-    say(format!("{} looks at {} cascades", looks.len(), all.len()));
-    let network = fit::fit(&looks, STEPS, say)?;
-    ViralityModel::new(Parts { network, takeoff, sizes }).map_err(|e| AnalysisError::Step(e.to_string()))
+    progress(format!("{takeoff:?} {sizes:?}"));
+    let snapshots = snapshots(all);
+    progress(format!("{} looks at {} cascades", snapshots.len(), all.len()));
+    let network = fit::fit(&snapshots, STEPS, progress)?;
+    ViralityModel::new(ViralityParts { network, takeoff, sizes })
+        .map_err(|e| AnalysisError::Step(e.to_string()))
 }

@@ -7,13 +7,13 @@ use firewatch_domain::VIRAL_BAR;
 use firewatch_scoring::SentimentModel;
 
 use super::charts;
-use super::early::{Caught, p_viral, trade_off};
-use super::evaluate::{AGES, Asked, Figures, ask_all, figures};
-use super::sample::{Known, SETS, known};
+use super::early::{CatchRate, p_viral, trade_off};
+use super::evaluate::{AGES, EvaluatedForecast, ForecastFigures, figures, forecast_all};
+use super::sample::{CascadeOfSet, SETS, read_cascade_sets};
 use firewatch_report::AnalysisError;
 
 /// Ages of the table, in seconds.
-const TOLD: [f64; 3] = [600.0, 1800.0, 3600.0];
+const TABLE_AGES: [f64; 3] = [600.0, 1800.0, 3600.0];
 /// Budgets of the trade-off: shares of the conversations that are alerted on.
 const BUDGETS: [f64; 6] = [0.03, 0.05, 0.1, 0.15, 0.2, 0.3];
 /// The sets of the trade-off, and until when they are watched: the first hour and the first day, in seconds. The
@@ -26,13 +26,13 @@ const LEVELS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /// All that was measured.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct ViralityReport {
     /// By set and age, the ages of the table.
-    pub figures: Vec<Figures>,
+    pub figures: Vec<ForecastFigures>,
     /// The same at every age.
-    pub by_age: Vec<Figures>,
+    pub by_age: Vec<ForecastFigures>,
     /// Within each budget what we catch and what the best counting rule does, by set and time watched.
-    pub early: [Vec<(f64, Caught, Caught)>; 4],
+    pub early: [Vec<(f64, CatchRate, CatchRate)>; 4],
     /// For each level the share of final sizes below it.
     pub reliability: Vec<(f64, f64)>,
     /// For bins of the chance of crossing the default bar within a day: mean said, share that did, cascades. Without the set
@@ -40,22 +40,26 @@ pub struct Report {
     pub calibration: Vec<(f64, f64, usize)>,
 }
 
-impl Report {
+impl ViralityReport {
     /// Cross-validates: trains five models and asks each about what it has not seen. Takes minutes.
     ///
     /// # Errors
     /// A file that cannot be read, or arithmetic that fails.
-    pub fn of(data: &Path, text: &SentimentModel, say: &mut dyn FnMut(String)) -> Result<Self, AnalysisError> {
-        Ok(Self::measure(&ask_all(data, text, say)?, &known(data)?))
+    pub fn cross_validate(
+        data: &Path,
+        text: &SentimentModel,
+        progress: &mut dyn FnMut(String),
+    ) -> Result<Self, AnalysisError> {
+        Ok(Self::measure(&forecast_all(data, text, progress)?, &read_cascade_sets(data)?))
     }
 
-    fn measure(asked: &[Asked], known: &[Known]) -> Self {
+    fn measure(forecasts: &[EvaluatedForecast], known: &[CascadeOfSet]) -> Self {
         Self {
-            figures: figures(asked, &TOLD),
-            by_age: figures(asked, &AGES),
-            early: WATCHES.map(|watch| trade_off(asked, known, watch, &BUDGETS)),
-            reliability: reliability(asked),
-            calibration: calibration(asked, known),
+            figures: figures(forecasts, &TABLE_AGES),
+            by_age: figures(forecasts, &AGES),
+            early: WATCHES.map(|watch| trade_off(forecasts, known, watch, &BUDGETS)),
+            reliability: reliability(forecasts),
+            calibration: calibration(forecasts, known),
         }
     }
 
@@ -68,38 +72,40 @@ impl Report {
     }
 }
 
-fn reliability(asked: &[Asked]) -> Vec<(f64, f64)> {
-    let asked: Vec<&Asked> = asked.iter().filter(|a| TOLD.contains(&a.age) && a.seen >= 10.0).collect();
+fn reliability(forecasts: &[EvaluatedForecast]) -> Vec<(f64, f64)> {
+    let forecasts: Vec<&EvaluatedForecast> =
+        forecasts.iter().filter(|a| TABLE_AGES.contains(&a.age) && a.seen >= 10.0).collect();
     let below = |level: f64| {
-        let is = |a: &&&Asked| a.size <= (a.seen + a.forecast.end().quantile(level)).round();
-        asked.iter().filter(is).count() as f64 / asked.len().max(1) as f64
+        let is = |a: &&&EvaluatedForecast| a.size <= (a.seen + a.forecast.end().quantile(level)).round();
+        forecasts.iter().filter(is).count() as f64 / forecasts.len().max(1) as f64
     };
     LEVELS.map(|level| (level, below(level))).to_vec()
 }
 
-fn calibration(asked: &[Asked], known: &[Known]) -> Vec<(f64, f64, usize)> {
+fn calibration(forecasts: &[EvaluatedForecast], known: &[CascadeOfSet]) -> Vec<(f64, f64, usize)> {
     let mut bins = vec![(0.0, 0.0, 0_usize); 10];
-    let open = |a: &&Asked| TOLD.contains(&a.age) && a.seen < VIRAL_BAR as f64 && a.set != CUT_OFF;
-    for a in asked.iter().filter(open) {
-        let said = p_viral(a);
-        let bin = &mut bins[((said * 10.0) as usize).min(9)];
-        bin.0 += said;
-        let within_a_day = known[a.cascade].cascade.seen(a.age + 86_400.0) as u64;
+    let open =
+        |a: &&EvaluatedForecast| TABLE_AGES.contains(&a.age) && a.seen < VIRAL_BAR as f64 && a.set != CUT_OFF;
+    for a in forecasts.iter().filter(open) {
+        let predicted = p_viral(a);
+        let bin = &mut bins[((predicted * 10.0) as usize).min(9)];
+        bin.0 += predicted;
+        let within_a_day = known[a.cascade].cascade.count_until(a.age + 86_400.0) as u64;
         bin.1 += f64::from(u8::from(within_a_day >= VIRAL_BAR));
         bin.2 += 1;
     }
-    let mean = |(said, so, n): (f64, f64, usize)| (said / n.max(1) as f64, so / n.max(1) as f64, n);
+    let mean = |(predicted, so, n): (f64, f64, usize)| (predicted / n.max(1) as f64, so / n.max(1) as f64, n);
     bins.into_iter().map(mean).filter(|(_, _, n)| *n > 0).collect()
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ViralityReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "| set, minutes | cascades | error | SEISMIC | log-linear | tau | SEISMIC | log-linear | covered |"
         )?;
         writeln!(f, "|---|---|---|---|---|---|---|---|---|")?;
-        for Figures { set, minutes, cascades, error, tau, covered } in &self.figures {
+        for ForecastFigures { set, minutes, cascades, error, tau, covered } in &self.figures {
             let cells: Vec<String> = error.iter().chain(tau).map(|x| format!("{x:.3}")).collect();
             writeln!(f, "| {set}, {minutes} | {cascades} | {} | {covered:.2} |", cells.join(" | "))?;
         }
@@ -110,7 +116,7 @@ impl fmt::Display for Report {
             writeln!(f, "|---|---|---|---|---|---|---|")?;
             for (budget, ours, counting) in rows {
                 write!(f, "| {:.0}% |", 100.0 * budget)?;
-                for Caught { caught, early, happened, .. } in [ours, counting] {
+                for CatchRate { caught, early, happened_share: happened, .. } in [ours, counting] {
                     let happened =
                         if happened.is_nan() { String::new() } else { format!("{:.0}%", 100.0 * happened) };
                     write!(f, " {:.0}% | {:.0}% | {happened} |", 100.0 * caught, 100.0 * early)?;
@@ -123,6 +129,8 @@ impl fmt::Display for Report {
         writeln!(f, "|---{}|", "|---".repeat(self.reliability.len()))?;
         writeln!(f, "| below | {} |", row(&mut self.reliability.iter().map(|(_, b)| format!("{b:.2}"))))?;
         writeln!(f, "\n| said | so | cascades |\n|---|---|---|")?;
-        self.calibration.iter().try_for_each(|(said, so, n)| writeln!(f, "| {said:.2} | {so:.2} | {n} |"))
+        self.calibration
+            .iter()
+            .try_for_each(|(predicted, so, n)| writeln!(f, "| {predicted:.2} | {so:.2} | {n} |"))
     }
 }

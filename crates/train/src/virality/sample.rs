@@ -2,91 +2,93 @@
 
 use std::path::Path;
 
-use firewatch_scoring::virality::{AHEAD, BINS, FEATURES, Features, OUTLOOKS, bin_ends, growth};
+use firewatch_scoring::virality::{
+    FEATURES, FORECAST_HORIZONS, Features, GROWTH_BINS, HORIZON_COUNT, bin_ends, growth,
+};
 
-use firewatch_backtest::cascades::{Recorded, cascades};
+use firewatch_backtest::cascades::{ReshareHistory, cascades};
 use firewatch_report::{AnalysisError, parallel::in_parallel, random::mix, random::text_hash};
 
 /// The sets that are learnt from, and what a cascade of each weighs: the large ones are few.
 pub const SETS: [(&str, f32); 3] = [("twitter1516", 1.0), ("weibo", 1.0), ("seismic100", 2.0)];
 /// Looks at each cascade, at ages whose logarithm is even between two bounds in seconds; the second kind is
 /// about the first hours, when there is something to win.
-const LOOKS: [(usize, f64, f64); 2] = [(20, 20.0, 260_000.0), (8, 250.0, 8000.0)];
+const SNAPSHOTS: [(usize, f64, f64); 2] = [(20, 20.0, 260_000.0), (8, 250.0, 8000.0)];
 /// Width of the smoothing of outcomes, in bins: a look's outcome could as well have been a little different.
-const SMOOTH: f64 = 0.7;
+const SMOOTHING_BINS: f64 = 0.7;
 
 /// A cascade and its set.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct CascadeOfSet {
     /// Index into [`SETS`].
     pub set: usize,
     /// The cascade.
-    pub cascade: Recorded,
+    pub cascade: ReshareHistory,
 }
 
 /// Reads all cascades that are learnt from.
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn known(data: &Path) -> Result<Vec<Known>, AnalysisError> {
+pub fn read_cascade_sets(data: &Path) -> Result<Vec<CascadeOfSet>, AnalysisError> {
     let mut all = Vec::new();
     for (set, (name, _)) in SETS.iter().enumerate() {
         let path = data.join(format!("cascades/{name}_dev.csv"));
-        all.extend(cascades(&path)?.into_iter().map(|cascade| Known { set, cascade }));
+        all.extend(cascades(&path)?.into_iter().map(|cascade| CascadeOfSet { set, cascade }));
     }
     Ok(all)
 }
 
 /// One look at a cascade.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct Snapshot {
     /// What could be seen.
     pub features: Features,
     /// What came of it, for each outlook the shares of the bins.
-    pub outcome: [[f32; BINS]; OUTLOOKS],
+    pub outcome: [[f32; GROWTH_BINS]; HORIZON_COUNT],
     /// How much it counts.
     pub weight: f32,
 }
 
 /// All looks at some cascades, in their order.
 #[must_use]
-pub fn looks(all: &[&Known]) -> Vec<Look> {
-    in_parallel(all, |known| looks_at(known)).into_iter().flatten().collect()
+pub fn snapshots(all: &[&CascadeOfSet]) -> Vec<Snapshot> {
+    in_parallel(all, |known| snapshots_of(known)).into_iter().flatten().collect()
 }
 
-fn looks_at(known: &Known) -> Vec<Look> {
+fn snapshots_of(known: &CascadeOfSet) -> Vec<Snapshot> {
     let seed = text_hash(&known.cascade.name);
-    let ages = LOOKS.iter().enumerate().flat_map(|(kind, (times, from, to))| {
+    let ages = SNAPSHOTS.iter().enumerate().flat_map(|(kind, (times, from, to))| {
         (0..*times).map(move |i| {
             let even = mix(seed, (1000 * kind + i) as u64) as f64 / u64::MAX as f64;
             (from.ln() + even * (to.ln() - from.ln())).exp()
         })
     });
-    ages.map(|age| look(known, age)).collect()
+    ages.map(|age| snapshot(known, age)).collect()
 }
 
-fn look(known: &Known, age: f64) -> Look {
-    let summary = known.cascade.at(age);
-    let (seen, so_far) = (known.cascade.seen(age), summary.passers() as f64);
-    let outcome = AHEAD.map(|ahead| {
-        let more = known.cascade.seen(age + ahead) - seen;
+fn snapshot(known: &CascadeOfSet, age: f64) -> Snapshot {
+    let summary = known.cascade.cascade_at(age);
+    let (seen, so_far) = (known.cascade.count_until(age), summary.resharers() as f64);
+    let outcome = FORECAST_HORIZONS.map(|ahead| {
+        let more = known.cascade.count_until(age + ahead) - seen;
         smoothed(growth(more as f64, so_far))
     });
-    Look { features: Features::of(&summary), outcome, weight: SETS[known.set].1 }
+    Snapshot { features: Features::from_cascade(&summary), outcome, weight: SETS[known.set].1 }
 }
 
 /// A normal distribution around the growth that came, by bin.
-fn smoothed(growth: f64) -> [f32; BINS] {
+fn smoothed(growth: f64) -> [f32; GROWTH_BINS] {
     let middle = |i: usize| {
         let (begin, end) = bin_ends(i);
         let width = end - begin;
         // An open bin lies next to the others, wherever it ends.
         if i == 0 { end - 0.5 * inner_width() } else { begin + 0.5 * width.min(inner_width()) }
     };
-    let at = growth.clamp(middle(0), middle(BINS - 1));
-    let mut shares = [0.0; BINS];
+    let at = growth.clamp(middle(0), middle(GROWTH_BINS - 1));
+    let mut shares = [0.0; GROWTH_BINS];
     for (i, share) in shares.iter_mut().enumerate() {
-        *share = (-0.5 * ((at - middle(i)) / (SMOOTH * inner_width())).powi(2)).exp() as f32;
+        *share = (-0.5 * ((at - middle(i)) / (SMOOTHING_BINS * inner_width())).powi(2)).exp() as f32;
     }
     let sum: f32 = shares.iter().sum();
     shares.map(|share| share / sum)
@@ -98,9 +100,9 @@ fn inner_width() -> f64 {
 }
 
 /// Mean and one over the standard deviation of each feature.
-pub(super) fn scales(looks: &[Look]) -> (Vec<f32>, Vec<f32>) {
-    let n = looks.len().max(1) as f64;
-    let column = |i: usize| looks.iter().map(move |l| f64::from(l.features.0[i]));
+pub(super) fn scales(snapshots: &[Snapshot]) -> (Vec<f32>, Vec<f32>) {
+    let n = snapshots.len().max(1) as f64;
+    let column = |i: usize| snapshots.iter().map(move |l| f64::from(l.features.0[i]));
     (0..FEATURES)
         .map(|i| {
             let mean = column(i).sum::<f64>() / n;
@@ -116,11 +118,11 @@ mod tests {
 
     #[test]
     fn an_outcome_is_smoothed_around_its_bin() {
-        for (u, bin) in [(-9.0, 0), (0.0, 17), (12.0, BINS - 1)] {
+        for (u, bin) in [(-9.0, 0), (0.0, 17), (12.0, GROWTH_BINS - 1)] {
             let shares = smoothed(u);
             assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-            let most = (0..BINS).max_by(|a, b| shares[*a].total_cmp(&shares[*b])).unwrap();
-            assert_eq!(most, bin, "{u}: {shares:?}");
+            let largest_bin = (0..GROWTH_BINS).max_by(|a, b| shares[*a].total_cmp(&shares[*b])).unwrap();
+            assert_eq!(largest_bin, bin, "{u}: {shares:?}");
         }
     }
 }

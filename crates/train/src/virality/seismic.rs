@@ -4,17 +4,17 @@
 //! minutes and then a power law. p(t) is estimated in a triangular window, and from it and all exposure to come the
 //! final size, when p(t) times the mean number of followers is below 1.
 
-use firewatch_backtest::cascades::Recorded;
+use firewatch_backtest::cascades::ReshareHistory;
 
 /// phi before [`CUT`], per second.
-const LEVEL: f64 = 6.265_725e-4;
+const PHI_LEVEL: f64 = 6.265_725e-4;
 /// Seconds after which phi falls.
-const CUT: f64 = 300.0;
+const PHI_CUT_SECS: f64 = 300.0;
 /// The power of its fall, less 1. The paper's text has 0.242; with this one, which is its published code's, the kernel
 /// adds up to 1.
-const POWER: f64 = 0.231_484_3;
+const PHI_POWER: f64 = 0.231_484_3;
 /// The window is half the age, between these bounds in seconds.
-const WINDOW: (f64, f64) = (300.0, 7200.0);
+const WINDOW_SECS: (f64, f64) = (300.0, 7200.0);
 /// The paper's mean number of followers that can be reached.
 const MEAN_FOLLOWERS: f64 = 100.0;
 /// Steps of the integral over the window.
@@ -22,7 +22,7 @@ const STEPS: usize = 64;
 
 /// What SEISMIC says of a cascade.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seismic {
+pub struct SeismicEstimate {
     /// p(t).
     pub infectiousness: f64,
     /// The final number of reshares; infinite when supercritical.
@@ -32,35 +32,39 @@ pub struct Seismic {
 /// Looks at a cascade at an age in seconds. Followers that are unknown, the root's too when no others are known, are
 /// taken to be `unknown`.
 #[must_use]
-pub fn seismic(cascade: &Recorded, age: f64, unknown: f64) -> Seismic {
-    let seen = &cascade.reshares[..cascade.seen(age)];
-    let told = seen.iter().any(|r| r.followers.is_some());
-    let root = cascade.followers.filter(|_| told).map_or(unknown, |f| f as f64);
+pub fn seismic(cascade: &ReshareHistory, age: f64, unknown: f64) -> SeismicEstimate {
+    let seen = &cascade.reshares[..cascade.count_until(age)];
+    let has_followers = seen.iter().any(|r| r.followers.is_some());
+    let root = cascade.followers.filter(|_| has_followers).map_or(unknown, |f| f as f64);
     let reshares = seen.iter().map(|r| (r.secs, r.followers.map_or(unknown, |f| f as f64)));
     let carriers: Vec<(f64, f64)> = std::iter::once((0.0, root)).chain(reshares).collect();
-    let window = (age / 2.0).clamp(WINDOW.0, WINDOW.1);
+    let window = (age / 2.0).clamp(WINDOW_SECS.0, WINDOW_SECS.1);
     let weight = |t: f64| (1.0 - (age - t) / window).max(0.0);
     let came: f64 = seen.iter().map(|r| weight(r.secs)).sum();
     let acted: f64 =
         carriers.iter().map(|(t, n)| n * integral(*t, (age - window).max(*t), age, weight)).sum();
     let p = if acted > 0.0 { came / acted } else { 0.0 };
-    let to_come: f64 = carriers.iter().map(|(t, n)| n * beyond(age - t)).sum();
+    let to_come: f64 = carriers.iter().map(|(t, n)| n * phi_tail(age - t)).sum();
     let critical = p * MEAN_FOLLOWERS;
     let size =
         if critical < 1.0 { seen.len() as f64 + p * to_come / (1.0 - critical) } else { f64::INFINITY };
-    Seismic { infectiousness: p, size }
+    SeismicEstimate { infectiousness: p, size }
 }
 
 /// phi, per second.
 fn phi(secs: f64) -> f64 {
-    if secs <= CUT { LEVEL } else { LEVEL * (secs / CUT).powf(-1.0 - POWER) }
+    if secs <= PHI_CUT_SECS { PHI_LEVEL } else { PHI_LEVEL * (secs / PHI_CUT_SECS).powf(-1.0 - PHI_POWER) }
 }
 
 /// The integral of phi beyond an age.
 #[must_use]
-pub fn beyond(secs: f64) -> f64 {
-    let tail = LEVEL * CUT / POWER;
-    if secs <= CUT { tail + LEVEL * (CUT - secs) } else { tail * (secs / CUT).powf(-POWER) }
+pub fn phi_tail(secs: f64) -> f64 {
+    let tail = PHI_LEVEL * PHI_CUT_SECS / PHI_POWER;
+    if secs <= PHI_CUT_SECS {
+        tail + PHI_LEVEL * (PHI_CUT_SECS - secs)
+    } else {
+        tail * (secs / PHI_CUT_SECS).powf(-PHI_POWER)
+    }
 }
 
 /// The integral of weight times phi from one time to another for a carrier of time `t`, by the trapezoidal rule.
@@ -78,9 +82,9 @@ mod tests {
 
     #[test]
     fn the_kernel_adds_up_to_one_and_its_integral_is_its_own() {
-        assert!((beyond(0.0) - 1.0).abs() < 1e-6, "{}", beyond(0.0));
+        assert!((phi_tail(0.0) - 1.0).abs() < 1e-6, "{}", phi_tail(0.0));
         for secs in [10.0, 299.0, 301.0, 50_000.0] {
-            let slope = (beyond(secs - 0.01) - beyond(secs + 0.01)) / 0.02;
+            let slope = (phi_tail(secs - 0.01) - phi_tail(secs + 0.01)) / 0.02;
             assert!((slope / phi(secs) - 1.0).abs() < 1e-4, "{secs} s: {slope} and {}", phi(secs));
         }
     }
@@ -89,7 +93,7 @@ mod tests {
     #[test]
     fn a_cascade_of_known_infectiousness_is_seen_through() {
         let (p, root, each) = (0.002, 100_000_u64, 1_u64);
-        let came = |t: f64| p * root as f64 * (1.0 - beyond(t));
+        let came = |t: f64| p * root as f64 * (1.0 - phi_tail(t));
         let mut reshares = Vec::new();
         for t in 1..=36_000 {
             let t = f64::from(t) / 10.0;
@@ -97,13 +101,13 @@ mod tests {
                 reshares.push(Reshare { secs: t, followers: Some(each), user: None });
             }
         }
-        let cascade = Recorded { followers: Some(root), reshares, ..Recorded::default() };
-        let said = seismic(&cascade, 3600.0, 1.0);
-        assert!((said.infectiousness / p - 1.0).abs() < 0.1, "{said:?}");
-        let end = cascade.size() as f64 + p * root as f64 * beyond(3600.0) / (1.0 - p * MEAN_FOLLOWERS);
-        assert!((said.size / end - 1.0).abs() < 0.05, "{said:?} {end}");
+        let cascade = ReshareHistory { followers: Some(root), reshares, ..ReshareHistory::default() };
+        let estimate = seismic(&cascade, 3600.0, 1.0);
+        assert!((estimate.infectiousness / p - 1.0).abs() < 0.1, "{estimate:?}");
+        let end = cascade.size() as f64 + p * root as f64 * phi_tail(3600.0) / (1.0 - p * MEAN_FOLLOWERS);
+        assert!((estimate.size / end - 1.0).abs() < 0.05, "{estimate:?} {end}");
         assert_eq!(seismic(&cascade, 3600.0, 1.0), seismic(&cascade, 3600.0, 9.0), "all followers are told");
-        let unknown = Recorded { followers: None, ..cascade };
+        let unknown = ReshareHistory { followers: None, ..cascade };
         assert!(seismic(&unknown, 0.5, 1.0).infectiousness == 0.0, "nothing came yet");
     }
 }

@@ -6,19 +6,19 @@
 //! the base rate, as King and Zeng (2001) correct case-control samples; sizes are weighed for the same reason.
 
 use firewatch_scoring::virality::{
-    BASE_RATE, EVIDENCE, OPENING, Opening, Sizes, TAKEN_OFF, Takeoff, evidence,
+    BASE_RATE, EVIDENCE_TERMS, OPENING_TERMS, Opening, SizePrior, TAKEOFF_RESHARES, Takeoff, evidence,
 };
 use firewatch_scoring::{Scratch, SentimentModel};
 use linfa::prelude::*;
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2};
 
-use super::sample::Known;
-use firewatch_backtest::cascades::Author;
+use super::sample::CascadeOfSet;
+use firewatch_backtest::cascades::AuthorPost;
 use firewatch_report::{AnalysisError, random::mix};
 
 /// Ages at which a cascade is looked at, their logarithm even between two bounds in seconds.
-const LOOKS: u64 = 16;
+const SNAPSHOTS: u64 = 16;
 const AGES: (f64, f64) = (20.0, 260_000.0);
 /// Strength of the L2 penalty.
 const ALPHA: f64 = 1.0;
@@ -27,60 +27,64 @@ const ALPHA: f64 = 1.0;
 ///
 /// # Errors
 /// A fit that fails.
-pub fn fit(authors: &[Author], sentiment: &SentimentModel, known: &[&Known]) -> Result<Takeoff, AnalysisError> {
+pub fn fit(
+    authors: &[AuthorPost],
+    sentiment: &SentimentModel,
+    known: &[&CascadeOfSet],
+) -> Result<Takeoff, AnalysisError> {
     let mut scratch = Scratch::default();
     let openings: Vec<Opening> = authors.iter().map(|a| opening(a, sentiment, &mut scratch)).collect();
     let rows: Vec<_> =
-        openings.iter().zip(authors).map(|(o, a)| (o.terms(), a.retweets >= TAKEN_OFF)).collect();
-    let opening: [f64; OPENING] = logistic(&rows)?;
-    let small: Vec<u64> = authors.iter().map(|a| a.retweets).filter(|n| *n < TAKEN_OFF).collect();
-    let evidence: [f64; EVIDENCE] = logistic(&grown(known, &small))?;
+        openings.iter().zip(authors).map(|(o, a)| (o.terms(), a.retweets >= TAKEOFF_RESHARES)).collect();
+    let opening: [f64; OPENING_TERMS] = logistic(&rows)?;
+    let small: Vec<u64> = authors.iter().map(|a| a.retweets).filter(|n| *n < TAKEOFF_RESHARES).collect();
+    let evidence: [f64; EVIDENCE_TERMS] = logistic(&grown(known, &small))?;
     let bias = bias(&Takeoff { bias: 0.0, opening, evidence }, &openings);
     Ok(Takeoff { bias, opening, evidence })
 }
 
 /// The sizes of collections, and of all posts that take off: the power by Hill's estimator (1975).
 #[must_use]
-pub fn sizes(authors: &[Author], known: &[&Known]) -> Sizes {
-    let least = TAKEN_OFF as f64;
-    let logs: Vec<f64> = known.iter().map(|k| (k.cascade.size() as f64).max(least).ln()).collect();
+pub fn sizes(authors: &[AuthorPost], known: &[&CascadeOfSet]) -> SizePrior {
+    let minimum = TAKEOFF_RESHARES as f64;
+    let logs: Vec<f64> = known.iter().map(|k| (k.cascade.size() as f64).max(minimum).ln()).collect();
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
     let square = logs.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / logs.len() as f64;
-    let large: Vec<f64> = authors.iter().map(|a| a.retweets as f64).filter(|n| *n >= least).collect();
+    let large: Vec<f64> = authors.iter().map(|a| a.retweets as f64).filter(|n| *n >= minimum).collect();
     // Whole numbers: a size stands for half of one below it.
-    let power = large.len() as f64 / large.iter().map(|n| (n / (least - 0.5)).ln()).sum::<f64>();
-    Sizes { mean: short(mean), deviation: short(square.sqrt()), power: short(power) }
+    let power = large.len() as f64 / large.iter().map(|n| (n / (minimum - 0.5)).ln()).sum::<f64>();
+    SizePrior { mean: short(mean), deviation: short(square.sqrt()), power: short(power) }
 }
 
-fn opening(author: &Author, sentiment: &SentimentModel, scratch: &mut Scratch) -> Opening {
-    let said = sentiment.read(scratch, &author.text, Some(&author.lang)).said.ok();
+fn opening(author: &AuthorPost, sentiment: &SentimentModel, scratch: &mut Scratch) -> Opening {
+    let prediction = sentiment.read(scratch, &author.text, Some(&author.lang)).prediction.ok();
     Opening {
         followers: author.followers as f64,
-        arousal: said.map_or(0.0, |s| f64::from(s.arousal)),
-        complaint: said.map_or(0.0, |s| f64::from(s.complaint)),
+        arousal: prediction.map_or(0.0, |s| f64::from(s.arousal)),
+        complaint: prediction.map_or(0.0, |s| f64::from(s.complaint)),
     }
 }
 
 /// Looks at cascades that took off, and at as many that did not. One that has as many reshares as taking off
 /// takes is no question any more.
-fn grown(known: &[&Known], small: &[u64]) -> Vec<([f64; EVIDENCE], bool)> {
+fn grown(known: &[&CascadeOfSet], small: &[u64]) -> Vec<([f64; EVIDENCE_TERMS], bool)> {
     let mut rows = Vec::new();
-    let large = known.iter().filter(|k| k.cascade.size() as u64 >= TAKEN_OFF);
+    let large = known.iter().filter(|k| k.cascade.size() as u64 >= TAKEOFF_RESHARES);
     for (i, known) in large.enumerate() {
         let i = i as u64;
         let times: Vec<f64> = known.cascade.reshares.iter().map(|r| r.secs).collect();
         let size = small.get((mix(11, i) % small.len().max(1) as u64) as usize).copied().unwrap_or(0);
-        let of_small: Vec<f64> = if i.is_multiple_of(2) {
+        let small_times: Vec<f64> = if i.is_multiple_of(2) {
             (0..size).map(|k| times[(mix(mix(12, i), k) % times.len() as u64) as usize]).collect()
         } else {
             times.iter().take(size as usize).copied().collect()
         };
-        for look in 0..LOOKS {
-            let even = mix(mix(13, i), look) as f64 / u64::MAX as f64;
+        for snapshot in 0..SNAPSHOTS {
+            let even = mix(mix(13, i), snapshot) as f64 / u64::MAX as f64;
             let age = (AGES.0.ln() + even * (AGES.1 / AGES.0).ln()).exp();
-            for (times, takes_off) in [(&times, true), (&of_small, false)] {
+            for (times, takes_off) in [(&times, true), (&small_times, false)] {
                 let seen = times.iter().filter(|t| **t <= age).count() as u64;
-                if seen < TAKEN_OFF {
+                if seen < TAKEOFF_RESHARES {
                     rows.push((evidence(seen as f64, age), takes_off));
                 }
             }

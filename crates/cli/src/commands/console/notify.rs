@@ -1,9 +1,9 @@
 //! `firewatch notify`: whether the channels by which people are told take a message.
 
-use firewatch_console::notify::{Message, Sender, Sent};
+use firewatch_console::notify::{Message, SendResult, Sender};
 
 use crate::args::NotifyCommand;
-use crate::shell::{Failure, say};
+use crate::common::{Failure, print_stdout};
 use crate::{clock, config, process};
 
 /// Sends a test by each channel, and tells what came of it.
@@ -29,13 +29,13 @@ pub fn notify(command: &NotifyCommand) -> Result<(), Failure> {
         let now = clock::now();
         let message = Message::test(format!("test/{name}/{}", now.as_millis()), &base, now);
         match runtime.block_on(sender.send(name, &message, now)) {
-            Sent::Taken => say(format_args!("{name}: taken\n")),
-            Sent::Later(problem) | Sent::Refused(problem) => {
+            SendResult::Accepted => print_stdout(format_args!("{name}: taken\n")),
+            SendResult::RetryLater(problem) | SendResult::Refused(problem) => {
                 refused = true;
-                say(format_args!("{name}: not taken: {problem}\n"));
+                print_stdout(format_args!("{name}: not taken: {problem}\n"));
             }
         }
     }
     runtime.shutdown_background();
-    if refused { Err(Failure::Told) } else { Ok(()) }
+    if refused { Err(Failure::Reported) } else { Ok(()) }
 }

@@ -4,55 +4,62 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use firewatch_console::web::{Act, Guard, LookUp, Redact, Said, Thread, Tools, Voice};
+use firewatch_console::web::{FindThread, Guard, Participant, Redact, SendAction, Thread, ThreadPost, Tools};
 use firewatch_domain::{AccountKind, Action, Body, EngagementKind, Event, EventTime, Post};
 use firewatch_ingest::decode_event;
-use firewatch_kafka::{Between, Feed, RunError, find};
-use firewatch_scoring::text::{PersonalData, redacted};
+use firewatch_kafka::{RecordProducer, RunError, TimeRange, find_by_key};
+use firewatch_scoring::text::{PersonalDataDetector, redacted};
 
-use super::Source;
+use super::ConsoleInput;
 use crate::commands::guard;
-use crate::shell::Failure;
+use crate::common::Failure;
 
 /// Longest look through the events.
-const PATIENCE: Duration = Duration::from_secs(8);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(8);
 /// A post may be in the log a little before the time it bears.
-const BEFORE: firewatch_domain::Duration = firewatch_domain::Duration::from_mins(10);
+const LOOKUP_LEEWAY: firewatch_domain::Duration = firewatch_domain::Duration::from_mins(10);
 /// Most that is shown of a thread.
-const SAID: usize = 200;
+const MAX_POSTS: usize = 200;
 
-pub fn tools(source: &Source<'_>) -> Result<Tools, Failure> {
-    let personal = PersonalData::shipped().map_err(|e| Failure::running("personal data", e))?;
+pub fn tools(source: &ConsoleInput<'_>) -> Result<Tools, Failure> {
+    let personal = PersonalDataDetector::shipped().map_err(|e| Failure::running("personal data", e))?;
     let redact: Redact = Arc::new(move |text| redacted(text, &personal.find(text)));
-    let guard: Guard = Arc::new(|draft| guard::judged(draft).unwrap_or_else(|problem| (false, problem)));
-    Ok(Tools { act: sender(source)?, look_up: look_up(source), redact, guard, clock: source.clock.clone() })
+    let guard: Guard = Arc::new(|draft| guard::check_draft(draft).unwrap_or_else(|problem| (false, problem)));
+    Ok(Tools {
+        send_action: action_sender(source)?,
+        find_thread: thread_finder(source),
+        redact,
+        guard,
+        clock: source.clock.clone(),
+    })
 }
 
 /// Sends an action, and waits until the brokers have it.
-fn sender(source: &Source<'_>) -> Result<Act, Failure> {
-    let feed = Feed::new(source.kafka).map_err(|e| Failure::Running(e.to_string()))?;
+fn action_sender(source: &ConsoleInput<'_>) -> Result<SendAction, Failure> {
+    let producer = RecordProducer::new(source.kafka).map_err(|e| Failure::Running(e.to_string()))?;
     let topic = source.topics.actions.clone();
-    match feed.prepare(&topic) {
+    match producer.register_action_schema(&topic) {
         Err(e @ RunError::Contract(_)) => return Err(Failure::Running(e.to_string())),
         // What people do waits for it; what they look at does not.
         Err(e) => eprintln!("firewatch: {e}; actions wait for it"),
         Ok(()) => {}
     }
     Ok(Arc::new(move |action: &Action| {
-        let sent = feed.act(&topic, action);
-        sent.and_then(|()| feed.flush()).map_err(|e| e.to_string())
+        let sent = producer.send_action(&topic, action);
+        sent.and_then(|()| producer.flush()).map_err(|e| e.to_string())
     }))
 }
 
-fn look_up(source: &Source<'_>) -> LookUp {
+fn thread_finder(source: &ConsoleInput<'_>) -> FindThread {
     let (kafka, topic, clock) = (source.kafka.clone(), source.topics.events.clone(), source.clock.clone());
     Arc::new(move |conversation: &str, since: EventTime| {
-        let find =
-            |between| find(&kafka, (&topic, conversation), between, PATIENCE).map_err(|e| e.to_string());
-        let (mut records, mut is_cut) = find(Between { from: Some(since - BEFORE), to: None })?;
+        let find = |between| {
+            find_by_key(&kafka, (&topic, conversation), between, LOOKUP_TIMEOUT).map_err(|e| e.to_string())
+        };
+        let (mut records, mut is_cut) = find(TimeRange { from: Some(since - LOOKUP_LEEWAY), to: None })?;
         if records.is_empty() {
             // A log that was filled later, or by a clock of its own, knows other times.
-            (records, is_cut) = find(Between::default())?;
+            (records, is_cut) = find(TimeRange::default())?;
         }
         let now = clock();
         let events = records.iter().filter_map(|record| decode_event(&record.value, None, now).ok());
@@ -75,12 +82,12 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
                 }
             }
             Body::BrandReply(reply) => {
-                let by = Voice {
+                let by = Participant {
                     name: Some(reply.account),
                     followers: None,
                     did: "answered for the brand".into(),
                 };
-                thread.said.push(Said { at: event.at, by, is_brand: true, text: reply.text });
+                thread.posts.push(ThreadPost { at: event.at, by, is_brand: true, text: reply.text });
             }
             Body::Engagement(engagement) => {
                 let did = match engagement.kind {
@@ -89,7 +96,7 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
                     EngagementKind::Reply | EngagementKind::Like => continue,
                 };
                 let voice =
-                    Voice { name: engagement.actor, followers: engagement.followers, did: did.into() };
+                    Participant { name: engagement.actor, followers: engagement.followers, did: did.into() };
                 thread.voices.push(voice);
             }
             Body::Delete(delete) => drop(gone.insert(delete.post)),
@@ -98,16 +105,20 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
     }
     for (id, (at, post)) in posts {
         let did = if post.in_reply_to.is_some() { "answered" } else { "wrote it" };
-        let by = Voice { name: post.account().map(Into::into), followers: post.followers(), did: did.into() };
+        let by = Participant {
+            name: post.account().map(Into::into),
+            followers: post.followers(),
+            did: did.into(),
+        };
         thread.voices.push(by.clone());
         if !gone.contains(&id) {
             let is_brand = post.account_kind() == Some(AccountKind::Brand);
-            thread.said.push(Said { at, by, is_brand, text: post.text });
+            thread.posts.push(ThreadPost { at, by, is_brand, text: post.text });
         }
     }
-    thread.said.sort_by_key(|said| said.at);
-    thread.is_cut |= thread.said.len() > SAID;
-    thread.said.truncate(SAID);
+    thread.posts.sort_by_key(|post| post.at);
+    thread.is_cut |= thread.posts.len() > MAX_POSTS;
+    thread.posts.truncate(MAX_POSTS);
     thread
 }
 
@@ -125,8 +136,8 @@ mod tests {
         let post = |id: &str, post: &str, text: &str, more: &str| {
             event(id, &format!(r#""post":{{"id":"{post}","author":{{"id":"a"}},"text":"{text}"{more}}}"#))
         };
-        let told = |events: Vec<Event>| -> Vec<String> {
-            thread(events.into_iter(), false).said.into_iter().map(|said| said.text).collect()
+        let texts = |events: Vec<Event>| -> Vec<String> {
+            thread(events.into_iter(), false).posts.into_iter().map(|post| post.text).collect()
         };
         let edited = r#","edited_at":"2026-05-30T09:10:00Z""#;
         let answer = r#","in_reply_to":"1""#;
@@ -137,8 +148,8 @@ mod tests {
                 post("2", "2", "an answer", answer),
             ]
         };
-        assert_eq!(told(all()), ["as it is now", "an answer"]);
+        assert_eq!(texts(all()), ["as it is now", "an answer"]);
         let gone = event("2/delete", r#""delete":{"post":"2"}"#);
-        assert_eq!(told([all(), vec![gone]].concat()), ["as it is now"]);
+        assert_eq!(texts([all(), vec![gone]].concat()), ["as it is now"]);
     }
 }

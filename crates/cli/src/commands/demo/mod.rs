@@ -14,67 +14,74 @@ use std::thread;
 use std::time::Duration as Wait;
 
 use firewatch_console::ConsoleSettings;
-use firewatch_domain::{Duration, Escalation, Event, EventTime, News};
-use firewatch_telemetry::{EngineMetrics, Metrics};
+use firewatch_domain::{Duration, Escalation, EscalationChange, Event, EventTime};
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_ingest::decode_event;
-use firewatch_kafka::{Embedded, Feed, Guarantee, KafkaSettings, RunError, Runner, Tail, Topics};
+use firewatch_kafka::{
+    EmbeddedBroker, Guarantee, KafkaSettings, RecordProducer, RunError, Runner, TopicTail, Topics,
+};
+use firewatch_telemetry::{EngineMetrics, Metrics};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::DemoOptions;
-use crate::commands::console::{self, Source};
-use crate::shell::{Failure, brain, say};
-use summary::Summary;
+use crate::commands::console::{self, ConsoleInput};
+use crate::common::{Failure, load_ruleset, print_stdout};
 use crate::{clock, process};
+use summary::DemoSummary;
 
 /// An hour of an insurer's mentions.
 pub const RECORDING: &str = include_str!("../../../../../demo/recording.jsonl");
 /// How long the reader waits for the next escalation before it looks at the progress again.
-const GLANCE: Wait = Wait::from_millis(100);
+const ESCALATION_POLL_TIMEOUT: Wait = Wait::from_millis(100);
 
 /// Plays the recording and shows what the teams are told.
 pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     if options.events {
-        say(RECORDING);
+        print_stdout(RECORDING);
         return Ok(());
     }
     let (runtime, stop) = process::start()?;
-    let brain = Arc::new(brain(None)?);
+    let ruleset = Arc::new(load_ruleset(None)?);
     let topics = Topics::default();
     let teams = [PR, SUPPORT];
-    let broker = Embedded::start(&topics, &teams, options.partitions).map_err(failed)?;
+    let broker = EmbeddedBroker::start(&topics, &teams, options.partitions).map_err(kafka_failure)?;
     let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "firewatch-demo");
     // The mock broker answers a waiting fetch only when its time is up.
     settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
     // It has no transactions either.
     settings.guarantee = Guarantee::AtLeastOnce;
-    say(format_args!("Embedded Kafka at {}; topics {}\n", settings.brokers, topics.all(&teams).join(", ")));
+    print_stdout(format_args!(
+        "Embedded Kafka at {}; topics {}\n",
+        settings.brokers,
+        topics.all(&teams).join(", ")
+    ));
 
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?.engine;
-    let runner = Runner::new(settings.clone(), topics.clone(), brain, metrics.clone(), clock::now);
-    let told = Tail::new(&settings, &teams.map(|t| topics.of_team(t))).map_err(failed)?;
-    let feed = Feed::new(&settings).map_err(failed)?;
+    let runner = Runner::new(settings.clone(), topics.clone(), ruleset, metrics.clone(), clock::now);
+    let escalations =
+        TopicTail::new(&settings, &teams.map(|t| topics.team_topic(t))).map_err(kafka_failure)?;
+    let producer = RecordProducer::new(&settings).map_err(kafka_failure)?;
 
-    let recorded = Arc::new(Recorded::default());
-    let time = recorded.clone();
+    let playback_clock = Arc::new(PlaybackClock::default());
+    let time = playback_clock.clone();
     let clock = Arc::new(move || time.now());
-    let source = Source { kafka: &settings, topics: &topics, teams: teams.to_vec(), clock };
+    let source = ConsoleInput { kafka: &settings, topics: &topics, teams: teams.to_vec(), clock };
     let file = std::env::temp_dir().join(format!("firewatch-demo-{}.db", std::process::id()));
     let database = format!("sqlite://{}", file.display());
     let closed = if options.stay { stop.clone() } else { Arc::default() };
     let local = ConsoleSettings::local(options.listen, database);
     let serving = console::start(&runtime, &source, (&local, false), closed.clone())?;
-    say(format_args!("the console is at {}/\n", serving.url));
+    print_stdout(format_args!("the console is at {}/\n", serving.url));
 
-    let play = Play { options, metrics, stop, recorded };
-    let summary = play.run(&runner, &feed, &told, &topics.events)?;
-    say(&summary);
+    let play = DemoRun { options, metrics, stop, playback_clock };
+    let summary = play.run(&runner, &producer, &escalations, &topics.events)?;
+    print_stdout(&summary);
     if options.stay {
-        say(format_args!("the console stays at {}/ until this is stopped\n", serving.url));
+        print_stdout(format_args!("the console stays at {}/ until this is stopped\n", serving.url));
     } else {
         closed.store(true, Ordering::Relaxed);
     }
-    let done = serving.fed.join().map_err(|_| Failure::Running("the console broke down".into()))?;
+    let done = serving.updater.join().map_err(|_| Failure::Running("the console broke down".into()))?;
     runtime.shutdown_background();
     // It was for this hour only; what SQLite keeps beside it goes with it.
     for ending in ["db", "db-wal", "db-shm"] {
@@ -83,37 +90,46 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     done
 }
 
-struct Play<'a> {
+struct DemoRun<'a> {
     options: &'a DemoOptions,
     metrics: EngineMetrics,
     stop: Arc<AtomicBool>,
-    recorded: Arc<Recorded>,
+    playback_clock: Arc<PlaybackClock>,
 }
 
-impl Play<'_> {
-    fn run(&self, runner: &Runner, feed: &Feed, told: &Tail, events: &str) -> Result<Summary, Failure> {
+impl DemoRun<'_> {
+    fn run(
+        &self,
+        runner: &Runner,
+        producer: &RecordProducer,
+        escalations: &TopicTail,
+        events: &str,
+    ) -> Result<DemoSummary, Failure> {
         let start = clock::now();
-        let fed = AtomicBool::new(false);
-        let over = AtomicBool::new(false);
-        let mut summary = Summary::default();
-        let screen = Screen::new(self.options.plain);
+        let is_input_complete = AtomicBool::new(false);
+        let is_engine_done = AtomicBool::new(false);
+        let mut summary = DemoSummary::default();
+        let screen = DemoScreen::new(self.options.plain);
         thread::scope(|scope| {
             let (hang_up, hung_up) = channel::<()>();
             let feeder = scope.spawn(|| {
-                let done = play((feed, events), self.options, &Pause(hung_up), &self.recorded);
-                fed.store(true, Ordering::Relaxed);
+                let done =
+                    play((producer, events), self.options, &InterruptibleWait(hung_up), &self.playback_clock);
+                is_input_complete.store(true, Ordering::Relaxed);
                 done
             });
             let engine = scope.spawn(|| {
-                let done = runner.run_to_end(&fed, &self.stop).map(|()| runner.conversations());
-                over.store(true, Ordering::Relaxed);
+                let done = runner.run_to_end(&is_input_complete, &self.stop).map(|()| runner.conversations());
+                is_engine_done.store(true, Ordering::Relaxed);
                 done
             });
             let mut hang_up = Some(hang_up);
-            while !(over.load(Ordering::Relaxed) && summary.told() >= self.metrics.effects_written("escalation")) {
-                if let Some(escalation) = read(told)? {
-                    screen.tell(&escalation);
-                    summary.take(escalation);
+            while !(is_engine_done.load(Ordering::Relaxed)
+                && summary.records() >= self.metrics.effects_written("escalation"))
+            {
+                if let Some(escalation) = next_escalation(escalations)? {
+                    screen.show_escalation(&escalation);
+                    summary.record(escalation);
                 }
                 if self.stop.load(Ordering::Relaxed) {
                     hang_up = None;
@@ -122,8 +138,13 @@ impl Play<'_> {
             }
             drop(hang_up);
             screen.finish();
-            let records = join(feeder)?.map_err(failed)?;
-            summary.close(records, join(engine)?.map_err(failed)?, &self.metrics, clock::now() - start);
+            let records = join(feeder)?.map_err(kafka_failure)?;
+            summary.close(
+                records,
+                join(engine)?.map_err(kafka_failure)?,
+                &self.metrics,
+                clock::now() - start,
+            );
             Ok(summary)
         })
     }
@@ -139,9 +160,9 @@ pub struct Played {
 }
 
 /// A wait that ends early when the demo is stopped.
-struct Pause(Receiver<()>);
+struct InterruptibleWait(Receiver<()>);
 
-impl Pause {
+impl InterruptibleWait {
     /// Whether to go on.
     fn wait(&self, millis: i64) -> bool {
         match self.0.recv_timeout(Wait::from_millis(millis.max(0) as u64)) {
@@ -153,13 +174,13 @@ impl Pause {
 
 /// The time of the recording: that of the last event that was written, and what has passed since.
 #[derive(Default)]
-struct Recorded {
+struct PlaybackClock {
     /// How far it is behind the present, milliseconds; nothing was written yet when 0.
     behind: AtomicI64,
 }
 
-impl Recorded {
-    fn written(&self, at: EventTime) {
+impl PlaybackClock {
+    fn set(&self, at: EventTime) {
         self.behind.store((clock::now() - at).as_millis(), Ordering::Relaxed);
     }
 
@@ -170,10 +191,10 @@ impl Recorded {
 
 /// Writes as many minutes of the recording to the events topic as are asked for, at a multiple of its pace.
 fn play(
-    (feed, topic): (&Feed, &str),
+    (feed, topic): (&RecordProducer, &str),
     options: &DemoOptions,
-    pause: &Pause,
-    recorded: &Recorded,
+    pause: &InterruptibleWait,
+    playback_clock: &PlaybackClock,
 ) -> Result<Played, RunError> {
     let (start, speed) = (clock::now(), options.speed);
     let minutes = Duration::from_mins(i64::from(options.minutes));
@@ -196,7 +217,7 @@ fn play(
         feed.send(topic, event.as_ref().map(|e| e.conversation.as_str()), line.as_bytes(), &[])?;
         played.lines += 1;
         if let Some(event) = &event {
-            recorded.written(event.at);
+            playback_clock.set(event.at);
         }
         if let Some(Event { id, body: firewatch_domain::Body::Post(_), .. }) = event
             && posts.insert(id)
@@ -208,8 +229,10 @@ fn play(
     Ok(played)
 }
 
-fn read(told: &Tail) -> Result<Option<Escalation>, Failure> {
-    let Some(record) = told.next(GLANCE).map_err(failed)? else { return Ok(None) };
+fn next_escalation(escalations: &TopicTail) -> Result<Option<Escalation>, Failure> {
+    let Some(record) = escalations.next(ESCALATION_POLL_TIMEOUT).map_err(kafka_failure)? else {
+        return Ok(None);
+    };
     let read = serde_json::from_slice(&record.value);
     read.map(Some).map_err(|e| Failure::running(&record.topic, e))
 }
@@ -219,14 +242,14 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> Result<T, Failure> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
-fn failed(e: RunError) -> Failure {
+fn kafka_failure(e: RunError) -> Failure {
     Failure::Running(e.to_string())
 }
 
 /// What is shown while it plays.
-struct Screen(Option<ProgressBar>);
+struct DemoScreen(Option<ProgressBar>);
 
-impl Screen {
+impl DemoScreen {
     fn new(plain: bool) -> Self {
         if plain || !std::io::stdout().is_terminal() {
             return Self(None);
@@ -244,10 +267,10 @@ impl Screen {
         bar.set_message(format!("{per_sec:.0} events/s  lag {}", metrics.total_lag()));
     }
 
-    fn tell(&self, escalation: &Escalation) {
+    fn show_escalation(&self, escalation: &Escalation) {
         match &self.0 {
-            Some(bar) => bar.println(in_words(escalation)),
-            None => say(in_words(escalation) + "\n"),
+            Some(bar) => bar.println(describe_escalation(escalation)),
+            None => print_stdout(describe_escalation(escalation) + "\n"),
         }
     }
 
@@ -259,19 +282,19 @@ impl Screen {
 }
 
 /// An escalation as a person reads it: PR's with a line for each reason, support's in one line.
-fn in_words(e: &Escalation) -> String {
+fn describe_escalation(e: &Escalation) -> String {
     let time = e.at.to_string();
     let time = time.get(11..19).unwrap_or_default();
     let level = e.level.to_string().to_uppercase();
-    let what = match e.news {
-        News::Opened => level,
-        News::Grew => format!("{level}, grows"),
-        News::Raised => format!("now {level}"),
-        News::Moved => e.state.to_string(),
-        News::HandedOver => "handed over".into(),
-        News::Late => "late".into(),
-        News::Stalled => "stalled".into(),
-        News::Waits => "waits".into(),
+    let what = match e.change {
+        EscalationChange::Opened => level,
+        EscalationChange::Grew => format!("{level}, grows"),
+        EscalationChange::Raised => format!("now {level}"),
+        EscalationChange::Moved => e.state.to_string(),
+        EscalationChange::HandedOver => "handed over".into(),
+        EscalationChange::Late => "late".into(),
+        EscalationChange::Stalled => "stalled".into(),
+        EscalationChange::Waits => "waits".into(),
     };
     let members = e.members.map_or(String::new(), |n| format!(", {n} posts"));
     let head = format!("{time}  {:<8}{what:<15}{}{members}", e.team.to_uppercase(), e.conversation);

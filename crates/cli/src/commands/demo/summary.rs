@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use firewatch_domain::{Duration, Escalation, EscalationState, Level, News};
+use firewatch_domain::{Duration, Escalation, EscalationChange, EscalationState, Level};
 use firewatch_telemetry::EngineMetrics;
 
 use super::Played;
 
 /// What the teams were told, counted.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub struct DemoSummary {
     played: Played,
     conversations: usize,
     scored: u64,
     folded: u64,
     rejected: u64,
     took: Duration,
-    told: u64,
+    records: u64,
     /// Escalations opened by team and level; a level reached later counts anew.
     by_level: BTreeMap<(String, Level), u64>,
     answered: BTreeMap<String, u64>,
@@ -27,26 +27,28 @@ pub struct Summary {
     delays: BTreeMap<String, Vec<f64>>,
 }
 
-impl Summary {
+impl DemoSummary {
     /// Records that the teams' topics have held so far.
-    pub fn told(&self) -> u64 {
-        self.told
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// Counts one record.
-    pub fn take(&mut self, e: Escalation) {
-        self.told += 1;
+    pub fn record(&mut self, e: Escalation) {
+        self.records += 1;
         self.storm_posts = self.storm_posts.max(e.members.unwrap_or(0));
-        match e.news {
-            News::Opened => {
+        match e.change {
+            EscalationChange::Opened => {
                 if let Some(posted) = e.posted_at {
                     self.delays.entry(e.team.clone()).or_default().push((e.at - posted).as_secs());
                 }
                 *self.by_level.entry((e.team, e.level)).or_default() += 1;
             }
-            News::Raised => *self.by_level.entry((e.team, e.level)).or_default() += 1,
-            News::Late => *self.late.entry(e.team).or_default() += 1,
-            News::Moved if matches!(e.state, EscalationState::Answered | EscalationState::HandOffAsked) => {
+            EscalationChange::Raised => *self.by_level.entry((e.team, e.level)).or_default() += 1,
+            EscalationChange::Late => *self.late.entry(e.team).or_default() += 1,
+            EscalationChange::Moved
+                if matches!(e.state, EscalationState::Answered | EscalationState::HandOffAsked) =>
+            {
                 *self.answered.entry(e.team).or_default() += 1;
             }
             _ => {}
@@ -64,7 +66,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for DemoSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row =
             |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "  {name:<38}{value:>8}");

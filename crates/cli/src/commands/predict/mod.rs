@@ -6,14 +6,14 @@ mod virality;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::args::Prediction;
-use crate::shell::Failure;
+use crate::args::PredictCommand;
+use crate::common::Failure;
 
 /// Answers what is asked until the input ends.
-pub fn predict(what: &Prediction) -> Result<(), Failure> {
+pub fn predict(what: &PredictCommand) -> Result<(), Failure> {
     let done = match what {
-        Prediction::Sentiment(options) => sentiment::predict(options)?,
-        Prediction::Virality(options) => virality::predict(options)?,
+        PredictCommand::Sentiment(options) => sentiment::predict(options)?,
+        PredictCommand::Virality(options) => virality::predict(options)?,
     };
     match done {
         // Whoever read us has seen enough.

@@ -5,24 +5,24 @@
 use std::borrow::Cow;
 use std::io::{self, BufReader, BufWriter, Write};
 
-use firewatch_engine::Models;
-use firewatch_ingest::MAX_RECORD_BYTES;
 use firewatch_backtest::lines::next_line;
+use firewatch_engine::ModelFiles;
+use firewatch_ingest::MAX_RECORD_BYTES;
 use firewatch_scoring::encoder::Encoder;
-use firewatch_scoring::text::Flag;
-use firewatch_scoring::{Reading, Said, Scratch, SentimentModel, Unread, evidence};
+use firewatch_scoring::text::FlagSpan;
+use firewatch_scoring::{Reading, Scratch, SentimentModel, TextPrediction, Unread, evidence};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bytes;
-use crate::args::{PredictOptions, Tier};
-use crate::shell::Failure;
+use crate::args::{ModelTier, PredictOptions};
+use crate::common::Failure;
 
 /// The second tier that comes with this build.
 const ENCODER: &[u8] = include_bytes!("../../../../../models/encoder.fwm");
 
 #[derive(Deserialize)]
-struct Question {
+struct PredictRequest {
     id: Value,
     text: String,
     /// The platform's tag, when it told one.
@@ -31,7 +31,7 @@ struct Question {
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct PredictResponse {
     id: Value,
     lang: Cow<'static, str>,
     negative: f32,
@@ -52,7 +52,7 @@ struct Span {
 }
 
 #[derive(Serialize)]
-struct Refusal {
+struct ErrorResponse {
     line: u64,
     error: String,
 }
@@ -60,33 +60,33 @@ struct Refusal {
 /// Reads questions and writes answers until the input ends.
 pub fn predict(options: &PredictOptions) -> Result<io::Result<()>, Failure> {
     let model = match &options.model {
-        None => SentimentModel::from_bytes(Models::SHIPPED.sentiment)
+        None => SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment)
             .map_err(|e| Failure::running("the shipped model", e))?,
         Some(path) => {
             SentimentModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?
         }
     };
     let encoder = match (options.tier, &options.encoder) {
-        (Tier::Fast, _) => None,
-        (Tier::Best, None) => {
+        (ModelTier::Fast, _) => None,
+        (ModelTier::Best, None) => {
             Some(Encoder::from_bytes(ENCODER).map_err(|e| Failure::running("the shipped encoder", e))?)
         }
-        (Tier::Best, Some(path)) => {
+        (ModelTier::Best, Some(path)) => {
             Some(Encoder::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--encoder", e))?)
         }
     };
-    Ok(answer(&mut Reader { model, encoder, scratch: Scratch::default() }))
+    Ok(answer_lines(&mut Predictor { model, encoder, scratch: Scratch::default() }))
 }
 
-fn answer(reader: &mut Reader) -> io::Result<()> {
+fn answer_lines(reader: &mut Predictor) -> io::Result<()> {
     let mut input = BufReader::new(io::stdin().lock());
     let mut out = BufWriter::new(io::stdout().lock());
     let (mut line, mut number) = (Vec::new(), 0);
     while next_line(&mut input, &mut line)? {
         number += 1;
-        match question(&line) {
-            Ok(question) => serde_json::to_writer(&mut out, &reader.read(question))?,
-            Err(error) => serde_json::to_writer(&mut out, &Refusal { line: number, error })?,
+        match parse_request(&line) {
+            Ok(question) => serde_json::to_writer(&mut out, &reader.predict(question))?,
+            Err(error) => serde_json::to_writer(&mut out, &ErrorResponse { line: number, error })?,
         }
         out.write_all(b"\n")?;
         // Somebody may be waiting at the other end of a pipe.
@@ -97,62 +97,63 @@ fn answer(reader: &mut Reader) -> io::Result<()> {
     out.flush()
 }
 
-fn question(line: &[u8]) -> Result<Question, String> {
+fn parse_request(line: &[u8]) -> Result<PredictRequest, String> {
     if line.len() > MAX_RECORD_BYTES {
         return Err(format!("the line is longer than {MAX_RECORD_BYTES} bytes; cut the text"));
     }
     let example = r#"give {"id": "1", "text": "..."}"#;
-    let question: Question = serde_json::from_slice(line).map_err(|e| format!("{e}; {example}"))?;
+    let question: PredictRequest = serde_json::from_slice(line).map_err(|e| format!("{e}; {example}"))?;
     match question.id {
         Value::String(_) | Value::Number(_) => Ok(question),
         other => Err(format!("the id is {other}, no text or number; {example}")),
     }
 }
 
-struct Reader {
+struct Predictor {
     model: SentimentModel,
     encoder: Option<Encoder>,
     scratch: Scratch,
 }
 
-impl Reader {
-    fn read(&mut self, question: Question) -> Answer {
-        let Question { id, text, lang } = question;
-        let reading = self.model.read(&mut self.scratch, &text, lang.as_deref());
-        let (said, why) = match reading.said {
+impl Predictor {
+    fn predict(&mut self, question: PredictRequest) -> PredictResponse {
+        let PredictRequest { id, text, lang } = question;
+        let analysis = self.model.read(&mut self.scratch, &text, lang.as_deref());
+        let (prediction, why) = match analysis.prediction {
             Ok(fast) => {
-                let second = self.encoder.as_ref().map(|encoder| encoder.say(&text));
-                let said = second.map_or(fast, |second| fast.mean(&second));
-                (said, self.why(&text, &said))
+                let second = self.encoder.as_ref().map(|encoder| encoder.predict(&text));
+                let prediction = second.map_or(fast, |second| fast.mean(&second));
+                (prediction, self.why(&text, &prediction))
             }
-            Err(unread) => (self.model.prior(), vec![because(unread, &reading)]),
+            Err(unread) => (self.model.prior(), vec![unread_reason(unread, &analysis)]),
         };
-        let spans = if reading.said.is_ok() { spans(&text, self.scratch.flags()) } else { vec![] };
-        let s = said.sentiment;
-        Answer {
+        let spans = if analysis.prediction.is_ok() { spans(&text, self.scratch.flags()) } else { vec![] };
+        let s = prediction.sentiment;
+        PredictResponse {
             id,
-            lang: reading.lang,
+            lang: analysis.lang,
             negative: short(s.negative),
             neutral: short(s.neutral),
             positive: short(s.positive),
-            complaint: short(said.complaint),
-            arousal: short(said.arousal),
+            complaint: short(prediction.complaint),
+            arousal: short(prediction.arousal),
             flags: spans,
             why,
         }
     }
 
-    fn why(&self, text: &str, said: &Said) -> Vec<String> {
-        let s = said.sentiment;
+    fn why(&self, text: &str, prediction: &TextPrediction) -> Vec<String> {
+        let s = prediction.sentiment;
         let all = [("negative", s.negative), ("neutral", s.neutral), ("positive", s.positive)];
         let (class, name) = (0..3)
             .fold((0, "negative"), |best, k| if all[k].1 > all[best.0].1 { (k, all[k].0) } else { best });
         let others =
             |adds: &[f32; 5]| (0..3).filter(|k| *k != class).map(|k| adds[k]).fold(f32::MIN, f32::max);
-        let mut why = vec![told(name, &evidence(&self.scratch, text, |adds| adds[class] - others(adds)))];
-        for (name, p, k) in [("a complaint", said.complaint, 3), ("anger", said.arousal, 4)] {
+        let mut why =
+            vec![describe_evidence(name, &evidence(&self.scratch, text, |adds| adds[class] - others(adds)))];
+        for (name, p, k) in [("a complaint", prediction.complaint, 3), ("anger", prediction.arousal, 4)] {
             if p >= 0.5 {
-                why.push(told(name, &evidence(&self.scratch, text, |adds| adds[k])));
+                why.push(describe_evidence(name, &evidence(&self.scratch, text, |adds| adds[k])));
             }
         }
         if self.encoder.is_some() {
@@ -164,20 +165,20 @@ impl Reader {
     }
 }
 
-fn told(what: &str, words: &[String]) -> String {
+fn describe_evidence(what: &str, words: &[String]) -> String {
     if words.is_empty() {
         return format!("{what}: no single word stands out");
     }
     format!("{what}: \u{201c}{}\u{201d}", words.join("\u{201d}, \u{201c}"))
 }
 
-fn because(unread: Unread, reading: &Reading) -> String {
+fn unread_reason(unread: Unread, analysis: &Reading) -> String {
     match unread {
         Unread::NoText => "there are no words, so nothing is known: the shares of an unknown post".into(),
         Unread::OtherLanguage => {
             format!(
                 "the language `{}` is not read, so nothing is known: the shares of an unknown post",
-                reading.lang
+                analysis.lang
             )
         }
         Unread::UnknownWords => {
@@ -186,7 +187,7 @@ fn because(unread: Unread, reading: &Reading) -> String {
     }
 }
 
-fn spans(text: &str, flags: &[Flag]) -> Vec<Span> {
+fn spans(text: &str, flags: &[FlagSpan]) -> Vec<Span> {
     let (mut chars, mut at) = (0, 0);
     let mut spans: Vec<Span> = Vec::with_capacity(flags.len());
     // Flags come in order of their start, so that the text is counted once.

@@ -3,21 +3,21 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use firewatch_engine::Models;
-use firewatch_backtest::cascades::{Recorded, forecast, read_cascades};
+use firewatch_backtest::cascades::{ReshareHistory, forecast, read_cascades};
+use firewatch_engine::ModelFiles;
 use firewatch_scoring::ViralityModel;
 
 use super::bytes;
 use crate::args::CascadeOptions;
-use crate::shell::{Failure, count};
+use crate::common::{Failure, count};
 
 /// Bad rows that are told one by one.
-const TOLD: u64 = 20;
+const MAX_REPORTED_ROWS: u64 = 20;
 
 /// Reads all cascades, then writes a row for each.
 pub fn predict(options: &CascadeOptions) -> Result<io::Result<()>, Failure> {
     let model = match &options.model {
-        None => ViralityModel::from_bytes(Models::SHIPPED.virality)
+        None => ViralityModel::from_bytes(ModelFiles::SHIPPED.virality)
             .map_err(|e| Failure::running("the shipped model", e))?,
         Some(path) => ViralityModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?,
     };
@@ -31,7 +31,7 @@ pub fn predict(options: &CascadeOptions) -> Result<io::Result<()>, Failure> {
     let mut bad = 0;
     let cascades = read_cascades(input, &mut |row| {
         bad += 1;
-        if bad <= TOLD {
+        if bad <= MAX_REPORTED_ROWS {
             eprintln!("firewatch: {name}, line {}: {}", row.line, row.problem);
         }
     });
@@ -51,21 +51,21 @@ pub fn predict(options: &CascadeOptions) -> Result<io::Result<()>, Failure> {
     Ok(written)
 }
 
-fn write(cascades: &[Recorded], model: &ViralityModel, options: &CascadeOptions) -> csv::Result<()> {
+fn write(cascades: &[ReshareHistory], model: &ViralityModel, options: &CascadeOptions) -> csv::Result<()> {
     let mut out = csv::Writer::from_writer(io::stdout().lock());
     out.write_record(["cascade", "observed", "predicted", "low80", "high80", "p_viral"])?;
     for cascade in cascades {
-        let observed = cascade.seen(options.at) as f64;
+        let observed = cascade.count_until(options.at) as f64;
         let forecast = forecast(model, cascade, options.at, options.takes_off);
         let end = forecast.end();
         let more = end.interval();
         out.write_record([
             cascade.name.clone(),
             observed.to_string(),
-            format!("{:.1}", observed + more.expected),
+            format!("{:.1}", observed + more.point),
             (observed + more.low).floor().to_string(),
             (observed + more.high).ceil().to_string(),
-            format!("{:.9}", forecast.crosses(options.bar as f64, observed)),
+            format!("{:.9}", forecast.crossing_probability(options.bar as f64, observed)),
         ])?;
     }
     Ok(out.flush()?)

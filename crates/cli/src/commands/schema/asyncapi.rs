@@ -12,8 +12,8 @@ pub fn asyncapi(schemas: &Map<String, Value>) -> Value {
         ("actions", &topics.actions, "action", "receive", "conversation id"),
         ("signals", &topics.signals, "signal", "send", "brand"),
         ("scores", &topics.scores, "score", "send", "conversation id"),
-        ("escalations_pr", &topics.of_team(PR), "escalation", "send", "conversation id"),
-        ("escalations_support", &topics.of_team(SUPPORT), "escalation", "send", "conversation id"),
+        ("escalations_pr", &topics.team_topic(PR), "escalation", "send", "conversation id"),
+        ("escalations_support", &topics.team_topic(SUPPORT), "escalation", "send", "conversation id"),
         (
             "dead_letters",
             &topics.dead_letters,

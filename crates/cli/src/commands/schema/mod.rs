@@ -9,18 +9,18 @@ use firewatch_wire::{Contract, Format};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
+use crate::common::{Failure, print_stdout};
 use asyncapi::asyncapi;
-use crate::shell::{Failure, say};
 
 /// The JSON Schema of every record, by name.
 pub fn schemas() -> Map<String, Value> {
     let mut all = Map::new();
-    all.insert("event".into(), of::<Event>());
-    all.insert("action".into(), of::<Action>());
-    all.insert("score".into(), of::<Score>());
-    all.insert("escalation".into(), of::<Escalation>());
-    all.insert("signal".into(), of::<Signal>());
-    all.insert("dead_letter".into(), of::<DeadLetter>());
+    all.insert("event".into(), schema_of_type::<Event>());
+    all.insert("action".into(), schema_of_type::<Action>());
+    all.insert("score".into(), schema_of_type::<Score>());
+    all.insert("escalation".into(), schema_of_type::<Escalation>());
+    all.insert("signal".into(), schema_of_type::<Signal>());
+    all.insert("dead_letter".into(), schema_of_type::<DeadLetter>());
     all
 }
 
@@ -33,7 +33,7 @@ fn documents() -> Map<String, Value> {
 
 /// Prints one schema, all of them, or the AsyncAPI or the OpenAPI document.
 pub fn print(record: Option<&str>, format: Format, (topics, api): (bool, bool)) -> Result<(), Failure> {
-    let of: fn(Contract) -> &'static str = match format {
+    let schema_text: fn(Contract) -> &'static str = match format {
         Format::Json => return print_json(record, (topics, api)),
         Format::Avro => Contract::avro,
         Format::Protobuf => Contract::protobuf,
@@ -45,7 +45,7 @@ pub fn print(record: Option<&str>, format: Format, (topics, api): (bool, bool)) 
     let found = Contract::ALL.into_iter().find(|contract| contract.name() == name);
     let contract = found
         .ok_or_else(|| Failure::setting(name, format!("has no schema but in JSON; those of {names} have")))?;
-    say(format_args!("{}", of(contract)));
+    print_stdout(format_args!("{}", schema_text(contract)));
     Ok(())
 }
 
@@ -64,11 +64,11 @@ fn print_json(record: Option<&str>, (topics, api): (bool, bool)) -> Result<(), F
             })?
         }
     };
-    say(format_args!("{document:#}\n"));
+    print_stdout(format_args!("{document:#}\n"));
     Ok(())
 }
 
-fn of<T: JsonSchema>() -> Value {
+fn schema_of_type<T: JsonSchema>() -> Value {
     let mut schema = schema_for!(T).to_value();
     if let Some(object) = schema.as_object_mut() {
         let title = object.get("title").and_then(Value::as_str).unwrap_or_default();

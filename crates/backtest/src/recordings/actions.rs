@@ -1,0 +1,65 @@
+//! What people did, put among the events by its time: an action comes before the first event that is later.
+//!
+//! Actions are read whole, as people do far less than happens, and they need not be in order.
+
+use std::path::Path;
+
+use firewatch_engine::{DecodeResult, Record, Stream};
+
+use super::lines::each_line;
+use super::{Chunk, ChunkResult, Place, decode_record};
+use firewatch_report::AnalysisError;
+
+/// Actions in the order of time; those that cannot be taken come first.
+pub struct Actions(Vec<(Place, DecodeResult)>);
+
+/// Reads a file of actions as JSON lines, plain or packed; `source` is its place among the sources.
+///
+/// # Errors
+/// When it cannot be read to its end.
+pub fn read(path: &Path, source: u32) -> Result<Actions, AnalysisError> {
+    let mut all = Vec::new();
+    each_line(path, |number, line| {
+        let place = Place { source, number };
+        all.push((place, decode_record(Stream::Actions, place, line)));
+    })?;
+    all.sort_by_key(|(_, action)| action.as_ref().ok().map(Record::at));
+    Ok(Actions(all))
+}
+
+impl Actions {
+    /// Puts them among chunks of events.
+    pub fn merge_into(
+        self,
+        chunks: impl Iterator<Item = ChunkResult> + Send + 'static,
+    ) -> impl Iterator<Item = ChunkResult> + Send {
+        let mut left = self.0.into_iter().peekable();
+        let (mut chunks, mut sources) = (chunks, None);
+        std::iter::from_fn(move || match chunks.next() {
+            Some(Ok(events)) => {
+                let mut all = Chunk::new(sources.insert(events.sources));
+                for (place, record) in events.places.into_iter().zip(events.records) {
+                    if let Ok(event) = &record {
+                        while let Some((place, action)) = left.next_if(|(_, action)| is_before(action, event))
+                        {
+                            all.push(place, action);
+                        }
+                    }
+                    all.push(place, record);
+                }
+                Some(Ok(all))
+            }
+            Some(Err(e)) => Some(Err(e)),
+            None => {
+                left.peek()?;
+                let mut rest = Chunk::new(sources.as_ref()?);
+                left.by_ref().for_each(|(place, action)| rest.push(place, action));
+                Some(Ok(rest))
+            }
+        })
+    }
+}
+
+fn is_before(action: &DecodeResult, event: &Record) -> bool {
+    action.as_ref().map_or(true, |action| action.at() < event.at())
+}

@@ -1,0 +1,217 @@
+//! A recording of events, and of what people did about them: read and decoded in chunks on a thread of its own.
+//!
+//! It is a file of JSON lines, plain or compressed, a Parquet file, or whatever else fills chunks, such as a span of a
+//! topic. Every record knows its place, so that what is wrong with one can be told by it.
+
+mod actions;
+pub(crate) mod lines;
+mod parquet;
+
+use std::fmt;
+use std::fs::File;
+use std::hash::Hasher;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use firewatch_domain::EventTime;
+use firewatch_engine::{DecodeResult, Input, Record, Stream};
+use fnv::FnvHasher;
+
+use firewatch_report::AnalysisError;
+
+/// Size of the buffers.
+const BUFFER: usize = 1 << 18;
+/// Records in a chunk.
+pub const CHUNK_RECORDS: usize = 16_384;
+/// Chunks read ahead.
+const CHUNKS_AHEAD: usize = 2;
+
+/// What reading told next.
+pub type ChunkResult = Result<Chunk, AnalysisError>;
+
+/// Where a record stands: which of a recording's sources it is of, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The source, from 0.
+    pub source: u32,
+    /// The line or row from 1, or the offset.
+    pub number: u64,
+}
+
+/// Records that follow each other, decoded.
+#[derive(Debug)]
+pub struct Chunk {
+    /// What numbers count, such as `events.jsonl, line`.
+    sources: Arc<[String]>,
+    places: Vec<Place>,
+    /// What each is.
+    pub records: Vec<DecodeResult>,
+    /// Hashes of the records' keys; 0 for those that could not be taken.
+    pub hashes: Vec<u64>,
+}
+
+impl Chunk {
+    /// An empty one of a recording with these sources.
+    #[must_use]
+    pub fn new(sources: &Arc<[String]>) -> Self {
+        Self { sources: sources.clone(), places: vec![], records: vec![], hashes: vec![] }
+    }
+
+    /// Records made here rather than read.
+    #[must_use]
+    pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut chunk = Self::new(&["record".to_owned()].into());
+        for (number, record) in (1..).zip(records) {
+            chunk.push(Place { source: 0, number }, Ok(record));
+        }
+        chunk
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, place: Place, record: DecodeResult) {
+        self.hashes.push(record.as_ref().map_or(0, |record| key_hash(record.key())));
+        self.places.push(place);
+        self.records.push(record);
+    }
+
+    /// The records, each with its place in words.
+    pub fn records_with_places(&self) -> impl Iterator<Item = (impl fmt::Display, &DecodeResult)> {
+        self.places.iter().map(|place| PlaceText { place: *place, sources: &self.sources }).zip(&self.records)
+    }
+}
+
+/// A place in words.
+struct PlaceText<'a> {
+    place: Place,
+    sources: &'a [String],
+}
+
+impl fmt::Display for PlaceText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = self.sources.get(self.place.source as usize).map_or("record", String::as_str);
+        write!(f, "{source} {}", self.place.number)
+    }
+}
+
+/// The hash by which keys are put into partitions: FNV-1a of 64 bits.
+#[must_use]
+pub fn key_hash(key: &str) -> u64 {
+    let mut hasher = FnvHasher::default();
+    hasher.write(key.as_bytes());
+    hasher.finish()
+}
+
+/// A recording that is being read.
+pub struct RecordingReader {
+    /// Chunks in order; after an error, none.
+    pub chunks: Receiver<ChunkResult>,
+    /// How much was read so far: bytes of a file before they were unpacked, rows of a Parquet file, records of a topic.
+    pub read: Arc<AtomicU64>,
+    /// How much there is, where it has an end.
+    pub size: Option<u64>,
+}
+
+impl RecordingReader {
+    /// Reads what fills chunks, on a thread of its own; `read` is counted up by whoever fills them.
+    #[must_use]
+    pub fn spawn(
+        chunks: impl Iterator<Item = ChunkResult> + Send + 'static,
+        read: Arc<AtomicU64>,
+        size: Option<u64>,
+    ) -> Self {
+        let (to, received) = sync_channel(CHUNKS_AHEAD);
+        std::thread::spawn(move || {
+            for next in chunks {
+                let is_last = next.is_err();
+                // Whoever listened has gone when it cannot be sent.
+                if to.send(next).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { chunks: received, read, size }
+    }
+}
+
+/// Begins to read a file of events; `-` is standard input. What kind of file it is, is told by its first bytes. With a
+/// file of actions, those go in by their time.
+///
+/// # Errors
+/// When a file cannot be opened or is of a kind that is not read.
+pub fn open(events: &Path, actions: Option<&Path>) -> Result<RecordingReader, AnalysisError> {
+    let name = events.display();
+    let mut sources = vec![format!("{name}, line")];
+    let actions = actions.map(|path| {
+        sources.push(format!("{}, line", path.display()));
+        actions::read(path, 1)
+    });
+    let actions = actions.transpose()?;
+    let failed = |e| AnalysisError::File(events.into(), e);
+    let (source, size) = open_bytes(events).map_err(failed)?;
+    let read = Arc::new(AtomicU64::new(0));
+    let mut bytes = BufReader::with_capacity(BUFFER, CountingReader { source, read: read.clone() });
+    if bytes.fill_buf().map_err(failed)?.starts_with(b"PAR1") {
+        sources[0] = format!("{name}, row");
+        let rows = parquet::ParquetChunks::open(events, sources.into(), read.clone())?;
+        let size = Some(rows.size());
+        return Ok(with_actions(rows, actions, read, size));
+    }
+    let unpacked = lines::decompressed(bytes).map_err(failed)?;
+    Ok(with_actions(lines::LineChunks::new(events, unpacked, sources.into()), actions, read, size))
+}
+
+fn with_actions(
+    chunks: impl Iterator<Item = ChunkResult> + Send + 'static,
+    actions: Option<actions::Actions>,
+    read: Arc<AtomicU64>,
+    size: Option<u64>,
+) -> RecordingReader {
+    match actions {
+        None => RecordingReader::spawn(chunks, read, size),
+        Some(actions) => RecordingReader::spawn(actions.merge_into(chunks), read, size),
+    }
+}
+
+/// A file's bytes, and how many there are.
+pub(crate) fn open_bytes(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    if about.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder; give a file"));
+    }
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
+
+/// Bytes as a record of a stream. A recording is taken to have arrived in time.
+pub fn decode_record(stream: Stream, place: Place, value: &[u8]) -> DecodeResult {
+    Record::decode(&Input {
+        stream,
+        topic: "",
+        partition: 0,
+        offset: place.number as i64,
+        arrival: EventTime::END,
+        key: None,
+        trace: None,
+        value,
+    })
+}
+
+/// Counts the bytes that are read.
+struct CountingReader {
+    source: Box<dyn Read + Send>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for CountingReader {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(to)?;
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}

@@ -1,0 +1,121 @@
+//! Who brings the topics' records into the projection.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use firewatch_console::store::{IncomingRecord, Kind, Store, StoreError};
+use firewatch_console::web::Clock;
+use firewatch_domain::{Duration as Span, EventTime};
+use firewatch_kafka::{ReceivedRecord, RunError, TopicTail};
+use tokio::runtime::Handle;
+
+use super::ConsoleInput;
+use crate::common::{Failure, count};
+
+/// Records of a batch, at most.
+const MAX_BATCH: usize = 1_000;
+/// Wait for a record before what is at hand is taken in.
+const BATCH_WAIT: Duration = Duration::from_millis(50);
+/// Wait before the database is tried again, and how long that goes on.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+const DATABASE_TIMEOUT: Span = Span::from_mins(10);
+/// How often what is too old is let go.
+const PRUNE_INTERVAL: Span = Span::from_mins(60);
+
+/// The topics that are read, each with what its records are.
+pub struct ProjectionTopics(BTreeMap<String, Kind>);
+
+impl ProjectionTopics {
+    pub fn new(source: &ConsoleInput<'_>) -> Self {
+        let names = source.topics;
+        let teams = source.teams.iter().map(|team| (names.team_topic(team), Kind::Escalation));
+        let others = [
+            (names.scores.clone(), Kind::Score),
+            (names.actions.clone(), Kind::Action),
+            (names.signals.clone(), Kind::Signal),
+        ];
+        Self(teams.chain(others).collect())
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn incoming(&self, record: ReceivedRecord) -> Option<IncomingRecord> {
+        let ReceivedRecord { topic, partition, offset, value, .. } = record;
+        Some(IncomingRecord { kind: *self.0.get(&topic)?, topic, partition, offset, value })
+    }
+}
+
+pub struct ProjectionUpdater {
+    pub runtime: Handle,
+    pub store: Store,
+    pub tail: TopicTail,
+    pub topics: ProjectionTopics,
+    pub clock: Clock,
+}
+
+impl ProjectionUpdater {
+    /// Takes records in, batch by batch, until told to stop.
+    pub fn follow(&self, stop: &AtomicBool, changed: &dyn Fn(i64)) -> Result<(), Failure> {
+        let mut pruned = EventTime::EARLIEST;
+        while !stop.load(Ordering::Relaxed) {
+            let batch = self.batch().map_err(|e| Failure::Running(e.to_string()))?;
+            let now = (self.clock)();
+            if !batch.is_empty() {
+                let Some((seq, unread)) = self.apply_batch(&batch, stop)? else { break };
+                if unread > 0 {
+                    let what = count(unread, "record");
+                    eprintln!("firewatch: {what} of the topics cannot be read and are passed over");
+                }
+                changed(seq);
+            } else if now - pruned > PRUNE_INTERVAL {
+                // When there is nothing else to do: nobody should wait for it.
+                if let Err(e) = self.runtime.block_on(self.store.prune(now)) {
+                    eprintln!("firewatch: {e}; what is old is let go later");
+                }
+                pruned = now;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a batch in. While the database is away it is tried again, as nothing of it was taken in; none when told to stop.
+    fn apply_batch(
+        &self,
+        batch: &[IncomingRecord],
+        stop: &AtomicBool,
+    ) -> Result<Option<(i64, usize)>, Failure> {
+        let began = (self.clock)();
+        let mut is_reported = false;
+        while !stop.load(Ordering::Relaxed) {
+            let now = (self.clock)();
+            let e = match self.runtime.block_on(self.store.apply(batch, now)) {
+                Ok(taken) => return Ok(Some(taken)),
+                Err(e) => e,
+            };
+            if !matches!(e, StoreError::Database(_)) || now - began > DATABASE_TIMEOUT {
+                return Err(Failure::Running(e.to_string()));
+            }
+            if !is_reported {
+                eprintln!("firewatch: {e}; it is tried again for {DATABASE_TIMEOUT}");
+                is_reported = true;
+            }
+            // A timer has to be made where the runtime is.
+            self.runtime.block_on(async { tokio::time::sleep(RETRY_INTERVAL).await });
+        }
+        Ok(None)
+    }
+
+    /// What is at hand, or comes soon.
+    fn batch(&self) -> Result<Vec<IncomingRecord>, RunError> {
+        let mut batch = Vec::new();
+        while batch.len() < MAX_BATCH {
+            let wait = if batch.is_empty() { BATCH_WAIT } else { Duration::ZERO };
+            let Some(record) = self.tail.next(wait)? else { break };
+            batch.extend(self.topics.incoming(record));
+        }
+        Ok(batch)
+    }
+}

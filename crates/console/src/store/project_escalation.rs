@@ -1,0 +1,141 @@
+//! An escalation's record into the projection: an older step never undoes a newer one, and what an earlier one told stays.
+
+use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime};
+use firewatch_escalation::storm_brand;
+use sqlx::{Any, Transaction};
+
+use super::StoreError;
+use super::project_records::ActionRecord;
+use super::retraction::{Retraction, parse_record, record_text};
+
+/// Tells whether it was news: a hand-over comes by two topics.
+pub(super) async fn project_escalation(
+    change: &mut Transaction<'_, Any>,
+    e: &Escalation,
+    seq: i64,
+) -> Result<bool, StoreError> {
+    let (before, rewritten) = previous_record(change, e).await?;
+    let mut e = e.clone();
+    // Topics are read in no order: what its author has taken back since does not come back.
+    if let Some(now) = rewritten {
+        now.apply(&mut e);
+    }
+    let record = record_text(&e)?;
+    sqlx::query("INSERT INTO history VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(&e.escalation)
+        .bind(i64::from(e.step))
+        .bind(&record)
+        .execute(&mut **change)
+        .await?;
+    let is_new = before.is_none();
+    let e = &merge_previous(e, before);
+    let record = record_text(e)?;
+    let taken_by =
+        if is_new && !e.state.is_final() { owner_from_actions(change, e).await? } else { String::new() };
+    let is_answered = matches!(
+        e.state,
+        EscalationState::Answered | EscalationState::HandOffAsked | EscalationState::HandedOff
+    );
+    let answered = is_answered.then_some(e.at);
+    let done = sqlx::query(
+        "INSERT INTO escalations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $18, $13, $14, $15, $16, $17, $10) \
+         ON CONFLICT (id) DO UPDATE SET step = excluded.step, live = excluded.live, level = excluded.level, \
+         due = excluded.due, risk = excluded.risk, team = excluded.team, at = excluded.at, seq = excluded.seq, \
+         words = excluded.words, record = excluded.record, platform = excluded.platform, \
+         promised = CASE WHEN escalations.promised = 0 THEN excluded.promised ELSE escalations.promised END, \
+         answered = CASE WHEN escalations.answered = 0 THEN excluded.answered ELSE escalations.answered END, \
+         taken_by = CASE WHEN excluded.live = 0 THEN '' ELSE escalations.taken_by END \
+         WHERE excluded.step > escalations.step",
+    )
+    .bind(&e.escalation)
+    .bind(i64::from(e.step))
+    .bind(i64::from(!e.state.is_final()))
+    .bind(e.level as i64)
+    .bind(due(e))
+    .bind(e.risk.map_or(0.0, |risk| risk.value()))
+    .bind(&e.team)
+    .bind(e.brand.as_deref().unwrap_or_default())
+    .bind(&e.conversation)
+    .bind(e.at.as_millis())
+    .bind(seq)
+    .bind(search_text(e))
+    .bind(&record)
+    .bind(e.platform.as_deref().unwrap_or_default())
+    .bind(e.posted_at.unwrap_or(e.at).as_millis())
+    .bind(e.respond_by.map_or(0, EventTime::as_millis))
+    .bind(answered.map_or(0, EventTime::as_millis))
+    .bind(taken_by)
+    .execute(&mut **change)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// When an answer is due, far away where none is; a storm comes before all else of its level.
+fn due(e: &Escalation) -> i64 {
+    if storm_brand(&e.conversation).is_some() {
+        return 0;
+    }
+    e.respond_by.map_or(i64::MAX, EventTime::as_millis)
+}
+
+/// The last record of the same escalation, with what those before it told, and whether its post was rewritten.
+async fn previous_record(
+    change: &mut Transaction<'_, Any>,
+    e: &Escalation,
+) -> Result<(Option<Escalation>, Option<Retraction>), StoreError> {
+    let (before, is_rewritten): (String, i64) = sqlx::query_as(
+        "SELECT COALESCE((SELECT record FROM escalations WHERE id = $1), ''), \
+         (SELECT COUNT(*) FROM rewritten WHERE conversation = $2)",
+    )
+    .bind(&e.escalation)
+    .bind(&e.conversation)
+    .fetch_one(&mut **change)
+    .await?;
+    let before = if before.is_empty() { None } else { Some(parse_record(&before)?) };
+    let rewritten = if is_rewritten == 0 { None } else { Retraction::find(change, &e.conversation).await? };
+    Ok((before, rewritten))
+}
+
+/// Who took it, when the action was read before the escalation: topics are read in no order.
+async fn owner_from_actions(change: &mut Transaction<'_, Any>, e: &Escalation) -> Result<String, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "SELECT record FROM actions WHERE conversation = $1 AND at >= $2 ORDER BY at DESC, id DESC LIMIT 20",
+    )
+    .bind(&e.conversation)
+    .bind(e.at.as_millis())
+    .fetch_all(&mut **change)
+    .await?;
+    let shown =
+        rows.iter().filter_map(|(record,)| serde_json::from_str::<ActionRecord>(record).ok()?.new_owner());
+    Ok(shown.into_iter().next().unwrap_or_default())
+}
+
+/// A record with what earlier ones of its escalation told and it does not tell again: what was said, and what to do.
+fn merge_previous(mut e: Escalation, before: Option<Escalation>) -> Escalation {
+    let Some(before) = before else { return e };
+    e.excerpt = e.excerpt.or(before.excerpt);
+    // A step tells what is new; why it was opened stays true.
+    if e.reasons.len() == 1 {
+        let known = usize::from(before.change != EscalationChange::Opened);
+        e.reasons.extend(before.reasons.into_iter().skip(known));
+    }
+    e.platform = e.platform.or(before.platform);
+    e.posted_at = e.posted_at.or(before.posted_at);
+    if e.topics.is_empty() {
+        e.topics = before.topics;
+    }
+    if e.advice.is_empty() {
+        e.advice = before.advice;
+    }
+    if e.contributions.is_empty() {
+        e.contributions = before.contributions;
+    }
+    e
+}
+
+/// What a search looks through: in small letters, the excerpt, the reasons and the topics.
+pub(super) fn search_text(e: &Escalation) -> String {
+    let excerpt = e.excerpt.as_deref().unwrap_or_default();
+    let texts = e.reasons.iter().chain(&e.topics).map(String::as_str);
+    [e.conversation.as_str(), excerpt].into_iter().chain(texts).collect::<Vec<_>>().join(" ").to_lowercase()
+}

@@ -1,0 +1,145 @@
+//! What else is heard of: scores, what people did, and complaints as storms count them.
+
+use firewatch_domain::{ActionKind, Duration, EventTime, RoutesMatched, Score, Signal, SignalBody};
+use serde::Deserialize;
+use sqlx::{Any, Transaction};
+
+use super::StoreError;
+use super::retraction::{Retraction, retract};
+
+/// Complaints are counted in slots of this length.
+pub const VOLUME_SLOT: Duration = Duration::from_mins(5);
+/// Of the scores of a conversation one is kept for each of these.
+const POINT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Of an action, what the projection needs.
+#[derive(Deserialize)]
+pub(super) struct ActionRecord {
+    id: String,
+    conversation: String,
+    at: EventTime,
+    by: String,
+    kind: ActionKind,
+    team: Option<String>,
+}
+
+impl ActionRecord {
+    /// Who has it then; none for a verdict.
+    pub(super) fn new_owner(&self) -> Option<String> {
+        match self.kind {
+            ActionKind::HandOver => Some(self.team.clone().unwrap_or_default()),
+            kind if kind.verdict().is_some() => None,
+            _ => Some(self.by.clone()),
+        }
+    }
+}
+
+/// Counts a complaint, once, and takes what its author took back; tells whether somebody's list changed.
+pub(super) async fn project_signal(
+    change: &mut Transaction<'_, Any>,
+    signal: &Signal,
+    seq: i64,
+) -> Result<bool, StoreError> {
+    if signal.slot != 0 {
+        return Ok(false);
+    }
+    match &signal.body {
+        SignalBody::RoutesMatched(matched) if matched.counts_for_storms => {
+            count_complaint(change, signal, matched).await.map(|()| false)
+        }
+        SignalBody::ConversationUpdated(happened) => match Retraction::from_change(happened, signal.at) {
+            Some(now) => retract(change, &happened.conversation, &now, seq).await,
+            None => Ok(false),
+        },
+        SignalBody::RoutesMatched(_) | SignalBody::Watermark { .. } => Ok(false),
+    }
+}
+
+async fn count_complaint(
+    change: &mut Transaction<'_, Any>,
+    signal: &Signal,
+    matched: &RoutesMatched,
+) -> Result<(), StoreError> {
+    let new =
+        sqlx::query("INSERT INTO complaints VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING")
+            .bind(&matched.conversation)
+            .bind(&signal.brand)
+            .bind(signal.at.as_millis())
+            .bind(matched.risk.value())
+            .bind(join_topics(&matched.topics))
+            .bind(matched.sim_hash.map_or_else(String::new, |near| format!("{:016x}", near.0)))
+            .bind(matched.excerpt.as_deref().unwrap_or_default())
+            .execute(&mut **change)
+            .await?;
+    if new.rows_affected() > 0 {
+        sqlx::query(
+            "INSERT INTO volume VALUES ($1, $2, 1) ON CONFLICT (brand, slot) DO UPDATE SET n = volume.n + 1",
+        )
+        .bind(&signal.brand)
+        .bind(signal.at.floor(VOLUME_SLOT).as_millis())
+        .execute(&mut **change)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Topics as they are written, each between bars so that one can be looked for.
+fn join_topics(topics: &[String]) -> String {
+    let written = topics.iter().map(|topic| topic.rsplit('|').next().unwrap_or(topic));
+    written.fold(String::from("|"), |all, topic| all + topic + "|")
+}
+
+pub(super) async fn project_score(
+    change: &mut Transaction<'_, Any>,
+    score: &Score,
+) -> Result<(), StoreError> {
+    let record = serde_json::to_string(score).map_err(|e| StoreError::Row(e.to_string()))?;
+    let at = score.at.as_millis();
+    sqlx::query(
+        "INSERT INTO scores VALUES ($1, $2, $3) ON CONFLICT (conversation) DO UPDATE SET at = excluded.at, \
+         record = excluded.record WHERE excluded.at >= scores.at",
+    )
+    .bind(&score.conversation)
+    .bind(at)
+    .bind(record)
+    .execute(&mut **change)
+    .await?;
+    let counts = &score.engagements;
+    sqlx::query(
+        "INSERT INTO points VALUES ($1, $2, $3, $4, $5) ON CONFLICT (conversation, at) DO UPDATE SET risk = excluded.risk, \
+         reshares = excluded.reshares, reach = excluded.reach",
+    )
+        .bind(&score.conversation)
+        .bind(score.at.floor(POINT_INTERVAL).as_millis())
+        .bind(score.risk.value())
+        .bind((counts.reshares + counts.quotes) as i64)
+        .bind(score.reach.estimate as i64)
+        .execute(&mut **change)
+        .await?;
+    Ok(())
+}
+
+/// Keeps what was done; who takes an escalation is shown at once, and not when the engine has heard of it.
+pub(super) async fn project_action(
+    change: &mut Transaction<'_, Any>,
+    action: &ActionRecord,
+    value: &[u8],
+    seq: i64,
+) -> Result<bool, StoreError> {
+    let kept = sqlx::query("INSERT INTO actions VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+        .bind(&action.conversation)
+        .bind(&action.id)
+        .bind(action.at.as_millis())
+        .bind(String::from_utf8_lossy(value).into_owned())
+        .execute(&mut **change)
+        .await?;
+    let Some(shown) = action.new_owner().filter(|_| kept.rows_affected() > 0) else { return Ok(false) };
+    let taken =
+        sqlx::query("UPDATE escalations SET taken_by = $1, seq = $2 WHERE conversation = $3 AND live = 1")
+            .bind(shown)
+            .bind(seq)
+            .bind(&action.conversation)
+            .execute(&mut **change)
+            .await?;
+    Ok(taken.rows_affected() > 0)
+}

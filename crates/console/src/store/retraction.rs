@@ -1,0 +1,140 @@
+//! What an author took back: of an edited post only what it says now is kept, of a deleted one no word.
+
+use firewatch_domain::{ConversationChange, ConversationUpdate, Escalation, EventTime};
+use sqlx::{Any, Transaction};
+
+use super::StoreError;
+use super::project_escalation::search_text;
+
+/// How the words of a conversation stand since one of its posts was edited or deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Retraction {
+    at: EventTime,
+    /// What quotes a post goes: its topics, and the reasons after the first.
+    is_deleted: bool,
+    /// How the first post begins now, empty when it is not shown any more; none when that stays as it was.
+    excerpt: Option<String>,
+}
+
+impl Retraction {
+    /// What happened, if it is such a thing.
+    pub(super) fn from_change(happened: &ConversationUpdate, at: EventTime) -> Option<Self> {
+        let (is_deleted, excerpt) = match &happened.change {
+            ConversationChange::Edited { excerpt } => (false, Some(excerpt.clone().unwrap_or_default())),
+            ConversationChange::Deleted { is_root: all } => (true, all.then(String::new)),
+            _ => return None,
+        };
+        Some(Self { at, is_deleted, excerpt })
+    }
+
+    pub(super) async fn find(
+        change: &mut Transaction<'_, Any>,
+        conversation: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        let found: Option<(i64, i64, i64, String)> =
+            sqlx::query_as("SELECT at, gone, stays, excerpt FROM rewritten WHERE conversation = $1")
+                .bind(conversation)
+                .fetch_optional(&mut **change)
+                .await?;
+        Ok(found.map(|(at, gone, stays, excerpt)| Self {
+            at: EventTime::from_millis(at),
+            is_deleted: gone != 0,
+            excerpt: (stays == 0).then_some(excerpt),
+        }))
+    }
+
+    /// Takes out of a record what was taken back; one of later reads as the post does.
+    pub(super) fn apply(&self, e: &mut Escalation) {
+        if self.is_deleted {
+            e.topics.clear();
+            e.contributions.clear();
+            // The first says what the policy saw or a person did; the others quote the post.
+            e.reasons.truncate(1);
+        }
+        if let Some(now) = self.excerpt.as_ref().filter(|_| self.is_deleted || e.at <= self.at) {
+            e.excerpt = e.excerpt.take().map(|_| now.clone()).filter(|now| !now.is_empty());
+        }
+    }
+}
+
+/// Rewrites all that is kept of a conversation; tells whether an escalation is of it.
+pub(super) async fn retract(
+    change: &mut Transaction<'_, Any>,
+    conversation: &str,
+    now: &Retraction,
+    seq: i64,
+) -> Result<bool, StoreError> {
+    sqlx::query(
+        "INSERT INTO rewritten VALUES ($1, $2, $3, $4, $5) ON CONFLICT (conversation) DO UPDATE SET at = excluded.at, \
+         gone = CASE WHEN rewritten.gone = 0 THEN excluded.gone ELSE rewritten.gone END, stays = excluded.stays, \
+         excerpt = excluded.excerpt WHERE excluded.at >= rewritten.at",
+    )
+    .bind(conversation)
+    .bind(now.at.as_millis())
+    .bind(i64::from(now.is_deleted))
+    .bind(i64::from(now.excerpt.is_none()))
+    .bind(now.excerpt.as_deref().unwrap_or_default())
+    .execute(&mut **change)
+    .await?;
+    if now.is_deleted {
+        sqlx::query("UPDATE complaints SET topics = '|', near = '' WHERE conversation = $1")
+            .bind(conversation)
+            .execute(&mut **change)
+            .await?;
+    }
+    if let Some(excerpt) = &now.excerpt {
+        sqlx::query("UPDATE complaints SET excerpt = $1 WHERE conversation = $2")
+            .bind(excerpt)
+            .bind(conversation)
+            .execute(&mut **change)
+            .await?;
+    }
+    let escalations: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, record FROM escalations WHERE conversation = $1")
+            .bind(conversation)
+            .fetch_all(&mut **change)
+            .await?;
+    for (id, record) in &escalations {
+        let mut e = parse_record(record)?;
+        now.apply(&mut e);
+        sqlx::query("UPDATE escalations SET record = $1, words = $2, seq = $3 WHERE id = $4")
+            .bind(record_text(&e)?)
+            .bind(search_text(&e))
+            .bind(seq)
+            .bind(id)
+            .execute(&mut **change)
+            .await?;
+        rewrite_history(change, id, now).await?;
+    }
+    Ok(!escalations.is_empty())
+}
+
+async fn rewrite_history(
+    change: &mut Transaction<'_, Any>,
+    escalation: &str,
+    now: &Retraction,
+) -> Result<(), StoreError> {
+    let steps: Vec<(i64, String)> = sqlx::query_as("SELECT step, record FROM history WHERE escalation = $1")
+        .bind(escalation)
+        .fetch_all(&mut **change)
+        .await?;
+    for (step, record) in steps {
+        let mut e = parse_record(&record)?;
+        now.apply(&mut e);
+        sqlx::query("UPDATE history SET record = $1 WHERE escalation = $2 AND step = $3")
+            .bind(record_text(&e)?)
+            .bind(escalation)
+            .bind(step)
+            .execute(&mut **change)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) fn parse_record(record: &str) -> Result<Escalation, StoreError> {
+    serde_json::from_str(record).map_err(|e| StoreError::Row(e.to_string()))
+}
+
+pub(super) fn record_text(e: &Escalation) -> Result<String, StoreError> {
+    serde_json::to_string(e).map_err(|e| StoreError::Row(e.to_string()))
+}

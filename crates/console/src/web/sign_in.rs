@@ -1,0 +1,298 @@
+//! Coming in and going: sign-in by password or identity provider, accounts by invitation, and sign-out.
+
+use askama::Template;
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+
+use super::auth::{ClientAddress, cookie, text};
+use super::page::html;
+use super::{Console, Problem};
+use crate::people::{AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
+use crate::percent_encoding::percent_encoded;
+use crate::settings::SignIn;
+
+/// The cookie that ties a sign-in at the provider to the browser that began it.
+const SIGN_IN_COOKIE: &str = "firewatch-sign-in";
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    /// Where to go then.
+    to: String,
+    problem: String,
+    by_password: bool,
+}
+
+#[derive(Template)]
+#[template(path = "set_up.html")]
+struct SetUpPage {
+    token: String,
+    /// Empty for the first account.
+    name: String,
+    problem: String,
+    min_password_chars: usize,
+}
+
+/// Where the page is that lets somebody in who wanted another.
+pub(super) fn sign_in_url(wanted: &Uri) -> String {
+    let path = wanted.path_and_query().map_or("/", |path| path.as_str());
+    format!("/sign-in?to={}", percent_encoded(path, b"/"))
+}
+
+/// A path of ours, whatever was asked for: nobody is sent elsewhere after signing in.
+fn local_path(to: &str) -> &str {
+    let is_path = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
+    if is_path { to } else { "/" }
+}
+
+/// A path that can stand in a cookie; what cannot is left behind.
+fn cookie_safe(to: &str) -> &str {
+    let is_plain = to.bytes().all(|b| b.is_ascii_graphic() && !b",;\"|".contains(&b));
+    if is_plain { to } else { "/" }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ReturnTo {
+    #[serde(default)]
+    to: String,
+}
+
+/// The page to sign in at.
+pub(super) async fn page(
+    State(console): State<Console>,
+    Query(ReturnTo { to }): Query<ReturnTo>,
+) -> Result<Response, Problem> {
+    sign_in_page(&console, &to, "")
+}
+
+fn sign_in_page(console: &Console, to: &str, problem: &str) -> Result<Response, Problem> {
+    let by_password = console.auth.sign_in == SignIn::Local;
+    html(&SignInPage { to: local_path(to).into(), problem: problem.into(), by_password })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Credentials {
+    name: String,
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// Signs in by name and password.
+pub(super) async fn sign_in(
+    State(console): State<Console>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Form(Credentials { name, password, to }): Form<Credentials>,
+) -> Result<Response, Problem> {
+    if console.auth.sign_in != SignIn::Local {
+        return Err(Problem(StatusCode::NOT_FOUND, "nobody signs in here by password".into()));
+    }
+    let (name, now) = (name.trim(), console.now());
+    let who: String = name.chars().take(64).collect();
+    if !console.auth.limits.sign_in(name, &from) {
+        console.people.write_audit((&who, &from), AuditAction::Refused, "too many tries", now).await?;
+        let page = sign_in_page(&console, &to, "Too many tries. Wait a minute, then try again.")?;
+        return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
+    }
+    if !console.people.verify_password(name, password).await? {
+        console
+            .people
+            .write_audit((&who, &from), AuditAction::Refused, "wrong name or password", now)
+            .await?;
+        let page = sign_in_page(&console, &to, "Name and password do not go together.")?;
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    }
+    console.people.write_audit((name, &from), AuditAction::SignedIn, "by password", now).await?;
+    let token = console.people.begin_session(name, text(&headers, header::USER_AGENT), now).await?;
+    Ok(start_session(&console, &token, local_path(&to)))
+}
+
+fn start_session(console: &Console, token: &str, to: &str) -> Response {
+    let secs = MAX_SESSION.as_millis() / 1000;
+    let cookie = console.auth.set_cookie(console.auth.session_cookie_name(), token, secs);
+    ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
+}
+
+/// Sends the browser to the identity provider.
+pub(super) async fn start(
+    State(console): State<Console>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    Query(ReturnTo { to }): Query<ReturnTo>,
+) -> Result<Response, Problem> {
+    let Some(oidc) = &console.auth.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
+    check_address_limit(&console, &from)?;
+    let started = oidc.start(&console.people, console.now()).await;
+    let started = started.map_err(|problem| Problem(StatusCode::BAD_GATEWAY, problem))?;
+    let cookie = console.auth.set_cookie(
+        SIGN_IN_COOKIE,
+        &format!("{}|{}", started.state, cookie_safe(local_path(&to))),
+        600,
+    );
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&started.url)).into_response())
+}
+
+fn check_address_limit(console: &Console, from: &str) -> Result<(), Problem> {
+    if console.auth.limits.try_link(from) {
+        return Ok(());
+    }
+    Err(Problem(StatusCode::TOO_MANY_REQUESTS, "too many tries; wait a minute".into()))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProviderCallback {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    error: String,
+}
+
+/// Takes what the browser brings back from the identity provider.
+pub(super) async fn callback(
+    State(console): State<Console>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Query(ProviderCallback { code, state, error }): Query<ProviderCallback>,
+) -> Result<Response, Problem> {
+    let Some(oidc) = &console.auth.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
+    let (begun, to) =
+        cookie(&headers, SIGN_IN_COOKIE).and_then(|kept| kept.split_once('|')).unwrap_or_default();
+    if !error.is_empty() || state.is_empty() || begun != state {
+        let shown: String =
+            error.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
+        let why = if shown.is_empty() {
+            "It was not begun in this browser.".into()
+        } else {
+            format!("The identity provider says {shown}.")
+        };
+        let page = sign_in_page(&console, to, &format!("You are not signed in. {why}"))?;
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    }
+    let now = console.now();
+    match oidc.finish(&console.people, (&code, &state), now).await {
+        Ok((name, roles)) => {
+            console
+                .people
+                .write_audit((&name, &from), AuditAction::SignedIn, "by the identity provider", now)
+                .await?;
+            let agent = text(&headers, header::USER_AGENT);
+            let token = console.people.begin_session_with_roles((&name, &roles), agent, now).await?;
+            Ok(start_session(&console, &token, local_path(to)))
+        }
+        Err(problem) => {
+            console.people.write_audit(("-", &from), AuditAction::Refused, &problem, now).await?;
+            let page = sign_in_page(&console, to, &format!("You are not signed in: {problem}."))?;
+            Ok((StatusCode::UNAUTHORIZED, page).into_response())
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct InvitationToken {
+    #[serde(default)]
+    token: String,
+}
+
+/// The page of an invitation, or of the first account.
+pub(super) async fn set_up_page(
+    State(console): State<Console>,
+    Query(InvitationToken { token }): Query<InvitationToken>,
+) -> Result<Response, Problem> {
+    match console.people.invitation(&token, console.now()).await? {
+        Some(invitation) => html(&SetUpPage {
+            token,
+            name: invitation.name,
+            problem: String::new(),
+            min_password_chars: MIN_PASSWORD_CHARS,
+        }),
+        None => {
+            Err(Problem(StatusCode::FORBIDDEN, "this link was used or is too old; ask for another".into()))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewAccount {
+    token: String,
+    #[serde(default)]
+    name: String,
+    password: String,
+}
+
+/// Makes an account.
+pub(super) async fn set_up(
+    State(console): State<Console>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Form(NewAccount { token, name, password }): Form<NewAccount>,
+) -> Result<Response, Problem> {
+    let now = console.now();
+    check_address_limit(&console, &from)?;
+    match console.people.accept((&token, now), &name, password).await? {
+        Ok(name) => {
+            console.people.write_audit((&name, &from), AuditAction::Joined, "with a password", now).await?;
+            let session =
+                console.people.begin_session(&name, text(&headers, header::USER_AGENT), now).await?;
+            Ok(start_session(&console, &session, "/"))
+        }
+        Err(problem) => {
+            let invited = console.people.invitation(&token, now).await?.map(|invitation| invitation.name);
+            let name = invited.unwrap_or_default();
+            let page = html(&SetUpPage { token, name, problem, min_password_chars: MIN_PASSWORD_CHARS })?;
+            Ok((StatusCode::BAD_REQUEST, page).into_response())
+        }
+    }
+}
+
+/// Ends the session.
+pub(super) async fn sign_out(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Form(CsrfForm { csrf }): Form<CsrfForm>,
+) -> Result<Response, Problem> {
+    person.check_csrf(&csrf)?;
+    if let Some(token) = cookie(&headers, console.auth.session_cookie_name()) {
+        console.people.end_session(token).await?;
+        console.people.write_audit((&person.name, &from), AuditAction::SignedOut, "", console.now()).await?;
+    }
+    let gone = console.auth.set_cookie(console.auth.session_cookie_name(), "", 0);
+    Ok(([(header::SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct CsrfForm {
+    pub csrf: String,
+}
+
+/// Who is signed in.
+pub(super) async fn me(Extension(person): Extension<Person>) -> Json<Person> {
+    Json(person)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_elsewhere_after_signing_in() {
+        for elsewhere in
+            ["", "https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "/a\r\nb"]
+        {
+            assert_eq!(local_path(elsewhere), "/", "{elsewhere:?}");
+        }
+        assert_eq!(
+            [cookie_safe("/a?b=c"), cookie_safe("/;Domain=x"), cookie_safe("/\u{e4}")],
+            ["/a?b=c", "/", "/"]
+        );
+        assert_eq!(local_path("/escalations/c-1/x?y=1"), "/escalations/c-1/x?y=1");
+        let wanted: Uri = "/?team=pr&text=a%20b".parse().unwrap();
+        assert_eq!(sign_in_url(&wanted), "/sign-in?to=/%3Fteam%3Dpr%26text%3Da%2520b");
+    }
+}

@@ -1,0 +1,196 @@
+//! From a case and its life to the record that a team reads.
+
+use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, SCHEMA_VERSION};
+
+use super::cross_posts::Related;
+use super::incident::Incident;
+use crate::policy::{Brand, Policy};
+use crate::{Lifecycle, PR, storm_brand};
+
+/// A decision that tells nobody, or not yet, and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// When it was taken.
+    pub at: EventTime,
+    /// What was decided.
+    pub kind: DecisionKind,
+    /// The conversation.
+    pub conversation: String,
+    /// What was decided and why, in words.
+    pub description: String,
+}
+
+/// Decisions that tell nobody, or not yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DecisionKind {
+    /// A route holds, or does no more.
+    RouteChanged,
+    /// The brand has answered, and the route asks for nothing then.
+    Answered,
+    /// It is part of a storm, which is told instead.
+    InStorm,
+    /// It is part of a group, which is told instead.
+    InGroup,
+    /// The team sleeps.
+    Asleep,
+    /// The team's budget is used up for now.
+    OverBudget,
+    /// It is silenced.
+    Silenced,
+}
+
+impl DecisionKind {
+    /// What keeps a team from being told, by name; none for what keeps nobody from it.
+    #[must_use]
+    pub fn suppression_reason(self) -> Option<&'static str> {
+        Some(match self {
+            Self::RouteChanged => return None,
+            Self::Answered => "answered",
+            Self::InStorm => "in_storm",
+            Self::InGroup => "in_group",
+            Self::Asleep => "asleep",
+            Self::OverBudget => "over_budget",
+            Self::Silenced => "silenced",
+        })
+    }
+}
+
+/// Which notes are taken.
+#[derive(Debug, Default)]
+pub enum DecisionTrace<'a> {
+    /// None.
+    #[default]
+    Off,
+    /// Of what holds alerts back, without words.
+    Suppressions(&'a mut Vec<Decision>),
+    /// All of them, in words.
+    All(&'a mut Vec<Decision>),
+}
+
+impl DecisionTrace<'_> {
+    /// The same for a while.
+    pub(crate) fn reborrow(&mut self) -> DecisionTrace<'_> {
+        match self {
+            Self::Off => DecisionTrace::Off,
+            Self::Suppressions(decisions) => DecisionTrace::Suppressions(decisions),
+            Self::All(decisions) => DecisionTrace::All(decisions),
+        }
+    }
+}
+
+/// Where decisions go, and what they need to be told.
+pub(crate) struct Emitter<'a> {
+    pub now: EventTime,
+    pub brand: &'a str,
+    pub policy: &'a Policy,
+    pub escalations: &'a mut Vec<Escalation>,
+    /// Where decisions that tell nobody go, when somebody asks.
+    pub decision_trace: DecisionTrace<'a>,
+}
+
+/// A case by its id, with one of its lives.
+#[derive(Clone, Copy)]
+pub(crate) struct EscalationRef<'a> {
+    pub id: &'a str,
+    pub incident: &'a Incident,
+    pub lifecycle: &'a Lifecycle,
+}
+
+impl Emitter<'_> {
+    /// The policy's words about this brand.
+    pub fn brand_policy(&self) -> &Brand {
+        self.policy.brand(Some(self.brand))
+    }
+
+    /// Takes note of a decision that tells nobody.
+    pub fn record_decision(
+        &mut self,
+        kind: DecisionKind,
+        conversation: &str,
+        description: impl FnOnce() -> String,
+    ) {
+        let at = self.now;
+        let decision = |description| Decision { at, kind, conversation: conversation.into(), description };
+        match &mut self.decision_trace {
+            DecisionTrace::All(decisions) => decisions.push(decision(description())),
+            DecisionTrace::Suppressions(decisions) if kind.suppression_reason().is_some() => {
+                decisions.push(decision(String::new()));
+            }
+            DecisionTrace::Suppressions(_) | DecisionTrace::Off => {}
+        }
+    }
+
+    /// Tells a step whose reason is all that is new.
+    pub fn emit_step(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, reason: String) {
+        let record = self.record(escalation, change, vec![reason]);
+        self.escalations.push(record);
+    }
+
+    /// Tells a step with all that is known.
+    pub fn emit_full(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, reason: String) {
+        let mut reasons = vec![reason];
+        reasons.extend_from_slice(&escalation.incident.reasons);
+        reasons.extend(escalation.incident.related.iter().map(Related::describe));
+        let mut record = self.record(escalation, change, reasons);
+        record.contributions.clone_from(&escalation.incident.contributions);
+        record.advice.clone_from(&escalation.incident.advice);
+        self.escalations.push(record);
+    }
+
+    /// The record of a step.
+    pub fn record(
+        &self,
+        EscalationRef { id, incident, lifecycle }: EscalationRef<'_>,
+        change: EscalationChange,
+        reasons: Vec<String>,
+    ) -> Escalation {
+        let escalation = match incident.began {
+            Some(began) => format!("{id}/{began}/{}/{}", lifecycle.team, lifecycle.open_count),
+            None => format!("{id}/{}/{}", lifecycle.team, lifecycle.open_count),
+        };
+        let is_storm = storm_brand(id).is_some();
+        let awaits_answer = incident.answered_at.is_none() && !lifecycle.state.is_final();
+        Escalation {
+            v: SCHEMA_VERSION,
+            id: format!("{escalation}/{}", lifecycle.step),
+            escalation,
+            step: lifecycle.step,
+            change,
+            state: lifecycle.state,
+            team: lifecycle.owner.clone(),
+            level: lifecycle.level,
+            conversation: id.into(),
+            brand: Some(self.brand).filter(|b| self.policy.brands.contains_key(*b)).map(Into::into),
+            platform: incident.platform.clone(),
+            topics: if is_storm { incident.topics.clone() } else { vec![] },
+            related: incident.related.iter().map(|related| related.conversation.clone()).collect(),
+            at: self.now,
+            posted_at: incident.posted_at,
+            risk: incident.risk,
+            reasons,
+            contributions: vec![],
+            advice: vec![],
+            excerpt: incident.excerpt.clone().filter(|_| lifecycle.team == PR || lifecycle.owner == PR),
+            route: Some(lifecycle.route.clone()),
+            handed_over_by: None,
+            respond_by: incident.respond_by(self.brand_policy()).filter(|_| awaits_answer),
+            members: incident.members,
+            policy: self.policy.version.clone(),
+            policy_hash: self.policy.hash.clone(),
+            trace: incident.trace.clone(),
+        }
+    }
+
+    /// Moves every escalation of a case on to a state, and tells those that moved.
+    pub fn move_all(&mut self, id: &str, incident: &mut Incident, state: EscalationState, reason: &str) {
+        for i in 0..incident.lifecycles.len() {
+            if incident.lifecycles[i].move_to(state, self.now) {
+                self.emit_step(
+                    EscalationRef { id, incident, lifecycle: &incident.lifecycles[i] },
+                    EscalationChange::Moved,
+                    reason.to_owned(),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is told as one and grows: how many are in it, how many of them are near-copies, and how far that was told.
+
+use firewatch_domain::{Duration, EscalationChange, EventTime, SimHash};
+use serde::{Deserialize, Serialize};
+
+use super::emitter::{Emitter, EscalationRef};
+use super::incident::Incident;
+
+/// Texts whose copies are counted, at most.
+const MAX_TEXTS: usize = 16;
+/// Copies from which a text is said to be copied.
+const MIN_COPIES: u64 = 3;
+/// Share of the members from which copies are worth a word.
+const MIN_COPY_SHARE: f64 = 0.1;
+
+/// How far something that grows has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Growth {
+    pub members: u64,
+    notified_members: u64,
+    notified_at: EventTime,
+    /// Texts of members, by the first that came, and how many there are of each.
+    texts: Vec<(SimHash, u64)>,
+}
+
+impl Growth {
+    /// With nothing in it.
+    pub fn new(now: EventTime) -> Self {
+        Self { members: 0, notified_members: 0, notified_at: now, texts: vec![] }
+    }
+
+    /// Takes a member in, whose text is known by this.
+    pub fn add_member(&mut self, sim_hash: Option<SimHash>) {
+        self.members += 1;
+        let Some(sim_hash) = sim_hash else { return };
+        if let Some((_, copies)) = self.texts.iter_mut().find(|(text, _)| text.is_near(sim_hash)) {
+            *copies += 1;
+            return;
+        }
+        if self.texts.len() == MAX_TEXTS {
+            // The oldest that was not copied makes room; when all were, the new one is not counted.
+            let Some(single) = self.texts.iter().position(|(_, copies)| *copies == 1) else { return };
+            self.texts.remove(single);
+        }
+        self.texts.push((sim_hash, 1));
+    }
+
+    /// Whether a text is a near-copy of one that is copied in it.
+    pub fn is_copied(&self, sim_hash: Option<SimHash>) -> bool {
+        let copied = self.texts.iter().filter(|(_, copies)| *copies >= MIN_COPIES);
+        sim_hash.is_some_and(|sim_hash| copied.into_iter().any(|(text, _)| text.is_near(sim_hash)))
+    }
+
+    /// How much of it is copies, in words, when that is worth a word.
+    pub fn describe_copies(&self) -> Option<String> {
+        let max_copies = self.texts.iter().map(|(_, copies)| *copies).max()?;
+        let is_worth = max_copies >= MIN_COPIES && max_copies as f64 >= MIN_COPY_SHARE * self.members as f64;
+        is_worth.then(|| format!("{max_copies} of {} are near-copies of one text", self.members))
+    }
+
+    /// Tells that a case has grown, when it is time for that and nobody has called it done.
+    pub fn notify_growth(
+        &mut self,
+        (id, incident): (&str, &mut Incident),
+        interval: Duration,
+        out: &mut Emitter<'_>,
+    ) {
+        let Some(lifecycle) = incident.lifecycles.first_mut() else { return };
+        let just_opened = lifecycle.step == 0 && lifecycle.notified_at == out.now;
+        if just_opened {
+            (self.notified_members, self.notified_at) = (self.members, out.now);
+        }
+        let is_time = out.now - self.notified_at >= interval;
+        if just_opened || !is_time || self.members == self.notified_members || lifecycle.state.is_final() {
+            return;
+        }
+        lifecycle.record_step(out.now);
+        let copies = self.describe_copies().map_or_else(String::new, |copies| format!("; {copies}"));
+        let reason = format!("grew from {} to {} posts{copies}", self.notified_members, self.members);
+        out.emit_step(
+            EscalationRef { id, incident, lifecycle: &incident.lifecycles[0] },
+            EscalationChange::Grew,
+            reason,
+        );
+        (self.notified_members, self.notified_at) = (self.members, out.now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALIKE: u64 = 0x00ff_00ff_00ff_00ff;
+
+    fn with(texts: impl IntoIterator<Item = u64>) -> Growth {
+        let mut growth = Growth::new(EventTime::EARLIEST);
+        texts.into_iter().for_each(|text| growth.add_member(Some(SimHash(text))));
+        growth
+    }
+
+    #[test]
+    fn copies_are_counted_and_reported_when_they_are_many() {
+        let growth = with([0b1, 0b11, 0b111, u64::MAX]);
+        assert_eq!(growth.describe_copies().as_deref(), Some("3 of 4 are near-copies of one text"));
+        assert!(growth.is_copied(Some(SimHash(0))) && !growth.is_copied(Some(SimHash(u64::MAX))));
+        assert!(!growth.is_copied(None));
+        assert_eq!(with([0, 1]).describe_copies(), None, "two may be chance");
+        let mut many = with([0, 1, 2]);
+        (0..30).for_each(|_| many.add_member(None));
+        assert_eq!(many.describe_copies(), None, "3 of 33 say little");
+    }
+
+    #[test]
+    fn a_text_that_is_copied_is_never_forgotten_for_one_that_is_not() {
+        let single = (0..200).map(|i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut growth = with([ALIKE; 3].into_iter().chain(single));
+        assert!(growth.texts.len() <= MAX_TEXTS);
+        growth.add_member(Some(SimHash(ALIKE)));
+        assert!(growth.is_copied(Some(SimHash(ALIKE))));
+    }
+}

@@ -1,0 +1,214 @@
+//! What a payload comes to: events in the order in which they happened, and what in it could not be taken.
+
+use firewatch_domain::{
+    Author, Body, BrandReply, Counters, Delete, Engagement, Event, EventTime, Post, RejectionCode as Code,
+    SCHEMA_VERSION,
+};
+
+use crate::check::{self, plausible_time};
+use crate::{Rejection, Result};
+
+/// What a payload tells: a good part of it is taken though another cannot be.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DecodedPayload {
+    /// What happened.
+    pub events: Vec<Event>,
+    /// What could not be taken, each with its place in the payload.
+    pub rejections: Vec<Rejection>,
+    /// Accounts whose posts are to go.
+    pub deleted_accounts: Vec<DeletedAccount>,
+}
+
+/// An account that is no more, or is not public any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeletedAccount {
+    /// The platform's id of the account.
+    pub author: String,
+    /// Since when.
+    pub at: EventTime,
+}
+
+/// Collects what a payload tells. Names are given here, so that all platforms give them alike.
+pub(crate) struct DecodeOutput<'a> {
+    /// The network, as events name it.
+    platform: &'a str,
+    /// What sets ids of one server, account or app apart from those of another.
+    scope: Option<&'a str>,
+    /// When the payload arrived.
+    pub arrival: EventTime,
+    decoded: DecodedPayload,
+}
+
+/// Which conversation something belongs to, by its root, and when it happened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Occurrence<'a> {
+    pub root: &'a str,
+    pub at: EventTime,
+}
+
+impl<'a> DecodeOutput<'a> {
+    pub(crate) fn new(platform: &'a str, scope: Option<&'a str>, arrival: EventTime) -> Self {
+        Self { platform, scope, arrival, decoded: DecodedPayload::default() }
+    }
+
+    /// What was collected; a payload that tells nothing says so.
+    pub(crate) fn finish(mut self, result: Result<()>) -> DecodedPayload {
+        self.decoded.rejections.extend(result.err());
+        if self.decoded.events.is_empty()
+            && self.decoded.rejections.is_empty()
+            && self.decoded.deleted_accounts.is_empty()
+        {
+            self.decoded.rejections.push(not_relevant("it holds nothing: an empty page or list"));
+        }
+        self.decoded
+    }
+
+    /// Takes each of a list: one that cannot be taken does not stand in the way of the others.
+    pub(crate) fn each<T>(
+        &mut self,
+        place: &str,
+        items: impl IntoIterator<Item = T>,
+        mut decode_item: impl FnMut(&mut Self, T) -> Result<()>,
+    ) {
+        let mut last: Option<(Rejection, usize, usize)> = None;
+        for (i, item) in items.into_iter().enumerate() {
+            let before = self.decoded.rejections.len();
+            let taken = decode_item(self, item);
+            for inner in self.decoded.rejections.iter_mut().skip(before) {
+                *inner = inner.clone().within(&format!("{place}[{i}]"));
+            }
+            let Err(rejection) = taken else { continue };
+            match &mut last {
+                Some((same, _, more)) if *same == rejection => *more += 1,
+                _ => self.reject_in(place, last.replace((rejection, i, 0))),
+            }
+        }
+        self.reject_in(place, last);
+    }
+
+    /// What is wrong with an item of a list, and with how many that follow it.
+    fn reject_in(&mut self, place: &str, found: Option<(Rejection, usize, usize)>) {
+        if let Some((rejection, first, more)) = found {
+            let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+            self.reject(rejection.within(&format!("{place}[{first}]{others}")));
+        }
+    }
+
+    /// Something that cannot be taken, beside what can.
+    pub(crate) fn reject(&mut self, rejection: Rejection) {
+        self.decoded.rejections.push(rejection);
+    }
+
+    /// A post; one that was edited has an id of its own for each edit.
+    pub(crate) fn post(&mut self, when: Occurrence<'_>, post: Post) -> Result<()> {
+        let id = match post.edited_at {
+            None => post.id.clone(),
+            Some(at) => format!("{}/edit/{}", post.id, at.as_millis()),
+        };
+        self.push(id, when, Body::Post(post))
+    }
+
+    /// A reaction, by an id that is unique in its conversation.
+    pub(crate) fn engagement(
+        &mut self,
+        when: Occurrence<'_>,
+        id: String,
+        engagement: Engagement,
+    ) -> Result<()> {
+        self.push(id, when, Body::Engagement(engagement))
+    }
+
+    /// Running totals; none at all, or all of them zero, tell nothing.
+    pub(crate) fn counters(&mut self, when: Occurrence<'_>, counters: Counters) -> Result<()> {
+        let Counters { reshares, replies, quotes, likes, views } = counters;
+        if [reshares, replies, quotes, likes, views].iter().all(|n| n.unwrap_or_default() == 0) {
+            return Ok(());
+        }
+        let id = format!("counters/{}/{}", when.root, when.at.as_millis());
+        self.push(id, when, Body::Counters(counters))
+    }
+
+    /// A public answer by the brand.
+    pub(crate) fn brand_reply(&mut self, when: Occurrence<'_>, id: String, reply: BrandReply) -> Result<()> {
+        self.push(id, when, Body::BrandReply(reply))
+    }
+
+    /// A post is no more.
+    pub(crate) fn delete(&mut self, when: Occurrence<'_>, post: &str) -> Result<()> {
+        self.push(format!("{post}/delete"), when, Body::Delete(Delete { post: post.to_owned() }))
+    }
+
+    /// An account is no more, or is not public any more.
+    pub(crate) fn delete_account(&mut self, author: &str, at: EventTime) -> Result<()> {
+        let author = check::id("author", Some(author.to_owned()))?;
+        let at = plausible_time("at", at, self.arrival)?;
+        self.decoded.deleted_accounts.push(DeletedAccount { author, at });
+        Ok(())
+    }
+
+    fn push(&mut self, id: String, when: Occurrence<'_>, body: Body) -> Result<()> {
+        let id = check::id("id", Some(id))?;
+        let conversation = conversation(self.platform, self.scope, when.root);
+        let conversation = check::id("conversation", Some(conversation))?;
+        let at = plausible_time("at", when.at, self.arrival)?;
+        let body = checked(body, self.arrival)?;
+        let platform = Some(self.platform.to_owned());
+        let event = Event { v: SCHEMA_VERSION, id, conversation, at, brand: None, platform, body };
+        self.decoded.events.push(event);
+        Ok(())
+    }
+}
+
+/// The id of a conversation, by the post that is its root: two networks, or two servers of one, may give the same id.
+pub(crate) fn conversation(platform: &str, scope: Option<&str>, root: &str) -> String {
+    match scope {
+        None => format!("{platform}:{root}"),
+        Some(scope) => format!("{platform}:{scope}/{root}"),
+    }
+}
+
+/// A payload of the platform that is of no interest, and why.
+pub(crate) fn not_relevant(why: &str) -> Rejection {
+    Rejection::new(Code::NotRelevant, why)
+}
+
+/// JSON that the platform is not known to send.
+pub(crate) fn unknown_payload(what: &str) -> Rejection {
+    Rejection::new(Code::UnknownPayload, what)
+}
+
+/// A body within all limits; an empty label counts as absent.
+fn checked(body: Body, arrival: EventTime) -> Result<Body> {
+    Ok(match body {
+        Body::Post(post) => Body::Post(Post {
+            id: check::id("post.id", Some(post.id))?,
+            author: post.author.map(author).transpose()?,
+            text: check::text("post.text", Some(post.text))?,
+            lang: check::label("post.lang", post.lang)?,
+            in_reply_to: check::label("post.in_reply_to", post.in_reply_to)?,
+            quotes: check::label("post.quotes", post.quotes)?,
+            related: None,
+            edited_at: post.edited_at.map(|at| plausible_time("post.edited_at", at, arrival)).transpose()?,
+        }),
+        Body::Engagement(engagement) => Body::Engagement(Engagement {
+            actor: check::label("engagement.actor", engagement.actor)?,
+            followers: check::followers("engagement.followers", engagement.followers)?,
+            ..engagement
+        }),
+        Body::Counters(counters) => Body::Counters(check::counters(counters)?),
+        Body::BrandReply(reply) => Body::BrandReply(BrandReply {
+            account: check::id("brand_reply.account", Some(reply.account))?,
+            text: check::text("brand_reply.text", Some(reply.text))?,
+        }),
+        Body::Delete(delete) => Body::Delete(Delete { post: check::id("delete.post", Some(delete.post))? }),
+    })
+}
+
+fn author(author: Author) -> Result<Author> {
+    Ok(Author {
+        id: check::id("post.author.id", Some(author.id))?,
+        handle: check::label("post.author.handle", author.handle)?,
+        followers: check::followers("post.author.followers", author.followers)?,
+        ..author
+    })
+}

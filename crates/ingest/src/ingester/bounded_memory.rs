@@ -1,0 +1,201 @@
+//! A map that is bounded, forgets what is old, can be undone, and tells what a restart needs of it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hasher as _;
+
+use firewatch_domain::{Duration, EventTime};
+use fnv::FnvHasher;
+
+/// What a value is, as bytes of a changelog.
+pub(crate) trait StoredBytes: Clone + PartialEq {
+    fn write(&self) -> Vec<u8>;
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+impl StoredBytes for String {
+    fn write(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Self::from_utf8(bytes.to_vec()).ok()
+    }
+}
+
+impl StoredBytes for u64 {
+    fn write(&self) -> Vec<u8> {
+        self.to_le_bytes().to_vec()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self::from_le_bytes(bytes.try_into().ok()?))
+    }
+}
+
+/// The map. Keys are hashes: two things share one once in ten thousand million million.
+#[derive(Debug)]
+pub(crate) struct BoundedMemory<V> {
+    entries: HashMap<u64, (V, EventTime)>,
+    by_age: BTreeSet<(EventTime, u64)>,
+    max_entries: usize,
+    lifetime: Duration,
+    /// What was there before, for each change since the last commit, in order.
+    journal: Vec<(u64, Option<(V, EventTime)>)>,
+}
+
+impl<V: StoredBytes> BoundedMemory<V> {
+    /// One that keeps at most so many, for so long after they were last put in.
+    pub fn new(max_entries: usize, lifetime: Duration) -> Self {
+        Self {
+            entries: HashMap::new(),
+            by_age: BTreeSet::new(),
+            max_entries,
+            lifetime,
+            journal: Vec::new(),
+        }
+    }
+
+    pub fn get(&self, key: u64) -> Option<&(V, EventTime)> {
+        self.entries.get(&key)
+    }
+
+    /// Puts an entry in, and lets go of what is too old or too much by then.
+    pub fn put(&mut self, key: u64, value: V, at: EventTime) {
+        self.set(key, Some((value, at)));
+        while let Some((oldest, key)) = self.by_age.first().copied()
+            && (oldest + self.lifetime < at || self.entries.len() > self.max_entries)
+        {
+            self.set(key, None);
+        }
+    }
+
+    fn set(&mut self, key: u64, entry: Option<(V, EventTime)>) {
+        let before = self.replace(key, entry);
+        self.journal.push((key, before));
+    }
+
+    fn replace(&mut self, key: u64, entry: Option<(V, EventTime)>) -> Option<(V, EventTime)> {
+        let before = match entry {
+            Some((value, at)) => {
+                self.by_age.insert((at, key));
+                self.entries.insert(key, (value, at))
+            }
+            None => self.entries.remove(&key),
+        };
+        if let Some((_, old)) = &before
+            && self.entries.get(&key).is_none_or(|(_, at)| at != old)
+        {
+            self.by_age.remove(&(*old, key));
+        }
+        before
+    }
+
+    /// What differs from the last commit: the key, and the bytes or nothing.
+    pub fn changes(&self) -> impl Iterator<Item = (u64, Option<Vec<u8>>)> {
+        let changed: BTreeSet<u64> = self.journal.iter().map(|(key, _)| *key).collect();
+        changed.into_iter().map(|key| {
+            let bytes = self.entries.get(&key).map(|(value, at)| {
+                let mut bytes = at.as_millis().to_le_bytes().to_vec();
+                bytes.extend(value.write());
+                bytes
+            });
+            (key, bytes)
+        })
+    }
+
+    /// The changes are written for good.
+    pub fn committed(&mut self) {
+        self.journal.clear();
+    }
+
+    /// Undoes all since the last commit.
+    pub fn rewind(&mut self) {
+        for (key, before) in std::mem::take(&mut self.journal).into_iter().rev() {
+            self.replace(key, before);
+        }
+    }
+
+    /// Takes an entry of the changelog in; tells whether it could be read.
+    pub fn restore(&mut self, key: u64, bytes: Option<&[u8]>) -> bool {
+        let Some(bytes) = bytes else {
+            self.replace(key, None);
+            return true;
+        };
+        let entry = bytes
+            .split_first_chunk()
+            .and_then(|(at, value)| Some((V::read(value)?, EventTime::from_millis(i64::from_le_bytes(*at)))));
+        let is_read = entry.is_some();
+        if is_read {
+            self.replace(key, entry);
+        }
+        is_read
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        assert_eq!(self.entries.len(), self.by_age.len());
+        self.entries.len()
+    }
+}
+
+/// 64-bit FNV-1a: the same on every machine and in every version.
+pub(crate) fn hash(parts: &[&str]) -> u64 {
+    let mut hasher = FnvHasher::default();
+    for part in parts {
+        hasher.write(part.as_bytes());
+        hasher.write_u8(0);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> EventTime {
+        EventTime::EARLIEST + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn keys_are_those_of_every_build() {
+        // FNV-1a of "a", a zero, "b" and a zero: changelogs hold it.
+        let by_hand = [b'a', 0, b'b', 0].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        assert_eq!(hash(&["a", "b"]), by_hand);
+    }
+
+    #[test]
+    fn the_old_and_the_too_many_go() {
+        let mut kept = BoundedMemory::<u64>::new(3, Duration::from_secs(60));
+        for i in 0..5 {
+            kept.put(i, i, at(i as i64));
+        }
+        assert_eq!((kept.len(), kept.get(1), kept.get(4)), (3, None, Some(&(4, at(4)))));
+        kept.put(2, 22, at(50));
+        kept.put(9, 9, at(70));
+        assert_eq!((kept.len(), kept.get(3), kept.get(2).map(|e| e.0)), (2, None, Some(22)));
+    }
+
+    #[test]
+    fn a_restart_and_an_undoing_know_what_was_committed() {
+        let mut kept = BoundedMemory::<String>::new(3, Duration::from_secs(60));
+        let mut log: Vec<(u64, Option<Vec<u8>>)> = Vec::new();
+        for i in 0..10_u64 {
+            kept.put(i, format!("v{i}"), at(i as i64));
+            kept.put(i / 2, "again".into(), at(i as i64));
+            if i % 3 == 2 {
+                kept.rewind();
+            } else {
+                log.extend(kept.changes());
+                kept.committed();
+            }
+        }
+        let mut restored = BoundedMemory::<String>::new(3, Duration::from_secs(60));
+        for (key, bytes) in &log {
+            assert!(restored.restore(*key, bytes.as_deref()));
+        }
+        assert_eq!((restored.len(), &restored.entries), (kept.len(), &kept.entries));
+        assert!(!restored.restore(1, Some(b"short")));
+    }
+}

@@ -1,0 +1,111 @@
+//! Times as platforms write them.
+
+use firewatch_domain::{EventTime, RejectionCode as Code};
+use serde::Deserialize;
+
+use crate::check::missing;
+use crate::json_values::{Count, known_count};
+use crate::{Rejection, Result};
+
+/// A time as a text or as seconds since 1970, whichever a platform likes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum PlatformTime {
+    Seconds(f64),
+    Text(String),
+}
+
+/// The time at a place that must have one.
+pub(crate) fn required(place: &str, stamp: Option<PlatformTime>) -> Result<EventTime> {
+    optional(place, stamp)?.ok_or_else(|| missing(place))
+}
+
+/// The time at a place that may have none.
+pub(crate) fn optional(place: &str, stamp: Option<PlatformTime>) -> Result<Option<EventTime>> {
+    match stamp {
+        None => Ok(None),
+        Some(PlatformTime::Seconds(seconds)) => Ok(Some(from_seconds(seconds))),
+        Some(PlatformTime::Text(text)) => read(&text).map(Some).ok_or_else(|| bad(place, &text)),
+    }
+}
+
+/// The time in an RFC 3339 text that must be there.
+pub(crate) fn text(place: &str, text: Option<&str>) -> Result<EventTime> {
+    let text = text.ok_or_else(|| missing(place))?;
+    read(text).ok_or_else(|| bad(place, text))
+}
+
+/// Milliseconds since 1970, as a number or a text.
+pub(crate) fn millis(count: Option<Count>) -> Option<EventTime> {
+    known_count(count).and_then(|n| i64::try_from(n).ok()).map(EventTime::from_millis)
+}
+
+/// Seconds since 1970; a number that would be thousands of years from now is one of milliseconds.
+pub(crate) fn from_seconds(seconds: f64) -> EventTime {
+    let millis = if seconds.abs() < 1e11 { seconds * 1000.0 } else { seconds };
+    EventTime::from_millis(millis.round() as i64)
+}
+
+/// RFC 3339, the same with an offset without a colon (Meta), the first API of Twitter, or seconds in a text.
+fn read(text: &str) -> Option<EventTime> {
+    if let Ok(time) = EventTime::parse(text) {
+        return Some(time);
+    }
+    if let Some((time, [sign @ (b'+' | b'-'), digits @ ..])) = split_back(text, 5)
+        && digits.iter().all(u8::is_ascii_digit)
+        && time.contains('T')
+    {
+        let (hours, minutes) = text.get(text.len() - 4..)?.split_at(2);
+        return EventTime::parse(&format!("{time}{}{hours}:{minutes}", char::from(*sign))).ok();
+    }
+    if text.len() > 8 && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.parse().ok().map(from_seconds);
+    }
+    from_twitter(text)
+}
+
+fn split_back(text: &str, n: usize) -> Option<(&str, &[u8])> {
+    let at = text.len().checked_sub(n)?;
+    Some((text.get(..at)?, text.as_bytes().get(at..)?))
+}
+
+/// `Mon Oct 03 00:23:22 +0000 2016`.
+fn from_twitter(text: &str) -> Option<EventTime> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_ascii_whitespace().skip(1);
+    let (month, day, clock, offset, year) =
+        (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let (hours, minutes) = (offset.get(..3)?, offset.get(3..)?);
+    EventTime::parse(&format!("{year}-{month:02}-{day}T{clock}{hours}:{minutes}")).ok()
+}
+
+fn bad(place: &str, text: &str) -> Rejection {
+    let clipped: String = text.chars().take(40).collect();
+    Rejection::new(
+        Code::BadTime,
+        format!("`{place}`: `{clipped}` is no time; give it as the platform sends it"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_ways_to_write_a_time() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(read(text).map(|t| t.to_string()).unwrap_or_default(), expected, "{text}");
+        };
+        check("2019-12-31T19:26:16.000Z", "2019-12-31T19:26:16.000Z");
+        check("2018-02-23T21:32:16+0000", "2018-02-23T21:32:16.000Z");
+        check("2018-02-23T21:32:16-0530", "2018-02-24T03:02:16.000Z");
+        check("Mon Oct 03 00:23:22 +0000 2016", "2016-10-03T00:23:22.000Z");
+        check("1449135003", "2015-12-03T09:30:03.000Z");
+        for none in ["", "soon", "+0000", "é+0000", "Mon Oct", "Mon Foo 03 00:23:22 +0000 2016", "2018-02-23"]
+        {
+            check(none, "");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A writer whose every record is waited for by itself, for those who must not say that they have something before the brokers do.
+
+use std::future::Future;
+use std::time::Duration;
+
+use rdkafka::Message;
+use rdkafka::Offset;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+use rdkafka::message::Headers;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::client_context::{DeliveryContext, create_consumer};
+use crate::headers::to_kafka_headers;
+use crate::span::log_bounds;
+use crate::{KafkaSettings, RunError, client_error};
+
+/// Longest wait for room among what is on its way.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for the last record of a log.
+const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The writer.
+#[derive(Clone)]
+pub struct AckedProducer {
+    producer: FutureProducer<SharedDeliveryContext>,
+}
+
+/// The client's words, in our log.
+#[derive(Clone, Default)]
+struct SharedDeliveryContext(std::sync::Arc<DeliveryContext>);
+
+impl rdkafka::client::ClientContext for SharedDeliveryContext {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.log(level, facility, message);
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        self.0.error(error, reason);
+    }
+}
+
+impl AckedProducer {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When a setting is refused.
+    pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
+        let made = settings.producer_config(None).create_with_context(SharedDeliveryContext::default());
+        Ok(Self { producer: made.map_err(client_error("make the producer"))? })
+    }
+
+    /// Writes a record; the future ends when the brokers have it, or will not.
+    pub fn send(
+        &self,
+        topic: String,
+        value: Vec<u8>,
+        headers: &[(&'static str, String)],
+    ) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
+        let headers = to_kafka_headers(headers);
+        // Sent at once where there is room, so that records keep their order.
+        let record = FutureRecord::<(), [u8]>::to(&topic).payload(&value).headers(headers);
+        let sent = self.producer.send_result(record).map_err(|(e, record)| (e, record.headers));
+        let (producer, value) = (self.producer.clone(), if sent.is_ok() { vec![] } else { value });
+        async move {
+            let failed = |e| RunError::Undelivered(topic.clone(), e);
+            let delivered = match sent {
+                Ok(delivery) => match delivery.await {
+                    Ok(delivered) => delivered.map(|_| ()).map_err(|(e, _)| e),
+                    Err(_) => return Err(RunError::Timeout(format!("{topic}: the producer is gone"))),
+                },
+                Err((_, headers)) => {
+                    let mut record = FutureRecord::<(), [u8]>::to(&topic).payload(&value);
+                    record.headers = headers;
+                    producer.send(record, QUEUE_TIMEOUT).await.map(|_| ()).map_err(|(e, _)| e)
+                }
+            };
+            delivered.map_err(failed)
+        }
+    }
+}
+
+/// A header of the newest record of a topic that has one of that name; none when the topic is empty.
+///
+/// # Errors
+/// When no broker answers or the topic is not there.
+pub fn last_header(settings: &KafkaSettings, topic: &str, name: &str) -> Result<Option<String>, RunError> {
+    let consumer = create_consumer(settings)?;
+    let metadata = consumer
+        .fetch_metadata(Some(topic), LAST_RECORD_TIMEOUT)
+        .map_err(client_error(format!("ask about {topic}")))?;
+    let partitions: Vec<i32> =
+        metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()).collect();
+    let mut newest = None;
+    for partition in partitions {
+        let (low, high) = log_bounds(&consumer, topic, partition)?;
+        if high == low {
+            continue;
+        }
+        let mut last = TopicPartitionList::new();
+        last.add_partition_offset(topic, partition, Offset::Offset(high - 1))
+            .and_then(|()| consumer.assign(&last))
+            .map_err(client_error("read the last record"))?;
+        let start = crate::backoff::Stopwatch::start();
+        while start.elapsed() < LAST_RECORD_TIMEOUT {
+            let Some(Ok(message)) = consumer.poll(LAST_RECORD_TIMEOUT / 50) else { continue };
+            let header = message.headers().and_then(|all| all.iter().find(|header| header.key == name));
+            let value = header.and_then(|header| String::from_utf8(header.value?.to_vec()).ok());
+            newest = newest.max(value.map(|value| (message.timestamp().to_millis(), value)));
+            break;
+        }
+    }
+    Ok(newest.map(|(_, value)| value))
+}

@@ -1,0 +1,168 @@
+//! Raw topics into the events topic: payloads as platforms send them are read, and each event is written under the key of its
+//! conversation, exactly once.
+//!
+//! Every source has a group, workers and changelogs of its own, made of the same parts as the engine's.
+
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use firewatch_ingest::PayloadDecoder;
+use firewatch_telemetry::IngestMetrics;
+use firewatch_wire::Contract;
+use rdkafka::consumer::Consumer;
+
+use crate::backoff::{Backoff, pause_unless_cancelled};
+use crate::error::Remedy;
+use crate::group_member::{self, GroupMember};
+use crate::topic_admin::partition_count_with_state;
+use crate::workers::Workers;
+use crate::{Health, KafkaSettings, RunError, Topics, WallClock};
+use worker::IngestWorker;
+
+/// How long to wait for news of the groups before looking around.
+const GROUP_POLL_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// A raw topic, and how what is in it is read.
+#[derive(Debug, Clone)]
+pub struct RawSource {
+    /// Its name in the settings.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// How its payloads are read.
+    pub decoder: PayloadDecoder,
+}
+
+/// One source with its workers.
+struct SourceContext {
+    settings: KafkaSettings,
+    /// Its raw topic in the place of the events, and its own state.
+    topics: Topics,
+    /// Where events go.
+    events_topic: String,
+    raw_source: RawSource,
+    metrics: IngestMetrics,
+    clock: WallClock,
+    workers: Arc<Workers>,
+}
+
+/// The run loop of all sources.
+pub struct IngestRunner {
+    sources: Vec<Arc<SourceContext>>,
+    source_health: Vec<Arc<Health>>,
+    clock: WallClock,
+}
+
+impl IngestRunner {
+    /// A loop that has not begun; nothing is connected yet.
+    #[must_use]
+    pub fn new(
+        settings: &KafkaSettings,
+        topics: &Topics,
+        sources: Vec<RawSource>,
+        metrics: &IngestMetrics,
+        clock: WallClock,
+    ) -> Self {
+        let to_context = |source: RawSource| {
+            let group = format!("{}.ingest.{}", settings.group, source.name);
+            Arc::new(SourceContext {
+                settings: KafkaSettings { group, ..settings.clone() },
+                topics: topics.for_source(&source.topic),
+                events_topic: topics.events.clone(),
+                raw_source: source,
+                metrics: metrics.clone(),
+                clock,
+                workers: Arc::default(),
+            })
+        };
+        let contexts: Vec<_> = sources.into_iter().map(to_context).collect();
+        let source_health =
+            contexts.iter().map(|context| Arc::new(Health::new(context.workers.clone(), clock))).collect();
+        Self { sources: contexts, source_health, clock }
+    }
+
+    /// Whether the process is well, source by source.
+    #[must_use]
+    pub fn source_health(&self) -> Vec<Arc<Health>> {
+        self.source_health.clone()
+    }
+
+    /// Waits for brokers, joins the groups and runs until told to stop; then every worker commits.
+    ///
+    /// # Errors
+    /// When topics are not as they must be, no broker answers for too long, or a worker cannot go on.
+    pub fn run(&self, stop: &AtomicBool) -> Result<(), RunError> {
+        if !self.wait_for_topics(stop)? {
+            return Ok(());
+        }
+        let mut members = Vec::new();
+        for source in &self.sources {
+            members.push(Arc::new(group_member::join(
+                &source.settings,
+                &source.topics,
+                source.workers.clone(),
+            )?));
+        }
+        let mut ran = Ok(());
+        while ran.is_ok() && !stop.load(Ordering::Relaxed) {
+            for ((source, member), health) in self.sources.iter().zip(&members).zip(&self.source_health) {
+                health.heartbeat((self.clock)());
+                ran = group_member::poll_group(member, GROUP_POLL_TIMEOUT)
+                    .and_then(|()| source.start_workers(member));
+                if let Some(failure) = source.workers.failure() {
+                    ran = Err(failure);
+                }
+                if ran.is_err() {
+                    break;
+                }
+            }
+        }
+        self.sources.iter().for_each(|source| source.workers.stop_all());
+        let failure = self.sources.iter().find_map(|source| source.workers.failure());
+        ran.and(failure.map_or(Ok(()), Err))
+    }
+
+    /// Checks the topics as soon as a broker answers. Tells whether to go on.
+    fn wait_for_topics(&self, stop: &AtomicBool) -> Result<bool, RunError> {
+        let mut backoff = Backoff::new();
+        let wanted = || !stop.load(Ordering::Relaxed);
+        let heartbeat = || self.source_health.iter().for_each(|health| health.heartbeat((self.clock)()));
+        for source in &self.sources {
+            let SourceContext { settings, topics, .. } = source.as_ref();
+            while wanted() {
+                let checked =
+                    partition_count_with_state(settings, &[&topics.events, &topics.state], &topics.state);
+                let written = [
+                    (Contract::Event, source.events_topic.clone()),
+                    (Contract::DeadLetter, topics.dead_letters.clone()),
+                ];
+                match checked.and_then(|_| settings.formats.register_schemas(&written)) {
+                    Ok(()) => break,
+                    Err(e) if e.remedy() == Remedy::Stop => return Err(e),
+                    Err(e) => {
+                        let wait = backoff.next_within(settings.retry_timeout_ms, &e)?;
+                        eprintln!("firewatch: {e}; trying again in {} ms", wait.as_millis());
+                        pause_unless_cancelled(wait, wanted, heartbeat);
+                    }
+                }
+            }
+        }
+        Ok(wanted())
+    }
+}
+
+impl SourceContext {
+    /// Starts a worker for each partition that became ours, and for each whose worker hangs.
+    fn start_workers(self: &Arc<Self>, member: &Arc<GroupMember>) -> Result<(), RunError> {
+        let hung = self.workers.abandon_hung((self.clock)());
+        for partition in member.context().take_newly_assigned().into_iter().chain(hung) {
+            let (source, member) = (self.clone(), Arc::downgrade(member));
+            let work = move |control: &_| IngestWorker { source: &source, partition, control, member }.run();
+            self.workers.start(partition, (self.clock)(), work)?;
+        }
+        Ok(())
+    }
+}

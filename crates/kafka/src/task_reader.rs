@@ -1,0 +1,257 @@
+//! A task's reader: its partition of each stream, where each has come to, and whether it is at its end.
+//!
+//! It has no place in a group; where to read and what is committed are the worker's to say.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use firewatch_engine::Stream;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, OwnedMessage};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::backoff::{Stopwatch, pause};
+use crate::client_context::{ReaderContext, create_consumer};
+use crate::end_offsets::EndOffsets;
+use crate::partition_reader::{PartitionReader, TRANSACTION_MARKER_GRACE, poll_client};
+use crate::positions::Positions;
+use crate::{KafkaSettings, RunError, Topics, client_error};
+
+/// Longest wait for records that are known to be there.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for the next event before the other streams are looked at.
+const EVENT_POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// The client counts time in these; a shorter wait is none to it.
+const CLIENT_TIME_RESOLUTION: Duration = Duration::from_millis(1);
+/// An answer that took so long may be out of date.
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How often to ask before a slow answer is taken.
+const MAX_END_OFFSET_TRIES: u32 = 5;
+
+/// Records read and not yet worked on. Actions may have to wait for events of a later batch, so they are not here.
+#[derive(Default)]
+pub(crate) struct Batch<'a> {
+    pub events: VecDeque<BorrowedMessage<'a>>,
+    pub signals: VecDeque<BorrowedMessage<'a>>,
+}
+
+/// The reader.
+pub(crate) struct TaskReader {
+    consumer: Arc<BaseConsumer<ReaderContext>>,
+    partition: i32,
+    streams: Vec<PartitionReader>,
+    /// Actions read and not yet worked on.
+    pub pending_actions: VecDeque<OwnedMessage>,
+}
+
+impl TaskReader {
+    /// Starts to read a partition of each stream at these positions, up to those ends that are given.
+    pub fn open(
+        settings: &KafkaSettings,
+        topics: &Topics,
+        partition: u32,
+        positions: &Positions,
+        ends: &Positions,
+    ) -> Result<Self, RunError> {
+        let consumer = Arc::new(create_consumer(settings)?);
+        let partition = partition as i32;
+        let mut wanted = TopicPartitionList::new();
+        for (topic, stream) in topics.inputs() {
+            let at = positions.get(&stream).copied().unwrap_or_default();
+            wanted
+                .add_partition_offset(topic, partition, Offset::Offset(at))
+                .map_err(client_error("start reading"))?;
+        }
+        let mut streams = Vec::new();
+        for (topic, stream) in topics.inputs() {
+            let from = positions.get(&stream).copied().unwrap_or_default();
+            let until = ends.get(&stream).copied();
+            streams.push(PartitionReader::open(&consumer, (topic, partition), stream, (from, until))?);
+        }
+        consumer.assign(&wanted).map_err(client_error("start reading"))?;
+        Ok(Self { consumer, partition, streams, pending_actions: VecDeque::new() })
+    }
+
+    /// Reads until the time is up, there are `most` records, or `enough` says so. With more at hand than that, each stream
+    /// gets its share: a backlog of events must not keep brands from what was told to them.
+    pub fn poll_batch(
+        &self,
+        wait: Duration,
+        max_records: usize,
+        enough: impl Fn() -> bool,
+    ) -> Result<(Batch<'_>, Vec<OwnedMessage>), RunError> {
+        let start = Stopwatch::start();
+        let share = (max_records / self.streams.len()).max(1);
+        let (mut batch, mut actions, mut read) = (Batch::default(), Vec::new(), 0);
+        while read < max_records && !enough() {
+            poll_client(&self.consumer)?;
+            let before = read;
+            for stream in &self.streams {
+                let limit = max_records.min(read + share);
+                while read < limit
+                    && let Some(message) = stream.poll(Duration::ZERO)?
+                {
+                    read += 1;
+                    match stream.stream {
+                        Stream::Events => batch.events.push_back(message),
+                        Stream::Signals => batch.signals.push_back(message),
+                        Stream::Actions => actions.push(message.detach()),
+                    }
+                }
+            }
+            let left = wait.saturating_sub(start.elapsed());
+            if left < CLIENT_TIME_RESOLUTION {
+                break;
+            }
+            if read == before
+                && let Some(message) =
+                    self.stream_reader(Stream::Events)?.poll(left.min(EVENT_POLL_TIMEOUT))?
+            {
+                read += 1;
+                batch.events.push_back(message);
+            }
+        }
+        Ok((batch, actions))
+    }
+
+    /// Asks where each log ends now; the events after the others, so that whatever an action followed is before the end
+    /// of the events. A broker that hung may answer before it learns that it leads no longer, and then it tells an end
+    /// that others have passed: what took long is asked again.
+    pub fn fetch_end_offsets(&self, end_offsets: &EndOffsets) -> Result<(), RunError> {
+        for _ in 0..MAX_END_OFFSET_TRIES {
+            let start = Stopwatch::start();
+            self.fetch_stream_end_offsets(end_offsets, |stream| stream != Stream::Events)?;
+            self.fetch_stream_end_offsets(end_offsets, |stream| stream == Stream::Events)?;
+            if start.elapsed() < MAX_ANSWER_TIME {
+                break;
+            }
+            pause(MAX_ANSWER_TIME / 2);
+        }
+        Ok(())
+    }
+
+    fn fetch_stream_end_offsets(
+        &self,
+        end_offsets: &EndOffsets,
+        wanted: impl Fn(Stream) -> bool,
+    ) -> Result<(), RunError> {
+        let live =
+            || self.streams.iter().filter(|stream| stream.stop_offset.is_none() && wanted(stream.stream));
+        let topics: Vec<&str> = live().map(|stream| stream.topic.as_str()).collect();
+        for (stream, end) in live().zip(end_offsets.fetch(&topics, self.partition)?) {
+            if stream.end_offset.replace(end) != end {
+                stream.end_since.set(Stopwatch::start());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the actions to the end last asked for, and no further: what was added since may follow events that were added
+    /// since as well, and those are not known yet.
+    pub fn drain_actions(&self) -> Result<Vec<OwnedMessage>, RunError> {
+        let actions = self.stream_reader(Stream::Actions)?;
+        let (start, mut rest, mut wait, mut sought) = (Stopwatch::start(), Vec::new(), Duration::ZERO, false);
+        while actions.next_offset.get() < actions.end_offset.get() {
+            match actions.poll(wait)? {
+                Some(message) => rest.push(message.detach()),
+                None if sought && actions.at_eof.get() => break,
+                None if start.elapsed() >= DRAIN_TIMEOUT => {
+                    return Err(RunError::Timeout(format!("{} could not be read to its end", actions.topic)));
+                }
+                None if !sought && start.elapsed() >= TRANSACTION_MARKER_GRACE => {
+                    // Either markers follow, or the records are held up. Read anew, the end is told when it is reached.
+                    actions.at_eof.set(false);
+                    sought = true;
+                    let here = Offset::Offset(actions.next_offset.get());
+                    self.consumer
+                        .seek(&actions.topic, self.partition, here, DRAIN_TIMEOUT)
+                        .map_err(client_error(format!("read {} to its end", actions.topic)))?;
+                }
+                None => {
+                    poll_client(&self.consumer)?;
+                    wait = EVENT_POLL_TIMEOUT;
+                }
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Whether a stream is read to the end last asked for.
+    pub fn at_end(&self, stream: Stream) -> Result<bool, RunError> {
+        Ok(self.stream_reader(stream)?.at_end())
+    }
+
+    /// Records not read yet, by stream, as last asked for.
+    pub fn lags(&self) -> impl Iterator<Item = (Stream, i64)> {
+        self.streams.iter().map(|stream| {
+            let lag = if stream.at_end() { 0 } else { stream.end_offset.get() - stream.next_offset.get() };
+            (stream.stream, lag)
+        })
+    }
+
+    fn stream_reader(&self, stream: Stream) -> Result<&PartitionReader, RunError> {
+        let found = self.streams.iter().find(|reader| reader.stream == stream);
+        found.ok_or_else(|| RunError::Topics(format!("no topic for {}", stream.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EmbeddedBroker, RecordProducer};
+
+    fn embedded() -> (EmbeddedBroker, KafkaSettings, TaskReader) {
+        let topics = Topics::default();
+        let broker = EmbeddedBroker::start(&topics, &[], 1).unwrap();
+        let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
+        settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
+        let start = Positions::new();
+        let reader = TaskReader::open(&settings, &topics, 0, &start, &start).unwrap();
+        (broker, settings, reader)
+    }
+
+    #[test]
+    fn a_backlog_of_events_leaves_room_for_the_other_streams() {
+        let (_broker, settings, reader) = embedded();
+        let (topics, producer) = (Topics::default(), RecordProducer::new(&settings).unwrap());
+        for _ in 0..100 {
+            for topic in [&topics.events, &topics.signals] {
+                producer.send(topic, Some("c"), b"{}", &[]).unwrap();
+            }
+        }
+        producer.flush().unwrap();
+        // Long enough for all to be at hand.
+        pause(Duration::from_millis(500));
+        let (batch, _) = reader.poll_batch(Duration::from_secs(5), 30, || false).unwrap();
+        let (events, signals) = (batch.events.len(), batch.signals.len());
+        assert!(
+            events >= 10 && signals >= 10 && events + signals == 30,
+            "{events} events, {signals} signals"
+        );
+    }
+
+    #[test]
+    fn no_action_is_read_whose_event_may_not_be_known() {
+        let (_broker, settings, reader) = embedded();
+        let end_offsets = EndOffsets::new(&settings).unwrap();
+        reader.fetch_end_offsets(&end_offsets).unwrap();
+        let (topics, producer) = (Topics::default(), RecordProducer::new(&settings).unwrap());
+        for topic in [&topics.events, &topics.actions] {
+            producer.send(topic, Some("c"), b"first the event, then the action", &[]).unwrap();
+            producer.flush().unwrap();
+        }
+        // Long enough for the action to be at hand.
+        pause(Duration::from_millis(500));
+        // More than once, as the first answer may be that the log has ended.
+        for _ in 0..3 {
+            assert!(reader.drain_actions().unwrap().is_empty(), "it was added after the ends were asked for");
+        }
+        reader.fetch_end_offsets(&end_offsets).unwrap();
+        assert_eq!(reader.drain_actions().unwrap().len(), 1);
+        assert!(!reader.at_end(Stream::Events).unwrap(), "the event before it is still to be read");
+        let (batch, _) = reader.poll_batch(Duration::from_millis(500), 1, || false).unwrap();
+        assert_eq!(batch.events.len(), 1);
+        assert!(reader.at_end(Stream::Events).unwrap());
+    }
+}

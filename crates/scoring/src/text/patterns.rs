@@ -1,0 +1,90 @@
+//! Regular expressions kept as data: under headings, a line each, so that they can be read and amended without code.
+
+use regex::{Regex, RegexBuilder};
+
+use crate::ModelError;
+
+/// The words that speak of health, with "*" for any ending; `{condition}` in a form.
+const CONDITIONS: &str = include_str!("conditions.txt");
+/// Most bytes of a compiled form.
+const MAX_COMPILED_BYTES: usize = 64 << 20;
+/// How deep names may stand for lines that name others.
+const MAX_DEPTH: usize = 3;
+
+/// A file of forms: `[heading]`, then lines; `# ` begins a comment, and `{name}` stands for the lines of `[name]`.
+pub(super) struct PatternFile(pub &'static str);
+
+impl PatternFile {
+    /// Every line under a heading, capitals alike and either apostrophe.
+    pub fn compile_each(&self, heading: &str) -> Result<Vec<Regex>, ModelError> {
+        self.lines(heading).map(|line| self.compile(heading, line.into())).collect()
+    }
+
+    /// The lines under a heading as one alternative.
+    pub fn compile_joined(&self, heading: &str) -> Result<Regex, ModelError> {
+        self.compile(heading, self.joined(heading))
+    }
+
+    fn lines(&self, heading: &str) -> impl Iterator<Item = &'static str> {
+        let wanted = heading.to_owned();
+        let under =
+            self.0.lines().skip_while(move |line| parse_heading(line) != Some(wanted.as_str())).skip(1);
+        let own = under.take_while(|line| parse_heading(line).is_none());
+        own.filter(|line| !line.is_empty() && !line.starts_with("# "))
+    }
+
+    fn joined(&self, heading: &str) -> String {
+        self.lines(heading).collect::<Vec<_>>().join("|")
+    }
+
+    fn compile(&self, heading: &str, mut form: String) -> Result<Regex, ModelError> {
+        for _ in 0..MAX_DEPTH {
+            for name in self.0.lines().filter_map(parse_heading) {
+                let place = format!("{{{name}}}");
+                if form.contains(&place) {
+                    form = form.replace(&place, &self.joined(name));
+                }
+            }
+        }
+        // Straight or curly; within a class it is a class of its own.
+        let form = form.replace("{condition}", &conditions()).replace('\'', "['\u{2019}]");
+        // The ends of words in ASCII: in Unicode the fast engine gives up at the first curly quote.
+        let form = form.replace(r"\b", r"(?-u:\b)");
+        let built = RegexBuilder::new(&form).case_insensitive(true).size_limit(MAX_COMPILED_BYTES).build();
+        built.map_err(|e| ModelError::File(format!("the form [{heading}]: {e}")))
+    }
+}
+
+fn parse_heading(line: &str) -> Option<&str> {
+    let heading = line.strip_prefix('[')?.strip_suffix(']')?;
+    heading.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(heading)
+}
+
+/// The words that speak of health, as one alternative.
+fn conditions() -> String {
+    let words = CONDITIONS.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', '[']));
+    let form = |word: &str| match word.strip_suffix('*') {
+        Some(stem) => format!("{}[a-z]*", regex::escape(stem)),
+        None => regex::escape(word),
+    };
+    words.map(form).collect::<Vec<_>>().join("|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_for_their_lines_and_either_apostrophe_will_do() {
+        let forms = PatternFile("# of\n[day]\nmon|tue\n\nwed\n[said]\nit's (?:{day})\n");
+        let pattern = forms.compile_joined("said").unwrap();
+        assert!(
+            pattern.is_match("IT'S wed")
+                && pattern.is_match("it\u{2019}s tue")
+                && !pattern.is_match("its mon")
+        );
+        assert_eq!(forms.compile_each("day").unwrap().len(), 2);
+        let fault = PatternFile("[a]\n(b\n").compile_joined("a").unwrap_err().to_string();
+        assert!(fault.contains("the form [a]"), "{fault}");
+    }
+}

@@ -1,0 +1,160 @@
+//! A forecast as a distribution: how many more reshares, with which chance.
+
+use std::sync::LazyLock;
+
+use super::network::GROWTH_BINS;
+use super::takeoff::SizePrior;
+
+/// Growth is u = ln((more + 0.5) / (so far + 1)); the bins between these bounds are equally wide, and two are open.
+const GROWTH_BOUNDS: (f64, f64) = (-5.5, 7.5);
+/// How far the open bins reach.
+const OPEN_BIN_WIDTHS: (f64, f64) = (1.5, 1.0);
+/// The share of the distribution below the forecast. Growth is skewed: a bit below the median lies the value that is
+/// most often within a given percentage, and the median absolute percentage error is least.
+const POINT_QUANTILE: f64 = 0.34;
+/// The shares below the ends of the 80% interval. Training smooths outcomes over bins, which makes distributions a
+/// little wide; these take it off.
+const INTERVAL_QUANTILES: (f64, f64) = (0.11, 0.89);
+
+/// The growth that so many more are.
+#[must_use]
+pub fn growth(more: f64, so_far: f64) -> f64 {
+    ((more + 0.5) / (so_far + 1.0)).ln()
+}
+
+fn more(growth: f64, so_far: f64) -> f64 {
+    (growth.exp() * (so_far + 1.0) - 0.5).max(0.0)
+}
+
+/// The growth at which a bin begins and ends.
+#[must_use]
+pub fn bin_ends(bin: usize) -> (f64, f64) {
+    let width = (GROWTH_BOUNDS.1 - GROWTH_BOUNDS.0) / (GROWTH_BINS - 2) as f64;
+    let at = |i: usize| GROWTH_BOUNDS.0 + i as f64 * width;
+    let begin = if bin == 0 { GROWTH_BOUNDS.0 - OPEN_BIN_WIDTHS.0 } else { at(bin - 1) };
+    let end = if bin + 1 == GROWTH_BINS { GROWTH_BOUNDS.1 + OPEN_BIN_WIDTHS.1 } else { at(bin) };
+    (begin, end)
+}
+
+/// By how much the logarithm of the size grows in the middle of each bin: ln(1 + exp(u)).
+static MIDDLES: LazyLock<[f64; GROWTH_BINS]> = LazyLock::new(|| {
+    std::array::from_fn(|i| {
+        let (begin, end) = bin_ends(i);
+        ((begin + end) / 2.0).exp().ln_1p()
+    })
+});
+
+/// A forecast of a number, with its 80% interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PredictionInterval {
+    /// A tenth of outcomes is below.
+    pub low: f64,
+    /// The forecast.
+    pub point: f64,
+    /// A tenth of outcomes is above.
+    pub high: f64,
+}
+
+impl PredictionInterval {
+    /// Each of the three, turned into something else.
+    #[must_use]
+    pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Self { low: f(self.low), point: f(self.point), high: f(self.high) }
+    }
+}
+
+/// The distribution of further reshares within a time: none if the conversation does not take off, and chances by
+/// growth if it does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GrowthDistribution {
+    pub(crate) so_far: f64,
+    pub(crate) takeoff_probability: f64,
+    pub(crate) chances: [f32; GROWTH_BINS],
+}
+
+impl GrowthDistribution {
+    /// The same where some final sizes are likelier than in what was learnt from.
+    pub(super) fn reweighted(mut self, sizes: &SizePrior) -> Self {
+        let (so_far, mut sum) = ((self.so_far + 1.0).ln(), 0.0);
+        for (chance, log_growth) in self.chances.iter_mut().zip(MIDDLES.iter()) {
+            *chance *= sizes.size_weight(so_far + log_growth) as f32;
+            sum += *chance;
+        }
+        self.chances.iter_mut().for_each(|chance| *chance /= sum);
+        self
+    }
+
+    /// The number of further reshares that a share of the outcomes stays below.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> f64 {
+        let stays = 1.0 - self.takeoff_probability;
+        if share <= stays {
+            return 0.0;
+        }
+        let (share, mut below) = ((share - stays) / self.takeoff_probability, 0.0);
+        for (i, chance) in self.chances.iter().map(|c| f64::from(*c)).enumerate() {
+            if below + chance >= share || i + 1 == GROWTH_BINS {
+                let (begin, end) = bin_ends(i);
+                let part = ((share - below) / chance.max(1e-12)).clamp(0.0, 1.0);
+                return more(begin + (end - begin) * part, self.so_far);
+            }
+            below += chance;
+        }
+        0.0
+    }
+
+    /// The chance of at least so many more.
+    #[must_use]
+    pub fn at_least(&self, n: f64) -> f64 {
+        if n <= 0.0 { 1.0 } else { self.takeoff_probability * self.at_least_given_takeoff(n) }
+    }
+
+    /// The chance of at least so many more, one or more, for a conversation that takes off.
+    #[must_use]
+    pub fn at_least_given_takeoff(&self, n: f64) -> f64 {
+        // Half a reshare less: the growth of whole numbers lies between them.
+        let growth = growth(n - 0.5, self.so_far);
+        let mut above = 0.0;
+        for (i, chance) in self.chances.iter().enumerate() {
+            let (begin, end) = bin_ends(i);
+            above += f64::from(*chance) * ((end - growth) / (end - begin)).clamp(0.0, 1.0);
+        }
+        above.min(1.0)
+    }
+
+    /// The forecast and its interval.
+    #[must_use]
+    pub fn interval(&self) -> PredictionInterval {
+        PredictionInterval {
+            low: self.quantile(INTERVAL_QUANTILES.0),
+            point: self.quantile(POINT_QUANTILE),
+            high: self.quantile(INTERVAL_QUANTILES.1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_and_chances_are_one_distribution() {
+        let mut chances = [0.0; GROWTH_BINS];
+        (8..20).for_each(|i| chances[i] = 1.0 / 12.0);
+        for (takeoff_probability, so_far) in [(1.0, 100.0), (0.6, 100.0), (1.0, 3.0), (0.6, 30.0)] {
+            let distribution = GrowthDistribution { so_far, takeoff_probability, chances };
+            for share in [0.5, 0.7, 0.9] {
+                let n = distribution.quantile(share);
+                assert!(
+                    n > 0.0 && (distribution.at_least(n + 0.5) - (1.0 - share)).abs() < 0.02,
+                    "{share}: {n}"
+                );
+            }
+            let PredictionInterval { low, point, high } = distribution.interval();
+            assert!(low <= point && point < high);
+        }
+        let idle = GrowthDistribution { so_far: 0.0, takeoff_probability: 0.05, chances };
+        assert_eq!(idle.interval().map(f64::round), PredictionInterval { low: 0.0, point: 0.0, high: 0.0 });
+        assert!(idle.at_least(1.0) < 0.05 && idle.at_least(0.0) == 1.0);
+    }
+}
