@@ -1,5 +1,5 @@
-//! A backtest of a million events, nearly all of them engagement: events per second beside the parsing of their JSON, peak
-//! memory, and what ten policies cost beside one.
+//! Measures a backtest of a million events, nearly all of them engagement: events per second compared with
+//! parsing their JSON, peak memory, and the cost of ten policies compared with one.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -24,12 +24,12 @@ fn chance(i: u64, what: u64) -> f64 {
     ((mix(i, what) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
-/// Normal, by Box and Muller (1958).
+/// Returns a standard normal deviate by the method of Box and Muller (1958).
 fn normal(i: u64, what: u64) -> f64 {
     (-2.0 * chance(i, what).ln()).sqrt() * (std::f64::consts::TAU * chance(i, what + 1)).cos()
 }
 
-/// Posts of the recording with engagement whose sizes have a long tail, in the order of time.
+/// Returns event lines in time order: posts of the recording, with long-tailed amounts of engagement.
 fn history() -> Vec<(i64, String)> {
     let posts: Vec<Value> = RECORDING.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let texts: Vec<&str> = posts.iter().filter_map(|event| event["post"]["text"].as_str()).collect();
@@ -61,7 +61,7 @@ fn history() -> Vec<(i64, String)> {
     events
 }
 
-/// Works through the file with so many policies; hands back seconds.
+/// Runs the backtest on the file with this number of policies; returns the duration in seconds.
 fn run(path: &Path, policies: usize) -> f64 {
     let policy = |text: &str| Policy::parse("bench", text).unwrap_or_else(|faults| panic!("{faults:?}"));
     let ruleset = Ruleset::shipped(policy(POLICY)).unwrap_or_else(|e| panic!("{e}"));
@@ -71,7 +71,7 @@ fn run(path: &Path, policies: usize) -> f64 {
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let start = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut backtest = Backtest::new(&plan, (&bars, &labelled), threads);
+    let mut backtest = Backtest::new(&plan, &bars, &labelled, threads);
     for chunk in &open(path, None).unwrap_or_else(|e| panic!("{e}")).chunks {
         backtest.process(&chunk.unwrap_or_else(|e| panic!("{e}")), &mut |_, _| ());
     }
@@ -80,7 +80,7 @@ fn run(path: &Path, policies: usize) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// The most memory that this process has had, in megabytes.
+/// Returns the peak memory of this process in megabytes.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -89,7 +89,7 @@ fn peak() -> f64 {
 
 fn main() {
     let file = std::env::temp_dir().join(format!("firewatch-backtest-{}.jsonl", std::process::id()));
-    // In a process of its own, so that its memory is not taken for the backtest's.
+    // A separate process writes the events, so that its memory does not count as the backtest's.
     if std::env::args().any(|arg| arg == "write") {
         let path = std::env::var("FIREWATCH_BENCH_FILE").unwrap_or_default();
         let mut out = BufWriter::new(std::fs::File::create(path).unwrap_or_else(|e| panic!("{e}")));
@@ -107,7 +107,7 @@ fn main() {
     let parse = start.elapsed().as_secs_f64();
     assert_eq!(parsed, EVENTS);
     println!("parse JSON, one thread        {:>9.0} events/s", EVENTS as f64 / parse);
-    // The least of three: the machine has other work too.
+    // Takes the fastest of three runs, because other processes disturb some of them.
     let fastest = |n| (0..3).map(|_| run(&file, n)).fold(f64::MAX, f64::min);
     let one = fastest(1);
     let memory = peak();

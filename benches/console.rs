@@ -1,7 +1,8 @@
-//! What the console stands: a million escalation records taken in, with a kill in the middle, and 5,000 open escalations at 200
-//! changes a second in a browser for ten minutes. Needs Java, Maven and Chromium.
+//! Measures the console under load. First it processes a million escalation records and is killed halfway.
+//! Then a browser shows 5,000 open escalations with 200 changes a second for ten minutes. Needs Java, Maven
+//! and Chromium.
 //!
-//! `./dev bench console [--minutes N]`. Absolute times drift with the machine.
+//! Run it with `./dev bench console [--minutes N]`. Absolute times depend on the machine.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ fn main() {
     live(&cluster, minutes.unwrap_or(10));
 }
 
-/// A record as the engine tells it, of one of so many escalations.
+/// Returns the key and value of record `i`, which is a step of one of `of` escalations.
 fn record(i: usize, of: usize) -> (String, Value) {
     let (n, step) = (i % of, i / of);
     let levels = ["low", "medium", "high", "critical"];
@@ -94,7 +95,7 @@ fn live(cluster: &Cluster, minutes: u64) {
     browser.wait("document.querySelector('#link').textContent === 'live'");
     let paint = "performance.getEntriesByType('paint').map((p) => p.name + ' ' + Math.round(p.startTime) + ' ms').join(', ')";
     println!("{OPEN} open: {}", browser.evaluate(paint));
-    // What a person waits for: from a key to the frame that shows it, as the browser itself counts it.
+    // Records the latency that a person sees: from a key press to the next frame, as the browser measures it.
     let _ = browser.evaluate(
         "window.waits = []; new PerformanceObserver((list) => list.getEntries().forEach((e) => e.name === 'keydown' && waits.push(e.duration)))
             .observe({ type: 'event', durationThreshold: 16, buffered: false }); true",
@@ -118,7 +119,7 @@ fn live(cluster: &Cluster, minutes: u64) {
     print_figures(&console, &browser, start.elapsed());
     let waits = browser.evaluate("waits");
     let mut waits: Vec<f64> = waits.as_array().unwrap().iter().filter_map(Value::as_f64).collect();
-    // What took less than a frame is not told.
+    // The browser does not report latencies below one frame (16 ms), so missing entries count as 16 ms.
     waits.resize(presses.max(waits.len()), 16.0);
     waits.sort_by(f64::total_cmp);
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
@@ -141,7 +142,7 @@ fn print_figures(console: &ConsoleProcess, browser: &Chromium, at: Duration) {
     );
 }
 
-/// Bytes of memory that the console holds.
+/// Returns the resident memory of the console in bytes.
 fn resident(console: &ConsoleProcess) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/statm", console.child.id())).unwrap_or_default();
     status.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096

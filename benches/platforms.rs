@@ -1,6 +1,7 @@
-//! The cost of a payload by platform, as ratios to plain JSON parsing of the same payloads in the same run.
+//! Measures the cost of a payload by platform, as a ratio to plain JSON parsing of the same payloads in the
+//! same run.
 //!
-//! The payloads are those of the tests' cases that tell something; each platform takes its turn within a round.
+//! The payloads come from the test cases that have events. The steps of a platform alternate within a round.
 
 use std::hint::black_box;
 
@@ -10,7 +11,7 @@ use firewatch_ingest::{Ingester, Mapping, PayloadDecoder, Platform};
 use serde_json::Value;
 
 const NOW: EventTime = EventTime::from_millis(1_780_315_200_000);
-/// Payloads of a round.
+/// The number of payloads in a round.
 const PAYLOADS: usize = 2000;
 
 fn main() {
@@ -43,7 +44,7 @@ fn reader(platform: Platform) -> PayloadDecoder {
     PayloadDecoder::with_mapping(mapping.unwrap_or_else(|faults| panic!("{faults:?}")))
 }
 
-/// The cases' payloads of which there are events, again and again.
+/// Returns the payloads of the test cases that have events, repeated up to [`PAYLOADS`].
 fn payloads(platform: Platform) -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/platforms");
     let text = std::fs::read_to_string(format!("{folder}/{platform}.json")).unwrap_or_default();

@@ -1,13 +1,14 @@
-//! The cost of a record, step by step, as ratios to plain JSON parsing of the same lines in the same run.
+//! Measures the cost of a record step by step, as a ratio to plain JSON parsing of the same lines in the same
+//! run.
 //!
-//! The steps take turns within a round, so that a machine that slows down slows them all; the median over rounds is
-//! told. Absolute figures drift with the machine, ratios hardly do.
+//! The steps alternate within a round, so that a slower machine slows them all, and the report shows the
+//! median over rounds. Absolute figures depend on the machine, ratios hardly do.
 
 use std::hint::black_box;
 
 use firewatch_benches::report;
 use firewatch_domain::{Body, EventTime};
-use firewatch_engine::{LocalTopology, Ruleset};
+use firewatch_engine::{LineSource, LocalTopology, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_ingest::decode_event;
 use firewatch_scoring::Scratch;
@@ -16,6 +17,7 @@ use serde_json::Value;
 const RECORDING: &str = include_str!("../demo/recording.jsonl");
 const POLICY: &str = include_str!("../demo/policy.toml");
 const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
+const FILE: LineSource<'static> = LineSource { name: "bench", arrival: NOW };
 
 fn main() {
     let policy = Policy::parse("demo/policy.toml", POLICY).unwrap_or_else(|faults| panic!("{faults:?}"));
@@ -38,16 +40,18 @@ fn main() {
             posts.iter().for_each(|p| drop(black_box(ruleset.sentiment.read(&mut scratch, p, Some("en")))));
         }),
         ("the whole engine, nothing written", lines.len(), &mut || {
-            let mut topology = LocalTopology::new(&ruleset, "bench", NOW);
-            lines.iter().for_each(|l| drop(black_box(topology.push(l, &mut |e| drop(black_box(e))))));
+            let mut topology = LocalTopology::default();
+            lines.iter().for_each(|l| {
+                drop(black_box(topology.push_line(l, FILE, &ruleset, &mut |e| _ = black_box(e))))
+            });
         }),
         ("the whole engine, effects as JSON", lines.len(), &mut || {
-            let mut topology = LocalTopology::new(&ruleset, "bench", NOW);
+            let mut topology = LocalTopology::default();
             let mut out = Vec::new();
             for l in &lines {
-                topology.push(l, &mut |e| {
+                topology.push_line(l, FILE, &ruleset, &mut |e| {
                     out.clear();
-                    drop(black_box(serde_json::to_writer(&mut out, &e)));
+                    drop(black_box(serde_json::to_writer(&mut out, e)));
                 });
             }
         }),

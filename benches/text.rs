@@ -1,7 +1,7 @@
-//! The cost of reading a post, as ratios to parsing the JSON it comes in and to the vader_sentiment crate, on the same
-//! posts in the same run, and how it grows with the length of a text.
+//! Measures the cost of reading a post, as a ratio to parsing its JSON and to the `vader_sentiment` crate on
+//! the same posts in the same run, and its growth with the length of the text.
 //!
-//! Posts are those of the data sets where there are any (FIREWATCH_DATA), else the recording's.
+//! Uses the posts of the data sets in `FIREWATCH_DATA` if there are any, else those of the recording.
 
 use std::hint::black_box;
 use std::path::PathBuf;

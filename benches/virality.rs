@@ -1,5 +1,5 @@
-//! The cost of an engagement and of a forecast, as ratios to parsing the JSON that an engagement comes in, and how they
-//! grow with the size of a cascade: not at all.
+//! Measures the cost of an engagement and of a forecast, as a ratio to parsing an engagement's JSON. The size
+//! of the cascade must not change either.
 
 use std::hint::black_box;
 
@@ -39,7 +39,7 @@ fn main() {
     ]);
 }
 
-/// Reshares that come slower and slower, by accounts of all sizes.
+/// Returns `n` reshares at growing intervals, by accounts with all follower counts.
 fn reshares(n: u32) -> Vec<(Engagement, EventTime)> {
     (0..n)
         .map(|i| {

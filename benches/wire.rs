@@ -1,10 +1,11 @@
-//! The cost of records in Avro and Protobuf, as ratios to plain JSON parsing of the same records in the same run.
+//! Measures the cost of records in Avro and Protobuf, as a ratio to plain JSON parsing of the same records in
+//! the same run.
 
 use std::hint::black_box;
 
 use firewatch_benches::report;
 use firewatch_domain::EventTime;
-use firewatch_engine::{Effect, LocalTopology, Ruleset};
+use firewatch_engine::{Effect, LineSource, LocalTopology, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_ingest::decode_event;
 use firewatch_wire::{Contract, Language, Schema};
@@ -12,7 +13,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 const NOW: EventTime = EventTime::from_millis(1_780_315_200_000);
-/// Records of a round.
+const FILE: LineSource<'static> = LineSource { name: "bench", arrival: NOW };
+/// The number of records in a round.
 const RECORDS: usize = 2000;
 
 fn main() {
@@ -28,18 +30,18 @@ fn scores(recording: &str) -> Vec<Effect> {
     let policy = Policy::parse("policy.toml", include_str!("../demo/policy.toml"));
     let ruleset = Ruleset::shipped(policy.unwrap_or_else(|faults| panic!("{faults:?}")))
         .unwrap_or_else(|e| panic!("{e}"));
-    let (mut topology, mut scores) = (LocalTopology::new(&ruleset, "recording", NOW), Vec::new());
+    let (mut topology, mut scores) = (LocalTopology::default(), Vec::new());
     for line in recording.lines() {
-        topology.push(line.as_bytes(), &mut |effect| {
+        topology.push_line(line.as_bytes(), FILE, &ruleset, &mut |effect| {
             if matches!(effect, Effect::Score(_)) && scores.len() < RECORDS {
-                scores.push(effect);
+                scores.push(effect.clone());
             }
         });
     }
     scores
 }
 
-/// Each form of the same records: written, and read to what `take` makes of their JSON.
+/// Measures writing and reading the same records in each format; `decode` turns the JSON into records.
 fn compare<T: Serialize>(name: &str, contract: Contract, records: &[T], decode: &dyn Fn(&[u8])) {
     let json: Vec<Vec<u8>> = records.iter().filter_map(|record| serde_json::to_vec(record).ok()).collect();
     let schemas = [(Language::Avro, contract.avro()), (Language::Protobuf, contract.protobuf())]
@@ -68,7 +70,7 @@ fn compare<T: Serialize>(name: &str, contract: Contract, records: &[T], decode: 
     ]);
 }
 
-/// As the writer does it.
+/// Encodes a record as the Kafka writer does.
 fn encoded(schema: &Schema, record: &impl Serialize) -> Vec<u8> {
     let json = serde_json::to_value(record).unwrap_or_default();
     let mut bytes = Vec::new();

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# A real Apache Kafka (KRaft) on loopback for development and tests: up [--brokers 3], down, status, jars.
-# Jars come from the Maven registry at the version pinned in kafka/pom.xml; everything lives under target/kafka, or
-# where KAFKA_HOME says. KAFKA_PORT is the first broker's port; the others and their controllers follow it.
+# Runs a real Apache Kafka (KRaft) on loopback for development and tests.
+# The jars come from the Maven registry, at the version pinned in kafka/pom.xml. KAFKA_HOME is the folder for
+# configuration, logs and data (default: target/kafka). KAFKA_PORT is the first broker's port; the ports of
+# the other brokers and of the controllers follow it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 home=${KAFKA_HOME:-$PWD/target/kafka}
 libs=$PWD/target/kafka/libs
 port=${KAFKA_PORT:-19092}
-# Quick to start and light on a small machine, at the price of the broker's peak speed.
+# Starts fast and uses little memory, at the cost of the broker's peak throughput.
 java_options=${KAFKA_JAVA_OPTIONS:--Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}
 
 usage() { echo "deploy/kafka.sh up [--brokers N] | down | status | start N | stop N | kill N | jars" >&2; exit 2; }
@@ -30,7 +31,7 @@ jars() {
     exit 1
   fi
   mkdir -p "$(dirname "$libs")"
-  # Tests that start at the same moment fetch the jars once.
+  # The lock lets tests that start at the same time fetch the jars once.
   (
     command -v flock >/dev/null && flock 9
     [ -f "$libs/.done" ] && cmp -s "$libs/.done" deploy/kafka/pom.xml && exit
@@ -40,7 +41,7 @@ jars() {
   ) 9>"$libs.lock"
 }
 
-# settings BROKER BROKERS
+# settings BROKER BROKERS: writes the properties of one broker of a cluster of BROKERS.
 settings() {
   local voters=() i replicas=$2 safe=$(($2 > 1 ? 2 : 1))
   for i in $(seq "$2"); do voters+=("$i@127.0.0.1:$(($(client_port "$i") + 1))"); done
@@ -62,7 +63,7 @@ transaction.state.log.min.isr=$safe
 share.coordinator.state.topic.replication.factor=$replicas
 share.coordinator.state.topic.min.isr=$safe
 group.initial.rebalance.delay.ms=0
-# Few partitions keep a cluster on one machine light; a lost broker is noticed soon.
+# Few internal partitions keep a cluster on one machine light. A short session detects a lost broker early.
 offsets.topic.num.partitions=6
 transaction.state.log.num.partitions=6
 broker.session.timeout.ms=6000
@@ -78,7 +79,7 @@ start() {
   echo $! >"$home/$1.pid"
 }
 
-# stop SIGNAL BROKER
+# stop SIGNAL BROKER: sends the signal and waits until the broker has exited.
 stop() {
   if running "$2"; then
     kill "-$1" "$(cat "$home/$2.pid")"
@@ -89,11 +90,11 @@ stop() {
 
 up() {
   local brokers=1
-  case "${1-}" in "") ;; --brokers) brokers=${2:?how many} ;; *) usage ;; esac
+  case "${1-}" in "") ;; --brokers) brokers=${2:?give the number of brokers} ;; *) usage ;; esac
   jars
   mkdir -p "$home/data"
   if [ -f "$home/brokers" ] && [ "$(cat "$home/brokers")" != "$brokers" ]; then
-    echo "There are data of $(cat "$home/brokers") brokers in $home; take as many, or remove it" >&2
+    echo "$home has data of $(cat "$home/brokers") brokers; use that number, or remove the folder" >&2
     exit 1
   fi
   echo "$brokers" >"$home/brokers"
@@ -106,7 +107,7 @@ up() {
     fi
     start "$i"
   done
-  # The ports answer before the cluster does.
+  # The ports accept connections before the cluster is ready.
   for _ in $(seq 40); do
     for i in $(seq "$brokers"); do running "$i" || { tail -n 20 "$home/$i.log" >&2; exit 1; }; done
     if [ "$(tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$(addresses)" 2>/dev/null |
@@ -116,7 +117,7 @@ up() {
     fi
     sleep 1
   done
-  echo "Kafka did not start; the end of $home/1.log:" >&2
+  echo "Kafka did not start; last lines of $home/1.log:" >&2
   tail -n 20 "$home/1.log" >&2
   exit 1
 }
@@ -128,12 +129,13 @@ all() { [ -f "$home/brokers" ] && seq "$(cat "$home/brokers")" || true; }
 case "${1-}" in
   up) shift; up "$@" ;;
   down)
-    # All at once: a broker that stops alone waits for the others to take over from it. One that finds no quorum any
-    # more to tell of its end waits for minutes; its log is as sound as after a power cut.
+    # Stops all brokers at once: a broker that stops alone waits for the others to take over its partitions.
+    # One without a quorum would wait for minutes, so it is killed after 10 s; its log is as safe as after a
+    # power cut.
     for i in $(all); do running "$i" && kill "$(cat "$home/$i.pid")"; done
     for _ in $(seq 100); do any_running && sleep 0.1 || break; done
     for i in $(all); do stop KILL "$i"; done
-    echo "Kafka is down; its data stay in $home until you remove them"
+    echo "Kafka is down; its data remain in $home until you remove them"
     ;;
   status)
     [ -n "$(all)" ] || echo "down"
@@ -141,9 +143,9 @@ case "${1-}" in
       if running "$i"; then echo "broker $i up at 127.0.0.1:$(client_port "$i")"; else echo "broker $i down"; fi
     done
     ;;
-  start) start "${2:?which broker}" ;;
-  stop) stop TERM "${2:?which broker}" ;;
-  kill) stop KILL "${2:?which broker}" ;;
+  start) start "${2:?give the number of the broker}" ;;
+  stop) stop TERM "${2:?give the number of the broker}" ;;
+  kill) stop KILL "${2:?give the number of the broker}" ;;
   jars) jars ;;
   tool) shift; tool "$@" ;;
   *) usage ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A real schema registry (Apicurio, with Confluent's API) on loopback for development and tests: up, down, status, jars.
-# It comes from the Maven registry at the version pinned in registry/pom.xml; what it holds is gone when it ends. Everything
-# lives under target/registry, or where REGISTRY_HOME says; REGISTRY_PORT is its port.
+# Runs a real schema registry (Apicurio, with Confluent's API) on loopback for development and tests.
+# It comes from the Maven registry, at the version pinned in registry/pom.xml. Its schemas are lost when
+# it stops. REGISTRY_HOME is the folder for its log (default: target/registry); REGISTRY_PORT is its port.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,7 +25,7 @@ jars() {
     exit 1
   fi
   mkdir -p "$(dirname "$app")"
-  # Tests that start at the same moment fetch it once.
+  # The lock lets tests that start at the same time fetch it once.
   (
     command -v flock >/dev/null && flock 9
     [ -f "$app/.done" ] && cmp -s "$app/.done" deploy/registry/pom.xml && exit
@@ -53,7 +53,7 @@ up() {
     fi
     sleep 0.25
   done
-  echo "The schema registry did not start; the end of $home/log:" >&2
+  echo "The schema registry did not start; last lines of $home/log:" >&2
   tail -n 20 "$home/log" >&2
   exit 1
 }

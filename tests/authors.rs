@@ -1,5 +1,5 @@
-//! What authors do besides: an edit is scored anew, of a deleted post no word is left in the state or told again, and what one
-//! of them writes on two networks belongs together.
+//! What authors do later: an edit is scored again, a deleted post leaves no text in the state or in later
+//! output, and posts of one author on two networks are linked.
 
 use firewatch_domain::EventTime;
 use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const ANGRY: &str =
     "This is terrible, the worst service ever: Zanzibarium was refused, I am so angry and disgusted";
 const CALM: &str = "Thank you, the people of Zanzibarium were lovely and all is well";
-/// A word that nothing but the post says.
+/// A word that only the post contains.
 const WORD: &str = "zanzibarium";
 
 fn ruleset() -> Ruleset {
@@ -18,7 +18,7 @@ fn ruleset() -> Ruleset {
     Ruleset::shipped(Policy::parse("p", policy).unwrap()).unwrap()
 }
 
-/// A task with one partition that hears its own signals.
+/// A task with one partition, whose signals are fed back to it.
 struct World {
     ruleset: Ruleset,
     task: Task,
@@ -30,13 +30,13 @@ impl World {
         Self { ruleset: ruleset(), task: Task::new(0, 1), all: vec![] }
     }
 
-    /// What is told because of these.
+    /// Handles these events and returns the records that they cause.
     fn handle_events(&mut self, events: &[Value]) -> Vec<Value> {
         let from = self.all.len();
         for event in events {
             self.handle(Stream::Events, event.to_string().as_bytes());
         }
-        // Time passes, so that windows are decided.
+        // Lets time pass, so that pending windows are decided.
         let last = events.last().and_then(|event| event["at"].as_str()).unwrap();
         let later = EventTime::parse(last).unwrap() + firewatch_domain::Duration::from_mins(2);
         let mut out = Vec::new();
@@ -65,7 +65,7 @@ impl World {
         }
     }
 
-    /// All that is in the state, as text.
+    /// Returns the whole state as text.
     fn state(&mut self) -> String {
         let changes = self.task.changes().unwrap();
         let text: String = changes
@@ -100,50 +100,50 @@ fn edit(text: &str, secs: f64) -> Value {
 }
 
 #[test]
-fn an_edit_is_scored_anew_and_an_older_one_changes_nothing() {
+fn an_edit_is_scored_again_and_an_older_edit_is_ignored() {
     let mut world = World::new();
     let records = world.handle_events(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
     let before = scores(&records)[0]["complaint"].as_f64().unwrap();
     let records = world.handle_events(&[edit(CALM, 60.0)]);
     let after = scores(&records).last().unwrap()["complaint"].as_f64().unwrap();
     assert!(before > 0.8 && after < 0.2, "{before} {after}");
-    assert!(scores(&world.handle_events(&[edit(ANGRY, 30.0)])).is_empty(), "an older version comes late");
-    assert!(scores(&world.handle_events(&[edit(CALM, 60.0)])).is_empty(), "the same comes again");
+    assert!(scores(&world.handle_events(&[edit(ANGRY, 30.0)])).is_empty(), "an older version is ignored");
+    assert!(scores(&world.handle_events(&[edit(CALM, 60.0)])).is_empty(), "a repeat is ignored");
     let records = world.handle_events(&[edit(ANGRY, 90.0)]);
     assert!(scores(&records).last().unwrap()["complaint"].as_f64().unwrap() > 0.8);
-    // None of this was a reply or another post.
+    // The edits count neither as replies nor as posts.
     assert_eq!(scores(&records).last().unwrap()["engagements"]["replies"], 0);
 }
 
 #[test]
-fn an_edit_that_comes_without_its_post_is_the_post() {
+fn an_edit_without_its_post_counts_as_the_post() {
     let mut world = World::new();
     let records = world.handle_events(&[edit(ANGRY, 60.0)]);
     assert!(scores(&records)[0]["complaint"].as_f64().unwrap() > 0.8);
-    // The first version, late: it reads otherwise now.
+    // The first version arrives late and does not replace the edit.
     assert!(scores(&world.handle_events(&[event("p", "x:p", 0.0, &post(900, CALM))])).is_empty());
 }
 
 #[test]
-fn no_word_of_a_deleted_post_is_kept_or_emitted_again() {
+fn the_text_of_a_deleted_post_is_neither_kept_nor_emitted() {
     let mut world = World::new();
     world.handle_events(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
     let records = world.handle_events(&spread(600));
     assert!(
         records.iter().any(|record| record.to_string().to_lowercase().contains(WORD)),
-        "PR reads how it begins"
+        "PR gets the opening words"
     );
     assert!(world.state().contains(WORD));
     let gone = event("p/delete", "x:p", 700.0, &json!({ "delete": { "post": "p" } }));
     let records = world.handle_events(&[gone]);
     let ended: Vec<_> = records.iter().filter(|record| record["state"] == "expired").collect();
     assert!(!ended.is_empty(), "{records:?}");
-    assert_eq!(ended[0]["reasons"], json!(["the post was deleted, and what it said is forgotten"]));
+    assert_eq!(ended[0]["reasons"], json!(["the post was deleted; its text has been erased"]));
     let last = scores(&records)[0];
     assert_eq!((&last["risk"], &last["contributions"]), (&json!(0.0), &json!([])));
     assert!(last["engagements"]["reshares"].as_u64().unwrap() >= 600);
     assert!(!world.state().contains(WORD));
-    // It is passed on, edited and sent once more: all that comes too late.
+    // Reshares, edits and repeats of the deleted post arrive too late to have an effect.
     let mut late: Vec<Value> = (0..50)
         .map(|i| event(&format!("s{i}"), "x:p", 800.0 + f64::from(i), &reshare(&format!("b{i}"), 4000)))
         .collect();
@@ -156,7 +156,7 @@ fn no_word_of_a_deleted_post_is_kept_or_emitted_again() {
 }
 
 #[test]
-fn a_deletion_may_come_before_its_post() {
+fn a_deletion_may_arrive_before_its_post() {
     let mut world = World::new();
     world.handle_events(&[event("p/delete", "x:p", 10.0, &json!({ "delete": { "post": "p" } }))]);
     let records = world.handle_events(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
@@ -165,7 +165,7 @@ fn a_deletion_may_come_before_its_post() {
 }
 
 #[test]
-fn a_reply_that_was_the_complaint_is_none_any_more() {
+fn a_deleted_reply_no_longer_counts_as_the_complaint() {
     let reply = |id: &str, text: &str| {
         let by = json!({ "id": "other", "followers": 10 });
         json!({ "post": { "id": id, "author": by, "text": text, "in_reply_to": "p", "lang": "en" } })
@@ -179,13 +179,13 @@ fn a_reply_that_was_the_complaint_is_none_any_more() {
     assert!(!matched(&records).unwrap().is_empty(), "{records:?}");
     world.handle_events(&[event("q/delete", "x:p", 200.0, &json!({ "delete": { "post": "q" } }))]);
     assert!(!world.state().contains(WORD));
-    // What is said next is judged without it.
+    // The next reply is scored without the deleted one.
     let records = world.handle_events(&[event("r", "x:p", 300.0, &reply("r", "Thank you, found it"))]);
     assert_eq!(matched(&records).unwrap(), Vec::<Value>::new(), "{records:?}");
 }
 
 #[test]
-fn what_one_author_writes_on_two_networks_belongs_together() {
+fn posts_of_one_author_on_two_networks_are_linked() {
     let wrote = |conversation: &str, platform: &str, handle: Option<&str>, text: &str, secs: f64| {
         let mut body = post(50, text);
         body["platform"] = platform.into();
@@ -209,9 +209,10 @@ fn what_one_author_writes_on_two_networks_belongs_together() {
     ]);
     assert_eq!(same.len(), 3, "{same:?}");
     assert_eq!((&same[1].0, &same[1].1), (&json!("mastodon:2"), &json!(["x:1"])), "{same:?}");
-    assert!(same[1].2.contains("its author wrote the same on another network: x:1"), "{same:?}");
-    assert_eq!(same[2].1, Value::Null, "other words");
-    // Somebody else with the same words, the same author an hour later, and the same network are no twins.
+    assert!(same[1].2.contains("same complaint by the same author on another network: x:1"), "{same:?}");
+    assert_eq!(same[2].1, Value::Null, "different words are not linked");
+    // Not linked: the same words by another author, the same author an hour later, and two posts on one
+    // network.
     for events in [
         [
             wrote("x:1", "x", Some("ann"), ANGRY, 0.0),
@@ -229,10 +230,10 @@ fn what_one_author_writes_on_two_networks_belongs_together() {
             "{related_records:?}"
         );
     }
-    // Where a network tells no name, the words are all that is known.
+    // Without an author's name, only the text can link two posts.
     let unnamed = related(&[
         wrote("x:1", "x", Some("ann"), ANGRY, 0.0),
         wrote("bluesky:2", "bluesky", None, ANGRY, 60.0),
     ]);
-    assert!(unnamed[1].2.contains("the same words are on another network: x:1"), "{unnamed:?}");
+    assert!(unnamed[1].2.contains("same text on another network, author unknown: x:1"), "{unnamed:?}");
 }

@@ -1,4 +1,5 @@
-//! `firewatch backtest` on recordings: what it tells is what the engine tells, however it is run and packed.
+//! `firewatch backtest` on recordings: it emits what the engine emits, for any number of threads and any
+//! compression.
 
 use std::io::Write;
 use std::path::Path;
@@ -27,7 +28,7 @@ fn recording() -> String {
     root().join("demo/recording.jsonl").display().to_string()
 }
 
-/// Escalations in order of time, one a line.
+/// Returns escalations in order of time, one a line.
 fn escalations(lines: &[u8]) -> Vec<String> {
     let text = String::from_utf8(lines.to_vec()).unwrap();
     let mut found: Vec<(String, String)> = text
@@ -53,7 +54,7 @@ fn lines(events: &[Value]) -> Vec<u8> {
 }
 
 #[test]
-fn it_emits_what_the_engine_emits_however_many_threads_it_has() {
+fn it_emits_what_the_engine_emits_with_any_number_of_threads() {
     let alone = piped(&["score"], &std::fs::read(recording()).unwrap());
     let wanted = escalations(&alone.stdout);
     assert!(wanted.len() > 300);
@@ -69,7 +70,7 @@ fn it_emits_what_the_engine_emits_however_many_threads_it_has() {
 }
 
 #[test]
-fn packed_recordings_are_read_and_a_truncated_one_is_reported_as_partial() {
+fn compressed_recordings_are_read_and_a_truncated_one_is_reported_as_partial() {
     let folder = tempfile::tempdir().unwrap();
     let plain = std::fs::read(recording()).unwrap();
     let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
@@ -80,7 +81,7 @@ fn packed_recordings_are_read_and_a_truncated_one_is_reported_as_partial() {
     let wanted = report(&recording());
     assert!(wanted.contains("6143 records, 2802 conversations"), "{wanted}");
     assert_eq!(report(&write(folder.path(), "a.gz", &gz)), wanted);
-    // What it is packed with is told by its bytes and not by its name.
+    // The compression is detected from the bytes, not from the file name.
     assert_eq!(report(&write(folder.path(), "b.jsonl", &zst)), wanted);
     for (name, bytes) in [("cut.gz", &gz[..gz.len() / 2]), ("cut.zst", &zst[..zst.len() / 2])] {
         let cut = write(folder.path(), name, bytes);
@@ -90,12 +91,12 @@ fn packed_recordings_are_read_and_a_truncated_one_is_reported_as_partial() {
         let line = output.lines().next().unwrap();
         assert!(line.starts_with("PARTIAL: ") && line.contains(&format!("{name}, line ")), "{output}");
         assert!(line.ends_with("the file ends in the middle of compressed data"), "{output}");
-        assert!(output.contains("conversations"), "what was read is told: {output}");
+        assert!(output.contains("conversations"), "the records read so far are reported: {output}");
     }
 }
 
 #[test]
-fn faults_of_the_input_name_their_line() {
+fn input_errors_name_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let events = lines(&[
         event("a", "c1", 0.0, &post(900, "This is terrible, the worst service ever")),
@@ -120,7 +121,7 @@ fn faults_of_the_input_name_their_line() {
         let ran = backtest(args);
         assert!(!ran.status.success() && output_text(&ran).contains(wanted), "{}", output_text(&ran));
     };
-    refused(&["--input", &write(folder.path(), "empty", b"")], "there is nothing in it");
+    refused(&["--input", &write(folder.path(), "empty", b"")], "contains no records");
     refused(&["--input", "nowhere.jsonl"], "nowhere.jsonl: No such file");
     refused(&["--input", &folder.path().display().to_string()], "is a folder");
     refused(&["--input", &input, "--labels", &input], "there is no column `conversation`");
@@ -128,12 +129,13 @@ fn faults_of_the_input_name_their_line() {
 }
 
 #[test]
-fn alerts_are_judged_by_what_came_of_it_and_by_labels() {
+fn alerts_are_judged_by_outcome_and_by_labels() {
     let folder = tempfile::tempdir().unwrap();
     let policy = "viral_bar = 100\n[brands.aldermere]\n[routes.many]\nteam = \"pr\"\nwhen = { high = \"reshares >= 20\" }\n";
     let policy = write(folder.path(), "p.toml", policy.as_bytes());
     let mut events = Vec::new();
-    // Of three that reach 20 reshares, two go on to the bar; one more crosses it in a second, before anybody could be told.
+    // Of three conversations that reach 20 reshares, two pass the bar. A fourth passes it within a second,
+    // before anybody could be notified.
     for (name, reshares, pace) in
         [("up1", 120, 30.0), ("up2", 150, 30.0), ("down", 40, 30.0), ("burst", 110, 0.001)]
     {
@@ -153,11 +155,11 @@ fn alerts_are_judged_by_what_came_of_it_and_by_labels() {
 }
 
 #[test]
-fn policies_are_compared_with_both_reasons() {
+fn policies_are_compared_with_the_reasons_of_each() {
     let folder = tempfile::tempdir().unwrap();
     let brands = "[brands.aldermere]\nhandles = [\"@AldermereHealth\", \"@AldermereCare\"]\n";
     let other = format!("{brands}[routes.few]\nteam = \"pr\"\nwhen = {{ high = \"reshares >= 30\" }}\n");
-    // One that shares no conversations with the others, as its brands are not theirs.
+    // A policy whose brands differ shares no conversations with the others.
     let apart = "[brands.bolt]\n";
     let [first, other, apart] = [("a.toml", brands), ("b.toml", other.as_str()), ("c.toml", apart)]
         .map(|(name, text)| write(folder.path(), name, text.as_bytes()));
@@ -176,7 +178,7 @@ fn policies_are_compared_with_both_reasons() {
     let report: Value = serde_json::from_slice(&read("report.json")).unwrap();
     assert!(
         report["policies"][0]["held_back"]["in_storm"].as_u64().unwrap() > 100,
-        "its posts are told as one"
+        "posts of a storm are not escalated separately"
     );
     let page = String::from_utf8(read("report.html")).unwrap();
     assert!(page.contains("Where they differ") && page.matches("<svg").count() == 3);
@@ -209,13 +211,13 @@ fn suppressed_alerts_are_reported_with_their_reason() {
     let input = write(folder.path(), "events.jsonl", &lines(&events));
     let args = ["--input", &input, "--policy", &always, "--policy", &asleep, "--policy", &never];
     let output = output_text(&backtest(&args));
-    for (policy, wanted) in [(&asleep, "tells nobody: asleep\n"), (&never, "tells nobody\n")] {
+    for (policy, wanted) in [(&asleep, "no alert: asleep\n"), (&never, "no alert\n")] {
         assert!(output.contains(&format!("{policy} {wanted}")), "{wanted} in {output}");
     }
 }
 
 #[test]
-fn days_and_hours_are_those_on_the_wall_of_a_zone() {
+fn days_and_hours_follow_the_time_zone() {
     let folder = tempfile::tempdir().unwrap();
     let days = |zone: &str| {
         let out = folder.path().display().to_string();
@@ -229,10 +231,10 @@ fn days_and_hours_are_those_on_the_wall_of_a_zone() {
     assert!(days("UTC").iter().all(|day| day == "2026-03-10"));
     assert!(days("Pacific/Auckland").iter().all(|day| day == "2026-03-11"));
     let ran = backtest(&["--input", &recording(), "--zone", "Nowhere"]);
-    assert!(output_text(&ran).contains("\"Nowhere\" is no time zone"), "{}", output_text(&ran));
+    assert!(output_text(&ran).contains("\"Nowhere\": unknown time zone"), "{}", output_text(&ran));
 }
 
-/// What people did about the first conversations that were told, after the hour.
+/// Returns actions on the first conversations that were escalated, all after the recorded hour.
 fn actions_on(escalations: &[String]) -> Vec<Value> {
     let opened = escalations.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let opened = opened.filter(|record| record["news"] == "opened" && record["members"].is_null());
@@ -259,11 +261,11 @@ fn a_run_on_kafka_emits_the_same_ids() {
     let cluster = Cluster::start_up("backtest", 29592, 1);
     let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
     let deployment = Deployment::new(&cluster.bootstrap_servers(), "same", &policy);
-    // Silence follows the wall clock, which a recording knows nothing of.
+    // Idle detection follows the wall clock, which a recording does not have.
     deployment.configure("idle_after = \"86400s\"");
     deployment.make_topics(PARTITIONS);
     let mut live = deployment.start_until_ready();
-    // An hour later something harmless happens in every partition, so that all that waits is decided.
+    // A harmless post in every partition an hour later lets everything pending be decided.
     let later = |i: u32| {
         event(&format!("later{i}"), &format!("later{i}"), 7200.0, &post(9, "Good morning everybody"))
     };
@@ -279,7 +281,7 @@ fn a_run_on_kafka_emits_the_same_ids() {
         assert!(ran.status.success(), "{}", output_text(&ran));
         escalations(&std::fs::read(out.join("escalations-policy.jsonl")).unwrap())
     };
-    // What people did, once the hour was over: whatever else was told of these is another story then.
+    // The actions come after the recorded hour, so they change no earlier escalation.
     let alone = tried("alone", &["--input", &input]);
     let actions = actions_on(&alone);
     let did = write(folder.path(), "actions.jsonl", &lines(&actions));
@@ -318,11 +320,11 @@ fn a_run_on_kafka_emits_the_same_ids() {
     }
     found.extend(tail.next(Duration::from_secs(2)).unwrap());
     let mut found = escalations(&found.iter().map(|r| r.value.as_slice()).collect::<Vec<_>>().join(&b'\n'));
-    // Both teams are told of a hand-over.
+    // A hand-over is written to both teams.
     found.dedup();
     let differs = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
     assert!(found == wanted, "{} and {}: {differs:?}", found.len(), wanted.len());
-    // And straight from the topics, which know when everything came.
+    // The same holds for a backtest that reads the topics, whose records have arrival times.
     let config = deployment.config().display().to_string();
     let found = tried("span", &["--config", &config]);
     let differs = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
@@ -342,7 +344,7 @@ fn a_run_on_kafka_emits_the_same_ids() {
     assert!(row(&output, "pr") == 0 && output.contains("no alert was judged"), "{output}");
     let ran = backtest(&["--config", &config, "--from", "2100-01-01T00:00:00Z"]);
     assert!(
-        output_text(&ran).contains("events: nothing was written in this span; give other edges"),
+        output_text(&ran).contains("events: nothing was written in this span; give other bounds"),
         "{}",
         output_text(&ran)
     );

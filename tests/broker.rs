@@ -1,4 +1,4 @@
-//! `firewatch run` and `replay` on a real Kafka: what a mock cannot show.
+//! `firewatch run` and `replay` on a real Kafka: behaviour that the mock broker cannot show.
 
 use std::process::Output;
 use std::sync::{Arc, Mutex, Weak};
@@ -29,9 +29,9 @@ fn cluster() -> Arc<Cluster> {
     })
 }
 
-/// One test's deployment.
+/// The deployment of one test.
 struct Setup {
-    /// The shared cluster, if it is on that.
+    /// The shared cluster, if the deployment is on it.
     cluster: Option<Arc<Cluster>>,
     firewatch: Deployment,
 }
@@ -68,7 +68,7 @@ fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
-/// A complaint that spreads, a calm question, and what a conversation may hold.
+/// Returns events of `n` conversations: complaints, calm questions, and reshares of both.
 fn conversations(n: usize) -> Vec<Value> {
     let mut events = Vec::new();
     for i in 0..n {
@@ -92,7 +92,7 @@ fn values(records: &[ReceivedRecord]) -> Vec<Value> {
     records.iter().map(|r| serde_json::from_slice(&r.value).unwrap()).collect()
 }
 
-/// Ids and contents, in an order that does not depend on when they were written.
+/// Returns keys and values, sorted so that the order of writing does not matter.
 fn contents(records: &[ReceivedRecord]) -> Vec<(Option<Vec<u8>>, Vec<u8>)> {
     let mut all: Vec<_> = records.iter().map(|r| (r.key.clone(), r.value.clone())).collect();
     all.sort();
@@ -100,12 +100,12 @@ fn contents(records: &[ReceivedRecord]) -> Vec<(Option<Vec<u8>>, Vec<u8>)> {
 }
 
 #[test]
-fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
+fn a_poison_record_is_dead_lettered_in_the_transaction_of_its_offset() {
     if !can_run_kafka() {
         return;
     }
     let setup = Setup::new("poison");
-    // Long enough to be killed in.
+    // Long enough to kill the process before it commits.
     setup.configure("commit_interval = \"5s\"");
     setup.make_topics(PARTITIONS);
     let mut instance = setup.start_until_ready();
@@ -130,7 +130,7 @@ fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
     let codes: Vec<_> = letters.iter().filter_map(|l| l["code"].as_str()).collect();
     let offsets: Vec<_> = letters.iter().filter_map(|l| l["origin"]["offset"].as_i64()).collect();
     assert_eq!((codes.len(), offsets), (3, vec![1, 3, 4]), "{letters:#?}");
-    // What was committed is not put aside again.
+    // A committed dead letter is not written a second time.
     instance.kill();
     let mut instance = setup.start_until_ready();
     feed.send_to_partition(events, 1, "c", good("c").as_bytes()).unwrap();
@@ -144,7 +144,7 @@ fn a_poison_record_is_put_aside_in_the_transaction_of_its_offset() {
 }
 
 #[test]
-fn memory_stays_flat_and_nothing_is_lost_while_the_output_crawls() {
+fn memory_stays_bounded_and_nothing_is_lost_while_output_is_throttled() {
     if !can_run_kafka() {
         return;
     }
@@ -159,16 +159,16 @@ fn memory_stays_flat_and_nothing_is_lost_while_the_output_crawls() {
     let events = conversations(40_000);
     setup.feed(&events[..20_000]);
     std::thread::sleep(Duration::from_secs(2));
-    // A thousandth of what it would write.
+    // A thousandth of the rate that it would write at.
     quota(&["--add-config", "producer_byte_rate=20000"]);
     setup.feed(&events[20_000..]);
     std::thread::sleep(Duration::from_secs(20));
     let used = instance.resident_bytes() >> 20;
     assert!(!instance.has_ended(), "it waits");
     let waiting = metric_sum(&instance.get("/metrics").unwrap_or_default(), "firewatch_lag_records{");
-    assert!(waiting > 200_000.0, "only {waiting} records wait: the output does not crawl");
-    // 330,000 records and their scores would be 700 MB.
-    assert!(used < 250, "{used} MB while the output crawled");
+    assert!(waiting > 200_000.0, "only {waiting} records wait: the output is not throttled");
+    // The 330,000 records and their scores would take 700 MB.
+    assert!(used < 250, "{used} MB while the output was throttled");
 
     quota(&["--delete-config", "producer_byte_rate"]);
     let metrics = instance.wait_for_events(events.len(), WAIT_DEADLINE * 2);
@@ -177,12 +177,12 @@ fn memory_stays_flat_and_nothing_is_lost_while_the_output_crawls() {
     let mut ids: Vec<Value> = values(&ids).iter().map(|s| s["id"].clone()).collect();
     ids.sort_by_key(Value::to_string);
     ids.dedup();
-    assert_eq!((ids.len(), written > 20_000), (written, true), "each score once");
+    assert_eq!((ids.len(), written > 20_000), (written, true), "each score is written once");
     assert!(instance.stop());
 }
 
 #[test]
-fn it_waits_for_brokers_that_are_away_at_its_start() {
+fn it_waits_for_brokers_that_are_down_at_startup() {
     if !can_run_kafka() {
         return;
     }
@@ -201,7 +201,7 @@ fn it_waits_for_brokers_that_are_away_at_its_start() {
 }
 
 #[test]
-fn topics_that_do_not_fit_are_refused_with_the_remedy() {
+fn mismatched_topics_are_refused_with_the_remedy() {
     if !can_run_kafka() {
         return;
     }
@@ -212,20 +212,20 @@ fn topics_that_do_not_fit_are_refused_with_the_remedy() {
         output_text(&out)
     };
     let text = refused(&["run"], &[]);
-    assert!(text.contains("are not there; `firewatch topics create` makes what is missing"), "{text}");
+    assert!(text.contains("are missing; run `firewatch topics create`"), "{text}");
 
     let out = setup.command(&["topics", "create"], &["--partitions", "3", "--dry-run"]);
     let text = output_text(&out);
-    assert!(out.status.success() && text.contains("dry run: 8 topics would be made"), "{text}");
+    assert!(out.status.success() && text.contains("dry run: 8 topics would be created"), "{text}");
     assert!(text.contains("misfits.firewatch.state") && text.contains("cleanup.policy=compact"), "{text}");
     let text = refused(&["run"], &[]);
-    assert!(text.contains("are not there"), "a dry run makes nothing, but: {text}");
+    assert!(text.contains("are missing"), "a dry run creates nothing: {text}");
 
     setup.make_topics(PARTITIONS);
     let again = output_text(&setup.command(&["topics", "create"], &["--partitions", "3"]));
-    assert!(again.contains("there already") && again.contains("0 topics made"), "{again}");
+    assert!(again.contains("already exists") && again.contains("0 topics created"), "{again}");
     let text = refused(&["topics", "create"], &["--partitions", "4"]);
-    assert!(text.contains("is there with 3 partitions, and 4 are asked for; nothing was made"), "{text}");
+    assert!(text.contains("exists with 3 partitions, not 4; nothing was created"), "{text}");
 
     let topic_command = "org.apache.kafka.tools.TopicCommand";
     setup.tool(&[topic_command, "--alter", "--topic", &setup.topics.actions, "--partitions", "5"]);
@@ -248,7 +248,7 @@ fn topics_that_do_not_fit_are_refused_with_the_remedy() {
 }
 
 #[test]
-fn records_deleted_before_they_were_read_are_counted() {
+fn records_deleted_before_they_are_read_are_counted() {
     if !can_run_kafka() {
         return;
     }
@@ -273,12 +273,12 @@ fn records_deleted_before_they_were_read_are_counted() {
 }
 
 #[test]
-fn a_replay_emits_what_production_emitted_and_another_policy_something_else() {
+fn a_replay_emits_what_production_emitted_unless_the_policy_differs() {
     if !can_run_kafka() {
         return;
     }
     let setup = Setup::new("replayed");
-    // Silence follows the wall clock, which no two runs share.
+    // Idle detection follows the wall clock, which differs between two runs.
     setup.configure("idle_after = \"86400s\"");
     setup.make_topics(PARTITIONS);
     let events = conversations(60);
@@ -292,7 +292,7 @@ fn a_replay_emits_what_production_emitted_and_another_policy_something_else() {
     let offsets = || {
         let tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
         let description = setup.tool(&[tool, "--describe", "--offsets", "--all-groups"]);
-        // Group, topic, partition, offset: lag and members are of no interest.
+        // Keeps group, topic, partition and offset; lag and members do not matter here.
         let fields = |line: &str| line.split_whitespace().take(4).map(str::to_owned).collect::<Vec<_>>();
         let mut all: Vec<_> =
             description.lines().filter(|l| l.contains("replayed.events")).map(fields).collect();
@@ -307,24 +307,20 @@ fn a_replay_emits_what_production_emitted_and_another_policy_something_else() {
     let out = replay(&["--prefix", "same."]);
     assert!(out.status.success(), "{}", output_text(&out));
     let same = compared(&setup.topics.with_prefix("same."));
-    assert_eq!(same.0, production.0, "the same policy scores the same");
+    assert_eq!(same.0, production.0, "the same policy gives the same scores");
     let is_escalated = |record| same.1.contains(record);
     assert!(
         production.1.len() >= 5 && production.1.iter().all(is_escalated),
-        "and tells the same, and what waits at the end"
+        "and the same escalations, and those still pending at the end"
     );
     let records = setup.read(&setup.topics.with_prefix("same.").team_topic(SUPPORT), 1);
-    assert!(!records.is_empty(), "what waits at the end of the span is decided");
-    assert_eq!(
-        (before.len(), offsets()),
-        (PARTITIONS as usize, before),
-        "nobody else has taken note of offsets"
-    );
+    assert!(!records.is_empty(), "pending decisions are made at the end of the span");
+    assert_eq!((before.len(), offsets()), (PARTITIONS as usize, before), "a replay commits no offsets");
 
     let again = replay(&["--prefix", "same."]);
     assert_eq!(again.status.code(), Some(1));
     assert!(
-        output_text(&again).contains("is there already") && output_text(&again).contains("--prefix"),
+        output_text(&again).contains("already exists") && output_text(&again).contains("--prefix"),
         "{}",
         output_text(&again)
     );
@@ -339,7 +335,7 @@ fn a_replay_emits_what_production_emitted_and_another_policy_something_else() {
     assert!(out.status.success(), "{}", output_text(&out));
     let pr = setup.read(&setup.topics.with_prefix("strict.").team_topic(PR), 0);
     assert!(pr.len() < production.1.len(), "{} with higher bars", pr.len());
-    // A task that has been shut out learns it when it commits next.
+    // A fenced task notices it at its next commit.
     let more = event("more", "more", 600.0, &post(900, ANGRY));
     setup.feed(&[more]);
     live.wait_for_events(events.len() + 1, WAIT_DEADLINE);
@@ -349,7 +345,7 @@ fn a_replay_emits_what_production_emitted_and_another_policy_something_else() {
 }
 
 #[test]
-fn a_replay_reads_the_span_it_was_given() {
+fn a_replay_reads_only_the_requested_span() {
     if !can_run_kafka() {
         return;
     }
@@ -386,7 +382,7 @@ fn a_replay_reads_the_span_it_was_given() {
     assert_eq!(replay("earlier.", &["--to", &middle.to_string()]), "ab");
     let out = setup.command(&["replay", "--prefix", "none."], &["--from", "0:9"]);
     assert!(
-        output_text(&out).contains("spans.events [0] has the offsets 0 to 5, and 9 is not among them"),
+        output_text(&out).contains("spans.events [0]: offset 9 is outside the log, which has 0 to 5"),
         "{}",
         output_text(&out)
     );
@@ -395,7 +391,7 @@ fn a_replay_reads_the_span_it_was_given() {
 }
 
 #[test]
-fn a_console_outlives_its_brokers_and_its_actions_arrive() {
+fn a_console_survives_a_broker_outage_and_delivers_its_actions() {
     if !can_run_kafka() {
         return;
     }
@@ -406,7 +402,7 @@ fn a_console_outlives_its_brokers_and_its_actions_arrive() {
     let _ = console.wait_for("/api/escalations", "c-before");
     own.stop(1);
     assert_eq!(console.get("/healthz").status, 200);
-    assert_eq!(console.get("/escalations/before").status, 200, "what is known is shown");
+    assert_eq!(console.get("/escalations/before").status, 200, "known escalations are still shown");
     own.start(1);
     console_setup.escalate("after", 0, &json!({}));
     let _ = console.wait_for("/api/escalations", "c-after");

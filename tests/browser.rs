@@ -1,6 +1,7 @@
-//! The console in a real browser, as people use it: live, by keyboard, by role, without a serious barrier for anybody.
+//! The console in a real browser: live updates, keyboard, roles, and no serious accessibility barrier.
 //!
-//! The pictures it takes are in `target/pictures`; with `FIREWATCH_PICTURES=docs/src/images/console` they replace those in the docs.
+//! Screenshots go to `target/pictures`; with `FIREWATCH_PICTURES=docs/src/images/console` they replace those
+//! in the docs.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -23,13 +24,13 @@ fn storm(members: u64) -> Value {
     })
 }
 
-/// The action that is sent next.
+/// Returns the next action that is sent.
 fn sent(actions: &TopicTail) -> Value {
     serde_json::from_slice(&actions.next(WAIT_DEADLINE).unwrap().unwrap().value).unwrap()
 }
 
 #[test]
-fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
+fn a_storm_is_handled_by_keyboard_and_another_browser_sees_it() {
     if !can_browse() {
         return;
     }
@@ -39,7 +40,7 @@ fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
     let (mine, other) = (Chromium::start(), Chromium::start());
     for browser in [&mine, &other] {
         browser.open(&url(&console, "/"));
-        browser.wait_for("Nothing is open.");
+        browser.wait_for("No open escalations.");
         browser.wait("document.querySelector('#link').textContent === 'live'");
     }
     setup.escalate("mild", 0, &json!({ "excerpt": "the app is slow" }));
@@ -48,13 +49,13 @@ fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
     assert_eq!(
         mine.evaluate("document.querySelector('#inbox li').dataset.id"),
         "storm",
-        "the gravest is first"
+        "the most severe is first"
     );
     setup.escalate("storm", 1, &json!({ "members": 96, "news": "grew", "conversation": storm(1)["conversation"], "topics": ["portal"], "level": "high" }));
     mine.wait_for("(96 posts)");
     mine.press("j");
     mine.press("a");
-    let seen = other.wait_for("console has it");
+    let seen = other.wait_for("assigned to console");
     println!("another browser sees it after {} ms", seen.as_millis());
     let action = sent(&actions);
     assert_eq!(
@@ -62,10 +63,10 @@ fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
         (&"acknowledge".into(), &storm(1)["conversation"])
     );
     mine.wait_for("acknowledge: sent");
-    // The other three, each by its key; what is asked for is chosen by number.
+    // The other three actions by their keys; the dialogs are answered with a number.
     mine.press("j");
     mine.press("s");
-    mine.wait_for("Silence it for how long?");
+    mine.wait_for("Silence for how long?");
     mine.press("2");
     let action = sent(&actions);
     assert_eq!((&action["kind"], &action["conversation"]), (&"silence".into(), &"c-mild".into()));
@@ -76,7 +77,7 @@ fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
     assert_eq!((&action["kind"], &action["team"]), (&"hand_over".into(), &"support".into()));
     mine.press("r");
     assert_eq!(sent(&actions)["kind"], "resolve");
-    // What is over leaves, and its place in the list goes to the next.
+    // A resolved escalation leaves the list and the selection moves to the next.
     setup.escalate("mild", 1, &json!({ "state": "resolved", "news": "moved" }));
     for browser in [&mine, &other] {
         browser.wait("document.querySelectorAll('#inbox li').length === 1");
@@ -96,7 +97,7 @@ fn a_storm_arrives_is_taken_by_keyboard_and_another_browser_sees_it() {
 }
 
 #[test]
-fn after_a_restart_of_the_server_nothing_is_missing() {
+fn nothing_is_missing_after_a_server_restart() {
     if !can_browse() {
         return;
     }
@@ -110,7 +111,7 @@ fn after_a_restart_of_the_server_nothing_is_missing() {
     browser.wait("document.querySelector('#link').textContent === 'live'");
     browser.press("j");
     drop(console);
-    browser.wait_for("not connected: trying again");
+    browser.wait_for("disconnected; reconnecting");
     for i in 0..5 {
         setup.escalate(&format!("away{i}"), 0, &json!({ "excerpt": format!("meanwhile {i}") }));
     }
@@ -124,7 +125,7 @@ fn after_a_restart_of_the_server_nothing_is_missing() {
 }
 
 #[test]
-fn who_may_not_act_is_refused_and_sees_what_is_redacted() {
+fn a_viewer_cannot_act_and_sees_redacted_text() {
     if !can_browse() {
         return;
     }
@@ -151,7 +152,7 @@ fn who_may_not_act_is_refused_and_sees_what_is_redacted() {
         0
     );
     browser.press("r");
-    browser.wait_for("You may look, but not act.");
+    browser.wait_for("You have read-only access;");
     let forced = "fetch('/api/actions', { method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': 'k',
         'x-csrf-token': document.querySelector('meta[name=csrf]').content }, body: '{\"conversation\":\"c-a\",\"kind\":\"resolve\"}' })
         .then((answer) => answer.status)";
@@ -168,9 +169,9 @@ fn who_may_not_act_is_refused_and_sees_what_is_redacted() {
     browser.wait_for("saw unredacted");
 }
 
-/// What a person wrote, in places where it would run if it was taken for more than text.
+/// Post text in every place where it would run as a script if it was not escaped.
 #[test]
-fn hostile_text_does_not_run() {
+fn text_of_posts_never_runs_as_script() {
     if !can_browse() {
         return;
     }
@@ -208,7 +209,7 @@ fn hostile_text_does_not_run() {
     );
 }
 
-/// The demo, played until its storm is at its height, with its console.
+/// A demo, played until its storm is at its peak, with its console.
 struct Demo {
     child: Child,
     url: String,
@@ -250,7 +251,7 @@ impl Demo {
     }
 }
 
-/// A page fits its screen and has no barrier.
+/// Checks that a page fits its screen and has no accessibility barrier.
 fn suits(browser: &Chromium, name: &str, screen: Screen) {
     let wide =
         browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
@@ -266,7 +267,7 @@ fn pictures() -> PathBuf {
 }
 
 #[test]
-fn every_page_can_be_used_by_everybody_on_any_screen() {
+fn every_page_is_accessible_on_every_screen() {
     if !can_browse() {
         return;
     }
@@ -298,7 +299,7 @@ fn every_page_can_be_used_by_everybody_on_any_screen() {
                 browser.wait("document.querySelector('#thread ol')");
             }
             suits(&browser, name, screen);
-            // What there is to one escalation is worth a second screen.
+            // The page of an escalation is long enough for a second picture.
             let screens = if *name == "escalation" { 2 } else { 1 };
             browser.picture(&pictures().join(format!("{name}-{}.png", screen.name)), screens);
         }
@@ -306,7 +307,7 @@ fn every_page_can_be_used_by_everybody_on_any_screen() {
 }
 
 #[test]
-fn the_sign_in_and_admin_pages_can_be_used_by_everybody() {
+fn the_sign_in_and_admin_pages_are_accessible() {
     if !can_browse() {
         return;
     }
@@ -339,7 +340,7 @@ fn the_sign_in_and_admin_pages_can_be_used_by_everybody() {
     check_page("people", "/people");
     check_page("notifications", "/notifications");
     check_page("audit", "/audit");
-    // Who is invited gets a link.
+    // An invited user gets a link.
     browser.open(&url(&console, "/people"));
     let _ = browser.evaluate("document.querySelector('[name=name]').focus()");
     browser.type_in("lee");

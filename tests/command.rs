@@ -1,4 +1,4 @@
-//! The subcommands that need no broker, as a user runs them, on good input and bad.
+//! Subcommands that need no broker, as a user runs them, on valid and invalid input.
 
 use std::process::Stdio;
 
@@ -14,7 +14,7 @@ fn score(input: &[u8], args: &[&str]) -> (Vec<u8>, String) {
     (out.stdout, stderr)
 }
 
-/// Line `i` of a stream in which one line of ten is broken in one of ten ways.
+/// Returns line `i` of a stream in which one line in ten is invalid, in one of ten ways.
 fn line(i: u32) -> Vec<u8> {
     let conversation = format!("c{}", i / 8);
     let secs = f64::from(i) / 50.0;
@@ -49,7 +49,7 @@ fn line(i: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_stream_of_which_a_tenth_is_broken_has_every_line_accounted_for() {
+fn every_line_is_accounted_for_when_a_tenth_is_invalid() {
     let lines = 20_000;
     let input: Vec<u8> = (0..lines).flat_map(|i| [line(i), vec![b'\n']].concat()).collect();
     let folder = tempfile::tempdir().unwrap();
@@ -64,7 +64,7 @@ fn a_stream_of_which_a_tenth_is_broken_has_every_line_accounted_for() {
     let scores = json_lines(&out).into_iter().filter(|r| r["team"].is_null()).count();
     assert_eq!(scores as u64, scored);
 
-    // Each broken line is kept as it was: the parts of its dead letters are its bytes.
+    // Each invalid line is kept unchanged: the parts of its dead letters add up to its bytes.
     let mut kept: std::collections::BTreeMap<u64, (Value, Vec<u8>)> = std::collections::BTreeMap::new();
     for letter in json_lines(&std::fs::read(&letters).unwrap()) {
         let line = letter["origin"]["offset"].as_u64().unwrap();
@@ -94,14 +94,14 @@ fn rejected_lines_are_reported_with_their_number_and_no_text() {
 }
 
 #[test]
-fn nothing_in_gives_nothing_out() {
+fn empty_input_gives_empty_output() {
     let (out, stderr) = score(b"", &[]);
     assert!(out.is_empty());
     assert!(stderr.contains("0 lines = 0 scored"), "{stderr}");
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_output_pipe_is_not_a_failure() {
     let mut child =
         firewatch().args(["demo", "--events"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -109,7 +109,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn the_sample_settings_are_sound_and_faults_are_reported_all_at_once() {
+fn the_sample_settings_are_valid_and_all_errors_are_reported_at_once() {
     let good = firewatch().args(["check", "--config", "firewatch.toml"]).output().unwrap();
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
     let folder = tempfile::tempdir().unwrap();
@@ -131,11 +131,11 @@ fn the_sample_settings_are_sound_and_faults_are_reported_all_at_once() {
         let stderr = String::from_utf8_lossy(&bad.stderr).into_owned();
         for wanted in [
             "kafka.brokers: 7 is not allowed",
-            "engine.commit_interval: \"1 day\" is not allowed; give a span such as",
+            "engine.commit_interval: \"1 day\" is not allowed; give a duration such as",
             "http.listen: `nowhere` is not allowed",
             "polcy.file: unknown key; did you mean `policy.file`?",
-            "storms.deviations: 1000 is not allowed; give a number 1 to 20",
-            "5 faults to mend; nothing was started",
+            "storms.deviations: 1000 is not allowed; give a number from 1 to 20",
+            "5 errors; not started",
         ] {
             assert!(stderr.contains(wanted), "no {wanted:?} in\n{stderr}");
         }
@@ -143,7 +143,7 @@ fn the_sample_settings_are_sound_and_faults_are_reported_all_at_once() {
 }
 
 #[test]
-fn files_that_are_not_there_are_named() {
+fn missing_files_are_named() {
     for args in [
         &["check", "--config", "no.toml"][..],
         &["score", "--policy", "no.toml"],
@@ -180,7 +180,7 @@ fn every_record_has_a_schema_and_every_topic_is_in_the_asyncapi_document() {
 }
 
 #[test]
-fn what_is_written_matches_the_published_schema() {
+fn output_matches_the_published_schemas() {
     let schemas: Value = serde_json::from_slice(&firewatch().arg("schema").output().unwrap().stdout).unwrap();
     let validator = |name: &str| jsonschema::validator_for(&schemas[name]).unwrap();
     let recording = std::fs::read(firewatch_tests::root().join("demo/recording.jsonl")).unwrap();

@@ -1,4 +1,4 @@
-//! The console as programs meet it: fed from the topics, live, and sending what people do.
+//! The console as programs use it: fed from the topics, live, and sending actions.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn escalations_are_shown_at_once_and_actions_are_sent_and_seen_by_others() {
     let setup = ConsoleSetup::new("");
     let console = setup.start();
-    assert!(console.get("/").text.contains("Nothing is open."));
+    assert!(console.get("/").text.contains("No open escalations."));
     let mut other = console.changes("x-none: 1");
     setup.escalate("a", 0, &json!({ "excerpt": "the app is down", "platform": "x" }));
     let (first, change) = other.next_change();
@@ -23,7 +23,7 @@ fn escalations_are_shown_at_once_and_actions_are_sent_and_seen_by_others() {
     );
     assert!(console.get("/escalations/a").text.contains("What happened"));
     for _ in 0..2 {
-        // A browser that heard no answer sends it again.
+        // A browser that got no response sends the same request again.
         let answer = console.act("key-1", &json!({ "conversation": "c-a", "kind": "acknowledge" }));
         assert_eq!(answer.status, 202, "{}", answer.text);
     }
@@ -36,7 +36,7 @@ fn escalations_are_shown_at_once_and_actions_are_sent_and_seen_by_others() {
         (sent.key.as_deref(), &action["id"], &action["v"]),
         (Some(&b"c-a"[..]), &"key-1".into(), &1.into())
     );
-    // Who was away asks from what it knows, and hears of nothing twice.
+    // A client that was disconnected resumes from its last event and gets none twice.
     setup.escalate("b", 0, &json!({ "brand": "other", "platform": "facebook" }));
     let (_, change) = console.changes(&format!("last-event-id: {second}")).next_change();
     assert_eq!(change["record"]["escalation"], "b");
@@ -57,7 +57,7 @@ fn escalations_are_shown_at_once_and_actions_are_sent_and_seen_by_others() {
     ] {
         assert_eq!(found(query), [only], "{query}");
     }
-    // As a form sends it whose fields are left open.
+    // The query as a form with empty fields sends it.
     assert_eq!(found("text=&team=&level=&brand=&platform=&owner=&over="), ["a", "b"]);
     assert!(
         found("over=true").is_empty() && found("level=high").is_empty() && found("team=support").is_empty()
@@ -85,7 +85,7 @@ fn a_killed_console_resumes_and_a_rebuilt_one_shows_the_same() {
     let list = console.wait_for("/api/escalations", "c-meanwhile");
     let list =
         if list.contains("critical") { list } else { console.wait_for("/api/escalations", "critical") };
-    assert!(list.find("c-before") < list.find("c-meanwhile"), "the graver one is first: {list}");
+    assert!(list.find("c-before") < list.find("c-meanwhile"), "the more severe one is first: {list}");
     assert_eq!(list.matches("\"escalation\":\"before\"").count(), 1);
     drop(console);
     setup.arguments = vec!["--rebuild".into()];
@@ -96,7 +96,7 @@ fn a_killed_console_resumes_and_a_rebuilt_one_shows_the_same() {
 }
 
 #[test]
-fn a_thread_is_looked_up_in_the_events_redacted_and_with_its_biggest_voices() {
+fn a_thread_is_read_from_the_events_redacted_and_with_its_largest_accounts() {
     let setup = ConsoleSetup::new("");
     let console = setup.start();
     let send = |event: Value| setup.send(&setup.topics.events, "c-a", &event);
@@ -120,7 +120,7 @@ fn a_thread_is_looked_up_in_the_events_redacted_and_with_its_biggest_voices() {
         .iter()
         .map(|v| format!("{} {}", v["name"], v["followers"]))
         .collect();
-    // A public voice has a name; a person with few followers has none.
+    // Accounts with many followers are named; those with few are not.
     assert_eq!(voices, ["\"big\" 2400000", "null 235", "null 12"]);
     assert_eq!(console.get("/api/threads/a?unredacted=true").status, 403);
     assert_eq!(console.get("/api/threads/nobody").status, 404);
@@ -132,7 +132,7 @@ fn a_thread_is_looked_up_in_the_events_redacted_and_with_its_biggest_voices() {
 }
 
 #[test]
-fn a_storm_shows_its_volume_its_words_and_its_posts_and_the_wall_counts() {
+fn a_storm_shows_its_volume_words_and_posts_and_the_wall_shows_counts() {
     let setup = ConsoleSetup::new("");
     let console = setup.start();
     let signal = |i: i64, topic: &str| {
@@ -154,21 +154,18 @@ fn a_storm_shows_its_volume_its_words_and_its_posts_and_the_wall_counts() {
     setup.escalate("storm", 0, &storm);
     let _ = console.wait_for("/", "Storm at aldermere: Portal (40 posts)");
     let page = console.wait_for("/escalations/storm", "40 complaints:");
-    for expected in [
-        "40 complaints",
-        "At most 15 complaints in five minutes",
-        "Portal <small>40</small>",
-        "portal down 29",
-    ] {
+    for expected in
+        ["40 complaints", "Peak: 15 complaints in five minutes", "Portal <small>40</small>", "portal down 29"]
+    {
         assert!(page.contains(expected), "{expected}: {page}");
     }
     let storm_detail = console.get("/api/storms/storm").json();
     assert_eq!((&storm_detail["count"], storm_detail["members"].as_array().unwrap().len()), (&40.into(), 40));
     assert_eq!(console.get("/api/storms/nobody").status, 404);
-    // Copies of one post are found whatever was told of them.
+    // Copies of a post are found, whatever the escalation says.
     setup.escalate("copy", 0, &json!({ "conversation": "s3", "respond_by": "2026-03-10T14:09:00Z" }));
-    let page = console.wait_for("/escalations/copy", "Nearly the same");
-    // Its own beginning, known from a signal, is its title and its heading; ten others are shown.
+    let page = console.wait_for("/escalations/copy", "Near-copies");
+    // The storm's own text, known from a signal, is its title and heading; ten posts are listed.
     assert_eq!(page.matches("portal down").count(), 2 + 10, "{page}");
     setup.escalate("copy", 1, &json!({ "conversation": "s3", "state": "answered", "news": "moved" }));
     let wall = console.get("/api/wall").json();
@@ -178,7 +175,7 @@ fn a_storm_shows_its_volume_its_words_and_its_posts_and_the_wall_counts() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_and_nothing_is_sent() {
+fn invalid_requests_are_refused_and_send_nothing() {
     let setup = ConsoleSetup::new("");
     let console = setup.start();
     setup.escalate("x", 0, &json!({}));
@@ -192,7 +189,7 @@ fn what_is_wrong_is_refused_and_nothing_is_sent() {
     assert!(answer.status == 400 && answer.text.contains("idempotency-key is missing"), "{}", answer.text);
     refused(&action("hand_over"), 400, "`team` is missing");
     let nobody = json!({ "conversation": "c-x", "kind": "hand_over", "team": "nobody" });
-    refused(&nobody, 400, "is no team; there are pr, support");
+    refused(&nobody, 400, "unknown team; use one of pr, support");
     refused(&action("burn"), 400, "unknown variant");
     refused(
         &json!({ "conversation": "c-y", "kind": "resolve" }),
@@ -201,8 +198,8 @@ fn what_is_wrong_is_refused_and_nothing_is_sent() {
     );
     let tail = TopicTail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
     assert!(tail.next(Duration::from_millis(500)).unwrap().is_none(), "nothing was sent");
-    assert!(console.get("/api/escalations?after=nonsense").text.contains("is no cursor"));
-    assert!(console.get("/api/escalations?level=loud").text.contains("is no level"));
+    assert!(console.get("/api/escalations?after=nonsense").text.contains("not a cursor"));
+    assert!(console.get("/api/escalations?level=loud").text.contains("unknown level"));
     assert_eq!(console.get("/escalations/nobody").status, 404);
     let page = console.request("GET /nothing HTTP/1.1\r\naccept: text/html", "");
     assert!(page.status == 404 && page.text.contains("<h1>This did not work</h1>"), "{}", page.text);

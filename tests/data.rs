@@ -1,4 +1,4 @@
-//! On the real data sets: what the model cards say holds, and what is shipped can be made again.
+//! On the real data sets: the model cards state the right figures, and the shipped files can be made again.
 
 use firewatch_backtest::cascades::{cascades, forecast};
 use firewatch_domain::{Engagement, EngagementKind, EventTime, SimHash};
@@ -18,7 +18,7 @@ use firewatch_train::virality::seismic::seismic;
 use firewatch_train::{recording, sentiment, virality};
 use vader_sentiment::SentimentIntensityAnalyzer;
 
-/// The figure that a model card states, as `| set | ... | figure |` in the column given.
+/// Returns the figure that a model card states in `column` of the row `| set | ... |`.
 fn stated(card: &str, set: &str, column: usize) -> f64 {
     let text = std::fs::read_to_string(root().join("models").join(card)).unwrap();
     let mut rows = text.lines().filter(|l| l.starts_with(&format!("| {set} |")));
@@ -30,13 +30,13 @@ fn held_out(figures: &[ClassifierFigures], set: &str) -> ClassifierFigures {
     figures.iter().find(|f| f.set == set).cloned().unwrap_or_else(|| panic!("no figures for {set}"))
 }
 
-/// Holds figures to the table of a card whose sets are named with `prefix`.
+/// Compares figures with the table of a card, in the rows whose sets are named with `prefix`.
 fn hold(figures: &[ClassifierFigures], card: &str, prefix: &str) {
     let near = |figure: f64, set: &str, column: usize, by: f64| {
         let stated = stated(card, &format!("{prefix}{set}"), column);
         assert!(
             (figure - stated).abs() < by,
-            "{card}, {prefix}{set}, column {column}: {figure} is not {stated}"
+            "{card}, {prefix}{set}, column {column}: measured {figure}, stated {stated}"
         );
     };
     for f in figures {
@@ -56,7 +56,7 @@ fn hold(figures: &[ClassifierFigures], card: &str, prefix: &str) {
 }
 
 #[test]
-fn the_text_models_are_as_good_as_on_their_cards() {
+fn the_text_models_match_the_figures_on_their_cards() {
     let Some(data) = data() else { return };
     let model = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
     let encoder = Encoder::from_bytes(&std::fs::read(root().join("models/encoder.fwm")).unwrap()).unwrap();
@@ -95,7 +95,7 @@ fn the_text_model_beats_vader_on_the_same_posts() {
     }
 }
 
-/// Macro recall of VADER with its customary bounds of 0.05.
+/// Returns the macro recall of VADER with its customary thresholds of 0.05.
 fn vader_recall(posts: &[&LabelledPost]) -> f64 {
     let vader = SentimentIntensityAnalyzer::new();
     let (mut hits, mut all) = ([0.0; CLASSES.len()], [0.0; CLASSES.len()]);
@@ -110,7 +110,7 @@ fn vader_recall(posts: &[&LabelledPost]) -> f64 {
 }
 
 #[test]
-fn near_copies_are_distinguished_as_often_as_stated() {
+fn near_copies_are_recognised_as_often_as_stated() {
     let Some(data) = data() else { return };
     let model = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
     let LabelledPosts { train, held_out, .. } = LabelledPosts::read(&data, PostSelection::default()).unwrap();
@@ -145,10 +145,10 @@ fn near_copies_are_distinguished_as_often_as_stated() {
     let share = |(found, of): (u32, u32)| f64::from(found) / f64::from(of);
     let (dropped, changed) = (share(dropped), share(changed));
     println!(
-        "{} posts: {dropped:.3} found without a word, {changed:.3} with one more and one changed",
+        "{} posts: {dropped:.3} found with one word removed, {changed:.3} with one added and one changed",
         hashes.len()
     );
-    println!("{alike} of {pairs} pairs of others are taken for copies");
+    println!("{alike} of {pairs} random pairs count as copies");
     assert!(hashes.len() > 50_000 && dropped > 0.98 && changed > 0.91);
     assert!(alike < pairs / 20_000);
 }
@@ -166,11 +166,11 @@ fn training_twice_gives_the_same_bytes() {
     };
     let first = train();
     assert!(first.len() > 100_000, "{} bytes", first.len());
-    assert!(first == train(), "another model");
+    assert!(first == train(), "the second model differs");
 }
 
 #[test]
-fn the_virality_model_and_the_recording_are_what_their_makers_make() {
+fn the_virality_model_and_the_recording_are_reproducible() {
     let Some(data) = data() else { return };
     let folder = tempfile::tempdir().unwrap();
     let text = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
@@ -179,7 +179,7 @@ fn the_virality_model_and_the_recording_are_what_their_makers_make() {
         let made = std::fs::read(folder.path().join(made)).unwrap();
         assert!(
             made == std::fs::read(root().join(shipped)).unwrap(),
-            "{shipped} is not what the command makes"
+            "{shipped} differs from the command's output"
         );
     };
     same("virality.fwm", "models/virality.fwm");
@@ -187,9 +187,10 @@ fn the_virality_model_and_the_recording_are_what_their_makers_make() {
     same("recording.jsonl", "demo/recording.jsonl");
 }
 
-/// Real cascades, each event up to ten minutes late and the root as well, end where they end in order.
+/// Delivers real cascades with every event, the root included, up to ten minutes late. The forecasts are
+/// nearly those of the ordered cascades.
 #[test]
-fn ten_minutes_of_disorder_hardly_move_a_forecast() {
+fn ten_minutes_of_disorder_move_a_forecast_by_less_than_5_percent() {
     let Some(data) = data() else { return };
     let model = ViralityModel::from_bytes(ModelFiles::SHIPPED.virality).unwrap();
     let at = |secs: f64| EventTime::from_millis((secs * 1000.0) as i64);
@@ -219,7 +220,7 @@ fn ten_minutes_of_disorder_hardly_move_a_forecast() {
             |c: &Cascade| c.spread() as f64 + model.forecast_collected(c, &calm, 1.0).end().interval().point;
         worst = worst.max((end(&mixed) / end(&cascade.cascade_at(age)) - 1.0).abs());
     }
-    println!("disorder moves a forecast by {:.1}% at most", 100.0 * worst);
+    println!("disorder moves a forecast by at most {:.1}%", 100.0 * worst);
     assert!(worst < 0.05, "{worst}");
 }
 
@@ -237,13 +238,18 @@ fn the_streaming_infectiousness_matches_the_paper() {
             .collect();
         ratios.sort_by(f64::total_cmp);
         let at = |share: f64| ratios[(share * (ratios.len() - 1) as f64) as usize];
-        println!("{age} s: streaming to exact {:.2}, 80% of them {:.2} to {:.2}", at(0.5), at(0.1), at(0.9));
+        println!(
+            "{age} s: ratio of streaming to exact: median {:.2}, 80% range {:.2} to {:.2}",
+            at(0.5),
+            at(0.1),
+            at(0.9)
+        );
         assert!((0.7..1.6).contains(&at(0.5)), "{age} s: {ratios:?}");
     }
 }
 
 #[test]
-fn the_virality_recipe_is_as_good_as_on_its_card() {
+fn the_virality_recipe_matches_the_figures_on_its_card() {
     let Some(data) = data() else { return };
     let text = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();
     let report = ViralityReport::cross_validate(&data, &text, &mut |_| ()).unwrap();
@@ -252,16 +258,19 @@ fn the_virality_recipe_is_as_good_as_on_its_card() {
         let row = format!("{}, {}", f.set, f.minutes);
         for (column, figure) in f.error.iter().chain(&f.tau).chain([&f.covered]).enumerate() {
             let stated = stated("virality.md", &row, 2 + column);
-            assert!((figure - stated).abs() < 0.0051, "{row}, column {column}: {figure} is not {stated}");
+            assert!(
+                (figure - stated).abs() < 0.0051,
+                "{row}, column {column}: measured {figure}, stated {stated}"
+            );
         }
         let [ours, seismic, linear] = f.error;
-        // A median of a thousand cascades has a standard error of 0.01.
+        // The median over a thousand cascades has a standard error of 0.01.
         assert!(ours < seismic && ours < linear + 0.01, "{f:?}");
     }
 }
 
 #[test]
-fn the_shipped_model_is_calibrated_where_most_posts_never_take_off() {
+fn the_shipped_model_is_calibrated_on_posts_that_mostly_do_not_take_off() {
     let Some(data) = data() else { return };
     let model = ViralityModel::from_bytes(ModelFiles::SHIPPED.virality).unwrap();
     let all = cascades(&data.join("cascades/auspol_dev.csv")).unwrap();

@@ -1,4 +1,5 @@
-//! Decoding is total: any bytes give an event or a reason, and what we write we read.
+//! Decoding is total: any bytes give an event or a reason for rejection, and encoded events decode to
+//! themselves.
 
 use firewatch_domain::{
     AccountKind, Author, Body, BrandReply, Counters, Delete, Engagement, EngagementKind, Event, EventTime,
@@ -83,21 +84,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read(event in event()) {
+    fn encoded_events_decode_to_themselves(event in event()) {
         let json = serde_json::to_vec(&event).unwrap();
         prop_assert_eq!(decode_event(&json, Some(event.conversation.as_bytes()), ARRIVAL).unwrap(), event);
     }
 
     #[test]
-    fn any_bytes_have_an_outcome(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn any_bytes_give_an_event_or_a_rejection(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = decode_event(&bytes, None, ARRIVAL);
         let _ = decode_action(&bytes, None, ARRIVAL);
         let _ = decode_signal(&bytes, None);
     }
 
-    /// A good record with some bytes changed, cut or put in: the faults that real senders make.
+    /// Valid records with some bytes changed, cut or inserted, as real senders damage them.
     #[test]
-    fn damaged_records_have_an_outcome(
+    fn damaged_records_give_an_event_or_a_rejection(
         event in event(),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),

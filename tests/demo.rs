@@ -1,4 +1,4 @@
-//! The demo as a newcomer meets it, and its recording through every way there is.
+//! The demo as a new user runs it, and its recording through every command.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -8,12 +8,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use firewatch_domain::{Body, EngagementKind, Escalation, EventTime};
-use firewatch_engine::{Effect, LocalTopology, Ruleset};
+use firewatch_engine::{Effect, LineSource, Ruleset};
 use firewatch_escalation::{PR, Policy, SUPPORT};
 use firewatch_ingest::decode_event;
 use firewatch_kafka::{EmbeddedBroker, Guarantee, KafkaSettings, RecordProducer, Runner, TopicTail, Topics};
 use firewatch_telemetry::Metrics;
-use firewatch_tests::{firewatch, json_lines, root};
+use firewatch_tests::{firewatch, json_lines, root, run_lines};
 
 const NOW: EventTime = EventTime::from_millis(1_790_000_000_000);
 
@@ -33,18 +33,13 @@ fn ruleset() -> Ruleset {
 
 fn piped() -> Vec<Escalation> {
     let ruleset = ruleset();
-    let mut escalations = Vec::new();
-    let mut sink = |effect| {
-        if let Effect::Escalation(e) = effect {
-            escalations.push(*e);
-        }
-    };
-    let mut topology = LocalTopology::new(&ruleset, "recording", NOW);
-    recording().lines().for_each(|line| {
-        topology.push(line.as_bytes(), &mut sink);
+    let file = LineSource { name: "recording", arrival: NOW };
+    let (effects, _) = run_lines(&ruleset, file, recording().lines());
+    let escalations = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Escalation(escalation) => Some(*escalation),
+        _ => None,
     });
-    topology.finish(&mut sink);
-    escalations
+    escalations.collect()
 }
 
 #[test]
@@ -56,9 +51,9 @@ fn the_plain_demo_notifies_both_teams_with_reasons_and_a_summary() {
         "Embedded Kafka at 127.0.0.1:",
         "the console is at http://127.0.0.1:",
         "PR      HIGH           takes-off",
-        "reads as a complaint with",
+        "% likely a complaint",
         "SUPPORT MEDIUM         quiet",
-        "SUPPORT hand_off_asked quiet  @AldermereCare asked to go on by direct message, after 9 min, within the 9 min of the target",
+        "SUPPORT hand_off_asked quiet  @AldermereCare asked to continue by direct message, after 9 min, within the target of 9 min",
         "  rejected, in firewatch.dlq                 6",
         "seconds from post to pr, median",
         "Try next",
@@ -66,7 +61,7 @@ fn the_plain_demo_notifies_both_teams_with_reasons_and_a_summary() {
         assert!(output.contains(wanted), "no {wanted:?} in\n{output}");
     }
     let of_pr = |line: &str| line.contains("  PR  ") && line.contains("quiet");
-    assert!(!output.lines().any(of_pr), "the small complaint is not PR's");
+    assert!(!output.lines().any(of_pr), "the small complaint does not reach PR");
     assert!(!output.contains('\u{1b}'), "plain lines have no control codes");
 }
 
@@ -98,14 +93,11 @@ fn pr_is_notified_of_the_viral_complaint_before_half_of_its_reshares_and_never_o
         .map(|e| e.at)
         .collect();
     let before = reshares.iter().filter(|at| **at <= first.at).count();
-    println!("told after {before} of {} reshares", reshares.len());
+    println!("PR is notified after {before} of {} reshares", reshares.len());
     assert!(reshares.len() > 1000 && before * 2 < reshares.len());
     let small: Vec<&str> =
         escalations.iter().filter(|e| e.conversation == "quiet").map(|e| e.team.as_str()).collect();
-    assert_eq!(
-        small, [SUPPORT; 3],
-        "opened, answered in time, and a hand-off that stalled: by support alone"
-    );
+    assert_eq!(small, [SUPPORT; 3], "support alone gets it: opened, answered in time, hand-off stalled");
 }
 
 #[test]
@@ -120,10 +112,10 @@ fn the_outage_is_one_storm_and_not_an_alert_for_each_post() {
     let alone = escalations.iter().filter(|e| e.step == 0 && wave.contains_key(&e.conversation)).count();
     let storms: std::collections::BTreeSet<&str> =
         escalations.iter().filter(|e| e.members.is_some()).map(|e| e.escalation.as_str()).collect();
-    println!("{} posts of the wave, {alone} told on their own, {} storm", wave.len(), storms.len());
+    println!("{} posts of the wave, {alone} escalated separately, {} storm", wave.len(), storms.len());
     assert_eq!(wave.len(), 420);
     assert_eq!(storms.len(), 1);
-    assert!(alone <= 42, "{alone} told on their own");
+    assert!(alone <= 42, "{alone} escalated separately");
     let reasons: Vec<&String> =
         escalations.iter().filter(|e| e.members.is_some()).flat_map(|e| &e.reasons).collect();
     let about = |r: &&&String| r.contains("complaints about portal");
@@ -160,7 +152,7 @@ fn score_gives_the_same_bytes_twice_and_the_brokers_escalations() {
     }
 }
 
-/// The recording through the embedded broker and the engine of production, as fast as it goes.
+/// Runs the recording through the embedded broker and the production engine, as fast as possible.
 fn brokered(partitions: u32) -> Vec<Escalation> {
     let topics = Topics::default();
     let broker = EmbeddedBroker::start(&topics, &[PR, SUPPORT], partitions).unwrap();
@@ -181,7 +173,7 @@ fn brokered(partitions: u32) -> Vec<Escalation> {
     let tail = TopicTail::new(&settings, &[PR, SUPPORT].map(|t| topics.team_topic(t))).unwrap();
     let mut escalations = Vec::new();
     while (escalations.len() as u64) < metrics.effects_written("escalation") {
-        let record = tail.next(Duration::from_secs(10)).unwrap().expect("an escalation that was written");
+        let record = tail.next(Duration::from_secs(10)).unwrap().expect("expected one more escalation");
         escalations.push(serde_json::from_slice(&record.value).unwrap());
     }
     escalations

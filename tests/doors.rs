@@ -1,4 +1,4 @@
-//! The console's doors: who comes in, who may do what, and what is tried by those who may not.
+//! Access control of the console: sign-in, roles, and attempts to get around them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ fn sign_in(console: &ConsoleProcess, name: &str, password: &str) -> firewatch_te
 }
 
 #[test]
-fn nobody_comes_in_without_a_session_and_the_first_account_needs_the_token() {
+fn access_needs_a_session_and_the_first_account_needs_the_setup_token() {
     let setup = ConsoleSetup::new(LOCAL);
     let mut console = setup.start();
     setup.escalate("a", 0, &json!({ "excerpt": "the app is down" }));
@@ -50,8 +50,8 @@ fn nobody_comes_in_without_a_session_and_the_first_account_needs_the_token() {
     let token = console.token.clone().unwrap();
     for (password, expected) in [
         ("short", "15 to 512 characters"),
-        ("kim kim kim kim kim", "holds the name"),
-        ("aaaaaaaaaaaaaaaaaaa", "over and over"),
+        ("kim kim kim kim kim", "contains the name"),
+        ("aaaaaaaaaaaaaaaaaaa", "repeats one character"),
     ] {
         let answer = console.form("/set-up", &format!("token={token}&name=kim&password={password}"));
         assert!(answer.status == 400 && answer.text.contains(expected), "{}", answer.text);
@@ -60,14 +60,14 @@ fn nobody_comes_in_without_a_session_and_the_first_account_needs_the_token() {
     assert!(console.wait_for("/", "the app is down").contains("Sign out"));
     let again = console.form("/set-up", &format!("token={token}&name=eve&password={PASSWORD}"));
     assert!(again.status == 400 && again.text.contains("was used"), "{}", again.text);
-    // A password is kept as its argon2id hash alone.
+    // Of a password only its argon2id hash is stored.
     let file = std::fs::read(setup.folder.path().join("console.db-wal")).unwrap();
     let holds = |text: &str| file.windows(text.len()).any(|bytes| bytes == text.as_bytes());
     assert!(holds("$argon2id$") && !holds(PASSWORD) && !holds(&token) && !holds(&console.cookie[10..]));
 }
 
 #[test]
-fn a_session_ends_when_it_is_left_and_a_stolen_cookie_opens_nothing() {
+fn a_session_ends_at_sign_out_and_when_its_cookie_is_stolen() {
     let setup = ConsoleSetup::new(LOCAL);
     let mut console = setup.start();
     console.set_up("kim");
@@ -75,13 +75,13 @@ fn a_session_ends_when_it_is_left_and_a_stolen_cookie_opens_nothing() {
     let answer = sign_in(&console, "kim", PASSWORD);
     let cookie = answer.header("set-cookie").to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Lax") && cookie.contains("Max-Age=43200"), "{cookie}");
-    // The thief's browser is another one: the session is over for both, and on record.
+    // The thief's browser has another user agent: the session ends for both, and the audit log records it.
     let thief = console.request("GET /api/me HTTP/1.1\r\nuser-agent: thief", "");
     assert_eq!((thief.status, console.get("/api/me").status), (401, 401));
     console.sign_in_as(&answer);
     let trail = console.get("/api/audit").text;
     assert!(trail.contains("lost a session"), "{trail}");
-    // Signed out, its cookie is worth nothing.
+    // After sign-out the cookie is invalid.
     let left = console.form("/sign-out", &format!("csrf={}", console.csrf));
     assert!(left.status == 303 && left.header("set-cookie").contains("Max-Age=0"), "{}", left.text);
     assert_eq!(console.get("/api/me").status, 401);
@@ -90,7 +90,7 @@ fn a_session_ends_when_it_is_left_and_a_stolen_cookie_opens_nothing() {
 }
 
 #[test]
-fn what_other_sites_forge_is_refused() {
+fn forged_requests_of_other_sites_are_refused() {
     let setup = ConsoleSetup::new(LOCAL);
     let mut console = setup.start();
     console.set_up("kim");
@@ -104,7 +104,11 @@ fn what_other_sites_forge_is_refused() {
     let json = "content-type: application/json";
     assert_eq!(forged(&format!("{json}\r\norigin: https://evil.example")), 403);
     assert_eq!(forged(&format!("{json}\r\norigin: null")), 403);
-    assert_eq!(forged(&format!("{json}\r\norigin: http://127.0.0.1:1")), 403, "another page of this machine");
+    assert_eq!(
+        forged(&format!("{json}\r\norigin: http://127.0.0.1:1")),
+        403,
+        "a page on another port of this machine"
+    );
     assert_eq!(forged(&format!("{json}\r\nsec-fetch-site: cross-site")), 403);
     assert_eq!(forged("content-type: text/plain"), 415);
     assert_eq!(forged("content-type: application/x-www-form-urlencoded"), 415);
@@ -121,8 +125,8 @@ fn what_other_sites_forge_is_refused() {
     let tail = TopicTail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
     let sent = tail.next(WAIT_DEADLINE).unwrap().unwrap();
     assert!(String::from_utf8_lossy(&sent.value).contains("\"by\":\"kim\""));
-    assert!(tail.next(Duration::from_millis(300)).unwrap().is_none(), "one of them was sent");
-    // A page of a stranger's name that leads here is not ours.
+    assert!(tail.next(Duration::from_millis(300)).unwrap().is_none(), "a forged action was sent");
+    // A page on another host name that resolves to this server is refused.
     let mut stream = TcpStream::connect(&console.address).unwrap();
     stream.set_read_timeout(Some(WAIT_DEADLINE)).unwrap();
     write!(stream, "GET /api/escalations HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
@@ -133,7 +137,7 @@ fn what_other_sites_forge_is_refused() {
 }
 
 #[test]
-fn a_role_does_what_it_is_for_and_nobody_raises_himself() {
+fn roles_limit_actions_and_nobody_can_raise_their_own_role() {
     let setup = ConsoleSetup::new(LOCAL);
     let mut console = setup.start();
     console.set_up("root");
@@ -179,21 +183,25 @@ fn a_role_does_what_it_is_for_and_nobody_raises_himself() {
             [200, 403, 403, 403, 200, 200],
         ]
     );
-    // Who manages people cannot make himself, or anybody, see what is unredacted.
+    // A user manager cannot give anybody, or himself, the right to see unredacted data.
     become_one(&mut console, &cookies[2]);
     for name in ["policy_owner", "friend"] {
         let answer = console.post("/api/people", &json!({ "name": name, "roles": ["privacy_officer"] }));
-        assert!(answer.status == 403 && answer.text.contains("a privacy officer may"), "{}", answer.text);
+        assert!(
+            answer.status == 403 && answer.text.contains("the role privacy officer may"),
+            "{}",
+            answer.text
+        );
     }
-    // Nor take over the account of one who does.
+    // Nor can he take over the account of a user who has it.
     let answer = console.post("/api/people", &json!({ "name": "privacy_officer", "roles": ["viewer"] }));
     assert_eq!(answer.status, 403, "{}", answer.text);
     assert_eq!(console.request("DELETE /api/people/policy_owner HTTP/1.1", "").status, 409);
-    // Whoever is removed is out at once.
+    // A removed user loses access at once.
     assert_eq!(console.request("DELETE /api/people/viewer HTTP/1.1", "").status, 204);
     console.cookie = cookies[0].clone();
     assert_eq!(console.get("/api/escalations").status, 401);
-    // What was seen and done is on record.
+    // The audit log records every view and action.
     console.cookie = root;
     let trail = console.get("/api/audit").json();
     let has = |who: &str, deed: &str, about: &str| {
@@ -210,7 +218,7 @@ fn a_role_does_what_it_is_for_and_nobody_raises_himself() {
 }
 
 #[test]
-fn passwords_are_not_guessed() {
+fn repeated_wrong_passwords_are_blocked() {
     let setup = ConsoleSetup::new(LOCAL);
     let mut console = setup.start();
     console.set_up("kim");
@@ -218,11 +226,11 @@ fn passwords_are_not_guessed() {
     let tries: Vec<u16> = (0..8).map(|_| sign_in(&console, "kim", "wrong").status).collect();
     assert_eq!(tries[..5], [401; 5]);
     assert_eq!(tries[5..], [429; 3]);
-    assert_eq!(sign_in(&console, "nobody", "wrong").status, 401, "others still may");
+    assert_eq!(sign_in(&console, "nobody", "wrong").status, 401, "other users can still try");
 }
 
 #[test]
-fn hostile_text_is_text_wherever_it_stands() {
+fn hostile_text_is_escaped_everywhere() {
     let setup = ConsoleSetup::new("");
     let console = setup.start();
     let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>";
@@ -245,7 +253,7 @@ fn hostile_text_is_text_wherever_it_stands() {
 }
 
 #[test]
-fn large_bodies_and_slow_clients_hold_nobody_up() {
+fn large_bodies_and_slow_clients_do_not_block_others() {
     let setup = ConsoleSetup::new("");
     let console = setup.start();
     let large = json!({ "conversation": "c".repeat(3 << 20), "kind": "resolve" });
@@ -257,7 +265,7 @@ fn large_bodies_and_slow_clients_hold_nobody_up() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
-    // Two hundred that never end their request: others are answered, and the slow ones are cut off.
+    // 200 clients never finish their request: others are served, and the slow ones are disconnected.
     let slow: Vec<TcpStream> = (0..200)
         .map(|_| {
             let mut stream = TcpStream::connect(&console.address).unwrap();
@@ -269,12 +277,12 @@ fn large_bodies_and_slow_clients_hold_nobody_up() {
     for mut stream in slow.into_iter().take(3) {
         stream.set_read_timeout(Some(WAIT_DEADLINE)).unwrap();
         let mut rest = Vec::new();
-        assert!(stream.read_to_end(&mut rest).is_ok(), "it was not cut off");
+        assert!(stream.read_to_end(&mut rest).is_ok(), "a slow client was not disconnected");
     }
 }
 
 #[test]
-fn it_listens_elsewhere_only_with_sign_in_and_tls() {
+fn it_listens_beyond_localhost_only_with_sign_in_and_tls() {
     let out = |more: &str, arguments: &[&str]| {
         let setup = ConsoleSetup::new(more);
         let mut command = firewatch();
@@ -284,10 +292,10 @@ fn it_listens_elsewhere_only_with_sign_in_and_tls() {
     };
     let elsewhere = ["--listen", "0.0.0.0:0"];
     assert!(out("", &elsewhere).contains("set console.sign_in"));
-    assert!(out(LOCAL, &elsewhere).contains("give console.tls.certificate and console.tls.key"));
+    assert!(out(LOCAL, &elsewhere).contains("set console.tls.certificate and console.tls.key"));
     assert!(out("proxy = true\n", &[]).contains("set console.url"));
     assert!(out("proxy = true\nurl = \"https://fw.example\"\n", &[]).contains("set console.sign_in"));
-    assert!(out("sign_in = \"oidc\"\n", &[]).contains("console.oidc.issuer: is missing"));
+    assert!(out("sign_in = \"oidc\"\n", &[]).contains("console.oidc.issuer: missing"));
     let missing = format!(
         "{LOCAL}url = \"https://fw.example\"\n[console.tls]\ncertificate = \"no.pem\"\nkey = \"no.key\"\n"
     );
@@ -296,7 +304,7 @@ fn it_listens_elsewhere_only_with_sign_in_and_tls() {
 }
 
 #[test]
-fn over_tls_the_cookie_is_the_hosts_alone() {
+fn over_tls_the_cookie_is_bound_to_the_host() {
     if !can_browse() {
         return;
     }
@@ -316,7 +324,7 @@ fn over_tls_the_cookie_is_the_hosts_alone() {
     });
     assert!(
         !String::from_utf8_lossy(&plain.unwrap_or_default()).contains("HTTP/1.1 200"),
-        "it talks without TLS"
+        "it serves plain HTTP"
     );
     let port = console.address.rsplit(':').next().unwrap();
     let browser = Chromium::start();

@@ -1,4 +1,4 @@
-//! What people say of alerts: precision by team and route, and a calibration of the risk that later alerts go by.
+//! Verdicts of people on alerts: precision by team and route, and a calibration of the risk for later alerts.
 
 use std::path::Path;
 use std::process::Output;
@@ -19,11 +19,12 @@ fn write(folder: &Path, name: &str, lines: &[Value]) -> String {
     path.display().to_string()
 }
 
-/// Alerts of PR at every risk from 15 to 94, two of five of which were useful at 15 and all at 94, and what people said.
+/// Returns alerts of PR at every risk from 15 to 94, and verdicts on them: two in five useful at 15, all at
+/// 94.
 fn history() -> (Vec<Value>, Vec<Value>) {
     let (mut alerts, mut verdicts) = (Vec::new(), Vec::new());
     for i in 0..400_i64 {
-        // In an order that is not that of the risk.
+        // The order of the alerts is not that of the risk.
         let risk = 15 + (i * 37) % 80;
         let at = firewatch_domain::EventTime::from_millis(1_772_000_000_000 + i * 600_000);
         let later = firewatch_domain::EventTime::from_millis(1_772_000_000_000 + i * 600_000 + 60_000);
@@ -66,11 +67,11 @@ fn precision_is_reported_by_route_and_a_calibration_is_learned_and_used() {
         csv.starts_with("team,route,level,alerts,judged,useful,precision,low,high\npr,,,400,400,"),
         "{csv}"
     );
-    // What goes by another thing than the risk says nothing of it.
+    // Verdicts on routes that do not use the risk teach nothing about it.
     let other = folder.path().join("other.toml").display().to_string();
     let (out, output) = run(&[&base[..], &["--calibration", &other, "--route", "viral"]].concat());
     assert!(out.status.success() && output.contains("from 200 verdicts on alerts of pr"), "{output}");
-    // It is not written over.
+    // The file is not overwritten.
     let before = std::fs::read_to_string(&new).unwrap();
     let (out, output) = run(&[&base[..], &["--calibration", &new]].concat());
     assert!(
@@ -81,7 +82,7 @@ fn precision_is_reported_by_route_and_a_calibration_is_learned_and_used() {
     uses(folder.path(), &new);
 }
 
-/// What was judged more useful than its risk said is told with more risk, and with why.
+/// Alerts that were more useful than their risk stated get a higher risk, with the reason.
 fn uses(folder: &Path, calibration: &str) {
     let recording = root().join("demo/recording.jsonl").display().to_string();
     let out = folder.join("out").display().to_string();
@@ -102,7 +103,7 @@ fn uses(folder: &Path, calibration: &str) {
 }
 
 #[test]
-fn few_verdicts_teach_nothing_and_faults_are_reported() {
+fn too_few_verdicts_are_refused_and_errors_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (alerts, verdicts) = history();
     let escalations = write(folder.path(), "escalations.jsonl", &alerts);

@@ -1,5 +1,5 @@
-//! What the fuzz targets hold for any bytes, on payloads that are a little damaged: fuzzing itself needs another compiler and
-//! hours, and its targets would fall behind unseen.
+//! Runs the properties of the fuzz targets on slightly damaged payloads. Fuzzing needs a nightly compiler and
+//! hours; this keeps its targets working between runs.
 
 #[path = "fuzz/src/lib.rs"]
 mod fuzz;
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Tries for each payload.
 const TRIES: usize = 50;
 
-/// Calls with the bytes, and with some of them changed, left out or put in.
+/// Calls `take` with the bytes, and with some of them changed, removed or inserted.
 fn damaged(bytes: &[u8], random: &mut fastrand::Rng, take: impl Fn(&[u8])) {
     take(bytes);
     for _ in 0..TRIES {
@@ -30,7 +30,7 @@ fn damaged(bytes: &[u8], random: &mut fastrand::Rng, take: impl Fn(&[u8])) {
 }
 
 #[test]
-fn a_damaged_payload_of_any_platform_has_an_outcome_that_holds() {
+fn damaged_payloads_of_every_platform_keep_the_fuzzed_properties() {
     let mut random = fastrand::Rng::with_seed(7);
     for platform in Platform::ALL {
         let text = std::fs::read_to_string(root().join(format!("tests/platforms/{platform}.json"))).unwrap();
@@ -42,7 +42,7 @@ fn a_damaged_payload_of_any_platform_has_an_outcome_that_holds() {
 }
 
 #[test]
-fn damaged_bytes_behind_a_schemas_id_have_an_outcome_that_holds() {
+fn damaged_bytes_after_a_schema_id_keep_the_fuzzed_properties() {
     let mut random = fastrand::Rng::with_seed(8);
     let schemas =
         [(Language::Avro, Contract::Event.avro()), (Language::Protobuf, Contract::Event.protobuf())];

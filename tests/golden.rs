@@ -1,8 +1,9 @@
 //! Golden files: every score, signal and escalation of three scenarios, byte for byte.
 //!
-//! Records and product text are held apart. `tests/golden/NAME.jsonl.zst` has the records without their wording, so a change of
-//! wording cannot touch it; `tests/golden/NAME.wording.txt` has the wording, so it can be reviewed on its own. Run with
-//! `FIREWATCH_BLESS=1` to write both again; a test that fails leaves what it found in `target/golden`.
+//! Records and product text are kept apart. `tests/golden/NAME.jsonl.zst` has the records without their
+//! wording, so a change of wording cannot affect it. `tests/golden/NAME.wording.txt` has the wording, so it
+//! can be reviewed on its own. `FIREWATCH_BLESS=1` writes both; a failing test leaves its result in
+//! `target/golden`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use std::path::Path;
 
 use firewatch_backtest::policy::{CaseFile, Restarts, play, policy_of};
 use firewatch_domain::{Escalation, EventTime};
-use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
+use firewatch_engine::{Effect, Input, LocalTopology, Ruleset, Stream};
 use firewatch_escalation::Policy;
 use firewatch_tests::root;
 use firewatch_train::storms;
@@ -29,43 +30,18 @@ fn ruleset(path: &str) -> Ruleset {
 fn the_demo_recording_yields_the_same_records() {
     let ruleset = ruleset("demo/policy.toml");
     let recording = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
-    let (mut task, mut effects) = (Task::new(0, 1), Vec::new());
+    let (mut topology, mut effects) = (LocalTopology::default(), Vec::new());
+    let mut sink = |effect: &Effect| effects.push(effect.clone());
     for (offset, line) in recording.lines().enumerate() {
-        // Some lines are damaged on purpose.
-        let at = serde_json::from_str::<Value>(line)
-            .ok()
-            .and_then(|event| EventTime::parse(event["at"].as_str()?).ok());
+        // Some lines are invalid on purpose.
+        let event = serde_json::from_str::<Value>(line).ok();
+        let at = event.and_then(|event| EventTime::parse(event["at"].as_str()?).ok());
         let arrival = at.unwrap_or(EventTime::from_millis(1_790_000_000_000));
-        let input = Input {
-            stream: Stream::Events,
-            topic: "demo",
-            partition: 0,
-            offset: offset as i64,
-            arrival,
-            key: None,
-            trace: None,
-            value: line.as_bytes(),
-        };
-        let mut made = Vec::new();
-        task.handle(&input, &ruleset, &mut made);
-        feed_back(&mut task, made, &ruleset, &mut effects);
+        let input = Input::new(Stream::Events, "demo", line.as_bytes());
+        topology.handle(&Input { offset: offset as i64, arrival, ..input }, &ruleset, &mut sink);
     }
-    let mut made = Vec::new();
-    task.end_of_stream(&ruleset, &mut made);
-    feed_back(&mut task, made, &ruleset, &mut effects);
-    Golden::of_effects(&effects).check("demo");
-}
-
-/// Hands signals back to the task, as the signals topic does, and keeps every effect in order.
-fn feed_back(task: &mut Task, made: Vec<Effect>, ruleset: &Ruleset, effects: &mut Vec<Effect>) {
-    let mut decided = Vec::new();
-    for effect in &made {
-        if let Effect::Signal(signal) = effect {
-            task.handle_signal((**signal).clone(), ruleset, &mut decided);
-        }
-    }
-    effects.extend(made);
-    effects.extend(decided);
+    topology.end_of_stream(&ruleset, &mut sink);
+    Golden::from_effects(&effects).check("demo");
 }
 
 #[test]
@@ -92,16 +68,16 @@ fn a_simulated_month_with_storms_yields_the_same_records() {
     golden.check("storm_month");
 }
 
-/// Records without their wording, and the wording on its own.
+/// Records without their wording, and the wording.
 #[derive(Default)]
 struct Golden {
     records: Vec<Value>,
-    /// Texts in order of the records, each behind the field it stands in.
+    /// Texts in the order of the records, each after the name of its field.
     texts: Vec<String>,
 }
 
 impl Golden {
-    fn of_effects(effects: &[Effect]) -> Self {
+    fn from_effects(effects: &[Effect]) -> Self {
         let mut golden = Self::default();
         effects.iter().for_each(|effect| golden.push(effect.kind(), effect));
         golden
@@ -109,12 +85,12 @@ impl Golden {
 
     fn push<T: serde::Serialize>(&mut self, kind: &str, record: &T) {
         let mut record = serde_json::to_value(record).unwrap();
-        self.take_texts(kind, "", &mut record);
+        self.collect_texts(kind, "", &mut record);
         self.records.push(json!({ kind: record }));
     }
 
-    /// Puts each text of the product's own aside; of a list of them its length stays.
-    fn take_texts(&mut self, kind: &str, name: &str, value: &mut Value) {
+    /// Moves the product's texts out of a value. A list of texts becomes its length.
+    fn collect_texts(&mut self, kind: &str, name: &str, value: &mut Value) {
         match (name, &mut *value) {
             ("reasons" | "advice", Value::Array(texts)) => {
                 let length = texts.len();
@@ -123,18 +99,20 @@ impl Golden {
                 }
                 *value = length.into();
             }
+            // Comments of a policy are part of its hash but decide nothing.
+            ("policy_hash", Value::String(_)) => *value = Value::Null,
             ("reason" | "detail", Value::String(text)) => {
                 self.texts.push(format!("{kind} {name}: {text}"));
                 *value = Value::Null;
             }
             (_, Value::Object(fields)) => {
                 for (name, value) in fields {
-                    self.take_texts(kind, name, value);
+                    self.collect_texts(kind, name, value);
                 }
             }
             (_, Value::Array(items)) => {
                 for item in items {
-                    self.take_texts(kind, name, item);
+                    self.collect_texts(kind, name, item);
                 }
             }
             _ => {}
@@ -142,9 +120,9 @@ impl Golden {
     }
 
     fn check(&self, name: &str) {
-        // Other processors may round the last bit of a float otherwise.
+        // Other processors may round the last bit of a float differently.
         if !cfg!(target_arch = "x86_64") {
-            eprintln!("SKIPPED: the golden files are those of x86-64");
+            eprintln!("SKIPPED: the golden files apply to x86-64 only");
             return;
         }
         let records: String = self.records.iter().map(|record| format!("{record}\n")).collect();
@@ -165,7 +143,7 @@ impl Golden {
         assert_same(&golden, &self.wording(), &format!("wording, see {place}/{name}.wording.txt"));
     }
 
-    /// Each distinct text with every number as `#`, and how often it stands; and a hash over all texts as they are.
+    /// Lists each distinct text, with numbers as `#` and its count, and a hash over all texts unchanged.
     fn wording(&self) -> String {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         let mut hash = Sha256::new();
@@ -183,7 +161,7 @@ impl Golden {
     }
 }
 
-/// A text with each run of digits, points and commas between digits as one `#`.
+/// Replaces each run of digits, and of points and commas between digits, by one `#`.
 fn without_numbers(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -212,11 +190,11 @@ fn assert_same(golden: &str, found: &str, what: &str) {
         panic!("line {}: another {what}\n  golden: {golden}\n  found:  {found}", line + 1);
     }
     let (golden, found) = (golden.lines().count(), found.lines().count());
-    assert_eq!(golden, found, "another number of lines: {what}");
+    assert_eq!(golden, found, "the number of lines differs: {what}");
 }
 
 #[test]
-fn golden_files_are_there_for_every_scenario() {
+fn golden_files_exist_for_every_scenario() {
     for name in ["demo", "cases", "storm_month"] {
         for ending in ["jsonl.zst", "wording.txt"] {
             let path = Path::new("tests/golden").join(format!("{name}.{ending}"));

@@ -1,4 +1,5 @@
-//! `firewatch ingest` on a real Kafka: raw topics into the events topic, exactly once, and one outage on four networks.
+//! `firewatch ingest` on a real Kafka: raw topics into the events topic exactly once, and one outage on four
+//! networks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -45,7 +46,8 @@ fn feed(deployment: &Deployment, topic: &str, payloads: &[Vec<u8>]) {
     feed.flush().unwrap();
 }
 
-/// A status of the first API of X; every fourth answers the one before, every ninth is broken, every fifth is of no interest.
+/// Returns a status of X's API v1.1. Every fourth replies to the one before, every ninth is invalid, every
+/// fifth is not relevant.
 fn payload(i: u32) -> Vec<u8> {
     match i {
         _ if i % 9 == 8 => format!("{{\"id_str\":\"{i}\",\"text\":").into_bytes(),
@@ -63,7 +65,7 @@ fn payload(i: u32) -> Vec<u8> {
     }
 }
 
-/// Events by conversation, each in its order.
+/// Groups events by conversation and keeps their order.
 fn by_conversation<'a>(events: impl Iterator<Item = Value> + 'a) -> BTreeMap<String, Vec<Value>> {
     let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for event in events {
@@ -73,12 +75,12 @@ fn by_conversation<'a>(events: impl Iterator<Item = Value> + 'a) -> BTreeMap<Str
 }
 
 #[test]
-fn every_payload_is_emitted_once_however_often_the_process_is_killed() {
+fn every_payload_is_emitted_once_despite_repeated_kills() {
     if !can_run_kafka() {
         return;
     }
     let cluster = cluster();
-    // Small rounds, so that there is always one to be killed in.
+    // Small commits, so that a kill always interrupts one.
     let deployment = deployment(&cluster, "once", "commit_records = 100", &[("x", "")]);
     let payloads: Vec<Vec<u8>> = (0..60_000).map(payload).collect();
     let mut intake = Ingester::new(PayloadDecoder::new(Platform::X), 1_000_000);
@@ -92,7 +94,7 @@ fn every_payload_is_emitted_once_however_often_the_process_is_killed() {
     let counted = |instance: &Instance| {
         metric_sum(&instance.get("/metrics").unwrap_or_default(), "firewatch_payloads_total") as usize
     };
-    // Killed in the middle of it, again and again.
+    // Kills it in the middle of the work, again and again.
     let mut before = 0;
     for i in 0..6 {
         let mut instance = deployment.serve("ingest");
@@ -104,7 +106,7 @@ fn every_payload_is_emitted_once_however_often_the_process_is_killed() {
         instance.kill();
     }
     let mut instance = deployment.serve("ingest");
-    assert!(before < payloads.len(), "all of it was done before the last one began");
+    assert!(before < payloads.len(), "all payloads were read before the last kill");
     let events = deployment.read(&deployment.topics.events, expected.len());
     assert_eq!(events.len(), expected.len());
     for record in events.iter().take(100) {
@@ -116,13 +118,13 @@ fn every_payload_is_emitted_once_however_often_the_process_is_killed() {
     let first_other = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
     assert!(found == wanted, "{first_other:?}");
     let letters = deployment.read(&deployment.topics.dead_letters, faults);
-    assert_eq!(letters.len(), faults, "each fault is kept, and what is of no interest is not");
+    assert_eq!(letters.len(), faults, "each invalid payload is kept, and irrelevant ones are not");
     assert!(counted(&instance) > 0 && before > 0, "{before}");
     assert!(instance.stop());
 }
 
 #[test]
-fn a_missing_raw_topic_and_an_unsound_source_are_reported() {
+fn a_missing_raw_topic_and_an_invalid_source_are_reported() {
     if !can_run_kafka() {
         return;
     }
@@ -134,19 +136,19 @@ fn a_missing_raw_topic_and_an_unsound_source_are_reported() {
         assert!(!out.status.success());
         String::from_utf8(out.stderr).unwrap()
     };
-    assert!(error_output("").contains("sources: none is named"), "{}", error_output(""));
+    assert!(error_output("").contains("sources: there are none"), "{}", error_output(""));
     let unsound = error_output(
         "[sources.forum]\nplatform = \"generic\"\n[sources.forum.mapping]\nid = \"id\"\n[sources.two]\n",
     );
     for problem in [
-        "sources.forum.mapping.id: `id` is no JSON pointer; give one such as `/user/id`",
+        "sources.forum.mapping.id: `id` is not a JSON pointer; give one such as `/user/id`",
         "sources.forum.mapping.at: is missing",
         "sources.two.platform: is missing",
     ] {
         assert!(unsound.contains(problem), "{unsound}");
     }
     let absent = error_output("[sources.x]\ntopic = \"absent.raw\"\n");
-    assert!(absent.contains("absent.raw, absent.raw.state are not there"), "{absent}");
+    assert!(absent.contains("absent.raw, absent.raw.state are missing"), "{absent}");
 }
 
 const OUTAGE: [&str; 4] = [
@@ -156,7 +158,7 @@ const OUTAGE: [&str; 4] = [
     "why is the portal down AGAIN, terrible, I am furious and cannot log in",
 ];
 
-/// A complaint about the outage as each network would tell it.
+/// Returns a complaint about the outage as each network formats it.
 fn complaint(i: u32, at: EventTime) -> [(&'static str, Value); 4] {
     let text = format!("@NorthCare {} {}", OUTAGE[(i % 4) as usize], i);
     let (millis, secs) = (at.as_millis(), at.as_millis() / 1000);
@@ -194,7 +196,7 @@ fn complaint(i: u32, at: EventTime) -> [(&'static str, Value); 4] {
 }
 
 #[test]
-fn one_outage_that_four_networks_complain_of_is_one_storm() {
+fn one_outage_on_four_networks_is_one_storm() {
     if !can_run_kafka() {
         return;
     }
@@ -210,7 +212,7 @@ fn one_outage_that_four_networks_complain_of_is_one_storm() {
             feed.send(&format!("storm.raw.{network}"), None, payload.to_string().as_bytes(), &[]).unwrap();
         }
         feed.flush().unwrap();
-        // As on a day like that, the networks tell it side by side.
+        // As in a real outage, the networks report it side by side.
         std::thread::sleep(Duration::from_millis(150));
     }
     let events = deployment.read(&deployment.topics.events, 24 * 4);
@@ -232,15 +234,15 @@ fn one_outage_that_four_networks_complain_of_is_one_storm() {
         found.iter().filter(|e| e["conversation"].as_str().unwrap().starts_with("storm/")).collect();
     let opened = storms.iter().filter(|e| e["news"] == "opened").count();
     assert_eq!(opened, 1, "{storms:#?}");
-    // What can be heard is told with what is not known and without it.
+    // Each reach has an estimate; its lower bound is above 0 only where the network reports followers.
     let scores = deployment.read(&deployment.topics.scores, 24 * 4);
     for record in scores {
         let score: Value = serde_json::from_slice(&record.value).unwrap();
         let reach = &score["reach"];
         let (low, estimate) = (reach["low"].as_u64().unwrap(), reach["estimate"].as_u64().unwrap());
         let network = score["conversation"].as_str().unwrap().split(':').next().unwrap().to_owned();
-        let tells_followers = network == "x" || network == "mastodon";
-        assert_eq!((reach["unknown"] == 0, low > 0), (tells_followers, tells_followers), "{score}");
+        let reports_followers = network == "x" || network == "mastodon";
+        assert_eq!((reach["unknown"] == 0, low > 0), (reports_followers, reports_followers), "{score}");
         assert!(estimate >= low && estimate > 0, "{score}");
     }
     assert!(ingest.stop() && run.stop());

@@ -1,4 +1,4 @@
-//! How people are told: each way with real HTTP and SMTP in between, at least once, in order, and never what a person wrote.
+//! Notifications over real HTTP and SMTP: at least once, in order, and without the text of posts.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// A server that hears of messages and answers with the statuses it is given, then with 200.
+/// A server that records messages and responds with the given statuses, then with 200.
 struct Hooks {
     port: u16,
     received: Receiver<(String, Value)>,
@@ -33,7 +33,7 @@ impl Hooks {
         Self { port, received }
     }
 
-    /// The next message: its head, and its body.
+    /// Returns the head and body of the next message.
     fn next(&self) -> (String, Value) {
         self.received.recv_timeout(WAIT_DEADLINE).unwrap()
     }
@@ -111,7 +111,7 @@ fn each_channel_is_notified_once_in_order_and_not_of_old_changes() {
     for (head, body) in &received {
         assert!(!body.to_string().contains("wife") && !head.contains("wife"), "{body}");
     }
-    // Built again it knows what was told, and killed it goes on.
+    // A rebuilt console sends no old notifications; a killed one resumes.
     drop(console);
     setup.arguments = vec!["--rebuild".into()];
     let console = setup.start();
@@ -122,7 +122,7 @@ fn each_channel_is_notified_once_in_order_and_not_of_old_changes() {
 }
 
 #[test]
-fn what_fails_is_tried_again_and_what_is_refused_is_shown_and_can_be_sent_again() {
+fn failures_are_retried_and_refused_notifications_can_be_sent_again() {
     let busy = Hooks::new(&["503 Busy", "429 Slow"]);
     let strict = Hooks::new(&["400 Bad"]);
     let astray = Hooks::new(&["302 Found"]);
@@ -144,27 +144,27 @@ fn what_fails_is_tried_again_and_what_is_refused_is_shown_and_can_be_sent_again(
     console.set_up("kim");
     setup.escalate("a", 0, &escalation_change());
     let bodies = [busy.next().1, busy.next().1, busy.next().1];
-    assert!(bodies.iter().all(|body| *body == bodies[0]), "a repeat says the same");
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "a repeat has the same content");
     let _ = (strict.next(), astray.next());
-    let page = console.wait_for("/notifications", "it answers 400");
-    assert!(page.contains("it answers 302"), "a redirect is not followed: {page}");
+    let page = console.wait_for("/notifications", "response 400");
+    assert!(page.contains("response 302"), "a redirect is not followed: {page}");
     let states = console.wait_for("/api/notifications", "is a private address");
     assert_eq!(states.matches("is a private address").count(), 2, "{states}");
     assert!(!states.contains("/secret"), "{states}");
     let send = |what: &str, channel: &str| {
         console.post("/api/notifications", &json!({ "channel": channel, "what": what }))
     };
-    assert!(send("again", "strict").text.contains("1 will be sent again"));
+    assert!(send("again", "strict").text.contains("1 queued to be sent again"));
     assert_eq!(strict.next().1, bodies[0]);
-    assert!(send("test", "busy").text.contains("busy has taken the test"));
-    assert!(busy.next().1.to_string().contains("is a test of firewatch"));
+    assert!(send("test", "busy").text.contains("busy accepted the test"));
+    assert!(busy.next().1.to_string().contains("test notification from firewatch"));
     let refused = send("test", "inside");
     assert!(refused.status == 502 && refused.text.contains("set allow_private = true"), "{}", refused.text);
     assert_eq!(send("test", "nobody").status, 404);
     setup.arguments.clear();
 }
 
-/// Speaks as much SMTP as is needed to take a message.
+/// Speaks enough SMTP to receive one message, and returns it.
 fn take_mail(listener: &TcpListener) -> String {
     let (stream, _) = listener.accept().unwrap();
     let mut reader = BufReader::new(stream);
@@ -219,11 +219,11 @@ fn mail_is_sent_and_a_test_reports_what_works() {
     assert_eq!(test(&[]), (Some(0), "good: taken\nmail: taken\n".into()));
     let mail = mails.join().unwrap();
     assert!(
-        mail.contains("RCPT TO:<pr@aldermere.example>") && mail.contains("is a test of firewatch"),
+        mail.contains("RCPT TO:<pr@aldermere.example>") && mail.contains("test notification from firewatch"),
         "{mail}"
     );
     assert!(mail.to_lowercase().contains("message-id: <"), "{mail}");
     let (code, output) = test(&["good"]);
-    assert!(code == Some(1) && output.contains("good: not taken: it answers 410 Gone"), "{output}");
-    assert!(test(&["nobody"]).1.contains("no such channel; there are good, mail"));
+    assert!(code == Some(1) && output.contains("good: not accepted: response 410 Gone"), "{output}");
+    assert!(test(&["nobody"]).1.contains("no such channel; give one of good, mail"));
 }

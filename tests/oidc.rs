@@ -1,4 +1,4 @@
-//! Sign-in by an identity provider: authorization code with PKCE, and what is refused of it.
+//! Sign-in with an identity provider: authorization code with PKCE, and the responses that are refused.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,16 +12,16 @@ use openidconnect::{JsonWebKeyId, PrivateSigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// A key for this test alone; it opens nothing.
+/// A key for this test only; it protects nothing.
 const KEY: &str = include_str!("data/oidc-test-key.pem");
 
-/// What the provider says next, and what it was asked.
+/// What the provider returns next, and the requests that it got.
 #[derive(Default)]
 struct ProviderAnswer {
     claims: Value,
-    /// What the browser brought as PKCE's challenge; a code is exchanged only with what fits.
+    /// The PKCE challenge of the browser; a code is exchanged only with the matching verifier.
     challenge: String,
-    /// Signs with another key than it tells.
+    /// Signs with a key other than the published one.
     lies: bool,
 }
 
@@ -115,7 +115,7 @@ fn part(url: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// Goes to the provider; tells where, and the cookie that comes along.
+/// Starts a sign-in; returns the provider's URL and the cookie that is set.
 fn begin(console: &ConsoleProcess) -> (String, String) {
     let started = console.get("/sign-in/start?to=/wall");
     assert_eq!(started.status, 303, "{}", started.text);
@@ -124,7 +124,7 @@ fn begin(console: &ConsoleProcess) -> (String, String) {
 }
 
 #[test]
-fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
+fn a_provider_signs_users_in_and_maps_groups_to_roles() {
     let provider = Provider::start();
     let more = format!(
         "sign_in = \"oidc\"\nurl = \"http://console.example\"\n[console.oidc]\nissuer = \"{}\"\nclient_id = \"fw\"\nclient_secret = \"s\"\n\
@@ -162,17 +162,17 @@ fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
     let refused = |answer: &HttpAnswer, expected: &str| {
         assert!(answer.status == 401 && answer.text.contains(expected), "{}", answer.text);
     };
-    refused(&attempt(&|_| {}, "bad", false, false), "refuses the code");
-    refused(&attempt(&|_| {}, "good", true, false), "does not hold");
-    refused(&attempt(&|claims| claims["nonce"] = "other".into(), "good", false, false), "does not hold");
-    refused(&attempt(&|claims| claims["aud"] = "other".into(), "good", false, false), "does not hold");
-    refused(&attempt(&|claims| claims["exp"] = 1.into(), "good", false, false), "does not hold");
+    refused(&attempt(&|_| {}, "bad", false, false), "rejected the code");
+    refused(&attempt(&|_| {}, "good", true, false), "is not valid");
+    refused(&attempt(&|claims| claims["nonce"] = "other".into(), "good", false, false), "is not valid");
+    refused(&attempt(&|claims| claims["aud"] = "other".into(), "good", false, false), "is not valid");
+    refused(&attempt(&|claims| claims["exp"] = 1.into(), "good", false, false), "is not valid");
     refused(
         &attempt(&|claims| claims["iss"] = "http://evil.example".into(), "good", false, false),
-        "does not hold",
+        "is not valid",
     );
     refused(&attempt(&|claims| claims["groups"] = json!(["strangers"]), "good", false, false), "in no group");
-    refused(&attempt(&|_| {}, "good", false, true), "not begun in this browser");
+    refused(&attempt(&|_| {}, "good", false, true), "not started in this browser");
     let answer = attempt(&|_| {}, "good", false, false);
     assert_eq!((answer.status, answer.header("location")), (303, "/wall"), "{}", answer.text);
     let began = console.cookie.clone();
@@ -180,12 +180,12 @@ fn a_provider_vouches_for_people_and_its_groups_are_their_roles() {
     let me = console.get("/api/me").json();
     assert_eq!((&me["name"], &me["roles"]), (&"kim".into(), &json!(["responder"])));
     assert_eq!(console.get("/api/audit").status, 403);
-    // A code comes back once.
+    // A code is used a second time.
     console.cookie = began;
     let (_, state) = console.cookie.split_once('=').unwrap();
     let state = state.split('|').next().unwrap().to_owned();
     let again = console.get(&format!("/sign-in/back?code=good&state={state}"));
-    refused(&again, "took too long or was used");
+    refused(&again, "expired or was already used");
     let page = console.get("/sign-in/back?error=access_denied&state=x").text;
-    assert!(page.contains("The identity provider says access_denied"), "{page}");
+    assert!(page.contains("The identity provider returned the error access_denied"), "{page}");
 }

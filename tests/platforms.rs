@@ -1,5 +1,5 @@
-//! Payloads of every platform: what they come to, or why they are rejected. Cases are data (`platforms/`); the real ones are read
-//! where they lie.
+//! Payloads of every platform, decoded into events or rejections. The cases are data (`platforms/`); the real
+//! payloads are in the data sets.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,9 +12,9 @@ use firewatch_ingest::{DecodedPayload, Frames, Ingester, Mapping, PayloadDecoder
 use firewatch_tests::{data, json_lines, piped, root};
 use serde_json::Value;
 
-/// When the cases arrived.
+/// Arrival time of the cases.
 const NOW: &str = "2026-06-01T12:00:00Z";
-/// When the real payloads are read: after all of them.
+/// Arrival time of the real payloads, later than all of them.
 const LATER: EventTime = EventTime::from_millis(1_793_500_000_000);
 
 fn now() -> EventTime {
@@ -43,7 +43,7 @@ fn events(decoded: &DecodedPayload) -> Value {
 }
 
 #[test]
-fn every_case_comes_to_its_events_and_its_reasons() {
+fn every_case_gives_its_events_and_rejections() {
     let mut all = 0;
     for platform in Platform::ALL {
         for case in cases(platform) {
@@ -72,7 +72,7 @@ fn the_command_prints_the_same_on_standard_output_and_error() {
         }
         let cases: Vec<Value> =
             cases(platform).into_iter().filter(|case| case.get("raw").is_none()).collect();
-        // Spread over lines, as a person saves them, and then each on a line.
+        // First over several lines, as a person saves a payload, then one on each line.
         for spread in [true, false] {
             let text = |case: &Value| {
                 let payload = &case["payload"];
@@ -81,7 +81,7 @@ fn the_command_prints_the_same_on_standard_output_and_error() {
             let input: Vec<String> = cases.iter().map(text).collect();
             let out = piped(&args, input.join("\n").as_bytes());
             assert!(out.status.success());
-            // What earlier payloads told is known to later ones.
+            // Later payloads use what earlier ones contained.
             let mut intake = Ingester::new(reader(platform), 1000);
             let expected: Vec<Value> = cases
                 .iter()
@@ -100,14 +100,14 @@ fn the_command_prints_the_same_on_standard_output_and_error() {
 }
 
 #[test]
-fn a_server_or_account_is_a_part_of_the_conversation() {
+fn the_account_is_part_of_the_conversation_id() {
     let reader = PayloadDecoder::new(Platform::Zendesk).with_scope(Some("northcare".into()));
     let decoded = reader.decode(&payload(&cases(Platform::Zendesk)[0]), now());
     assert_eq!(decoded.events[0].conversation, "zendesk:northcare/28");
 }
 
 #[test]
-fn no_rejection_repeats_what_a_person_wrote() {
+fn no_rejection_repeats_the_text_of_a_post() {
     let secret = "my-diagnosis-is-a-secret";
     for platform in Platform::ALL {
         for case in cases(platform) {
@@ -115,7 +115,7 @@ fn no_rejection_repeats_what_a_person_wrote() {
             spoil(&mut broken, secret);
             let decoded = reader(platform).decode(broken.to_string().as_bytes(), now());
             for rejection in decoded.rejections {
-                // A time that is none is told, as it is no post.
+                // An invalid time is quoted, as it is not text of a post.
                 let is_time = rejection.code == firewatch_domain::RejectionCode::BadTime;
                 assert!(is_time || !rejection.detail.contains(secret), "{platform}: {rejection}");
             }
@@ -123,7 +123,7 @@ fn no_rejection_repeats_what_a_person_wrote() {
     }
 }
 
-/// Puts a text where a number, list or object was, one by one level down.
+/// Replaces the numbers, lists and objects one level down by a text, one at a time.
 fn spoil(value: &mut Value, text: &str) {
     match value {
         Value::Object(fields) => fields.values_mut().for_each(|value| spoil(value, text)),
@@ -132,7 +132,7 @@ fn spoil(value: &mut Value, text: &str) {
     }
 }
 
-// The payloads that others recorded.
+// Payloads that others recorded.
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
@@ -148,7 +148,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// What all payloads of a file come to: how many events of each kind, and how many rejections of each class.
+/// Counts the events of each kind and the rejections of each class over all payloads of a file.
 fn kinds_decoded(platform: Platform, bytes: &[u8]) -> BTreeMap<String, usize> {
     let (mut frames, mut kinds) = (Frames::default(), BTreeMap::new());
     let reader = reader(platform);
@@ -176,10 +176,10 @@ fn check(platform: Platform, folder: &str, expected: &[(&str, &str)]) {
         let name = path.strip_prefix(&folder).unwrap().display().to_string();
         let kinds = kinds_decoded(platform, &std::fs::read(&path).unwrap());
         let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-        let expected = left.remove(name.as_str()).unwrap_or_else(|| panic!("nothing is expected of {name}"));
+        let expected = left.remove(name.as_str()).unwrap_or_else(|| panic!("no expectation for {name}"));
         assert_eq!(kinds.join(", "), expected, "{name}");
     }
-    assert!(left.is_empty(), "not there: {left:?}");
+    assert!(left.is_empty(), "missing files: {left:?}");
 }
 
 #[test]
@@ -364,7 +364,7 @@ fn reddit() {
     );
 }
 
-/// What the help desk answered is kept inside recordings of whole exchanges.
+/// Replies of the help desk are inside recordings of whole HTTP exchanges.
 #[test]
 fn zendesk() {
     let Some(data) = data() else { return };
@@ -384,7 +384,7 @@ fn zendesk() {
         }
     }
     let kinds: Vec<String> = all.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    // 2,698 tickets, most of the older ones deleted; and views.
+    // 2,698 tickets, most of the older ones deleted, and views.
     assert_eq!(kinds.join(", "), "1032 delete, 1666 post, 4 unknown_payload");
 }
 
@@ -400,7 +400,7 @@ fn body(exchange_part: &Value) -> Vec<u8> {
     text
 }
 
-/// Some of the real ones, field by field: numbers and names, no texts.
+/// Some of the real payloads, field by field: numbers and names, no texts.
 #[test]
 fn fields_of_real_payloads() {
     let Some(data) = data() else { return };

@@ -1,4 +1,4 @@
-//! Policies as their owners handle them: checked, tested by cases, explained.
+//! `firewatch policy` as policy owners use it: check, test with cases, explain.
 
 use std::process::Output;
 
@@ -16,7 +16,7 @@ fn output_text(out: &Output) -> String {
 }
 
 #[test]
-fn the_user_stories_come_out_as_written() {
+fn the_policy_cases_pass() {
     let out = policy(&["test", "tests/policy/cases.toml", "--all"]);
     let output = output_text(&out);
     println!("{output}");
@@ -41,13 +41,13 @@ fn a_failing_case_is_reported_with_what_was_emitted() {
         (out.status.code(), output_text(&out))
     };
     let right = "{ team = \"support\", on = \"c\", news = \"opened\", to = \"1m\", times = 1 }";
-    assert_eq!(run_case(right), (Some(0), "1 case, 0 not as expected\n".into()));
+    assert_eq!(run_case(right), (Some(0), "1 case, 0 failed\n".into()));
     let wrong = [
-        ("", "not expected: 30 s support: c Opened, open"),
-        ("{ team = \"support\", on = \"c\", times = 0 }", "told 1 times, not 0"),
-        ("{ team = \"support\", on = \"c\", to = \"10s\" }", "not told"),
-        ("{ team = \"support\" }, { team = \"pr\" }", "expect 2 (pr of *): not told"),
-        ("{ team = \"support\", from = \"soon\" }", "from: \"soon\" is no span"),
+        ("", "unexpected: 30 s support: c Opened, open"),
+        ("{ team = \"support\", on = \"c\", times = 0 }", "emitted 1 times, expected 0"),
+        ("{ team = \"support\", on = \"c\", to = \"10s\" }", "not emitted"),
+        ("{ team = \"support\" }, { team = \"pr\" }", "expect 2 (pr on *): not emitted"),
+        ("{ team = \"support\", from = \"soon\" }", "from: \"soon\": not a duration"),
     ];
     for (expect, problem) in wrong {
         let (code, output) = run_case(expect);
@@ -66,7 +66,7 @@ fn a_failing_case_is_reported_with_what_was_emitted() {
 }
 
 #[test]
-fn a_policy_is_checked_with_all_its_faults_and_with_what_is_hardly_meant() {
+fn a_policy_check_reports_all_errors_and_warns_of_likely_mistakes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.toml");
     let check = |text: &str| {
@@ -81,9 +81,9 @@ fn a_policy_is_checked_with_all_its_faults_and_with_what_is_hardly_meant() {
     for warning in [
         "routes.x.when.low: `risk > 100` can never hold",
         "routes.x.when.high: `risk >= 0` holds for every conversation",
-        "brands.a.handles: none are given",
-        "teams.idle: no route, tier or storm tells this team",
-        "is sound: version unnamed, hash ",
+        "brands.a.handles: no handles are given",
+        "teams.idle: no route, tier or storm notifies this team",
+        "is valid: version unnamed, hash ",
     ] {
         assert!(output.contains(warning), "no {warning:?} in {output}");
     }
@@ -109,7 +109,7 @@ fn the_names_of_conditions_are_listed() {
 }
 
 #[test]
-fn storms_are_seen_in_months_that_were_never_looked_at_and_hardly_ever_where_none_is() {
+fn storms_are_detected_in_unseen_months_with_few_false_alarms() {
     let policy = Policy::parse("p", "[brands.brand]\n").unwrap();
     let report = storms::evaluate(&[101, 102], &policy);
     println!("{report}");
@@ -128,13 +128,13 @@ fn every_decision_about_a_conversation_is_explained_in_order() {
     let (code, quiet) = explained("quiet");
     assert_eq!(code, Some(0), "{quiet}");
     let in_order = [
-        "routes   complaint at medium; counts as a complaint",
-        "score    risk 0.0: reads as a complaint with 99%",
-        "desk     on route complaint at medium; told from 2026-03-10T14:06:42",
-        "support  Opened, open, medium",
-        "routes   asked to go on in private by @AldermereCare",
-        "support  Moved, hand_off_asked",
-        "support  Stalled",
+        "routes     complaint at medium; counts as a complaint",
+        "score      risk 0.0: 99% likely a complaint",
+        "dispatcher on route complaint at medium; notifies from 2026-03-10T14:06:42",
+        "support    Opened, open, medium",
+        "routes     hand-off requested by @AldermereCare",
+        "support    Moved, hand_off_asked",
+        "support    Stalled",
     ];
     let places: Vec<Option<usize>> = in_order.iter().map(|words| quiet.find(words)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} {quiet}");
@@ -142,7 +142,7 @@ fn every_decision_about_a_conversation_is_explained_in_order() {
     assert!(times.is_sorted(), "{quiet}");
     let (_, muted) = explained("c-2600");
     assert!(
-        muted.contains("part of storm/aldermere/") && muted.contains("support is not told of it alone"),
+        muted.contains("part of storm/aldermere/") && muted.contains("support is not notified separately"),
         "{muted}"
     );
     let (code, nobody) = explained("nobody");
@@ -150,7 +150,7 @@ fn every_decision_about_a_conversation_is_explained_in_order() {
 }
 
 #[test]
-fn the_schema_of_policies_takes_what_is_read_and_refuses_what_is_not() {
+fn the_policy_schema_agrees_with_the_parser() {
     let schema: Value =
         serde_json::from_slice(&firewatch().args(["schema", "policy"]).output().unwrap().stdout).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();

@@ -1,4 +1,5 @@
-//! The console on PostgreSQL, over TLS: two of them share one database, and it says what SQLite says.
+//! The console on PostgreSQL over TLS: two consoles share one database and give the same responses as on
+//! SQLite.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -7,7 +8,8 @@ use firewatch_tests::console::{ConsoleSetup, WAIT_DEADLINE};
 use firewatch_tests::root;
 use serde_json::{Value, json};
 
-/// A server of its own in a folder of its own; none, told with the reason, where PostgreSQL is not installed.
+/// A PostgreSQL server with a folder of its own. Prints a notice and is absent where PostgreSQL is not
+/// installed.
 struct Server {
     child: Child,
     port: u16,
@@ -22,7 +24,7 @@ impl Drop for Server {
     }
 }
 
-/// A command of PostgreSQL's, which must not run as root.
+/// Returns a PostgreSQL command that does not run as root.
 fn command(bin: &Path, name: &str) -> Command {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
     let path = bin.join(name);
@@ -54,7 +56,10 @@ impl Server {
         bins.retain(|bin| bin.join("postgres").exists());
         bins.sort();
         let Some(bin) = bins.pop() else {
-            assert!(std::env::var_os("FIREWATCH_REQUIRE_POSTGRES").is_none(), "there is no PostgreSQL");
+            assert!(
+                std::env::var_os("FIREWATCH_REQUIRE_POSTGRES").is_none(),
+                "FIREWATCH_REQUIRE_POSTGRES is set, but there is no PostgreSQL"
+            );
             eprintln!("SKIPPED: no PostgreSQL; sudo apt-get install postgresql");
             return None;
         };
@@ -64,7 +69,7 @@ impl Server {
         }
         let key = folder.path().join("server.key");
         std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        // The server's own user has to reach its folder.
+        // The server's own user needs access to its folder.
         let _ = Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).status();
         let data = folder.path().join("data");
         let made = command(&bin, "initdb")
@@ -88,7 +93,7 @@ impl Server {
             ready.is_ok_and(|out| out.status.success())
         };
         while !is_ready() {
-            assert!(start.elapsed() < WAIT_DEADLINE, "PostgreSQL does not start");
+            assert!(start.elapsed() < WAIT_DEADLINE, "PostgreSQL did not start");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
@@ -99,7 +104,7 @@ impl Server {
     }
 
     fn start_again(&mut self) {
-        // What a killed server leaves behind keeps the next one from its place for a moment.
+        // The remains of a killed server block the next one for a moment.
         self.child = serve(&self.bin, self.folder.path(), self.port);
         self.wait_until_ready();
     }
@@ -123,8 +128,8 @@ fn two_consoles_share_a_database_and_both_get_every_change_once() {
     let mut one = setup.start();
     one.set_up("kim");
     let mut two = setup.start();
-    assert_eq!(two.token, None, "there is an account");
-    // A session holds at either.
+    assert_eq!(two.token, None, "the account exists already");
+    // A session is valid on both consoles.
     (two.cookie, two.csrf) = (one.cookie.clone(), one.csrf.clone());
     let (mut first, mut second) = (one.changes("x-none: 1"), two.changes("x-none: 1"));
     for i in 0..20 {
@@ -143,7 +148,7 @@ fn two_consoles_share_a_database_and_both_get_every_change_once() {
         assert_eq!(seen.len(), 20, "{seen:?}");
         received.push(seen);
     }
-    assert_eq!(received[0], received[1], "the numbers are the same");
+    assert_eq!(received[0], received[1], "both consoles number changes alike");
     assert_eq!(one.act("k", &json!({ "conversation": "c-e03", "kind": "acknowledge" })).status, 202);
     for changes in [&mut first, &mut second] {
         let (_, change) = changes.next_change();
@@ -157,7 +162,7 @@ fn two_consoles_share_a_database_and_both_get_every_change_once() {
     for path in ["/", "/escalations/e03", "/wall", "/people", "/notifications", "/audit"] {
         assert_eq!(two.get(path).status, 200, "{path}");
     }
-    // Each is queued once, and waits as it leads nowhere.
+    // Each notification is queued once, and waits because its address does not respond.
     let _ = two.wait_for("/api/notifications", "\"waiting\":20");
     drop(one);
     setup.arguments.push("--rebuild".into());
@@ -165,7 +170,7 @@ fn two_consoles_share_a_database_and_both_get_every_change_once() {
     (again.cookie, again.csrf) = (two.cookie.clone(), two.csrf.clone());
     let _ = again.wait_for("/api/escalations?owner=kim", "c-e03");
     assert_eq!(ids(&again.get("/api/escalations?most=50").json()).len(), 20);
-    // While the database is away nothing is lost, and it goes on by itself.
+    // Nothing is lost while the database is away, and the console recovers by itself.
     drop(two);
     server.kill();
     setup.escalate("late", 0, &json!({ "excerpt": "while it was away" }));

@@ -1,4 +1,5 @@
-//! `firewatch predict` as a user runs it: answers in order, flags in their place, bad lines told.
+//! `firewatch predict` as a user runs it: answers in order, flags with their positions, invalid lines
+//! reported.
 
 use firewatch_tests::{json_lines, piped};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ fn p(answer: &Value, key: &str) -> f64 {
 }
 
 #[test]
-fn every_line_has_its_answer_in_order() {
+fn every_line_is_answered_in_order() {
     let texts = [
         "worst airline ever, two hours on hold",
         "thanks, you were so helpful!",
@@ -45,7 +46,7 @@ fn every_line_has_its_answer_in_order() {
 }
 
 #[test]
-fn broken_lines_are_answered_with_their_number() {
+fn invalid_lines_are_reported_with_their_number() {
     let input = b"{\"id\":\"a\",\"text\":\"fine\"}\nnot json\n\n{\"id\":\"b\"}\n{\"id\":[],\"text\":\"x\"}\n\xff\xfe\n{\"id\":\"c\",\"text\":\"fine\"}\n";
     let (done, answers, _) = predict(&[], input);
     assert!(done);
@@ -56,7 +57,7 @@ fn broken_lines_are_answered_with_their_number() {
 }
 
 #[test]
-fn flags_say_where_they_stand_in_characters() {
+fn flags_have_positions_in_characters() {
     let text = "caf\u{e9} \u{1F621} my lawyer will call. Mail jo@example.org";
     let answer = &predict_texts(&[], &[text])[0];
     let cut = |flag: &Value| -> String {
@@ -75,16 +76,16 @@ fn flags_say_where_they_stand_in_characters() {
 }
 
 #[test]
-fn a_language_that_is_not_read_is_not_guessed_at() {
+fn unsupported_languages_get_no_prediction() {
     let texts = ["completamente inaceptable, nunca contestan el teléfono y no me ayudan", ""];
     let answers = predict_texts(&["--tier", "best"], &texts);
     assert_eq!((&answers[0]["lang"], &answers[1]["lang"]), (&json!("es"), &json!("und")));
-    assert!(answers[0]["why"][0].as_str().unwrap().contains("`es` is not read"));
+    assert!(answers[0]["why"][0].as_str().unwrap().contains("`es` is not supported"));
     assert!((p(&answers[0], "negative") - 1.0 / 3.0).abs() < 1e-3);
 }
 
 #[test]
-fn a_file_that_is_no_model_is_refused() {
+fn a_file_that_is_not_a_model_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("odd.fwm");
     std::fs::write(&path, b"FWTEXT\r\n and no more").unwrap();
@@ -96,7 +97,7 @@ fn a_file_that_is_no_model_is_refused() {
     assert!(!done && stderr.contains("absent.fwm"), "{stderr}");
 }
 
-/// What `predict virality` says of each cascade: name, observed, predicted, low80, high80, p_viral.
+/// Returns the rows of `predict virality`: name, observed, predicted, low80, high80, p_viral.
 fn cascades(args: &[&str], csv: &str) -> (bool, Vec<(String, [f64; 5])>, String) {
     let out = piped(&[&["predict", "virality"], args].concat(), csv.as_bytes());
     let text = String::from_utf8(out.stdout).unwrap();
@@ -112,7 +113,7 @@ fn cascades(args: &[&str], csv: &str) -> (bool, Vec<(String, [f64; 5])>, String)
     (out.status.success(), rows.collect(), String::from_utf8_lossy(&out.stderr).into_owned())
 }
 
-/// A cascade that comes slower and slower, its rows with users and followers or without.
+/// Returns a cascade that slows down, with or without users and followers in its rows.
 fn cascade(name: &str, reshares: u32, has_accounts: bool) -> Vec<String> {
     let row = |i: u32| {
         let (t, who) = (
@@ -129,7 +130,7 @@ fn csv(rows: &[String]) -> String {
 }
 
 #[test]
-fn cascades_are_forecast_from_what_was_seen_by_an_age_and_nothing_later() {
+fn forecasts_use_only_rows_up_to_the_given_age() {
     let all = csv(&[cascade("a", 100, true), cascade("b", 300, false)].concat());
     let (done, rows, stderr) = cascades(&["--at", "600"], &all);
     assert!(done && stderr.is_empty(), "{stderr}");
@@ -140,7 +141,7 @@ fn cascades_are_forecast_from_what_was_seen_by_an_age_and_nothing_later() {
         assert!((0.0..1.0).contains(p));
     }
     let early: Vec<String> = cascade("a", 48, true).into_iter().chain(cascade("b", 48, false)).collect();
-    assert_eq!(cascades(&["--at", "600"], &csv(&early)).1, rows, "later rows are not used");
+    assert_eq!(cascades(&["--at", "600"], &csv(&early)).1, rows, "later rows must not be used");
     let (_, low_bar, _) = cascades(&["--at", "600", "--bar", "60"], &all);
     assert!(low_bar[0].1[4] > rows[0].1[4]);
     let larger = csv(&[cascade("a", 48, false), cascade("b", 490, false)].concat());
@@ -148,12 +149,12 @@ fn cascades_are_forecast_from_what_was_seen_by_an_age_and_nothing_later() {
     let [just, tenfold] = [&crossed[0].1, &crossed[1].1].map(|n| n[4]);
     assert!(
         1.0 - 2e-6 < just && just < tenfold && tenfold < 1.0,
-        "those that crossed still sort: {crossed:?}"
+        "cascades past the bar are still ordered: {crossed:?}"
     );
 }
 
 #[test]
-fn rows_shuffled_and_doubled_change_no_forecast() {
+fn shuffled_and_repeated_rows_change_no_forecast() {
     let rows = cascade("a", 200, true);
     let (_, plain, _) = cascades(&["--at", "3600"], &csv(&rows));
     let mut mixed = [rows.clone(), rows].concat();
@@ -163,7 +164,7 @@ fn rows_shuffled_and_doubled_change_no_forecast() {
 }
 
 #[test]
-fn fresh_and_idle_cascades_have_a_forecast_too() {
+fn new_and_idle_cascades_have_a_forecast_too() {
     let rows = ["a,0,235,u".to_owned(), "b,0,,".to_owned(), "c,0,1000000,v".to_owned()];
     for share in ["1", "0.03"] {
         let (done, forecasts, _) = cascades(&["--at", "0", "--takes-off", share], &csv(&rows));
@@ -173,22 +174,22 @@ fn fresh_and_idle_cascades_have_a_forecast_too() {
     let (_, forecasts, _) = cascades(&["--at", "60", "--takes-off", "0.03"], &csv(&rows));
     assert!(
         forecasts[0].1[1] == 0.0 && forecasts[0].1[4] < 0.01,
-        "235 followers and nothing yet: {:?}",
+        "235 followers, no reshares: {:?}",
         forecasts[0]
     );
-    assert!(forecasts[2].1[4] > forecasts[0].1[4], "fame helps: {forecasts:?}");
+    assert!(forecasts[2].1[4] > forecasts[0].1[4], "more followers raise the forecast: {forecasts:?}");
 }
 
 #[test]
-fn bad_rows_of_cascades_are_reported_and_the_others_answered() {
+fn invalid_cascade_rows_are_reported_and_the_others_forecast() {
     let text = "cascade,t_s,followers,user\na,0,10,u\na,soon,10,u\na,5,10,w\n";
     let (done, rows, stderr) = cascades(&["--at", "60"], text);
     assert!(!done && rows.len() == 1 && rows[0].1[0] == 1.0);
     assert!(stderr.contains("standard input, line 3: `t_s` is `soon`; give seconds from 0"), "{stderr}");
-    assert!(stderr.contains("1 bad row left out"), "{stderr}");
+    assert!(stderr.contains("1 invalid row left out"), "{stderr}");
     let (done, rows, stderr) = cascades(&["--at", "60"], "id,when\n1,2\n");
     assert!(!done && rows.is_empty() && stderr.contains("give `cascade,t_s,followers,user`"), "{stderr}");
-    assert!(cascades(&["--at", "-1"], text).2.contains("seconds from 0"));
+    assert!(cascades(&["--at", "-1"], text).2.contains("give a number of seconds, 0 or more"));
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("m");
     std::fs::write(&model, [b"FWVIRA\r\n".as_slice(), &[9; 40]].concat()).unwrap();

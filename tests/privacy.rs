@@ -1,15 +1,15 @@
-//! Personal data is found in posts that were written for it, hard ones among them, and hidden.
+//! Personal data in posts written for this test, hard ones among them, is found and hidden.
 
 use std::collections::BTreeMap;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Effect, LocalTopology, Ruleset};
+use firewatch_engine::{Effect, LineSource, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_scoring::text::{PersonalDataDetector, PersonalKind, PersonalSpan};
-use firewatch_tests::{event, piped, post, reshare};
+use firewatch_tests::{event, piped, post, reshare, run_lines};
 use serde_json::Value;
 
-/// A post without its marks, and what is marked in it.
+/// A post without its marks, and the spans that were marked.
 struct Marked {
     text: String,
     spans: Vec<PersonalSpan>,
@@ -25,7 +25,7 @@ fn kind(name: &str) -> PersonalKind {
         "birth" => PersonalKind::Birth,
         "address" => PersonalKind::Address,
         "health" => PersonalKind::Health,
-        other => panic!("{other} is no kind"),
+        other => panic!("unknown kind {other}"),
     }
 }
 
@@ -48,7 +48,7 @@ fn marked(line: &str) -> Marked {
     Marked { text, spans }
 }
 
-/// Found, marked, right and told spans of a kind.
+/// Numbers of spans of a kind: found, marked, right and reported.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     found: f64,
@@ -57,8 +57,9 @@ struct Counts {
     reported: f64,
 }
 
-/// An identifier is found when all its letters and digits are hidden, of a number the words with digits ("file no." names
-/// nobody), and a condition when it is touched: around it stand words like "stage 3" that say nothing without it.
+/// Whether a marked span counts as found. An identifier is found when all its letters and digits are hidden;
+/// of a number only the words with digits count, because "file no." identifies nobody. A condition is found
+/// when any part of it is hidden: the words around it, such as "stage 3", reveal nothing alone.
 fn is_found(text: &str, span: &PersonalSpan, reported: &[PersonalSpan]) -> bool {
     let hidden = |at: usize| reported.iter().any(|t| t.start <= at && at < t.end);
     let it = &text[span.start..span.end];
@@ -101,7 +102,7 @@ fn measure(posts: &[Marked], finder: &PersonalDataDetector) -> BTreeMap<Personal
     counts
 }
 
-/// Recall and precision over some kinds.
+/// Returns recall and precision over some kinds.
 fn rates(counts: &BTreeMap<PersonalKind, Counts>, of: impl Fn(PersonalKind) -> bool) -> (f64, f64) {
     let mut all = Counts::default();
     for (_, c) in counts.iter().filter(|(kind, _)| of(**kind)) {
@@ -114,7 +115,7 @@ fn rates(counts: &BTreeMap<PersonalKind, Counts>, of: impl Fn(PersonalKind) -> b
 }
 
 #[test]
-fn personal_data_is_found_and_little_else() {
+fn personal_data_is_found_with_few_false_positives() {
     let (posts, finder) = (posts(), PersonalDataDetector::shipped().unwrap());
     assert!(posts.len() >= 300);
     let counts = measure(&posts, finder);
@@ -130,7 +131,7 @@ fn personal_data_is_found_and_little_else() {
 }
 
 #[test]
-fn the_guard_lets_through_what_may_be_sent_and_holds_back_the_rest_with_reasons() {
+fn the_guard_passes_safe_drafts_and_refuses_others_with_reasons() {
     let drafts = include_str!("privacy/replies.txt").lines().filter(|l| !l.starts_with("# "));
     for (expected, draft) in drafts.map(|line| line.split_once(" | ").unwrap()) {
         let out = piped(&["guard", "--json"], draft.as_bytes());
@@ -159,7 +160,7 @@ fn the_guard_lets_through_what_may_be_sent_and_holds_back_the_rest_with_reasons(
 }
 
 #[test]
-fn a_draft_that_is_no_text_is_not_let_through() {
+fn a_draft_that_is_not_text_is_refused() {
     for draft in [b"please DM us \xff".as_slice(), &b"DM us ".repeat(20_000)] {
         let out = piped(&["guard"], draft);
         let stderr = String::from_utf8_lossy(&out.stderr);
@@ -168,14 +169,13 @@ fn a_draft_that_is_no_text_is_not_let_through() {
 }
 
 #[test]
-fn nothing_personal_reaches_pr_or_any_other_topic() {
+fn no_personal_data_reaches_any_output_topic() {
     let policy = Policy::parse("p", "[brands.aldermere]\n").unwrap();
     let ruleset = Ruleset::shipped(policy).unwrap();
-    let (posts, mut effects) = (posts(), Vec::new());
-    let mut topology = LocalTopology::new(&ruleset, "test", EventTime::from_millis(1_790_000_000_000));
+    let (posts, mut lines) = (posts(), Vec::new());
     for (i, marked) in posts.iter().enumerate() {
         let (conversation, secs) = (format!("c{i}"), 60.0 * i as f64);
-        // Angry, so that it is kept in words, and passed on, so that PR is told.
+        // Angry, so that its text is kept, and reshared, so that PR is notified.
         let text = format!("{} The worst, so angry and disgusted!", marked.text);
         let mut events = vec![event("p", &conversation, secs, &post(900, &text))];
         events.extend((0..700).map(|r| {
@@ -186,11 +186,11 @@ fn nothing_personal_reaches_pr_or_any_other_topic() {
                 &reshare(&format!("a{r}"), 900),
             )
         }));
-        for event in events {
-            assert_eq!(topology.push(event.to_string().as_bytes(), &mut |effect| effects.push(effect)), None);
-        }
+        lines.extend(events.iter().map(Value::to_string));
     }
-    topology.finish(&mut |effect| effects.push(effect));
+    let file = LineSource { name: "test", arrival: EventTime::from_millis(1_790_000_000_000) };
+    let (effects, tally) = run_lines(&ruleset, file, lines);
+    assert_eq!(tally.rejected, 0);
     let (mut reported, mut leaks) = (0, Vec::new());
     for effect in &effects {
         let mut record = Vec::new();
@@ -204,7 +204,7 @@ fn nothing_personal_reaches_pr_or_any_other_topic() {
         let Some(marked) = key.parse().ok().and_then(|i: usize| posts.get(i)) else { continue };
         for span in marked.spans.iter().filter(|s| s.kind != PersonalKind::Health || pr) {
             let secret = &marked.text[span.start..span.end];
-            // Four digits are in any record.
+            // Four digits occur in any record.
             if secret.len() > 4 && record.contains(secret) {
                 leaks.push(secret);
             }

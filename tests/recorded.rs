@@ -1,4 +1,4 @@
-//! What a recording can be: a Parquet file as pandas or polars write it, and events with what people did about them.
+//! Formats of recordings: Parquet files as pandas or polars write them, and events with actions.
 
 use std::fs::File;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
-/// The lines of the demo's recording that are JSON.
+/// Returns the lines of the demo's recording that are valid JSON.
 fn recording() -> Vec<Value> {
     let text = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -30,7 +30,7 @@ fn lines(values: &[Value]) -> String {
     values.iter().map(|value| format!("{value}\n")).collect()
 }
 
-/// Columns with dotted names, and counts as fractions: what pandas makes of it.
+/// Flattens an event to dotted column names and turns counts into floats, as pandas does.
 fn flat(event: &Value) -> Value {
     fn leaves(name: &str, value: &Value, to: &mut Map<String, Value>) {
         let of = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
@@ -45,7 +45,7 @@ fn flat(event: &Value) -> Value {
     Value::Object(columns)
 }
 
-/// Writes a Parquet file with what columns the values have.
+/// Writes a Parquet file with the columns that the values have.
 fn parquet(path: &Path, values: &[Value]) -> String {
     let text = lines(values);
     let (schema, n) = infer_json_schema(text.as_bytes(), None).unwrap();
@@ -58,7 +58,7 @@ fn parquet(path: &Path, values: &[Value]) -> String {
 }
 
 #[test]
-fn a_parquet_file_is_read_as_json_lines_are() {
+fn a_parquet_file_reads_like_json_lines() {
     let folder = tempfile::tempdir().unwrap();
     let events = recording();
     let plain = folder.path().join("plain.jsonl");
@@ -68,7 +68,7 @@ fn a_parquet_file_is_read_as_json_lines_are() {
         let ran = backtest(&["--input", input, "--out", &out.display().to_string()]);
         assert!(ran.status.success(), "{}", output_text(&ran));
         let report = output_text(&ran).replace(input, "INPUT").replace(", line ", ", row ");
-        // Where in the line, and not what.
+        // Compares the positions of the errors, not their texts.
         let report: String =
             report.lines().map(|line| line.split(" at line 1 column ").next().unwrap_or(line)).collect();
         (report, std::fs::read(out.join("escalations-demo.jsonl")).unwrap())
@@ -83,7 +83,7 @@ fn a_parquet_file_is_read_as_json_lines_are() {
 }
 
 #[test]
-fn faults_of_a_parquet_file_name_the_column() {
+fn errors_in_a_parquet_file_name_the_column() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |name: &str, without: &[&str], wanted: &str| {
         let mut events = recording();
@@ -116,7 +116,7 @@ fn faults_of_a_parquet_file_name_the_column() {
 }
 
 #[test]
-fn actions_are_merged_by_time_and_bad_ones_name_their_line() {
+fn actions_are_merged_by_time_and_errors_name_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -148,7 +148,7 @@ fn actions_are_merged_by_time_and_bad_ones_name_their_line() {
         let actions = write("actions.jsonl", &(lines(actions) + "{\"v\":1}\n"));
         output_text(&backtest(&["--input", &input, "--actions", &actions, "--policy", &policy]))
     };
-    // One is silenced before its twentieth reshare; the other only after it has been told of.
+    // One is silenced before its twentieth reshare, the other only after its alert.
     let report = run_backtest(&[silence(500.0, "b"), silence(100.0, "a")]);
     assert!(report.contains("1 alerts") && report.contains("silenced"), "{report}");
     assert!(report.contains("actions.jsonl, line 3: missing_field: `conversation`"), "{report}");

@@ -1,4 +1,5 @@
-//! `firewatch report response`: waits, and what reach goes with, on streams whose truth is known and on real ones.
+//! `firewatch report response`: waits and their relation to reach, on simulated streams with a known effect
+//! and on real ones.
 
 use std::path::Path;
 use std::process::Output;
@@ -14,7 +15,7 @@ const TEXTS: [&str; 4] = [
     "Still no refund after three weeks, what is going on?",
     "I am so angry and disgusted, this is the worst service ever",
 ];
-/// An author with ten times the followers waits so many times as long.
+/// Factor on the wait for each tenfold of the author's followers.
 const PER_TENFOLD: f64 = 0.6;
 
 fn report(input: &Path, more: &[&str]) -> (Output, Value) {
@@ -26,7 +27,7 @@ fn report(input: &Path, more: &[&str]) -> (Output, Value) {
     (ran, serde_json::from_slice(&json).unwrap_or_default())
 }
 
-/// Complaints over eight weeks; a fifth of them is never answered, and nobody is answered after two days.
+/// Complaints over eight weeks. A fifth of them is never answered, and none is answered after two days.
 fn simulated(seed: u64, n: u64) -> Vec<Value> {
     let chance = |i: u64| ((mix(seed, i) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     let mut events = Vec::new();
@@ -60,7 +61,7 @@ fn write(path: &Path, events: &[Value]) {
 }
 
 #[test]
-fn an_effect_of_reach_that_is_known_is_within_the_interval() {
+fn a_known_effect_of_reach_is_within_the_interval() {
     let folder = tempfile::tempdir().unwrap();
     let mut held = 0;
     for seed in 0..10 {
@@ -71,7 +72,7 @@ fn an_effect_of_reach_that_is_known_is_within_the_interval() {
         let all = &figures["groups"][0];
         let answered = all["answered"].as_f64().unwrap() / all["requests"].as_f64().unwrap();
         assert!((answered - 0.8).abs() < 0.04, "{answered}");
-        // Those that are never answered count: the median of the answered alone is about 35 minutes.
+        // Unanswered complaints count: the median of the answered ones alone is about 35 minutes.
         assert!(all["median"].as_f64().unwrap() > 40.0, "{all}");
         assert!((all["handed_off"].as_f64().unwrap() - answered).abs() < 1e-9);
         let reach = &figures["influences"]["reach"]["per_tenfold"];
@@ -80,14 +81,17 @@ fn an_effect_of_reach_that_is_known_is_within_the_interval() {
         held += u32::from((low..high).contains(&PER_TENFOLD));
         assert!(high < 1.0 && (times / PER_TENFOLD - 1.0).abs() < 0.2);
     }
-    assert!(held >= 8, "{held} of 10 intervals hold the truth");
+    assert!(held >= 8, "{held} of 10 intervals contain the true effect");
     let page = std::fs::read_to_string(folder.path().join("events0.html")).unwrap();
     assert!(
         page.contains("an author with ten times the followers waits 0.") && page.matches("<svg").count() >= 3
     );
     assert!(!page.contains("http://") || page.matches("http://").all(|_| page.contains("http://www.w3.org")));
     let csv = std::fs::read_to_string(folder.path().join("events0.csv")).unwrap();
-    assert!(csv.starts_with("brand,platform,at,followers,") && !csv.contains("portal"), "no text of anybody");
+    assert!(
+        csv.starts_with("brand,platform,at,followers,") && !csv.contains("portal"),
+        "the table must not contain text of posts"
+    );
 }
 
 #[test]
@@ -101,17 +105,21 @@ fn real_conversations_are_reported_with_the_limits_of_the_data() {
     let all = &figures["groups"][0];
     println!("{all}");
     assert_eq!((&all["requests"], &all["answered"]), (&json!(524), &json!(524)));
-    // By hand, from the times of the turns and of the last answer's id: 123.7 and 4,898 minutes over all 525.
+    // Calculated independently from the times of the turns and the last answer's id: 123.7 and 4,898 minutes
+    // over all 525.
     assert!((all["median"].as_f64().unwrap() - 123.0).abs() < 1.0);
     assert!((all["p90"].as_f64().unwrap() - 4898.0).abs() < 1.0);
     assert!(figures["untold"].as_str().unwrap().contains("the followers of 0 of 524 authors are known"));
     assert!(figures["influences"]["reach"].is_null() && figures["influences"]["arousal"]["times"].is_f64());
     let page = std::fs::read_to_string(input.with_extension("html")).unwrap();
-    assert!(page.contains("brand 24") && !page.contains("RockstarSupport"), "no names");
+    assert!(
+        page.contains("brand 24") && !page.contains("RockstarSupport"),
+        "the page must not contain names"
+    );
 }
 
 #[test]
-fn bad_input_is_reported_with_its_place() {
+fn invalid_input_is_reported_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |name: &str, text: &str, wanted: &str| {
         let input = folder.path().join(name);
@@ -121,8 +129,8 @@ fn bad_input_is_reported_with_its_place() {
         assert!(!ran.status.success() && stderr.contains(wanted), "{stderr}");
     };
     refused("a.txt", "[{\"dialogHeader\": 3}]", "a.txt, line 1: column 19: invalid type: integer `3`");
-    refused("b.txt", "nonsense\n", "b.txt: no post in it asks anything of a brand; ");
-    refused("c.txt", "", "c.txt: no post in it asks anything of a brand");
+    refused("b.txt", "nonsense\n", "b.txt: no post asks a brand for anything; ");
+    refused("c.txt", "", "c.txt: no post asks a brand for anything");
     let ran = firewatch().args(["report", "response", "--input", "x", "--out", "x.pdf"]).output().unwrap();
     assert!(String::from_utf8_lossy(&ran.stderr).contains("ends in .html"));
 }

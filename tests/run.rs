@@ -1,4 +1,4 @@
-//! `firewatch run` against the embedded broker: records, headers, dead letters, metrics, and a clean stop.
+//! `firewatch run` against the embedded broker: records, headers, dead letters, metrics and a clean stop.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -37,9 +37,9 @@ impl Setup {
         let settings = [
             ("FIREWATCH_KAFKA_BROKERS", self.settings.brokers.as_str()),
             ("FIREWATCH_KAFKA_CONSUMER_FETCH_WAIT_MAX_MS", "20"),
-            // In an emptied group the mock broker makes the next member wait for a session's length.
+            // In an emptied group the mock broker makes the next member wait for a whole session timeout.
             ("FIREWATCH_KAFKA_CONSUMER_SESSION_TIMEOUT_MS", "6000"),
-            // Nor has it transactions.
+            // It has no transactions either.
             ("FIREWATCH_ENGINE_GUARANTEE", "at_least_once"),
         ];
         let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned()));
@@ -84,7 +84,7 @@ fn stop(mut instance: Instance) {
     let well = instance.stop();
     let log = std::fs::read_to_string(&instance.log).unwrap();
     assert!(well, "{log}");
-    assert!(log.contains("stopped; all that was read is committed"), "{log}");
+    assert!(log.contains("stopped; everything read is committed"), "{log}");
 }
 
 fn header<'a>(record: &'a ReceivedRecord, name: &str) -> &'a str {
@@ -92,7 +92,7 @@ fn header<'a>(record: &'a ReceivedRecord, name: &str) -> &'a str {
 }
 
 #[test]
-fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_on() {
+fn records_headers_metrics_and_dead_letters_are_written_and_a_restart_continues() {
     let setup = Setup::new();
     let instance = setup.start();
     let mut events = vec![event("p", "c", 0.0, &post(900, ANGRY))];
@@ -123,14 +123,14 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
     assert_eq!(header(&records[0], "ce_id"), escalation["id"].as_str().unwrap());
     assert_eq!(header(&records[0], "ce_type"), "firewatch.escalation.v1");
     assert_eq!(header(&records[0], "ce_specversion"), "1.0");
-    assert_eq!(header(&records[0], "traceparent"), TRACE, "carried on from the record that caused it");
+    assert_eq!(header(&records[0], "traceparent"), TRACE, "the trace of the causing record");
 
     let letter: Value = serde_json::from_slice(&setup.read(&setup.topics.dead_letters, 1)[0].value).unwrap();
     assert_eq!(letter["code"], "not_utf8");
     assert_eq!(letter["origin"]["topic"], "firewatch.events");
     stop(instance);
 
-    // The next process reads on where this one stopped.
+    // The next process continues where this one stopped.
     let instance = setup.start();
     setup.send(&[event("q", "d", 700.0, &post(3, "Where is the form?"))]);
     let metrics = instance.wait_for("/metrics", WAIT_DEADLINE, |m| {
@@ -145,7 +145,7 @@ fn records_go_through_with_headers_metrics_and_dead_letters_and_a_restart_reads_
 }
 
 #[test]
-fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent() {
+fn one_complaint_reaches_support_while_all_other_partitions_are_idle() {
     let setup = Setup::new();
     let folder = tempfile::tempdir().unwrap();
     let policy = "[brands.aldermere]\n[windows]\nstep = \"1s\"\nlateness = \"0s\"\n\
@@ -161,7 +161,7 @@ fn one_lonely_complaint_reaches_support_though_every_other_partition_is_silent()
 }
 
 #[test]
-fn a_changed_policy_is_taken_over_while_running_and_a_bad_one_is_refused() {
+fn a_changed_policy_is_loaded_while_running_and_an_invalid_one_is_refused() {
     let setup = Setup::new();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.toml");
@@ -229,11 +229,7 @@ fn a_shadow_policy_notifies_no_team_and_writes_to_a_topic_of_its_own() {
         (&"challenger".into(), &"pr".into())
     );
     let metrics = instance.wait_for("/metrics", WAIT_DEADLINE, |m| m.contains("kind=\"trial\""));
-    assert_eq!(
-        metric_sum(&metrics, "firewatch_effects_total{kind=\"escalation\"}"),
-        1.0,
-        "PR is told nothing"
-    );
+    assert_eq!(metric_sum(&metrics, "firewatch_effects_total{kind=\"escalation\"}"), 1.0, "PR gets nothing");
     setup.act(&event("v", "c", 60.0, &json!({ "kind": "useful", "by": "kim", "team": "pr" })));
     let out = folder.path().join("out");
     let mut compare = firewatch();
@@ -246,16 +242,16 @@ fn a_shadow_policy_notifies_no_team_and_writes_to_a_topic_of_its_own() {
         .unwrap();
     let output = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     for wanted in [
-        "in force  (version champion, hash",
-        "on trial  (version challenger, hash",
+        "active  (version champion, hash",
+        "shadow  (version challenger, hash",
         "  pr: precision 100.0% (1 of 1), recall 100.0% (1 of 1 in time)",
-        "The policies differ on 1 conversations.\nc, right to tell\n  in force             support at",
+        "The policies differ on 1 conversations.\nc, worth an alert\n  active               support at",
     ] {
         assert!(output.contains(wanted), "{wanted} in {output}");
     }
     let differ = std::fs::read_to_string(out.join("differ.csv")).unwrap();
-    assert!(differ.contains("c,,1,on trial,pr,") && out.join("report.html").exists(), "{differ}");
-    // A second deployment is compared by its own settings, and a record that is none is told with its place.
+    assert!(differ.contains("c,,1,shadow,pr,") && out.join("report.html").exists(), "{differ}");
+    // Another deployment is compared with its own settings, and an invalid record is reported with its place.
     write("other.toml", "[policy]\nfile = \"next.toml\"\n[topics]\nescalations_prefix = \"other.\"\n");
     let feed = RecordProducer::new(&setup.settings).unwrap();
     let record = shadow_escalation.to_string();
@@ -273,7 +269,7 @@ fn a_shadow_policy_notifies_no_team_and_writes_to_a_topic_of_its_own() {
     ] {
         assert!(output.contains(wanted), "{wanted} in {output}");
     }
-    // One that could not work on the same conversations does not take over, nor start.
+    // A policy that cannot run on the same conversations is neither loaded nor does it let the process start.
     write("policy.toml", &policy("other", "support").replace("step = \"1s\"", "step = \"2s\""));
     instance.wait_for("/metrics", WAIT_DEADLINE, |m| {
         metric_sum(m, "firewatch_policies_total{end=\"refused\"}") > 0.0
@@ -285,13 +281,13 @@ fn a_shadow_policy_notifies_no_team_and_writes_to_a_topic_of_its_own() {
     let out = firewatch().args(["check", "--config"]).arg(config).output().unwrap();
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(
-        out.status.code() == Some(2) && stderr.contains("brands: is not that of the policy in force"),
+        out.status.code() == Some(2) && stderr.contains("brands: differs from the active policy"),
         "{stderr}"
     );
 }
 
 #[test]
-fn topics_that_do_not_fit_stop_it_before_it_starts() {
+fn mismatched_topics_prevent_the_start() {
     let setup = Setup::new();
     let out = firewatch()
         .args(["run", "--config", "firewatch.toml"])

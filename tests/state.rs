@@ -1,4 +1,4 @@
-//! State that is packed, undone or read back from its changelog makes no difference to what is told.
+//! State that is packed, rolled back or restored from its changelog changes no output.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ fn handle_line(task: &mut Task, ruleset: &Ruleset, line: &[u8]) -> Vec<Effect> {
     emitted
 }
 
-/// What is told when the task is disturbed at these records: committed, undone, or read back from its changelog.
+/// Returns the output when the task is committed, rolled back or restored at these records.
 fn disturbed(ruleset: &Ruleset, lines: &[String], disturbances: &[(usize, u8)]) -> Vec<Effect> {
     let mut at: BTreeMap<usize, u8> = disturbances.iter().map(|(i, what)| (i % lines.len(), *what)).collect();
     let (mut task, mut changelog, mut emitted) = (Task::new(0, 1), Changelog::new(), Vec::new());
@@ -78,7 +78,7 @@ fn disturbed(ruleset: &Ruleset, lines: &[String], disturbances: &[(usize, u8)]) 
             }
             Some(what) => {
                 if what == 2 {
-                    // As when a commit fails after the changes were asked for.
+                    // As when a commit fails after the changes were requested.
                     task.changes().unwrap();
                     task.rewind(ruleset).unwrap();
                 } else {
@@ -104,7 +104,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn commits_rewinds_and_restarts_at_any_record_change_no_output(
+    fn commits_rollbacks_and_restarts_at_any_record_change_no_output(
         disturbances in prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8), 1..60)
     ) {
         let ruleset = ruleset();
@@ -123,7 +123,7 @@ proptest! {
 }
 
 #[test]
-fn expiry_survives_undoings_and_restarts() {
+fn expiry_survives_rollbacks_and_restarts() {
     let ruleset = ruleset();
     let hour = 3600.0;
     let lines: Vec<String> = (0..300)
@@ -142,7 +142,8 @@ fn expiry_survives_undoings_and_restarts() {
     assert_eq!(disturbed(&ruleset, &lines, &disturbances), quiet);
 }
 
-/// Bytes of state after so many reshares, the more of them late the longer it lasts, as cascades are.
+/// Returns the bytes of state after `reshares`. As in real cascades, more of them are late the longer it
+/// lasts.
 fn bytes_after(reshares: u32, secs: f64) -> usize {
     let ruleset = ruleset();
     let (mut task, mut changelog) = (Task::new(0, 1), Changelog::new());
@@ -164,14 +165,14 @@ fn bytes_after(reshares: u32, secs: f64) -> usize {
 fn a_conversations_state_does_not_grow_with_its_cascade() {
     let [few, many, very_many] = [10, 1_000, 100_000].map(|n| bytes_after(n, 80_000.0));
     println!("bytes of state at 10, 1,000 and 100,000 reshares in a day: {few}, {many}, {very_many}");
-    // A complaint's beginning is kept with it.
+    // A complaint keeps its opening words in the state.
     assert!(very_many <= 512 + ANGRY.len(), "{very_many}");
-    // The count of each bin of ages takes a byte more.
+    // The count of each age bin takes one byte more.
     assert!(very_many <= many + 64, "{many} {very_many}");
 }
 
 #[test]
-fn beyond_the_limit_the_longest_silent_conversation_expires_with_a_reason() {
+fn beyond_the_limit_the_least_recent_conversation_expires_with_a_reason() {
     let ruleset = ruleset();
     let mut task = Task::new(0, 1).with_max_conversations(10);
     let mut emitted = Vec::new();
@@ -193,7 +194,7 @@ fn beyond_the_limit_the_longest_silent_conversation_expires_with_a_reason() {
 }
 
 #[test]
-fn state_that_cannot_be_read_is_named_and_not_started_on() {
+fn unreadable_state_is_named_and_prevents_the_start() {
     let ruleset = ruleset();
     let (mut task, mut changelog) = (Task::new(0, 1), Changelog::new());
     handle_line(&mut task, &ruleset, event("p", "c", 0.0, &post(900, ANGRY)).to_string().as_bytes());
@@ -218,7 +219,7 @@ fn state_that_cannot_be_read_is_named_and_not_started_on() {
 }
 
 #[test]
-fn nothing_is_written_for_what_began_and_ended_between_two_commits() {
+fn a_conversation_that_expires_before_its_first_commit_is_not_written() {
     let ruleset = ruleset();
     let mut task = Task::new(0, 1).with_max_conversations(1);
     for i in 0..5 {
@@ -235,5 +236,5 @@ fn nothing_is_written_for_what_began_and_ended_between_two_commits() {
     assert_eq!(keys, ["c/c4"]);
     task.committed();
     assert_eq!(task.conversations(), 1);
-    assert!(task.changes().unwrap().is_empty(), "nothing changed since");
+    assert!(task.changes().unwrap().is_empty(), "nothing has changed since");
 }

@@ -1,10 +1,10 @@
-//! How the text model bears what people do to a text: capitals, links, names, spaces, variants of emoji, negation,
-//! and bytes that are no language at all.
+//! Robustness of the text model: capitals, links, names, spaces, emoji variants, negation, and bytes that are
+//! not language.
 
 use firewatch_engine::ModelFiles;
 use firewatch_scoring::{Scratch, SentimentModel, Unread};
 use firewatch_tests::data;
-use firewatch_train::figures::most_likely;
+use firewatch_train::figures::likeliest_class;
 use firewatch_train::posts::{LabelledPosts, PostSelection};
 use proptest::prelude::*;
 
@@ -20,11 +20,11 @@ impl Labels {
     }
 
     fn label(&mut self, text: &str) -> usize {
-        most_likely(&self.0.predict(&mut self.1, text)).0
+        likeliest_class(&self.0.predict(&mut self.1, text)).0
     }
 }
 
-/// Emoji of one look: the variant that is drawn in colour, and the other skin tones.
+/// Replaces emoji by variants with the same look: the coloured form, or another skin tone.
 fn other_variants(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -39,7 +39,7 @@ fn other_variants(text: &str) -> String {
 }
 
 fn capitals(text: &str) -> String {
-    // Links and names keep their case: they are no words.
+    // Links and names keep their case: they are not words.
     let word =
         |w: &str| if w.starts_with(['@', 'h']) && w.len() > 8 { w.to_owned() } else { w.to_uppercase() };
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
@@ -48,7 +48,7 @@ fn capitals(text: &str) -> String {
 type Change<'a> = (&'a str, &'a dyn Fn(&str) -> String);
 
 #[test]
-fn what_does_not_change_the_meaning_does_not_change_the_label() {
+fn changes_without_meaning_keep_the_label() {
     let Some(data) = data() else { return };
     let posts = LabelledPosts::read(&data, PostSelection::default()).unwrap().held_out;
     let changes: [Change<'_>; 6] = [
@@ -63,11 +63,11 @@ fn what_does_not_change_the_meaning_does_not_change_the_label() {
     for (name, change) in changes {
         let same = posts.iter().filter(|p| labels.label(&p.text) == labels.label(&change(&p.text))).count();
         let share = same as f64 / posts.len() as f64;
-        println!("{name}: {:.2}% of {} keep their label", 100.0 * share, posts.len());
+        println!("{name}: {:.2}% of {} posts keep their label", 100.0 * share, posts.len());
         assert!(share >= 0.97, "{name}: {share}");
     }
     let changed = posts.iter().filter(|p| other_variants(&p.text) != p.text).count();
-    assert!(changed >= 20, "only {changed} posts hold emoji to vary");
+    assert!(changed >= 20, "only {changed} posts contain emoji with variants");
 }
 
 const SUBJECTS: [&str; 8] = [
@@ -103,13 +103,13 @@ fn negating_a_clause_changes_the_label() {
             }
         }
     }
-    println!("{turned} of {clauses} praising clauses are negative once negated");
-    assert!(clauses >= 100, "only {clauses} clauses were read as praise");
+    println!("{turned} of {clauses} positive clauses become negative when negated");
+    assert!(clauses >= 100, "only {clauses} clauses were labelled positive");
     assert!(turned * 100 >= clauses * 97, "{turned} of {clauses}");
 }
 
 #[test]
-fn what_is_remembered_changes_nothing() {
+fn the_word_cache_changes_no_prediction() {
     let mut once = Labels::new();
     let texts: Vec<String> = (0..40_000).map(|i| format!("word{i} #tag{i} not fine{i}, good")).collect();
     let last = texts.last().unwrap();
@@ -118,7 +118,7 @@ fn what_is_remembered_changes_nothing() {
         once.0.predict(&mut once.1, text);
     }
     assert_eq!(once.0.predict(&mut once.1, last), fresh);
-    // The same word as a tag, negated, and as a word.
+    // The same word as a tag, negated and plain.
     for text in ["#goodnews today", "not #goodnews today", "goodnewss today", "#goodnewss today"] {
         assert_eq!(
             once.0.predict(&mut once.1, text),
@@ -129,7 +129,7 @@ fn what_is_remembered_changes_nothing() {
 }
 
 #[test]
-fn languages_that_are_not_read_are_marked_unknown() {
+fn unsupported_languages_are_marked_unknown() {
     let (model, mut scratch) = (model(), Scratch::default());
     let mut read = |text: &str, lang: Option<&str>| {
         let analysis = model.read(&mut scratch, text, lang);
@@ -154,7 +154,7 @@ fn languages_that_are_not_read_are_marked_unknown() {
 }
 
 #[test]
-fn a_model_that_is_damaged_or_newer_is_refused() {
+fn a_damaged_or_newer_model_is_refused() {
     let bytes = ModelFiles::SHIPPED.sentiment;
     let refused = |bytes: &[u8]| SentimentModel::from_bytes(bytes).err().unwrap().to_string();
     assert!(refused(&bytes[..bytes.len() / 2]).contains("cut off"));
@@ -170,7 +170,7 @@ fn a_model_that_is_damaged_or_newer_is_refused() {
 
 proptest! {
     #[test]
-    fn any_text_is_read(text in "\\PC{0,400}", bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn any_text_can_be_read(text in "\\PC{0,400}", bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (model, mut scratch) = (model(), Scratch::default());
         for text in [text, String::from_utf8_lossy(&bytes).into_owned()] {
             let prediction = model.predict(&mut scratch, &text);

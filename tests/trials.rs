@@ -1,12 +1,12 @@
-//! Policies on trial decide as they would alone, and the one in force as if there were none.
+//! Shadow policies decide as they would alone, and the active policy as if there were none.
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Effect, LocalTopology, Ruleset};
+use firewatch_engine::{Effect, LineSource, Ruleset};
 use firewatch_escalation::Policy;
-use firewatch_tests::root;
+use firewatch_tests::{root, run_lines};
 
 const BRAND: &str = "[brands.aldermere]\nhandles = [\"@AldermereHealth\", \"@AldermereCare\"]\n";
-/// What each is unlike the others in: bars, words that are kept, conditions, budgets, storms.
+/// Each policy differs from the others: bars, quoted words, conditions, budgets, storms.
 const POLICIES: [&str; 5] = [
     "[routes.spread]\nteam = \"pr\"\nwhen = { low = \"reshares >= 3\", high = \"reach > 50000\" }\n",
     "",
@@ -21,31 +21,27 @@ fn policy(text: &str) -> Policy {
     Policy::parse("p", &format!("{top}{BRAND}{sections}")).unwrap()
 }
 
-/// What each policy tells, as lines: the one in force first.
+/// Returns the escalations of each policy as lines, the active policy first.
 fn emitted_by_policy(ruleset: &Ruleset) -> Vec<Vec<String>> {
     let recording = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
     let mut emitted = vec![Vec::new(); POLICIES.len()];
-    let mut sink = |effect: Effect| {
-        let by = match &effect {
+    let file = LineSource { name: "recording", arrival: EventTime::parse("2026-03-11T00:00:00Z").unwrap() };
+    let (effects, _) = run_lines(ruleset, file, recording.lines());
+    for effect in &effects {
+        let slot = match effect {
             Effect::Escalation(_) => 0,
             Effect::Shadow(slot, _) => *slot as usize,
-            _ => return,
+            _ => continue,
         };
         let mut line = Vec::new();
-        serde_json::to_writer(&mut line, &effect).unwrap();
-        emitted[by].push(String::from_utf8(line).unwrap());
-    };
-    let mut topology =
-        LocalTopology::new(ruleset, "recording", EventTime::parse("2026-03-11T00:00:00Z").unwrap());
-    for line in recording.lines() {
-        topology.push(line.as_bytes(), &mut sink);
+        serde_json::to_writer(&mut line, effect).unwrap();
+        emitted[slot].push(String::from_utf8(line).unwrap());
     }
-    topology.finish(&mut sink);
     emitted
 }
 
 #[test]
-fn many_policies_on_the_same_conversations_emit_what_each_emits_alone() {
+fn shadow_policies_emit_what_each_emits_alone() {
     let rulesets = POLICIES.map(|text| Ruleset::shipped(policy(text)).unwrap());
     let shadow_policies = POLICIES[1..].iter().map(|text| policy(text)).collect();
     let together = emitted_by_policy(
@@ -53,14 +49,14 @@ fn many_policies_on_the_same_conversations_emit_what_each_emits_alone() {
     );
     for (i, ruleset) in rulesets.into_iter().enumerate() {
         let alone = emitted_by_policy(&ruleset).swap_remove(0);
-        assert!(alone.len() > 10, "policy {i} tells {} times", alone.len());
+        assert!(alone.len() > 10, "policy {i} emits {} escalations", alone.len());
         let differs = alone.iter().zip(&together[i]).find(|(alone, together)| alone != together);
         assert!(alone == together[i], "policy {i}: {differs:?}");
     }
 }
 
 #[test]
-fn a_policy_with_other_brands_or_windows_cannot_be_tried_on_the_same_conversations() {
+fn a_shadow_policy_needs_the_same_brands_and_windows() {
     let in_force = Ruleset::shipped(policy("")).unwrap();
     let other = |text: &str| {
         let refused = in_force.clone().with_shadow_policies(vec![policy(""), policy(text)]);

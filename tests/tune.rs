@@ -1,4 +1,4 @@
-//! `firewatch tune`: it chooses by the past alone, within the budget, and tells what it is worth on the later part.
+//! `firewatch tune` chooses from the past alone, within the budget, and reports the result on the later part.
 
 use std::path::Path;
 use std::process::Output;
@@ -25,8 +25,8 @@ fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
-/// Ten conversations a day for forty days, of which three cross the bar, and the others stop a little below a count: 35 in
-/// the past, and 75 from day 24 on.
+/// Writes ten conversations a day for forty days. Three of ten pass the bar; the others stop just below a
+/// count, which is 35 before day 24 and 75 from then on.
 fn history(folder: &Path) {
     let mut events = Vec::new();
     for i in 0..400 {
@@ -44,7 +44,7 @@ fn history(folder: &Path) {
 }
 
 #[test]
-fn the_choice_is_made_on_the_past_and_reported_on_the_later_part() {
+fn the_choice_uses_the_past_and_is_reported_on_the_later_part() {
     let folder = tempfile::tempdir().unwrap();
     history(folder.path());
     let out = folder.path().join("out.html");
@@ -62,9 +62,10 @@ fn the_choice_is_made_on_the_past_and_reported_on_the_later_part() {
     let ran = tune(folder.path(), &goal);
     let output = output_text(&ran);
     assert!(ran.status.success(), "{output}");
-    // Any count catches all; the lowest gains most minutes, at ten alerts a day.
+    // Every count catches all; the lowest gains the most minutes, at ten alerts a day.
     assert!(output.contains("> routes.many.when.high = reshares >= 20"), "{output}");
-    // With five alerts a day it is 40, which fits the past and not what comes later; the choice does not know that.
+    // With five alerts a day the choice is 40, which fits the past but not the later part. The choice uses
+    // the past alone.
     let output =
         output_text(&tune(folder.path(), &["--vary", vary, "--budget", "5", "--objective", "minutes"]));
     let chosen: Vec<&str> = output.lines().filter(|line| line.starts_with("> ")).collect();
@@ -90,7 +91,7 @@ fn the_choice_is_made_on_the_past_and_reported_on_the_later_part() {
 }
 
 #[test]
-fn what_cannot_be_tuned_is_reported() {
+fn tuning_errors_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     history(folder.path());
     let vary = ["--vary", "routes.many.when.high=reshares >= {20,40}"];
@@ -98,36 +99,33 @@ fn what_cannot_be_tuned_is_reported() {
     let with = |more: &[&'static str]| [&vary, more].concat();
     assert!(
         tune_output(&with(&["--budget", "0.5"]))
-            .contains("none of them keeps to 0.5 alerts a day in the past")
+            .contains("no candidate keeps to 0.5 alerts a day in the past")
     );
-    // Whatever the horizon, the same is told: then what is stays.
+    // Both horizons give the same output, so the current value stays.
     let same = tune_output(&["--vary", "horizon={1h,2h}", "--budget", "20"]);
     assert!(
-        same.contains("the policy is the best of them as it is") && same.contains("> horizon = 2h"),
+        same.contains("the current policy is already the best of them") && same.contains("> horizon = 2h"),
         "{same}"
     );
-    assert!(same.contains("warning: none has a better recall in time in the past"), "{same}");
+    assert!(same.contains("warning: no candidate has a better timely recall in the past"), "{same}");
     assert!(tune_output(&with(&["--budget", "many"])).contains("give a number above 0"));
     assert!(
         tune_output(&with(&["--budget", "5", "--team", "legal"]))
-            .contains("is no team of the policy; there are pr, support")
+            .contains("is not a team of the policy; give one of pr, support")
     );
     assert!(tune_output(&with(&["--budget", "5", "--split", "0.001"])).contains("is too short to split"));
     assert!(
         tune_output(&["--vary", "routes.few.for={1s}", "--budget", "5"])
-            .contains("the policy's file has no `few`")
+            .contains("the policy file has no `few`")
     );
     assert!(
         tune_output(&["--vary", "routes.many.when.high=reshares >= {1..99}", "--budget", "5"])
             .contains("at most 64")
     );
-    // Two days are too short for a week's rhythm, and hold too little.
+    // Two days are shorter than a weekly cycle and hold too few conversations.
     let text = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
     let short: Vec<&str> = text.lines().take(1300).collect();
     std::fs::write(folder.path().join("events.jsonl"), short.join("\n")).unwrap();
     let short = tune_output(&with(&["--budget", "50"]));
-    assert!(
-        short.contains("the choice is a guess") && short.contains("a week has a rhythm of its own"),
-        "{short}"
-    );
+    assert!(short.contains("the choice is a guess") && short.contains("less than a weekly cycle"), "{short}");
 }

@@ -1,4 +1,4 @@
-//! The command, on a real Kafka.
+//! `firewatch collect` on a real Kafka.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn raw(deployment: &Deployment, topic: &str, min_records: usize) -> Vec<String> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn collect_goes_on_where_it_was_killed_and_takes_no_webhook_that_kafka_does_not_have() {
+async fn collect_resumes_after_a_kill_and_acknowledges_only_webhooks_that_kafka_has() {
     if !can_run_kafka() {
         return;
     }
@@ -47,7 +47,7 @@ async fn collect_goes_on_where_it_was_killed_and_takes_no_webhook_that_kafka_doe
     assert_eq!(signed("{\"object\":\"page\",\"entry\":[]}").await, 200);
     assert_eq!(raw(&deployment, "raw.facebook", 1), ["{\"object\":\"page\",\"entry\":[]}"]);
     cluster.kill(1);
-    assert_eq!(signed("{\"n\":2}").await, 503, "no broker has it");
+    assert_eq!(signed("{\"n\":2}").await, 503, "no broker has the webhook");
     cluster.start(1);
     let mut answer = 0;
     for _ in 0..60 {

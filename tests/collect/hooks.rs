@@ -1,4 +1,4 @@
-//! The receiver of webhooks.
+//! The webhook receiver.
 
 use firewatch_collect::{HookSource, hook_routes};
 use firewatch_ingest::HookAuth;
@@ -25,7 +25,7 @@ pub fn client() -> reqwest::Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_is_acknowledged_only_when_the_topic_has_it_and_only_for_whom_it_is() {
+async fn a_webhook_is_acknowledged_only_when_authentic_and_written_to_the_topic() {
     let topic = Topic::default();
     let (at, client) = (receiver(&topic, 1000).await, client());
     let post = |name: &str, token: &str, body: Vec<u8>| {
@@ -35,13 +35,13 @@ async fn a_webhook_is_acknowledged_only_when_the_topic_has_it_and_only_for_whom_
     assert_eq!(post("forum", SECRET, b"{\"a\":1}".to_vec()).await, 200);
     assert_eq!(topic.texts(), ["{\"a\":1}"]);
     assert_eq!(post("forum", "guessed", b"{}".to_vec()).await, 401);
-    assert_eq!(post("facebook", SECRET, b"{}".to_vec()).await, 401, "a signature is asked for");
+    assert_eq!(post("facebook", SECRET, b"{}".to_vec()).await, 401, "a signature is required");
     assert_eq!(post("nobody", SECRET, b"{}".to_vec()).await, 404);
     assert_eq!(post("forum", SECRET, vec![b'x'; (1 << 20) + 1]).await, 413);
     *topic.refuse.lock().unwrap() = 1;
-    assert_eq!(post("forum", SECRET, b"{\"b\":2}".to_vec()).await, 503, "to be sent again");
+    assert_eq!(post("forum", SECRET, b"{\"b\":2}".to_vec()).await, 503, "the sender must retry");
     assert_eq!(post("forum", SECRET, b"{\"b\":2}".to_vec()).await, 200);
-    assert_eq!(topic.texts(), ["{\"a\":1}", "{\"b\":2}"], "nothing that was refused is in it");
+    assert_eq!(topic.texts(), ["{\"a\":1}", "{\"b\":2}"], "the topic has no refused webhook");
     let verify = |token: &str| {
         let url = format!("{at}/facebook?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=4711");
         let request = client.get(url);
@@ -57,7 +57,7 @@ async fn a_webhook_is_acknowledged_only_when_the_topic_has_it_and_only_for_whom_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_is_too_fast_gets_retry_after() {
+async fn a_sender_over_its_rate_limit_gets_status_429() {
     let topic = Topic::default();
     let (at, client) = (receiver(&topic, 5).await, client());
     let mut answers = Vec::new();

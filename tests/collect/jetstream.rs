@@ -1,4 +1,4 @@
-//! Bluesky's Jetstream.
+//! Bluesky's Jetstream, with a server that misbehaves.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use crate::Topic;
 
 const SECOND: u64 = 1_000_000;
-/// Time of the first event, microseconds.
+/// Time of the first event in microseconds.
 const START: u64 = 1_780_131_600 * SECOND;
 
-/// An event of second `i`.
+/// Returns the event of second `i`.
 fn event(i: u64) -> String {
     json!({ "did": "did:plc:a", "time_us": START + i * SECOND, "kind": "commit", "n": i }).to_string()
 }
 
-/// The cursor that a connection asked for.
+/// Accepts a connection; returns it and the cursor that it requests.
 async fn accepted(listener: &TcpListener) -> (WebSocketStream<TcpStream>, Option<u64>) {
     let (stream, _) = listener.accept().await.unwrap();
     let mut cursor = None;
@@ -39,28 +39,28 @@ async fn accepted(listener: &TcpListener) -> (WebSocketStream<TcpStream>, Option
     (socket, cursor)
 }
 
-/// What a connection does wrong, after it has sent the events up to one.
+/// What a connection does wrong after it has sent the events up to the given second.
 pub enum Fault {
-    /// The connection is cut.
+    /// Drops the connection.
     Cut(u64),
-    /// It is closed in good order, after every event was sent twice.
+    /// Sends every event twice, then closes cleanly.
     Twice(u64),
-    /// A text that is no UTF-8.
+    /// Sends a text frame that is not UTF-8.
     NotUtf8(u64),
-    /// An event that no topic takes, and on it goes.
+    /// Sends an event that is too large for a topic, then one more event.
     TooLargeForATopic(u64),
-    /// A frame that no client takes.
+    /// Sends a frame that is too large for any client.
     Huge(u64),
-    /// Nothing more comes.
+    /// Sends nothing more.
     Silence(u64),
-    /// What was before this second is not kept any more.
+    /// Has lost the events before the first second, and sends those up to the other.
     HistoryLost(u64, u64),
 }
 
 async fn serve(listener: TcpListener, faults: Vec<Fault>) {
     for fault in faults {
         let (mut socket, cursor) = accepted(&listener).await;
-        // As Jetstream does: what is after the cursor, or what comes from now on.
+        // Like Jetstream, starts after the cursor, or at the beginning without one.
         let from =
             cursor.map_or(0, |cursor| (cursor.saturating_sub(START) / SECOND) + u64::from(cursor >= START));
         let (from, to) = match &fault {
@@ -68,7 +68,7 @@ async fn serve(listener: TcpListener, faults: Vec<Fault>) {
             Fault::Cut(to) | Fault::Twice(to) | Fault::NotUtf8(to) | Fault::Huge(to) => (from, *to),
             Fault::TooLargeForATopic(to) | Fault::Silence(to) => (from, *to),
         };
-        // What cannot be read, or is too large, is told by its fault alone.
+        // Events 60 and 70 are sent by their faults only.
         for i in (from..to).filter(|i| *i != 60 && *i != 70) {
             socket.send(Message::text(event(i))).await.unwrap();
             if matches!(fault, Fault::Twice(_)) {
@@ -129,16 +129,17 @@ pub fn seconds(texts: &[String]) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_jetstream_that_misbehaves_loses_nothing_that_its_cursor_brings_back() {
+async fn a_misbehaving_jetstream_loses_nothing_that_a_cursor_can_recover() {
     let source = jetstream(vec![
         Fault::Cut(20),
         Fault::Twice(40),
         Fault::Silence(50),
-        // The event of second 60 cannot be read, 70 is too large, and 80 is larger than any client takes.
+        // The event of second 60 is not UTF-8, that of 70 is too large for a topic, that of 80 too large for
+        // any client.
         Fault::NotUtf8(60),
         Fault::TooLargeForATopic(70),
         Fault::Huge(80),
-        // What was before second 400 is gone.
+        // Events before second 400 are lost.
         Fault::HistoryLost(400, 420),
     ])
     .await;
@@ -148,7 +149,7 @@ async fn a_jetstream_that_misbehaves_loses_nothing_that_its_cursor_brings_back()
     task.abort();
     let came = seconds(&topic.texts());
     let unique: BTreeSet<u64> = came.iter().copied().collect();
-    assert_eq!(came.len(), unique.len(), "what the server sends again is left out");
+    assert_eq!(came.len(), unique.len(), "repeated events are dropped");
     let wanted: BTreeSet<u64> = (0..80).filter(|i| *i != 60 && *i != 70).chain(400..420).collect();
     assert_eq!(
         unique,
@@ -159,8 +160,8 @@ async fn a_jetstream_that_misbehaves_loses_nothing_that_its_cursor_brings_back()
     assert_eq!(
         topic.gaps(),
         [
-            "payloads from 2026-05-30T09:00:59.000Z to 2026-05-30T09:01:01.000Z, 2 s, may be missing",
-            "payloads from 2026-05-30T09:01:19.000Z to 2026-05-30T09:06:40.000Z, 5 min, may be missing",
+            "payloads from 2026-05-30T09:00:59.000Z to 2026-05-30T09:01:01.000Z (2 s) may be missing",
+            "payloads from 2026-05-30T09:01:19.000Z to 2026-05-30T09:06:40.000Z (5 min) may be missing",
         ],
     );
     let left_out: Vec<String> = topic
@@ -169,7 +170,7 @@ async fn a_jetstream_that_misbehaves_loses_nothing_that_its_cursor_brings_back()
         .filter_map(|n| if let Notice::Skipped(why) = n { Some(why) } else { None })
         .collect();
     assert_eq!(left_out.len(), 1, "{left_out:?}");
-    assert!(left_out[0].contains("bytes, of 2026-05-30T09:01:10"), "{left_out:?}");
+    assert!(left_out[0].contains("bytes at 2026-05-30T09:01:10"), "{left_out:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,13 +182,9 @@ async fn undelivered_events_are_requested_again_and_a_restart_resumes_from_the_c
     topic.wait_for(|topic| seconds(&topic.texts()).contains(&39)).await;
     task.abort();
     let came: BTreeSet<u64> = seconds(&topic.texts()).into_iter().collect();
-    assert_eq!(
-        came,
-        (0..40).collect(),
-        "the cursor was that of second 0, and a little before it is asked for"
-    );
+    assert_eq!(came, (0..40).collect(), "it resumes a little before the cursor of second 0");
     let cursors = topic.raw.lock().unwrap().iter().filter_map(|raw| raw.cursor.clone()).max();
-    assert_eq!(cursors, Some((START + 39 * SECOND).to_string()), "a restart reads this from the topic");
+    assert_eq!(cursors, Some((START + 39 * SECOND).to_string()), "a restart reads the cursor from the topic");
     assert!(topic.notices().contains(&Notice::Failed("no broker".into())));
     assert!(topic.gaps().is_empty());
 }

@@ -1,5 +1,5 @@
-//! `crates/collect` against servers of ours that speak the protocols and misbehave: nothing is lost that a cursor can bring back, and
-//! what cannot be brought back is told with its span.
+//! `crates/collect` against servers that speak the protocols and misbehave: a cursor loses nothing that the
+//! server still has, and the time span of what is lost is reported.
 
 mod command;
 mod hooks;
@@ -11,18 +11,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use firewatch_collect::{CollectorContext, Notice, PutFuture, RawPayload};
+use firewatch_collect::{CollectorContext, Notice, PutError, PutFuture, RawPayload};
 use firewatch_domain::EventTime;
 use tokio::net::TcpListener;
 
 const WAIT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A topic in memory, and all that was told.
+/// A topic in memory, and every message that was reported.
 #[derive(Clone, Default)]
 pub struct Topic {
     pub raw: Arc<Mutex<Vec<RawPayload>>>,
     pub notices: Arc<Mutex<Vec<Notice>>>,
-    /// How many of the next are refused.
+    /// Number of the next records that it refuses.
     pub refuse: Arc<Mutex<usize>>,
 }
 
@@ -36,7 +36,7 @@ impl Topic {
                 let mut left = refuse.lock().unwrap();
                 if *left > 0 {
                     *left -= 1;
-                    return Err("no broker".into());
+                    return Err(PutError::new("no broker"));
                 }
                 raw.lock().unwrap().push(one);
                 Ok(())

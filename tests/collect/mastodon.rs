@@ -1,4 +1,4 @@
-//! Mastodon's streaming API and timeline.
+//! Mastodon's streaming API and timeline, with a server that misbehaves.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::{Topic, listening};
 
 #[derive(Default)]
 struct Instance {
-    /// Streams opened so far.
+    /// Number of streams opened so far.
     opened: Mutex<usize>,
-    /// The token that is taken.
+    /// The token that is accepted.
     token: Mutex<String>,
 }
 
@@ -36,7 +36,8 @@ fn is_known(instance: &Instance, headers: &HeaderMap) -> bool {
     headers.get("authorization").is_some_and(|sent| sent.to_str().ok() == Some(wanted.as_str()))
 }
 
-/// The first stream breaks off in the middle of an event; the second sends what cannot be read, and is silent then.
+/// The first stream breaks off in the middle of an event. The second sends bytes that are not UTF-8, then
+/// stays silent.
 async fn streaming(State(instance): State<Arc<Instance>>, headers: HeaderMap) -> Response {
     if !is_known(&instance, &headers) {
         return (StatusCode::UNAUTHORIZED, "{\"error\":\"The access token is invalid\"}").into_response();
@@ -53,7 +54,7 @@ async fn streaming(State(instance): State<Arc<Instance>>, headers: HeaderMap) ->
                 b":)\n".to_vec(),
                 update(11).into_bytes(),
                 update(12).into_bytes(),
-                // An event that comes in pieces.
+                // An event that arrives in pieces.
                 update(13).as_bytes()[..20].to_vec(),
                 update(13).as_bytes()[20..].to_vec(),
                 half.as_bytes()[..30].to_vec(),
@@ -89,7 +90,7 @@ struct TimelineQuery {
     limit: u64,
 }
 
-/// Statuses 11 to 120 exist; those right after `min_id` are told, the newest first.
+/// Statuses 11 to 120 exist. Returns those right after `min_id`, newest first.
 async fn timeline(
     State(instance): State<Arc<Instance>>,
     headers: HeaderMap,
@@ -104,7 +105,7 @@ async fn timeline(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mastodon_that_misbehaves_is_caught_up_with_by_its_timeline() {
+async fn events_that_a_broken_mastodon_stream_missed_come_from_the_timeline() {
     let instance = Arc::new(Instance::default());
     *instance.token.lock().unwrap() = "another".into();
     let routes = Router::new()
@@ -124,12 +125,12 @@ async fn a_mastodon_that_misbehaves_is_caught_up_with_by_its_timeline() {
     };
     let topic = Topic::default();
     let task = tokio::spawn(follow_mastodon(source, None, topic.port()));
-    // The token is refused at first, and that is told.
+    // The first token is refused, and that is reported.
     let refused = |topic: &Topic| {
         topic
             .notices()
             .iter()
-            .any(|n| matches!(n, Notice::Failed(p) if p.contains("refuses the token (401 Unauthorized)")))
+            .any(|n| matches!(n, Notice::Failed(p) if p.contains("rejects the token (401 Unauthorized)")))
     };
     topic.wait_for(refused).await;
     *instance.token.lock().unwrap() = "expired".into();
@@ -143,11 +144,12 @@ async fn a_mastodon_that_misbehaves_is_caught_up_with_by_its_timeline() {
             serde_json::from_str::<Value>(json).ok()?["id"].as_str()?.parse().ok()
         })
         .collect();
-    // In order, each once: what the first stream broke off in and all that was missed came from the timeline.
+    // Each status comes once and in order: the timeline supplies the one that was cut off and all that were
+    // missed.
     assert_eq!(ids, (11..=120).chain([130]).collect::<Vec<u64>>());
     assert!(
         topic.texts().iter().any(|text| text.contains('\u{fffd}')),
-        "what is no UTF-8 is kept for the dead letters"
+        "invalid UTF-8 is kept for the dead letters"
     );
     let notices = topic.notices();
     let gaps: Vec<_> =

@@ -1,10 +1,10 @@
-//! What can break, and breaking it. Each leaves the world well again.
+//! The faults and how to inject them. After each, the cluster and the instances are healthy again.
 
 use std::time::{Duration, Instant};
 
 use crate::world::{PARTITIONS, SESSION, World};
 
-/// A fault.
+/// A fault to inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Kill,
@@ -19,7 +19,7 @@ pub enum Fault {
     MidRestore,
 }
 
-/// All of them, those of brokers first.
+/// All faults, those of brokers first.
 pub const ALL: [Fault; 10] = [
     Fault::BrokerRestart,
     Fault::BrokerKill,
@@ -33,20 +33,20 @@ pub const ALL: [Fault; 10] = [
     Fault::MidRestore,
 ];
 
-/// A moment and the partitions to look at from then on.
+/// A moment, and the partitions to observe from then on.
 pub type Moment = (Instant, Vec<u32>);
 
-/// How long a moment is looked at.
+/// How long outputs are observed after a moment.
 pub const OBSERVATION_TIME: Duration = Duration::from_secs(5);
 
-/// What came of one injection.
+/// The result of one injection.
 #[derive(Default)]
 pub struct Injected {
-    /// Partitions that stayed with their instance, and when the others moved.
+    /// Moments of a rebalance, with the partitions that stayed with their instance.
     pub stayed: Vec<Moment>,
-    /// Moments at which nothing happened.
+    /// Moments without a fault.
     pub undisturbed: Vec<Moment>,
-    /// It could not be shown that it hit what it was meant to hit.
+    /// True if it is not certain that the fault hit its target.
     pub missed: bool,
 }
 
@@ -62,11 +62,11 @@ impl Fault {
             Self::Coordinator => "transaction coordinator lost",
             Self::SlowOutput => "a broker hangs (slow output)",
             Self::Both => "kill -9 of a broker, then of an instance",
-            Self::MidRestore => "rebalance amid a restore",
+            Self::MidRestore => "rebalance during a restore",
         }
     }
 
-    /// Whether it is a broker that breaks.
+    /// Whether a broker is the one that breaks.
     pub fn is_of_brokers(self) -> bool {
         matches!(
             self,
@@ -74,7 +74,7 @@ impl Fault {
         )
     }
 
-    /// Breaks it, and waits until all is well again.
+    /// Injects the fault and waits until everything is healthy again.
     pub fn inject(self, world: &mut World) -> Injected {
         world.pause(0..1000);
         let mut injected = Injected::default();
@@ -95,7 +95,7 @@ impl Fault {
             Self::Rolling => {
                 for _ in 0..world.instances.len() {
                     let mut old = world.instances.remove(0);
-                    assert!(old.stop(), "it did not stop in good order; see {}", old.log.display());
+                    assert!(old.stop(), "the instance did not stop cleanly; see {}", old.log.display());
                     world.add();
                     world.wait_until_well();
                 }
@@ -139,7 +139,7 @@ fn kill_broker(world: &mut World, victim: u16) {
     world.cluster.start(victim);
 }
 
-/// A broker dies, so that commits get only half through; an instance dies before they can go on.
+/// Kills a broker, so that commits are interrupted, and an instance before it can recover them.
 fn both(world: &mut World) {
     let broker = world.any_broker();
     world.cluster.kill(broker);
@@ -151,7 +151,7 @@ fn both(world: &mut World) {
     world.add();
 }
 
-/// One instance joins, works for a while and leaves. Tells which partitions stayed where they were.
+/// Adds one instance, lets it work for a while and removes it. Records which partitions did not move.
 fn scale(world: &mut World, injected: &mut Injected) {
     injected.undisturbed.push((Instant::now(), (0..PARTITIONS).collect()));
     std::thread::sleep(OBSERVATION_TIME);
@@ -159,10 +159,10 @@ fn scale(world: &mut World, injected: &mut Injected) {
     let joins = Instant::now();
     world.add();
     if world.rng.bool() {
-        // It leaves in the middle of the rebalance that it began.
+        // The instance leaves during the rebalance that it caused.
         world.pause(200..3000);
         let mut newest = world.instances.pop().expect("the instance that joined");
-        assert!(newest.stop(), "it did not stop in good order; see {}", newest.log.display());
+        assert!(newest.stop(), "the instance did not stop cleanly; see {}", newest.log.display());
         world.wait_until_well();
         return;
     }
@@ -173,16 +173,17 @@ fn scale(world: &mut World, injected: &mut Injected) {
     world.pause(500..2000);
     let leaves = Instant::now();
     let mut newest = world.instances.pop().expect("the instance that joined");
-    assert!(newest.stop(), "it did not stop in good order; see {}", newest.log.display());
+    assert!(newest.stop(), "the instance did not stop cleanly; see {}", newest.log.display());
     world.wait_until_well();
     let last: Vec<Vec<u32>> = world.instances.iter().map(|i| i.partitions()).collect();
     let both = after.iter().zip(&last).flat_map(|(b, a)| b.iter().filter(|p| a.contains(p)));
     injected.stayed.push((leaves, both.copied().collect()));
-    // What the next fault does is not this one's.
+    // Keeps the observation clear of the next fault.
     std::thread::sleep(OBSERVATION_TIME.saturating_sub(leaves.elapsed()));
 }
 
-/// An instance dies; as soon as another restores a partition of it, that one dies too. Whether it was caught at it.
+/// Kills an instance, and then the next one as soon as it restores a partition. Returns whether it was caught
+/// while restoring.
 fn mid_restore(world: &mut World) -> bool {
     let victim = world.any();
     world.instances.remove(victim).kill();

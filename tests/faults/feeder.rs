@@ -1,5 +1,5 @@
-//! Feeds the stream at its pace, whatever breaks, in an order that the log keeps: an action is written when all events
-//! before it are in the log, and before any event after it.
+//! Feeds the stream at its pace, whatever breaks, in an order that the log keeps: an action is written after
+//! all events before it are in the log, and before any later event.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,25 +10,25 @@ use firewatch_kafka::{KafkaSettings, RecordProducer, RunError, Topics};
 
 use crate::stream::Stream;
 
-/// How much faster than life event time goes.
+/// Ratio of event time to wall-clock time.
 const SPEED: f64 = 20.0;
-/// Apart from its neighbours in time an action's place is certain.
+/// Pause before and after an action. It makes the action's place among the events certain.
 const APART: Duration = Duration::from_millis(3);
 
-/// What the feeder shares with the rest.
+/// State that the feeder shares with the other threads.
 #[derive(Default)]
 pub struct Fed {
-    /// The fault that is being tried, by its place in the list.
+    /// Index of the fault that is being injected.
     pub phase: AtomicUsize,
     pub stop: AtomicBool,
-    /// Records fed in each phase.
+    /// Number of records fed in each phase.
     pub records: Mutex<Vec<u64>>,
     /// Event time at which each phase begins.
     pub begins: Mutex<Vec<EventTime>>,
     pub total: AtomicU64,
 }
 
-/// Feeds until told to stop, then one last record to each partition.
+/// Feeds until `stop` is set, then writes one last record to each partition.
 pub fn feed(settings: &KafkaSettings, topics: &Topics, partitions: u32, pace: Pace, fed: &Fed) {
     let feed = RecordProducer::new(settings).expect("a feeder");
     let mut stream = Stream::new(pace.seed);
@@ -59,7 +59,7 @@ pub fn feed(settings: &KafkaSettings, topics: &Topics, partitions: u32, pace: Pa
     settle(&feed);
 }
 
-/// How fast, and which stream.
+/// Rate and seed of the stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     pub per_second: f64,
@@ -76,7 +76,7 @@ fn note(fed: &Fed, now: EventTime) {
     records[phase] += 1;
 }
 
-/// Waits until the brokers have everything, however long they are away.
+/// Waits until the brokers have every record, however long they are away.
 fn settle(feed: &RecordProducer) {
     std::thread::sleep(APART);
     let start = Instant::now();

@@ -1,8 +1,9 @@
-//! The fault suite: a stream is fed to three instances on three brokers while they are killed, frozen, restarted and
-//! moved; then a quiet run does the same work, and every output is compared.
+//! The fault suite. It feeds a stream to three instances on three brokers while they are killed, frozen,
+//! restarted and moved, then runs the same input undisturbed and compares every output.
 //!
-//! `./dev faults` runs it in full, in three quarters of an hour, `--short` in under five minutes; `--seed N` repeats what chance did.
-//! `--only FAULT`, `--times N` and `--rate RECORDS_PER_SECOND` choose. `--at-least-once` runs it with transactions off, which it must find out.
+//! `./dev faults` takes three quarters of an hour, with `--short` under five minutes. `--seed N` repeats the
+//! random draws, not the timing. `--only FAULT`, `--times N` and `--rate RECORDS_PER_SECOND` choose what
+//! runs. `--at-least-once` turns transactions off; the suite must then find lost, doubled or changed records.
 
 mod faults;
 mod feeder;
@@ -24,12 +25,12 @@ use verdict::{Row, Verdict};
 use watch::Outputs;
 use world::{PARTITIONS, World};
 
-/// Outputs are complete when none has come for so long and no record waits.
+/// Outputs are complete when none has arrived for this long and no record waits.
 const CALM_PERIOD: Duration = Duration::from_secs(6);
 
-/// What to do.
+/// What one run injects, and how.
 struct Plan {
-    /// Faults, and how many times each.
+    /// Faults, and how often each is injected.
     faults: Vec<(Fault, usize)>,
     pace: Pace,
     guarantee: Guarantee,
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
     let pace = Pace { per_second, seed };
     println!("seed {seed}");
     let caught = if only.is_none() && guarantee == Guarantee::ExactlyOnce {
-        println!("first, with transactions off, which must be found out:");
+        println!("control run with transactions off, which must fail:");
         let faults = vec![(Fault::Zombie, 2), (Fault::Both, 1)];
         run(&Plan { faults, pace, guarantee: Guarantee::AtLeastOnce, name: "proof" }).faults() > 0
     } else {
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     let found = verdict.faults();
     let ok = found == 0 && caught;
     if !caught {
-        println!("with transactions off nothing was found, so this run proves nothing");
+        println!("the control run found no fault, so this run proves nothing");
     }
     let events: u64 = verdict.rows.iter().map(|row| row.events).sum();
     let injected: usize = verdict.rows.iter().map(|row| row.injected).sum();
@@ -83,7 +84,7 @@ fn main() -> ExitCode {
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Tells those who feed and read that it is over, also when a fault ends in a panic: a scope waits for all of them.
+/// Stops the feeder and the reader when dropped, also after a panic: the thread scope waits for both.
 struct StopOnDrop<'a>([&'a AtomicBool; 2]);
 
 impl Drop for StopOnDrop<'_> {
@@ -92,7 +93,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Runs a plan and judges it.
+/// Runs a plan and compares its outputs with those of an undisturbed run.
 fn run(plan: &Plan) -> Verdict {
     let start = Instant::now();
     let log = |what: &str| eprintln!("{:6.1} s  {what}", start.elapsed().as_secs_f64());
@@ -135,7 +136,7 @@ fn run(plan: &Plan) -> Verdict {
         }
         fed.stop.store(true, Ordering::Relaxed);
         feeder.join().expect("the feeder");
-        log("fed; waiting for the last outputs");
+        log("all records are fed; waiting for the last outputs");
         wait_for_no_lag(&world.instances);
         over.store(true, Ordering::Relaxed);
         reader.join().expect("the reader")
@@ -143,7 +144,7 @@ fn run(plan: &Plan) -> Verdict {
     for instance in &mut world.instances {
         instance.stop();
     }
-    log("now the quiet run");
+    log("starting the undisturbed run");
     let quiet = quiet_run(&world);
     log(&format!("{} outputs; comparing", quiet.read));
     let records = fed.records.lock().expect("counts").clone();
@@ -152,8 +153,8 @@ fn run(plan: &Plan) -> Verdict {
         let within = faulted.pauses.iter().filter(|(at, ..)| at >= begin && at <= end);
         row.longest_pause = within.map(|(_, pause, _)| *pause).max().unwrap_or_default();
     }
-    print_pauses("when nothing happened", &undisturbed, &faulted);
-    print_pauses("of those that stayed while an instance joined or left", &stayed, &faulted);
+    print_pauses("undisturbed", &undisturbed, &faulted);
+    print_pauses("partitions that stayed while an instance joined or left", &stayed, &faulted);
     let verdict = Verdict::compare(rows, &fed.begins.lock().expect("beginnings"), &quiet, &faulted);
     println!("{verdict}");
     verdict
@@ -186,7 +187,7 @@ fn quiet_run(world: &World) -> Outputs {
     })
 }
 
-/// How long each partition fell silent at these moments: median and worst.
+/// Prints the median and longest time that partitions were silent after these moments.
 fn print_pauses(what: &str, moments: &[Moment], outputs: &Outputs) {
     let longest = |from: Instant, partition: u32| {
         let near = outputs.pauses.iter().filter(|(end, pause, own)| {
@@ -199,7 +200,7 @@ fn print_pauses(what: &str, moments: &[Moment], outputs: &Outputs) {
     pauses.sort_unstable();
     let Some(worst) = pauses.last() else { return };
     println!(
-        "longest silence of a partition within {} s, {what}: median {} ms, worst {} ms, of {}",
+        "longest pause within {} s, {what}: median {} ms, maximum {} ms, n = {}",
         OBSERVATION_TIME.as_secs(),
         pauses[pauses.len() / 2].as_millis(),
         worst.as_millis(),

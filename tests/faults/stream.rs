@@ -1,15 +1,15 @@
-//! The stream that is fed while things break: conversations about eight brands, with repeats, disorder, records that
-//! are no records, answers, and what teams did. The same seed makes the same stream.
+//! The stream of the fault suite: conversations about eight brands, with repeats, disorder, invalid records,
+//! replies and actions of teams. The same seed gives the same stream.
 
 use fastrand::Rng;
 use firewatch_domain::{Duration, EventTime};
 use serde_json::{Value, json};
 
-/// The policy that the instances and the quiet run share.
+/// The policy of the instances and the undisturbed run.
 pub const POLICY: &str = "version = \"faults\"\nhorizon = \"10m\"\nviral_bar = 60\n\
     [windows]\nstep = \"30s\"\n[storms]\ngroup_interval = \"1m\"\nexpected_per_hour = 60\n\
     [brands.b0]\nhandles = [\"@b0\"]\n[brands.b1]\n[brands.b2]\n[brands.b3]\n[brands.b4]\n[brands.b5]\n[brands.b6]\n[brands.b7]\n";
-/// Conversations that are alive at once.
+/// Number of conversations that are active at once.
 const ALIVE: usize = 300;
 /// Event time of the first record: 2026-03-10T14:00:00Z.
 const START: i64 = 1_773_151_200_000;
@@ -35,10 +35,10 @@ pub struct Line {
     pub is_action: bool,
 }
 
-/// Makes the stream, record by record.
+/// Generates the stream, record by record.
 pub struct Stream {
     rng: Rng,
-    /// Milliseconds of event time.
+    /// Event time in milliseconds.
     now: i64,
     made: u64,
     conversations: u64,
@@ -58,12 +58,12 @@ impl Stream {
         }
     }
 
-    /// Event time so far.
+    /// Returns the event time so far.
     pub fn now(&self) -> EventTime {
         EventTime::from_millis(self.now)
     }
 
-    /// The next record, `span` of event time after the one before.
+    /// Returns the next record and advances event time by `span`.
     pub fn next(&mut self, span: Duration) -> Line {
         self.now += span.as_millis();
         self.made += 1;
@@ -88,7 +88,7 @@ impl Stream {
     fn event(&mut self) -> (String, Vec<u8>) {
         let begins = self.alive.len() < ALIVE / 10 || self.rng.u32(0..100) < 8;
         let (key, body) = if begins { self.begin() } else { self.go_on() };
-        // Records come up to half a minute late, so out of order.
+        // Records come up to half a minute late, so they are out of order.
         let at = EventTime::from_millis(self.now - self.rng.i64(0..30_000));
         let mut event = json!({ "v": 1, "id": format!("e{}", self.made), "conversation": key, "at": at });
         if let (Some(event), Some(body)) = (event.as_object_mut(), body.as_object()) {
@@ -114,7 +114,7 @@ impl Stream {
     }
 
     fn go_on(&mut self) -> (String, Value) {
-        // The older half of a square root: some conversations take off, most do not.
+        // A cubed uniform rank prefers the oldest: some conversations take off, most do not.
         let rank = (self.rng.f64().powi(3) * self.alive.len() as f64) as usize;
         let id = self.alive[rank.min(self.alive.len() - 1)].clone();
         let actor = format!("u{}", self.rng.u32(0..100_000));
@@ -149,7 +149,7 @@ impl Stream {
         Line { key: id, value: action.to_string().into_bytes(), is_action: true }
     }
 
-    /// A last record for a partition, so late that everything before it is over.
+    /// Returns a last record for a partition, so late that it ends everything before it.
     pub fn last(&self, partition: u32) -> Line {
         let id = format!("last{partition}");
         let at = EventTime::from_millis(self.now + 6 * 3_600_000);

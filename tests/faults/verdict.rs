@@ -1,4 +1,5 @@
-//! Compares a run with faults to a quiet one over the same input, and says what was lost, doubled or changed.
+//! Compares a run with faults to an undisturbed run of the same input, and reports lost, doubled and changed
+//! records.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use firewatch_domain::EventTime;
 use crate::faults::Fault;
 use crate::watch::{Name, Outputs, Seen};
 
-/// What happened while one fault was tried.
+/// Results of one fault.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub fault: Fault,
     pub injected: usize,
-    /// Injections that could not be shown to have hit.
+    /// Injections that are not certain to have hit their target.
     pub missed: usize,
     pub events: u64,
     pub lost: u64,
@@ -30,7 +31,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Compares; `begins` is the event time at which the phase of each row begins.
+    /// Compares the runs. `begins` has the event time at which the phase of each row begins.
     pub fn compare(mut rows: Vec<Row>, begins: &[EventTime], quiet: &Outputs, faulted: &Outputs) -> Self {
         let mut examples = Vec::new();
         let mut blame = |name: &Name, seen: &Seen, what: &str, n: u64, rows: &mut [Row]| {
@@ -67,7 +68,7 @@ impl Verdict {
         Self { rows, compared: quiet.records.len(), examples }
     }
 
-    /// Records that were lost, doubled or changed.
+    /// Returns the number of lost, doubled and changed records.
     pub fn faults(&self) -> u64 {
         self.rows.iter().map(|row| row.lost + row.doubled + row.changed).sum()
     }

@@ -1,5 +1,5 @@
-//! Reads the outputs as a downstream team would, with `read_committed`, and keeps what is needed to compare two runs:
-//! which records there are, how often, and what they say.
+//! Reads the outputs with `read_committed`, as a downstream team does, and keeps what a comparison of two
+//! runs needs: names, counts and content hashes of records.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,14 +13,14 @@ use serde_json::Value;
 /// The kinds of output that are compared.
 pub const KINDS: [&str; 4] = ["score", "escalation", "signal", "dead_letter"];
 
-/// A record's kind, key and id.
+/// Kind, key and id of a record.
 pub type Name = (&'static str, String, String);
 
-/// One record, as often as it came.
+/// One record and how often it arrived.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub times: u32,
-    /// Hash of what it says; of the first, if it came more than once.
+    /// Hash of the content; of the first copy, if there are several.
     pub content_hash: u64,
     pub differs: bool,
     pub at: Option<EventTime>,
@@ -33,17 +33,17 @@ pub struct Seen {
 pub struct Outputs {
     pub records: HashMap<Name, Seen>,
     pub read: u64,
-    /// When each partition of the scores was last heard of.
+    /// When a record last arrived in each partition of the scores.
     last_seen: BTreeMap<u32, Instant>,
-    /// Silences of a partition: when they ended, how long they were, which one.
+    /// Pauses of partitions: end, length and partition.
     pub pauses: Vec<(Instant, Duration, u32)>,
 }
 
-/// Silences shorter than this are none.
+/// Shorter pauses are not counted.
 const MIN_PAUSE: Duration = Duration::from_millis(150);
 
 impl Outputs {
-    /// Reads until told to stop and nothing has come for `calm`.
+    /// Reads until `over` is set and nothing has arrived for `calm`.
     pub fn read(
         settings: &KafkaSettings,
         topics: &Topics,
@@ -66,7 +66,7 @@ impl Outputs {
                     outputs.record(&record, topics);
                 }
                 Ok(None) if stop.load(Ordering::Relaxed) && last.elapsed() > calm => return outputs,
-                // The client tries again by itself.
+                // The client retries by itself.
                 Ok(None) | Err(_) => {}
             }
         }

@@ -1,4 +1,4 @@
-//! What breaks: a cluster of three brokers and the instances on it.
+//! The system under test: a cluster of three brokers and the instances on it.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,16 +9,16 @@ use firewatch_tests::{Cluster, Instance, firewatch};
 
 use crate::stream::POLICY;
 
-/// Partitions of every topic.
+/// Number of partitions of every topic.
 pub const PARTITIONS: u32 = 12;
-/// Instances at work when nothing is broken.
+/// Number of instances when nothing is broken.
 const INSTANCES: usize = 3;
-/// Longest wait for all to be well again.
+/// Longest wait for recovery.
 const WAIT_DEADLINE: Duration = Duration::from_secs(120);
 /// `session.timeout.ms` of the instances.
 pub const SESSION: Duration = Duration::from_secs(6);
 
-/// The cluster, the instances, and chance.
+/// The cluster, the instances and the random generator.
 pub struct World {
     pub cluster: Cluster,
     pub instances: Vec<Instance>,
@@ -30,7 +30,7 @@ pub struct World {
 }
 
 impl World {
-    /// Starts everything afresh.
+    /// Starts a new cluster and new instances.
     pub fn new(folder: PathBuf, port: u16, seed: u64, guarantee: Guarantee) -> Self {
         std::fs::create_dir_all(&folder).expect("a folder for logs");
         std::fs::write(folder.join("policy.toml"), POLICY).expect("the policy");
@@ -57,7 +57,7 @@ impl World {
         world
     }
 
-    /// Settings of every instance, as environment variables.
+    /// Returns the settings of every instance as environment variables.
     fn environment(&self) -> Vec<(String, String)> {
         let guarantee = match self.settings.guarantee {
             Guarantee::ExactlyOnce => "exactly_once",
@@ -69,7 +69,7 @@ impl World {
             ("FIREWATCH_KAFKA_CONSUMER_SESSION_TIMEOUT_MS", &SESSION.as_millis().to_string()),
             ("FIREWATCH_ENGINE_GUARANTEE", guarantee),
             ("FIREWATCH_ENGINE_COMMIT_INTERVAL", "250ms"),
-            // Silent partitions follow the wall clock, which no two runs share.
+            // Idle detection follows the wall clock, which differs between two runs.
             ("FIREWATCH_ENGINE_IDLE_AFTER", "86400s"),
         ]
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
@@ -95,7 +95,7 @@ impl World {
         self.instances.push(instance);
     }
 
-    /// Starts an instance that does the same work again, alone, into topics of its own.
+    /// Starts a single instance that processes the same input into topics of its own.
     pub fn quiet_run(&self) -> (Instance, Topics) {
         let topics = self.topics.with_prefix("quiet.");
         let mut environment = self.environment();
@@ -116,12 +116,12 @@ impl World {
         (Instance::start(&self.folder.join("firewatch.toml"), &log, &environment), topics)
     }
 
-    /// Any instance.
+    /// Returns the index of a random instance.
     pub fn any(&mut self) -> usize {
         self.rng.usize(0..self.instances.len())
     }
 
-    /// Any broker.
+    /// Returns a random broker.
     pub fn any_broker(&mut self) -> u16 {
         self.rng.u16(1..=3)
     }
@@ -131,24 +131,28 @@ impl World {
         std::thread::sleep(Duration::from_millis(self.rng.u64(millis)));
     }
 
-    /// Waits until every instance is in the group and works on something, and together they have all partitions.
+    /// Waits until every instance is in the group and owns partitions, and together they own all.
     pub fn wait_until_well(&mut self) {
         self.wait_until_held(None);
     }
 
-    /// Waits until the others have taken over all that an instance had, which does not answer.
+    /// Waits until the other instances have taken over all partitions of a frozen one.
     pub fn wait_until_replaced(&mut self, frozen: usize) {
         self.wait_until_held(Some(frozen));
     }
 
-    /// Waits until all but one of the instances, or all of them, work, and together have all partitions.
+    /// Waits until all instances, or all but one, work and together own all partitions.
     fn wait_until_held(&mut self, but: Option<usize>) {
         let start = Instant::now();
         loop {
             let mut held: Vec<u32> = Vec::new();
             let mut well = true;
             for (_, instance) in self.instances.iter_mut().enumerate().filter(|(i, _)| Some(*i) != but) {
-                assert!(!instance.has_ended(), "an instance ended by itself; see {}", instance.log.display());
+                assert!(
+                    !instance.has_ended(),
+                    "an instance exited by itself; see {}",
+                    instance.log.display()
+                );
                 let own = instance.partitions();
                 well &= instance.is_ready() && !own.is_empty();
                 held.extend(&own);
@@ -157,12 +161,12 @@ impl World {
             if well && held == (0..PARTITIONS).collect::<Vec<_>>() {
                 return;
             }
-            assert!(start.elapsed() < WAIT_DEADLINE, "not well again: partitions {held:?}");
+            assert!(start.elapsed() < WAIT_DEADLINE, "not recovered: partitions {held:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// Waits until every copy of every partition is up to date.
+    /// Waits until every replica of every partition is in sync.
     pub fn wait_for_copies(&self) {
         let start = Instant::now();
         let behind = || {
@@ -173,14 +177,15 @@ impl World {
             ])
         };
         while !behind().trim().is_empty() {
-            assert!(start.elapsed() < WAIT_DEADLINE, "copies are still behind");
+            assert!(start.elapsed() < WAIT_DEADLINE, "replicas are still out of sync");
             std::thread::sleep(Duration::from_millis(200));
         }
     }
 
-    /// The broker that coordinates the transactions of a task: the leader of the partition that its id hashes to.
+    /// Returns the broker that coordinates a task's transactions: the leader of the partition that its id
+    /// hashes to.
     pub fn coordinator_for(&self, partition: u32) -> u16 {
-        // String.hashCode of Java, made positive as Kafka does.
+        // Java's String.hashCode, made non-negative as Kafka does.
         let id = format!("faults-{partition}");
         let hash = id.bytes().fold(0_i32, |h, b| h.wrapping_mul(31).wrapping_add(i32::from(b))) & i32::MAX;
         let description = self.cluster.tool(&[
@@ -196,7 +201,7 @@ impl World {
         leader.and_then(|l| l.parse().ok()).unwrap_or(1)
     }
 
-    /// Records that no instance has worked on yet.
+    /// Returns the number of records that no instance has processed yet.
     pub fn lag(instances: &[Instance]) -> Option<u64> {
         let (mut lag, mut partitions) = (0, 0);
         for instance in instances {
@@ -207,7 +212,7 @@ impl World {
                 partitions += 1;
             }
         }
-        // Of events, actions and signals; a partition that was never looked at has no lag to tell.
+        // Of events, actions and signals. A partition that was never read reports no lag.
         (partitions == 3 * PARTITIONS).then_some(lag)
     }
 }

@@ -1,4 +1,4 @@
-//! Confluent's client for Python, run as a data engineer would.
+//! Confluent's client for Python, run as a data engineer would run it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// The same once it is installed; none, told with the reason, where it cannot be.
+    /// Installs the client. Prints a notice and returns `None` where that is not possible.
     pub fn ready(self) -> Option<Self> {
-        // Tests that begin at the same moment install it once.
+        // Tests that start at the same time install it once.
         static INSTALLING: Mutex<()> = Mutex::new(());
         let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = packages();
@@ -45,8 +45,8 @@ impl Client {
             Err(e) => e.to_string(),
         };
         let required = std::env::var_os("FIREWATCH_REQUIRE_KAFKA").is_some();
-        assert!(!required, "FIREWATCH_REQUIRE_KAFKA is set, but there is no client for Python: {problem}");
-        eprintln!("SKIPPED: no client for Python: {problem}");
+        assert!(!required, "FIREWATCH_REQUIRE_KAFKA is set, but there is no Python client: {problem}");
+        eprintln!("SKIPPED: no Python client: {problem}");
         None
     }
 
@@ -57,7 +57,7 @@ impl Client {
         let mut child = python.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         for record in records {
-            // What is wrong with it is on its standard error.
+            // If it fails, the reason is on its standard error.
             let _ = writeln!(stdin, "{record}");
         }
         drop(stdin);
@@ -65,7 +65,7 @@ impl Client {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
-    /// Reads all records, `least` at least.
+    /// Reads all records, and waits for at least `min_records`.
     pub fn read(&self, topic: &str, form: &str, contract: Contract, min_records: usize) -> Vec<Value> {
         let folder = tempfile::tempdir().unwrap();
         let mut python = self.python("read", topic, form, &schema(folder.path(), form, contract));
@@ -87,14 +87,14 @@ fn packages() -> PathBuf {
     root().join("target/registry/python")
 }
 
-/// What the client needs to know of a contract: the schema's file, or descriptors and the message's name.
+/// Returns what the client needs of a contract: the schema file, or descriptors and the message name.
 fn schema(folder: &Path, form: &str, contract: Contract) -> String {
     let path = folder.join("schema");
     let name = match contract {
         Contract::Event => "Event",
         Contract::Score => "Score",
         Contract::Escalation => "Escalation",
-        other => panic!("{} is not written here", other.name()),
+        other => panic!("unexpected contract {}", other.name()),
     };
     if form == "avro" {
         std::fs::write(&path, contract.avro()).unwrap();
@@ -108,12 +108,13 @@ fn schema(folder: &Path, form: &str, contract: Contract) -> String {
     format!("{}:firewatch.{}.v1.{name}", path.display(), contract.name())
 }
 
-/// Bytes in base64.
+/// Decodes base64.
 pub fn bytes(text: &Value) -> Vec<u8> {
     STANDARD.decode(text.as_str().unwrap()).unwrap()
 }
 
-/// Whether the client told the same records: absent is null or empty to it, large numbers are texts, times have all their zeros.
+/// Checks that the client read the same records. To it an absent field is null or empty, a large number is a
+/// string, and a time has all its zeros.
 pub fn assert_same(ours: &[Value], mut theirs: Vec<Value>) {
     theirs.sort_by_key(|record| record["id"].to_string());
     assert_eq!(ours.len(), theirs.len());
@@ -133,7 +134,7 @@ fn is_same(ours: &Value, theirs: &Value) -> bool {
         }
         (Value::Array(one), Value::Null) | (Value::Null, Value::Array(one)) => one.is_empty(),
         (Value::Number(a), Value::String(b)) => a.to_string() == *b,
-        // To the client a number of 32 bits is one of 64.
+        // The client reads 32-bit numbers as 64-bit numbers.
         (Value::Number(a), Value::Number(b)) => {
             a == b || a.is_f64() && a.as_f64().map(|a| a as f32) == b.as_f64().map(|b| b as f32)
         }

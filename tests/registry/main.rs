@@ -1,5 +1,5 @@
-//! Avro and Protobuf on a real Kafka with a real schema registry: Confluent's own client writes what firewatch reads and reads
-//! what it writes, and whatever goes wrong with schemas is told and loses nothing.
+//! Avro and Protobuf on a real Kafka with a real schema registry. Confluent's client writes records that
+//! firewatch reads, and reads those that it writes; problems with schemas are reported and lose nothing.
 
 mod client;
 mod relay;
@@ -23,7 +23,7 @@ const POLICY: &str =
     "horizon = \"10m\"\nviral_bar = 60\n[brands.aldermere]\n[windows]\nstep = \"5s\"\nlateness = \"1s\"\n";
 const WAIT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the tests of this file share while any of them runs.
+/// The cluster and the registry that the tests of this file share while any of them runs.
 static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
 
 struct Shared {
@@ -49,7 +49,7 @@ impl Shared {
         Client { brokers: self.cluster.bootstrap_servers(), registry: self.registry.url() }
     }
 
-    /// A deployment that knows the registry, with these formats.
+    /// Returns a deployment that uses the registry, with these formats.
     fn deployment(&self, name: &str, formats: &str) -> Deployment {
         self.deployment_by(&self.registry.url(), name, formats)
     }
@@ -62,7 +62,7 @@ impl Shared {
     }
 }
 
-/// A registry that may be added to.
+/// Returns settings of a registry in which schemas may be registered.
 fn by(url: &str) -> RegistrySettings {
     RegistrySettings {
         urls: vec![registry_url(url, false).unwrap()],
@@ -71,7 +71,7 @@ fn by(url: &str) -> RegistrySettings {
     }
 }
 
-/// Complaints, of which every fifth spreads.
+/// Returns complaints, of which every fifth spreads.
 fn events(n: usize) -> Vec<Value> {
     let mut events = Vec::new();
     for i in 0..n {
@@ -92,7 +92,7 @@ fn feed(deployment: &Deployment, events: &[Value]) {
     deployment.feed(events.iter().map(|event| (key(event), event.to_string().into_bytes())));
 }
 
-/// Records in an order of their own.
+/// Returns records as JSON, in a sorted order.
 fn values(records: &[ReceivedRecord]) -> Vec<Value> {
     let mut values: Vec<Value> =
         records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
@@ -105,7 +105,7 @@ fn header<'a>(record: &'a ReceivedRecord, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn confluents_client_writes_what_is_read_and_reads_what_is_written() {
+fn confluents_client_and_firewatch_read_each_others_records() {
     if !can_run_kafka() {
         return;
     }
@@ -123,12 +123,13 @@ fn confluents_client_writes_what_is_read_and_reads_what_is_written() {
         output.contains("writes   scores in avro, escalations in protobuf, dead_letters in avro, the rest"),
         "{output}"
     );
-    // A topic may hold all three: a conversation keeps to one, as there is no order between producers.
+    // A topic may hold all three formats. Each conversation uses one, because there is no order between
+    // producers.
     let of = |form: usize| {
         let is_its = move |event: &&Value| event["conversation"].to_string().len() % 3 == form;
         events.iter().filter(is_its).cloned().collect::<Vec<Value>>()
     };
-    // What the partitions hold is in the same order in both.
+    // The partitions hold the records in the same order in both.
     (0..3).for_each(|form| feed(&plain, &of(form)));
     client.write(&framed.topics.events, "avro", Contract::Event, &of(0));
     client.write(&framed.topics.events, "protobuf", Contract::Event, &of(1));
@@ -143,7 +144,7 @@ fn confluents_client_writes_what_is_read_and_reads_what_is_written() {
     let [wanted, scores] = [&plain, &framed].map(|by| by.read(&by.topics.scores, counts[0]));
     let (ours, in_json) = (values(&scores), values(&wanted));
     let other = ours.iter().zip(&in_json).find(|(ours, in_json)| ours != in_json);
-    assert!(ours == in_json, "scores are not what they are in JSON: {other:#?}");
+    assert!(ours == in_json, "scores differ from those in JSON: {other:#?}");
     assert_eq!(header(&scores[0], "content-type"), Some("application/avro"));
     assert_eq!(header(&wanted[0], "content-type"), Some("application/json"));
     let [wanted, framed_records] = [&plain, &framed].map(|by| by.read(&by.topics.team_topic("pr"), 1));
@@ -171,8 +172,8 @@ fn undecodable_records_are_kept_and_reported() {
     let itself = shared.registry.add("itself", "AVRO", itself, &json!([]));
     let framed = |id: u32, rest: &[u8]| [&[0], id.to_be_bytes().as_slice(), rest].concat();
     let cases = [
-        (framed(77_777, b"hush"), "unknown_schema", "the registry has no schema 77777"),
-        (framed(known, b"\x02\x02\x0ahush"), "schema_mismatch", "the bytes end before the record does"),
+        (framed(77_777, b"hush"), "unknown_schema", "the registry does not have schema 77777"),
+        (framed(known, b"\x02\x02\x0ahush"), "schema_mismatch", "the record is truncated"),
         (framed(itself, b"\x00"), "unknown_schema", "contains itself"),
         (b"\x00\x01".to_vec(), "malformed_json", ""),
     ];
@@ -191,19 +192,19 @@ fn undecodable_records_are_kept_and_reported() {
         assert_eq!(client::bytes(&letter["raw"]), *value);
     }
     assert!(instance.stop());
-    // Without a registry, a record that names a schema says what is missing.
+    // Without a registry, the dead letter of a record with a schema id names the missing setting.
     deployment.configure("");
     feed.send_to_partition(&deployment.topics.events, 2, "k", &framed(known, b"hush")).unwrap();
     feed.flush().unwrap();
     let mut instance = deployment.start_until_ready();
     let letters = deployment.read(&deployment.topics.dead_letters, cases.len() + 1);
     let last: Value = serde_json::from_slice(&letters.last().unwrap().value).unwrap();
-    assert!(last["detail"].as_str().unwrap().ends_with("give the registry's registry.url"), "{last}");
+    assert!(last["detail"].as_str().unwrap().ends_with("set registry.url"), "{last}");
     assert!(instance.stop());
 }
 
 #[test]
-fn a_registry_that_is_away_is_waited_for_and_loses_nothing() {
+fn nothing_is_lost_while_the_registry_is_away() {
     if !can_run_kafka() {
         return;
     }
@@ -221,7 +222,7 @@ fn a_registry_that_is_away_is_waited_for_and_loses_nothing() {
     relay.open();
     instance.wait_until_ready();
 
-    // A schema that it has to ask for, while nobody answers.
+    // A schema that it has to request while the registry is away.
     relay.close();
     let events = events(10);
     client.write(&deployment.topics.events, "avro", Contract::Event, &events);
@@ -230,10 +231,10 @@ fn a_registry_that_is_away_is_waited_for_and_loses_nothing() {
     relay.open();
     instance.wait_for_events(events.len(), WAIT_DEADLINE);
     assert!(instance.stop());
-    assert_eq!(deployment.read(&deployment.topics.dead_letters, 0).len(), 0, "nothing is given up");
+    assert_eq!(deployment.read(&deployment.topics.dead_letters, 0).len(), 0, "no record is dead-lettered");
     assert!(deployment.read(&deployment.topics.scores, 10).len() >= 10);
 
-    // Who follows a topic, as the console does, waits likewise and passes nothing over.
+    // A process that follows a topic, as the console does, waits too and skips nothing.
     relay.close();
     let mut settings = deployment.settings.clone();
     settings.formats = Formats::new([].into(), Some(by(&relay.url())));
@@ -260,7 +261,7 @@ fn a_registry_that_refuses_is_reported_with_the_remedy() {
         deployment.make_topics(1);
         let (mut instance, start) = (deployment.start(), Instant::now());
         while !instance.has_ended() {
-            assert!(start.elapsed() < WAIT_DEADLINE, "{name} is not refused");
+            assert!(start.elapsed() < WAIT_DEADLINE, "{name} was not refused");
             std::thread::sleep(Duration::from_millis(50));
         }
         let log = std::fs::read_to_string(&instance.log).unwrap();
@@ -270,7 +271,9 @@ fn a_registry_that_refuses_is_reported_with_the_remedy() {
     refused(
         "absent",
         &format!("[registry]\nurl = \"{url}\"\nregister = false\n[formats]\nscores = \"avro\"\n"),
-        &["it has not the schema under absent.firewatch.scores-value; add what `firewatch schema` prints"],
+        &[
+            "it does not have the schema of absent.firewatch.scores-value; register what `firewatch schema` prints",
+        ],
     );
     refused(
         "misled",
@@ -278,9 +281,9 @@ fn a_registry_that_refuses_is_reported_with_the_remedy() {
             "[registry]\nurl = \"{}\"\n[formats]\nscores = \"avro\"\n",
             url.replace("/ccompat/v7", "/nothing")
         ),
-        &["404 Not Found; is registry.url where its API begins?"],
+        &["404 Not Found; check that registry.url is the root of its API"],
     );
-    // Somebody else has a schema there that ours does not go with.
+    // Another team has registered a schema that is incompatible with ours.
     let other = r#"{"type":"record","name":"Score","namespace":"firewatch.score.v1","fields":[{"name":"risk","type":"string"}]}"#;
     let _ = shared.registry.add("taken.firewatch.scores-value", "AVRO", other, &json!([]));
     let rule = json!({ "compatibility": "FULL" });
@@ -288,12 +291,12 @@ fn a_registry_that_refuses_is_reported_with_the_remedy() {
     refused(
         "taken",
         &format!("[registry]\nurl = \"{url}\"\n[formats]\nscores = \"avro\"\n"),
-        &["it does not take the schema under taken.firewatch.scores-value: 409 Conflict"],
+        &["it refuses the schema of taken.firewatch.scores-value: 409 Conflict"],
     );
 }
 
 #[test]
-fn each_published_schema_is_taken_beside_every_released_one() {
+fn the_registry_accepts_each_published_schema_after_every_released_one() {
     if !can_run_kafka() {
         return;
     }
@@ -320,7 +323,7 @@ fn each_published_schema_is_taken_beside_every_released_one() {
 }
 
 #[test]
-fn raw_topics_in_avro_become_events_in_protobuf_and_actions_go_in_avro() {
+fn raw_topics_in_avro_become_events_in_protobuf_with_actions_in_avro() {
     if !can_run_kafka() {
         return;
     }
@@ -359,7 +362,7 @@ fn raw_topics_in_avro_become_events_in_protobuf_and_actions_go_in_avro() {
     );
     assert_eq!(header(&events[0], "content-type"), Some("application/protobuf"));
     assert!(ingest.stop());
-    // The events that it wrote are read as any other, and so is JSON behind the id of a schema.
+    // Its events are read like any others, and so is JSON with a schema id.
     let schema = r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}"#;
     let id = shared.registry.add("forum.json", "JSON", schema, &json!([]));
     let event = event("e2", first_event["conversation"].as_str().unwrap(), 60.0, &reshare("bo", 12));

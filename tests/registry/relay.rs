@@ -1,9 +1,9 @@
-//! A way to the registry that can be closed: what a network does.
+//! A relay in front of the registry that can be closed, like a network that fails.
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A listener that hands on to the registry, and is there only while it is open.
+/// A listener that forwards to the registry. It exists only while the relay is open.
 pub struct Relay {
     to: String,
     path: String,
@@ -11,14 +11,14 @@ pub struct Relay {
     way: Mutex<Option<Arc<Way>>>,
 }
 
-/// What is open.
+/// The open listener and its connections.
 struct Way {
     listener: TcpListener,
     connections: Mutex<Vec<TcpStream>>,
 }
 
 impl Relay {
-    /// An open one to where an address leads.
+    /// Returns an open relay to the host of a URL.
     pub fn to(url: &str) -> Self {
         let rest = url.strip_prefix("http://").unwrap();
         let (to, path) = rest.split_at(rest.find('/').unwrap());
@@ -39,7 +39,7 @@ impl Relay {
         let to = self.to.clone();
         std::thread::spawn(move || {
             while let Ok((client, _)) = way.listener.accept() {
-                // Nobody else holds a way that was closed.
+                // A closed relay holds no other reference.
                 if Arc::strong_count(&way) == 1 {
                     return;
                 }
@@ -48,14 +48,14 @@ impl Relay {
         });
     }
 
-    /// Connections are cut, and refused from now on.
+    /// Drops all connections and refuses new ones.
     pub fn close(&self) {
         let Some(way) = self.way.lock().unwrap().take() else { return };
         for connection in way.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
         drop(way);
-        // Whoever waits for a connection gets one, and sees that it is over.
+        // Wakes the thread that waits for a connection, which then sees that the relay is closed.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
         std::thread::sleep(std::time::Duration::from_millis(100));
     }

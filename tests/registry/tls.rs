@@ -1,5 +1,5 @@
-//! A registry over TLS that wants to know who asks. A server of our own says what it was told; Apicurio would need an identity
-//! provider beside it.
+//! A registry over TLS that requires credentials. The test has a server of its own, because Apicurio would
+//! need an identity provider.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,8 @@ fn file(name: &str) -> PathBuf {
     root().join("tests/data").join(format!("registry-test-{name}.pem"))
 }
 
-/// Answers requests whose head holds these words with an id, and others with 401. Its address.
+/// Starts a server that answers requests with `wanted` in their head with an id, and others with 401. Returns
+/// its address.
 fn server(wanted: &'static str) -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificate = CertificateDer::from_pem_file(file("certificate")).unwrap();
@@ -34,11 +35,12 @@ fn server(wanted: &'static str) -> String {
     address
 }
 
-/// One request a connection. Who does not trust us ends it early.
+/// Answers one request on a connection. Returns `None` if a client that does not trust the server ends it
+/// early.
 fn answer(connection: TcpStream, config: &Arc<ServerConfig>, wanted: &str) -> Option<()> {
     let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), connection);
     let (mut request, mut more) = (Vec::new(), [0; 64 << 10]);
-    // The body is JSON and ends with the brace that the head has none of.
+    // The body is JSON and ends with a brace; the head contains none.
     while !request.ends_with(b"}") {
         match stream.read(&mut more).ok()? {
             0 => return None,
@@ -54,7 +56,7 @@ fn answer(connection: TcpStream, config: &Arc<ServerConfig>, wanted: &str) -> Op
     stream.flush().ok()
 }
 
-/// What becomes of asking for the schema of actions.
+/// Requests the schema of actions and returns the result.
 fn request_schema(settings: RegistrySettings) -> Result<(), RunError> {
     let mut kafka = KafkaSettings::local("localhost:1", "nobody");
     kafka.formats = Formats::new([(Contract::Action, Format::Avro)].into(), Some(settings));
@@ -72,7 +74,7 @@ fn settings(url: &str) -> RegistrySettings {
 }
 
 #[test]
-fn a_registry_over_tls_is_trusted_by_its_authority_and_gets_our_credentials() {
+fn a_registry_over_tls_is_verified_and_gets_our_credentials() {
     // `f:hush` in base64.
     let url = server("authorization: Basic ZjpodXNo");
     let user = |password: &str| Some(("f".to_owned(), password.to_owned()));

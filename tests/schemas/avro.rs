@@ -1,11 +1,11 @@
-//! Records in Avro: an absent field is null, a time counts milliseconds, and what a text may be is told in words, as a value
-//! that is added to an enum would break readers of the schema before.
+//! Records as Avro schemas. An absent field is null and a time counts milliseconds. The values of a text are
+//! listed in its doc: a value added to an enum would break readers of the older schema.
 
 use serde_json::{Value, json};
 
 use crate::shape::{Field, Kind, Message, Times};
 
-/// The schema as a file.
+/// Returns the schema as a file.
 pub fn schema(messages: &[Message], contract: &str) -> String {
     let mut written = Vec::new();
     let mut schema = record(&messages[0], messages, &mut written);
@@ -13,7 +13,7 @@ pub fn schema(messages: &[Message], contract: &str) -> String {
     format!("{schema:#}\n")
 }
 
-/// A message, written out where it is met first.
+/// Writes a message out where it is used first.
 fn record(message: &Message, messages: &[Message], written: &mut Vec<String>) -> Value {
     written.push(message.name.clone());
     let fields: Vec<Value> = message.fields.iter().map(|f| field(f, messages, written)).collect();

@@ -1,5 +1,5 @@
-//! Whether two versions of a schema can read each other's records, both ways: consumers and producers are never updated at
-//! the same moment.
+//! Whether two versions of a schema can read each other's records, in both directions: consumers and
+//! producers are never updated at the same moment.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use protox::prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto};
 
 use crate::protobuf::parsed;
 
-/// What keeps two Avro schemas from reading each other's records.
+/// Returns the reasons why two Avro schemas cannot read each other's records.
 pub fn avro(before: &str, now: &str) -> Vec<String> {
     let [before, now] = [before, now].map(|text| Schema::parse_str(text).unwrap());
     let ways = [
@@ -26,7 +26,7 @@ pub fn avro(before: &str, now: &str) -> Vec<String> {
     faults.collect()
 }
 
-/// What keeps two Protobuf schemas from that: a number that means something else, or may come to.
+/// Returns the reasons why two Protobuf schemas cannot: a field number has another meaning, or could get one.
 pub fn protobuf(before: &str, now: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let [before, now] = [before, now].map(parsed);
@@ -77,7 +77,7 @@ fn is_reserved(message: &DescriptorProto, field: &FieldDescriptorProto) -> bool 
     by_number || message.reserved_name.iter().any(|name| name == field.name())
 }
 
-/// What bytes of a field stand for.
+/// Returns what determines the meaning of a field's bytes.
 fn meaning(field: &FieldDescriptorProto) -> (i32, i32, Option<i32>, &str) {
     (
         field.r#type.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! The published schemas are those of the types, and each version of them can be read by those of any other.
+//! The published schemas match the types, and every version can be read by every other.
 
 mod avro;
 mod compatible;
@@ -29,7 +29,8 @@ fn folder() -> PathBuf {
     root().join("crates/wire/schemas")
 }
 
-/// The file is what the types say; it is written anew when it is not, so that the difference can be looked at.
+/// Returns whether a file has the wanted text. Writes the file if it differs, so that the difference can be
+/// reviewed.
 fn holds(file: &str, wanted: &str) -> bool {
     let path = folder().join(file);
     let is_so = std::fs::read_to_string(&path).is_ok_and(|text| text == wanted);
@@ -40,7 +41,7 @@ fn holds(file: &str, wanted: &str) -> bool {
 }
 
 #[test]
-fn the_published_schemas_are_those_of_the_types() {
+fn the_published_schemas_match_the_types() {
     let mut old = Vec::new();
     for contract in Contract::ALL {
         let (name, messages) = (contract.name(), messages(contract));
@@ -50,10 +51,10 @@ fn the_published_schemas_are_those_of_the_types() {
         ];
         old.extend(files.into_iter().filter(|(file, text)| !holds(file, text)).map(|(file, _)| file));
     }
-    assert!(old.is_empty(), "{old:?} in crates/wire/schemas were written anew; look at them and commit them");
+    assert!(old.is_empty(), "{old:?} in crates/wire/schemas were regenerated; review and commit them");
 }
 
-/// Schemas of released versions, the oldest first; a release adds its own.
+/// Returns the schemas of released versions, oldest first; each release adds its own.
 fn released() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(folder().join("released")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -63,7 +64,7 @@ fn released() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_version_reads_and_is_read_by_every_released_one() {
+fn every_version_is_compatible_with_every_released_one() {
     for folder in released() {
         for contract in Contract::ALL {
             let before = |ending: &str| {
@@ -76,24 +77,24 @@ fn every_version_reads_and_is_read_by_every_released_one() {
     }
 }
 
-/// A later version of a schema: `from` becomes `to`.
+/// Returns a later version of a schema, with `from` replaced by `to`.
 fn later(schema: &str, from: &str, to: &str) -> String {
     assert!(schema.contains(from), "{from}");
     schema.replacen(from, to, 1)
 }
 
 #[test]
-fn changes_that_break_a_reader_are_seen_and_others_pass() {
+fn changes_that_break_a_reader_are_detected_and_others_pass() {
     let now = Contract::Action.avro();
     let field = |text: &str| later(now, "\"fields\": [", &format!("\"fields\": [{text},"));
     assert_eq!(
         compatible::avro(now, &field(r#"{"name":"more","type":["null","long"],"default":null}"#)),
         [""; 0]
     );
-    // Records before have none.
+    // Earlier records do not have the field.
     assert_eq!(compatible::avro(now, &field(r#"{"name":"more","type":"long"}"#)).len(), 1);
     assert_eq!(compatible::avro(&field(r#"{"name":"more","type":"long"}"#), now).len(), 1);
-    // One that may be absent now may not be absent for a reader before.
+    // A field that may now be absent is required by earlier readers.
     let may = field(r#"{"name":"more","type":["null","long"],"default":null}"#);
     let must = field(r#"{"name":"more","type":"long","default":0}"#);
     assert_eq!(compatible::avro(&must, &may), ["some records now are not read before"]);
@@ -117,7 +118,7 @@ fn changes_that_break_a_reader_are_seen_and_others_pass() {
 }
 
 #[test]
-fn numbers_are_kept_and_those_given_up_are_never_given_again() {
+fn field_numbers_are_kept_and_never_reused() {
     let messages = |names: &[&str]| {
         let properties: serde_json::Map<String, serde_json::Value> =
             names.iter().map(|name| ((*name).to_owned(), serde_json::json!({ "type": "string" }))).collect();
@@ -125,7 +126,7 @@ fn numbers_are_kept_and_those_given_up_are_never_given_again() {
     };
     let first = protobuf::schema(&messages(&["b", "d"]), "x", "");
     assert!(first.contains(" b = 1;") && first.contains(" d = 2;"), "{first}");
-    // One comes before them in the alphabet, and one goes.
+    // A new field sorts before the others by name, and one is removed.
     let second = protobuf::schema(&messages(&["a", "b"]), "x", &first);
     assert!(second.contains(" b = 1;") && second.contains(" a = 3;"), "{second}");
     assert!(second.contains("reserved 2;") && second.contains("reserved \"d\";"), "{second}");

@@ -1,5 +1,5 @@
-//! Records in Protobuf: every field tells whether it is there, and keeps the number that it was given first. Numbers and
-//! names that were given up are reserved.
+//! Records as Protobuf schemas. Every field has presence and keeps the number that it was given first.
+//! Removed numbers and names are reserved.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use protox::prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto};
 
 use crate::shape::{Field, Kind, Message, Times};
 
-/// Numbers of a message: those in use by field, and those given up.
+/// Field numbers of a message: those in use by field name, and those reserved.
 #[derive(Default)]
 struct Numbers {
     used: BTreeMap<String, u32>,
     reserved: Vec<(u32, String)>,
 }
 
-/// The schema as a file; `before` is the one whose numbers go on.
+/// Returns the schema as a file; field numbers continue those of `before`.
 pub fn schema(messages: &[Message], contract: &str, before: &str) -> String {
     let before = parsed(before);
     let mut text =
@@ -33,13 +33,13 @@ pub fn schema(messages: &[Message], contract: &str, before: &str) -> String {
     text
 }
 
-/// What a schema says.
+/// Parses a schema.
 pub fn parsed(text: &str) -> FileDescriptorProto {
     let file = File::from_source("own.proto", text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     file.file_descriptor_proto().clone()
 }
 
-/// Numbers go on from those before; a new field has the one after the highest ever given.
+/// Assigns field numbers. Known fields keep theirs; a new field gets the one after the highest ever used.
 fn numbers(message: &Message, before: Option<&DescriptorProto>) -> Numbers {
     let mut numbers = Numbers::default();
     let names: Vec<&str> = message.fields.iter().map(|field| field.name.as_str()).collect();
@@ -100,7 +100,7 @@ fn field(field: &Field, number: u32, indent: &str) -> String {
     };
     let label = match (field.times, &field.kind) {
         (Times::Many, _) => "repeated ",
-        // These tell it anyway.
+        // These have presence without a label.
         (_, Kind::Message(_) | Kind::Time) => "",
         _ if field.is_alternative => "",
         _ => "optional ",
@@ -108,7 +108,7 @@ fn field(field: &Field, number: u32, indent: &str) -> String {
     format!("{}{indent}{label}{kind} {} = {number};\n", comment(&field.doc, indent), field.name)
 }
 
-/// Words in lines of a hundred letters or so.
+/// Wraps words at about 100 characters.
 fn comment(doc: &str, indent: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in doc.split_whitespace() {

@@ -1,4 +1,4 @@
-//! What a record is made of, read from its JSON Schema: the common ground of Avro and Protobuf.
+//! The structure of a record, read from its JSON Schema: the common base of Avro and Protobuf.
 
 use serde_json::{Map, Value};
 
@@ -14,16 +14,16 @@ pub struct Field {
     pub doc: String,
     pub kind: Kind,
     pub times: Times,
-    /// One of several of which exactly one is there.
+    /// Exactly one of the alternatives is present.
     pub is_alternative: bool,
 }
 
 pub enum Kind {
     Text,
     Time,
-    /// A whole number: whether it may be negative, and its bits.
+    /// A whole number: whether it is signed, and its bits.
     Whole(bool, u8),
-    /// A number, and its bits.
+    /// A floating-point number and its bits.
     Number(u8),
     Truth,
     Message(String),
@@ -36,7 +36,7 @@ pub enum Times {
     Many,
 }
 
-/// The messages of a record, itself first, then its parts in the order in which they are met.
+/// Returns the messages of a record: itself first, then its parts in the order of their first use.
 pub fn messages(schema: &Value, name: &str) -> Vec<Message> {
     let mut found = vec![message(name, schema)];
     let mut next = 0;
@@ -111,17 +111,17 @@ fn kind(schema: &Value) -> Kind {
         "integer" => Kind::Whole(format.starts_with("int"), if format.ends_with("64") { 64 } else { 32 }),
         "number" => Kind::Number(if format == "float" { 32 } else { 64 }),
         "boolean" => Kind::Truth,
-        other => panic!("a field of type {other:?}, for which no type is chosen yet: {schema}"),
+        other => panic!("unsupported field type {other:?}: {schema}"),
     }
 }
 
-/// What a text may be.
+/// Returns the values that a text may have.
 fn values(schema: &Value) -> Vec<String> {
     let listed = schema["enum"].as_array().into_iter().flatten();
     let each = schema["oneOf"].as_array().into_iter().flatten();
     let each = each.flat_map(|one| one["enum"].as_array().into_iter().flatten().chain(one.get("const")));
     let values: Vec<String> = listed.chain(each).filter_map(Value::as_str).map(str::to_owned).collect();
-    assert!(!values.is_empty(), "a part that is neither a message nor a list of texts: {schema}");
+    assert!(!values.is_empty(), "neither a message nor a list of texts: {schema}");
     values
 }
 

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over its DevTools protocol: what a person would do with keys and see on the page.
+//! Drives a headless Chromium over its DevTools protocol: presses keys and reads the page as a person would.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use tokio::runtime::Runtime;
 use crate::console::WAIT_DEADLINE;
 use crate::root;
 
-/// Whether there is a Chromium; where one is required, its absence is a failure.
+/// Whether Chromium is installed. Prints a notice if it is not.
 ///
 /// # Panics
-/// When it is required and absent.
+/// When `FIREWATCH_REQUIRE_BROWSER` is set and Chromium is absent.
 #[must_use]
 pub fn can_browse() -> bool {
     if executable().is_some() {
@@ -38,7 +38,7 @@ fn executable() -> Option<PathBuf> {
     std::env::split_paths(&paths).flat_map(named).find(|path| path.exists())
 }
 
-/// A Chromium with one page and nothing remembered.
+/// A Chromium process with one page and an empty profile.
 pub struct Chromium {
     runtime: Runtime,
     browser: Browser,
@@ -46,7 +46,7 @@ pub struct Chromium {
     _folder: TempDir,
 }
 
-/// A screen.
+/// A screen size and colour scheme to emulate.
 #[derive(Debug, Clone, Copy)]
 pub struct Screen {
     pub name: &'static str,
@@ -56,7 +56,7 @@ pub struct Screen {
     pub is_dark: bool,
 }
 
-/// A desk's screen and a phone's, light and dark.
+/// A desktop and a phone screen, each light and dark.
 pub const SCREENS: [Screen; 4] = [
     Screen { name: "desktop-light", wide: 1280, high: 900, is_phone: false, is_dark: false },
     Screen { name: "desktop-dark", wide: 1280, high: 900, is_phone: false, is_dark: true },
@@ -74,7 +74,7 @@ impl Drop for Chromium {
 }
 
 impl Chromium {
-    /// Starts one.
+    /// Starts Chromium with a blank page.
     #[must_use]
     pub fn start() -> Self {
         let runtime =
@@ -92,7 +92,7 @@ impl Chromium {
             let (browser, mut handler) = Browser::launch(config).await.unwrap();
             tokio::spawn(async move { while handler.next().await.is_some() {} });
             let page = browser.new_page("about:blank").await.unwrap();
-            // What runs that should not would be heard of.
+            // An injected script that calls `alert` sets a flag, which tests check.
             page.evaluate_on_new_document("window.alert = () => { window.ran = true; };").await.unwrap();
             (browser, page)
         });
@@ -101,23 +101,23 @@ impl Chromium {
 
     /// Opens a page.
     pub fn open(&self, url: &str) {
-        // The page's stream of changes never ends, so it is the document that is waited for and not a silent network.
+        // The page's stream of changes never ends, so wait for the document and not for an idle network.
         self.runtime
             .block_on(async { self.page.execute(NavigateParams::new(url)).await.map(|_| ()).unwrap() });
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
-    /// What an expression is on the page; a promise is waited for.
+    /// Evaluates a JavaScript expression on the page; waits for a promise.
     #[must_use]
     pub fn evaluate(&self, expression: &str) -> Value {
         let done = self.runtime.block_on(self.page.evaluate(expression));
         done.unwrap_or_else(|e| panic!("{expression}: {e}")).value().cloned().unwrap_or_default()
     }
 
-    /// Waits until an expression is true; tells for how long.
+    /// Waits until an expression is true; returns the time it took.
     pub fn wait(&self, expression: &str) -> Duration {
         let start = Instant::now();
-        // Between two pages there is nothing to ask.
+        // Evaluation fails while the page navigates; that counts as false.
         let is_true = || {
             let evaluated = self.runtime.block_on(self.page.evaluate(format!("Boolean({expression})")));
             evaluated.ok().and_then(|result| result.value().cloned()) == Some(Value::Bool(true))
@@ -134,7 +134,7 @@ impl Chromium {
         start.elapsed()
     }
 
-    /// Waits until the page says something.
+    /// Waits until the page's text contains `words`; returns the time it took.
     pub fn wait_for(&self, words: &str) -> Duration {
         self.wait(&format!("document.body.innerText.includes({})", Value::from(words)))
     }
@@ -156,19 +156,19 @@ impl Chromium {
         press(DispatchKeyEventType::KeyUp);
     }
 
-    /// Types into what has the focus.
+    /// Types a text into the focused element.
     pub fn type_in(&self, text: &str) {
         text.chars().for_each(|c| self.press(&c.to_string()));
     }
 
-    /// Gives it a cookie, as `name=value`.
+    /// Sets a cookie for a URL, given as `name=value`.
     pub fn set_cookie(&self, url: &str, cookie: &str) {
         let (name, value) = cookie.split_once('=').unwrap();
         let cookie = CookieParam::builder().name(name).value(value).url(url).build().unwrap();
         self.runtime.block_on(async { self.page.set_cookie(cookie).await.map(|_| ()).unwrap() });
     }
 
-    /// Its cookies for the page: the name, and what protects each.
+    /// Returns the page's cookies: each name with its protection attributes.
     #[must_use]
     pub fn cookies(&self) -> Vec<String> {
         let cookies = self.runtime.block_on(self.page.get_cookies()).unwrap();
@@ -180,7 +180,7 @@ impl Chromium {
         pairs.collect()
     }
 
-    /// Sits down at a screen.
+    /// Emulates a screen.
     pub fn set_screen(&self, screen: Screen) {
         let metrics = SetDeviceMetricsOverrideParams::new(screen.wide, screen.high, 1.0, screen.is_phone);
         let scheme = if screen.is_dark { "dark" } else { "light" };
@@ -191,7 +191,7 @@ impl Chromium {
         });
     }
 
-    /// Takes a picture of the page, or of as much of it as so many screens would show.
+    /// Saves a screenshot of the page, at most `screens` screens high.
     pub fn picture(&self, path: &Path, screens: u32) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let size =
@@ -203,10 +203,11 @@ impl Chromium {
         self.runtime.block_on(async { drop(self.page.save_screenshot(params, path).await.unwrap()) });
     }
 
-    /// What axe-core finds on the page that is serious or worse; none, told with the reason, where axe-core is not installed.
+    /// Returns axe-core's findings on the page that are serious or violate WCAG 2 A or AA. Prints a notice
+    /// and returns `None` if axe-core is not installed.
     ///
     /// # Panics
-    /// When it is required and absent.
+    /// When `FIREWATCH_REQUIRE_BROWSER` is set and axe-core is absent.
     #[must_use]
     pub fn violations(&self) -> Option<Vec<String>> {
         let path = root().join("tests/browser/node_modules/axe-core/axe.min.js");

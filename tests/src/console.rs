@@ -1,4 +1,4 @@
-//! A console on an embedded broker, as browsers and programs meet it.
+//! Runs a console on an embedded broker, and acts as its browsers and API clients.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use crate::firewatch;
 
-/// Longest wait for what should come.
+/// Longest wait for an expected answer.
 pub const WAIT_DEADLINE: Duration = Duration::from_secs(20);
-/// A password that is long enough.
+/// A password that meets the length rule.
 pub const PASSWORD: &str = "many plain words in a row";
 
 /// A broker with topics, and the settings of a console.
@@ -24,20 +24,20 @@ pub struct ConsoleSetup {
     pub topics: Topics,
     pub folder: TempDir,
     pub feed: RecordProducer,
-    /// What is called at the start beside the settings.
+    /// Additional command-line arguments of the console.
     pub arguments: Vec<String>,
 }
 
 impl ConsoleSetup {
-    /// On an embedded broker, with what else the settings say.
+    /// Sets up an embedded broker and a settings file that ends with `more`.
     #[must_use]
     pub fn new(more: &str) -> Self {
         let broker = EmbeddedBroker::start(&Topics::default(), &[PR, SUPPORT], 3).unwrap();
         let brokers = broker.bootstrap_servers();
-        Self::on(Some(broker), (&brokers, Topics::default()), more)
+        Self::on(Some(broker), &brokers, Topics::default(), more)
     }
 
-    /// On a real cluster, with topics of its own.
+    /// Sets up a settings file for a real cluster, with topics that start with `name`.
     #[must_use]
     pub fn at(brokers: &str, name: &str) -> Self {
         let of = |topic: &str| format!("{name}.{topic}");
@@ -61,18 +61,19 @@ impl ConsoleSetup {
             topics.state,
             topics.escalations
         );
-        let desk = Self::on(None, (brokers, topics), &section);
-        let made =
-            firewatch().args(["topics", "create", "--partitions", "4", "--config", &desk.config()]).output();
+        let deployment = Self::on(None, brokers, topics, &section);
+        let made = firewatch()
+            .args(["topics", "create", "--partitions", "4", "--config", &deployment.config()])
+            .output();
         assert!(made.is_ok_and(|made| made.status.success()));
-        desk
+        deployment
     }
 
-    fn on(broker: Option<EmbeddedBroker>, (brokers, topics): (&str, Topics), more: &str) -> Self {
+    fn on(broker: Option<EmbeddedBroker>, brokers: &str, topics: Topics, more: &str) -> Self {
         let settings = KafkaSettings::local(brokers, "console");
         let feed = RecordProducer::new(&settings).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        // One that stays when the console is started again.
+        // A fixed port, which stays the same when the console restarts.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let database = format!("sqlite://{}", folder.path().join("console.db").display());
         let config = format!(
@@ -85,13 +86,13 @@ impl ConsoleSetup {
         Self { _broker: broker, settings, topics, folder, feed, arguments: vec![] }
     }
 
-    /// The settings file.
+    /// Returns the path of the settings file.
     #[must_use]
     pub fn config(&self) -> String {
         self.folder.path().join("firewatch.toml").display().to_string()
     }
 
-    /// Starts the console, and waits until it serves.
+    /// Starts the console and waits until it accepts requests.
     #[must_use]
     pub fn start(&self) -> ConsoleProcess {
         let mut command = firewatch();
@@ -101,7 +102,7 @@ impl ConsoleSetup {
         let (mut token, mut line) = (None, String::new());
         loop {
             line.clear();
-            assert!(out.read_line(&mut line).unwrap() > 0, "it ended");
+            assert!(out.read_line(&mut line).unwrap() > 0, "the console exited");
             if let Some((_, of)) = line.trim().split_once("/set-up?token=") {
                 token = Some(of.to_owned());
             }
@@ -113,20 +114,20 @@ impl ConsoleSetup {
         ConsoleProcess { child, _out: out, address, token, cookie: String::new(), csrf: String::new() }
     }
 
-    /// Writes a record of a topic.
+    /// Writes a record to a topic.
     pub fn send(&self, topic: &str, key: &str, record: &Value) {
         self.feed.send(topic, Some(key), record.to_string().as_bytes(), &[]).unwrap();
         self.feed.flush().unwrap();
     }
 
-    /// Writes an escalation of PR, with changes to a plain one.
+    /// Writes a step of a PR escalation with `change` applied, see [`escalation`].
     pub fn escalate(&self, id: &str, step: u32, change: &Value) {
         let record = escalation(id, step, change);
         self.send(&self.topics.team_topic(PR), record["conversation"].as_str().unwrap_or_default(), &record);
     }
 }
 
-/// An escalation of PR, with changes to a plain one.
+/// Returns a step of a PR escalation; the fields of `change` replace the defaults.
 #[must_use]
 pub fn escalation(id: &str, step: u32, change: &Value) -> Value {
     let mut record = json!({
@@ -140,14 +141,14 @@ pub fn escalation(id: &str, step: u32, change: &Value) -> Value {
     record
 }
 
-/// A console that runs, and who asks it.
+/// A running console, with the credentials of the client that calls it.
 pub struct ConsoleProcess {
     pub child: Child,
     _out: BufReader<ChildStdout>,
     pub address: String,
-    /// For the first account.
+    /// The setup token for the first account.
     pub token: Option<String>,
-    /// What is sent along.
+    /// The session cookie that requests send.
     pub cookie: String,
     pub csrf: String,
 }
@@ -159,7 +160,7 @@ impl Drop for ConsoleProcess {
     }
 }
 
-/// An answer.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct HttpAnswer {
     pub status: u16,
@@ -167,14 +168,14 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// The value of a header; empty when it is not there.
+    /// Returns the value of a header, or an empty string if it is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let start = format!("{name}: ");
         self.text.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_default()
     }
 
-    /// The body, as JSON.
+    /// Parses the body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let body = self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
@@ -183,7 +184,7 @@ impl HttpAnswer {
 }
 
 impl ConsoleProcess {
-    /// Sends a request; the head is its first line and further headers.
+    /// Sends a request. `head` is its first line and further headers.
     #[must_use]
     pub fn send(&self, head: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address.parse::<SocketAddr>().unwrap()).unwrap();
@@ -193,7 +194,7 @@ impl ConsoleProcess {
             if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) };
         let csrf =
             if self.csrf.is_empty() { String::new() } else { format!("x-csrf-token: {}\r\n", self.csrf) };
-        // Who is refused early may find nobody to take the rest.
+        // The server may refuse a request early and close the connection before the whole body is written.
         let _ = write!(
             stream,
             "{head}\r\nHost: {address}\r\n{cookie}{csrf}Content-Length: {bytes}\r\n\r\n{body}"
@@ -201,7 +202,7 @@ impl ConsoleProcess {
         stream
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the response.
     #[must_use]
     pub fn request(&self, head: &str, body: &str) -> HttpAnswer {
         let mut text = String::new();
@@ -215,20 +216,20 @@ impl ConsoleProcess {
         self.request(&format!("GET {path} HTTP/1.1"), "")
     }
 
-    /// Sends a form.
+    /// Posts a form.
     #[must_use]
     pub fn form(&self, path: &str, fields: &str) -> HttpAnswer {
         let head = format!("POST {path} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded");
         self.request(&head, fields)
     }
 
-    /// Sends JSON.
+    /// Posts JSON.
     #[must_use]
     pub fn post(&self, path: &str, body: &Value) -> HttpAnswer {
         self.request(&format!("POST {path} HTTP/1.1\r\nContent-Type: application/json"), &body.to_string())
     }
 
-    /// Acts on an escalation under a key.
+    /// Posts an action on an escalation under an idempotency key.
     #[must_use]
     pub fn act(&self, key: &str, action: &Value) -> HttpAnswer {
         let head =
@@ -236,7 +237,7 @@ impl ConsoleProcess {
         self.request(&head, &action.to_string())
     }
 
-    /// Waits until a page says something.
+    /// Waits until a page contains `wanted`; returns the page.
     #[must_use]
     pub fn wait_for(&self, path: &str, wanted: &str) -> String {
         let start = Instant::now();
@@ -250,7 +251,7 @@ impl ConsoleProcess {
         }
     }
 
-    /// Goes on as whom an answer signs in.
+    /// Takes over the session that a sign-in response starts.
     pub fn sign_in_as(&mut self, answer: &HttpAnswer) {
         assert_eq!(answer.status, 303, "{}", answer.text);
         let cookie = answer.header("set-cookie");
@@ -259,14 +260,14 @@ impl ConsoleProcess {
         self.csrf = self.get("/api/me").json()["csrf"].as_str().unwrap_or_default().to_owned();
     }
 
-    /// Makes the first account, which may do everything, and signs in.
+    /// Creates the first account, which has every right, and signs in.
     pub fn set_up(&mut self, name: &str) {
-        let token = self.token.clone().unwrap_or_else(|| panic!("no token was told"));
+        let token = self.token.clone().unwrap_or_else(|| panic!("the console printed no setup token"));
         let answer = self.form("/set-up", &format!("token={token}&name={name}&password={PASSWORD}"));
         self.sign_in_as(&answer);
     }
 
-    /// Invites somebody with roles; tells the cookie of the session that the account begins with.
+    /// Invites a person with roles and creates the account; returns its session cookie.
     #[must_use]
     pub fn invite(&self, name: &str, roles: &[&str]) -> String {
         let path = self.post("/api/people", &json!({ "name": name, "roles": roles })).json();
@@ -276,23 +277,23 @@ impl ConsoleProcess {
         answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned()
     }
 
-    /// The changes that a browser hears of.
+    /// Opens the event stream of changes that browsers read.
     #[must_use]
     pub fn changes(&self, headers: &str) -> Changes {
         Changes(BufReader::new(self.send(&format!("GET /api/changes HTTP/1.1\r\n{headers}"), "")))
     }
 }
 
-/// What a browser hears.
+/// The event stream of changes.
 pub struct Changes(BufReader<TcpStream>);
 
 impl Changes {
-    /// The next change, with its number.
+    /// Reads the next change and its event id.
     pub fn next_change(&mut self) -> (String, Value) {
         let (mut id, mut data, mut line) = (String::new(), None, String::new());
         loop {
             line.clear();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "it ended");
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the console exited");
             let text = line.trim();
             if let Some(value) = text.strip_prefix("data: ") {
                 data = Some(serde_json::from_str(value).unwrap());

@@ -1,4 +1,4 @@
-//! firewatch as one user would deploy it on a cluster: its policy, its settings file, its topics.
+//! Deploys firewatch on a cluster as a user would: with a policy, a settings file and topics.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -9,16 +9,16 @@ use tempfile::TempDir;
 
 use crate::{Instance, firewatch};
 
-/// A topic that says nothing for so long has said all.
+/// A topic without a new record for this long counts as complete.
 const QUIET_PERIOD: Duration = Duration::from_millis(1500);
 /// Longest wait for records.
 const WAIT_DEADLINE: Duration = Duration::from_secs(90);
 
-/// One deployment. Its topics and its group bear its name, so that many fit on a cluster.
+/// One deployment. The names of its topics and its group start with its name, so that many fit on a cluster.
 pub struct Deployment {
-    /// How its own feeders and readers reach the cluster.
+    /// The Kafka settings of the test's own producers and consumers.
     pub settings: KafkaSettings,
-    /// Its topics.
+    /// The deployment's topics.
     pub topics: Topics,
     folder: TempDir,
 }
@@ -37,14 +37,14 @@ impl Deployment {
             actions: inputs("actions"),
             ..Topics::default().with_prefix(&own)
         };
-        let folder = TempDir::new().unwrap_or_else(|e| panic!("a folder: {e}"));
+        let folder = TempDir::new().unwrap_or_else(|e| panic!("temporary folder: {e}"));
         write(&folder.path().join("policy.toml"), policy);
         let deployment = Self { settings: KafkaSettings::local(brokers, name), topics, folder };
         deployment.configure("");
         deployment
     }
 
-    /// Writes the settings file, with `engine` in its section on the engine, and whatever sections follow.
+    /// Writes the settings file. `engine` is the content of its `[engine]` section, and may add sections.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -60,31 +60,31 @@ impl Deployment {
         write(&self.config(), &text);
     }
 
-    /// The settings file.
+    /// Returns the path of the settings file.
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.folder().join("firewatch.toml")
     }
 
-    /// Where its files are.
+    /// Returns the deployment's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Makes its topics.
+    /// Creates the topics with `firewatch topics create`.
     ///
     /// # Panics
-    /// When that fails.
+    /// When the command fails.
     pub fn make_topics(&self, partitions: u32) {
         let out = self.command(&["topics", "create"], &["--partitions", &partitions.to_string()]);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
-    /// Runs a command on its settings to the end.
+    /// Runs a firewatch command with the settings file until it exits.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// When the command cannot be started.
     #[must_use]
     pub fn command(&self, command: &[&str], options: &[&str]) -> Output {
         let out = firewatch()
@@ -92,7 +92,7 @@ impl Deployment {
             .arg("--config")
             .arg(self.config())
             .args(options)
-            // Whatever else runs here may have the usual port.
+            // Another process may use the default port.
             .env("FIREWATCH_HTTP_LISTEN", "127.0.0.1:0")
             .output();
         out.unwrap_or_else(|e| panic!("firewatch {}: {e}", command.join(" ")))
@@ -104,7 +104,7 @@ impl Deployment {
         Instance::start(&self.config(), &self.folder().join("log"), &[])
     }
 
-    /// Starts another command that serves, and waits until it is ready.
+    /// Starts another long-running command and waits until it is ready.
     #[must_use]
     pub fn serve(&self, command: &str) -> Instance {
         let instance = Instance::start_command(command, &self.config(), &self.folder().join(command), &[]);
@@ -112,7 +112,7 @@ impl Deployment {
         instance
     }
 
-    /// Starts `firewatch run` and waits until all its tasks work.
+    /// Starts `firewatch run` and waits until all its tasks are ready.
     #[must_use]
     pub fn start_until_ready(&self) -> Instance {
         let instance = self.start();
@@ -120,10 +120,11 @@ impl Deployment {
         instance
     }
 
-    /// Everything that a reader of committed records finds in a topic, once there are `least` or more and no more come.
+    /// Reads all committed records of a topic. Waits until there are at least `min_records` and no more
+    /// arrive.
     ///
     /// # Panics
-    /// When they do not come.
+    /// When fewer than `min_records` arrive within 90 seconds.
     #[must_use]
     pub fn read(&self, topic: &str, min_records: usize) -> Vec<ReceivedRecord> {
         let tail = TopicTail::new(&self.settings, &[topic.to_owned()]).unwrap_or_else(|e| panic!("{e}"));
@@ -139,10 +140,10 @@ impl Deployment {
         }
     }
 
-    /// Writes events, each with its key.
+    /// Writes events, each given as key and value.
     ///
     /// # Panics
-    /// When they are refused.
+    /// When the broker refuses one.
     pub fn feed(&self, events: impl IntoIterator<Item = (String, Vec<u8>)>) {
         let feed = RecordProducer::new(&self.settings).unwrap_or_else(|e| panic!("{e}"));
         for (key, value) in events {

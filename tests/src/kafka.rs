@@ -1,4 +1,4 @@
-//! A real Kafka cluster of a test's own, and `firewatch run` on it as processes that can be hurt.
+//! Runs a real Kafka cluster for one test, and firewatch processes on it that a test can kill.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::{firewatch, root};
 
-/// Whether a real Kafka can be had here; if not, that is told, and a failure where it is required.
+/// Whether a real Kafka can run here. Prints a notice if it cannot.
 ///
 /// # Panics
-/// When it is required and cannot be had.
+/// When `FIREWATCH_REQUIRE_KAFKA` is set and Kafka cannot run.
 #[must_use]
 pub fn can_run_kafka() -> bool {
     let jars = Command::new(root().join("deploy/kafka.sh")).arg("jars").output();
@@ -27,7 +27,7 @@ pub fn can_run_kafka() -> bool {
     false
 }
 
-/// A running cluster; it ends when dropped, and its data with it.
+/// A running cluster. Dropping it stops the brokers and deletes their data.
 pub struct Cluster {
     home: PathBuf,
     port: u16,
@@ -48,7 +48,7 @@ impl Cluster {
         cluster
     }
 
-    /// Where clients find it.
+    /// Returns the addresses for clients, separated by commas.
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {
         let all: Vec<String> =
@@ -56,28 +56,28 @@ impl Cluster {
         all.join(",")
     }
 
-    /// Ends one broker at once, as a power cut would.
+    /// Kills one broker, as a power cut would.
     pub fn kill(&self, broker: u16) {
         self.script(&["kill", &broker.to_string()]);
     }
 
-    /// Ends one broker in good order.
+    /// Shuts one broker down cleanly.
     pub fn stop(&self, broker: u16) {
         self.script(&["stop", &broker.to_string()]);
     }
 
-    /// Starts one broker again.
+    /// Restarts one broker.
     pub fn start(&self, broker: u16) {
         self.script(&["start", &broker.to_string()]);
     }
 
-    /// Sends a signal to one broker.
+    /// Sends a Unix signal to one broker.
     pub fn signal(&self, broker: u16, signal: &str) {
         let pid = std::fs::read_to_string(self.home.join(format!("{broker}.pid"))).unwrap_or_default();
         signal_to(pid.trim(), signal);
     }
 
-    /// What one of Kafka's own tools says.
+    /// Runs one of Kafka's own tools; returns its output.
     #[must_use]
     pub fn tool(&self, args: &[&str]) -> String {
         let servers = self.bootstrap_servers();
@@ -109,7 +109,7 @@ fn signal_to(pid: &str, signal: &str) {
     let _ = Command::new("kill").args([&format!("-{signal}"), pid]).status();
 }
 
-/// The sum of all series of a metric, as text that Prometheus would scrape tells them; `series` is how they begin.
+/// Returns the sum of all series that start with `series` in a metrics text as Prometheus scrapes it.
 #[must_use]
 pub fn metric_sum(metrics: &str, series: &str) -> f64 {
     metrics.lines().filter(|line| line.starts_with(series)).map(metric_value).sum()
@@ -119,16 +119,16 @@ fn metric_value(line: &str) -> f64 {
     line.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default()
 }
 
-/// A `firewatch run` of a test, or another command that serves.
+/// A running `firewatch run` or another long-running command.
 pub struct Instance {
     child: Child,
     port: u16,
-    /// What it says on standard error.
+    /// The file that receives its standard error.
     pub log: PathBuf,
 }
 
 impl Instance {
-    /// Starts one on a settings file; `settings` are environment variables over it.
+    /// Starts `firewatch run` with a settings file; `settings` are environment variables that override it.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -137,13 +137,13 @@ impl Instance {
         Self::start_command("run", config, log, settings)
     }
 
-    /// Starts another command that serves, likewise.
+    /// Starts another long-running command in the same way.
     ///
     /// # Panics
     /// When it cannot be started.
     #[must_use]
     pub fn start_command(command: &str, config: &Path, log: &Path, settings: &[(String, String)]) -> Self {
-        // A port that was free a moment ago.
+        // Binds port 0 to find a free port; another process could still take it before the command does.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = free.map_or(0, |address| address.port());
         let file = File::options().create(true).append(true).open(log);
@@ -160,29 +160,29 @@ impl Instance {
         Self { child, port, log: log.into() }
     }
 
-    /// Sends it a signal.
+    /// Sends the process a Unix signal.
     pub fn signal(&self, signal: &str) {
         signal_to(&self.child.id().to_string(), signal);
     }
 
-    /// Ends it at once.
+    /// Kills the process and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Ends it in good order; whether it said that all is well.
+    /// Stops the process with SIGTERM; returns whether it exited with status 0.
     pub fn stop(&mut self) -> bool {
         self.signal("TERM");
         self.child.wait().is_ok_and(|status| status.success())
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the process has exited.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
-    /// What it answers to a request; none when it does not.
+    /// Sends a GET request; returns the response, or `None` without one within two seconds.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
@@ -193,16 +193,16 @@ impl Instance {
         Some(answer)
     }
 
-    /// Whether it is in the group and all its tasks work.
+    /// Whether the process has joined the group and all its tasks are ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
-    /// Waits until an answer is as wanted.
+    /// Waits until a response satisfies `wanted`; returns the response.
     ///
     /// # Panics
-    /// When that takes longer than `patience`.
+    /// When that takes longer than `deadline`.
     pub fn wait_for(&self, path: &str, deadline: Duration, wanted: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
@@ -210,15 +210,15 @@ impl Instance {
             if wanted(&answer) {
                 return answer;
             }
-            assert!(start.elapsed() < deadline, "{path} still says\n{answer}");
+            assert!(start.elapsed() < deadline, "{path} still returns\n{answer}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Memory it has in use, bytes.
+    /// Returns the resident memory of the process in bytes.
     ///
     /// # Panics
-    /// When the system does not tell; only Linux does.
+    /// When `/proc` is not available; only Linux has it.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
@@ -227,7 +227,7 @@ impl Instance {
         line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() << 10
     }
 
-    /// Waits until it is in the group and all its tasks work.
+    /// Waits until the process has joined the group and all its tasks are ready.
     ///
     /// # Panics
     /// When that takes longer than two minutes.
@@ -235,10 +235,10 @@ impl Instance {
         self.wait_for("/readyz", Duration::from_secs(120), |a| a.starts_with("HTTP/1.1 200"));
     }
 
-    /// Waits until it has worked on so many events since it started, and tells its metrics then.
+    /// Waits until the process has handled at least `events` events since its start; returns its metrics.
     ///
     /// # Panics
-    /// When that takes longer than `patience`.
+    /// When that takes longer than `deadline`.
     pub fn wait_for_events(&self, events: usize, deadline: Duration) -> String {
         let done = |m: &str| {
             let lines = m.lines().filter(|l| l.starts_with("firewatch_records_total{"));
@@ -247,20 +247,20 @@ impl Instance {
         self.wait_for("/metrics", deadline, done)
     }
 
-    /// Processor time it has used, all threads together, user and system.
+    /// Returns the user and system CPU time of all threads of the process.
     ///
     /// # Panics
-    /// When the system does not tell; only Linux does.
+    /// When `/proc` is not available; only Linux has it.
     #[must_use]
     pub fn cpu(&self) -> Duration {
         let path = format!("/proc/{}/stat", self.child.id());
         let stat = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        // After the name, which is in brackets: user and system time are the 12th and 13th, in hundredths of a second.
+        // After the name in parentheses, user and system time are fields 12 and 13, in units of 10 ms.
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
         Duration::from_millis(fields.filter_map(|f| f.parse::<u64>().ok()).sum::<u64>() * 10)
     }
 
-    /// The partitions it works on.
+    /// Returns the partitions that the process owns.
     #[must_use]
     pub fn partitions(&self) -> Vec<u32> {
         let metrics = self.get("/metrics").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What tests share: the command, the data sets, and short ways to make and read records.
+//! Test support: runs the command, finds the data sets, and builds and reads records.
 
 pub mod browser;
 pub mod console;
@@ -14,25 +14,27 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use firewatch_domain::EventTime;
+use firewatch_engine::{Effect, LineSource, LocalTopology, Ruleset, Tally};
 use serde_json::{Value, json};
 
-/// The folder of the workspace.
+/// Returns the workspace folder.
 #[must_use]
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// The command, as built beside the tests.
+/// Returns the `firewatch` command built beside the tests.
 ///
 /// # Panics
-/// When it is not built; `./dev test` builds it first.
+/// When the command is not built; `./dev test` builds it first.
 #[must_use]
 pub fn firewatch() -> Command {
     let tests = std::env::current_exe().unwrap_or_default();
     let path = tests.ancestors().nth(2).map(|target| target.join("firewatch")).unwrap_or_default();
     assert!(
         path.exists(),
-        "{} is not there; build it with `cargo build --release --workspace --bins`",
+        "{} does not exist; build it with `cargo build --release --workspace --bins`",
         path.display()
     );
     let mut command = Command::new(path);
@@ -40,10 +42,10 @@ pub fn firewatch() -> Command {
     command
 }
 
-/// Runs the command to its end with this on its standard input.
+/// Runs the command with `input` on its standard input until it exits.
 ///
 /// # Panics
-/// When it cannot be started.
+/// When the command cannot be started.
 #[must_use]
 pub fn piped(args: &[&str], input: &[u8]) -> Output {
     let mut command = firewatch();
@@ -51,16 +53,16 @@ pub fn piped(args: &[&str], input: &[u8]) -> Output {
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
-        // A command that refuses its arguments reads nothing.
+        // The write fails when the command refuses its arguments and reads nothing.
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().unwrap()
     })
 }
 
-/// The data sets' folder; none, told with the reason, where a user has none.
+/// Returns the folder of the data sets. Prints a notice and returns `None` if there are none.
 ///
 /// # Panics
-/// When they are required and absent.
+/// When `FIREWATCH_REQUIRE_DATA` is set and the data sets are absent.
 #[must_use]
 pub fn data() -> Option<PathBuf> {
     let path =
@@ -70,14 +72,14 @@ pub fn data() -> Option<PathBuf> {
     }
     let required = std::env::var_os("FIREWATCH_REQUIRE_DATA").is_some();
     assert!(!required, "FIREWATCH_REQUIRE_DATA is set, but there are no data sets at {}", path.display());
-    eprintln!("SKIPPED: no data sets at {}; FIREWATCH_DATA says where they are", path.display());
+    eprintln!("SKIPPED: no data sets at {}; set FIREWATCH_DATA", path.display());
     None
 }
 
-/// JSON lines.
+/// Parses JSON lines.
 ///
 /// # Panics
-/// When a line is no JSON.
+/// When a line is not valid JSON.
 #[must_use]
 pub fn json_lines(bytes: &[u8]) -> Vec<Value> {
     let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
@@ -88,10 +90,10 @@ pub fn json_lines(bytes: &[u8]) -> Vec<Value> {
         .collect()
 }
 
-/// An event of a conversation, `secs` after 2026-03-10T14:00:00Z.
+/// Returns an event of a conversation, `secs` seconds after 2026-03-10T14:00:00Z.
 #[must_use]
 pub fn event(id: &str, conversation: &str, secs: f64, body: &Value) -> Value {
-    let at = firewatch_domain::EventTime::from_millis(1_773_151_200_000 + (secs * 1000.0) as i64);
+    let at = EventTime::from_millis(1_773_151_200_000 + (secs * 1000.0) as i64);
     let mut event = json!({ "v": 1, "id": id, "conversation": conversation, "at": at });
     if let (Some(event), Some(body)) = (event.as_object_mut(), body.as_object()) {
         event.extend(body.clone());
@@ -99,15 +101,36 @@ pub fn event(id: &str, conversation: &str, secs: f64, body: &Value) -> Value {
     event
 }
 
-/// The body of a post.
+/// Returns the body of a post.
 #[must_use]
 pub fn post(followers: impl Into<Option<u64>>, text: &str) -> Value {
     let author = json!({ "id": "author", "followers": followers.into() });
     json!({ "brand": "aldermere", "post": { "id": "p", "author": author, "text": text, "lang": "en" } })
 }
 
-/// The body of a reshare.
+/// Returns the body of a reshare.
 #[must_use]
 pub fn reshare(actor: &str, followers: impl Into<Option<u64>>) -> Value {
     json!({ "engagement": { "kind": "reshare", "actor": actor, "followers": followers.into() } })
+}
+
+/// Runs event lines through a local topology to the end of the stream. Returns the effects other than
+/// signals, and the counts of records by outcome.
+pub fn run_lines<L: AsRef<[u8]>>(
+    ruleset: &Ruleset,
+    file: LineSource<'_>,
+    lines: impl IntoIterator<Item = L>,
+) -> (Vec<Effect>, Tally) {
+    let mut effects = Vec::new();
+    let mut sink = |effect: &Effect| {
+        if !matches!(effect, Effect::Signal(_)) {
+            effects.push(effect.clone());
+        }
+    };
+    let mut topology = LocalTopology::default();
+    for line in lines {
+        topology.push_line(line.as_ref(), file, ruleset, &mut sink);
+    }
+    let tally = topology.end_of_stream(ruleset, &mut sink);
+    (effects, tally)
 }

@@ -1,4 +1,4 @@
-//! A real schema registry of a test's own.
+//! Runs a real schema registry for one test.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::root;
 
-/// A running registry; it ends when dropped, and what it holds with it.
+/// A running registry. Dropping it stops the process and deletes its data.
 pub struct Registry {
     home: PathBuf,
     port: u16,
 }
 
 impl Registry {
-    /// Starts one that holds nothing.
+    /// Starts an empty registry.
     ///
     /// # Panics
     /// When it does not start.
@@ -26,26 +26,26 @@ impl Registry {
         registry
     }
 
-    /// Where its API begins.
+    /// Returns the base URL of its API.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
     }
 
-    /// Ends it; what it holds is gone.
+    /// Stops it and deletes its data.
     pub fn stop(&self) {
         self.script("down");
     }
 
-    /// Starts it again.
+    /// Restarts it.
     pub fn start(&self) {
         self.script("up");
     }
 
-    /// Adds a schema, and tells its id. `references` are as in its API.
+    /// Registers a schema and returns its id. `references` has the format of the API.
     ///
     /// # Panics
-    /// When it is refused.
+    /// When the registry refuses it.
     #[must_use]
     pub fn add(&self, subject: &str, language: &str, schema: &str, references: &Value) -> u32 {
         let body = json!({ "schema": schema, "schemaType": language, "references": references });
@@ -53,10 +53,10 @@ impl Registry {
         answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}")) as u32
     }
 
-    /// Asks it for anything.
+    /// Sends any request to the API.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// When the registry does not respond.
     #[must_use]
     pub fn request(&self, method: &str, path: &str, body: &Value) -> Value {
         let (url, method, body) = (format!("{}/{path}", self.url()), method.to_owned(), body.to_string());

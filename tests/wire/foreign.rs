@@ -1,4 +1,4 @@
-//! Schemas as other teams write them, on topics of their own.
+//! Schemas of other teams on topics of their own.
 
 use apache_avro::types::Value as Datum;
 use apache_avro::{Days, Millis, Months};
@@ -11,7 +11,7 @@ fn refused(language: Language, text: &str) -> String {
     Schema::parse(language, text, &[]).err().map(|fault| fault.to_string()).unwrap_or_default()
 }
 
-/// The JSON of what others wrote by a schema.
+/// Returns the JSON of bytes that were written with a schema.
 fn read(schema: &Schema, bytes: &[u8]) -> Value {
     serde_json::from_slice(&schema.to_json(bytes).unwrap_or_else(|e| panic!("{e}"))).unwrap()
 }
@@ -33,7 +33,7 @@ const SHOP: &str = r#"{
 }"#;
 
 #[test]
-fn types_of_avro_become_what_they_mean() {
+fn avro_types_become_matching_json() {
     let schema = apache_avro::Schema::parse_str(SHOP).unwrap();
     let reply = |text: &str| Datum::Record(vec![("text".into(), Datum::String(text.into()))]);
     let datum = Datum::Record(vec![
@@ -71,7 +71,7 @@ fn types_of_avro_become_what_they_mean() {
 }
 
 #[test]
-fn types_that_no_field_could_be_filled_from_keep_none_from_being_read() {
+fn types_without_a_matching_field_do_not_prevent_reading() {
     let schema = r#"{"type":"record","name":"R","fields":[
         {"name":"for","type":{"type":"fixed","name":"D","size":12,"logicalType":"duration"}},
         {"name":"day","type":{"type":"int","logicalType":"date"}},
@@ -97,7 +97,7 @@ fn types_that_no_field_could_be_filled_from_keep_none_from_being_read() {
 }
 
 #[test]
-fn a_schema_of_avro_may_refer_to_others_and_not_to_itself() {
+fn an_avro_schema_may_refer_to_others_but_not_to_itself() {
     let person =
         r#"{"type":"record","name":"Person","namespace":"n","fields":[{"name":"name","type":"string"}]}"#;
     let post = r#"{"type":"record","name":"Post","namespace":"n","fields":[{"name":"by","type":"n.Person"},{"name":"to","type":["null","Person"]}]}"#;
@@ -108,13 +108,13 @@ fn a_schema_of_avro_may_refer_to_others_and_not_to_itself() {
         json!({ "by": { "name": "kim" }, "to": { "name": "bo" } })
     );
     assert!(
-        refused(Language::Avro, post).contains("the schema is no Avro"),
+        refused(Language::Avro, post).contains("not a valid Avro schema"),
         "{}",
         refused(Language::Avro, post)
     );
     let list = r#"{"type":"record","name":"L","fields":[{"name":"next","type":["null","L"]}]}"#;
-    assert_eq!(refused(Language::Avro, list), "the schema's type L contains itself, which is not read");
-    // Each of thirty types holds the one before twice.
+    assert_eq!(refused(Language::Avro, list), "the schema's type L contains itself, which is not supported");
+    // Each of thirty types contains the one before twice.
     let mut types = r#"{"type":"record","name":"T0","fields":[{"name":"a","type":"string"}]}"#.to_owned();
     for i in 1..30 {
         types = format!(
@@ -127,15 +127,15 @@ fn a_schema_of_avro_may_refer_to_others_and_not_to_itself() {
         "{}",
         refused(Language::Avro, &types)
     );
-    // Each of two hundred types holds the one before once.
+    // Each of two hundred types contains the one before once.
     let holds = |i: usize| match i {
         0 => r#"{"type":"record","name":"T0","fields":[]}"#.to_owned(),
         _ => format!(r#"{{"type":"record","name":"T{i}","fields":[{{"name":"a","type":"T{}"}}]}}"#, i - 1),
     };
     let others: Vec<(String, String)> = (0..200).map(|i| (format!("T{i}"), holds(i))).collect();
     let deep = Schema::parse(Language::Avro, &holds(200), &others).err().map(|fault| fault.to_string());
-    assert_eq!(deep.as_deref(), Some("the schema is more than 100 types deep"));
-    assert!(refused(Language::Avro, "{").starts_with("the schema is no Avro"));
+    assert_eq!(deep.as_deref(), Some("the schema is nested more than 100 types deep"));
+    assert!(refused(Language::Avro, "{").starts_with("not a valid Avro schema"));
 }
 
 const TICKETS: &str = r#"
@@ -178,7 +178,7 @@ fn ticket() -> MessageDescriptor {
 }
 
 #[test]
-fn types_of_protobuf_become_what_they_mean_and_empty_defaults_are_left_out() {
+fn protobuf_types_become_matching_json_and_empty_defaults_are_omitted() {
     let descriptor = ticket();
     let mut message = DynamicMessage::new(descriptor.clone());
     let person = descriptor.parent_pool().get_message_by_name("people.Person").unwrap();
@@ -203,7 +203,7 @@ fn types_of_protobuf_become_what_they_mean_and_empty_defaults_are_left_out() {
     message.set_field_by_name("scores", Part::Map([("a".to_owned().into_key(), Part::F32(0.1))].into()));
     message.set_field_by_name("seen_by", Part::List(vec![Part::Message(kim)]));
     message.set_field_by_name("raw", Part::Bytes(b"\x00\x01".as_slice().into()));
-    // The first message of the file, and in that the first: two numbers, each twice itself.
+    // The first message of the file, and the first inside it: two indexes, each encoded twice.
     let mut bytes = vec![4, 0, 0];
     message.encode(&mut bytes).unwrap();
     assert_eq!(
@@ -213,7 +213,7 @@ fn types_of_protobuf_become_what_they_mean_and_empty_defaults_are_left_out() {
             "followers": 12, "scores": { "a": 0.1 }, "seen_by": [{ "camelName": "kim" }], "raw": "AAE=",
         })
     );
-    // Nobody knows whether there are no likes, or none were told.
+    // Absent likes stay absent: there may be none, or they may not be reported.
     assert_eq!(read(&tickets(), &[4, 0, 0]), json!({ "seen_by": [] }));
 }
 
@@ -228,7 +228,7 @@ impl IntoKey for String {
 }
 
 #[test]
-fn a_schema_that_was_registered_compiled_is_the_same() {
+fn a_compiled_schema_reads_the_same() {
     use base64::Engine as _;
     let file = ticket().parent_file().file_descriptor_proto().clone();
     let compiled = base64::engine::general_purpose::STANDARD.encode(file.encode_to_vec());
@@ -238,13 +238,13 @@ fn a_schema_that_was_registered_compiled_is_the_same() {
 }
 
 #[test]
-fn an_unknown_message_and_one_that_is_too_deep_are_refused() {
+fn unknown_and_too_deeply_nested_messages_are_refused() {
     let problem = |bytes: &[u8]| tickets().to_json(bytes).unwrap_err().to_string();
     assert_eq!(problem(&[2, 8]), "the schema has no message [4]");
-    assert!(problem(&[]).contains("end before they say which message"));
+    assert!(problem(&[]).contains("truncated before its message index"));
     let deep = "syntax = \"proto3\"; message M { M m = 1; }";
     let deep = Schema::parse(Language::Protobuf, deep, &[]).unwrap_or_else(|e| panic!("{e}"));
-    // A thousand messages within each other.
+    // A thousand nested messages.
     let mut bytes = Vec::new();
     for _ in 0..1000 {
         let mut outer = vec![10];

@@ -1,18 +1,18 @@
-//! Records in Avro and Protobuf, without a registry: what is written is read, other people's schemas are read as what they mean,
-//! and any bytes have an outcome that tells nothing of what is in them.
+//! Records in Avro and Protobuf without a registry. Encoded records decode to themselves, schemas of other
+//! teams are read correctly, and any bytes have an outcome that reveals nothing of their content.
 
 mod foreign;
 
 use firewatch_domain::{Action, DeadLetter, Escalation, EventTime, RejectionCode, Score};
-use firewatch_engine::{Effect, LocalTopology, Ruleset};
+use firewatch_engine::{Effect, LineSource, Ruleset};
 use firewatch_escalation::Policy;
 use firewatch_ingest::{decode_action, decode_event};
-use firewatch_tests::root;
+use firewatch_tests::{root, run_lines};
 use firewatch_wire::{Contract, Language, Schema};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// A contract's schemas, ready.
+/// Returns the parsed schemas of a contract in both formats.
 fn schemas(contract: Contract) -> [(&'static str, Schema); 2] {
     let parse = |language, text| Schema::parse(language, text, &[]).unwrap_or_else(|e| panic!("{e}"));
     [
@@ -27,7 +27,7 @@ fn encoded(schema: &Schema, record: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-/// There and back in both.
+/// Encodes and decodes a record in both formats.
 fn round(schemas: &[(&str, Schema)], record: &impl Serialize, check: impl Fn(&[u8])) {
     for (_, schema) in schemas {
         check(&schema.to_json(&encoded(schema, record)).unwrap());
@@ -50,10 +50,9 @@ fn now() -> EventTime {
 fn the_recording_and_its_outputs_are_the_same_in_every_format() {
     let policy = std::fs::read_to_string(root().join("demo/policy.toml")).unwrap();
     let ruleset = Ruleset::shipped(Policy::parse("policy.toml", &policy).unwrap()).unwrap();
-    let mut topology = LocalTopology::new(&ruleset, "recording", now());
     let [event_schemas, scores, escalations, letters] =
         [Contract::Event, Contract::Score, Contract::Escalation, Contract::DeadLetter].map(schemas);
-    let (mut effects, mut events) = (Vec::new(), 0);
+    let mut events = 0;
     for line in recording().lines() {
         if let Ok(event) = decode_event(line.as_bytes(), None, now()) {
             events += 1;
@@ -61,9 +60,9 @@ fn the_recording_and_its_outputs_are_the_same_in_every_format() {
                 assert_eq!(decode_event(json, Some(event.conversation.as_bytes()), now()).unwrap(), event);
             });
         }
-        topology.push(line.as_bytes(), &mut |effect| effects.push(effect));
     }
-    topology.finish(&mut |effect| effects.push(effect));
+    let file = LineSource { name: "recording", arrival: now() };
+    let (effects, _) = run_lines(&ruleset, file, recording().lines());
     let mut counts = [0; 3];
     for effect in &effects {
         match effect {
@@ -73,7 +72,7 @@ fn the_recording_and_its_outputs_are_the_same_in_every_format() {
             }
             Effect::Escalation(escalation) => {
                 counts[1] += 1;
-                // The trace is a header's and not the record's.
+                // The trace belongs to the header, not to the record.
                 let untraced = Escalation { trace: None, ..(**escalation).clone() };
                 round(&escalations, escalation, same(&untraced));
             }
@@ -88,7 +87,7 @@ fn the_recording_and_its_outputs_are_the_same_in_every_format() {
 }
 
 #[test]
-fn actions_are_the_same_in_every_form() {
+fn actions_are_the_same_in_every_format() {
     let kinds = [
         r#""kind":"hand_off","channel":"dm""#,
         r#""kind":"silence","until":"2026-03-11T01:02:03.456Z""#,
@@ -106,13 +105,13 @@ fn actions_are_the_same_in_every_form() {
 }
 
 #[test]
-fn an_event_that_is_cut_anywhere_is_no_event() {
+fn a_truncated_event_is_rejected() {
     let line = recording().lines().find(|line| line.contains("\"post\"")).unwrap().to_owned();
     let event = decode_event(line.as_bytes(), None, now()).unwrap();
     for (name, schema) in schemas(Contract::Event) {
         let bytes = encoded(&schema, &event);
         for end in 0..bytes.len() {
-            // Protobuf does not tell how long a record is: cut between fields, one of those that must be there is missing.
+            // Protobuf records have no length. After a cut between fields, a required field is missing.
             let outcome = schema.to_json(&bytes[..end]).map(|json| decode_event(&json, None, now()));
             let whole = matches!(&outcome, Ok(Ok(read)) if *read == event);
             assert!(!whole, "{name} {end} of {}", bytes.len());
@@ -122,12 +121,12 @@ fn an_event_that_is_cut_anywhere_is_no_event() {
         }
         let mut more = bytes.clone();
         more.extend([0, 0]);
-        assert!(schema.to_json(&more).is_err(), "{name}: bytes are left over");
+        assert!(schema.to_json(&more).is_err(), "{name}: trailing bytes were accepted");
     }
 }
 
 #[test]
-fn a_record_that_does_not_fit_its_schema_names_the_place() {
+fn a_record_that_does_not_match_its_schema_names_the_field() {
     let check = |json: &str, wanted: &str| {
         let value: Value = serde_json::from_str(json).unwrap();
         let fault =
@@ -137,12 +136,12 @@ fn a_record_that_does_not_fit_its_schema_names_the_place() {
     let with =
         |rest: &str| format!(r#"{{"v":1,"id":"e","conversation":"c","at":"2026-01-01T00:00:00Z",{rest}}}"#);
     check(&with(r#""more":"hush""#), "`more`: the schema has no such field");
-    check(&with(r#""post":{"id":"p","text":["hush"]}"#), "`post.text`: a list does not fit the schema");
-    check(&with(r#""counters":{"likes":"hush"}"#), "`counters.likes`: a text does not fit the schema");
+    check(&with(r#""post":{"id":"p","text":["hush"]}"#), "`post.text`: an array does not fit the schema");
+    check(&with(r#""counters":{"likes":"hush"}"#), "`counters.likes`: a string does not fit the schema");
 }
 
 #[test]
-fn damaged_bytes_have_an_outcome_that_keeps_what_was_written_to_itself() {
+fn errors_about_damaged_bytes_reveal_no_content() {
     let json = r#"{"v":1,"id":"hush-id","conversation":"hush-c","at":"2026-01-01T00:00:00Z","brand":"hush-b",
         "post":{"id":"hush-p","text":"hush, my diagnosis","author":{"id":"hush-a","followers":12}}}"#;
     let event = decode_event(json.as_bytes(), None, now()).unwrap();

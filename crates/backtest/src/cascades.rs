@@ -1,4 +1,4 @@
-//! Real reshare cascades: times and follower counts.
+//! Reads real reshare cascades (times and follower counts) and posts of known authors from CSV files.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
@@ -10,44 +10,44 @@ use firewatch_scoring::{Cascade, TYPICAL_FOLLOWERS, ViralityModel};
 
 use firewatch_report::{AnalysisError, files::read};
 
-/// One cascade: its root and its reshares in order of time.
+/// A cascade: its root and its reshares in the order of time.
 #[derive(Debug, Clone, Default)]
 pub struct ReshareHistory {
-    /// The cascade's name in its file.
+    /// Name of the cascade in its file.
     pub name: String,
-    /// The root's followers, when told.
+    /// Followers of the root's author, if known.
     pub followers: Option<u64>,
-    /// The root's author, when told.
+    /// Author of the root, if known.
     pub author: Option<String>,
     /// The reshares.
     pub reshares: Vec<Reshare>,
 }
 
-/// One reshare.
+/// A reshare in a cascade.
 #[derive(Debug, Clone)]
 pub struct Reshare {
     /// Seconds after the root.
     pub secs: f64,
-    /// The resharer's followers, when told.
+    /// Followers of the resharer, if known.
     pub followers: Option<u64>,
-    /// Who it was, when told.
+    /// Name of the resharer, if known.
     pub user: Option<String>,
 }
 
 impl ReshareHistory {
-    /// Reshares in all.
+    /// Returns the total number of reshares.
     #[must_use]
     pub fn size(&self) -> usize {
         self.reshares.len()
     }
 
-    /// Reshares up to an age in seconds.
+    /// Returns the number of reshares up to an age in seconds.
     #[must_use]
     pub fn count_until(&self, secs: f64) -> usize {
         self.reshares.partition_point(|r| r.secs <= secs)
     }
 
-    /// The summary at an age, made by the very code that production runs.
+    /// Summarises the cascade at an age in seconds, with the production code.
     #[must_use]
     pub fn cascade_at(&self, age_secs: f64) -> Cascade {
         let at = |secs: f64| EventTime::from_millis((secs * 1000.0) as i64);
@@ -64,19 +64,19 @@ impl ReshareHistory {
     }
 }
 
-/// A row that does not read as it should.
+/// A row that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRow {
-    /// Its line, the header being line 1.
+    /// Number of its line; the header is line 1.
     pub line: u64,
-    /// What is wrong with it, and the remedy.
+    /// The problem and its remedy.
     pub problem: String,
 }
 
-/// Reads a file of cascades for training, see [`read_cascades`].
+/// Reads a file of cascades and refuses bad rows; see [`read_cascades`] for the format.
 ///
 /// # Errors
-/// Names the file and the line of the first bad row.
+/// When the file cannot be read or has a bad row; names the file and the line.
 pub fn cascades(path: &Path) -> Result<Vec<ReshareHistory>, AnalysisError> {
     let text = read(path)?;
     let mut bad = None;
@@ -91,12 +91,12 @@ pub fn cascades(path: &Path) -> Result<Vec<ReshareHistory>, AnalysisError> {
     }
 }
 
-/// Reads cascades from CSV whose header names `cascade` and `t_s`, and may name `followers` and `user`: seconds since the
-/// root, whose row is the first at 0. Rows may come in any order; one that is there twice with the same user and time
-/// counts once. `tell` hears of each bad row, which is left out.
+/// Reads cascades from CSV with the columns `cascade` and `t_s` (seconds since the root), and optionally
+/// `followers` and `user`. The first row at 0 seconds is the root. Rows may come in any order; duplicates
+/// with the same user and time count once. Bad rows are left out and passed to `on_bad_row`.
 ///
 /// # Errors
-/// When the header is not such a one or the input cannot be read.
+/// When the header lacks a column, or the input cannot be read.
 pub fn read_cascades(
     input: impl Read,
     on_bad_row: &mut dyn FnMut(BadRow),
@@ -131,7 +131,7 @@ pub fn read_cascades(
     Ok(all.into_iter().map(HistoryBuilder::done).collect())
 }
 
-/// Where the columns are.
+/// The indices of the columns.
 struct Columns {
     cascade: usize,
     secs: usize,
@@ -169,7 +169,7 @@ impl Columns {
     }
 }
 
-/// A cascade while its rows come.
+/// A cascade whose rows are still being read.
 struct HistoryBuilder {
     cascade: ReshareHistory,
     has_root: bool,
@@ -199,7 +199,8 @@ impl HistoryBuilder {
     }
 }
 
-/// Forecasts a cascade whose text is not known, one of a collection of which a share takes off.
+/// Forecasts a cascade without its text at an age in seconds. `share` is the share of cascades in its
+/// collection that take off.
 #[must_use]
 pub fn forecast(model: &ViralityModel, cascade: &ReshareHistory, age: f64, share: f64) -> Forecast {
     let followers = cascade.followers.unwrap_or(TYPICAL_FOLLOWERS) as f64;
@@ -210,23 +211,23 @@ pub fn forecast(model: &ViralityModel, cascade: &ReshareHistory, age: f64, share
     )
 }
 
-/// What became of one post: its author's followers and its retweets.
+/// A post of a known author with its retweets.
 #[derive(Debug, Clone)]
 pub struct AuthorPost {
-    /// The post.
+    /// Text of the post.
     pub text: String,
-    /// Its language, as the platform says.
+    /// Language according to the platform.
     pub lang: String,
     /// Followers of the author.
     pub followers: u64,
-    /// Retweets when the post was last seen.
+    /// Retweets when the post was last observed.
     pub retweets: u64,
 }
 
-/// Reads the posts of known authors: quoted CSV replies are left out.
+/// Reads the posts of known authors from CSV, without replies.
 ///
 /// # Errors
-/// Names the file and the line.
+/// When the file cannot be read or lacks a column; names the file and the line.
 pub fn author_posts(path: &Path) -> Result<Vec<AuthorPost>, AnalysisError> {
     let text = read(path)?;
     let mut rows = csv::Reader::from_reader(text.as_bytes());
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(bad, []);
         assert_eq!((all[0].name.as_str(), all[0].followers, all[0].size()), ("a", Some(5), 2));
         assert_eq!((all[0].count_until(31.0), all[0].reshares[1].followers), (1, Some(7)));
-        assert_eq!(all[1].size(), 2, "without users nobody knows what is there twice");
+        assert_eq!(all[1].size(), 2, "without users duplicates cannot be detected");
     }
 
     #[test]

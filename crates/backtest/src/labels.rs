@@ -1,4 +1,4 @@
-//! What people said of conversations: CSV with the columns `conversation` and `label`.
+//! Labels of conversations: CSV with the columns `conversation` and `label`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use firewatch_report::AnalysisError;
 
-/// Labels by conversation.
+/// The labels of a file, by conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels(BTreeMap<String, Label>);
 
-/// A label and the line that it is on.
+/// A label and the number of its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Label {
     is_wanted: bool,
@@ -25,10 +25,10 @@ struct Row {
 }
 
 impl Labels {
-    /// Reads a file of labels: 1, true or yes for a conversation that a team wants to be told of, 0, false or no for others.
+    /// Reads a file of labels: 1, true or yes for a conversation worth an alert, 0, false or no for others.
     ///
     /// # Errors
-    /// Names the line and what is wrong with it.
+    /// When the file cannot be read or a row is not valid; names the line and the problem.
     pub fn read(path: &Path) -> Result<Self, AnalysisError> {
         let wrong = |line: u64, problem: String| AnalysisError::Line(path.into(), line as usize, problem);
         let mut rows = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|e| match e
@@ -56,7 +56,7 @@ impl Labels {
                 _ => {
                     return Err(wrong(
                         line,
-                        format!("label: `{label}` is none; give 1, true or yes, or 0, false or no"),
+                        format!("label: `{label}`: unknown; use 1, true or yes, or 0, false or no"),
                     ));
                 }
             };
@@ -71,19 +71,19 @@ impl Labels {
         Ok(Self(labels))
     }
 
-    /// Labels that are known otherwise than from a file.
+    /// Creates labels from pairs of conversation and label.
     #[must_use]
     pub fn from_pairs(known: impl IntoIterator<Item = (String, bool)>) -> Self {
         Self(known.into_iter().map(|(id, is_wanted)| (id, Label { is_wanted, line: 0 })).collect())
     }
 
-    /// What was said of a conversation.
+    /// Returns the label of a conversation: whether it is worth an alert; `None` without a label.
     #[must_use]
     pub fn label_of(&self, conversation: &str) -> Option<bool> {
         self.0.get(conversation).map(|label| label.is_wanted)
     }
 
-    /// The conversations, each with its line.
+    /// Returns the labelled conversations, each with the number of its line.
     pub fn conversations(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(conversation, label)| (conversation.as_str(), label.line))
     }
@@ -112,7 +112,7 @@ mod tests {
             ("id,label\na,1\n", ", line 1: there is no column `conversation`; the columns are id, label"),
             (
                 "conversation,label\na,1\nb,maybe\n",
-                ", line 3: label: `maybe` is none; give 1, true or yes, or 0, false or no",
+                ", line 3: label: `maybe`: unknown; use 1, true or yes, or 0, false or no",
             ),
             ("conversation,label\na,1\na,0\n", ", line 3: conversation: \"a\" has a label on line 2 already"),
             ("conversation,label\na\n", ", line 2: CSV error"),

@@ -1,7 +1,8 @@
-//! The analysts' product: policies tried on stories and on history, tuned, explained and reported on.
+//! Tools for analysts: policy tests, backtests, tuning, explanations, and reports on feedback, drift and
+//! reply times.
 //!
-//! A backtest runs the engine of production over a recording, so its alerts are those that `firewatch run` would emit. This
-//! crate trains nothing and needs no training library.
+//! A backtest runs the production engine over a recording, so its alerts are those that `firewatch run` would
+//! emit. This crate trains no models and depends on no training library.
 
 pub mod cascades;
 pub mod drift;

@@ -1,4 +1,4 @@
-//! Lines of bytes, each of bounded size.
+//! Reads lines of bytes with a bounded size.
 
 use std::io::{BufRead, BufReader, Result};
 use std::path::Path;
@@ -7,22 +7,24 @@ use firewatch_ingest::MAX_RECORD_BYTES;
 
 use crate::recordings;
 
-/// Reads the next line into `line`, without its end; tells whether there was one. What is beyond the largest record is
-/// read but not kept, so that a line of any length costs bounded memory and is still one line.
+/// Reads the next line into `line`, without its line ending; returns whether there was one. Bytes beyond the
+/// largest record are read but dropped, so that a line of any length costs bounded memory and still counts as
+/// one line.
 pub fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool> {
     next_line_within(input, line, MAX_RECORD_BYTES)
 }
 
-/// The lines of a file, plain or packed with gzip or zstd; `-` is standard input.
+/// Opens the lines of a file, plain or compressed with gzip or zstd; `-` is standard input.
 ///
 /// # Errors
-/// When it cannot be opened.
+/// When the file cannot be opened.
 pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let (bytes, _) = recordings::open_bytes(path)?;
     recordings::lines::decompressed(BufReader::new(bytes))
 }
 
-/// The same with another limit in bytes: of a longer line one byte more is kept.
+/// Reads the next line like [`next_line`], with another limit in bytes. A longer line keeps one byte more
+/// than the limit, so that the caller can detect it.
 ///
 /// # Errors
 /// When the input cannot be read.

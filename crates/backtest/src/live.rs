@@ -1,6 +1,6 @@
-//! What two policies told on the live stream, one in force and one on trial, as a report like that of a backtest.
+//! Compares the active policy and a shadow policy on the live stream, in a report like that of a backtest.
 //!
-//! Right is what people said was useful; nothing else is known of what became of it.
+//! An alert is right if people judged it useful; no other outcome is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,29 +15,29 @@ use crate::run::{
 };
 use firewatch_report::Zone;
 
-/// Faults that are told one by one.
+/// Maximum number of faults listed.
 const MAX_REPORTED_FAULTS: usize = 5;
 
-/// One of the two.
+/// The records of one policy.
 #[derive(Debug, Default)]
 struct Side {
     tally: AlertTally,
-    /// Versions and hashes of the policies that decided.
+    /// Versions and hashes of the policies that made the decisions.
     policies: BTreeSet<(String, String)>,
     records: Vec<Escalation>,
 }
 
-/// The two, as they are read.
+/// Collects the escalations of both policies, and people's verdicts.
 #[derive(Debug, Default)]
 pub struct LiveComparison {
     sides: [Side; 2],
-    /// What people said, by conversation and team; no team stands for all that were told.
+    /// Verdicts by conversation and team; `None` applies to every alerted team.
     verdicts: BTreeMap<(String, Option<String>), (EventTime, bool)>,
     survey: Survey,
 }
 
 impl LiveComparison {
-    /// Takes a record that one of the two told: 0 for the one in force, 1 for the one on trial.
+    /// Adds an escalation record: side 0 is the active policy, side 1 the shadow policy.
     pub fn push_escalation(&mut self, side: usize, place: impl fmt::Display, value: &[u8]) {
         match serde_json::from_slice::<Escalation>(value) {
             Ok(record) => {
@@ -50,7 +50,7 @@ impl LiveComparison {
         }
     }
 
-    /// Takes what somebody did.
+    /// Adds an action; only verdicts count.
     pub fn push_action(&mut self, place: impl fmt::Display, value: &[u8]) {
         match decode_record(Stream::Actions, Place { source: 0, number: 0 }, value) {
             Ok(Record::Action(Action { kind, conversation, team, at, .. })) => {
@@ -72,11 +72,11 @@ impl LiveComparison {
         }
     }
 
-    /// The report; names are of the one in force and of the one on trial.
+    /// Builds the report; `names` are those of the active and the shadow policy.
     #[must_use]
     pub fn report(mut self, input: &str, names: [&str; 2]) -> BacktestReport {
         for side in &mut self.sides {
-            // Partitions were read one after the other.
+            // Partitions are read one after the other, so records are not in the order of time.
             side.records.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
             side.records.dedup_by(|a, b| a.id == b.id);
             for record in side.records.drain(..) {
@@ -88,10 +88,10 @@ impl LiveComparison {
             side.policies.iter().map(of).cloned().collect::<Vec<_>>().join(", ")
         };
         let outcome = |(side, name): (&Side, &str)| {
-            let policy = (all(|(version, _)| version, side), all(|(_, hash)| hash, side));
+            let (versions, hashes) = (all(|(version, _)| version, side), all(|(_, hash)| hash, side));
             let judged =
                 |team: &str| TeamAccuracy::from_verdicts(team, &self.team_verdicts(team, &side.tally));
-            PolicyOutcome::from_tally(name, policy, self.survey.days(), &side.tally, &judged)
+            PolicyOutcome::from_tally(name, versions, hashes, self.survey.days(), &side.tally, &judged)
         };
         let policies = self.sides.iter().zip(names).map(outcome).collect();
         let conversations: BTreeSet<&String> =
@@ -110,7 +110,7 @@ impl LiveComparison {
         }
     }
 
-    /// The last verdict on a conversation for a team.
+    /// Returns the last verdict on a conversation for a team.
     fn verdict(&self, conversation: &str, team: &str) -> Option<bool> {
         let verdict_of = |team: Option<String>| self.verdicts.get(&(conversation.to_owned(), team));
         [verdict_of(None), verdict_of(Some(team.into()))]
@@ -120,7 +120,7 @@ impl LiveComparison {
             .map(|(_, useful)| *useful)
     }
 
-    /// The last verdict on a conversation for any team.
+    /// Returns the last verdict on a conversation for any team.
     fn any_verdict(&self, conversation: &str) -> Option<bool> {
         let from = (conversation.to_owned(), None);
         let all = self
@@ -130,7 +130,8 @@ impl LiveComparison {
         all.map(|(_, verdict)| *verdict).max_by_key(|(at, _)| *at).map(|(_, useful)| useful)
     }
 
-    /// What was said of what a team was told, and of what it was not told by this one and wanted.
+    /// Returns the verdicts on the conversations that either policy alerted a team of; `alert` is set for
+    /// those of this tally.
     fn team_verdicts(&self, team: &str, tally: &AlertTally) -> Vec<ConversationVerdict> {
         let mut alerts: BTreeMap<&str, Option<AlertVerdict>> = BTreeMap::new();
         for side in &self.sides {

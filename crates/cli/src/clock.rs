@@ -1,8 +1,8 @@
-//! The one place that reads the wall clock.
+//! Reads the wall clock; no other module does.
 
 use firewatch_domain::EventTime;
 
-/// The present.
+/// Returns the current time.
 #[expect(clippy::disallowed_methods, reason = "the shell lends its clock to everything below")]
 pub fn now() -> EventTime {
     EventTime::from_millis(jiff::Timestamp::now().as_millisecond())

@@ -1,4 +1,4 @@
-//! Failures as a person is told them, and other small change of the shell.
+//! Failures as users see them, and small helpers of the commands.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -8,33 +8,33 @@ use firewatch_engine::Ruleset;
 use firewatch_escalation::Policy;
 use firewatch_settings::Fault;
 
-/// The demo's policy, for want of another.
+/// The demo's policy, used when no other is given.
 pub const DEMO_POLICY: &str = include_str!("../../../demo/policy.toml");
 
-/// Why a command did not do its work.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// Arguments, settings or policy are wrong; nothing was started.
+    /// Arguments, settings or the policy are invalid; nothing was started.
     Settings(Vec<Fault>),
-    /// Something failed on the way.
+    /// Something failed while running.
     Running(String),
-    /// The answer is no, and it has been told.
+    /// The command's answer is negative and has been printed.
     Reported,
 }
 
 impl Failure {
-    /// A failure on the way, told with what was being done.
+    /// Returns a failure while running; `doing` names the step or the file.
     pub fn running(doing: &str, problem: impl Display) -> Self {
         Self::Running(format!("{doing}: {problem}"))
     }
 
-    /// One fault in arguments or settings.
+    /// Returns a failure with one fault in an argument or setting.
     pub fn setting(key: &str, problem: impl Display) -> Self {
         Self::Settings(vec![Fault { key: key.into(), problem: problem.to_string() }])
     }
 }
 
-/// Reads a policy file and joins it with the shipped models.
+/// Reads a policy file, or takes the demo's, and combines it with the shipped models.
 pub fn load_ruleset(policy: Option<&Path>) -> Result<Ruleset, Failure> {
     let policy = match policy {
         None => Policy::parse("the demo's policy", DEMO_POLICY),
@@ -44,7 +44,7 @@ pub fn load_ruleset(policy: Option<&Path>) -> Result<Ruleset, Failure> {
     Ruleset::shipped(policy).map_err(|e| Failure::running("shipped models", e))
 }
 
-/// The same with model files in the place of what it has.
+/// Replaces models of a ruleset by those in files.
 pub fn with_models(ruleset: Ruleset, files: &[PathBuf]) -> Result<Ruleset, Failure> {
     files.iter().try_fold(ruleset, |ruleset, path| {
         let name = path.display().to_string();
@@ -53,18 +53,18 @@ pub fn with_models(ruleset: Ruleset, files: &[PathBuf]) -> Result<Ruleset, Failu
     })
 }
 
-/// Reads a settings file.
+/// Reads a text file named in the arguments or settings.
 pub fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|e| Failure::setting(&path.display().to_string(), e))
 }
 
-/// Writes to standard output. Whoever closes it early has seen enough: that is no failure.
+/// Writes to standard output. A reader that closes the pipe early is no failure.
 pub fn print_stdout(text: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_fmt(format_args!("{text}")).and_then(|()| out.flush());
 }
 
-/// Writes files of one name with several endings, and tells of each.
+/// Writes one file for each ending, all named like `out`, and prints their paths.
 pub fn write<const N: usize>(out: &Path, files: [(&str, String); N]) -> Result<(), Failure> {
     for (ending, text) in files {
         let path = out.with_extension(ending);
@@ -74,7 +74,7 @@ pub fn write<const N: usize>(out: &Path, files: [(&str, String); N]) -> Result<(
     Ok(())
 }
 
-/// `1 fault`, `2 faults`.
+/// Formats a number with its noun: `1 error`, `2 errors`.
 pub fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }

@@ -1,7 +1,7 @@
-//! The `firewatch` command: settings, wiring, signals and what a person sees.
+//! The `firewatch` command: settings, wiring, signals and terminal output.
 //!
-//! All work is done by the crates below; this one reads files and clocks for them. Exit code 0 is success, 1 a
-//! failure while running, 2 a fault in arguments or settings.
+//! The crates below do all the work; this one reads files and clocks for them. Exit codes: 0 is success, 1 a
+//! failure while running, 2 an error in arguments or settings.
 
 mod args;
 mod clock;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Command::Guard(options) => guard::guard(&options),
         Command::Policy { what } => policy::policy(&what),
         Command::Schema { record, format, asyncapi, openapi } => {
-            schema::print(record.as_deref(), format, (asyncapi, openapi))
+            schema::print(record.as_deref(), format, asyncapi, openapi)
         }
         Command::Predict { what } => predict::predict(&what),
         #[cfg(feature = "train")]
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             for fault in &faults {
                 eprintln!("firewatch: {fault}");
             }
-            eprintln!("firewatch: {} to mend; nothing was started", common::count(faults.len(), "fault"));
+            eprintln!("firewatch: {}; not started", common::count(faults.len(), "error"));
             ExitCode::from(2)
         }
         Err(Failure::Reported) => ExitCode::FAILURE,

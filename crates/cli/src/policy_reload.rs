@@ -1,4 +1,5 @@
-//! Takes a changed policy file over while running. A bad one is refused, and the old one stays.
+//! Reloads a changed policy file while the engine runs. An invalid file is refused, and the active policy
+//! stays.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use firewatch_escalation::Policy;
 use firewatch_settings::Fault;
 use firewatch_telemetry::EngineMetrics;
 
-/// How often the file is looked at.
+/// How often the file is checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The file that is watched.
+/// Watches the policy file of a running engine.
 pub struct PolicyWatcher {
     pub file: PathBuf,
     pub active_ruleset: Arc<ActiveRuleset>,
@@ -20,13 +21,13 @@ pub struct PolicyWatcher {
 }
 
 impl PolicyWatcher {
-    /// Looks at the file again and again.
+    /// Checks the file for changes, forever.
     pub async fn watch(self) {
         let mut seen = std::fs::read_to_string(&self.file).unwrap_or_default();
         let mut ticks = tokio::time::interval(CHECK_INTERVAL);
         loop {
             ticks.tick().await;
-            // One that is being replaced may be away for a moment.
+            // A file that is being replaced may be absent for a moment.
             let Ok(text) = std::fs::read_to_string(&self.file) else { continue };
             if text != seen {
                 self.apply_policy(&text);
@@ -42,15 +43,15 @@ impl PolicyWatcher {
         match checked.and_then(|policy| old.with_active_policy(policy)) {
             Ok(ruleset) => {
                 let Policy { version, hash, .. } = &ruleset.policy;
-                eprintln!("firewatch: {file}: version {version}, hash {hash}, is in force");
+                tracing::info!("{file}: version {version}, hash {hash}, is in force");
                 let ruleset = Arc::new(ruleset);
                 self.active_ruleset.replace(ruleset.clone());
                 self.metrics.policy(&ruleset.policy.version, &ruleset.policy.hash);
                 self.metrics.policy_file("taken");
             }
             Err(faults) => {
-                faults.iter().for_each(|fault: &Fault| eprintln!("firewatch: {file}: {fault}"));
-                eprintln!("firewatch: {file} is refused; version {} stays in force", old.policy.version);
+                faults.iter().for_each(|fault: &Fault| tracing::error!("{file}: {fault}"));
+                tracing::error!("{file} is refused; version {} stays in force", old.policy.version);
                 self.metrics.policy_file("refused");
             }
         }

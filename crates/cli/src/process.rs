@@ -1,30 +1,34 @@
-//! The process around a run loop: its runtime, its signals, and the probes that watch over it.
+//! The process around a run loop: its runtime, its signal handlers, and the probes that report its health.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use firewatch_domain::Duration;
-use firewatch_http::{Check, Probes, serve_probes};
+use firewatch_http::{Check, ProbeError, Probes, serve_probes};
 use firewatch_kafka::{Health, RunError};
-use firewatch_telemetry::Metrics;
+use firewatch_telemetry::{LogSettings, Metrics, start_log};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::clock;
 use crate::common::Failure;
+use crate::{clock, config};
 
-/// A run loop or a task without a heartbeat for so long hangs. Longer than the longest wait for brokers.
+/// Time without a heartbeat after which a run loop counts as hung: longer than the longest wait for brokers.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Starts the runtime and the signal handlers. Call this first, so that a SIGTERM during model loading still shuts down cleanly.
-pub fn start() -> Result<(Runtime, Arc<AtomicBool>), Failure> {
+/// Starts the log, the runtime and the signal handlers. Call this first, so that a SIGTERM during model loading
+/// still shuts down cleanly. Log settings come from the settings file; without one, the log holds warnings.
+pub fn start(settings: Option<&Path>) -> Result<(Runtime, Arc<AtomicBool>), Failure> {
+    let quiet = LogSettings { level: tracing::Level::WARN, ..LogSettings::default() };
+    start_log(settings.map_or(quiet, |path| config::log_settings(path, std::env::vars())));
     let (runtime, stop) = (runtime()?, Arc::new(AtomicBool::new(false)));
     stop_on_signal(&runtime, stop.clone())?;
     Ok((runtime, stop))
 }
 
-/// A small runtime for signals and HTTP; the records have threads of their own.
+/// Creates a small runtime for signals and HTTP; records are processed on threads of their own.
 pub fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -33,7 +37,7 @@ pub fn runtime() -> Result<Runtime, Failure> {
         .map_err(|e| Failure::running("start the runtime", e))
 }
 
-/// Sets `stop` on the first SIGINT or SIGTERM; the second ends the process at once.
+/// Sets `stop` on the first SIGINT or SIGTERM; the second ends the process at once, with exit code 130.
 fn stop_on_signal(runtime: &Runtime, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let _inside = runtime.enter();
     let listen = |kind| signal(kind).map_err(|e| Failure::running("listen for signals", e));
@@ -44,34 +48,35 @@ fn stop_on_signal(runtime: &Runtime, stop: Arc<AtomicBool>) -> Result<(), Failur
             if stop.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            eprintln!("firewatch: stopping after this batch; once more to stop at once");
+            tracing::info!("stopping after this batch; send the signal again to stop at once");
         }
     });
     Ok(())
 }
 
-/// What the probes of a run loop watch.
+/// The run loops and metrics that the probes report on.
 pub struct Watched {
-    /// Where the probes listen.
+    /// Address that the probes listen on.
     pub listen: SocketAddr,
     pub metrics: Metrics,
-    /// The run loops' heartbeats.
+    /// Heartbeats and readiness of the run loops.
     pub healths: Vec<Arc<Health>>,
 }
 
-/// Runs a loop until `stop` is set, with its probes beside it; a process whose probes cannot listen stops.
+/// Runs a loop until `stop` is set, and serves its probes meanwhile. Sets `stop` and fails when the probes
+/// cannot listen.
 pub fn run_watched(
     runtime: Runtime,
     watched: Watched,
     stop: &Arc<AtomicBool>,
     run: impl FnOnce() -> Result<(), RunError>,
 ) -> Result<(), Failure> {
-    let (listen, unwatched) = (watched.listen, stop.clone());
+    let (listen, stop_if_unserved) = (watched.listen, stop.clone());
     let probes = probes(watched.metrics, alive(watched.healths.clone()), ready(watched.healths));
     let server = runtime.spawn(async move {
         if let Err(e) = serve_probes(listen, probes).await {
-            eprintln!("firewatch: http.listen {listen}: {e}");
-            unwatched.store(true, Ordering::Relaxed);
+            tracing::error!("http.listen {listen}: {e}");
+            stop_if_unserved.store(true, Ordering::Relaxed);
         }
     });
     let ran = run().map_err(|e| Failure::Running(e.to_string()));
@@ -79,23 +84,23 @@ pub fn run_watched(
     runtime.shutdown_background();
     ran?;
     if has_no_server {
-        return Err(Failure::Running("stopped, as nobody could have watched over it".into()));
+        return Err(Failure::Running(format!("stopped: the metrics server could not listen on {listen}")));
     }
-    eprintln!("firewatch: stopped; all that was read is committed");
+    tracing::info!("stopped; everything read is committed");
     Ok(())
 }
 
-/// The probes of a process with these checks.
+/// Builds the probes of a process from its metrics and checks.
 pub fn probes(metrics: Metrics, alive: Arc<Check>, ready: Arc<Check>) -> Probes {
-    Probes { metrics: Box::new(move || metrics.text().map_err(|e| e.to_string())), alive, ready }
+    Probes { metrics: Box::new(move || metrics.text().map_err(ProbeError::new)), alive, ready }
 }
 
 fn alive(healths: Vec<Arc<Health>>) -> Arc<Check> {
     Arc::new(move || {
-        let silent = healths.iter().map(|health| clock::now() - health.last_heartbeat()).max();
-        match silent {
-            Some(silent) if silent >= HEARTBEAT_TIMEOUT => {
-                Err(format!("nothing has come round for {silent}"))
+        let silence = healths.iter().map(|health| clock::now() - health.last_heartbeat()).max();
+        match silence {
+            Some(silence) if silence >= HEARTBEAT_TIMEOUT => {
+                Err(ProbeError::new(format!("no heartbeat for {silence}")))
             }
             _ => Ok(()),
         }
@@ -103,5 +108,5 @@ fn alive(healths: Vec<Arc<Health>>) -> Arc<Check> {
 }
 
 fn ready(healths: Vec<Arc<Health>>) -> Arc<Check> {
-    Arc::new(move || healths.iter().try_for_each(|health| health.readiness()))
+    Arc::new(move || healths.iter().try_for_each(|health| health.readiness().map_err(ProbeError::new)))
 }

@@ -1,28 +1,30 @@
-//! Waits between tries that double up to a limit, shortened at random, so that many clients do not come back at once.
+//! Exponential backoff with jitter, so that many clients do not reconnect at the same time.
 
 use std::time::Duration;
 
+/// The first wait, before jitter.
 const FIRST: Duration = Duration::from_millis(250);
+/// The maximum wait.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The waits.
+/// The state of a backoff: the number of failed attempts in a row.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
-    /// It works again.
+    /// Starts again from the first wait, after a success.
     pub fn reset(&mut self) {
         self.tries = 0;
     }
 
-    /// The wait before the next try: at least half of what doubling gives.
+    /// Returns the wait before the next attempt: between half and all of the doubled wait.
     pub fn next(&mut self) -> Duration {
         let whole = FIRST.saturating_mul(1 << self.tries.min(10)).min(LONGEST);
         self.tries += 1;
         let mut byte = [0];
-        // Without chance the wait is whole.
+        // Without random numbers the wait has no jitter.
         let part = getrandom::fill(&mut byte).map_or(1.0, |()| 0.5 + f64::from(byte[0]) / 510.0);
         whole.mul_f64(part)
     }

@@ -1,7 +1,7 @@
-//! The receiver of webhooks: a path for each source, `/hooks/NAME`.
+//! The webhook receiver, with a path for each source: `/hooks/NAME`.
 //!
-//! A request is answered with 200 only when its body is in the raw topic, so that a platform sends it again otherwise. Who is not
-//! who they say, sends too much, too fast or too slowly is refused before that.
+//! A request gets status 200 only after the brokers have its body; otherwise the platform sends it again.
+//! Requests that are unauthenticated, too large, too frequent or too slow are refused before that.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -19,21 +19,21 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::{CollectorContext, MAX_RAW_BYTES, Notice, RawPayload};
 
-/// Longest wait for a body.
+/// Maximum wait for a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for the brokers; platforms give up after ten seconds or more.
+/// Maximum wait for the brokers. Platforms time out after ten seconds or more.
 const PUT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A source whose payloads come by webhook.
+/// A source that delivers payloads by webhook.
 #[derive(Debug, Clone)]
 pub struct HookSource {
-    /// Its name: the end of its path.
+    /// The name, which is the last segment of its path.
     pub name: String,
     /// The raw topic.
     pub topic: String,
-    /// How requests prove whose they are.
+    /// How requests are authenticated.
     pub hook: HookAuth,
-    /// Requests a second, with bursts of as many.
+    /// Maximum requests per second, and the size of a burst.
     pub rate: NonZeroU32,
 }
 
@@ -48,7 +48,7 @@ struct Shared {
     context: CollectorContext,
 }
 
-/// The routes.
+/// Returns the routes of all webhook sources.
 pub fn hook_routes(sources: Vec<HookSource>, context: CollectorContext) -> Router {
     let to_endpoint = |source: HookSource| {
         let limit = RateLimiter::direct(Quota::per_second(source.rate));
@@ -60,7 +60,7 @@ pub fn hook_routes(sources: Vec<HookSource>, context: CollectorContext) -> Route
         .with_state(Shared { endpoints, context })
 }
 
-/// A platform asks before it sends anything.
+/// Handles GET: answers the challenge that a platform sends before its first payload.
 async fn answer_challenge(
     State(shared): State<Shared>,
     Path(name): Path<String>,
@@ -72,11 +72,11 @@ async fn answer_challenge(
     }
     match endpoint.source.hook.challenge(&|name| query.get(name).cloned()) {
         Ok(answer) => answer.into_response(),
-        Err(problem) => (StatusCode::FORBIDDEN, problem + "\n").into_response(),
+        Err(e) => (StatusCode::FORBIDDEN, format!("{e}\n")).into_response(),
     }
 }
 
-/// A platform sends something.
+/// Handles POST: authenticates a payload and writes it to the raw topic.
 async fn receive_payload(
     State(shared): State<Shared>,
     Path(name): Path<String>,
@@ -94,15 +94,15 @@ async fn receive_payload(
                 &name,
                 &Notice::Skipped(format!("a body of more than {MAX_RAW_BYTES} bytes")),
             );
-            return (StatusCode::PAYLOAD_TOO_LARGE, format!("at most {MAX_RAW_BYTES} bytes\n"))
+            return (StatusCode::PAYLOAD_TOO_LARGE, format!("the maximum is {MAX_RAW_BYTES} bytes\n"))
                 .into_response();
         }
-        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body did not come\n").into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n").into_response(),
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Into::into);
-    if let Err(problem) = endpoint.source.hook.check(&header, &body, (shared.context.clock)()) {
-        (shared.context.notify)(&name, &Notice::Skipped(format!("not theirs: {problem}")));
-        return (StatusCode::UNAUTHORIZED, problem + "\n").into_response();
+    if let Err(e) = endpoint.source.hook.check(&header, &body, (shared.context.clock)()) {
+        (shared.context.notify)(&name, &Notice::Skipped(format!("not authenticated: {e}")));
+        return (StatusCode::UNAUTHORIZED, format!("{e}\n")).into_response();
     }
     let raw = RawPayload { topic: endpoint.source.topic.clone(), payload: body.to_vec(), cursor: None };
     match tokio::time::timeout(PUT_TIMEOUT, (shared.context.put)(raw)).await {
@@ -112,18 +112,18 @@ async fn receive_payload(
         }
         put => {
             let problem = match put {
-                Ok(Err(problem)) => problem,
-                _ => "the brokers do not take it".into(),
+                Ok(Err(e)) => e.to_string(),
+                _ => "the brokers do not respond".into(),
             };
             (shared.context.notify)(&name, &Notice::Failed(problem));
             let again = [("retry-after", "30")];
-            (StatusCode::SERVICE_UNAVAILABLE, again, "not taken; send it again\n").into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, again, "not stored; send it again\n").into_response()
         }
     }
 }
 
 fn unknown() -> Response {
-    (StatusCode::NOT_FOUND, "no source of that name has a webhook\n").into_response()
+    (StatusCode::NOT_FOUND, "no webhook source has this name\n").into_response()
 }
 
 fn too_fast() -> Response {

@@ -1,8 +1,8 @@
-//! A client for Bluesky's Jetstream: connects, goes on from the cursor, and tells what may be missing.
+//! A client for Bluesky's Jetstream: connects, resumes from a cursor, and reports gaps.
 //!
-//! A cursor is the time in microseconds of the last event that the raw topic has. After a break the stream is asked for from a little
-//! before it, as Jetstream's documentation advises, and what came already is left out. A frame that no client could take is
-//! stepped over, and told as a gap.
+//! The cursor is the time in microseconds of the last event in the raw topic. After an interruption the
+//! client resumes slightly before it, as Jetstream's documentation advises, and drops repeated events. It
+//! skips an unreadable frame and reports the skipped span as a gap.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,37 +20,38 @@ use crate::backoff::Backoff;
 use crate::recent_payloads::RecentPayloads;
 use firewatch_http::install_tls_provider;
 
-use crate::{CollectorContext, Gap, MAX_RAW_BYTES, Missing, Notice, PutFuture, RawPayload};
+use crate::{CollectorContext, Gap, MAX_RAW_BYTES, Missing, Notice, PutError, PutFuture, RawPayload};
 
-/// How far before the cursor the stream is asked for again, microseconds.
+/// How far before the cursor the stream resumes, in microseconds.
 const RESUME_OVERLAP_US: u64 = 2_000_000;
-/// A first event so much later than was asked for tells that the server had nothing before it, microseconds.
+/// Delay of the first event after the cursor, in microseconds, from which a gap is reported: the server no
+/// longer had earlier events.
 const GAP_THRESHOLD_US: u64 = 60_000_000;
-/// Largest frame that is looked at, bytes.
+/// Maximum size of a frame, in bytes.
 const MAX_FRAME_BYTES: usize = 16 << 20;
-/// Payloads on their way to the brokers at most.
+/// Maximum number of payloads waiting for the brokers.
 const MAX_IN_FLIGHT: usize = 2000;
-/// How far a frame that cannot be taken is stepped over at first, microseconds.
+/// The first step past an unreadable frame, in microseconds. It doubles until the stream advances.
 const SKIP_STEP_US: u64 = 1_000_000;
-/// Longest wait for a connection.
+/// Maximum wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What is followed.
+/// The configuration of a Jetstream source.
 #[derive(Debug, Clone)]
 pub struct Jetstream {
     /// The source's name.
     pub name: String,
     /// The raw topic.
     pub topic: String,
-    /// The server's `subscribe` address, `ws` or `wss`.
+    /// The URL of the server's `subscribe` endpoint, `ws` or `wss`.
     pub url: String,
-    /// Collections that are asked for.
+    /// The requested collections.
     pub collections: Vec<String>,
-    /// A firehose that is silent for so long is not there any more.
+    /// The silence after which the client reconnects.
     pub idle_timeout: Duration,
 }
 
-/// An event, as far as the client needs it.
+/// The part of an event that the client reads.
 #[derive(Deserialize)]
 struct Event {
     time_us: Option<u64>,
@@ -62,20 +63,20 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 enum Disconnect {
     /// The connection broke, or the server closed it.
     Broken(String),
-    /// A frame came that no client can take.
+    /// A frame is too large or not UTF-8, so that it would end every connection.
     Unreadable(String),
 }
 
-/// Where the client has come to.
+/// The position in the stream.
 struct StreamPosition {
-    /// The time of the last event that the topic has.
+    /// The time of the last event in the topic, in microseconds.
     cursor: Option<u64>,
-    /// How far after the cursor the stream is asked for, to step over what cannot be read.
+    /// How far after the cursor to resume, in microseconds, to skip an unreadable frame. 0 if there is none.
     skip_us: u64,
     recent: RecentPayloads,
 }
 
-/// Follows a Jetstream from a cursor, or from now on when there is none, until the task is dropped.
+/// Follows a Jetstream until the task is dropped, from `cursor` (microseconds) or, without one, from now on.
 pub async fn follow_jetstream(source: Jetstream, cursor: Option<u64>, context: CollectorContext) {
     install_tls_provider();
     let mut place = StreamPosition { cursor, skip_us: 0, recent: RecentPayloads::default() };
@@ -123,12 +124,12 @@ async fn connect(source: &Jetstream, place: &StreamPosition) -> Result<Socket, S
     let connecting = connect_async_with_config(&url, Some(config), false);
     match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(e)) => Err(format!("connect: {e}")),
-        Err(_) => Err("the server does not answer".into()),
+        Ok(Err(e)) => Err(format!("cannot connect: {e}")),
+        Err(_) => Err("the server does not respond".into()),
     }
 }
 
-/// Reads until the connection ends. The cursor moves on as the topic has what came.
+/// Reads until the connection ends. The cursor advances when the brokers have an event.
 async fn follow(
     mut socket: Socket,
     source: &Jetstream,
@@ -147,8 +148,8 @@ async fn follow(
                     place.skip_us = 0;
                     (context.notify)(&source.name, &Notice::Accepted);
                 }
-                // Neither it nor what comes after it counts as read.
-                Err(problem) => return forget_undelivered(problem, place),
+                // Neither this payload nor any later one counts as read.
+                Err(e) => return forget_undelivered(&e, place),
             },
             came = tokio::time::timeout(source.idle_timeout, socket.next()), if under_way.len() < MAX_IN_FLIGHT => {
                 let text = match came {
@@ -157,11 +158,11 @@ async fn follow(
                     Ok(Some(Ok(Message::Close(_))) | None) => {
                         return drain_in_flight(under_way, times, place, "the server closed the stream").await;
                     }
-                    // Pings are answered by the library.
+                    // The library answers pings.
                     Ok(Some(Ok(_))) => continue,
                     Ok(Some(Err(e))) => return stream_error(e, under_way, times, place).await,
                     Err(_) => {
-                        let problem = format!("nothing came for {:?}", source.idle_timeout);
+                        let problem = format!("no data for {:?}", source.idle_timeout);
                         return drain_in_flight(under_way, times, place, &problem).await;
                     }
                 };
@@ -173,8 +174,8 @@ async fn follow(
                     continue;
                 }
                 if text.len() > MAX_RAW_BYTES {
-                    let at = time.map_or_else(String::new, |us| format!(", of {}", at(us)));
-                    let why = format!("an event of {} bytes{at}: a topic takes {MAX_RAW_BYTES}", text.len());
+                    let at = time.map_or_else(String::new, |us| format!(" at {}", at(us)));
+                    let why = format!("an event of {} bytes{at}; the maximum is {MAX_RAW_BYTES}", text.len());
                     (context.notify)(&source.name, &Notice::Skipped(why));
                     continue;
                 }
@@ -186,7 +187,7 @@ async fn follow(
     }
 }
 
-/// Tells a gap, when the first event is later than what was asked for.
+/// Reports a gap if the first event is much later than the cursor, or if a frame was skipped.
 fn report_gap(source: &Jetstream, place: &StreamPosition, first: u64, context: &CollectorContext) {
     let Some(cursor) = place.cursor else { return };
     if place.skip_us > 0 || first > cursor + GAP_THRESHOLD_US {
@@ -195,7 +196,7 @@ fn report_gap(source: &Jetstream, place: &StreamPosition, first: u64, context: &
     }
 }
 
-/// Waits for what is under way, so that it is not read once more.
+/// Waits for the payloads in flight, so that they are not read again, then returns why the connection ended.
 async fn drain_in_flight(
     mut under_way: FuturesOrdered<PutFuture>,
     mut times: VecDeque<Option<u64>>,
@@ -204,19 +205,21 @@ async fn drain_in_flight(
 ) -> Disconnect {
     while let Some(put) = under_way.next().await {
         if let Err(problem) = put {
-            return forget_undelivered(problem, place);
+            return forget_undelivered(&problem, place);
         }
         place.cursor = times.pop_front().flatten().or(place.cursor);
     }
     Disconnect::Broken(problem.to_owned())
 }
 
-/// The brokers do not have what came, so it is to be taken when it comes again.
-fn forget_undelivered(problem: String, place: &mut StreamPosition) -> Disconnect {
+/// Forgets recent payloads, so that the ones the brokers do not have are accepted when the server repeats
+/// them.
+fn forget_undelivered(e: &PutError, place: &mut StreamPosition) -> Disconnect {
     place.recent = RecentPayloads::default();
-    Disconnect::Broken(problem)
+    Disconnect::Broken(e.to_string())
 }
 
+/// Ends a connection after a stream error, and classifies the error.
 async fn stream_error(
     e: Error,
     under_way: FuturesOrdered<PutFuture>,
@@ -224,13 +227,14 @@ async fn stream_error(
     place: &mut StreamPosition,
 ) -> Disconnect {
     let is_unreadable = matches!(e, Error::Utf8(_) | Error::Capacity(_));
-    let problem = format!("the stream broke off: {e}");
+    let problem = format!("the stream broke: {e}");
     match drain_in_flight(under_way, times, place, &problem).await {
         Disconnect::Broken(message) if is_unreadable && message == problem => Disconnect::Unreadable(message),
         end => end,
     }
 }
 
+/// Converts Unix microseconds.
 fn at(us: u64) -> EventTime {
     EventTime::from_millis(i64::try_from(us / 1000).unwrap_or_default())
 }

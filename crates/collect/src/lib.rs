@@ -1,7 +1,9 @@
-//! Payloads from the networks into raw topics: a receiver for webhooks, and clients for streams that go on where they were.
+//! Collects payloads from platforms into raw topics: a webhook receiver, and stream clients that resume where
+//! they stopped.
 //!
-//! Nothing is decoded here: what arrives is put into a raw topic as it came, and is acknowledged, or counted as read, only when
-//! the topic has it. A stream that was away says from when to when something may be missing.
+//! Nothing is decoded here. A payload is written to its raw topic unchanged, and acknowledged or counted as
+//! read only after the brokers have it. After an interruption a stream reports the span in which data may be
+//! missing.
 
 mod backoff;
 mod hook_receiver;
@@ -16,78 +18,92 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use firewatch_domain::EventTime;
+use thiserror::Error;
 
 pub use hook_receiver::{HookSource, hook_routes};
 pub use jetstream::{Jetstream, follow_jetstream};
-pub use mastodon::{MastodonStream, follow_mastodon};
-pub use stream_errors::StreamErrors;
+pub use mastodon::{MastodonError, MastodonStream, follow_mastodon};
+pub use stream_errors::{FailingStream, StreamErrors};
 
-/// Largest payload that a raw topic takes, bytes: a broker's own limit is 1 MiB with what is around it.
+/// Maximum size of a payload in bytes: the brokers' default limit of 1 MiB, less room for the record's
+/// overhead.
 pub const MAX_RAW_BYTES: usize = (1 << 20) - 4096;
 
-/// A payload on its way to a raw topic.
+/// A payload for a raw topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawPayload {
-    /// The topic.
+    /// The raw topic.
     pub topic: String,
-    /// As it came.
+    /// The bytes as received.
     pub payload: Vec<u8>,
-    /// Where a stream goes on after it.
+    /// The position from which a stream resumes after this payload. `None` for webhooks.
     pub cursor: Option<String>,
 }
 
-/// A wait for the brokers.
-pub type PutFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+/// Why the brokers do not have a payload.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct PutError(Box<dyn std::error::Error + Send + Sync>);
 
-/// Puts a payload into its topic.
+impl PutError {
+    /// Wraps the cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+/// Completes when the brokers have a payload, or with the reason why they do not.
+pub type PutFuture = Pin<Box<dyn Future<Output = Result<(), PutError>> + Send>>;
+
+/// Writes a payload to its topic.
 pub type Put = dyn Fn(RawPayload) -> PutFuture + Send + Sync;
 
-/// Hears of a source, by its name.
+/// Receives the notices of a source, given by its name.
 pub type NotifyFn = dyn Fn(&str, &Notice) + Send + Sync;
 
-/// What the shell lends: raw topics, a clock, and who is told.
+/// The dependencies that the shell provides.
 #[derive(Clone)]
 pub struct CollectorContext {
-    /// Puts a payload into its topic; ends when the brokers have it. Calls take effect in their order.
+    /// Writes a payload to its topic. Calls take effect in order.
     pub put: Arc<Put>,
-    /// The wall clock.
+    /// Returns the wall clock time.
     pub clock: fn() -> EventTime,
-    /// Takes note of what happened to a source.
+    /// Receives notices about sources, for logs and metrics.
     pub notify: Arc<NotifyFn>,
 }
 
-/// What happened to a source.
+/// An occurrence at a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It is connected.
+    /// The stream is connected.
     Connected,
-    /// A payload is in its topic.
+    /// The brokers have a payload.
     Accepted,
-    /// Something is wrong, and it is tried again.
+    /// An attempt failed for this reason, and will be repeated.
     Failed(String),
-    /// A payload was left out, and why.
+    /// A payload was dropped for this reason.
     Skipped(String),
-    /// Something may be missing.
+    /// Data may be missing.
     Gap(Gap),
 }
 
-/// A span of which something may be missing.
+/// A span of a stream in which data may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// The last that was there before it.
+    /// The time of the last data before the gap.
     pub from: EventTime,
-    /// The first that was there after it.
+    /// The time of the first data after the gap.
     pub to: EventTime,
-    /// What of it.
+    /// The kind of data.
     pub what: Missing,
 }
 
-/// What may be missing.
+/// The kind of data that may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// Anything: the server had no more of it.
+    /// All payloads: the server no longer had them.
     Anything,
-    /// Edits and deletions, which the server tells only as they happen.
+    /// Edits and deletions, which the server sends only when they happen.
     EditsAndDeletions,
 }
 
@@ -98,6 +114,6 @@ impl fmt::Display for Gap {
             Missing::Anything => "payloads",
             Missing::EditsAndDeletions => "edits and deletions",
         };
-        write!(f, "{what} from {from} to {to}, {}, may be missing", *to - *from)
+        write!(f, "{what} from {from} to {to} ({}) may be missing", *to - *from)
     }
 }

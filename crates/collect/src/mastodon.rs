@@ -1,13 +1,15 @@
-//! A client for Mastodon's streaming API, by server-sent events, with the timeline to catch up by.
+//! A client for Mastodon's streaming API (server-sent events), which catches up from the timeline.
 //!
-//! The stream knows no cursor. After a break the statuses since the last one are asked for from the timeline, page by page; what the
-//! stream alone tells, edits and deletions, is told as a gap. A token that is refused is told, and tried again slowly.
+//! The stream has no cursor. After an interruption the client fetches the statuses since the last one from
+//! the timeline, page by page. Edits and deletions are only in the stream, so they are reported as a gap. A
+//! rejected token is reported, and retried at long intervals.
 
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
+use thiserror::Error;
 
 use crate::backoff::Backoff;
 use crate::recent_payloads::RecentPayloads;
@@ -15,39 +17,49 @@ use firewatch_http::install_tls_provider;
 
 use crate::{CollectorContext, Gap, MAX_RAW_BYTES, Missing, Notice, RawPayload};
 
-/// Longest wait for an answer.
+/// Maximum wait for a response.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// Pages of the timeline that are asked for after a break, of forty statuses each.
+/// Maximum number of timeline pages fetched after an interruption.
 const MAX_PAGES: usize = 100;
+/// Statuses per timeline page, the server's maximum.
 const PAGE_SIZE: usize = 40;
-/// Largest piece of the stream without an end, bytes.
+/// Maximum size of a stream event, in bytes.
 const MAX_EVENT_BYTES: usize = 4 << 20;
 
-/// What is followed.
+/// The configuration of a Mastodon source.
 #[derive(Clone)]
 pub struct MastodonStream {
     /// The source's name.
     pub name: String,
     /// The raw topic.
     pub topic: String,
-    /// The server, such as `https://mastodon.social`.
+    /// The server's URL, such as `https://mastodon.social`.
     pub server: String,
     /// The stream: `public`, `public/local`, or `hashtag` with a tag.
     pub stream: String,
-    /// The tag.
+    /// The hashtag of a `hashtag` stream.
     pub tag: Option<String>,
-    /// An access token of an app.
+    /// The access token of an app.
     pub token: Option<String>,
-    /// A stream that is silent for so long is not there any more: there is a sign of life every fifteen seconds.
+    /// The silence after which the client reconnects. The server sends a heartbeat every fifteen seconds.
     pub idle_timeout: Duration,
-    /// Wait after a token was refused: only a person can mend that.
+    /// The wait after the server rejected the token, which only a person can replace.
     pub token_retry_wait: Duration,
+}
+
+/// Why a Mastodon source cannot be followed.
+#[derive(Debug, Error)]
+pub enum MastodonError {
+    /// The HTTP client cannot be built.
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
 }
 
 /// Why the stream ended.
 enum Disconnect {
+    /// The connection broke, or the server responded with an error.
     Broken(String),
-    /// The server will not have us.
+    /// The server rejected the token.
     Refused(String),
 }
 
@@ -56,32 +68,31 @@ struct Status {
     id: String,
 }
 
-/// Where the client has come to.
+/// The position in the stream.
 struct StreamPosition {
-    /// The last status that the topic has.
+    /// The id of the last status in the topic.
     last: Option<String>,
-    /// When the stream was last heard.
+    /// When the stream last received data.
     last_activity: Option<EventTime>,
     recent: RecentPayloads,
 }
 
-/// Follows a stream from a status on, or from now on when there is none, until the task is dropped.
+/// Follows a stream until the task is dropped, after the status `last` or, without one, from now on.
 ///
 /// # Errors
-/// When TLS cannot be set up.
+/// If the HTTP client cannot be built, for example because TLS cannot be set up.
 pub async fn follow_mastodon(
     source: MastodonStream,
     last: Option<String>,
     context: CollectorContext,
-) -> Result<(), String> {
+) -> Result<(), MastodonError> {
     install_tls_provider();
     let client = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(ANSWER_TIMEOUT)
         .read_timeout(source.idle_timeout)
         .user_agent(concat!("firewatch/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|e| e.to_string())?;
+        .build()?;
     let mut place = StreamPosition { last, last_activity: None, recent: RecentPayloads::default() };
     let mut backoff = Backoff::default();
     loop {
@@ -98,7 +109,7 @@ pub async fn follow_mastodon(
     }
 }
 
-/// Opens the stream, catches up, and reads on until it ends.
+/// Opens the stream, catches up from the timeline, and reads the stream until it ends.
 async fn follow(
     client: &Client,
     source: &MastodonStream,
@@ -111,13 +122,14 @@ async fn follow(
         Err(end) => return end,
     };
     (context.notify)(&source.name, &Notice::Connected);
-    // The stream is open by now, so nothing falls between it and the timeline.
+    // The stream is open before the timeline is fetched, so that no status is missed between them.
     if let Err(end) = catch_up(client, source, place, context).await {
         return end;
     }
     read(stream, source, place, context).await
 }
 
+/// Sends a GET request with tag and token, and checks the status.
 async fn send_request(
     client: &Client,
     source: &MastodonStream,
@@ -136,20 +148,20 @@ async fn send_request(
         request = request.bearer_auth(token);
     }
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, request.send()).await;
-    let answer = answer.map_err(|_| Disconnect::Broken("the server does not answer".into()))?;
+    let answer = answer.map_err(|_| Disconnect::Broken("the server does not respond".into()))?;
     let answer = answer.map_err(|e| Disconnect::Broken(e.without_url().to_string()))?;
     match answer.status() {
         StatusCode::OK => Ok(answer),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Disconnect::Refused(format!(
-            "the server refuses the token ({}); make a new one and set sources.{}.stream.token",
+            "the server rejects the token ({}); create a new one and set sources.{}.stream.token",
             answer.status(),
             source.name
         ))),
-        status => Err(Disconnect::Broken(format!("the server answers {status}"))),
+        status => Err(Disconnect::Broken(format!("the server responds with {status}"))),
     }
 }
 
-/// Asks the timeline for what was missed, oldest first.
+/// Fetches the missed statuses from the timeline, oldest first, and reports what may still be missing.
 async fn catch_up(
     client: &Client,
     source: &MastodonStream,
@@ -173,8 +185,8 @@ async fn catch_up(
         let page = send_request(client, source, &url, &query).await?;
         let page = page.text().await.map_err(|e| Disconnect::Broken(e.without_url().to_string()))?;
         let statuses: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(&page)
-            .map_err(|_| Disconnect::Broken("the timeline is no list of statuses".into()))?;
-        // The newest comes first.
+            .map_err(|_| Disconnect::Broken("the timeline is not a list of statuses".into()))?;
+        // A page has the newest status first.
         for status in statuses.iter().rev() {
             put(status.get().as_bytes(), source, place, context).await?;
         }
@@ -188,7 +200,7 @@ async fn catch_up(
     Ok(())
 }
 
-/// Reads the stream, event by event.
+/// Reads the stream event by event until it ends.
 async fn read(
     mut stream: Response,
     source: &MastodonStream,
@@ -224,14 +236,14 @@ async fn read(
                     &Notice::Skipped(format!("an event of more than {MAX_EVENT_BYTES} bytes")),
                 );
             }
-            // The end of it has to be seen.
+            // Keeps the last byte, to recognise the end of the event.
             is_too_long = true;
             piece.drain(..piece.len() - 1);
         }
     }
 }
 
-/// Takes an event of the stream; a comment is a sign of life.
+/// Handles an event of the stream. Comments, which are heartbeats, are dropped.
 async fn handle_event(
     event: &[u8],
     source: &MastodonStream,
@@ -248,6 +260,7 @@ async fn handle_event(
     if event.is_empty() { Ok(()) } else { put(event, source, place, context).await }
 }
 
+/// Writes a payload to the topic, unless it is a repeat or too large, and advances the position.
 async fn put(
     payload: &[u8],
     source: &MastodonStream,
@@ -255,31 +268,32 @@ async fn put(
     context: &CollectorContext,
 ) -> Result<(), Disconnect> {
     let status = event_key(payload);
-    // A status that the timeline has told comes by the stream as well.
+    // A status from the timeline may arrive by the stream again.
     let key =
         status.as_ref().map_or_else(|| payload.to_vec(), |(kind, id)| format!("{kind} {id}").into_bytes());
     if !place.recent.is_new(&key) {
         return Ok(());
     }
     if payload.len() > MAX_RAW_BYTES {
-        let why = format!("an event of {} bytes: a topic takes {MAX_RAW_BYTES}", payload.len());
+        let why = format!("an event of {} bytes; the maximum is {MAX_RAW_BYTES}", payload.len());
         (context.notify)(&source.name, &Notice::Skipped(why));
         return Ok(());
     }
     let newest = status.filter(|(kind, _)| *kind == "update").map(|(_, id)| id);
     let cursor = newest.or_else(|| place.last.clone());
     let raw = RawPayload { topic: source.topic.clone(), payload: payload.to_vec(), cursor: cursor.clone() };
-    if let Err(problem) = (context.put)(raw).await {
-        // It is to be taken when it comes again.
+    if let Err(e) = (context.put)(raw).await {
+        // Accepts the payload when it is repeated.
         place.recent = RecentPayloads::default();
-        return Err(Disconnect::Broken(problem));
+        return Err(Disconnect::Broken(e.to_string()));
     }
     place.last = cursor;
     (context.notify)(&source.name, &Notice::Accepted);
     Ok(())
 }
 
-/// The kind of an event and the status that it is of, where its id tells it from all others.
+/// Returns the kind and status id of an event that these identify. `None` for edits, which may occur
+/// repeatedly.
 fn event_key(payload: &[u8]) -> Option<(&'static str, String)> {
     if payload.starts_with(b"{") {
         return serde_json::from_slice::<Status>(payload).ok().map(|status| ("update", status.id));

@@ -1,9 +1,10 @@
-//! What came last, to leave out what a server sends again when it goes on a little before where it was.
+//! A bounded set of recent payloads, which detects the ones that a server repeats when a stream resumes with
+//! overlap.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-/// A short memory of payloads.
+/// The hashes of the last payloads.
 #[derive(Debug, Default)]
 pub(crate) struct RecentPayloads {
     known: HashSet<u64>,
@@ -11,11 +12,11 @@ pub(crate) struct RecentPayloads {
     hasher: RandomState,
 }
 
-/// How many are remembered: a firehose's last half minute.
+/// Maximum number of payloads: about half a minute of a firehose.
 const CAPACITY: usize = 65_536;
 
 impl RecentPayloads {
-    /// Whether a payload is new; it is remembered from now on.
+    /// Inserts a payload and returns whether it was new.
     pub fn is_new(&mut self, payload: &[u8]) -> bool {
         let hash = self.hasher.hash_one(payload);
         if !self.known.insert(hash) {

@@ -1,5 +1,5 @@
-// Keeps a page as things are: changes come as server-sent events, each with its number, and the browser asks again from the
-// last one by itself. Text is only ever set as text.
+// Keeps a page up to date. Changes arrive as server-sent events, each with its number, and after a disconnect
+// the browser resumes from the last one. Text is only ever set as text, never as HTML.
 "use strict";
 
 const $ = (what) => document.querySelector(what);
@@ -7,13 +7,14 @@ const inbox = $("#inbox");
 const one = $("#one");
 const wall = $("#wall");
 const LEVELS = ["low", "medium", "high", "critical"];
-// Rows that are shown; the server has the rest.
+// Maximum number of rows shown; the server has the rest.
 const ROWS = 100;
-// The server's time: a recording may be played, and a viewer's clock may be off.
+// Offset of the server's clock in ms: the server may be playing a recording, and the viewer's clock may be
+// off.
 const ahead = Date.parse(document.body.dataset.now) - Date.now();
 const now = () => Date.now() + ahead;
 
-// The order of the inbox: by level, storms first, then by what is due soonest, then by risk.
+// Sort key of the inbox: level, then storms first, then the earliest due, then the highest risk.
 const rank = (li) => [
   -LEVELS.indexOf(li.dataset.level),
   li.dataset.conversation.startsWith("storm/") ? 0 : li.dataset.due ? Date.parse(li.dataset.due) : Infinity,
@@ -56,7 +57,7 @@ function row({ seq, said, taken_by: takenBy, record }) {
   what.append(element("strong", record.level, "level " + record.level), " ", element("span", badge, "risk"), " ", link);
   const who = element("p", undefined, "who");
   const words = [record.team, record.brand, record.platform, record.state.replaceAll("_", " ")].filter(Boolean);
-  if (takenBy) words.push(takenBy + " has it");
+  if (takenBy) words.push("assigned to " + takenBy);
   const due = element("time", undefined, "due");
   due.dateTime = record.respond_by || "";
   who.append(words.join(" \u00b7 "), " ", due);
@@ -76,7 +77,8 @@ function isWanted({ live, taken_by: takenBy = "", record }) {
     && is("owner", takenBy || "-") && LEVELS.indexOf(record.level) >= least && words.includes(text);
 }
 
-// Changes wait for the next frame, the last of each escalation: many a second must not make the page stutter.
+// Changes wait for the next frame, only the latest of each escalation, so that many per second do not stall
+// the page.
 const waiting = new Map();
 let drawn = 0;
 
@@ -96,7 +98,7 @@ function draw() {
   }
   const shown = new Map([...inbox.children].map((li) => [li.dataset.id, li]));
   for (const item of items) place(item, shown);
-  // What does not fit is on the next page, and what has left makes room for it.
+  // Rows beyond the limit belong to the next page; after rows have left, fill up from the server.
   while (inbox.children.length > ROWS) inbox.lastElementChild.remove();
   if (inbox.children.length < ROWS / 2 && $("#more")) refill();
   $("#nothing").hidden = inbox.children.length > 0;
@@ -110,7 +112,7 @@ function place(item, shown) {
   const after = old && old.nextElementSibling;
   if (old) { old.remove(); shown.delete(item.record.escalation); }
   if (!isWanted(item)) {
-    // Who was on it goes on with the next.
+    // The selection and the focus move to the next row.
     if (picked && after) { after.classList.add("picked"); if (focused) after.querySelector("a").focus(); }
     return;
   }
@@ -138,7 +140,7 @@ async function refill() {
   clocks();
 }
 
-// Takes what is new of this page from the server, and leaves the draft and the thread as they are.
+// Updates this page's parts from the server, but keeps the draft and the loaded conversation.
 async function renew() {
   const answer = await fetch(location.href).catch(() => undefined);
   if (!answer || !answer.ok) return;
@@ -165,8 +167,8 @@ async function refresh() {
   $("#wall").replaceWith(document.adoptNode(page.querySelector("#wall")));
 }
 
-// A browser has few connections for a server, so a page that nobody sees gives its own back; it asks again from the last change it
-// heard of. After a loss a browser tries again by itself, but not when it was answered with an error, such as by a proxy.
+// Browsers allow few connections per server, so a hidden page closes its stream and later resumes from its
+// last change. A browser reconnects by itself, but not after an error response, such as one from a proxy.
 let source;
 let last;
 
@@ -177,7 +179,7 @@ function listen() {
   own.addEventListener("open", () => { link.textContent = "live"; link.classList.remove("away"); });
   own.addEventListener("error", () => {
     if (own !== source) return;
-    link.textContent = "not connected: trying again";
+    link.textContent = "disconnected; reconnecting";
     link.classList.add("away");
     if (own.readyState === EventSource.CLOSED) { source = undefined; setTimeout(listen, 2000); }
   });
@@ -192,7 +194,7 @@ function hush() {
   source = undefined;
 }
 
-// Clocks as a person says them, and times in the viewer's zone.
+// Shows times in the viewer's zone, and due times as remaining or overdue spans.
 function clocks() {
   for (const time of document.querySelectorAll("time.clock:not(.said)")) {
     time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
@@ -204,7 +206,7 @@ function clocks() {
     const minutes = Math.round((Date.parse(time.dateTime) - now()) / 60000);
     const off = Math.abs(minutes);
     const span = off < 120 ? `${off} min` : off < 2880 ? `${Math.round(off / 60)} h` : `${Math.round(off / 1440)} days`;
-    time.textContent = minutes < 0 ? `\u00b7 answer late by ${span}` : `\u00b7 answer due in ${span}`;
+    time.textContent = minutes < 0 ? `\u00b7 reply overdue by ${span}` : `\u00b7 reply due in ${span}`;
     time.classList.toggle("late", minutes < 0);
   }
 }
@@ -228,7 +230,7 @@ function say(text) {
   say.timer = setTimeout(() => { said.textContent = ""; }, 6000);
 }
 
-// Asks the server for something; tells its problem, if there is one.
+// Sends a request; returns [result], or [undefined, problem] if it failed.
 async function send(method, path, body, headers = {}) {
   const answer = await fetch(path, {
     method,
@@ -237,19 +239,19 @@ async function send(method, path, body, headers = {}) {
   }).catch(() => undefined);
   const told = answer ? await answer.json().catch(() => ({})) : {};
   if (answer && answer.ok) return [told];
-  return [undefined, told.problem || (answer ? "try again" : "the console does not answer")];
+  return [undefined, told.problem || (answer ? "try again" : "no response from the console")];
 }
 
 async function act(kind, more = {}) {
   const on = picked();
-  if (!on) return say("Pick an escalation with j or k first.");
-  if (!("mayAct" in document.body.dataset)) return say("You may look, but not act. A responder may.");
+  if (!on) return say("Select an escalation with j or k first.");
+  if (!("mayAct" in document.body.dataset)) return say("You have read-only access; acting needs the role responder.");
   const action = { conversation: on.dataset.conversation, kind, ...more };
   const [done, problem] = await send("POST", "/api/actions", action, { "idempotency-key": crypto.randomUUID() });
   say(done ? kind.replaceAll("_", " ") + ": sent" : "Not sent: " + problem);
 }
 
-// Asks which of several, by mouse or by number.
+// Lets the user choose one of several options, by mouse or by number key.
 function ask(what, choices, then) {
   const dialog = $("#ask");
   $("#ask-what").textContent = what;
@@ -274,8 +276,8 @@ const doing = {
     ask("Hand over to which team?", teams.map((team) => [team, team]), (team) => act("hand_over", { team }));
   },
   silence: () => {
-    const hours = [["for an hour", 1], ["for four hours", 4], ["for a day", 24], ["for a week", 168]];
-    ask("Silence it for how long?", hours, (h) => act("silence", { until: new Date(now() + h * 3600000).toISOString() }));
+    const hours = [["1 hour", 1], ["4 hours", 4], ["1 day", 24], ["1 week", 168]];
+    ask("Silence for how long?", hours, (h) => act("silence", { until: new Date(now() + h * 3600000).toISOString() }));
   },
 };
 const KEYS = { a: "acknowledge", r: "resolve", h: "hand_over", s: "silence", u: "useful", n: "noise" };
@@ -291,7 +293,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 const voice = ({ name, followers, did }) => [
-  name || "somebody",
+  name || "unnamed account",
   followers === null ? "" : `(${followers.toLocaleString("en", { notation: followers < 1e6 ? "standard" : "compact" })} followers)`,
   did,
 ].filter(Boolean).join(" ");
@@ -300,20 +302,20 @@ async function showThread(unredacted) {
   const path = "/api/threads/" + one.dataset.id.split("/").map(encodeURIComponent).join("/");
   const answer = await fetch(path + (unredacted ? "?unredacted=true" : "")).catch(() => undefined);
   const told = answer ? await answer.json().catch(() => ({})) : {};
-  if (!answer || !answer.ok) return say("It cannot be shown: " + (told.problem || "try again"));
+  if (!answer || !answer.ok) return say("Cannot show the conversation: " + (told.problem || "try again"));
   const list = element("ol", undefined, "thread");
   for (const said of told.said) {
     const li = element("li", undefined, said.is_brand ? "brand" : "");
     const time = element("time", undefined, "clock");
     time.dateTime = said.at;
-    li.append(element("p", said.text || "(no words)"), element("small", voice(said.by) + " \u00b7 "), time);
+    li.append(element("p", said.text || "(no text)"), element("small", voice(said.by) + " \u00b7 "), time);
     list.append(li);
   }
   const voices = element("ul");
   for (const one of told.voices) voices.append(element("li", voice(one)));
-  const parts = told.said.length ? [list] : [element("p", "The events hold nothing of it any more.")];
+  const parts = told.said.length ? [list] : [element("p", "The events topic no longer holds this conversation.")];
   if (told.voices.length) parts.push(element("h3", "Biggest voices"), voices);
-  if (told.is_cut) parts.push(element("p", "There is more than could be looked through."));
+  if (told.is_cut) parts.push(element("p", "The search hit its limit; posts may be missing."));
   $("#thread").replaceChildren(...parts);
   clocks();
 }
@@ -325,7 +327,7 @@ document.addEventListener("click", async (event) => {
   if (kind) doing[kind]();
   if (button.id === "show-thread") showThread(false);
   if (button.id === "show-unredacted") showThread(true);
-  if (remove) ask(`Remove ${remove}?`, [["Yes, with all sessions", true]], async () => {
+  if (remove) ask(`Remove ${remove}?`, [["Yes, and end all sessions", true]], async () => {
     const [done, problem] = await send("DELETE", "/api/people/" + encodeURIComponent(remove));
     if (done) location.reload(); else say("Not removed: " + problem);
   });
@@ -347,15 +349,15 @@ document.addEventListener("submit", async (event) => {
     $("#verdict").className = told && told.send ? "good" : "problem";
   } else {
     const [told, problem] = await send("POST", "/api/people", { name: fields.get("name"), roles: fields.getAll("roles") });
-    $("#invitation").textContent = told ? "Send this to them: " + location.origin + told.path : problem;
+    $("#invitation").textContent = told ? "Send them this link: " + location.origin + told.path : problem;
   }
 });
 
-// The form's empty fields are no part of a view's address.
+// Leave the form's empty fields out of the address.
 const filters = $("#filters");
 if (filters) filters.addEventListener("formdata", ({ formData }) => { for (const [key, value] of [...formData]) if (!value) formData.delete(key); });
 
-// On a phone the filters are folded while there are none.
+// On a phone, fold the filters while none is set.
 const narrow = $("#narrow");
 if (narrow && matchMedia("(max-width: 40rem)").matches && ![...asked.keys()].some((key) => key !== "text")) narrow.open = false;
 

@@ -1,8 +1,10 @@
-//! The console: what PR and support teams look at, and how they are told.
+//! The console for PR and support teams: web pages, the HTTP API behind them, accounts and notifications.
 //!
-//! It keeps a projection of the topics in a database, which can be built again from them at any time; what people do goes to
-//! the actions topic and nowhere else, so the log stays the one truth. Kafka is somebody else's: records come in, actions
-//! go out through a function.
+//! Keeps a projection of the topics in a database, which can be rebuilt from the topics at any time. What
+//! people do goes only to the actions topic, so the topics stay the single source of truth. No text of a post
+//! is stored, except redacted beginnings and the words that reasons and topics quote. This crate contains no
+//! Kafka client: records come in through [`store::Store::apply`], and actions go out through a function in
+//! [`web::Tools`].
 
 pub mod notify;
 mod outbound_client;
@@ -12,4 +14,5 @@ mod settings;
 pub mod store;
 pub mod web;
 
-pub use settings::{ConsoleSettings, SignIn, tls};
+pub use outbound_client::{HttpClientError, RequestError};
+pub use settings::{ConsoleSettings, SignIn, UnsafeConsole, tls};

@@ -1,5 +1,7 @@
-//! Requests that the console makes itself: to webhooks and to the identity provider. No redirect is followed, and a webhook leads to no
-//! private address unless its settings allow it, whatever its name resolves to: it is the addresses connected to that are looked at.
+//! The HTTP client for outgoing requests: to webhooks and to the identity provider.
+//!
+//! It follows no redirects. Webhooks may not reach private addresses unless their settings allow it; the
+//! check is on the resolved addresses, so a host name cannot bypass it.
 
 use firewatch_http::install_tls_provider;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,29 +11,35 @@ use std::time::Duration;
 
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use thiserror::Error;
 
-/// Longest wait for an answer.
+/// Timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer that is read, bytes.
+/// Maximum size of a response body, in bytes.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Where requests may lead.
+/// The addresses that requests may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressScope {
-    /// To public addresses.
+    /// Public addresses only.
     Public,
-    /// To any.
+    /// Any address.
     Anywhere,
 }
 
-/// A client for requests to elsewhere.
+/// An HTTP client that is limited to an [`AddressScope`].
 #[derive(Clone)]
 pub struct OutboundClient {
     client: reqwest::Client,
     scope: AddressScope,
 }
 
-/// Why there is no answer.
+/// The HTTP client cannot be created, for example because TLS cannot be set up.
+#[derive(Debug, Error)]
+#[error("{}", describe_error(.0))]
+pub struct HttpClientError(#[source] reqwest::Error);
+
+/// Why a request got no response. Never contains the URL's path, which may be a secret.
 #[derive(Debug)]
 pub struct RequestError(String);
 
@@ -44,11 +52,11 @@ impl std::fmt::Display for RequestError {
 impl std::error::Error for RequestError {}
 
 impl OutboundClient {
-    /// One that reaches so far.
+    /// Creates a client for addresses within `scope`.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(scope: AddressScope) -> Result<Self, String> {
+    pub fn new(scope: AddressScope) -> Result<Self, HttpClientError> {
         install_tls_provider();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -57,16 +65,17 @@ impl OutboundClient {
             .user_agent(concat!("firewatch/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(GuardedResolver(scope)))
             .build();
-        Ok(Self { client: client.map_err(|e| describe_error(&e))?, scope })
+        Ok(Self { client: client.map_err(HttpClientError)?, scope })
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the response, of any status.
     ///
     /// # Errors
-    /// When it may not lead there, or nothing comes back; the error names no more of the URL than its host.
+    /// When the address is out of scope, or no complete response arrives. The error names only the URL's
+    /// host.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, RequestError> {
         let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        // A host that is an address is not resolved.
+        // A literal address is not resolved, so it is checked here.
         if let Ok(address) = host.parse::<IpAddr>()
             && self.scope == AddressScope::Public
             && !is_public(address)
@@ -79,9 +88,7 @@ impl OutboundClient {
         while let Some(chunk) = answer.chunk().await.map_err(|e| RequestError(describe_error(&e)))? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_RESPONSE_BYTES {
-                return Err(RequestError(format!(
-                    "{host} answers with more than {MAX_RESPONSE_BYTES} bytes"
-                )));
+                return Err(RequestError(format!("{host}: response larger than {MAX_RESPONSE_BYTES} bytes")));
             }
         }
         let mut response = HttpResponse::new(body);
@@ -101,15 +108,15 @@ impl<'c> AsyncHttpClient<'c> for OutboundClient {
 }
 
 fn private_address_error(host: &str) -> String {
-    format!("{host} is a private address; set allow_private = true for this channel if it is meant")
+    format!("{host} is a private address; set allow_private = true for this channel to allow it")
 }
 
-/// An error with its causes, without the URL, whose path may be a secret.
+/// Formats an error with its causes, but without the URL, whose path may be a secret.
 fn describe_error(e: &reqwest::Error) -> String {
     let mut words = match e.url().and_then(|url| url.host_str()) {
-        Some(host) if e.is_timeout() => format!("{host} does not answer in time"),
-        Some(host) => format!("{host} cannot be reached"),
-        None => "the request cannot be made".into(),
+        Some(host) if e.is_timeout() => format!("{host}: timed out"),
+        Some(host) => format!("{host}: request failed"),
+        None => "invalid request".into(),
     };
     let mut cause = std::error::Error::source(e);
     while let Some(next) = cause {
@@ -134,7 +141,7 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Whether an address belongs to the public internet: none of the ranges of IANA's special-purpose registries.
+/// Returns whether an address is on the public internet, that is outside IANA's special-purpose ranges.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -153,7 +160,7 @@ fn is_public_v4(v4: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(v6: Ipv6Addr) -> bool {
-    // Addresses that stand for one of the older kind are judged as that.
+    // An IPv6 address that embeds an IPv4 address is judged by the latter.
     let [a, b, .., g, h] = v6.segments();
     let [g, h] = [g, h].map(u16::to_be_bytes);
     let older = Ipv4Addr::new(g[0], g[1], h[0], h[1]);
@@ -228,6 +235,6 @@ mod tests {
             assert!(!refused.contains("/hook"), "{refused}");
         }
         silent.set_nonblocking(true).unwrap();
-        assert!(silent.accept().is_err(), "somebody connected");
+        assert!(silent.accept().is_err(), "a connection was made");
     }
 }

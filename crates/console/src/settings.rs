@@ -1,48 +1,65 @@
 //! The `[console]` and `[notifications]` sections of the settings file.
 //!
-//! Whoever can reach the console from another machine has to sign in, over TLS: a setting that would let others in without is
-//! a fault.
+//! A console that other machines can reach must have sign-in and TLS; settings without them are rejected.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use firewatch_settings::Settings;
+use thiserror::Error;
 
 use crate::notify::{self, NotificationChannel};
 use crate::people::{OidcSettings, Role};
 
-/// How people are known.
+/// What a console that other machines can reach lacks, and which setting adds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UnsafeConsole {
+    /// TLS or a proxy is set, but no public https URL.
+    #[error("TLS and proxies need console.url; set console.url to the public https URL")]
+    NoPublicUrl,
+    /// The address is reachable without sign-in.
+    #[error("{0} is reachable without sign-in; set console.sign_in, or use a loopback address and no proxy")]
+    NoSignIn(SocketAddr),
+    /// The address is reachable without TLS.
+    #[error(
+        "{0} is reachable without TLS; set console.tls.certificate and console.tls.key, or \
+         console.proxy = true if a proxy terminates TLS"
+    )]
+    NoTls(SocketAddr),
+}
+
+/// How people sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignIn {
-    /// Nobody signs in: whoever is at this machine may do what a policy owner may.
+    /// No sign-in: everybody on this machine has the rights of a policy owner.
     Nobody,
-    /// By a name and a password that are kept here.
+    /// Name and password of a local account.
     Local,
-    /// By an identity provider.
+    /// An OpenID Connect identity provider.
     Oidc(OidcSettings),
 }
 
-/// Everything the console needs to know, checked.
+/// The settings of the console, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsoleSettings {
-    /// Where it listens.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// The URL of its database.
+    /// URL of the database, such as `sqlite://console.db`.
     pub database: String,
-    /// How people reach it, without a slash at the end; none: at `listen`.
+    /// Public URL without a trailing slash; `None` if people use the listen address.
     pub url: Option<String>,
-    /// The files of a certificate and its key, PEM.
+    /// Paths of the certificate and its key, PEM.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// A proxy in front ends TLS and tells in `x-forwarded-for` who asks.
+    /// A proxy terminates TLS and passes the client's address in `x-forwarded-for`.
     pub proxy: bool,
-    /// How people are known.
+    /// How people sign in.
     pub sign_in: SignIn,
-    /// Who is told of what by which way.
+    /// The notification channels.
     pub channels: Vec<NotificationChannel>,
 }
 
 impl ConsoleSettings {
-    /// For this machine alone, without sign-in.
+    /// Returns settings for use on this machine only, without sign-in.
     #[must_use]
     pub fn local(listen: SocketAddr, database: String) -> Self {
         Self {
@@ -56,12 +73,13 @@ impl ConsoleSettings {
         }
     }
 
-    /// Reads the sections; files are beside the settings file, in `folder`. Teams that may be told are these, when they are known.
+    /// Reads the sections. Relative paths are resolved against `folder`, the settings file's folder. `teams`
+    /// are the policy's teams; if it is empty, channels may name any team.
     pub fn read(s: &mut Settings, folder: &Path, teams: &[String]) -> Self {
         let fallback = SocketAddr::from(([127, 0, 0, 1], 9465));
         let text = s.text("console.listen", &fallback.to_string());
         let listen = text.parse().unwrap_or_else(|_| {
-            let problem = format!("`{text}` is not allowed; give an address and port such as {fallback}");
+            let problem = format!("`{text}`: not an address and port; use one such as {fallback}");
             s.add_fault("console.listen", problem);
             fallback
         });
@@ -84,32 +102,28 @@ impl ConsoleSettings {
         settings
     }
 
-    /// Whether nobody from elsewhere gets in unknown or is overheard, or what would have to be set.
+    /// Checks that a console which other machines can reach has sign-in and TLS.
     ///
     /// # Errors
-    /// Why not.
-    pub fn is_safe(&self) -> Result<(), String> {
+    /// What is missing, and which setting adds it.
+    pub fn is_safe(&self) -> Result<(), UnsafeConsole> {
         let is_https = self.url.as_ref().is_some_and(|url| url.starts_with("https://"));
         let listen = self.listen;
         if (self.tls.is_some() || self.proxy) && !is_https {
-            return Err("with TLS or a proxy, set console.url to how people reach it, such as \"https://console.example.org\"".into());
+            return Err(UnsafeConsole::NoPublicUrl);
         }
         let from_elsewhere = !listen.ip().is_loopback();
         let is_seen = from_elsewhere || self.proxy;
         if is_seen && self.sign_in == SignIn::Nobody {
-            return Err(format!(
-                "{listen} can be reached from other machines; set console.sign_in, or give a loopback address and no proxy"
-            ));
+            return Err(UnsafeConsole::NoSignIn(listen));
         }
         if from_elsewhere && self.tls.is_none() && !self.proxy {
-            return Err(format!(
-                "{listen} can be reached from other machines; give console.tls.certificate and console.tls.key, or set console.proxy = true when a proxy in front has them"
-            ));
+            return Err(UnsafeConsole::NoTls(listen));
         }
         Ok(())
     }
 
-    /// Whether browsers reach it over TLS.
+    /// Returns whether browsers reach the console over TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.tls.is_some() || self.proxy
@@ -128,22 +142,21 @@ fn url(s: &mut Settings) -> Option<String> {
             Some(url.trim_end_matches('/').to_owned())
         }
         _ => {
-            let problem = format!(
-                "`{url}` is not allowed; give one such as \"https://console.example.org\", without a path"
-            );
+            let problem =
+                format!("`{url}`: not a URL without a path; use one such as \"https://console.example.org\"");
             s.add_fault("console.url", problem);
             None
         }
     }
 }
 
-/// The files of a certificate and its key that a section names, beside the settings file.
+/// Reads `tls.certificate` and `tls.key` of a section; relative paths are resolved against `folder`.
 pub fn tls(s: &mut Settings, section: &str, folder: &Path) -> Option<(PathBuf, PathBuf)> {
     let [certificate, key] = ["certificate", "key"].map(|name| s.text(&format!("{section}.tls.{name}"), "-"));
     match (certificate.as_str(), key.as_str()) {
         ("-", "-") => None,
         ("-", _) | (_, "-") => {
-            s.add_fault(&format!("{section}.tls"), "give both certificate and key, or neither");
+            s.add_fault(&format!("{section}.tls"), "incomplete; set both certificate and key, or neither");
             None
         }
         (certificate, key) => Some((folder.join(certificate), folder.join(key))),
@@ -157,15 +170,15 @@ fn sign_in(s: &mut Settings, url: Option<&str>) -> SignIn {
         "local" => SignIn::Local,
         "oidc" => {
             if url.is_none() {
-                s.add_fault("console.url", "is missing; the identity provider sends browsers back to it");
+                s.add_fault("console.url", "missing; the identity provider redirects browsers to it");
             }
             for (key, value) in [("issuer", &oidc.issuer), ("client_id", &oidc.client_id)] {
                 if value == "-" {
-                    s.add_fault(&format!("console.oidc.{key}"), "is missing; the identity provider tells it");
+                    s.add_fault(&format!("console.oidc.{key}"), "missing; copy it from the provider");
                 }
             }
             if oidc.groups.iter().all(|(_, groups)| groups.is_empty()) {
-                let problem = "is missing; say which groups may look, act, own policies or see unredacted text, such as responders = [\"pr\"]";
+                let problem = "missing; map at least one role to groups, such as responder = [\"pr\"]";
                 s.add_fault("console.oidc.groups", problem);
             }
             SignIn::Oidc(oidc)

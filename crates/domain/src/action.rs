@@ -1,4 +1,6 @@
-//! What a person did about an escalation. It comes in through a topic of its own, so the log stays the only truth.
+//! What a person did about an escalation.
+//!
+//! Actions come in through a topic of their own, so that the log remains the only source of truth.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,53 +13,55 @@ use crate::EventTime;
 pub struct Action {
     /// Schema version; this build reads 1.
     pub v: u32,
-    /// Unique within the conversation: a second action with the same id changes nothing.
+    /// Id, unique within the conversation. A second action with the same id changes nothing.
     pub id: String,
-    /// The conversation acted on (a storm's id for a storm), and the key of the record.
+    /// The conversation acted on, or the id of a storm, group, digest or silence notice. It is the key of the
+    /// record.
     pub conversation: String,
-    /// When it was done.
+    /// When the person acted.
     pub at: EventTime,
-    /// Who did it: a user or system name.
+    /// Who acted: a user or system name.
     pub by: String,
     /// What was done.
     pub kind: ActionKind,
-    /// With `hand_off`: where the talk goes on.
+    /// For `hand_off`: the private channel in which the conversation continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
-    /// With `hand_over`: the team that is to own it. With a verdict: the team that it speaks for, all that were told when absent.
+    /// For `hand_over`: the team that becomes the owner. For a verdict: the team it speaks for; when absent,
+    /// every team that was notified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
-    /// With `silence`: until when no team is told of this conversation.
+    /// For `silence`: no team is notified of this conversation before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<EventTime>,
 }
 
-/// What was done.
+/// The kind of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
-    /// Somebody has seen it and takes it.
+    /// A person has seen the escalation and works on it.
     Acknowledge,
-    /// Answered in public.
+    /// The brand has answered in public.
     Reply,
-    /// The talk goes on in a private channel.
+    /// The conversation continues in a private channel.
     HandOff,
-    /// Another team is to own it.
+    /// Another team becomes the owner.
     HandOver,
-    /// Done.
+    /// The work is done.
     Resolve,
-    /// Not done after all.
+    /// The work is not done after all.
     Reopen,
-    /// Keep quiet about it until a time.
+    /// No team is notified until a given time.
     Silence,
-    /// A verdict: being told of it was worth it. Changes nothing; what is told later is tuned by it.
+    /// Verdict: the notification was useful. It changes no state; `firewatch report feedback` learns from it.
     Useful,
-    /// A verdict: being told of it was a waste.
+    /// Verdict: the notification was noise. It changes no state, like `useful`.
     Noise,
 }
 
 impl ActionKind {
-    /// Whether being told was worth it, where this is a verdict.
+    /// Returns whether the notification was useful, or `None` when this action is not a verdict.
     #[must_use]
     pub fn verdict(self) -> Option<bool> {
         match self {
@@ -68,11 +72,11 @@ impl ActionKind {
     }
 }
 
-/// A private channel that a conversation is handed off to.
+/// A private channel to which a conversation is handed off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
-    /// The platform's direct messages.
+    /// Direct messages of the platform.
     Dm,
     /// E-mail.
     Email,

@@ -1,11 +1,11 @@
-//! What could not be decoded: the raw bytes, the reason and where they came from, so that nothing is lost.
+//! Records that could not be decoded: the raw bytes, the reason and the origin, so that nothing is lost.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One record of the dead letters topic. A record too large for one is told in `parts`.
+/// One record of the dead letter topic. A record too large for one message is split into `parts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "dead_letter")]
 pub struct DeadLetter {
@@ -13,77 +13,78 @@ pub struct DeadLetter {
     pub v: u32,
     /// Source topic, partition, offset and part: the same for every redelivery.
     pub id: String,
-    /// The class of the fault.
+    /// The class of the error.
     pub code: RejectionCode,
-    /// The place, the value and the remedy; holds no text of the post.
+    /// The place, the value and the remedy. It never contains text of the post.
     pub detail: String,
     /// Where the record was read.
     pub origin: Origin,
-    /// The raw bytes, base64.
+    /// The raw bytes in base64.
     pub raw: String,
-    /// Which part of the bytes this is, from 1.
+    /// Number of this part, from 1.
     pub part: u32,
-    /// How many parts there are.
+    /// Number of parts.
     pub parts: u32,
 }
 
-/// Where a record was read.
+/// The position at which a record was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// The topic.
     pub topic: String,
     /// The partition.
     pub partition: u32,
-    /// The offset in the partition (in a file: the line, from 1).
+    /// The offset in the partition. For a file: the line number, from 1.
     pub offset: i64,
 }
 
-/// Classes of faults in a record; the label of the metric that counts them.
+/// Classes of errors in a record. They are the label values of the metric that counts rejections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectionCode {
-    /// No bytes at all.
+    /// The record has no bytes.
     Empty,
-    /// More bytes than a record may have.
+    /// The record has more bytes than allowed.
     TooLarge,
-    /// Not UTF-8.
+    /// The record is not UTF-8.
     NotUtf8,
-    /// No JSON object.
+    /// The record is not a JSON object.
     MalformedJson,
-    /// A field has the wrong type, a negative or a fractional count among them.
+    /// A field has the wrong type. Negative and fractional counts are wrong types too.
     WrongType,
-    /// A field that must be there is not.
+    /// A required field is missing.
     MissingField,
-    /// A schema version that this build does not read.
+    /// This build does not read the schema version.
     UnknownVersion,
-    /// An id that is empty or too long.
+    /// An id is empty or too long.
     BadId,
-    /// A time before 2000 or more than a day after arrival.
+    /// A time is before 2000 or more than a day after arrival.
     BadTime,
-    /// A count beyond anything real.
+    /// A count is implausibly large.
     OutOfRange,
-    /// None or several of post, engagement, counters, brand_reply, delete.
+    /// The record has none or several of `post`, `engagement`, `counters`, `brand_reply` and `delete`.
     NotOneBody,
-    /// The record's key is not its conversation.
+    /// The key of the record differs from its conversation.
     KeyMismatch,
-    /// A schema that the registry does not have, or that cannot be used.
+    /// The registry does not have the schema, or the schema cannot be used.
     UnknownSchema,
-    /// Bytes that are not what their schema says.
+    /// The bytes do not match their schema.
     SchemaMismatch,
-    /// JSON, but nothing that the platform is known to send.
+    /// The JSON is no payload that the platform is known to send.
     UnknownPayload,
-    /// A payload of the platform that tells of no post and no engagement: nothing is lost by leaving it out.
+    /// The payload contains neither a post nor an engagement, so nothing is lost by skipping it.
     NotRelevant,
 }
 
 impl RejectionCode {
-    /// Whether it tells of something to mend; what only is of no interest is counted and not kept.
+    /// Returns whether somebody has to fix something. Payloads that are merely irrelevant are counted but not
+    /// kept.
     #[must_use]
     pub fn is_fault(self) -> bool {
         self != Self::NotRelevant
     }
 
-    /// The code as on the wire.
+    /// Returns the code as spelled on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

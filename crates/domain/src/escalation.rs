@@ -1,4 +1,4 @@
-//! A decision to tell a team, and its life.
+//! Escalations: the decision to notify a team, and each later change of it.
 
 use std::fmt;
 
@@ -7,130 +7,134 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Contribution, EventTime, Tenths};
 
-/// One record of an escalation topic: an escalation opened, or changed.
+/// One record of an escalation topic: an escalation that opened or changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "escalation")]
 pub struct Escalation {
     /// Schema version; this build writes 1.
     pub v: u32,
-    /// `<escalation>/<step>`: unique per record, derived from the conversation and when it began, never from the score.
+    /// `<escalation>/<step>`: unique for each record. It derives from the conversation and its start time,
+    /// never from the score.
     pub id: String,
-    /// The escalation that all its records share.
+    /// Id of the escalation; all its records share it.
     pub escalation: String,
-    /// 0 when opened, one more with every change.
+    /// Number of the record: 0 when the escalation opens, 1 more with every change.
     pub step: u32,
-    /// What this record tells.
+    /// What changed with this record.
     #[serde(rename = "news")]
     pub change: EscalationChange,
-    /// Where it stands now.
+    /// State after this record.
     pub state: EscalationState,
-    /// The team that owns it.
+    /// The team that owns the escalation.
     pub team: String,
-    /// How bad it is.
+    /// How severe it is.
     pub level: Level,
-    /// The conversation, or the storm, it is about.
+    /// The conversation it is about, or the id of a storm, group, digest or silence notice.
     pub conversation: String,
-    /// The brand, when known.
+    /// The brand, when the policy lists it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
-    /// The network it was seen on, when known; none for a storm.
+    /// The network of the post, when known. Absent for a storm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// For a storm: the words that set its posts apart, as most people write them; none when it is about everything.
+    /// For a storm: the words that distinguish its posts, in their most common spelling. Empty when the storm
+    /// has no common topic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
-    /// Conversations that it belongs with: the same by the same author on another network, or what it quotes.
+    /// Related conversations: the same complaint by the same author on another network, or the conversation
+    /// that it quotes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<String>,
     /// Event time of the decision.
     pub at: EventTime,
-    /// When the post was written, when it has been seen (for a storm: its first post).
+    /// When the post was written, if known. For a storm: the time of its first post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub posted_at: Option<EventTime>,
-    /// Risk at the decision, 0..100; none for a storm.
+    /// Risk at the time of the decision, 0..100. Absent for a storm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<Tenths>,
-    /// Why, in words; never empty.
+    /// Reasons in plain words, the decisive one first. Never empty.
     #[schemars(length(min = 1))]
     pub reasons: Vec<String>,
-    /// What made the risk, in points that add up to it.
+    /// Contributions to the risk, in points that add up to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<Contribution>,
-    /// What to do next, by the policy; with what opens or raises it.
+    /// Advice from the policy on what to do next. Set on records that open or raise the escalation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<String>,
-    /// How the post begins, on one line, with what is personal replaced by what it is, such as `[phone]` and `[health]`. For
-    /// PR; who may see the person's data looks the conversation up.
+    /// Start of the post on one line, with personal data replaced by placeholders such as `[phone]` and
+    /// `[health]`. Set for PR only. People with the right to see personal data look up the conversation
+    /// instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
-    /// The route of the policy that opened or raised it.
+    /// The route of the policy that opened or raised the escalation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// The team that owned it until this step, which is told of the hand-over as well.
+    /// The team that owned the escalation before this step. It is notified of the hand-over too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over_by: Option<String>,
-    /// While it waits for a first answer in public: when that is due.
+    /// When the first public answer is due, while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond_by: Option<EventTime>,
-    /// For a storm, a group or a digest: conversations in it so far.
+    /// For a storm, a group, a digest or a silence notice: number of conversations in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,
     /// Version of the policy that decided.
     pub policy: String,
-    /// Hash of the policy's text: FNV-1a of 64 bits, in hexadecimal.
+    /// Hash of the policy file: 64-bit FNV-1a in hexadecimal.
     pub policy_hash: String,
-    /// The W3C trace context of what caused it, when that had one; a header of the record.
+    /// W3C trace context of the record that caused this one, if it had one. It is sent as a record header.
     #[serde(skip)]
     pub trace: Option<String>,
 }
 
-/// What a record of an escalation tells.
+/// What changed with a record of an escalation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "News")]
 pub enum EscalationChange {
-    /// It was opened, or opened again.
+    /// The escalation opened, for the first time or again.
     Opened,
     /// Its level rose.
     Raised,
     /// Its state changed.
     Moved,
-    /// More conversations are in it.
+    /// More conversations joined it.
     Grew,
     /// Another team owns it.
     HandedOver,
-    /// The first answer is late.
+    /// The first answer is overdue.
     Late,
-    /// A hand-off was asked for, and nothing has followed.
+    /// The brand asked the author to continue in private, and nothing followed.
     Stalled,
-    /// Nobody has taken it for a while.
+    /// It has been unacknowledged for a while.
     Waits,
 }
 
-/// The life of an escalation.
+/// State of an escalation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EscalationState {
-    /// Somebody should look.
+    /// Nobody has acknowledged it.
     Open,
-    /// Somebody does.
+    /// A person works on it.
     Acknowledged,
     /// The brand has answered in public.
     Answered,
-    /// The brand has asked the author to go on in private.
+    /// The brand has asked the author to continue in private.
     HandOffAsked,
-    /// The talk goes on in private.
+    /// The conversation continues in private.
     HandedOff,
-    /// Done, or the risk has passed.
+    /// The work is done, or the risk has passed.
     Resolved,
-    /// Open again after it was done.
+    /// Open again after it was resolved, or acknowledged and then forgotten.
     Reopened,
-    /// Its conversation fell silent past the horizon.
+    /// Its conversation was silent for longer than the horizon, or its post was deleted.
     Expired,
 }
 
 impl EscalationChange {
-    /// What it tells as on the wire.
+    /// Returns the change as spelled on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -147,7 +151,7 @@ impl EscalationChange {
 }
 
 impl EscalationState {
-    /// The state as on the wire.
+    /// Returns the state as spelled on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -162,20 +166,20 @@ impl EscalationState {
         }
     }
 
-    /// Whether nobody has taken it yet.
+    /// Returns whether nobody has acknowledged it.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::Reopened)
     }
 
-    /// Whether nothing follows but a new opening.
+    /// Returns whether it has ended; only a new opening can follow.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Resolved | Self::Expired)
     }
 }
 
-/// How bad it is.
+/// Severity of an escalation, mildest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -193,7 +197,7 @@ impl Level {
     /// All levels, mildest first.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
-    /// The level as on the wire.
+    /// Returns the level as spelled on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

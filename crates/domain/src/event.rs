@@ -1,6 +1,6 @@
-//! What comes in: posts, engagement with them, counter snapshots, and the brand's own replies.
+//! Input events: posts, engagement with them, counter snapshots, answers by the brand, and deletions.
 //!
-//! What a platform does not tell is `None`, never zero: an unknown follower count stays unknown
+//! A value that the platform does not provide is `None`, never zero: an unknown follower count stays unknown
 //! through scoring.
 
 use schemars::JsonSchema;
@@ -8,24 +8,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::EventTime;
 
-/// One record of the events topic. Exactly one of `post`, `engagement`, `counters`, `brand_reply` and `delete` is there.
+/// One record of the events topic. It has exactly one of `post`, `engagement`, `counters`, `brand_reply` and
+/// `delete`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "event")]
 pub struct Event {
     /// Schema version; this build reads 1.
     pub v: u32,
-    /// Unique within the conversation: a second event with the same id changes nothing.
+    /// Id, unique within the conversation. A second event with the same id changes nothing.
     #[schemars(length(min = 1, max = 256))]
     pub id: String,
-    /// The root post's id, and the key of the record.
+    /// Id of the root post. It is the key of the record.
     #[schemars(length(min = 1, max = 256))]
     pub conversation: String,
-    /// When it happened at the platform; from the year 2000 on and at most a day after its arrival.
+    /// When it happened on the platform: not before the year 2000, and at most one day after arrival.
     pub at: EventTime,
-    /// The brand it speaks of, when known; needed once per conversation.
+    /// The brand it is about, when known. Needed once for each conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
-    /// The network it was seen on, such as `x`, `facebook` or `instagram`.
+    /// The network it comes from, such as `x`, `facebook` or `instagram`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// What happened.
@@ -33,130 +34,132 @@ pub struct Event {
     pub body: Body,
 }
 
-/// What happened.
+/// Content of an event.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
-    /// Somebody wrote.
+    /// Somebody wrote a post.
     Post(Post),
-    /// Somebody reacted.
+    /// Somebody reacted to a post.
     Engagement(Engagement),
-    /// The platform's running totals at this time.
+    /// Running totals of the platform at this time.
     Counters(Counters),
     /// The brand answered in public.
     BrandReply(BrandReply),
-    /// A post was taken down, by its author or by the platform.
+    /// A post was deleted by its author or by the platform.
     Delete(Delete),
 }
 
-/// A public message: the root of a conversation, or a reply in it. An edit is the post again, as it reads now, with
-/// `edited_at` and an event id of its own.
+/// A public message: the root of a conversation, or a reply in it. An edit is sent as the post again, with
+/// its new text, `edited_at` and an event id of its own.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Post {
-    /// The platform's id of the post.
+    /// The post's id on the platform.
     pub id: String,
     /// Who wrote it, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<Author>,
-    /// What was written; may be empty (a picture), at most 262,144 bytes.
+    /// The text, at most 262,144 bytes. It may be empty, as for a picture.
     pub text: String,
-    /// BCP 47 language tag, when the platform tells it.
+    /// BCP 47 language tag, when the platform provides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lang: Option<String>,
-    /// The post it answers; absent for the root of a conversation.
+    /// The post it answers. Absent for the root of a conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
-    /// The post that it passes on with words of its own.
+    /// The post it quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotes: Option<String>,
-    /// The conversation that it belongs with: that of the post which it quotes.
+    /// The conversation of the quoted post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub related: Option<String>,
-    /// When its author last changed it, if ever; `at` stays the time of the post.
+    /// When the author last edited it. `at` remains the time of the post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<EventTime>,
 }
 
-/// Who wrote a post.
+/// Author of a post.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Author {
-    /// The platform's id of the account.
+    /// The account's id on the platform.
     pub id: String,
     /// The account's public name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handle: Option<String>,
-    /// Accounts that follow it, when known; at most ten thousand million.
+    /// Number of followers, when known; at most 10 billion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followers: Option<u64>,
-    /// When they were counted, where that was before the post: platforms do not tell them each time.
+    /// When the followers were counted, if earlier than the post. Platforms do not report them with every
+    /// post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followers_at: Option<EventTime>,
-    /// Whether the platform vouches for the account, when known.
+    /// Whether the platform has verified the account, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    /// What kind of account it is, when known.
+    /// Kind of account, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountKind>,
 }
 
-/// Kinds of account. The followers of a bot or of a brand are not those of somebody who complains.
+/// Kinds of account. Followers of bots and of the brand's own accounts count differently from those of
+/// people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountKind {
-    /// A person's.
+    /// A person's account.
     Person,
-    /// One that the platform says is run by a program.
+    /// An account that the platform marks as automated.
     Bot,
-    /// One of the brand's own.
+    /// One of the brand's own accounts.
     Brand,
 }
 
 /// One reaction to a post.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Engagement {
-    /// What kind of reaction.
+    /// Kind of reaction.
     pub kind: EngagementKind,
     /// The account that reacted, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// That account's followers, when known.
+    /// Number of followers of that account, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followers: Option<u64>,
-    /// What kind of account that is, when known.
+    /// Kind of that account, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountKind>,
 }
 
-/// Kinds of reaction. Reshares, replies and quotes carry a post on; a like only counts.
+/// Kinds of reaction. Reshares, replies and quotes spread a post; a like is only counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EngagementKind {
-    /// Passed on as it is: retweet, boost, share, reblog.
+    /// Passed on unchanged: retweet, boost, share, reblog.
     Reshare,
-    /// Answered.
+    /// Answered in public.
     Reply,
-    /// Passed on with words of one's own.
+    /// Passed on with a comment.
     Quote,
     /// Liked, favourited, upvoted.
     Like,
 }
 
-/// The platform's running totals for the conversation's root. Totals never shrink: the largest seen counts.
+/// Running totals of the platform for the root post. Totals never shrink: the largest value seen counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counters {
-    /// Reshares so far, when told.
+    /// Reshares so far, when provided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reshares: Option<u64>,
-    /// Replies so far, when told.
+    /// Replies so far, when provided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replies: Option<u64>,
-    /// Quotes so far, when told.
+    /// Quotes so far, when provided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotes: Option<u64>,
-    /// Likes so far, when told.
+    /// Likes so far, when provided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likes: Option<u64>,
-    /// Views so far, when told.
+    /// Views so far, when provided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<u64>,
 }
@@ -166,31 +169,31 @@ pub struct Counters {
 pub struct BrandReply {
     /// The account that answered.
     pub account: String,
-    /// What it said.
+    /// Text of the answer.
     pub text: String,
 }
 
-/// A post that is no more. What it said leaves the state, the console and all later outputs.
+/// Deletion of a post. Its text is erased from the state, the console and all later output.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Delete {
-    /// The platform's id of the post.
+    /// Id of the deleted post on the platform.
     pub post: String,
 }
 
 impl Post {
-    /// The account that wrote it, as people know it: its handle, or its id where the platform tells no handle.
+    /// Returns the author's handle, or the account id where the platform provides no handle.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.author.as_ref().map(|author| author.handle.as_deref().unwrap_or(&author.id))
     }
 
-    /// The author's followers, when known.
+    /// Returns the author's number of followers, when known.
     #[must_use]
     pub fn followers(&self) -> Option<u64> {
         self.author.as_ref().and_then(|author| author.followers)
     }
 
-    /// What kind of account wrote it, when known.
+    /// Returns the kind of the author's account, when known.
     #[must_use]
     pub fn account_kind(&self) -> Option<AccountKind> {
         self.author.as_ref().and_then(|author| author.account)
@@ -198,7 +201,7 @@ impl Post {
 }
 
 impl Engagement {
-    /// One by an account of which no kind is known.
+    /// Creates an engagement by an account of unknown kind.
     #[must_use]
     pub fn new(kind: EngagementKind, actor: Option<String>, followers: Option<u64>) -> Self {
         Self { kind, actor, followers, account: None }
@@ -206,7 +209,7 @@ impl Engagement {
 }
 
 impl Event {
-    /// The name of the body's kind, as on the wire.
+    /// Returns the name of the body's kind as spelled on the wire.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.body {

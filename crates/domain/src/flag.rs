@@ -1,4 +1,4 @@
-//! What makes a post urgent or harmful whatever its mood.
+//! Flags: properties of a text that make a post urgent or harmful whatever its sentiment.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagKind {
-    /// Lawyers, courts, regulators.
+    /// Lawyers, courts or regulators.
     LegalThreat,
     /// Danger to somebody's safety or health.
     SafetyHarm,
-    /// Race, sex, religion, disability.
+    /// Discrimination by race, sex, religion or disability.
     Discrimination,
-    /// Fraud, theft, or data in the wrong hands.
+    /// Fraud, theft or leaked data.
     FraudOrLeak,
-    /// A customer about to leave.
+    /// A customer who is about to leave.
     ChurnThreat,
     /// A journalist, or the threat to call one.
     Press,
@@ -24,7 +24,7 @@ pub enum FlagKind {
 }
 
 impl FlagKind {
-    /// All kinds, in the order of their derived ordering.
+    /// All kinds, in their derived order.
     pub const ALL: [Self; 7] = [
         Self::LegalThreat,
         Self::SafetyHarm,
@@ -35,7 +35,7 @@ impl FlagKind {
         Self::PersonalData,
     ];
 
-    /// Its name on the wire.
+    /// Returns the name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,17 +49,17 @@ impl FlagKind {
         }
     }
 
-    /// What a person reads.
+    /// Returns a predicate for people to read, such as `mentions discrimination`.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
-            Self::LegalThreat => "speaks of lawyers, courts or regulators",
-            Self::SafetyHarm => "speaks of danger to somebody's health or safety",
-            Self::Discrimination => "speaks of discrimination",
-            Self::FraudOrLeak => "speaks of fraud, theft or leaked data",
+            Self::LegalThreat => "mentions lawyers, courts or regulators",
+            Self::SafetyHarm => "mentions danger to somebody's health or safety",
+            Self::Discrimination => "mentions discrimination",
+            Self::FraudOrLeak => "mentions fraud, theft or leaked data",
             Self::ChurnThreat => "threatens to leave",
-            Self::Press => "speaks of journalists or the press",
-            Self::PersonalData => "shows health or identity data in public",
+            Self::Press => "mentions journalists or the press",
+            Self::PersonalData => "exposes health or identity data in public",
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The nouns of firewatch and their wire records.
+//! Domain types of firewatch and their wire records.
 //!
-//! Everything a user can see on a topic is defined here once: the Rust type, its invariants and its
-//! JSON form are the same item, and the published JSON Schema is generated from it.
+//! Everything that users see on a topic is defined here once: the Rust type, its invariants and its JSON form
+//! are the same item, and the published JSON Schema is generated from it.
 
 mod action;
 mod dead_letter;
@@ -28,9 +28,9 @@ pub use signal::{ConversationChange, ConversationUpdate, RouteMatch, RoutesMatch
 pub use sim_hash::SimHash;
 pub use time::{Duration, EventTime, TimeError};
 
-/// The one schema version this build writes and reads, the `v` of every record.
+/// The schema version that this build writes and reads: the `v` of every record.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Reshares and quotes from which a conversation is viral, for a brand that does not say: about the largest tenth of the
-/// rumours on Twitter that models were trained on.
+/// Default number of reshares and quotes at which a conversation is viral. About the largest tenth of the
+/// Twitter rumours in the training data reach it.
 pub const VIRAL_BAR: u64 = 1000;

@@ -1,4 +1,4 @@
-//! What firewatch thinks of a conversation: the risk, what it is made of, and how sure it is.
+//! Scores: the risk of a conversation, its contributions and its uncertainty.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,13 +8,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{EventTime, FlagKind};
 
-/// One record of the scores topic: a conversation, scored again.
+/// One record of the scores topic: a conversation that was scored again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "score")]
 pub struct Score {
     /// Schema version; this build writes 1.
     pub v: u32,
-    /// `<conversation>/<event that caused it>`.
+    /// `<conversation>/<id of the event that caused the score>`.
     pub id: String,
     /// The conversation.
     pub conversation: String,
@@ -23,68 +23,69 @@ pub struct Score {
     pub brand: Option<String>,
     /// Event time of the score.
     pub at: EventTime,
-    /// 100 times the probability that this is a complaint and will cross the viral bar within a day.
+    /// Risk, 0..100: 100 times the probability that this is a complaint and passes the viral bar within a
+    /// day.
     pub risk: Tenths,
-    /// The risk if what is unknown were at its mildest.
+    /// Lower bound of the risk: unknown values at their mildest.
     pub risk_low: Tenths,
-    /// The risk if what is unknown were at its worst.
+    /// Upper bound of the risk: unknown values at their worst.
     pub risk_high: Tenths,
     /// Probability that the post is a complaint, 0..1.
     pub complaint: f32,
-    /// Probability that the conversation crosses the viral bar within a day, 0..1.
+    /// Probability that the conversation passes the viral bar within a day, 0..1.
     pub viral: f32,
-    /// Sentiment of the root post; absent when there was nothing to read.
+    /// Sentiment of the root post. Absent when there was no readable text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentiment: Option<Sentiment>,
-    /// Probability that the root post is written in anger, 0..1; absent when there was nothing to read.
+    /// Probability that the root post is angry, 0..1. Absent when there was no readable text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arousal: Option<f32>,
-    /// What makes the root post urgent or harmful whatever its mood.
+    /// Flags of the root post: what makes it urgent or harmful whatever its sentiment.
     pub flags: Vec<FlagKind>,
-    /// Accounts that could have seen it.
+    /// Number of accounts that could have seen it.
     pub reach: Reach,
-    /// How fast it moves.
+    /// How fast it spreads.
     pub velocity: Velocity,
-    /// How far it will go: within one, six and twenty-four hours, and until the end.
+    /// Forecasts of further spread: within 1, 6 and 24 hours, and until the end.
     pub forecast: Vec<HorizonForecast>,
     /// Engagement so far.
     pub engagements: EngagementCounts,
-    /// What made the risk, in points that add up to it.
+    /// Contributions to the risk, in points that add up to it.
     pub contributions: Vec<Contribution>,
-    /// Why, in words, heaviest first; what is unknown is among them.
+    /// Reasons in plain words, heaviest first. They name what is unknown.
     pub reasons: Vec<String>,
 }
 
-/// Probabilities of the three sentiments; they add up to 1. They are for a stream in which the three are equally
-/// common.
+/// Probabilities of the three sentiments, which add up to 1. They assume a stream in which the three are
+/// equally common.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sentiment {
-    /// Negative, 0..1.
+    /// Probability of negative sentiment, 0..1.
     pub negative: f32,
-    /// Neutral, 0..1.
+    /// Probability of neutral sentiment, 0..1.
     pub neutral: f32,
-    /// Positive, 0..1.
+    /// Probability of positive sentiment, 0..1.
     pub positive: f32,
 }
 
-/// Accounts that could have seen a conversation, overlap between audiences discounted.
+/// Number of accounts that could have seen a conversation, discounted for overlap between audiences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reach {
-    /// At least: accounts of unknown audience counted as having none.
+    /// Lower bound: accounts with an unknown audience count as having none.
     pub low: u64,
     /// Best estimate.
     pub estimate: u64,
-    /// At most likely: accounts of unknown audience counted as large ones.
+    /// Likely upper bound: accounts with an unknown audience count as large ones.
     pub high: u64,
-    /// How many accounts that carried it have an unknown audience.
+    /// Number of spreading accounts with an unknown audience.
     pub unknown: u64,
 }
 
-/// What is still to come within a time.
+/// Forecast of further spread within a horizon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Outlook")]
 pub struct HorizonForecast {
-    /// Hours from now; absent: until the end.
+    /// Hours from now. Absent: until the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<u32>,
     /// Further reshares and quotes.
@@ -93,36 +94,36 @@ pub struct HorizonForecast {
     pub reach: ForecastInterval,
 }
 
-/// A forecast and its 80% interval.
+/// A forecast with its 80% interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Range")]
 pub struct ForecastInterval {
-    /// One in ten ends below.
+    /// 10% quantile.
     pub low: u64,
-    /// The forecast.
+    /// Point forecast.
     #[serde(rename = "expected")]
     pub point: u64,
-    /// One in ten ends above.
+    /// 90% quantile.
     pub high: u64,
 }
 
-/// Spreading engagements (reshares, replies, quotes) per minute.
+/// Spreading engagements (reshares, replies, quotes) per minute, as exponentially decayed averages.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Velocity {
-    /// Over the last minute or so.
+    /// Average over about one minute.
     pub per_minute_1: f32,
-    /// Over the last five minutes or so.
+    /// Average over about five minutes.
     pub per_minute_5: f32,
-    /// Over the last hour or so.
+    /// Average over about one hour.
     pub per_minute_60: f32,
-    /// Over the last five minutes or so, where each account counts once and one with under ten followers counts for a
-    /// tenth for each of them: far below `per_minute_5` when bots push.
+    /// Average over about five minutes with discounts: each account counts once, and one with fewer than ten
+    /// followers counts a tenth for each follower. It is far below `per_minute_5` when bots spread a post.
     pub discounted_5: f32,
-    /// Natural logarithm of the five-minute pace over the sixty-minute pace: above 0 it gathers pace.
+    /// Natural logarithm of the five-minute rate over the one-hour rate. Above 0 the spread accelerates.
     pub trend: f32,
 }
 
-/// Engagement so far. For totals that only the platform counts, the largest snapshot.
+/// Engagement so far. Where only the platform counts a total, this is its largest snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EngagementCounts {
     /// Reshares.
@@ -133,32 +134,33 @@ pub struct EngagementCounts {
     pub quotes: u64,
     /// Likes.
     pub likes: u64,
-    /// Views, when the platform tells them.
+    /// Views, when the platform provides them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<u64>,
 }
 
-/// A named part of the risk.
+/// A named contribution to the risk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contribution {
-    /// `base`, `words`, `size`, `velocity`, `reach`, or `feedback` where verdicts on earlier alerts bear on the risk.
+    /// `base`, `words`, `size`, `velocity` or `reach`; also `feedback` when a calibration from verdicts is in
+    /// use.
     pub name: Cow<'static, str>,
-    /// Points of risk it adds or takes.
+    /// Points that it adds to the risk; negative when it lowers the risk.
     pub points: Tenths,
 }
 
-/// A number with one decimal, kept as an integer so that sums are exact.
+/// A number with one decimal, stored as an integer so that sums are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Tenths(pub i32);
 
 impl Tenths {
-    /// The nearest tenth.
+    /// Rounds to the nearest tenth.
     #[must_use]
     pub fn round(value: f64) -> Self {
         Self((value * 10.0).round() as i32)
     }
 
-    /// As a plain number.
+    /// Returns the plain number.
     #[must_use]
     pub fn value(self) -> f64 {
         f64::from(self.0) / 10.0

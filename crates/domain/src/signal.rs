@@ -1,8 +1,8 @@
-//! What a conversation tells its brand.
+//! Signals: what conversations report to the dispatcher of their brand.
 //!
-//! Storms are seen across conversations, so each complaint sends one small record keyed by brand. Ticks say
-//! how far each source partition has come: the brand decides on a span of time only when every source has
-//! passed it, which makes its decisions the same however the partitions interleave.
+//! Storms span conversations, so each complaint sends one small record keyed by brand. Watermarks report how
+//! far each source partition has come. The dispatcher decides a window of time only when every source has
+//! passed it, so its decisions do not depend on how partitions interleave.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,19 +15,20 @@ use crate::{Channel, Contribution, EventTime, Level, SimHash, Tenths};
 pub struct Signal {
     /// Schema version; this build reads 1.
     pub v: u32,
-    /// Derived from what caused it, so a repeat has the same id.
+    /// Id derived from the cause, so that a repeated signal has the same id.
     pub id: String,
-    /// The brand, and the key of the record.
+    /// The brand. It is the key of the record.
     pub brand: String,
-    /// Event time; never earlier than the last tick of the same source.
+    /// Event time; never earlier than the last watermark of the same source.
     pub at: EventTime,
-    /// The events partition it comes from.
+    /// Events partition that the signal comes from.
     pub source: u32,
-    /// The policy that is told: 0 for the one in force, others for those on trial. A tick is for all of them.
+    /// Policy slot that the signal is for: 0 is the active policy, others are shadow policies. A watermark is
+    /// for all slots.
     #[serde(default, skip_serializing_if = "is_active_slot")]
     #[serde(rename = "trial")]
     pub slot: u32,
-    /// What is told.
+    /// What the signal reports.
     #[serde(flatten)]
     pub body: SignalBody,
 }
@@ -36,165 +37,166 @@ fn is_active_slot(slot: &u32) -> bool {
     *slot == 0
 }
 
-/// What is told.
+/// Content of a signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalBody {
-    /// The routes of the policy that a conversation matches have changed, or it counts as a complaint from now on.
+    /// The routes that a conversation matches have changed, or it counts as a complaint for storms from now
+    /// on.
     #[serde(rename = "matched")]
     RoutesMatched(Box<RoutesMatched>),
-    /// Something was done about a conversation whose brand knows of it, or its time is over.
+    /// Something happened to a conversation that the dispatcher knows, or the conversation has expired.
     #[serde(rename = "happened")]
     ConversationUpdated(ConversationUpdate),
-    /// Every signal of this source from now on has a time at or after `at`.
+    /// Every later signal of this source has a time at or after `at`.
     #[serde(rename = "tick")]
     Watermark {
-        /// How many partitions the events topic has.
+        /// Number of partitions of the events topic.
         sources: u32,
-        /// The source is read to its end and silent: nobody should wait for it until it is heard of again.
+        /// The source is read to its end and silent. Nobody waits for it until its next signal.
         idle: bool,
     },
 }
 
-/// What a conversation is, as far as a team may have to know it.
+/// State of a conversation, as far as a team may need it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Matched")]
 pub struct RoutesMatched {
     /// The conversation.
     pub conversation: String,
-    /// When it began: part of the names of its escalations.
+    /// When the conversation began. It is part of the ids of its escalations.
     pub began: EventTime,
-    /// When the post was written, when it has been seen.
+    /// When the post was written, if the post has been seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posted_at: Option<EventTime>,
-    /// The network it was seen on, when known.
+    /// The network of the post, when known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// All routes that it matches, none when it matches none any more.
+    /// All routes that the conversation matches now; empty when none matches any more.
     pub routes: Vec<RouteMatch>,
-    /// It is a complaint that storms are looked for in; told so once.
+    /// The conversation counts as a complaint for storm detection. Sent once.
     #[serde(rename = "counts")]
     pub counts_for_storms: bool,
-    /// The words that a storm's topic is read from: the stem, and after a bar the word as it was written where that
-    /// differs; at most 12.
+    /// Candidate words for the topic of a storm, at most 12: the stem, followed by `|` and the word as
+    /// written where they differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
-    /// By which near-copies of it are known in a storm.
+    /// SimHash of the text, by which near-copies in a storm are recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "near")]
     pub sim_hash: Option<SimHash>,
-    /// A hash of the author's name as it may be on several networks, by which what one person wrote on two is known; told with
-    /// `counts`.
+    /// Hash of the author's normalised handle, which links posts by one author across networks. Sent only
+    /// when `counts` is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<u32>,
-    /// The conversation that its post quotes; told with `counts`.
+    /// The conversation that the post quotes. Sent only when `counts` is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub related: Option<String>,
-    /// The risk.
+    /// Risk, 0..100.
     pub risk: Tenths,
-    /// Why, in words, what a person needs first.
+    /// Reasons in plain words, the most important first.
     pub reasons: Vec<String>,
-    /// Points that add up to the risk.
+    /// Contributions to the risk, in points that add up to it.
     pub contributions: Vec<Contribution>,
-    /// What to do next, by the policy.
+    /// Advice from the policy on what to do next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<String>,
-    /// How the post begins, with what is personal replaced, when it was kept.
+    /// Start of the post with personal data replaced, if it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
-    /// The policy's silences that are on it.
+    /// Silences of the policy that match the conversation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silences: Vec<String>,
-    /// No team is to be told until then.
+    /// No team is notified before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced_until: Option<EventTime>,
     /// The brand has answered already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answered: bool,
-    /// The W3C trace context of what caused it, when that had one.
+    /// W3C trace context of the event that caused the signal, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
 }
 
-/// A route of the policy, and how far a conversation is on it.
+/// A route that a conversation matches, with its level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteMatch {
     /// The route's name.
     pub route: String,
     /// The highest level whose condition has held.
     pub level: Level,
-    /// Why, in words.
+    /// Reason in plain words.
     pub reason: String,
-    /// What it is grouped by, when its route has groups.
+    /// Values of the `group_by` keys, if the route has groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
 
-/// Something that was done about a conversation.
+/// A change to a conversation that is not a change of routes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Happened")]
 pub struct ConversationUpdate {
-    /// The conversation, or the storm.
+    /// The conversation, or the id of a storm, group, digest or silence notice.
     pub conversation: String,
-    /// What was done.
+    /// What changed.
     #[serde(flatten)]
     pub change: ConversationChange,
-    /// Who did it: a person, or the account that answered.
+    /// Who caused it: a person, or the account that answered.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
-    /// The W3C trace context of what caused it, when that had one.
+    /// W3C trace context of the record that caused the signal, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
 }
 
-/// What was done.
+/// What changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "what")]
 #[schemars(rename = "What")]
 pub enum ConversationChange {
-    /// Somebody takes it.
+    /// A person works on it.
     Acknowledged,
     /// The brand answered in public.
     Answered,
-    /// The brand asked the author to go on in private.
+    /// The brand asked the author to continue in private.
     HandOffAsked {
-        /// Where.
+        /// Channels that the brand offered.
         channels: Vec<Channel>,
     },
-    /// The talk goes on in private.
+    /// The conversation continues in private.
     HandedOff,
-    /// Somebody says so in a reply, which counts when the brand had asked for it.
+    /// A reply says that the conversation continues in private. It counts only after the brand asked for it.
     #[serde(rename = "taken_up")]
     HandOffAccepted,
-    /// Done.
+    /// The work is done.
     Resolved,
-    /// Not done after all.
+    /// The work is not done after all.
     Reopened,
-    /// No team is to be told until then.
+    /// No team is notified before a given time.
     Silenced {
-        /// Until when.
+        /// End of the silence.
         until: EventTime,
     },
-    /// Another team is to own it.
+    /// Another team becomes the owner.
     HandedOver {
-        /// The team.
+        /// The new owner.
         team: String,
     },
-    /// Its first post was edited.
+    /// The root post was edited.
     Edited {
-        /// How it begins now, as in [`Matched::excerpt`].
+        /// Start of the new text, with personal data replaced.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         excerpt: Option<String>,
     },
-    /// A post of it was deleted: what it said is to be forgotten.
+    /// A post of the conversation was deleted; its text must be erased.
     Deleted {
-        /// It was the first post, so that nothing more will be heard of it.
+        /// The root post was deleted, so no further signal follows.
         #[serde(rename = "all")]
         is_root: bool,
     },
-    /// Nothing more will be heard of it.
+    /// The conversation has ended; no further signal follows.
     Expired {
-        /// Why, in words.
+        /// Reason in plain words.
         reason: String,
     },
 }

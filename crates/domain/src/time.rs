@@ -1,7 +1,7 @@
-//! Points and spans of event time.
+//! Points in event time and spans between them.
 //!
-//! The pure crates hold no clock: a time is always an argument, and these are its types.
-//! Milliseconds since 1970 UTC inside, RFC 3339 on the wire.
+//! The pure crates have no clock: a time is always an argument, and these are its types. Times are
+//! milliseconds since 1970 UTC in memory and RFC 3339 on the wire.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point in time, milliseconds since 1970-01-01T00:00:00Z; RFC 3339 in UTC on the wire, the bare number in
-/// binary formats.
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z. It is RFC 3339 in UTC in JSON, and the plain
+/// number in binary formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(i64);
 
@@ -20,43 +20,44 @@ pub struct EventTime(i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Duration(i64);
 
-/// Text that is no RFC 3339 time.
+/// Error for text that is not an RFC 3339 time. It holds at most 40 characters of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeError(String);
 
 impl EventTime {
-    /// 2000-01-01T00:00:00Z: no platform we read is older, so an earlier time is a fault.
+    /// 2000-01-01T00:00:00Z. No platform is older, so an earlier time is an error.
     pub const EARLIEST: Self = Self(946_684_800_000);
-    /// 9999-01-01T00:00:00Z: the end of every stream, later than any record.
+    /// 9999-01-01T00:00:00Z: end of every stream, later than any record.
     pub const END: Self = Self(253_370_764_800_000);
 
-    /// From milliseconds since 1970 UTC.
+    /// Creates a time from milliseconds since 1970 UTC.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since 1970 UTC.
+    /// Returns milliseconds since 1970 UTC.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Reads an RFC 3339 time with an offset; fractions below a millisecond are cut off.
+    /// Parses an RFC 3339 time with an offset. Fractions below a millisecond are truncated.
     ///
     /// # Errors
-    /// When the text is no such time, naming it.
+    /// When the text is not an RFC 3339 time; the error names it.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         text.parse::<Timestamp>().map(|t| Self(t.as_millisecond())).map_err(|_| TimeError(clip(text)))
     }
 
-    /// The start of the `step`-long slot that holds this time, slots counted from 1970.
+    /// Returns the start of the interval that contains this time. Intervals are `step` long and aligned to
+    /// 1970.
     #[must_use]
     pub fn floor(self, step: Duration) -> Self {
         Self(self.0 - self.0.rem_euclid(step.0.max(1)))
     }
 
-    /// The earliest time at or after this one that starts a `step`-long slot.
+    /// Returns the earliest start of a `step`-long interval at or after this time.
     #[must_use]
     pub fn ceil(self, step: Duration) -> Self {
         let floor = self.floor(step);
@@ -65,40 +66,40 @@ impl EventTime {
 }
 
 impl Duration {
-    /// No time.
+    /// A span of zero.
     pub const ZERO: Self = Self(0);
 
-    /// From whole milliseconds.
+    /// Creates a span from milliseconds.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// From whole seconds.
+    /// Creates a span from seconds.
     #[must_use]
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// From whole minutes.
+    /// Creates a span from minutes.
     #[must_use]
     pub const fn from_mins(mins: i64) -> Self {
         Self::from_secs(mins.saturating_mul(60))
     }
 
-    /// Whole milliseconds.
+    /// Returns whole milliseconds.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Seconds with fraction.
+    /// Returns seconds, with fraction.
     #[must_use]
     pub fn as_secs(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 
-    /// Minutes with fraction.
+    /// Returns minutes, with fraction.
     #[must_use]
     pub fn as_mins(self) -> f64 {
         self.as_secs() / 60.0
@@ -162,7 +163,7 @@ impl fmt::Display for Duration {
 
 impl fmt::Display for TimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no RFC 3339 time such as 2026-03-10T14:05:00Z", self.0)
+        write!(f, "`{}` is not an RFC 3339 time such as 2026-03-10T14:05:00Z", self.0)
     }
 }
 
@@ -200,7 +201,7 @@ impl JsonSchema for EventTime {
     }
 }
 
-/// At most 40 characters of a faulty value, for messages.
+/// Returns at most 40 characters of an invalid value, for messages.
 fn clip(text: &str) -> String {
     text.chars().take(40).collect()
 }

@@ -1,26 +1,27 @@
-//! The policy in force: another can take its place while tasks work.
+//! Holds the active ruleset, and replaces it while tasks run.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::Ruleset;
 
-/// The brain that tasks work with. Each takes it anew for every round, so that a round has one policy.
+/// The ruleset that all tasks use. Each task gets it once per poll round, so that a round uses one ruleset
+/// throughout.
 pub struct ActiveRuleset(RwLock<Arc<Ruleset>>);
 
 impl ActiveRuleset {
-    /// This one first.
+    /// Starts with this ruleset.
     #[must_use]
     pub fn new(ruleset: Arc<Ruleset>) -> Self {
         Self(RwLock::new(ruleset))
     }
 
-    /// The one in force.
+    /// Returns the current ruleset.
     #[must_use]
     pub fn get(&self) -> Arc<Ruleset> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another in force.
+    /// Replaces the ruleset; tasks use the new one from their next round.
     pub fn replace(&self, ruleset: Arc<Ruleset>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = ruleset;
     }

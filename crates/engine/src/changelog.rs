@@ -1,26 +1,26 @@
-//! What a restart needs, as entries of a changelog: a key, and bytes or nothing.
+//! The encoding of a task's state as changelog entries, from which a restart rebuilds it.
 //!
-//! Bytes are a version and then postcard. Whatever is read back is checked first, so that a task never starts on
-//! state that it cannot read.
+//! A value is one version byte followed by postcard. Every entry is checked when it is read back, so a task
+//! never starts with state that it cannot decode.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version of entries that this build writes, and the only one it reads.
+/// The version byte of the entries that this build writes; it reads no other version.
 const VERSION: u8 = 10;
 
 /// A changed entry of a task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangelogEntry {
-    /// The entry: `c/` and the id of a conversation, or one of the task's own.
+    /// `c/` followed by a conversation's id, or a key of the task's own state.
     pub key: Vec<u8>,
-    /// Its bytes; none when it is over.
+    /// The version byte and the encoded value; `None` deletes the entry.
     pub value: Option<Vec<u8>>,
 }
 
-/// An entry that cannot be read or written.
+/// A state entry that cannot be decoded or encoded, or state of another partition count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateError(String);
 
@@ -29,11 +29,11 @@ impl StateError {
         Self(format!("the state entry `{}` {problem}", String::from_utf8_lossy(key)))
     }
 
-    /// Keys move when partitions are added, so their state would be looked for in the wrong place.
+    /// A changed partition count moves keys to other partitions, where their state would not be found.
     pub(crate) fn partition_count_changed(written: u32, found: u32) -> Self {
         Self(format!(
-            "the state was written for {written} partitions, and the topics have {found}; conversations have moved \
-             between partitions, so begin again with another group and an empty state topic"
+            "the state was written for {written} partitions, and the topics have {found}: conversations have moved \
+             to other partitions; start again with another group and an empty state topic"
         ))
     }
 }
@@ -48,7 +48,7 @@ impl std::error::Error for StateError {}
 
 pub(crate) fn encode(key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, StateError> {
     postcard::to_extend(value, vec![VERSION])
-        .map_err(|e| StateError::new(key, format_args!("cannot be written: {e}")))
+        .map_err(|e| StateError::new(key, format_args!("cannot be encoded: {e}")))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, StateError> {
@@ -60,7 +60,7 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T,
             key,
             format_args!(
                 "has version {other}, and this build reads {VERSION}; run the build that wrote it, \
-                 or begin again with another group and an empty state topic"
+                 or start again with another group and an empty state topic"
             ),
         )),
         None => Err(StateError::new(key, "is empty")),

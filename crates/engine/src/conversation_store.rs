@@ -1,8 +1,8 @@
-//! The conversations of a task: those touched since the last commit as they are, all others as the bytes that
-//! the changelog holds.
+//! The conversations of a task. Those touched since the last commit are held as values, all others as the
+//! bytes that the changelog holds.
 //!
-//! So memory is the size of the bytes, a restart takes them in without unpacking them, and what was not committed
-//! is undone by dropping it. Packing loses nothing, so when it happens makes no difference.
+//! Packed bytes keep memory small, let a restart load entries as they are, and make a rewind cheap: it drops
+//! the touched values. Packing is lossless, so its timing cannot change any output.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,41 +12,42 @@ use firewatch_domain::{Duration, EventTime};
 use crate::changelog::{ChangelogEntry, StateError, decode, encode};
 use crate::conversation::Conversation;
 
-/// How exactly silent conversations expire.
+/// Expiry times are rounded up to a multiple of this.
 const EXPIRY_STEP: Duration = Duration::from_mins(1);
 /// Prefix of a conversation's key in the changelog.
 const KEY_PREFIX: &[u8] = b"c/";
 
-/// Conversations by id, and when each expires.
+/// A task's conversations by id, and their expiry times.
 #[derive(Default)]
 pub(crate) struct ConversationStore {
-    // Looked up only; whatever is told for several conversations goes by `due`, which is ordered.
-    /// As committed.
+    // Nothing that reaches the output iterates over the hash maps; expiry uses `expiries`, which is ordered.
+    /// The committed conversations, encoded.
     packed: HashMap<Arc<str>, Box<[u8]>>,
-    /// As touched since; none for one that is over.
+    /// The conversations touched since the last commit; `None` for one that has expired.
     touched: HashMap<Arc<str>, Option<Conversation>>,
-    /// By the time they expire, exactly.
+    /// All conversations in the order in which they expire.
     expiries: BTreeSet<(EventTime, Arc<str>)>,
+    /// The size of `packed`, keys included.
     bytes: usize,
 }
 
-/// When a conversation expires that was last heard of at a time.
+/// Returns when a conversation expires whose latest event is at `last`.
 fn expiry(last: EventTime, retention: Duration) -> EventTime {
     (last + retention).ceil(EXPIRY_STEP)
 }
 
 impl ConversationStore {
-    /// How many there are.
+    /// Returns the number of conversations.
     pub fn len(&self) -> usize {
         self.expiries.len()
     }
 
-    /// Bytes of the entries as committed, keys included.
+    /// Returns the size of the committed entries in bytes, keys included.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Works on a conversation that is there.
+    /// Runs `work` on an existing conversation; returns `None` when there is none of this id.
     pub fn visit<R>(
         &mut self,
         id: &str,
@@ -57,7 +58,7 @@ impl ConversationStore {
         self.work_on(id, retention, work)
     }
 
-    /// Works on a conversation that is open.
+    /// Runs `work` on an unpacked conversation and updates its expiry.
     fn work_on<R>(
         &mut self,
         id: &str,
@@ -78,7 +79,7 @@ impl ConversationStore {
         Some(result)
     }
 
-    /// Works on a conversation, which begins if it is not there yet.
+    /// Runs `work` on a conversation, after creating it if there is none of this id.
     pub fn visit_or_create<R>(
         &mut self,
         id: &str,
@@ -92,7 +93,8 @@ impl ConversationStore {
         self.work_on(id, retention, work)
     }
 
-    /// Takes out the conversation that expires first, if that is by `now`; tells its id and when it expired.
+    /// Removes the conversation that expires first, if it expires by `now`. Returns its id, its expiry time
+    /// and its state.
     pub fn pop_expired(&mut self, now: EventTime) -> Option<(Arc<str>, EventTime, Conversation)> {
         let (due, _) = self.expiries.first()?;
         if *due > now {
@@ -104,19 +106,19 @@ impl ConversationStore {
         Some((id, due, expired))
     }
 
-    /// Sees to it that a conversation is open; none when there is no such conversation.
+    /// Unpacks a conversation unless it is unpacked; returns `None` when there is none of this id.
     fn unpack(&mut self, id: &str) -> Option<()> {
         if let Some(open) = self.touched.get(id) {
             return open.is_some().then_some(());
         }
         let (key, bytes) = self.packed.get_key_value(id)?;
-        // These bytes were made here, or checked when they were taken in.
+        // These bytes were encoded here, or were checked in `restore`.
         let conversation = decode(id.as_bytes(), bytes).ok()?;
         self.touched.insert(key.clone(), Some(conversation));
         Some(())
     }
 
-    /// Packs what was touched since the last commit.
+    /// Encodes the conversations touched since the last commit and pushes them to `out`.
     pub fn changes(&self, out: &mut Vec<ChangelogEntry>) -> Result<(), StateError> {
         for (id, open) in &self.touched {
             let key = [KEY_PREFIX, id.as_bytes()].concat();
@@ -128,7 +130,7 @@ impl ConversationStore {
         Ok(())
     }
 
-    /// Takes a change over as committed. Tells whether it was one of a conversation.
+    /// Records an entry as committed. Returns false if its key is not a conversation's.
     pub fn commit(&mut self, entry: &mut ChangelogEntry) -> bool {
         let Some(id) = entry.key.strip_prefix(KEY_PREFIX).and_then(|id| std::str::from_utf8(id).ok()) else {
             return false;
@@ -147,12 +149,12 @@ impl ConversationStore {
         true
     }
 
-    /// Nothing more of this commit is to come; what began and ended within it leaves no trace.
+    /// Ends a commit. Drops the conversations that began and expired within it, which have no entry.
     pub fn committed(&mut self) {
         self.touched.clear();
     }
 
-    /// Undoes what was done since the last commit.
+    /// Undoes all changes since the last commit.
     pub fn rewind(&mut self, retention: Duration) -> Result<(), StateError> {
         for (id, open) in std::mem::take(&mut self.touched) {
             if let Some(last) = open.and_then(|conversation| conversation.last_seen()) {
@@ -166,7 +168,8 @@ impl ConversationStore {
         Ok(())
     }
 
-    /// Takes in an entry of the changelog, later ones over earlier ones. Tells whether it was one of a conversation.
+    /// Loads a changelog entry; a later entry of a key replaces an earlier one. Returns false if its key is
+    /// not a conversation's.
     pub fn restore(
         &mut self,
         key: &[u8],
@@ -189,7 +192,8 @@ impl ConversationStore {
     }
 }
 
+/// Decodes the time of a packed conversation's latest event, which fails if the bytes are damaged.
 fn last_event_time(id: &str, bytes: &[u8]) -> Result<EventTime, StateError> {
     let conversation: Conversation = decode(id.as_bytes(), bytes)?;
-    conversation.last_seen().ok_or_else(|| StateError::new(id.as_bytes(), "was never heard of"))
+    conversation.last_seen().ok_or_else(|| StateError::new(id.as_bytes(), "has no event time"))
 }

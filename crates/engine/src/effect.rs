@@ -1,4 +1,6 @@
-//! What the engine wants done: records to write, each with the key it is written under.
+//! The engine's output: records to write, each with its key.
+//!
+//! Ids are deterministic, so that a repeated run writes the same records.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,19 +10,19 @@ use serde::{Serialize, Serializer};
 
 use crate::Input;
 
-/// Raw bytes in one dead letter at most: base64 makes 4 bytes of 3, and a broker takes 1 MiB by default.
+/// Maximum raw bytes in one dead letter. Base64 turns 3 bytes into 4, and brokers accept 1 MiB by default.
 const MAX_DEAD_LETTER_BYTES: usize = 512 << 10;
 
-/// One record to write.
+/// One record to write, by destination.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// To the scores topic.
     Score(Box<Score>),
     /// To the topic of its team.
     Escalation(Box<Escalation>),
-    /// The same record to the topic of the team that gave the escalation away, or did not take it.
+    /// The same record to the topic of the team that handed the escalation over, or did not acknowledge it.
     HandedOver(Box<Escalation>, String),
-    /// What a policy on trial, by its number from 1, would have told: to no team.
+    /// An escalation of the shadow policy in this slot (from 1), to the shadow topic and no team.
     Shadow(u32, Box<Escalation>),
     /// To the signals topic, which firewatch itself reads.
     Signal(Box<Signal>),
@@ -29,7 +31,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The record's key; none only for a dead letter that had none.
+    /// Returns the record's key; `None` only for the dead letter of a record without one.
     #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
         match self {
@@ -42,7 +44,7 @@ impl Effect {
         }
     }
 
-    /// The record's id, the same whenever the same input is worked on again.
+    /// Returns the record's id, which is the same whenever the same input is processed again.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
@@ -53,7 +55,7 @@ impl Effect {
         }
     }
 
-    /// The record's kind, as in its CloudEvents type and in the metrics.
+    /// Returns the record's kind, as in its CloudEvents type and in metric labels.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -65,7 +67,7 @@ impl Effect {
         }
     }
 
-    /// Event time of the record; a dead letter has none that can be trusted.
+    /// Returns the record's event time; `None` for a dead letter, whose time cannot be trusted.
     #[must_use]
     pub fn at(&self) -> Option<EventTime> {
         match self {
@@ -76,7 +78,8 @@ impl Effect {
         }
     }
 
-    /// The W3C trace context of what caused the record, where that is not the record that was just worked on.
+    /// Returns the W3C trace context of the record that caused an escalation. Other effects return `None`:
+    /// the record being processed caused them.
     #[must_use]
     pub fn trace(&self) -> Option<&str> {
         match self {
@@ -86,7 +89,7 @@ impl Effect {
     }
 }
 
-/// The record alone.
+/// Serializes the record without its destination or key.
 impl Serialize for Effect {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -98,7 +101,7 @@ impl Serialize for Effect {
     }
 }
 
-/// The dead letters of a record that was rejected: one, or several parts of a very large one.
+/// Returns the dead letters of a rejected record: one, or several parts if it exceeds 512 KiB.
 pub fn dead_letters<'a>(input: &'a Input<'_>, rejection: &'a Rejection) -> impl Iterator<Item = Effect> + 'a {
     let parts = input.value.len().div_ceil(MAX_DEAD_LETTER_BYTES).max(1);
     (0..parts).map(move |i| {

@@ -1,5 +1,6 @@
-//! What a task keeps besides its conversations, entry by entry as the changelog holds it: how far its stream has
-//! come, and its brands in parts.
+//! The changelog entries of a task's state other than conversations: its progress and its dispatchers.
+//!
+//! A dispatcher is stored in parts, so that a commit writes only the parts that changed.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +11,24 @@ use serde::{Deserialize, Serialize};
 use crate::Ruleset;
 use crate::changelog::{ChangelogEntry, StateError, decode, encode};
 
-/// The key of the stream's progress.
+/// The key of the progress entry.
 const PROGRESS: &[u8] = b"t";
 
-/// How far a task's stream has come.
+/// How far a task has come in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// Partitions of the events topic.
+    /// The number of partitions of the events topic.
     pub partitions: u32,
+    /// The latest event time, never later than arrival; `None` before the first record.
     pub stream_time: Option<EventTime>,
-    /// The last time told to the brands.
+    /// The last watermark sent to the brands.
     pub watermark: EventTime,
-    /// The brands were told that this partition is silent.
+    /// Whether the partition is idle: read to its end, with no event since.
     pub idle: bool,
 }
 
 impl Progress {
-    /// Stream time once a record of this time is taken in.
+    /// Returns the stream time after a record of time `at`.
     pub fn time_with(&self, at: EventTime) -> EventTime {
         self.stream_time.map_or(at, |now| now.max(at))
     }
@@ -38,20 +40,20 @@ enum Entry {
     Brand(u32, String, StatePart),
 }
 
-/// The brands' desks, for each policy: 0 for the one in force.
+/// Dispatchers by policy slot and brand; slot 0 is the active policy.
 pub(crate) type Dispatchers = BTreeMap<(u32, String), Dispatcher>;
 
-/// Entries as committed.
+/// The last committed value of each entry, by key.
 #[derive(Default)]
 pub(crate) struct EntryStore(BTreeMap<Vec<u8>, Box<[u8]>>);
 
 impl EntryStore {
-    /// Bytes of the entries as committed, keys included.
+    /// Returns the size of the committed entries in bytes, keys included.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|(key, value)| key.len() + value.len()).sum()
     }
 
-    /// What differs from the entries as committed.
+    /// Pushes the entries that differ from the last commit to `out`.
     pub fn changes(
         &self,
         progress: Progress,
@@ -81,7 +83,7 @@ impl EntryStore {
         Ok(())
     }
 
-    /// Takes a change over as committed.
+    /// Records an entry as committed.
     pub fn commit(&mut self, entry: ChangelogEntry) {
         match entry.value {
             Some(value) => self.0.insert(entry.key, value.into_boxed_slice()),
@@ -89,7 +91,7 @@ impl EntryStore {
         };
     }
 
-    /// What the entries say.
+    /// Decodes the committed entries. Drops the dispatchers of slots that the ruleset no longer has.
     pub fn load(&self, ruleset: &Ruleset) -> Result<(Option<Progress>, Dispatchers), StateError> {
         let mut progress = None;
         let mut dispatchers = BTreeMap::new();
@@ -109,7 +111,8 @@ impl EntryStore {
     }
 }
 
-/// Keys differ where parts do; a brand's length keeps its name apart from what follows.
+/// Returns a part's key. The brand's length precedes its name where an id follows, which keeps keys
+/// unambiguous.
 fn key(slot: u32, brand: &str, part: &StatePartKey) -> Vec<u8> {
     let key = match part {
         StatePartKey::Core => format!("b/{brand}"),

@@ -1,19 +1,23 @@
-//! The engine: the state of one partition's conversations and the one function that takes a record to its effects.
+//! Turns input records into effects: scores, signals, escalations and dead letters.
 //!
-//! The same code runs in production behind Kafka, in `firewatch score` behind a pipe, in backtests and in
-//! the demo. It does no I/O and holds no clock, so a recorded stream replays to the same bytes.
+//! [`Task`] holds the state of one partition. The same code runs behind Kafka, in `firewatch score`, in
+//! backtests and in the demo. It does no I/O and has no clock, so a recorded stream replays to the same
+//! bytes.
 
 mod active_ruleset;
+mod assess;
 mod changelog;
 mod conversation;
 mod conversation_store;
+mod decide;
 mod effect;
 mod entry_store;
 mod local_topology;
-mod posts;
+mod observe;
 mod record;
 mod routes;
 mod ruleset;
+mod signaled;
 mod signals;
 mod task;
 
@@ -21,7 +25,7 @@ pub use active_ruleset::ActiveRuleset;
 pub use changelog::{ChangelogEntry, StateError};
 pub use conversation::{ConversationView, Fold, Outcome};
 pub use effect::{Effect, dead_letters};
-pub use local_topology::{LocalTopology, Tally};
-pub use record::{DecodeResult, Handled, Input, Record, Stream};
+pub use local_topology::{LineSource, LocalTopology, Tally};
+pub use record::{DecodeResult, Handled, Input, Record, RecordMeta, Stream};
 pub use ruleset::{ModelFiles, Ruleset, SHADOW_TEAM, UNLISTED_BRAND};
 pub use task::Task;

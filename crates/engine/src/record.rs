@@ -1,23 +1,23 @@
-//! What a task reads: bytes with where they came from, and the record that they are.
+//! Step `decode`: the raw input of a task, with its origin, and the typed record that it decodes to.
 
 use firewatch_domain::{Action, Event, EventTime, Signal};
 use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
 
 use crate::Outcome;
 
-/// The streams a task reads.
+/// An input stream of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// Posts, engagement, counters and brand replies.
     Events,
-    /// What people did.
+    /// People's actions on escalations.
     Actions,
-    /// What conversations tell their brands.
+    /// Records that conversations send to their brands' dispatchers.
     Signals,
 }
 
 impl Stream {
-    /// The stream's name in metrics.
+    /// Returns the stream's name in metric labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,57 +28,83 @@ impl Stream {
     }
 }
 
-/// One record as it was read.
+/// One raw record as it was read.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// What it is read as.
+    /// The stream, which selects the decoder.
     pub stream: Stream,
-    /// The topic's name, or the file's.
+    /// The name of the topic or file.
     pub topic: &'a str,
     /// The partition.
     pub partition: u32,
-    /// The offset, or the line from 1.
+    /// The offset, or the line number from 1.
     pub offset: i64,
-    /// When it arrived.
+    /// The arrival time; no event counts as later.
     pub arrival: EventTime,
-    /// Its key, if it has one.
+    /// The record's key, if any.
     pub key: Option<&'a [u8]>,
-    /// Its W3C trace context, if it has one.
+    /// The record's W3C trace context, if any.
     pub trace: Option<&'a str>,
-    /// Its bytes.
+    /// The record's bytes.
     pub value: &'a [u8],
 }
 
-/// What became of a record.
+impl<'a> Input<'a> {
+    /// A record of partition 0 at offset 0 without key or trace context, whose arrival time limits nothing.
+    #[must_use]
+    pub fn new(stream: Stream, topic: &'a str, value: &'a [u8]) -> Self {
+        Self {
+            stream,
+            topic,
+            partition: 0,
+            offset: 0,
+            arrival: EventTime::END,
+            key: None,
+            trace: None,
+            value,
+        }
+    }
+}
+
+/// The result of processing one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Handled {
-    /// The outcome.
+    /// Whether it led to a score, changed state only, or was rejected.
     pub outcome: Outcome,
-    /// The record's own time, when it could be read.
+    /// The record's own time; `None` if it was rejected.
     pub at: Option<EventTime>,
-    /// Why it was rejected, if it was.
+    /// The reason for a rejection; `None` if the record was accepted.
     pub rejection: Option<Rejection>,
 }
 
-/// A record that was decoded.
+/// The arrival time and W3C trace context of a decoded record.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordMeta<'a> {
+    /// The arrival time; no event counts as later.
+    pub arrival: EventTime,
+    /// The trace context, if any.
+    pub trace: Option<&'a str>,
+}
+
+/// A decoded record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// Of the events.
+    /// A record of the events stream.
     Event(Event),
-    /// Of the actions.
+    /// A record of the actions stream.
     Action(Action),
-    /// Of the signals.
+    /// A record of the signals stream.
     Signal(Signal),
 }
 
-/// A record, or why it cannot be taken.
+/// A decoded record, or the reason for its rejection.
 pub type DecodeResult = Result<Record, Rejection>;
 
 impl Record {
-    /// Decodes what was read.
+    /// Decodes a raw record by its stream.
     ///
     /// # Errors
-    /// Why it cannot be taken.
+    /// When the record is invalid; the rejection states the code and the detail.
     pub fn decode(input: &Input<'_>) -> DecodeResult {
         Ok(match input.stream {
             Stream::Events => Self::Event(decode_event(input.value, input.key, input.arrival)?),
@@ -87,7 +113,7 @@ impl Record {
         })
     }
 
-    /// Its time.
+    /// Returns the record's own time.
     #[must_use]
     pub fn at(&self) -> EventTime {
         match self {
@@ -97,7 +123,7 @@ impl Record {
         }
     }
 
-    /// What decides which partition it is in: the conversation, or a signal's brand.
+    /// Returns the key that selects the record's partition: the conversation's id, or a signal's brand.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {

@@ -1,20 +1,20 @@
-//! Which routes of the policy a conversation is on, and the numbers that their conditions ask for.
+//! Evaluates which routes of the policy a conversation matches, and fills in the facts their conditions use.
 
 use firewatch_domain::{Level, RouteMatch};
 use firewatch_escalation::{Facts, NumericFact, Policy, Route};
 use firewatch_scoring::{Assessment, Cascade, TextPrediction};
 use serde::{Deserialize, Serialize};
 
-/// Routes, each with the highest level that was reached. A route is kept as a hash of its name, since there are
-/// millions of conversations; [`Policy`] has no two routes of the same hash.
+/// The routes that a conversation matches, each with the highest level it reached. Stores a hash of each
+/// route's name to save memory; [`Policy`] has no two routes with the same hash.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct RouteLevels(Vec<(u32, Level)>);
 
 impl RouteLevels {
-    /// No route.
+    /// No route matches.
     pub const NONE: Self = Self(Vec::new());
 
-    /// Whether it is on none.
+    /// Whether the conversation matches no route.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -23,13 +23,14 @@ impl RouteLevels {
         self.0.iter().find(|(id, _)| *id == route.id).map(|(_, level)| *level)
     }
 
-    /// The routes by these facts, if they differ: a new one, a higher level, or one that has ended.
+    /// Returns all matching routes if one is new, reached a higher level or ended; `None` if nothing changed.
+    /// A level never falls while its route holds.
     pub fn evaluate(&self, facts: &Facts<'_>, policy: &Policy) -> Option<Vec<RouteMatch>> {
         let mut changed = false;
-        let (mut matches, mut known_count) = (Vec::new(), 0);
+        let (mut matches, mut still_in_policy) = (Vec::new(), 0);
         for (name, route) in &policy.routes {
             let before = self.level(route);
-            known_count += usize::from(before.is_some());
+            still_in_policy += usize::from(before.is_some());
             let (level, reason) = match (before, route.highest_level(facts)) {
                 (None, None) => continue,
                 (before, Some((level, condition))) if before.is_none_or(|before| level > before) => {
@@ -52,31 +53,32 @@ impl RouteLevels {
                 group: route.group_key(facts, level),
             });
         }
-        // What the policy has no more has ended.
-        changed |= known_count < self.0.len();
+        // A route removed from the policy has ended.
+        changed |= still_in_policy < self.0.len();
         changed.then_some(matches)
     }
 
-    /// Takes over what has changed; tells all routes.
+    /// Stores the matches if they changed, and returns all matching routes.
     pub fn apply(&mut self, changed: Option<Vec<RouteMatch>>, policy: &Policy) -> Vec<RouteMatch> {
         if let Some(matches) = changed {
             let ids = matches.iter().filter_map(|m| Some((policy.routes.get(&m.route)?.id, m.level)));
             self.0 = ids.collect();
             return matches;
         }
-        let same = policy.routes.iter().filter_map(|(name, route)| {
+        let unchanged = policy.routes.iter().filter_map(|(name, route)| {
             Some(RouteMatch {
                 route: name.clone(),
                 level: self.level(route)?,
                 reason: String::new(),
+                // The dispatcher reads the group only when a route begins to match, and has stored it since.
                 group: None,
             })
         });
-        same.collect()
+        unchanged.collect()
     }
 }
 
-/// Fills in what was read.
+/// Fills in the facts that the text models predict.
 pub(crate) fn fill_text_facts(numbers: &mut [f64], prediction: Option<TextPrediction>, reply_complaint: f32) {
     numbers[NumericFact::Negative as usize] =
         prediction.map_or(0.0, |prediction| f64::from(prediction.sentiment.negative));
@@ -85,7 +87,9 @@ pub(crate) fn fill_text_facts(numbers: &mut [f64], prediction: Option<TextPredic
     numbers[NumericFact::ReplyComplaint as usize] = f64::from(reply_complaint);
 }
 
-/// Fills in how far it has spread and will; without an assessment, for a post of the brand's own, only how far it has.
+/// Fills in the facts of the spread so far, and with an assessment also those of the risk and the forecast.
+/// A brand's own post has no assessment: its facts of risk, complaint and forecast keep their default, 0, and
+/// its reach comes from the audience.
 pub(crate) fn fill_spread_facts(numbers: &mut [f64], cascade: &Cascade, assessment: Option<&Assessment>) {
     let mut set = |number: NumericFact, value: f64| numbers[number as usize] = value;
     if let Some(a) = assessment {
@@ -104,6 +108,7 @@ pub(crate) fn fill_spread_facts(numbers: &mut [f64], cascade: &Cascade, assessme
     set(NumericFact::PerMinute1, pace.per_minute_1.into());
     set(NumericFact::PerMinute5, pace.per_minute_5.into());
     set(NumericFact::PerMinute60, pace.per_minute_60.into());
+    // The five-minute rate in which each account counts once, and accounts with few followers count less.
     set(NumericFact::Discounted5, pace.discounted_5.into());
     set(NumericFact::Trend, pace.trend.into());
     set(NumericFact::Minutes, cascade.age().as_secs() / 60.0);

@@ -1,4 +1,4 @@
-//! What every task shares and none changes: the policy and the models.
+//! The policies and models that all tasks share. A ruleset is immutable: every change makes a new one.
 
 use std::sync::Arc;
 
@@ -10,50 +10,50 @@ use firewatch_scoring::{
 };
 use firewatch_settings::Fault;
 
-/// In the place of a team, for what a policy on trial would have told.
+/// Stands for a team in the name of the topic that shadow policies write to. The policy reserves the name.
 pub const SHADOW_TEAM: &str = "trial";
 
-/// Stands for brands that the policy does not list, so that no complaint is lost for want of a name.
+/// The brand of conversations whose brand the policy does not list, so that their complaints are not lost.
 pub const UNLISTED_BRAND: &str = "(unlisted)";
 
-/// Model files, as bytes.
+/// The contents of the model files.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelFiles<'a> {
-    /// Reads posts.
+    /// The sentiment model, which reads posts.
     pub sentiment: &'a [u8],
-    /// Judges spread.
+    /// The virality model, which forecasts spread.
     pub virality: &'a [u8],
 }
 
 impl ModelFiles<'static> {
-    /// Those that come with this build.
+    /// The model files compiled into this build.
     pub const SHIPPED: Self = Self {
         sentiment: include_bytes!("../../../models/sentiment.fwm"),
         virality: include_bytes!("../../../models/virality.fwm"),
     };
 }
 
-/// Policy and models. Models are shared by clones.
+/// The policies and models that tasks decide with. Cloning it shares the models.
 #[derive(Clone)]
 pub struct Ruleset {
-    /// The policy in force.
+    /// The active policy, in slot 0.
     pub policy: Policy,
-    /// Policies on trial, from 1: they decide on the same conversations and tell no team.
+    /// The shadow policies, in slots from 1. They decide on the same conversations but notify no team.
     pub(crate) shadow_policies: Vec<Policy>,
-    /// Scores are told, and not only what is decided by them.
+    /// Whether tasks emit scores besides the decisions based on them.
     pub(crate) emits_scores: bool,
     /// Reads posts.
     pub sentiment: Arc<SentimentModel>,
-    /// Judges spread.
+    /// Forecasts spread.
     pub virality: Arc<ViralityModel>,
-    /// What verdicts on earlier alerts make of the risk, if anything.
+    /// Corrects the risk by analysts' verdicts on earlier alerts; `None` leaves it as the models return it.
     pub calibration: Option<Arc<Calibration>>,
-    /// Reads the brands' replies.
+    /// Finds private channels in brands' replies, and acceptance of a hand-off in authors' replies.
     pub(crate) reply_checker: &'static ReplyChecker,
 }
 
 impl Ruleset {
-    /// Joins a policy with the models that come with this build.
+    /// Combines a policy with the models compiled into this build.
     ///
     /// # Errors
     /// When a model file is damaged.
@@ -74,11 +74,11 @@ impl Ruleset {
         })
     }
 
-    /// The same with a model file in the place of the one that it has: what kind it is, is told by its first bytes. What is no
-    /// other kind is read as a calibration.
+    /// Replaces one model by the contents of a model file. The file's first bytes select the model; a file
+    /// without a model's magic bytes is parsed as a calibration. `name` appears in errors of a calibration.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// When the file is damaged.
     pub fn with_model(mut self, name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
         if SentimentModel::has_magic(bytes) {
             self.sentiment = Arc::new(SentimentModel::from_bytes(bytes)?);
@@ -92,22 +92,23 @@ impl Ruleset {
         Ok(self)
     }
 
-    /// The same models with another policy.
+    /// Returns this ruleset with another active policy.
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Self {
         Self { policy, ..self.clone() }
     }
 
-    /// The same without scores, where nobody reads them.
+    /// Returns this ruleset without score output, for callers that only need decisions.
     #[must_use]
     pub fn without_scores(self) -> Self {
         Self { emits_scores: false, ..self }
     }
 
-    /// The same with policies on trial.
+    /// Returns this ruleset with these shadow policies, in slots from 1.
     ///
     /// # Errors
-    /// What keeps one of them, by its place, from working on the same conversations as the policy in force.
+    /// The index and faults of the first shadow policy that cannot decide on the active policy's
+    /// conversations.
     pub fn with_shadow_policies(self, shadow_policies: Vec<Policy>) -> Result<Self, (usize, Vec<Fault>)> {
         for (i, shadow) in shadow_policies.iter().enumerate() {
             shadow.check_compatible(&self.policy).map_err(|faults| (i, faults))?;
@@ -115,8 +116,8 @@ impl Ruleset {
         Ok(Self { shadow_policies, ..self })
     }
 
-    /// Whether the policy of another brain can decide on the same conversations: it agrees on what they are made of, and
-    /// the models are the same.
+    /// Whether the other ruleset's policy can decide on the same conversations: both rulesets share the
+    /// models and the calibration, and the policies pass [`Policy::check_compatible`].
     #[must_use]
     pub fn is_compatible_with(&self, other: &Self) -> bool {
         let same_models =
@@ -126,35 +127,36 @@ impl Ruleset {
             && other.policy.check_compatible(&self.policy).is_ok()
     }
 
-    /// Whom it tells: the teams of the policy, and if one is on trial, whoever watches that.
+    /// Returns the teams whose topics this ruleset writes to: the active policy's teams, and [`SHADOW_TEAM`]
+    /// if there is a shadow policy.
     #[must_use]
     pub fn output_teams(&self) -> Vec<&str> {
         let shadow_team = (!self.shadow_policies.is_empty()).then_some(SHADOW_TEAM);
         self.policy.team_names().into_iter().chain(shadow_team).collect()
     }
 
-    /// The same with another policy in force, beside the same ones on trial.
+    /// Returns this ruleset with another active policy and the same shadow policies.
     ///
     /// # Errors
-    /// What keeps those from working on the same conversations.
+    /// The faults of the first shadow policy that cannot decide on the new policy's conversations.
     pub fn with_active_policy(&self, policy: Policy) -> Result<Self, Vec<Fault>> {
         self.with_policy(policy)
             .with_shadow_policies(self.shadow_policies.clone())
             .map_err(|(_, faults)| faults)
     }
 
-    /// All policies that decide, the one in force first.
+    /// Iterates over all policies with their slots, the active policy first.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (u32, &Policy)> {
         (0..).zip(std::iter::once(&self.policy).chain(&self.shadow_policies))
     }
 
-    /// The policies on trial.
+    /// Returns the shadow policies; index 0 is slot 1.
     #[must_use]
     pub fn shadow_policies(&self) -> &[Policy] {
         &self.shadow_policies
     }
 
-    /// A policy on trial, or for 0 the one in force.
+    /// Returns the policy in a slot: the active policy for 0, a shadow policy from 1, `None` if it is empty.
     pub(crate) fn policy_in_slot(&self, slot: u32) -> Option<&Policy> {
         match (slot as usize).checked_sub(1) {
             None => Some(&self.policy),
@@ -162,7 +164,7 @@ impl Ruleset {
         }
     }
 
-    /// Reads a post, and keeps words of it only if somebody could be told of it.
+    /// Reads a post. Keeps its excerpt, topics and hash only if a policy could notify a team about it.
     pub(crate) fn read_post(&self, scratch: &mut Scratch, post: &Post) -> Reading {
         let mut reading = self.sentiment.read(scratch, &post.text, post.lang.as_deref());
         if self.policies().any(|(_, policy)| keeps_words(policy, &reading)) {
@@ -171,25 +173,25 @@ impl Ruleset {
                 .policies()
                 .any(|(_, policy)| is_complaint_or_flagged(policy.min_storm_complaint, policy, &reading))
             {
-                // They are for storms, and it will not count for one.
+                // Only storms use them, and this post cannot count for a storm.
                 (reading.topics, reading.sim_hash) = (vec![], None);
             }
         }
         reading
     }
 
-    /// The key under which a brand's signals are kept.
+    /// Returns the key of a brand's signals: the brand if the policy lists it, else [`UNLISTED_BRAND`].
     pub(crate) fn signal_key(&self, brand: Option<&str>) -> &str {
         brand.and_then(|b| self.policy.brands.get_key_value(b)).map_or(UNLISTED_BRAND, |(name, _)| name)
     }
 
-    /// Every key that signals can have.
+    /// Iterates over every key that signals can have.
     pub fn signal_keys(&self) -> impl Iterator<Item = &str> {
         self.policy.brands.keys().map(String::as_str).chain([UNLISTED_BRAND])
     }
 }
 
-/// Whether a policy needs words of a post: a team could be told of it.
+/// Whether a policy could notify a team about a post, and so needs its excerpt.
 pub(crate) fn keeps_words(policy: &Policy, reading: &Reading) -> bool {
     is_complaint_or_flagged(
         policy.min_storm_complaint.min(f64::from(MIN_COMPLAINT_TO_QUOTE)),
@@ -198,7 +200,7 @@ pub(crate) fn keeps_words(policy: &Policy, reading: &Reading) -> bool {
     )
 }
 
-/// Whether a post has at least this P(complaint), or is flagged with something that the policy asks for.
+/// Whether a post's P(complaint) is at least `threshold`, or the post has a flag that the policy uses.
 fn is_complaint_or_flagged(threshold: f64, policy: &Policy, reading: &Reading) -> bool {
     let is_flagged = reading.flags.iter().any(|kind| policy.flags.contains(kind));
     is_flagged || reading.prediction.is_ok_and(|prediction| f64::from(prediction.complaint) >= threshold)

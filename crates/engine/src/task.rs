@@ -1,7 +1,8 @@
-//! One partition's work: a record in, its effects out.
+//! Processes one partition: takes a record, returns its effects.
 //!
-//! A task owns the conversations whose events are in its partition and the brands whose signals are. It shares
-//! nothing with other tasks. Time is the stream's: the latest event time, never ahead of arrival.
+//! A task owns the conversations whose events its partition holds, and the dispatchers of the brands whose
+//! signals it holds. It shares no state with other tasks. Its time is stream time: the latest event time,
+//! never later than arrival.
 
 use firewatch_domain::{
     Action, ConversationUpdate, Duration, Event, EventTime, SCHEMA_VERSION, Signal, SignalBody,
@@ -9,15 +10,16 @@ use firewatch_domain::{
 use firewatch_escalation::{Decision, DecisionTrace, Dispatcher, storm_brand};
 use firewatch_scoring::Scratch;
 
-use crate::conversation::Context;
 use crate::conversation::ConversationView;
 use crate::conversation_store::ConversationStore;
+use crate::decide::Decider;
 use crate::entry_store::{Dispatchers, EntryStore, Progress};
-use crate::record::{DecodeResult, Handled, Input, Record};
-use crate::signals::{change_from_action, signal_id};
+use crate::observe::observe;
+use crate::record::{DecodeResult, Handled, Input, Record, RecordMeta};
+use crate::signals::{Stamp, change_from_action, signal_id};
 use crate::{ChangelogEntry, Effect, Fold, Outcome, Ruleset, StateError, dead_letters};
 
-/// Conversations that a task follows at most, unless told otherwise: about half a gigabyte.
+/// Default maximum number of conversations of a task, at 600 to 900 bytes each.
 const MAX_CONVERSATIONS: usize = 1_000_000;
 
 /// The state of one partition.
@@ -27,16 +29,28 @@ pub struct Task {
     conversations: ConversationStore,
     dispatchers: Dispatchers,
     entries: EntryStore,
-    /// What differs from the last commit, once asked for.
+    /// The changes that the last call of [`changes`](Self::changes) returned; empty after their commit.
     changes: Vec<ChangelogEntry>,
     max_conversations: usize,
     scratch: Scratch,
-    /// Decisions of the desks that tell nobody, by policy, when somebody asks; in words or not.
-    decision_trace: Option<(bool, Vec<(u32, Decision)>)>,
+    trace_mode: TraceMode,
+    /// Kept decisions, each with its policy slot.
+    decisions: Vec<(u32, Decision)>,
+}
+
+/// Which decisions of its dispatchers a task keeps for [`Task::take_decisions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TraceMode {
+    /// None.
+    Off,
+    /// Only those that suppressed an alert, without a description.
+    Suppressions,
+    /// All, each with its description.
+    All,
 }
 
 impl Task {
-    /// An empty task for a partition of an events topic that has `partitions`.
+    /// A task without state, for one partition of an events topic that has `partitions` partitions.
     #[must_use]
     pub fn new(partition: u32, partitions: u32) -> Self {
         Self {
@@ -48,39 +62,41 @@ impl Task {
             changes: Vec::new(),
             max_conversations: MAX_CONVERSATIONS,
             scratch: Scratch::default(),
-            decision_trace: None,
+            trace_mode: TraceMode::Off,
+            decisions: Vec::new(),
         }
     }
 
-    /// Follows at most so many conversations at once; beyond it the one silent for longest is over.
+    /// Limits the number of conversations to `max`; beyond it the one inactive for longest expires.
     #[must_use]
     pub fn with_max_conversations(self, max: usize) -> Self {
         Self { max_conversations: max.max(1), ..self }
     }
 
-    /// Takes note of what the desks decide without telling anybody.
+    /// Keeps every decision of the dispatchers, with its description.
     #[must_use]
     pub fn with_decision_trace(self) -> Self {
-        Self { decision_trace: Some((true, Vec::new())), ..self }
+        Self { trace_mode: TraceMode::All, ..self }
     }
 
-    /// Takes note of what holds alerts back, without words.
+    /// Keeps the decisions that suppressed an alert, without descriptions.
     #[must_use]
     pub fn with_suppression_trace(self) -> Self {
-        Self { decision_trace: Some((false, Vec::new())), ..self }
+        Self { trace_mode: TraceMode::Suppressions, ..self }
     }
 
-    /// The notes since they were last taken, each with its policy: 0 for the one in force.
+    /// Takes the decisions kept since the last call, each with its policy slot; slot 0 is the active policy.
     pub fn take_decisions(&mut self) -> Vec<(u32, Decision)> {
-        self.decision_trace.as_mut().map(|(_, decisions)| std::mem::take(decisions)).unwrap_or_default()
+        std::mem::take(&mut self.decisions)
     }
 
-    /// Takes a record in JSON; its effects are pushed to `out` in the order they are to be written.
+    /// Decodes and processes a JSON record. Pushes its effects to `out` in the order in which they must be
+    /// written.
     pub fn handle(&mut self, input: &Input<'_>, ruleset: &Ruleset, out: &mut Vec<Effect>) -> Handled {
         self.handle_decoded(Record::decode(input), input, ruleset, out)
     }
 
-    /// The same of a record that was decoded, in whatever form `input` has it.
+    /// Processes a decoded record. `input` is the raw record, for its dead letter.
     pub fn handle_decoded(
         &mut self,
         decoded: DecodeResult,
@@ -91,10 +107,10 @@ impl Task {
         match decoded {
             Ok(record) => {
                 let at = Some(record.at());
-                let from = (input.arrival, input.trace);
+                let meta = RecordMeta { arrival: input.arrival, trace: input.trace };
                 let outcome = match record {
-                    Record::Event(event) => self.handle_event(&event, from, ruleset, out),
-                    Record::Action(action) => self.handle_action(&action, from, ruleset, out),
+                    Record::Event(event) => self.handle_event(&event, meta, ruleset, out),
+                    Record::Action(action) => self.handle_action(&action, meta, ruleset, out),
                     Record::Signal(signal) => self.handle_signal(signal, ruleset, out),
                 };
                 Handled { outcome, at, rejection: None }
@@ -106,12 +122,12 @@ impl Task {
         }
     }
 
-    /// Time passes, as other partitions of the same recording have come so far.
+    /// Advances stream time to `now`, because other partitions of the same recording have reached it.
     pub fn advance_time(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.advance(now, ruleset, out);
     }
 
-    /// Looks at a conversation that is followed.
+    /// Calls `read` with the view of a conversation; returns `None` when the task does not hold it.
     pub fn view<R>(
         &mut self,
         id: &str,
@@ -121,7 +137,8 @@ impl Task {
         self.conversations.visit(id, ruleset.policy.retention, |conversation| read(&conversation.view()))
     }
 
-    /// The partition is read to its end and has been silent for `span` more: its time passes, and nobody waits for it.
+    /// Marks the partition as idle: it was read to its end and has had no record for `span` since. Advances
+    /// stream time by `span`, and lets dispatchers decide without waiting for this partition.
     pub fn mark_idle(&mut self, span: Duration, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         let (newly_idle, previous_watermark) = (!self.progress.idle, self.progress.watermark);
         self.progress.idle = true;
@@ -133,19 +150,21 @@ impl Task {
         }
     }
 
-    /// No record will follow: what waits for others is decided now. Nothing expires.
+    /// Ends the stream: sends the final watermark, so that dispatchers decide everything pending. Expires
+    /// nothing.
     pub fn end_of_stream(&mut self, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.idle = false;
         self.emit_watermark(EventTime::END, ruleset, out);
     }
 
-    /// Takes a signal that needs no decoding, as it never left this process.
+    /// Processes a signal that never left this process and so needs no decoding.
     pub fn handle_signal(&mut self, signal: Signal, ruleset: &Ruleset, out: &mut Vec<Effect>) -> Outcome {
         self.handle_signal_for(&|_| true, signal, ruleset, out);
         Outcome::Folded(Fold::Signal)
     }
 
-    /// The same for some policies alone, where others are another task's.
+    /// Processes a signal for the policy slots that `owns_slot` accepts; other tasks process the rest. A
+    /// watermark goes to all accepted slots, any other signal only to its own.
     pub fn handle_signal_for(
         &mut self,
         owns_slot: &impl Fn(u32) -> bool,
@@ -164,23 +183,21 @@ impl Task {
         }
     }
 
-    /// Hands a signal to the desk of its policy.
+    /// Applies a signal to the dispatcher of its policy and brand.
     fn decide(&mut self, signal: Signal, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         let slot = signal.slot;
-        // A policy that is on trial no more decides nothing.
+        // A shadow policy that was removed decides nothing.
         let Some(policy) = ruleset.policy_in_slot(slot) else { return };
         let dispatcher =
             self.dispatchers.entry((slot, signal.brand.clone())).or_insert_with(|| Dispatcher::new(policy));
-        let mut new_decisions = Vec::new();
-        let decision_trace = match &self.decision_trace {
-            None => DecisionTrace::Off,
-            Some((true, _)) => DecisionTrace::All(&mut new_decisions),
-            Some((false, _)) => DecisionTrace::Suppressions(&mut new_decisions),
+        let mut decisions = Vec::new();
+        let trace = match self.trace_mode {
+            TraceMode::Off => DecisionTrace::Off,
+            TraceMode::Suppressions => DecisionTrace::Suppressions(&mut decisions),
+            TraceMode::All => DecisionTrace::All(&mut decisions),
         };
-        let escalations = dispatcher.apply_traced(signal, policy, decision_trace);
-        if let Some((_, decisions)) = &mut self.decision_trace {
-            decisions.extend(new_decisions.into_iter().map(|decision| (slot, decision)));
-        }
+        let escalations = dispatcher.apply_traced(signal, policy, trace);
+        self.decisions.extend(decisions.into_iter().map(|decision| (slot, decision)));
         for escalation in escalations {
             if slot > 0 {
                 out.push(Effect::Shadow(slot, Box::new(escalation)));
@@ -193,13 +210,13 @@ impl Task {
         }
     }
 
-    /// Conversations followed.
+    /// Returns the number of conversations in the state.
     #[must_use]
     pub fn conversations(&self) -> usize {
         self.conversations.len()
     }
 
-    /// Complaints that support was told of and that are not over, or that wait to be told.
+    /// Returns the number of live incidents and pending signals of the active policy's dispatchers.
     #[must_use]
     pub fn complaints(&self) -> usize {
         self.dispatchers
@@ -209,16 +226,17 @@ impl Task {
             .sum()
     }
 
-    /// Bytes of the state as committed, keys included.
+    /// Returns the size of the committed state in bytes, keys included.
     #[must_use]
     pub fn state_bytes(&self) -> usize {
         self.conversations.bytes() + self.entries.bytes()
     }
 
-    /// What differs from the last commit, to be written in the same transaction as the effects.
+    /// Returns the state entries that changed since the last commit. Write them in the same transaction as
+    /// the effects, then call [`committed`](Self::committed).
     ///
     /// # Errors
-    /// When state cannot be written, which is a fault of the build.
+    /// When the state cannot be encoded, which is a bug of the build.
     pub fn changes(&mut self) -> Result<&[ChangelogEntry], StateError> {
         self.changes.clear();
         self.conversations.changes(&mut self.changes)?;
@@ -226,7 +244,7 @@ impl Task {
         Ok(&self.changes)
     }
 
-    /// The changes last asked for are written for good.
+    /// Marks the changes that [`changes`](Self::changes) last returned as committed.
     pub fn committed(&mut self) {
         for mut change in self.changes.drain(..) {
             if !self.conversations.commit(&mut change) {
@@ -236,20 +254,20 @@ impl Task {
         self.conversations.committed();
     }
 
-    /// Undoes all since the last commit, as if those records had never been seen.
+    /// Undoes all changes since the last commit, as if the records since had never been read.
     ///
     /// # Errors
-    /// When the state as committed cannot be read.
+    /// When the committed state cannot be decoded.
     pub fn rewind(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
         self.changes.clear();
         self.conversations.rewind(ruleset.policy.retention)?;
         self.rebuild_from_entries(ruleset)
     }
 
-    /// Takes in an entry of the changelog; call [`restored`](Self::restored) after the last one.
+    /// Loads one changelog entry; call [`finish_restore`](Self::finish_restore) after the last one.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the entry cannot be decoded.
     pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>, ruleset: &Ruleset) -> Result<(), StateError> {
         if !self.conversations.restore(key, value, ruleset.policy.retention)? {
             self.entries.commit(ChangelogEntry { key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
@@ -257,14 +275,15 @@ impl Task {
         Ok(())
     }
 
-    /// The changelog is read to its end.
+    /// Rebuilds progress and dispatchers after the last changelog entry.
     ///
     /// # Errors
-    /// When it cannot be read, or was written for another number of partitions.
+    /// When an entry cannot be decoded, or the state was written for another number of partitions.
     pub fn finish_restore(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
         self.rebuild_from_entries(ruleset)
     }
 
+    /// Sets progress and dispatchers to the committed entries.
     fn rebuild_from_entries(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
         let partitions = self.progress.partitions;
         let (progress, dispatchers) = self.entries.load(ruleset)?;
@@ -277,103 +296,72 @@ impl Task {
         Err(StateError::partition_count_changed(self.progress.partitions, partitions))
     }
 
-    /// Takes an event, which arrived at a time and may have a trace context.
+    /// Processes one event: observe, assess, decide.
     pub fn handle_event(
         &mut self,
         event: &Event,
-        (arrival, trace): (EventTime, Option<&str>),
+        meta: RecordMeta<'_>,
         ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let at = event.at.min(arrival);
-        let id = &event.conversation;
-        let mut cx = Context {
-            ruleset,
-            scratch: &mut self.scratch,
-            partition: self.partition,
-            watermark: self.progress.watermark,
-            now: self.progress.time_with(at),
-            trace,
-            out,
-        };
-        let outcome = self
-            .conversations
-            .visit_or_create(id, ruleset.policy.retention, |c| c.apply_event(event, &mut cx));
+        let at = event.at.min(meta.arrival);
+        let stamp = self.stamp(at, meta.trace);
+        let scratch = &mut self.scratch;
+        let mut decider = Decider { ruleset, stamp, out };
+        let retention = ruleset.policy.retention;
+        let outcome = self.conversations.visit_or_create(&event.conversation, retention, |conversation| {
+            let observed = observe(conversation, event, ruleset, scratch);
+            decider.event(conversation, event, observed)
+        });
         self.progress.idle = false;
         self.advance(at, ruleset, out);
         self.keep_within_limit(ruleset, out);
-        // It was begun just now, if it was not there.
+        // The store creates a missing conversation, so there is always an outcome.
         outcome.unwrap_or(Outcome::Folded(Fold::Unchanged))
     }
 
-    /// Takes an action, likewise.
+    /// Processes one person's action on an escalation.
     pub fn handle_action(
         &mut self,
         action: &Action,
-        (arrival, trace): (EventTime, Option<&str>),
+        meta: RecordMeta<'_>,
         ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let now = self.progress.time_with(action.at.min(arrival));
+        let stamp = self.stamp(action.at.min(meta.arrival), meta.trace);
         if let Some(brand) = storm_brand(&action.conversation) {
             let brand = ruleset.signal_key(Some(brand));
             for (slot, _) in ruleset.policies() {
-                let change = self.storm_update_signal(slot, (action, trace), brand, now);
-                out.extend(change.map(|signal| Effect::Signal(Box::new(signal))));
+                let update = storm_update(action, slot, brand, &stamp);
+                out.extend(update.map(|signal| Effect::Signal(Box::new(signal))));
             }
             return Outcome::Folded(Fold::Action);
         }
-        let mut cx = Context {
-            ruleset,
-            scratch: &mut self.scratch,
-            partition: self.partition,
-            watermark: self.progress.watermark,
-            now,
-            trace,
-            out,
-        };
+        let mut decider = Decider { ruleset, stamp, out };
         let retention = ruleset.policy.retention;
-        let outcome =
-            self.conversations.visit(&action.conversation, retention, |c| c.apply_action(action, &mut cx));
-        // What nobody knows any more needs nothing done about it.
+        let outcome = self
+            .conversations
+            .visit(&action.conversation, retention, |conversation| decider.action(conversation, action));
+        // An action on a conversation that is not in the state changes nothing.
         outcome.unwrap_or(Outcome::Folded(Fold::Action))
     }
 
-    /// A storm lives with its brand, so what was done about it is passed on.
-    fn storm_update_signal(
-        &self,
-        slot: u32,
-        (action, trace): (&Action, Option<&str>),
-        brand: &str,
-        now: EventTime,
-    ) -> Option<Signal> {
-        let conversation = action.conversation.clone();
-        let update = ConversationUpdate {
-            conversation,
-            change: change_from_action(action)?,
-            by: action.by.clone(),
-            trace: trace.map(Into::into),
-        };
-        Some(Signal {
-            v: SCHEMA_VERSION,
-            id: signal_id(slot, format_args!("{}/{}", action.conversation, action.id)),
-            brand: brand.into(),
-            at: action.at.min(now).max(self.progress.watermark),
-            source: self.partition,
-            slot,
-            body: SignalBody::ConversationUpdated(update),
-        })
+    /// Returns the stamp of the signals that a record of time `at` causes.
+    fn stamp<'a>(&self, at: EventTime, trace: Option<&'a str>) -> Stamp<'a> {
+        let Progress { watermark, .. } = self.progress;
+        Stamp { partition: self.partition, watermark, now: self.progress.time_with(at), trace }
     }
 
-    /// Moves stream time on, never back: conversations expire and brands hear how far this partition has come.
+    /// Advances stream time, never back. Expires inactive conversations and sends brands a due watermark.
     fn advance(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         if self.progress.stream_time.is_some_and(|t| now <= t) {
             return;
         }
         self.progress.stream_time = Some(now);
         while let Some((id, due, expired)) = self.conversations.pop_expired(now) {
-            let reason = format!("nothing was heard for {}", ruleset.policy.retention);
-            expired.expire(&id, due, &reason, &mut self.context(now, ruleset, out));
+            let reason = format!("no activity for {}", ruleset.policy.retention);
+            let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };
+            decider.expiry(&expired, &id, due, reason);
         }
         let windows = &ruleset.policy.windows;
         let watermark = (now - windows.lateness).floor(windows.step);
@@ -382,35 +370,19 @@ impl Task {
         }
     }
 
+    /// Expires the conversations inactive for longest until the limit holds.
     fn keep_within_limit(&mut self, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         let max = self.max_conversations;
         while self.conversations.len() > max {
             let Some((id, _, expired)) = self.conversations.pop_expired(EventTime::END) else { return };
             let now = self.progress.stream_time.unwrap_or(EventTime::EARLIEST);
-            let reason =
-                format!("more than {max} conversations at once, and this one was silent for longest");
-            expired.expire(&id, now, &reason, &mut self.context(now, ruleset, out));
+            let reason = format!("more than {max} conversations at once; this one was inactive for longest");
+            let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };
+            decider.expiry(&expired, &id, now, reason);
         }
     }
 
-    fn context<'a>(
-        &'a mut self,
-        now: EventTime,
-        ruleset: &'a Ruleset,
-        out: &'a mut Vec<Effect>,
-    ) -> Context<'a> {
-        let Progress { watermark, .. } = self.progress;
-        Context {
-            ruleset,
-            scratch: &mut self.scratch,
-            partition: self.partition,
-            watermark,
-            now,
-            trace: None,
-            out,
-        }
-    }
-
+    /// Sends every brand a watermark.
     fn emit_watermark(&mut self, at: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.watermark = at;
         for brand in ruleset.signal_keys() {
@@ -425,4 +397,24 @@ impl Task {
             })));
         }
     }
+}
+
+/// Returns the signal of an action on a storm, which belongs to a brand and not to a conversation; `None` for
+/// a verdict, which changes nothing.
+fn storm_update(action: &Action, slot: u32, brand: &str, stamp: &Stamp<'_>) -> Option<Signal> {
+    let update = ConversationUpdate {
+        conversation: action.conversation.clone(),
+        change: change_from_action(action)?,
+        by: action.by.clone(),
+        trace: stamp.trace.map(Into::into),
+    };
+    Some(Signal {
+        v: SCHEMA_VERSION,
+        id: signal_id(slot, format_args!("{}/{}", action.conversation, action.id)),
+        brand: brand.into(),
+        at: action.at.min(stamp.now).max(stamp.watermark),
+        source: stamp.partition,
+        slot,
+        body: SignalBody::ConversationUpdated(update),
+    })
 }

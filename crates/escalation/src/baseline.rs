@@ -1,9 +1,10 @@
-//! Whether there are more complaints of late than usual, in all or about one thing, over five minutes, half an hour and
-//! two hours: a spike shows in the first, a slow rise in the last.
+//! Detects an unusual volume of complaints, in total or about one topic, over 5 minutes, 30 minutes and 2
+//! hours. A spike shows in the first span, a slow rise in the last.
 //!
-//! Counts are compared with the season's mean times today's level. They vary more than a Poisson variable would, by a
-//! factor that is measured for each span. So an alarm is at m + k sqrt(f m + (d m)^2 + 1), where f is that factor and d
-//! the season's doubt. What is learnt is clipped, so that a storm does not become the usual.
+//! Counts are compared with the seasonal mean times today's level. They vary more than a Poisson variable, by
+//! a dispersion that is measured for each span. The alarm threshold is m + k sqrt(f m + (d m)^2 + 1), where m
+//! is the expected count, f the dispersion, d the relative standard deviation of the profile, and k the
+//! deviations of the policy. Learned counts are clipped, so that a storm does not become the usual volume.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -13,91 +14,93 @@ use serde::{Deserialize, Serialize};
 use crate::Policy;
 use crate::seasonal_profile::SeasonalProfile;
 
-/// The shortest span, and how long a bucket is of which the others are made.
+/// Shortest span, and length of the buckets that make up the longer spans.
 const BUCKET: Duration = Duration::from_mins(5);
-/// How often the longer spans are looked at.
+/// How often the longer spans are checked.
 const LONG_SPAN_INTERVAL: Duration = Duration::from_mins(1);
-/// Buckets in each span.
+/// Number of buckets in each span.
 const SPAN_BUCKETS: [usize; 3] = [1, 6, 24];
-/// Time after which what was seen of the level counts half: for the shortest span, and for the others, which would else
-/// take a slow rise for the level.
+/// Half-lives of the level in seconds: for the shortest span, and for the longer ones. The longer one is
+/// slow, so that a slow rise is not learned as the level.
 const HALF_LIVES: [f64; 2] = [2.0 * 3600.0, 12.0 * 3600.0];
-/// Complaints that the season counts for against what was seen of the level.
+/// Weight of the seasonal mean against observed counts in the level, in complaints.
 const LEVEL_PRIOR: f64 = 8.0;
-/// How far the level may be from the season's.
+/// Minimum and maximum of the level, as a factor on the seasonal mean.
 const LEVEL_BOUNDS: (f64, f64) = (0.4, 2.5);
-/// What a bucket keeps of what was measured of the variance: half after three days.
+/// Retention of the measured dispersion for each bucket: a half-life of three days.
 const VARIANCE_RETENTION: f64 = 0.9992;
-/// Standard deviations at which what is learnt is clipped.
+/// Standard deviations above the mean at which learned counts are clipped.
 const CLIP_DEVIATIONS: f64 = 2.0;
-/// Without a complaint for as long as so many are usual, the feed is silent and not the people.
+/// Number of expected complaints without a single arrival at which the feed counts as silent. Nothing is
+/// learned from a silent feed.
 const SILENCE_EXPECTED_COUNT: f64 = 8.0;
-/// Deviations that complaints about one thing need on top, as there are many things.
+/// Additional deviations that one topic needs, because there are many topics.
 const TOPIC_PENALTY: f64 = 1.0;
-/// Deviations that complaints about no one thing need on top: they are a busy time rather than a storm.
+/// Additional deviations that complaints without a common topic need: they are rather a busy hour than a
+/// storm.
 const NO_TOPIC_PENALTY: f64 = 2.0;
-/// A storm's word is in at least this share of its complaints...
+/// Minimum share of the complaints of a storm that contain a word that names it.
 const MIN_SHARE: f64 = 0.3;
-/// ...and so many times more frequent than usual.
+/// Minimum factor by which a word that names a storm is more frequent than usual.
 const MIN_LIFT: f64 = 3.0;
-/// ...and so many standard deviations more than chance puts it into so many complaints.
+/// Minimum standard deviations by which the count of a word that names a storm exceeds chance.
 const MIN_DEVIATIONS_ABOVE_CHANCE: f64 = 4.0;
-/// Words that a storm is named by, at most.
+/// Maximum number of words that name a storm.
 const MAX_STORM_WORDS: usize = 3;
-/// Words of a bucket that are kept, the most frequent.
+/// Maximum number of words kept for each bucket, the most frequent ones.
 const MAX_BUCKET_WORDS: usize = 32;
 
-/// Complaints of a window or a bucket.
+/// Number of complaints in a window or a bucket, in total and by word.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ComplaintCounts {
     pub posts: u32,
     pub words: BTreeMap<String, u32>,
 }
 
-/// A bucket, with what the season makes usual in it.
+/// A bucket of five minutes with its expected count.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Bucket {
     counted: ComplaintCounts,
     expected: f64,
-    /// How much of it was watched.
+    /// How much of the bucket was observed.
     observed: Duration,
 }
 
-/// The last two hours, and what they say of the level.
+/// Buckets of the last two hours, and the level learned from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VolumeHistory {
     buckets: VecDeque<Bucket>,
-    /// Complaints, and what the season made usual, older ones counted less; for each half-life.
+    /// Observed and expected complaints, exponentially decayed, for each half-life.
     level_sums: [(f64, f64); 2],
     /// Variance over mean, for each span.
     dispersions: [f64; 3],
-    /// The hour so far: complaints clipped, time watched, words.
+    /// Current hour: clipped complaints, observed time, words.
     current_hour: (f64, Duration, BTreeMap<String, u32>),
-    /// What was usual since the last complaint.
+    /// Expected complaints since the last one arrived.
     expected_while_silent: f64,
 }
 
-/// The last five minutes, window by window, and the bucket that is not over.
+/// Windows of the last five minutes, and the bucket in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CurrentBucket {
     windows: VecDeque<(EventTime, ComplaintCounts)>,
     bucket: Bucket,
 }
 
-/// Too many complaints.
+/// An unusual volume of complaints.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Alarm {
-    /// How many, within how long, and how many are usual.
+    /// Number of complaints, span in which they arrived, and usual number.
     pub posts: u32,
     pub span: Duration,
     pub expected: f64,
-    /// How far beyond the usual, in standard deviations.
+    /// Standard deviations above the usual number.
     pub deviations: f64,
-    /// The words that set them apart, most frequent first.
+    /// Stems that distinguish these complaints, most frequent first.
     pub words: Vec<String>,
 }
 
-/// What was counted within a span, and how many the season makes usual in it.
+/// Complaints counted within a span, with the seasonal mean for it.
 #[derive(Default)]
 struct SpanCounts<'a> {
     posts: u32,
@@ -113,13 +116,13 @@ impl<'a> SpanCounts<'a> {
         }
     }
 
-    /// The share of its complaints that so many are.
+    /// Returns `n` as a share of the complaints in the span.
     fn share(&self, n: u32) -> f64 {
         f64::from(n) / f64::from(self.posts.max(1))
     }
 }
 
-/// What is known of a brand's volume.
+/// Volume of one brand: the profile, the history and the current bucket.
 pub(crate) struct VolumeMonitor<'a> {
     pub profile: &'a mut SeasonalProfile,
     pub history: &'a mut VolumeHistory,
@@ -127,7 +130,7 @@ pub(crate) struct VolumeMonitor<'a> {
 }
 
 impl ComplaintCounts {
-    /// Takes a complaint in.
+    /// Counts a complaint with its topic words.
     pub fn record(&mut self, words: &[String]) {
         self.posts += 1;
         for word in words {
@@ -144,6 +147,7 @@ impl ComplaintCounts {
 }
 
 impl VolumeHistory {
+    /// Creates an empty history with typical dispersions.
     pub fn new() -> Self {
         Self {
             buckets: VecDeque::new(),
@@ -154,6 +158,7 @@ impl VolumeHistory {
         }
     }
 
+    /// Returns today's level for a span, as a factor on the seasonal mean.
     fn level(&self, span: usize) -> f64 {
         let (observed, expected) = self.level_sums[span.min(1)];
         ((LEVEL_PRIOR + observed) / (LEVEL_PRIOR + expected)).clamp(LEVEL_BOUNDS.0, LEVEL_BOUNDS.1)
@@ -166,7 +171,7 @@ impl CurrentBucket {
     }
 }
 
-/// What changed when a window was taken in.
+/// State that changed when a window was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Rolled {
     pub bucket: bool,
@@ -174,11 +179,12 @@ pub(crate) struct Rolled {
 }
 
 impl VolumeMonitor<'_> {
-    /// Takes the window from `start` to `end` in; `learns` when what is in it can be usual.
+    /// Adds the window from `start` to `end`. `learns` says whether its counts may become usual.
     pub fn push(
         &mut self,
         window: ComplaintCounts,
-        (start, end): (EventTime, EventTime),
+        start: EventTime,
+        end: EventTime,
         learns: bool,
     ) -> Rolled {
         let bucket = &mut self.current.bucket;
@@ -249,16 +255,17 @@ impl VolumeMonitor<'_> {
         }
     }
 
-    /// Whether there are too many complaints, over the span in which that shows most.
+    /// Returns an alarm if there are too many complaints. Of several spans, the one with the largest
+    /// deviation decides.
     pub fn alarm(&self, now: EventTime, policy: &Policy) -> Option<Alarm> {
-        // What shows over longer spans only can wait for the full minute.
+        // The longer spans are checked once a minute only.
         let spans =
             if now.floor(LONG_SPAN_INTERVAL) > now - policy.windows.step { SPAN_BUCKETS.len() } else { 1 };
         let alarms = (0..spans).filter_map(|span| self.alarm_over(span, now, policy));
         alarms.max_by(|a, b| a.deviations.total_cmp(&b.deviations))
     }
 
-    /// What was counted within a span, if it is so many complaints at least: words are looked at for no fewer.
+    /// Returns the counts within a span, or `None` below `min_posts`. This saves adding up words in vain.
     fn counts_within(&self, span: usize, now: EventTime, min_posts: u32) -> Option<SpanCounts<'_>> {
         let buckets = || {
             let closed = self.history.buckets.iter().rev().take(SPAN_BUCKETS[span] - 1);
@@ -308,13 +315,13 @@ impl VolumeMonitor<'_> {
         }
     }
 
-    /// The share of complaints that usually have a word.
+    /// Returns the usual share of complaints that contain a word.
     fn usual_share(&self, word: &str) -> f64 {
         let (posts, _, words) = &self.history.current_hour;
-        self.profile.share(word, (f64::from(words.get(word).copied().unwrap_or_default()), *posts))
+        self.profile.share(word, f64::from(words.get(word).copied().unwrap_or_default()), *posts)
     }
 
-    /// What sets complaints apart from the usual ones, most frequent first.
+    /// Returns the words that distinguish these complaints from the usual ones, most frequent first.
     fn distinctive_words(&self, counted: &SpanCounts<'_>) -> Vec<String> {
         let posts = f64::from(counted.posts.max(1));
         let stands_out = |(word, n): &(&&str, &u32)| {
@@ -323,14 +330,14 @@ impl VolumeMonitor<'_> {
                 usual_share * posts + MIN_DEVIATIONS_ABOVE_CHANCE * (usual_share * posts + 1.0).sqrt();
             counted.share(**n) >= MIN_LIFT * usual_share && f64::from(**n) >= by_chance
         };
-        // Few words are so frequent, and what is usual of a word is looked up.
+        // Few words are this frequent, so the usual share is looked up for few.
         let frequent = counted.words.iter().filter(|(_, n)| counted.share(**n) >= MIN_SHARE);
         let mut words: Vec<_> = frequent.filter(stands_out).collect();
         words.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
         words.into_iter().take(MAX_STORM_WORDS).map(|(word, _)| (*word).to_owned()).collect()
     }
 
-    /// Takes out what a storm about these words accounts for, so that it is not seen twice.
+    /// Removes what a storm about these words accounts for, so that it raises no second alarm.
     pub fn subtract_storm(&mut self, words: &[String]) {
         self.current.windows.clear();
         let level = self.history.level(1);
@@ -341,23 +348,24 @@ impl VolumeMonitor<'_> {
         self.history.current_hour.2.retain(|word, _| !words.contains(word));
     }
 
-    /// Complaints about one thing in five minutes at which its storm is over.
+    /// Returns the number of complaints in five minutes at or below which a storm is over.
     pub fn calm_threshold(&self, now: EventTime, policy: &Policy) -> f64 {
         let expected = self.profile.rate(now) * self.history.level(0) * BUCKET.as_secs() / 3600.0;
         expected.sqrt().max(f64::from(policy.storms.min_posts) / 5.0)
     }
 }
 
-/// The stem of a word as conversations tell it, `stem|word` or a word that is its own stem.
+/// Returns the stem of a topic: `stem|word`, or a word that is its own stem.
 pub(crate) fn stem(topic: &str) -> &str {
     topic.split_once('|').map_or(topic, |(stem, _)| stem)
 }
 
-/// The standard deviation of a count with this mean.
+/// Returns the standard deviation of a count with this mean and dispersion.
 fn deviation(mean: f64, factor: f64, relative_sd: f64) -> f64 {
     (factor * mean + (relative_sd * mean).powi(2) + 1.0).sqrt()
 }
 
+/// Drops the rarest words of a bucket.
 fn keep_top_words(words: &mut BTreeMap<String, u32>) {
     if words.len() > MAX_BUCKET_WORDS {
         let mut counts: Vec<u32> = words.values().copied().collect();
@@ -367,7 +375,7 @@ fn keep_top_words(words: &mut BTreeMap<String, u32>) {
     }
 }
 
-/// Windows in the shortest span.
+/// Returns the number of windows in the shortest span.
 pub(crate) fn span_windows(policy: &Policy) -> usize {
     (BUCKET.as_millis() / policy.windows.step.as_millis()).max(1) as usize
 }

@@ -1,6 +1,6 @@
-//! Whom to tell, when, and how often: policy, routing, hysteresis, the life of an escalation, and storms.
+//! Decides whom to notify, when and how often: policy, routing, hysteresis, escalation lifecycle and storms.
 //!
-//! Pure: state, score and time in, decisions with reasons out.
+//! This crate is pure: state, signals and time go in, decisions with reasons come out.
 
 mod baseline;
 mod condition;
@@ -10,7 +10,7 @@ mod policy;
 mod seasonal_profile;
 mod storm;
 
-pub use condition::{Condition, FactType, Facts, NumericFact, Satisfiability, fact_names};
+pub use condition::{Condition, ConditionError, FactType, Facts, NumericFact, Satisfiability, fact_names};
 pub use dispatcher::{
     Decision, DecisionKind, DecisionTrace, Dispatcher, DispatcherCore, Incident, StatePart, StatePartKey,
 };
@@ -21,7 +21,7 @@ pub use policy::{
 };
 pub use storm::storm_brand;
 
-/// The team that guards the brand's name.
+/// Name of the team that protects the brand's reputation.
 pub const PR: &str = "pr";
-/// The team that helps the person.
+/// Name of the team that helps the customer.
 pub const SUPPORT: &str = "support";

@@ -1,36 +1,37 @@
-//! The life of one escalation: which change may follow which, and what is told of it.
+//! Lifecycle of one escalation: its state, its owner, and which change may follow which.
 
 use firewatch_domain::{EscalationState, EventTime, Level};
 use serde::{Deserialize, Serialize};
 
-/// Where an escalation stands. One that ended may open again, as a new round.
+/// Lifecycle of the escalations of one incident and team. A new opening after the end is a new escalation
+/// here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifecycle {
-    /// The team that it was opened for: part of its name.
+    /// The team that it was opened for. It is part of the escalation's id.
     pub team: String,
-    /// The team that owns it.
+    /// The team that owns it now.
     pub owner: String,
-    /// How many times one was opened for this conversation and team, this one included.
+    /// Number of openings for this incident and team, including the present one.
     pub open_count: u32,
-    /// Changes told since it was opened.
+    /// Number of changes emitted since it was opened.
     pub step: u32,
-    /// Where it stands.
+    /// Present state.
     pub state: EscalationState,
-    /// The highest level told.
+    /// The highest level emitted.
     pub level: Level,
-    /// The route that brought it there.
+    /// The route that opened or raised it.
     pub route: String,
-    /// When it was last told.
+    /// When its latest record was emitted.
     pub notified_at: EventTime,
-    /// Since when nobody has taken it.
+    /// Since when it has been unacknowledged.
     pub open_since: EventTime,
-    /// Tiers that it has passed.
+    /// Number of tiers it has passed.
     pub tier: usize,
-    /// When to tell that the first answer is late; none once it was told, or there was an answer.
+    /// When to emit `late`. `None` after that, after an answer, and for routes that do not wait for one.
     pub overdue_at: Option<EventTime>,
 }
 
-/// What opens or raises an escalation.
+/// Reason to open or raise an escalation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trigger {
     pub route: String,
@@ -39,7 +40,7 @@ pub(crate) struct Trigger {
 }
 
 impl Lifecycle {
-    /// A first escalation.
+    /// Opens a first escalation.
     pub(crate) fn open(team: &str, trigger: &Trigger, at: EventTime) -> Self {
         Self {
             team: team.into(),
@@ -56,31 +57,32 @@ impl Lifecycle {
         }
     }
 
-    /// Opens one that had ended.
+    /// Opens the next escalation after the previous one has ended.
     pub(crate) fn reopen(&mut self, trigger: &Trigger, at: EventTime) {
         let again = Self::open(&self.team, trigger, at);
         *self = Self { open_count: self.open_count + 1, state: EscalationState::Reopened, ..again };
     }
 
-    /// Whether this opens or raises it: what a person closed stays closed unless it gets worse.
+    /// Returns whether the trigger exceeds the emitted level. An escalation that a person closed stays closed
+    /// unless the level rises.
     pub(crate) fn raises_level(&self, trigger: &Trigger) -> bool {
         trigger.level > self.level
     }
 
-    /// Raises one that is not over.
+    /// Raises an open escalation.
     pub(crate) fn raise(&mut self, trigger: &Trigger, at: EventTime) {
         self.level = trigger.level;
         self.route.clone_from(&trigger.route);
         self.record_step(at);
     }
 
-    /// Takes note of a step that is told.
+    /// Counts a step whose record is emitted.
     pub(crate) fn record_step(&mut self, at: EventTime) {
         self.step += 1;
         self.notified_at = at;
     }
 
-    /// Moves on to a state, when it may follow the present one. Tells whether it did.
+    /// Moves to a state if it may follow the present one. Returns whether it moved.
     pub(crate) fn move_to(&mut self, state: EscalationState, at: EventTime) -> bool {
         use EscalationState::{
             Acknowledged, Answered, Expired, HandOffAsked, HandedOff, Open, Reopened, Resolved,
@@ -126,11 +128,11 @@ mod tests {
         let mut lifecycle = lifecycle();
         let mut go = |state| lifecycle.move_to(state, EventTime::EARLIEST);
         assert!(go(Acknowledged));
-        assert!(!go(Acknowledged), "taken already");
+        assert!(!go(Acknowledged), "already acknowledged");
         assert!(go(HandOffAsked));
         assert!(go(HandedOff));
-        assert!(!go(Answered), "the talk is private by now");
-        assert!(!go(Reopened), "it is not done yet");
+        assert!(!go(Answered), "the conversation is already private");
+        assert!(!go(Reopened), "it has not ended yet");
         assert!(go(Resolved));
         assert!(!go(HandedOff));
         assert!(go(Reopened));

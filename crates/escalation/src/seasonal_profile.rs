@@ -1,8 +1,9 @@
-//! What is usual at an hour of the week, and which words are.
+//! Seasonal profile: the usual number of complaints at each hour of the week, and the usual words.
 //!
-//! Each hour of the week has a mean of its own, drawn to that of the hour of the day, and that to the mean of all hours,
-//! by how much of each was seen (shrinkage with Gamma priors): a new brand begins with what its policy expects, knows its
-//! days after some of them, and its weeks after two or three. Older weeks count less. Hours are those of UTC.
+//! The mean of each hour of the week is shrunk towards its hour of the day, and that towards the mean of all
+//! hours (Gamma priors), by how much data each has. A new brand starts with the expectation of its policy,
+//! and learns its days after a few of them and its weeks after two or three. Older weeks weigh less. Hours
+//! are in UTC.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +13,19 @@ use serde::{Deserialize, Serialize};
 const HOUR_MILLIS: i64 = 3_600_000;
 /// 1970-01-01 was a Thursday; the week begins on Monday.
 const MONDAY: i64 = 3 * 24 * HOUR_MILLIS;
-/// What a week, a day and an hour keep of the weight of the one before.
+/// Retention at each new observation, for hours of the week, hours of the day and all hours.
 const RETENTION: [f32; 3] = [0.8, 0.87, 0.985];
-/// Hours that the mean a level above counts for, in the same order.
+/// Weight of the prior mean in hours, in the same order.
 const PRIOR_HOURS: [f32; 3] = [0.7, 1.0, 4.0];
-/// Words remembered at most; the rarest leave first.
+/// Maximum number of words; the rarest are dropped.
 const MAX_WORDS: usize = 256;
-/// What an hour keeps of the words before: half after two days.
+/// Hourly retention of word counts: a half-life of two days.
 const WORD_RETENTION: f32 = 0.986;
-/// Each word is taken to have been in so many of so many complaints before any was seen: until words are known, none
-/// stands out.
+/// Prior of each word's share: occurrences, and complaints. It keeps new words from standing out before the
+/// usual words are known.
 const WORD_PRIOR: (f64, f64) = (5.0, 50.0);
 
-/// Complaints seen in so many hours, older ones counted less.
+/// Complaints and observed hours, exponentially decayed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct RateBin {
     posts: f32,
@@ -42,17 +43,17 @@ impl RateBin {
     }
 }
 
-/// What is usual.
+/// Usual volume and words of one brand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeasonalProfile {
-    /// By hour of the week, Monday midnight first.
+    /// By hour of the week, from Monday midnight.
     week: Vec<RateBin>,
     /// By hour of the day.
     day: Vec<RateBin>,
     all: RateBin,
-    /// Complaints an hour that a new brand is taken to have.
+    /// Complaints per hour that the policy expects of a new brand.
     expected: f32,
-    /// Complaints that have each word, and all complaints, older ones counted less.
+    /// Complaints that contain each word, and all complaints, exponentially decayed.
     words: BTreeMap<String, f32>,
     posts: f32,
 }
@@ -64,9 +65,9 @@ impl SeasonalProfile {
         Self { week, day, all: RateBin::default(), expected, words: BTreeMap::new(), posts: 0.0 }
     }
 
-    /// Complaints an hour that are usual then.
+    /// Returns the usual complaints per hour at a time, interpolated between the middles of hours.
     pub fn rate(&self, at: EventTime) -> f64 {
-        // From the middle of one hour to that of the next.
+        // Interpolate from the middle of one hour to the middle of the next.
         let middle = at.as_millis() - HOUR_MILLIS / 2;
         let part = middle.rem_euclid(HOUR_MILLIS) as f64 / HOUR_MILLIS as f64;
         let (before, after) = (hour_of_week(middle), hour_of_week(middle + HOUR_MILLIS));
@@ -79,14 +80,15 @@ impl SeasonalProfile {
         self.week[hour].mean(day, PRIOR_HOURS[0])
     }
 
-    /// How unsure that is: a standard deviation, as a share of it.
+    /// Returns the uncertainty of the rate as a standard deviation relative to it. It starts at 0.6 and falls
+    /// as data for this hour of the week and of the day accumulate.
     pub fn relative_sd(&self, at: EventTime) -> f64 {
         let hour = hour_of_week(at.as_millis());
         let (day, week) = (f64::from(self.day[hour % 24].hours), f64::from(self.week[hour].hours));
         0.6 / (1.0 + 2.0 * day.min(2.0) + 8.0 * week).sqrt()
     }
 
-    /// Learns an hour, or the part of it that was watched, and the words of its complaints.
+    /// Learns an hour, or the observed part of it, with the words of its complaints.
     pub fn observe(&mut self, at: EventTime, posts: f64, hours: f64, words: &BTreeMap<String, u32>) {
         let hour = hour_of_week(at.as_millis());
         let (posts, hours) = (posts as f32, hours as f32);
@@ -104,10 +106,11 @@ impl SeasonalProfile {
         }
     }
 
-    /// The share of complaints that usually have a word, when so many of so many had it since the last hour was learnt.
-    pub fn share(&self, word: &str, since: (f64, f64)) -> f64 {
+    /// Returns the usual share of complaints that contain a word. `occurrences` and `complaints` are those
+    /// after the last learned hour.
+    pub fn share(&self, word: &str, occurrences: f64, complaints: f64) -> f64 {
         let seen = f64::from(self.words.get(word).copied().unwrap_or_default());
-        ((seen + since.0 + WORD_PRIOR.0) / (f64::from(self.posts) + since.1 + WORD_PRIOR.1)).min(1.0)
+        ((seen + occurrences + WORD_PRIOR.0) / (f64::from(self.posts) + complaints + WORD_PRIOR.1)).min(1.0)
     }
 }
 
@@ -133,7 +136,7 @@ mod tests {
         let start = at("2026-03-02T00:00:00Z");
         assert!((profile.rate(start) - 60.0).abs() < 1e-3);
         let relative_sd = profile.relative_sd(start);
-        // Ten an hour, a hundred on Mondays at noon.
+        // Ten an hour, but a hundred on Mondays at noon.
         for hour in 0..3 * 168 {
             let posts = if hour % 168 == 12 { 100.0 } else { 10.0 };
             profile.observe(start + Duration::from_mins(60 * hour), posts, 1.0, &BTreeMap::new());
@@ -157,11 +160,7 @@ mod tests {
             let words = BTreeMap::from([("bill".to_owned(), 5), (format!("rare{i}"), 1)]);
             profile.observe(at(MONDAY_NOON) + Duration::from_mins(60 * i), 10.0, 1.0, &words);
         }
-        assert!(
-            (profile.share("bill", (0.0, 0.0)) - 0.5).abs() < 0.1,
-            "{}",
-            profile.share("bill", (0.0, 0.0))
-        );
-        assert!(profile.share("never", (0.0, 0.0)) < 0.05 && profile.words.len() <= MAX_WORDS);
+        assert!((profile.share("bill", 0.0, 0.0) - 0.5).abs() < 0.1, "{}", profile.share("bill", 0.0, 0.0));
+        assert!(profile.share("never", 0.0, 0.0) < 0.05 && profile.words.len() <= MAX_WORDS);
     }
 }

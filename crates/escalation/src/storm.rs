@@ -1,4 +1,4 @@
-//! Storms: many complaints about one thing, told as one escalation that grows.
+//! Storms: many complaints with one topic become one escalation that grows.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,29 +13,29 @@ use crate::dispatcher::growth::Growth;
 use crate::dispatcher::incident::{ActiveRoute, Incident};
 use crate::dispatcher::{Dispatcher, STORM_ROUTE};
 
-/// What a storm says of its posts.
-const MUTED_NOTICE: &str = "its posts are not told one by one while it lasts";
+/// Notice on every storm that its posts are muted.
+const MUTED_NOTICE: &str = "alerts for individual posts are muted while the storm lasts";
 
-/// A storm that is on.
+/// An open storm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Storm {
     pub id: String,
-    /// The words that its posts share.
+    /// Stems that its posts share. Empty for a storm without a common topic.
     pub words: Vec<String>,
     growth: Growth,
-    /// Members that joined in each of the latest windows.
+    /// Number of members that joined in each of the latest windows.
     recent_joins: VecDeque<u32>,
 }
 
-/// The brand that a storm's id names.
+/// Returns the brand in a storm's id, or `None` for any other id.
 #[must_use]
 pub fn storm_brand(conversation: &str) -> Option<&str> {
     conversation.strip_prefix("storm/")?.rsplit_once('/').map(|(brand, _)| brand)
 }
 
 impl Storm {
-    /// Whether a complaint is about what the storm is about, or says what many of its posts say. A storm without a topic
-    /// holds them all.
+    /// Returns whether a complaint belongs to the storm: it shares a topic word, or is a near-copy of a text
+    /// that is copied in it. A storm without a topic holds every complaint.
     pub fn holds(&self, topics: &[String], sim_hash: Option<SimHash>) -> bool {
         let is_named = |topic: &String| self.words.iter().any(|word| word == stem(topic));
         self.words.is_empty() || topics.iter().any(is_named) || self.growth.is_copied(sim_hash)
@@ -50,14 +50,14 @@ impl Storm {
 }
 
 impl Dispatcher {
-    /// Takes a window of complaints in that no storm accounts for, and opens a storm when there are too many. Tells
-    /// whether it did.
+    /// Adds a window of complaints that belong to no storm, and opens a storm when there are too many.
+    /// Returns whether it opened one.
     pub(crate) fn detect_storm(&mut self, counts: ComplaintCounts, out: &Emitter<'_>) -> bool {
         let policy = out.policy;
-        // A storm about everything leaves nothing to learn from.
+        // A storm without a topic holds every complaint, so there is nothing to learn from.
         let learns = self.core.storms.iter().all(|storm| !storm.words.is_empty());
         let mut volume = self.volume();
-        let rolled = volume.push(counts, (out.now - policy.windows.step, out.now), learns);
+        let rolled = volume.push(counts, out.now - policy.windows.step, out.now, learns);
         let alarm = volume.alarm(out.now, policy).filter(|_| learns);
         if let Some(alarm) = &alarm {
             volume.subtract_storm(&alarm.words);
@@ -72,7 +72,7 @@ impl Dispatcher {
         let level = if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium };
         let topics = self.common_spellings(&words);
         let about = if words.is_empty() { String::new() } else { format!(" about {}", topics.join(", ")) };
-        let reason = format!("{posts} complaints{about} within {span} where {expected:.0} are usual");
+        let reason = format!("{posts} complaints{about} within {span} (usual: {expected:.0})");
         let id = format!("storm/{}/{}", out.brand, out.now);
         let mut incident = Incident::new(None);
         incident.routes.push(ActiveRoute::new(STORM_ROUTE, level, reason, out.now));
@@ -85,7 +85,7 @@ impl Dispatcher {
         true
     }
 
-    /// Stems as they are written most often of late.
+    /// Returns the most frequent recent spelling of each stem.
     fn common_spellings(&self, stems: &[String]) -> Vec<String> {
         let topics = || {
             self.incidents
@@ -106,8 +106,8 @@ impl Dispatcher {
         stems.iter().map(word).collect()
     }
 
-    /// Makes complaints members of the storms that they are about: those of this window, and when a storm was just
-    /// `opened`, all that nobody was told of yet.
+    /// Adds complaints to the storms they belong to: those of this window and, when a storm has just
+    /// `opened`, all that have not been notified yet.
     pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, out: &mut Emitter<'_>) {
         let mut joined = vec![0; self.core.storms.len()];
         let mut ids = new.to_vec();
@@ -155,18 +155,18 @@ impl Dispatcher {
         }
     }
 
-    /// Tells of storms that have grown, and ends those that are over.
+    /// Emits growth of storms, and ends storms that have calmed down.
     pub(crate) fn update_storms(&mut self, out: &mut Emitter<'_>) {
         let calm = self.volume().calm_threshold(out.now, out.policy);
         for mut storm in std::mem::take(&mut self.core.storms) {
             let Some(mut incident) = self.incidents.remove(&storm.id) else { continue };
             let interval = out.policy.storms.group_interval;
-            storm.growth.notify_growth((&storm.id, &mut incident), interval, out);
+            storm.growth.notify_growth(&storm.id, &mut incident, interval, out);
             let recent_posts: u32 = storm.recent_joins.iter().sum();
             let is_over =
                 storm.recent_joins.len() >= span_windows(out.policy) && f64::from(recent_posts) <= calm;
             if is_over {
-                let reason = format!("{recent_posts} posts about it in five minutes");
+                let reason = format!("only {recent_posts} posts joined in the last five minutes");
                 out.move_all(&storm.id, &mut incident, EscalationState::Resolved, &reason);
             }
             self.put_back(storm.id.clone(), incident, out.policy);

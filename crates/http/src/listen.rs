@@ -1,4 +1,4 @@
-//! A listener, with TLS or without, that drops clients which are too slow.
+//! A listener, with or without TLS, that drops slow clients.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ use thiserror::Error;
 
 use crate::install_tls_provider;
 
-/// Longest wait for a request's head, and for a TLS handshake.
+/// Maximum wait for the head of a request, and the interval of HTTP/2 keep-alive pings.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest head of a request, bytes.
+/// Maximum size of the head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 32 << 10;
 
-/// A server that is bound to its address and does not answer yet.
+/// A bound listener that does not accept connections yet.
 pub struct Listening {
     listener: TcpListener,
     tls: Option<RustlsConfig>,
-    /// The address it is bound to; the port is never 0.
+    /// The bound address. The port is never 0.
     pub at: SocketAddr,
 }
 
-/// Why a server cannot listen.
+/// Why a server could not listen.
 #[derive(Debug, Error)]
 pub enum ListenError {
     /// The address cannot be bound.
@@ -33,17 +33,17 @@ pub enum ListenError {
     /// The certificate or its key cannot be read.
     #[error("{} and {}: {source}", certificate.display(), key.display())]
     Certificate {
-        /// The certificate's file.
+        /// The path of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// The path of the key.
         key: PathBuf,
-        /// Why it cannot be read.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
 impl ListenError {
-    /// The setting at fault, behind its section: `listen` or `tls`.
+    /// Returns the setting at fault, relative to its section: `listen` or `tls`.
     #[must_use]
     pub fn setting(&self) -> &'static str {
         match self {
@@ -53,10 +53,10 @@ impl ListenError {
     }
 }
 
-/// Binds an address; with the files of a certificate and its key, for TLS.
+/// Binds an address. With `tls`, the paths of a certificate and its key, the server uses TLS.
 ///
 /// # Errors
-/// When the address is taken, or the certificate cannot be read.
+/// If the address cannot be bound or the certificate cannot be read.
 pub async fn listen(address: SocketAddr, tls: Option<&(PathBuf, PathBuf)>) -> Result<Listening, ListenError> {
     let unbound = |e| ListenError::Address(address, e);
     let listener = TcpListener::bind(address).map_err(unbound)?;
@@ -83,7 +83,7 @@ impl Listening {
     /// Serves until the process ends.
     ///
     /// # Errors
-    /// When the listener breaks.
+    /// If the listener fails.
     pub async fn serve(self, routes: Router) -> std::io::Result<()> {
         let app = routes.into_make_service_with_connect_info::<SocketAddr>();
         match self.tls {
@@ -93,7 +93,7 @@ impl Listening {
                 server.serve(app).await
             }
             Some(tls) => {
-                // Over TLS browsers speak HTTP/2, and all pages of one share a connection.
+                // Browsers use HTTP/2 over TLS, so that all their pages share one connection.
                 let mut server = axum_server::from_tcp_rustls(self.listener, tls)?;
                 limit(server.http_builder());
                 server.serve(app).await
@@ -102,6 +102,7 @@ impl Listening {
     }
 }
 
+/// Sets the limits for the size and the duration of a request's head.
 fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     let http2_head = u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! What watches over a process: `/metrics`, `/healthz` and `/readyz`.
+//! The endpoints for monitoring a process: `/metrics`, `/healthz` and `/readyz`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,27 +6,40 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use thiserror::Error;
 
-/// A check of the process: fine, or the problem in words.
-pub type Check = dyn Fn() -> Result<(), String> + Send + Sync;
+/// Why a check failed, or why the metrics cannot be encoded.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct ProbeError(Box<dyn std::error::Error + Send + Sync>);
+
+impl ProbeError {
+    /// Wraps the cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+/// A check of the process. Returns the reason if it fails.
+pub type Check = dyn Fn() -> Result<(), ProbeError> + Send + Sync;
 
 /// Returns the metrics in Prometheus' text format, or why they cannot be encoded.
-pub type Scrape = dyn Fn() -> Result<String, String> + Send + Sync;
+pub type Scrape = dyn Fn() -> Result<String, ProbeError> + Send + Sync;
 
-/// What the probes ask.
+/// The functions behind the endpoints.
 pub struct Probes {
-    /// For `/metrics`.
+    /// The text of `/metrics`.
     pub metrics: Box<Scrape>,
-    /// For `/healthz`: the process makes progress.
+    /// The check of `/healthz`: whether the process makes progress.
     pub alive: Arc<Check>,
-    /// For `/readyz`: the process does its work.
+    /// The check of `/readyz`: whether the process can do its work.
     pub ready: Arc<Check>,
 }
 
-/// Serves the probes until the process ends.
+/// Serves the endpoints until the process ends.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// If the address cannot be bound.
 pub async fn serve_probes(listen: SocketAddr, probes: Probes) -> std::io::Result<()> {
     let Probes { metrics, alive, ready } = probes;
     let metrics: Arc<Scrape> = metrics.into();
@@ -37,16 +50,16 @@ pub async fn serve_probes(listen: SocketAddr, probes: Probes) -> std::io::Result
     axum::serve(tokio::net::TcpListener::bind(listen).await?, routes).await
 }
 
-fn checked(result: Result<(), String>) -> (StatusCode, String) {
+fn checked(result: Result<(), ProbeError>) -> (StatusCode, String) {
     match result {
         Ok(()) => (StatusCode::OK, "ok\n".into()),
-        Err(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
+        Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")),
     }
 }
 
-fn scraped(text: Result<String, String>) -> (StatusCode, String) {
+fn scraped(text: Result<String, ProbeError>) -> (StatusCode, String) {
     match text {
         Ok(text) => (StatusCode::OK, text),
-        Err(problem) => (StatusCode::INTERNAL_SERVER_ERROR, problem),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
     }
 }

@@ -1,7 +1,7 @@
-//! The process's TLS provider.
+//! The cryptography provider of TLS.
 
-/// Sets ring as the cryptography that rustls uses in this process; a second call changes nothing.
+/// Installs ring as the process-wide cryptography provider of rustls. A second call has no effect.
 pub fn install_tls_provider() {
-    // An error means that a provider is installed already.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

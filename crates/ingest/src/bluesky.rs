@@ -1,7 +1,7 @@
-//! Bluesky: commits as Jetstream tells them, and post views as the AppView gives them.
+//! Decodes Bluesky: Jetstream events, and post views of the AppView.
 //!
-//! The stream tells nothing of followers or counters, and post views tell counters and no followers. `createdAt` is what a client
-//! claims, so a time after the record was seen is not believed. A record that is deleted is known by its name alone.
+//! The stream has no follower counts or counters; post views have counters only. `createdAt` is set by the
+//! client, so it is capped at the time when the record was seen. A deletion contains only the record's name.
 
 use firewatch_domain::{Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ const POST: &str = "app.bsky.feed.post";
 const REPOST: &str = "app.bsky.feed.repost";
 const LIKE: &str = "app.bsky.feed.like";
 
-/// An event of Jetstream, a post view, or a page of views.
+/// A Jetstream event, a post view, or a page of views.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Payload {
@@ -40,7 +40,8 @@ struct Account {
 }
 
 impl Account {
-    /// Whether nobody may see it any more; other reasons for being inactive are the server's.
+    /// Returns whether the account's posts must be deleted. Other inactive states are temporary states of the
+    /// server.
     fn is_gone(&self) -> bool {
         let gone = ["deleted", "deactivated", "suspended", "takendown"];
         self.active == Some(false) && self.status.as_deref().is_some_and(|status| gone.contains(&status))
@@ -63,7 +64,7 @@ struct Record {
     created_at: Option<String>,
     langs: Option<Vec<String>>,
     reply: Option<Reply>,
-    /// What a repost or a like is of. A follow or a block names an account in its place.
+    /// The post of a repost or like. A follow or block has an account here.
     subject: Option<IfObject<Link>>,
     embed: Option<Embed>,
 }
@@ -79,7 +80,7 @@ struct Link {
     uri: Option<String>,
 }
 
-/// A quoted post, by itself or beside pictures; an embed of another kind has neither.
+/// A quoted post, alone or with media. Embeds of other kinds have no record.
 #[derive(Debug, Deserialize)]
 struct Embed {
     record: Option<Embedded>,
@@ -91,7 +92,7 @@ struct Embedded {
     record: Option<Link>,
 }
 
-/// A post, as the AppView shows it.
+/// A post view of the AppView.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct View {
@@ -120,7 +121,7 @@ struct Verification {
     verified_status: Option<String>,
 }
 
-/// A post in a feed, and why it is there.
+/// A post in a feed, with the reason for its appearance.
 #[derive(Debug, Deserialize)]
 struct Entry {
     post: Option<View>,
@@ -143,7 +144,7 @@ struct Thread {
     replies: Vec<Thread>,
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let OneOrMany::One(payload) = json::payload::<Payload>(bytes)? else {
         if let OneOrMany::Many(views) = json::payload::<View>(bytes)? {
@@ -165,7 +166,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
             let at = known_count(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
             return out.delete_account(&by, at.map_or(out.arrival, EventTime::from_millis));
         }
-        Some("identity" | "account") => return Err(not_relevant("a change of an account; no post")),
+        Some("identity" | "account") => return Err(not_relevant("an account change; no post")),
         _ => {}
     }
     if let Some(posts) = payload.posts {
@@ -175,11 +176,9 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     } else if let Some(thread) = payload.thread {
         thread.read(out);
     } else if payload.error.is_some() {
-        return Err(unknown_payload("the answer is an error of the server's and holds no post"));
+        return Err(unknown_payload("an error response of the server; no post"));
     } else if payload.uri.is_none() {
-        return Err(unknown_payload(
-            "neither an event of Jetstream nor a post view: `kind` and `uri` are not there",
-        ));
+        return Err(unknown_payload("not a Jetstream event or post view: `kind` and `uri` are missing"));
     } else if let OneOrMany::One(view) = json::payload::<View>(bytes)? {
         return view.read(out);
     }
@@ -190,7 +189,7 @@ impl Commit {
     fn read(self, by: &str, seen: Option<EventTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let collection = self.collection.ok_or_else(|| missing("commit.collection"))?;
         if ![POST, REPOST, LIKE].contains(&collection.as_str()) {
-            return Err(not_relevant("a record of another kind than posts, reposts and likes"));
+            return Err(not_relevant("a record other than a post, repost or like"));
         }
         let rkey = self.rkey.ok_or_else(|| missing("commit.rkey"))?;
         let uri = format!("at://{by}/{collection}/{rkey}");
@@ -206,13 +205,13 @@ impl Commit {
         if collection == POST {
             let edited_at = seen.filter(|_| operation == "update");
             let author = Author { id: by.to_owned(), ..Author::default() };
-            return record.post((&uri, Some(author)), at, edited_at, out);
+            return record.post(&uri, Some(author), at, edited_at, out);
         }
         let kind = if collection == LIKE { EngagementKind::Like } else { EngagementKind::Reshare };
         let subject =
             record.subject.and_then(|subject| subject.0?.uri).ok_or_else(|| missing("subject.uri"))?;
         if !is_post(&subject) {
-            return Err(not_relevant("a like of something that is no post"));
+            return Err(not_relevant("a reaction to something other than a post"));
         }
         let reaction = Engagement::new(kind, Some(by.to_owned()), None);
         out.engagement(Occurrence { root: &subject, at }, uri.clone(), reaction)
@@ -220,7 +219,7 @@ impl Commit {
 }
 
 impl Record {
-    /// When it was made: as it claims, but no later than it was seen.
+    /// Returns the claimed creation time, capped at the time when the record was seen.
     fn time(&self, seen: Option<EventTime>) -> Result<EventTime> {
         let claimed = platform_time::text("createdAt", self.created_at.as_deref());
         match (claimed, seen) {
@@ -230,7 +229,7 @@ impl Record {
         }
     }
 
-    /// The root of the conversation of the post that has an address.
+    /// Returns the root of the conversation of the post at `uri`.
     fn root<'a>(&'a self, uri: &'a str) -> &'a str {
         let reply = self.reply.as_ref();
         reply.and_then(|reply| reply.root.as_ref()?.uri.as_deref()).unwrap_or(uri)
@@ -238,7 +237,8 @@ impl Record {
 
     fn post(
         &self,
-        (uri, author): (&str, Option<Author>),
+        uri: &str,
+        author: Option<Author>,
         at: EventTime,
         edited_at: Option<EventTime>,
         out: &mut DecodeOutput<'_>,
@@ -268,15 +268,15 @@ impl View {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let uri = self.uri.as_deref().ok_or_else(|| missing("uri"))?;
         let Some(record) = &self.record else {
-            return Err(not_relevant("a post that is not to be seen: deleted, or its author blocks"));
+            return Err(not_relevant("a post that cannot be viewed: deleted, or blocked by its author"));
         };
         let seen =
             self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at))).transpose()?;
         let at = record.time(seen)?;
         let author = self.author.as_ref().and_then(Profile::author);
-        record.post((uri, author), at, None, out)?;
+        record.post(uri, author, at, None, out)?;
         if record.reply.is_some() {
-            // The totals of an answer are not those of its conversation.
+            // The counters of a reply are not those of the conversation.
             return Ok(());
         }
         let counters = Counters {
@@ -291,7 +291,7 @@ impl View {
 }
 
 impl Entry {
-    /// A post, and the repost that put it into the feed.
+    /// Emits a post, and the repost that put it into the feed if there is one.
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let view = self.post.as_ref().ok_or_else(|| missing("post"))?;
         view.read(out)?;
@@ -306,7 +306,7 @@ impl Entry {
 }
 
 impl Thread {
-    /// From the root down.
+    /// Emits the posts of a thread from the root down.
     fn read(&self, out: &mut DecodeOutput<'_>) {
         let mut above = Vec::new();
         let mut next = self.parent.as_deref();
@@ -354,5 +354,5 @@ fn is_post(uri: &str) -> bool {
 }
 
 fn taken_back() -> Rejection {
-    not_relevant("a reaction was taken back; totals never shrink")
+    not_relevant("a reaction was withdrawn; totals never decrease")
 }

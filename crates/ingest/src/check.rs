@@ -1,4 +1,6 @@
-//! What a field may hold: said once for our own records and for what platforms send.
+//! Validation of fields, shared by our own records and platform payloads.
+//!
+//! `place` is the path of the field, for messages.
 
 use std::borrow::Cow;
 
@@ -6,26 +8,29 @@ use firewatch_domain::{Counters, Duration, EventTime, RejectionCode as Code};
 
 use crate::{MAX_COUNTER, MAX_FOLLOWERS, MAX_ID_BYTES, MAX_TEXT_BYTES, Rejection, Result};
 
+/// Parses a required event time and checks that it is plausible.
 pub(crate) fn event_time(place: &str, at: Option<Cow<'_, str>>, arrival: EventTime) -> Result<EventTime> {
     plausible_time(place, time(place, &at.ok_or_else(|| missing(place))?)?, arrival)
 }
 
-/// A time that can be: no earlier than any network and no later than the clocks allow.
+/// Checks that a time is not before 2000 and not more than a day after the arrival.
 pub(crate) fn plausible_time(place: &str, at: EventTime, arrival: EventTime) -> Result<EventTime> {
     let problem = if at < EventTime::EARLIEST {
         "is before 2000; give the time at the platform"
     } else if at > arrival + Duration::from_mins(24 * 60) {
-        "is more than a day after its arrival; mend the sender's clock"
+        "is more than a day after its arrival; correct the sender's clock"
     } else {
         return Ok(at);
     };
     Err(Rejection::new(Code::BadTime, format!("`{place}`: {at} {problem}")))
 }
 
+/// Parses an RFC 3339 time.
 pub(crate) fn time(place: &str, text: &str) -> Result<EventTime> {
     EventTime::parse(text).map_err(|e| Rejection::new(Code::BadTime, format!("`{place}`: {e}")))
 }
 
+/// Checks a required id: 1 to [`MAX_ID_BYTES`] bytes, not blank.
 pub(crate) fn id(place: &str, value: Option<String>) -> Result<String> {
     let value = value.ok_or_else(|| missing(place))?;
     if value.trim().is_empty() || value.len() > MAX_ID_BYTES {
@@ -35,7 +40,7 @@ pub(crate) fn id(place: &str, value: Option<String>) -> Result<String> {
     Ok(value)
 }
 
-/// An optional short text; an empty one counts as absent.
+/// Checks an optional short string with the limits of an id. A blank one counts as absent.
 pub(crate) fn label(place: &str, value: Option<String>) -> Result<Option<String>> {
     match value {
         Some(text) if text.trim().is_empty() => Ok(None),
@@ -44,33 +49,36 @@ pub(crate) fn label(place: &str, value: Option<String>) -> Result<Option<String>
     }
 }
 
+/// Checks a required text: at most [`MAX_TEXT_BYTES`] bytes.
 pub(crate) fn text(place: &str, value: Option<String>) -> Result<String> {
     let value = value.ok_or_else(|| missing(place))?;
     if value.len() > MAX_TEXT_BYTES {
-        let detail = format!("`{place}`: has {} bytes; at most {MAX_TEXT_BYTES} are read", value.len());
+        let detail = format!("`{place}`: has {} bytes; the maximum is {MAX_TEXT_BYTES}", value.len());
         return Err(Rejection::new(Code::TooLarge, detail));
     }
     Ok(value)
 }
 
+/// Checks an optional follower count: at most [`MAX_FOLLOWERS`].
 pub(crate) fn followers(place: &str, value: Option<u64>) -> Result<Option<u64>> {
     in_range(place, value, MAX_FOLLOWERS)
 }
 
 fn in_range(place: &str, value: Option<u64>, max: u64) -> Result<Option<u64>> {
     match value {
-        Some(n) if n > max => Err(Rejection::new(
-            Code::OutOfRange,
-            format!("`{place}`: {n} is beyond {max}; leave it out if unknown"),
-        )),
+        Some(n) if n > max => {
+            Err(Rejection::new(Code::OutOfRange, format!("`{place}`: {n} exceeds {max}; omit it if unknown")))
+        }
         _ => Ok(value),
     }
 }
 
+/// Returns the rejection for an absent required field.
 pub(crate) fn missing(place: &str) -> Rejection {
-    Rejection::new(Code::MissingField, format!("`{place}` is missing; it must be there"))
+    Rejection::new(Code::MissingField, format!("`{place}` is missing; add it"))
 }
 
+/// Checks platform counters: each at most [`MAX_COUNTER`].
 pub(crate) fn counters(c: Counters) -> Result<Counters> {
     for (name, count) in [
         ("reshares", c.reshares),

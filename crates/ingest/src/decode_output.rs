@@ -1,4 +1,6 @@
-//! What a payload comes to: events in the order in which they happened, and what in it could not be taken.
+//! The output of decoding a platform payload: events in order, rejections and deleted accounts.
+//!
+//! Ids and validation are applied here, so that all platforms use the same rules.
 
 use firewatch_domain::{
     Author, Body, BrandReply, Counters, Delete, Engagement, Event, EventTime, Post, RejectionCode as Code,
@@ -8,38 +10,38 @@ use firewatch_domain::{
 use crate::check::{self, plausible_time};
 use crate::{Rejection, Result};
 
-/// What a payload tells: a good part of it is taken though another cannot be.
+/// The result of decoding one payload. Valid parts are decoded even if others are rejected.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DecodedPayload {
-    /// What happened.
+    /// The events, in the order in which they happened.
     pub events: Vec<Event>,
-    /// What could not be taken, each with its place in the payload.
+    /// The rejected parts, each with its place in the payload.
     pub rejections: Vec<Rejection>,
-    /// Accounts whose posts are to go.
+    /// Accounts whose posts must be deleted.
     pub deleted_accounts: Vec<DeletedAccount>,
 }
 
-/// An account that is no more, or is not public any more.
+/// An account that was deleted or is no longer public.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeletedAccount {
     /// The platform's id of the account.
     pub author: String,
-    /// Since when.
+    /// The time of the deletion.
     pub at: EventTime,
 }
 
-/// Collects what a payload tells. Names are given here, so that all platforms give them alike.
+/// Collects the events of a payload. It builds their ids, so that all platforms follow the same scheme.
 pub(crate) struct DecodeOutput<'a> {
-    /// The network, as events name it.
+    /// The platform name in events.
     platform: &'a str,
-    /// What sets ids of one server, account or app apart from those of another.
+    /// The server, account or app that the ids belong to, if they are not unique on the platform.
     scope: Option<&'a str>,
-    /// When the payload arrived.
+    /// The arrival time of the payload.
     pub arrival: EventTime,
     decoded: DecodedPayload,
 }
 
-/// Which conversation something belongs to, by its root, and when it happened.
+/// The conversation of an event, given by its root post, and the event time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Occurrence<'a> {
     pub root: &'a str,
@@ -51,19 +53,20 @@ impl<'a> DecodeOutput<'a> {
         Self { platform, scope, arrival, decoded: DecodedPayload::default() }
     }
 
-    /// What was collected; a payload that tells nothing says so.
+    /// Returns what was collected. An empty payload becomes a rejection.
     pub(crate) fn finish(mut self, result: Result<()>) -> DecodedPayload {
         self.decoded.rejections.extend(result.err());
         if self.decoded.events.is_empty()
             && self.decoded.rejections.is_empty()
             && self.decoded.deleted_accounts.is_empty()
         {
-            self.decoded.rejections.push(not_relevant("it holds nothing: an empty page or list"));
+            self.decoded.rejections.push(not_relevant("an empty page or list"));
         }
         self.decoded
     }
 
-    /// Takes each of a list: one that cannot be taken does not stand in the way of the others.
+    /// Decodes each item of a list. A rejected item does not affect the others; equal consecutive rejections
+    /// are merged.
     pub(crate) fn each<T>(
         &mut self,
         place: &str,
@@ -86,7 +89,7 @@ impl<'a> DecodeOutput<'a> {
         self.reject_in(place, last);
     }
 
-    /// What is wrong with an item of a list, and with how many that follow it.
+    /// Adds the rejection of a list item, with the number of equal ones that follow it.
     fn reject_in(&mut self, place: &str, found: Option<(Rejection, usize, usize)>) {
         if let Some((rejection, first, more)) = found {
             let others = if more == 0 { String::new() } else { format!(" and {more} more") };
@@ -94,12 +97,12 @@ impl<'a> DecodeOutput<'a> {
         }
     }
 
-    /// Something that cannot be taken, beside what can.
+    /// Adds a rejection without stopping the decoding.
     pub(crate) fn reject(&mut self, rejection: Rejection) {
         self.decoded.rejections.push(rejection);
     }
 
-    /// A post; one that was edited has an id of its own for each edit.
+    /// Adds a post. Each edit of a post has an event id of its own.
     pub(crate) fn post(&mut self, when: Occurrence<'_>, post: Post) -> Result<()> {
         let id = match post.edited_at {
             None => post.id.clone(),
@@ -108,7 +111,7 @@ impl<'a> DecodeOutput<'a> {
         self.push(id, when, Body::Post(post))
     }
 
-    /// A reaction, by an id that is unique in its conversation.
+    /// Adds an engagement. `id` must be unique in the conversation.
     pub(crate) fn engagement(
         &mut self,
         when: Occurrence<'_>,
@@ -118,7 +121,7 @@ impl<'a> DecodeOutput<'a> {
         self.push(id, when, Body::Engagement(engagement))
     }
 
-    /// Running totals; none at all, or all of them zero, tell nothing.
+    /// Adds a snapshot of counters. It is omitted if all are absent or 0.
     pub(crate) fn counters(&mut self, when: Occurrence<'_>, counters: Counters) -> Result<()> {
         let Counters { reshares, replies, quotes, likes, views } = counters;
         if [reshares, replies, quotes, likes, views].iter().all(|n| n.unwrap_or_default() == 0) {
@@ -128,17 +131,17 @@ impl<'a> DecodeOutput<'a> {
         self.push(id, when, Body::Counters(counters))
     }
 
-    /// A public answer by the brand.
+    /// Adds a public reply of the brand.
     pub(crate) fn brand_reply(&mut self, when: Occurrence<'_>, id: String, reply: BrandReply) -> Result<()> {
         self.push(id, when, Body::BrandReply(reply))
     }
 
-    /// A post is no more.
+    /// Adds the deletion of a post.
     pub(crate) fn delete(&mut self, when: Occurrence<'_>, post: &str) -> Result<()> {
         self.push(format!("{post}/delete"), when, Body::Delete(Delete { post: post.to_owned() }))
     }
 
-    /// An account is no more, or is not public any more.
+    /// Adds the deletion of an account, or its change to non-public.
     pub(crate) fn delete_account(&mut self, author: &str, at: EventTime) -> Result<()> {
         let author = check::id("author", Some(author.to_owned()))?;
         let at = plausible_time("at", at, self.arrival)?;
@@ -159,7 +162,8 @@ impl<'a> DecodeOutput<'a> {
     }
 }
 
-/// The id of a conversation, by the post that is its root: two networks, or two servers of one, may give the same id.
+/// Returns the id of the conversation with a given root post. It contains platform and scope, because two
+/// platforms or servers may use the same post id.
 pub(crate) fn conversation(platform: &str, scope: Option<&str>, root: &str) -> String {
     match scope {
         None => format!("{platform}:{root}"),
@@ -167,17 +171,17 @@ pub(crate) fn conversation(platform: &str, scope: Option<&str>, root: &str) -> S
     }
 }
 
-/// A payload of the platform that is of no interest, and why.
+/// Returns the rejection of a valid payload without relevant content.
 pub(crate) fn not_relevant(why: &str) -> Rejection {
     Rejection::new(Code::NotRelevant, why)
 }
 
-/// JSON that the platform is not known to send.
+/// Returns the rejection of JSON that does not match any known payload of the platform.
 pub(crate) fn unknown_payload(what: &str) -> Rejection {
     Rejection::new(Code::UnknownPayload, what)
 }
 
-/// A body within all limits; an empty label counts as absent.
+/// Validates all fields of a body. A blank optional field counts as absent.
 fn checked(body: Body, arrival: EventTime) -> Result<Body> {
     Ok(match body {
         Body::Post(post) => Body::Post(Post {

@@ -1,37 +1,37 @@
-//! Payloads out of a stream of bytes: JSON in lines or spread over them, and server-sent events.
+//! Splits a stream into payloads: JSON values on one or several lines, and server-sent events.
 //!
-//! A payload that is broken ends where the next one begins, so that one fault costs one payload.
+//! A broken payload ends where the next one begins, so that one fault costs only one payload.
 
 use crate::MAX_PAYLOAD_BYTES;
 
-/// Cuts a stream into payloads.
+/// Splits lines into payloads.
 #[derive(Debug, Default)]
 pub struct Frames {
     payload: Vec<u8>,
-    /// The line on which it began, from 1.
+    /// The line on which the payload begins, from 1.
     began: u64,
     line: u64,
-    /// What is open: `{` or `[`, the innermost last.
+    /// The open brackets, `{` or `[`, innermost last.
     open: Vec<u8>,
     in_text: bool,
     escaped: bool,
-    /// Inside a server-sent event, which a blank line ends.
+    /// Whether the payload is a server-sent event, which ends with a blank line.
     in_sent_event: bool,
-    /// It is longer than any that is read: what more there is of it is left out.
+    /// Whether the payload exceeds the maximum size. The rest of it is dropped.
     is_cut: bool,
 }
 
-/// A payload, and the line on which it begins, from 1.
+/// A payload with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PayloadFrame<'a> {
-    /// The line.
+    /// The line on which the payload begins, from 1.
     pub line: u64,
-    /// The bytes, at most one more than a payload may have.
+    /// The bytes. An oversized payload is cut to one byte more than the maximum, so that decoding rejects it.
     pub payload: &'a [u8],
 }
 
 impl Frames {
-    /// Takes the next line, without what ends it, and hands on each payload that is whole with it.
+    /// Reads the next line, given without its line end, and calls `take` with each payload that it completes.
     pub fn line(&mut self, line: &[u8], take: &mut impl FnMut(PayloadFrame<'_>)) {
         self.line += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -44,7 +44,7 @@ impl Frames {
         let mut rest = line;
         loop {
             if self.payload.is_empty() {
-                // Records are also set apart by the record separator (RFC 7464).
+                // Skips the record separator of JSON text sequences (RFC 7464).
                 rest = rest.trim_ascii_start().strip_prefix(b"\x1e").unwrap_or(rest).trim_ascii_start();
                 if rest.is_empty() {
                     return;
@@ -63,14 +63,14 @@ impl Frames {
         }
         self.push(rest);
         if self.in_text {
-            // A text holds no line break: this payload is broken.
+            // JSON strings cannot contain a line break, so the payload is broken.
             self.end(take);
         } else {
             self.push(b"\n");
         }
     }
 
-    /// The stream has ended.
+    /// Ends the stream, and calls `take` with the last payload if there is one.
     pub fn finish(&mut self, take: &mut impl FnMut(PayloadFrame<'_>)) {
         self.end(take);
     }
@@ -86,7 +86,7 @@ impl Frames {
         }
         if self.payload.is_empty() {
             self.began = self.line;
-            // A comment keeps the connection open and says nothing.
+            // A comment only keeps the connection alive.
             if line.starts_with(b":") {
                 return;
             }
@@ -96,14 +96,15 @@ impl Frames {
         self.push(b"\n");
     }
 
-    /// Whether a line can only be the start of another payload: in an object, a key has to follow.
+    /// Returns whether a line must be the start of another payload: an object expects a key, but the line
+    /// begins with a bracket.
     fn is_new_payload(&self, line: &[u8]) -> bool {
         self.open.last() == Some(&b'{')
             && !self.payload.trim_ascii_end().ends_with(b":")
             && matches!(line.first(), Some(b'{' | b'['))
     }
 
-    /// Where the payload ends, if it does in these bytes.
+    /// Returns the end of the payload in these bytes, if it ends there.
     fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
         for (i, byte) in bytes.iter().enumerate() {
             if self.in_text {
@@ -139,7 +140,7 @@ impl Frames {
     fn end(&mut self, take: &mut impl FnMut(PayloadFrame<'_>)) {
         let payload = self.payload.trim_ascii_end();
         if !payload.is_empty() {
-            // One that is cut must be seen to be too long.
+            // Keeps all bytes of a cut payload, so that its length exceeds the maximum.
             let payload = if self.is_cut { &self.payload } else { payload };
             take(PayloadFrame { line: self.began, payload });
         }

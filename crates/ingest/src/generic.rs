@@ -1,4 +1,5 @@
-//! Anything else: where in a payload each thing is, as JSON pointers (RFC 6901) that the configuration gives.
+//! Decodes payloads of any platform by a mapping: JSON pointers (RFC 6901) to the fields, given in the
+//! configuration.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +16,20 @@ use crate::json_values::{Count, Id, OneOrMany, known_count};
 use crate::platform_time::{self, PlatformTime};
 use crate::{Rejection, Result, json};
 
-/// Where in a payload each thing is. What is left out is unknown.
+/// The locations of all fields in a payload. Fields without a pointer are unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mapping {
-    /// The network, as events name it.
+    /// The platform name in events.
     pub(crate) platform: String,
-    /// A list of things in the payload, from each of which the other pointers go; the payload itself when left out.
+    /// The array of items, to which the other pointers are relative. Without it the payload is the only item.
     items: Option<Pointer>,
-    /// What says what kind of thing it is; a post when left out.
+    /// The kind of an item. Without it every item is a post.
     kind: Option<Pointer>,
-    /// What its words mean.
+    /// The meaning of the values of `kind`.
     kinds: BTreeMap<String, ItemKind>,
     id: Pointer,
     at: Pointer,
-    /// The root of the conversation; the post that is answered, else the post itself, when left out.
+    /// The root of the conversation. Without it the replied-to post, otherwise the post itself.
     conversation: Option<Pointer>,
     text: Option<Pointer>,
     lang: Option<Pointer>,
@@ -39,14 +40,14 @@ pub struct Mapping {
     handle: Option<Pointer>,
     followers: Option<Pointer>,
     verified: Option<Pointer>,
-    /// True for a bot.
+    /// A boolean, true for a bot.
     bot: Option<Pointer>,
-    /// True for the brand's own account.
+    /// A boolean, true for the brand's own account.
     own: Option<Pointer>,
     counters: Totals,
 }
 
-/// Where the running totals are.
+/// The locations of the counters.
 #[derive(Debug, Clone, PartialEq)]
 struct Totals {
     reshares: Option<Pointer>,
@@ -56,11 +57,11 @@ struct Totals {
     views: Option<Pointer>,
 }
 
-/// A path into JSON: empty, or `/` before each step.
+/// A JSON pointer: empty, or a `/` before each step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pointer(String);
 
-/// What a thing is.
+/// The kind of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ItemKind {
     Post,
@@ -83,17 +84,17 @@ impl ItemKind {
 }
 
 impl Mapping {
-    /// Reads a mapping out of a file of its own.
+    /// Parses a mapping file. `name` is its path, for messages.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All faults of the file.
     pub fn parse(name: &str, text: &str) -> std::result::Result<Self, Vec<Fault>> {
         let mut settings = Settings::parse(name, text)?;
         let mapping = Self::from_settings(&mut settings, "");
         settings.finish(mapping)
     }
 
-    /// Reads it out of settings, where the names of its keys begin with `prefix`.
+    /// Reads a mapping from settings whose keys begin with `prefix`. Faults are added to the settings.
     pub fn from_settings(settings: &mut Settings, prefix: &str) -> Self {
         let mut at = |key: &str| pointer(settings, &format!("{prefix}{key}"));
         let (id, time) = (at("id"), at("at"));
@@ -140,7 +141,7 @@ impl Mapping {
     }
 }
 
-/// What the words of a payload's kind mean.
+/// Reads the section that maps values of `kind` to item kinds.
 fn kinds(settings: &mut Settings, key: &str) -> BTreeMap<String, ItemKind> {
     let mut kinds = BTreeMap::new();
     for (word, meant) in settings.free_section(key) {
@@ -152,7 +153,7 @@ fn kinds(settings: &mut Settings, key: &str) -> BTreeMap<String, ItemKind> {
                 let all: Vec<_> = ItemKind::ALL.iter().map(|(name, _)| *name).collect();
                 settings.add_fault(
                     &format!("{key}.{word}"),
-                    format_args!("`{meant}` is no kind; give one of {}", all.join(", ")),
+                    format_args!("`{meant}` is not a kind; give one of {}", all.join(", ")),
                 );
             }
         }
@@ -160,14 +161,14 @@ fn kinds(settings: &mut Settings, key: &str) -> BTreeMap<String, ItemKind> {
     kinds
 }
 
-/// What events call the network: it is the beginning of conversations' ids.
+/// Reads the platform name, which becomes the prefix of conversation ids.
 fn platform(settings: &mut Settings, key: &str) -> String {
     let name = settings.text(key, "generic");
     let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if !is_plain || name.len() > 32 {
         settings.add_fault(
             key,
-            format_args!("`{name}` is no name of a platform; give 1 to 32 of a-z, 0-9 and _"),
+            format_args!("`{name}` is not a valid platform name; give 1 to 32 of a-z, 0-9 and _"),
         );
     }
     name
@@ -175,18 +176,18 @@ fn platform(settings: &mut Settings, key: &str) -> String {
 
 fn pointer(settings: &mut Settings, key: &str) -> Option<Pointer> {
     if !settings.has(key) {
-        // Asked for all the same, so that it counts as a key that there is.
+        // Registers the key as known.
         settings.text(key, "/");
         return None;
     }
     let path = settings.text(key, "/");
     if !path.starts_with('/') {
-        settings.add_fault(key, format_args!("`{path}` is no JSON pointer; give one such as `/user/id`"));
+        settings.add_fault(key, format_args!("`{path}` is not a JSON pointer; give one such as `/user/id`"));
     }
     Some(Pointer(path))
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(mapping: &Mapping, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let payloads = match json::payload::<Value>(bytes)? {
         OneOrMany::One(payload) => vec![*payload],
@@ -198,7 +199,7 @@ pub(crate) fn decode(mapping: &Mapping, bytes: &[u8], out: &mut DecodeOutput<'_>
     };
     for payload in &payloads {
         let Some(Value::Array(items)) = payload.pointer(&list.0) else {
-            return Err(unknown_payload(&format!("`{}` is no list", list.0)));
+            return Err(unknown_payload(&format!("`{}` is not a list", list.0)));
         };
         out.each(&list.0, items, |out, item| mapping.read(item, out));
     }
@@ -218,7 +219,7 @@ impl Mapping {
         let root = root.or(other).or_else(|| answered.clone()).unwrap_or_else(|| id.clone());
         let when = Occurrence { root: &root, at };
         let kind = match what {
-            ItemKind::Ignore => return Err(not_relevant("of a kind that the mapping leaves out")),
+            ItemKind::Ignore => return Err(not_relevant("an item of a kind that the mapping ignores")),
             ItemKind::Delete => return out.delete(when, &id),
             ItemKind::Post => {
                 let post = Post { id, in_reply_to: answered, quotes: quoted, ..Post::default() };
@@ -240,12 +241,12 @@ impl Mapping {
         self.kinds.get(&kind).copied().ok_or_else(|| {
             Rejection::new(
                 Code::UnknownPayload,
-                format!("`{}`: of a kind that `kinds` does not name", pointer.0),
+                format!("`{}`: `kinds` does not list this kind; add it", pointer.0),
             )
         })
     }
 
-    /// A post of which its id and links are known.
+    /// Emits a post and its counters. `links` holds the id and the references to other posts.
     fn post(
         &self,
         item: &Value,
@@ -268,7 +269,7 @@ impl Mapping {
         };
         out.post(when, post)?;
         if is_answer {
-            // The totals of an answer are not those of its conversation.
+            // The counters of a reply are not those of the conversation.
             return Ok(());
         }
         let counters = Counters {
@@ -311,13 +312,13 @@ fn count(item: &Value, pointer: Option<&Pointer>) -> Result<Option<u64>> {
     get::<Count>(item, pointer).map(known_count)
 }
 
-/// What is at a pointer; null is nothing.
+/// Returns the value at a pointer. A JSON null counts as absent.
 fn get<'a, T: Deserialize<'a>>(item: &'a Value, pointer: Option<&Pointer>) -> Result<Option<T>> {
     let Some(pointer) = pointer else { return Ok(None) };
     match item.pointer(&pointer.0) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => T::deserialize(value).map(Some).map_err(|e| {
-            Rejection::from_json(&e, &pointer.0, "let the pointer lead to what the field holds")
-        }),
+        Some(value) => T::deserialize(value)
+            .map(Some)
+            .map_err(|e| Rejection::from_json(&e, &pointer.0, "point to a value of the field's type")),
     }
 }

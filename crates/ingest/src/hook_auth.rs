@@ -1,7 +1,7 @@
-//! Webhooks as platforms sign them: whether a request is theirs, and what they ask before they send any.
+//! Webhook authentication: verifies the platforms' signatures and answers their challenges.
 //!
-//! Sources: Meta, "Webhooks: validate payloads" and "verification requests"; X, "Securing webhooks" and challenge-response checks;
-//! Zendesk, "Verifying the authenticity of a webhook".
+//! Sources: Meta, "Webhooks: validate payloads" and "verification requests"; X, "Securing webhooks" and
+//! challenge-response checks; Zendesk, "Verifying the authenticity of a webhook".
 
 use std::fmt;
 
@@ -10,47 +10,49 @@ use base64::engine::general_purpose::STANDARD;
 use firewatch_domain::{Duration, EventTime};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use thiserror::Error;
 
-use crate::platform_time;
+use crate::{Rejection, platform_time};
 
-/// How old a signature that is dated may be.
+/// Maximum difference between a signature's timestamp and the clock.
 const MAX_SIGNATURE_AGE: Duration = Duration::from_mins(5);
 
-/// How requests of a source prove whose they are.
+/// How the webhook requests of a source are authenticated.
 #[derive(Clone, PartialEq, Eq)]
 pub enum HookAuth {
-    /// Meta: a signature by the app's secret; a subscription is confirmed by a token that both know.
+    /// Meta: a signature by the app secret. A subscription is confirmed by a shared verify token.
     Meta {
-        /// The app's secret.
+        /// The app secret.
         secret: String,
-        /// What was typed in when the webhook was set up.
+        /// The verify token entered when the webhook was set up.
         verify_token: String,
     },
-    /// X: a signature by the consumer secret, which also answers a challenge.
+    /// X: a signature by the consumer secret, which also signs challenges.
     X {
         /// The consumer secret.
         secret: String,
     },
-    /// Zendesk: a dated signature by the webhook's secret.
+    /// Zendesk: a signature with timestamp by the webhook's secret.
     Zendesk {
         /// The webhook's secret.
         secret: String,
     },
-    /// Anybody else who signs the body: HMAC-SHA256 in hexadecimal or base64, with or without `sha256=` before it.
+    /// Any other sender that signs the body: HMAC-SHA256 in hexadecimal or base64, optionally prefixed by
+    /// `sha256=`.
     Signed {
-        /// The secret.
+        /// The key of the HMAC.
         secret: String,
-        /// The header that holds the signature.
+        /// The name of the signature header.
         header: String,
     },
-    /// A secret in the request itself: `Authorization: Bearer ...`.
+    /// A bearer token: `Authorization: Bearer ...`.
     Bearer {
-        /// The secret.
+        /// The token.
         secret: String,
     },
 }
 
-/// No secret in a log.
+/// Prints the variant only, so that no secret gets into a log.
 impl fmt::Debug for HookAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -63,26 +65,63 @@ impl fmt::Debug for HookAuth {
     }
 }
 
-/// Looks a header or a parameter up by its name.
+/// Why a request is not authenticated. The message helps with the set-up, but not an attacker.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HookAuthError {
+    /// A header is missing: its name.
+    #[error("the header {0} is missing")]
+    MissingHeader(String),
+    /// The signature's time cannot be read.
+    #[error("{}", .0.detail)]
+    Timestamp(#[source] Rejection),
+    /// The signature is too old, or from the future.
+    #[error("the signature's time is more than five minutes from now")]
+    Expired,
+    /// The signature's encoding is unknown.
+    #[error("the signature is neither hexadecimal nor base64")]
+    Encoding,
+    /// The signature is not by a holder of the secret.
+    #[error("the signature does not match the body")]
+    WrongSignature,
+    /// The bearer token is another one.
+    #[error("the token is wrong")]
+    WrongToken,
+}
+
+/// Why a challenge is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ChallengeError {
+    /// The request does not confirm a subscription, or has another verify token.
+    #[error("not a subscription with the configured verify token")]
+    WrongVerifyToken,
+    /// A query parameter is missing: its name.
+    #[error("the parameter {0} is missing")]
+    MissingParameter(&'static str),
+    /// The source has no challenge.
+    #[error("this source has no challenge")]
+    NoChallenge,
+}
+
+/// Looks up a header or query parameter by name.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl HookAuth {
-    /// Checks that a request is from whom the secret is shared with.
+    /// Verifies that a request comes from a holder of the secret.
     ///
     /// # Errors
-    /// Why it is not, in words that help whoever sets it up and nobody else.
-    pub fn check(&self, header: Lookup<'_>, body: &[u8], now: EventTime) -> Result<(), String> {
-        let signature = |name: &str| header(name).ok_or_else(|| format!("the header {name} is missing"));
+    /// The reason for the refusal. It helps with the set-up, but not an attacker.
+    pub fn check(&self, header: Lookup<'_>, body: &[u8], now: EventTime) -> Result<(), HookAuthError> {
+        let signature =
+            |name: &str| header(name).ok_or_else(|| HookAuthError::MissingHeader(name.to_owned()));
         let (secret, signed, parts): (&str, String, Vec<&[u8]>) = match self {
             Self::Meta { secret, .. } => (secret, signature("x-hub-signature-256")?, vec![body]),
             Self::X { secret } => (secret, signature("x-twitter-webhooks-signature")?, vec![body]),
             Self::Signed { secret, header } => (secret, signature(header)?, vec![body]),
             Self::Zendesk { secret } => {
                 let dated = signature("x-zendesk-webhook-signature-timestamp")?;
-                let at =
-                    platform_time::text("timestamp", Some(&dated)).map_err(|rejection| rejection.detail)?;
+                let at = platform_time::text("timestamp", Some(&dated)).map_err(HookAuthError::Timestamp)?;
                 if now - at > MAX_SIGNATURE_AGE || at - now > MAX_SIGNATURE_AGE {
-                    return Err("the signature is older than five minutes, or of the future".into());
+                    return Err(HookAuthError::Expired);
                 }
                 let signed = signature("x-zendesk-webhook-signature")?;
                 return verify(secret, &[dated.as_bytes(), body], &signed);
@@ -90,17 +129,17 @@ impl HookAuth {
             Self::Bearer { secret } => {
                 let sent = signature("authorization")?;
                 let sent = sent.strip_prefix("Bearer ").unwrap_or_default();
-                return if tokens_match(secret, sent) { Ok(()) } else { Err("the token is not ours".into()) };
+                return if tokens_match(secret, sent) { Ok(()) } else { Err(HookAuthError::WrongToken) };
             }
         };
         verify(secret, &parts, &signed)
     }
 
-    /// The answer to a question that a platform asks by GET before it sends anything.
+    /// Returns the response to the challenge that a platform sends by GET before its first payload.
     ///
     /// # Errors
-    /// When it asks nothing that is known, or does not know the token.
-    pub fn challenge(&self, parameter: Lookup<'_>) -> Result<String, String> {
+    /// If the source has no challenge, a parameter is missing, or the token is wrong.
+    pub fn challenge(&self, parameter: Lookup<'_>) -> Result<String, ChallengeError> {
         match self {
             Self::Meta { verify_token, .. } => {
                 let sent = parameter("hub.verify_token").unwrap_or_default();
@@ -111,21 +150,21 @@ impl HookAuth {
                     {
                         Ok(challenge)
                     }
-                    _ => Err("no subscription with the token that is set".into()),
+                    _ => Err(ChallengeError::WrongVerifyToken),
                 }
             }
             Self::X { secret } => {
-                let token = parameter("crc_token").ok_or("the parameter crc_token is missing")?;
+                let token = parameter("crc_token").ok_or(ChallengeError::MissingParameter("crc_token"))?;
                 let answer = STANDARD.encode(sign(secret, &[token.as_bytes()]));
                 Ok(format!("{{\"response_token\":\"sha256={answer}\"}}"))
             }
-            _ => Err("this source asks nothing".into()),
+            _ => Err(ChallengeError::NoChallenge),
         }
     }
 }
 
 fn keyed_hmac(secret: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
-    // A key of any length is taken.
+    // An HMAC accepts keys of any length, so this never fails.
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap_or_else(|_| Hmac::new(&<_>::default()));
     parts.iter().for_each(|part| mac.update(part));
@@ -136,13 +175,13 @@ fn sign(secret: &str, parts: &[&[u8]]) -> Vec<u8> {
     keyed_hmac(secret, parts).finalize().into_bytes().to_vec()
 }
 
-fn verify(secret: &str, parts: &[&[u8]], signature: &str) -> Result<(), String> {
+fn verify(secret: &str, parts: &[&[u8]], signature: &str) -> Result<(), HookAuthError> {
     let signature = signature.trim();
     let signature = signature.strip_prefix("sha256=").unwrap_or(signature);
     let bytes = from_hex(signature).or_else(|| STANDARD.decode(signature).ok());
-    let bytes = bytes.ok_or("the signature is neither hexadecimal nor base64")?;
-    // In constant time.
-    keyed_hmac(secret, parts).verify_slice(&bytes).map_err(|_| "the signature does not fit the body".into())
+    let bytes = bytes.ok_or(HookAuthError::Encoding)?;
+    // Compares in constant time.
+    keyed_hmac(secret, parts).verify_slice(&bytes).map_err(|_| HookAuthError::WrongSignature)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -151,7 +190,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
-/// In constant time: what is compared are two signatures.
+/// Compares two tokens in constant time, by their signatures.
 fn tokens_match(ours: &str, theirs: &str) -> bool {
     keyed_hmac(ours, &[]).verify_slice(&sign(theirs, &[])).is_ok()
 }
@@ -162,7 +201,7 @@ mod tests {
 
     const NOW: EventTime = EventTime::from_millis(1_780_131_600_000);
 
-    fn check(hook: &HookAuth, headers: &[(&str, &str)], body: &str) -> Result<(), String> {
+    fn check(hook: &HookAuth, headers: &[(&str, &str)], body: &str) -> Result<(), HookAuthError> {
         let header =
             |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         hook.check(&header, body.as_bytes(), NOW)
@@ -183,7 +222,7 @@ mod tests {
                 assert_eq!(check(&hook, &[(header, &written)], "body"), Ok(()), "{hook:?}");
                 assert!(check(&hook, &[(header, &written)], "bodY").is_err());
             }
-            assert!(check(&hook, &[], "body").unwrap_err().contains("is missing"));
+            assert!(check(&hook, &[], "body").unwrap_err().to_string().contains("is missing"));
             assert!(check(&hook, &[(header, "sha256=zz")], "body").is_err());
         }
     }
@@ -203,7 +242,7 @@ mod tests {
             )
         };
         assert_eq!(at("2026-05-30T09:00:00Z"), Ok(()));
-        assert!(at("2026-05-30T08:54:00Z").unwrap_err().contains("five minutes"));
+        assert!(at("2026-05-30T08:54:00Z").unwrap_err().to_string().contains("five minutes"));
         assert!(at("2026-05-30T09:06:00Z").is_err() && at("soon").is_err());
     }
 

@@ -1,16 +1,16 @@
-//! Text out of the markup that some platforms wrap it in.
+//! Converts HTML to text for platforms that send markup.
 //!
-//! Platforms send a small, clean part of HTML: a paragraph or break ends a line, every other tag is left out with nothing
-//! in its place, and entities become what they stand for.
+//! Platforms use a small, well-formed subset of HTML: paragraphs and breaks become line ends, other tags are
+//! removed, and entities are decoded.
 
 use std::borrow::Cow;
 
-/// Entities alone, for platforms that escape a text and mark nothing up.
+/// Decodes entities only, for platforms that escape a text without markup.
 pub(crate) fn unescaped(text: &str) -> Cow<'_, str> {
     html_escape::decode_html_entities(text)
 }
 
-/// The text of a piece of HTML.
+/// Returns the text of an HTML fragment.
 pub(crate) fn text(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
@@ -18,7 +18,7 @@ pub(crate) fn text(html: &str) -> String {
         let (before, tag) = rest.split_at(open);
         text.push_str(before);
         let Some(close) = tag.find('>') else {
-            // No tag after all.
+            // An unclosed `<` is text.
             text.push_str(tag);
             rest = "";
             break;

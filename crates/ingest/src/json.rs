@@ -1,4 +1,4 @@
-//! JSON text to a type, or the place and the reason that it is none.
+//! Parses JSON into a type, or returns a rejection with the path of the field and the reason.
 
 use firewatch_domain::RejectionCode as Code;
 use serde::Deserialize;
@@ -6,10 +6,10 @@ use serde::Deserialize;
 use crate::json_values::OneOrMany;
 use crate::{MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, Rejection, Result};
 
-const RECORD_HINT: &str = "counts are whole numbers from 0, ids are texts, times RFC 3339 texts";
+const RECORD_HINT: &str = "counts are integers from 0, ids are strings, times RFC 3339 strings";
 const PAYLOAD_HINT: &str = "give the payload as the platform sends it";
 
-/// One record of ours: a JSON object.
+/// Parses a record of our own schema: one JSON object.
 pub(crate) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     let text = text(bytes, MAX_RECORD_BYTES)?;
     if !text.trim_ascii_start().starts_with('{') {
@@ -21,7 +21,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     serde_json::from_str(text).map_err(|_| explain::<T>(text, RECORD_HINT))
 }
 
-/// What a platform sent: a JSON object, or a list of objects.
+/// Parses a platform payload: one JSON object, or an array of objects.
 pub(crate) fn payload<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<OneOrMany<T>> {
     let text = text(bytes, MAX_PAYLOAD_BYTES)?;
     match text.trim_ascii_start().as_bytes().first() {
@@ -38,7 +38,7 @@ pub(crate) fn payload<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<OneOrMa
     }
 }
 
-/// What a platform sends one at a time.
+/// Parses a platform payload that must be a single object.
 pub(crate) fn one<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     match payload(bytes)? {
         OneOrMany::One(one) => Ok(*one),
@@ -51,7 +51,7 @@ fn text(bytes: &[u8], max_bytes: usize) -> Result<&str> {
         return Err(Rejection::new(Code::Empty, "the record has no bytes; send no tombstones to this topic"));
     }
     if bytes.len() > max_bytes {
-        let detail = format!("the record has {} bytes; at most {max_bytes} are read", bytes.len());
+        let detail = format!("the record has {} bytes; the maximum is {max_bytes}", bytes.len());
         return Err(Rejection::new(Code::TooLarge, detail));
     }
     std::str::from_utf8(bytes).map_err(|e| {
@@ -62,7 +62,7 @@ fn text(bytes: &[u8], max_bytes: usize) -> Result<&str> {
     })
 }
 
-/// Parses once more, slowly, to learn the path of the field that failed.
+/// Parses a failed text again with path tracking, which is slower, to find the field.
 fn explain<'a, T: Deserialize<'a>>(text: &'a str, remedy: &str) -> Rejection {
     let parser = &mut serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(parser) {

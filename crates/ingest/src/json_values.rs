@@ -1,24 +1,25 @@
-//! Ids and counts as platforms write them: the same field is a number here and a text there.
+//! Lenient JSON values for platform payloads, which write the same field as a number in one place and as a
+//! string in another.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// An id: a text, or a whole number that stands for one.
+/// An id, given as a string or an integer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(pub String);
 
-/// A count; a negative one says that the platform will not tell.
+/// A count, given as a number or a string. `None` for a negative one, which platforms use for "unknown".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count(pub Option<u64>);
 
-/// The count, if one is told.
+/// Returns the count if it is present and known.
 pub(crate) fn known_count(count: Option<Count>) -> Option<u64> {
     count.and_then(|count| count.0)
 }
 
-/// The text of an id, if one is told: platforms write an empty one, or zero, for none.
+/// Returns the id if it is present. Platforms write an empty id or 0 for "none".
 pub(crate) fn non_empty_id(id: Option<Id>) -> Option<String> {
     id.map(|id| id.0).filter(|id| !id.is_empty() && id != "0")
 }
@@ -29,7 +30,7 @@ impl Visitor<'_> for IdVisitor {
     type Value = Id;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id, as a text or a whole number")
+        f.write_str("an id, as a string or an integer")
     }
 
     fn visit_str<E: de::Error>(self, id: &str) -> Result<Id, E> {
@@ -74,11 +75,15 @@ impl Visitor<'_> for CountVisitor {
 
     fn visit_f64<E: de::Error>(self, count: f64) -> Result<Count, E> {
         let is_whole = count.fract() == 0.0 && (0.0..1e15).contains(&count);
-        if is_whole { Ok(Count(Some(count as u64))) } else { Err(E::custom("a count with a fraction")) }
+        if is_whole {
+            Ok(Count(Some(count as u64)))
+        } else {
+            Err(E::custom("a count that is not an integer"))
+        }
     }
 
     fn visit_str<E: de::Error>(self, count: &str) -> Result<Count, E> {
-        count.parse().map(|count| Count(Some(count))).map_err(|_| E::custom("a text that is no count"))
+        count.parse().map(|count| Count(Some(count))).map_err(|_| E::custom("a string that is not a count"))
     }
 }
 
@@ -88,7 +93,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// An object, where something else stands for none.
+/// An optional object, where a platform writes a string, boolean or number for "none".
 #[derive(Debug)]
 pub(crate) struct IfObject<T>(pub Option<T>);
 
@@ -98,7 +103,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for IfObjectVisitor<T> {
     type Value = IfObject<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object, or a text, flag or number in its place")
+        f.write_str("an object, or a string, boolean or number in its place")
     }
 
     fn visit_str<E: de::Error>(self, _: &str) -> Result<IfObject<T>, E> {
@@ -124,7 +129,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for IfObject<T> {
     }
 }
 
-/// One, or a list of them.
+/// A single object or an array of objects.
 #[derive(Debug)]
 pub(crate) enum OneOrMany<T> {
     One(Box<T>),

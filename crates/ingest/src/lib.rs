@@ -1,8 +1,8 @@
-//! Bytes in, domain event or reasoned rejection out.
+//! Decodes bytes into domain events or rejections: our own JSON records, and payloads of social platforms.
 //!
-//! This is the edge where input is checked, once: behind it the types are trusted. Nothing is guessed and
-//! nothing is dropped; what cannot be read becomes a [`Rejection`] that names the place, the value and the
-//! remedy without repeating what a person wrote.
+//! All input is validated here, once, so that other crates can trust the types. Nothing is guessed or
+//! dropped: unreadable input becomes a [`Rejection`] with place, value and remedy, which never repeats a
+//! person's text.
 
 mod bluesky;
 mod check;
@@ -29,23 +29,23 @@ mod zendesk;
 pub use decode_output::{DecodedPayload, DeletedAccount};
 pub use frames::{Frames, PayloadFrame};
 pub use generic::Mapping;
-pub use hook_auth::{HookAuth, Lookup};
+pub use hook_auth::{ChallengeError, HookAuth, HookAuthError, Lookup};
 pub use ingester::{Ingester, MemoryEntry};
-pub use platform::{PayloadDecoder, Platform};
+pub use platform::{PayloadDecoder, Platform, UnknownPlatform};
 pub use record::{decode_action, decode_event, decode_signal};
 pub use rejection::Rejection;
 
 type Result<T> = std::result::Result<T, Rejection>;
 
-/// Largest record in bytes, 1 MiB: Kafka's own default limit.
+/// Maximum size of a record in bytes, 1 MiB: Kafka's default limit.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
-/// Largest payload of a platform in bytes, 16 MiB: a page of a thousand tickets.
+/// Maximum size of a platform payload in bytes, 16 MiB: a page of a thousand tickets.
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
-/// Largest text of one post in bytes, 256 KiB: four times the longest post of any network read.
+/// Maximum size of a post's text in bytes, 256 KiB: four times the longest post of any supported network.
 pub const MAX_TEXT_BYTES: usize = 256 << 10;
-/// Longest id in bytes.
+/// Maximum length of an id in bytes.
 pub const MAX_ID_BYTES: usize = 256;
-/// Most followers believed: a little more than there are people.
+/// Maximum plausible follower count: slightly above the world's population.
 pub const MAX_FOLLOWERS: u64 = 10_000_000_000;
-/// Highest platform counter believed.
+/// Maximum plausible platform counter.
 pub const MAX_COUNTER: u64 = 1_000_000_000_000;

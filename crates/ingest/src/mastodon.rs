@@ -1,7 +1,8 @@
-//! Mastodon: statuses, and what its streaming API sends: `update`, `status.update`, `delete`.
+//! Decodes Mastodon: statuses, and the streaming events `update`, `status.update` and `delete`.
 //!
-//! Ids are those of the server that was asked, so a source names its server. A status tells what it answers and not the root of
-//! its thread. Private statuses are none of ours.
+//! Ids belong to the server that was queried, so a source names its server. A status names the post it
+//! replies to, but not the root of its thread. Statuses with the visibility `private`, `direct` or `limited`
+//! are rejected; all others are kept: `public`, `unlisted`, and those without a visibility.
 
 use firewatch_domain::{
     AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
@@ -14,15 +15,15 @@ use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_paylo
 use crate::json_values::{Count, Id, OneOrMany, known_count};
 use crate::{Rejection, Result, html, json, platform_time};
 
-/// A status, or a frame of the stream around one.
+/// A status, or a streaming frame that contains one.
 #[derive(Debug, Deserialize)]
 struct Payload {
     event: Option<String>,
-    /// JSON in a text, or the object itself.
+    /// The object itself, or its JSON as a string.
     payload: Option<Box<Inner>>,
     #[serde(rename = "error")]
     error: Option<IgnoredAny>,
-    /// What an account has and a status has not.
+    /// A field that accounts have and statuses do not.
     acct: Option<IgnoredAny>,
 }
 
@@ -61,7 +62,7 @@ struct Account {
     followers_count: Option<Count>,
 }
 
-/// A quote since Mastodon 4.4, and the status itself on servers that had quotes before.
+/// A quote as of Mastodon 4.4. Servers that supported quotes earlier give the status itself.
 #[derive(Debug, Deserialize)]
 struct Quote {
     quoted_status: Option<Box<Status>>,
@@ -69,7 +70,7 @@ struct Quote {
     id: Option<Id>,
 }
 
-/// Reads a payload: JSON, or server-sent events as they come over the line.
+/// Decodes a payload: JSON, or a server-sent event.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let start = bytes.trim_ascii_start();
     if start.starts_with(b"event:") || start.starts_with(b"data:") || start.starts_with(b":") {
@@ -89,7 +90,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if let Some(event) = frame.event {
         return match frame.payload.map(|inner| *inner) {
-            None => Err(not_relevant("a notice of the stream's; no status")),
+            None => Err(not_relevant("a stream notice; no status")),
             Some(Inner::Text(text)) => read_event(&event, &text, out),
             Some(Inner::Number(id)) => read_event(&event, &id.to_string(), out),
             Some(Inner::Object(status)) if is_status(&event) => status.read(out),
@@ -97,7 +98,7 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<
         };
     }
     if frame.error.is_some() {
-        return Err(unknown_payload("the answer is an error of the server's and holds no status"));
+        return Err(unknown_payload("an error response of the server; no status"));
     }
     if frame.acct.is_some() {
         return Err(not_relevant("an account; no status"));
@@ -105,7 +106,8 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<
     json::one::<Status>(bytes)?.read(out)
 }
 
-/// `event: NAME`, then `data: PAYLOAD`; lines that begin with a colon keep the connection open.
+/// Decodes a server-sent event: `event: NAME`, then `data: PAYLOAD`. Lines that begin with a colon are
+/// comments.
 fn read_sent_event(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| Rejection::new(Code::NotUtf8, format!("byte {} is not UTF-8", e.valid_up_to())))?;
@@ -119,7 +121,7 @@ fn read_sent_event(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     }
     match event {
         Some(event) => read_event(event, &data, out),
-        None => Err(not_relevant("a heartbeat of the stream's")),
+        None => Err(not_relevant("a stream heartbeat")),
     }
 }
 
@@ -142,13 +144,13 @@ fn is_status(event: &str) -> bool {
 }
 
 fn other_event() -> Rejection {
-    not_relevant("an event of the stream's other than `update`, `status.update` and `delete`; no status")
+    not_relevant("a stream event other than `update`, `status.update` and `delete`; no status")
 }
 
 impl Status {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.content.is_none() && self.account.is_none() {
-            return Err(unknown_payload("no status of Mastodon: `content` and `account` are not there"));
+            return Err(unknown_payload("not a Mastodon status: `content` and `account` are missing"));
         }
         self.is_public()?;
         let (id, at) = (self.id()?, self.time()?);
@@ -156,10 +158,12 @@ impl Status {
         original.is_public()?;
         original.post(at, out).map_err(|e| e.within("reblog"))?;
         let reaction = self.reaction(EngagementKind::Reshare);
+        // The boosted status comes whole, so its parent is known: a boost of a reply counts in the parent's
+        // conversation.
         out.engagement(Occurrence { root: original.root()?, at }, id.to_owned(), reaction)
     }
 
-    /// A status that somebody wrote, whose totals were counted at a time.
+    /// Emits a status and its counters as of `counted_at`.
     fn post(&self, counted_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, at, root) = (self.id()?, self.time()?, self.root()?);
         let quoted = self.quote.as_ref().and_then(Quote::id);
@@ -183,10 +187,13 @@ impl Status {
         out.post(Occurrence { root, at }, post)?;
         if let Some(quoted) = quoted {
             let reaction = self.reaction(EngagementKind::Quote);
+            // The payload may hold only the quoted id, so the quoted status counts as the root. If it is a
+            // reply that the ingester has seen, the ingester moves the quote to that thread, where it also
+            // puts `Post::related`. If not, the quote stays in a conversation of the reply's own.
             out.engagement(Occurrence { root: quoted, at }, format!("quote/{id}"), reaction)?;
         }
         if self.in_reply_to_id.is_some() {
-            // The totals of an answer are not those of its conversation.
+            // The counters of a reply are not those of the conversation.
             return Ok(());
         }
         out.counters(Occurrence { root, at: counted_at.max(at) }, self.counters())
@@ -203,7 +210,8 @@ impl Status {
         self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))
     }
 
-    /// What it answers, or itself.
+    /// Returns the closest known root: the parent of a reply, otherwise the status itself. The ingester finds
+    /// the true root, as far as it remembers the replies in between.
     fn root(&self) -> Result<&str> {
         self.in_reply_to_id.as_ref().map_or_else(|| self.id(), |id| Ok(&id.0))
     }

@@ -1,21 +1,22 @@
-//! The platforms that are read, each by a module of its own.
+//! The supported platforms, and the decoder that dispatches to the module of each.
 
 use std::fmt;
 use std::str::FromStr;
 
 use firewatch_domain::EventTime;
+use thiserror::Error;
 
 use crate::decode_output::{DecodeOutput, DecodedPayload, conversation};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{bluesky, generic, mastodon, reddit, reviews, x, youtube, zendesk};
 
-/// A network, store or help desk whose payloads are read as they are.
+/// A platform whose payloads can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Platform {
-    /// X (Twitter), both of its APIs and account activity.
+    /// X (Twitter): API v1.1, API v2 and account activity webhooks.
     X,
-    /// Mastodon and what speaks its API.
+    /// Mastodon and compatible servers.
     Mastodon,
     /// Bluesky: Jetstream and the AppView.
     Bluesky,
@@ -33,12 +34,12 @@ pub enum Platform {
     AppStore,
     /// Tickets of Zendesk.
     Zendesk,
-    /// Anything else, by a mapping.
+    /// Any other platform, by a [`Mapping`].
     Generic,
 }
 
 impl Platform {
-    /// All of them.
+    /// All platforms.
     pub const ALL: [Self; 11] = [
         Self::X,
         Self::Mastodon,
@@ -53,7 +54,7 @@ impl Platform {
         Self::Generic,
     ];
 
-    /// Its name, as events have it.
+    /// Returns the name used in events and settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,21 +79,27 @@ impl fmt::Display for Platform {
     }
 }
 
-impl FromStr for Platform {
-    type Err = String;
+/// No platform has this name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "`{0}` is not a supported platform; give one of {names}",
+    names = Platform::ALL.map(Platform::as_str).join(", ")
+)]
+pub struct UnknownPlatform(pub String);
 
-    /// By its name; a hyphen counts as an underscore.
-    fn from_str(name: &str) -> Result<Self, String> {
+impl FromStr for Platform {
+    type Err = UnknownPlatform;
+
+    /// Parses a name, ignoring case. A hyphen counts as an underscore, and `twitter` is an alias of `x`.
+    fn from_str(name: &str) -> Result<Self, UnknownPlatform> {
         let wanted = name.to_ascii_lowercase().replace('-', "_");
         let wanted = if wanted == "twitter" { "x" } else { &wanted };
-        Self::ALL.into_iter().find(|platform| platform.as_str() == wanted).ok_or_else(|| {
-            let all: Vec<_> = Self::ALL.iter().map(|platform| platform.as_str()).collect();
-            format!("`{name}` is no platform that is read; give one of {}", all.join(", "))
-        })
+        let found = Self::ALL.into_iter().find(|platform| platform.as_str() == wanted);
+        found.ok_or_else(|| UnknownPlatform(name.to_owned()))
     }
 }
 
-/// How payloads of one source are read.
+/// Decodes the payloads of one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PayloadDecoder {
     platform: Platform,
@@ -101,52 +108,54 @@ pub struct PayloadDecoder {
 }
 
 impl PayloadDecoder {
-    /// One for a platform that needs no mapping.
+    /// Builds a decoder for a platform other than [`Platform::Generic`].
     #[must_use]
     pub fn new(platform: Platform) -> Self {
         Self { platform, scope: None, mapping: None }
     }
 
-    /// One for anything else.
+    /// Builds a decoder for [`Platform::Generic`].
     #[must_use]
     pub fn with_mapping(mapping: Mapping) -> Self {
         Self { platform: Platform::Generic, scope: None, mapping: Some(Box::new(mapping)) }
     }
 
-    /// Names the server or account whose ids are its own, so that two of them are not taken for one.
+    /// Sets the server or account to which ids belong, so that equal ids of two servers stay distinct.
     #[must_use]
     pub fn with_scope(self, scope: Option<String>) -> Self {
         Self { scope, ..self }
     }
 
-    /// The platform.
+    /// Returns the platform.
     #[must_use]
     pub fn platform(&self) -> Platform {
         self.platform
     }
 
-    /// The id of the conversation of which a post is the root.
+    /// Returns the id of the conversation with a given root post.
     #[must_use]
     pub fn conversation(&self, post: &str) -> String {
         conversation(self.name(), self.scope.as_deref(), post)
     }
 
-    /// Whether what is passed on may be passed on again under an id of its own; most networks name the original at once.
+    /// Returns whether a reshare may refer to another reshare. Most platforms refer to the original post.
     pub(crate) fn has_nested_reshares(&self) -> bool {
         self.platform == Platform::Generic
     }
 
-    /// Whether the platform tells that an account is gone, so that its posts have to be known.
+    /// Returns whether the platform reports deleted accounts, so that the posts of each author must be
+    /// remembered.
     pub(crate) fn reports_deleted_accounts(&self) -> bool {
         matches!(self.platform, Platform::X | Platform::Bluesky)
     }
 
-    /// The platform, as events name it.
+    /// Returns the platform name in events.
     pub(crate) fn name(&self) -> &str {
         self.mapping.as_ref().map_or(self.platform.as_str(), |mapping| &mapping.platform)
     }
 
-    /// What a payload that arrived at `arrival` tells. Any bytes have an outcome: there is an event or a rejection.
+    /// Decodes a payload that arrived at `arrival`. For any bytes the result has at least one event,
+    /// rejection or deleted account.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
         let mut out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
@@ -163,7 +172,7 @@ impl PayloadDecoder {
             (Platform::Zendesk, _) => zendesk::decode(payload, &mut out),
             (Platform::Generic, Some(mapping)) => generic::decode(mapping, payload, &mut out),
             (Platform::Generic, None) => {
-                Err(crate::decode_output::unknown_payload("no mapping says where things are in it; give one"))
+                Err(crate::decode_output::unknown_payload("the generic platform needs a mapping; give one"))
             }
         };
         out.finish(result)

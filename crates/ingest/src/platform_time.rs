@@ -1,4 +1,4 @@
-//! Times as platforms write them.
+//! Parses the time formats of the platforms.
 
 use firewatch_domain::{EventTime, RejectionCode as Code};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use crate::check::missing;
 use crate::json_values::{Count, known_count};
 use crate::{Rejection, Result};
 
-/// A time as a text or as seconds since 1970, whichever a platform likes.
+/// A time given as a string or as Unix seconds.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum PlatformTime {
@@ -15,12 +15,12 @@ pub(crate) enum PlatformTime {
     Text(String),
 }
 
-/// The time at a place that must have one.
+/// Parses a required time. `place` is the path of the field, for messages.
 pub(crate) fn required(place: &str, stamp: Option<PlatformTime>) -> Result<EventTime> {
     optional(place, stamp)?.ok_or_else(|| missing(place))
 }
 
-/// The time at a place that may have none.
+/// Parses an optional time.
 pub(crate) fn optional(place: &str, stamp: Option<PlatformTime>) -> Result<Option<EventTime>> {
     match stamp {
         None => Ok(None),
@@ -29,24 +29,26 @@ pub(crate) fn optional(place: &str, stamp: Option<PlatformTime>) -> Result<Optio
     }
 }
 
-/// The time in an RFC 3339 text that must be there.
+/// Parses a required time given as a string.
 pub(crate) fn text(place: &str, text: Option<&str>) -> Result<EventTime> {
     let text = text.ok_or_else(|| missing(place))?;
     read(text).ok_or_else(|| bad(place, text))
 }
 
-/// Milliseconds since 1970, as a number or a text.
+/// Converts Unix milliseconds.
 pub(crate) fn millis(count: Option<Count>) -> Option<EventTime> {
     known_count(count).and_then(|n| i64::try_from(n).ok()).map(EventTime::from_millis)
 }
 
-/// Seconds since 1970; a number that would be thousands of years from now is one of milliseconds.
+/// Converts Unix seconds. A number from 1e11 on, which would be thousands of years ahead, counts as
+/// milliseconds.
 pub(crate) fn from_seconds(seconds: f64) -> EventTime {
     let millis = if seconds.abs() < 1e11 { seconds * 1000.0 } else { seconds };
     EventTime::from_millis(millis.round() as i64)
 }
 
-/// RFC 3339, the same with an offset without a colon (Meta), the first API of Twitter, or seconds in a text.
+/// Parses RFC 3339, RFC 3339 with an offset without colon (Meta), the format of Twitter's API v1.1, or Unix
+/// seconds.
 fn read(text: &str) -> Option<EventTime> {
     if let Ok(time) = EventTime::parse(text) {
         return Some(time);
@@ -64,12 +66,13 @@ fn read(text: &str) -> Option<EventTime> {
     from_twitter(text)
 }
 
+/// Splits off the last `n` bytes.
 fn split_back(text: &str, n: usize) -> Option<(&str, &[u8])> {
     let at = text.len().checked_sub(n)?;
     Some((text.get(..at)?, text.as_bytes().get(at..)?))
 }
 
-/// `Mon Oct 03 00:23:22 +0000 2016`.
+/// Parses the format of Twitter's API v1.1: `Mon Oct 03 00:23:22 +0000 2016`.
 fn from_twitter(text: &str) -> Option<EventTime> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -85,7 +88,7 @@ fn bad(place: &str, text: &str) -> Rejection {
     let clipped: String = text.chars().take(40).collect();
     Rejection::new(
         Code::BadTime,
-        format!("`{place}`: `{clipped}` is no time; give it as the platform sends it"),
+        format!("`{place}`: `{clipped}` is not a time; give it as the platform sends it"),
     )
 }
 

@@ -1,4 +1,4 @@
-//! The JSON records of version 1, checked field by field.
+//! Decodes and validates our own JSON records, schema version 1: events, actions and signals.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::check::{counters, event_time, followers, id, label, missing, text, time};
 use crate::{Rejection, Result, json};
 
-/// What every record has. Fields are optional here so that an absent one is told by name.
+/// An event before validation. All fields are optional, so that a rejection can name the absent one.
 #[derive(Deserialize)]
 struct RawEvent<'a> {
     v: Option<u32>,
@@ -84,10 +84,11 @@ struct RawAction<'a> {
     until: Option<Cow<'a, str>>,
 }
 
-/// Reads one record of the events topic that arrived at `arrival`.
+/// Decodes a record of the events topic that arrived at `arrival`. The key, if given, must equal the
+/// conversation.
 ///
 /// # Errors
-/// When it cannot be taken, with the reason.
+/// A rejection with place, value and remedy.
 pub fn decode_event(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Result<Event> {
     let mut raw: RawEvent = json::object(bytes)?;
     version(raw.v)?;
@@ -106,10 +107,11 @@ pub fn decode_event(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Res
     })
 }
 
-/// Reads one record of the actions topic that arrived at `arrival`.
+/// Decodes a record of the actions topic that arrived at `arrival`. The key, if given, must equal the
+/// conversation.
 ///
 /// # Errors
-/// When it cannot be taken, with the reason.
+/// A rejection with place, value and remedy.
 pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Result<Action> {
     let raw: RawAction = json::object(bytes)?;
     version(raw.v)?;
@@ -140,10 +142,11 @@ pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Re
     })
 }
 
-/// Reads one record of the signals topic, which only firewatch writes.
+/// Decodes a record of the signals topic, which only firewatch writes. The key, if given, must equal the
+/// brand.
 ///
 /// # Errors
-/// When it cannot be taken, with the reason.
+/// A rejection with place, value and remedy.
 pub fn decode_signal(bytes: &[u8], key: Option<&[u8]>) -> Result<Signal> {
     let signal: Signal = json::object(bytes)?;
     version(Some(signal.v))?;
@@ -175,7 +178,7 @@ fn body(raw: &mut RawEvent, arrival: EventTime) -> Result<Body> {
             Err(Rejection::new(
                 Code::NotOneBody,
                 format!(
-                    "{n} of `post`, `engagement`, `counters`, `brand_reply`, `delete` are there; give exactly one"
+                    "{n} of `post`, `engagement`, `counters`, `brand_reply`, `delete` are present; give exactly one"
                 ),
             ))
         }
@@ -195,7 +198,7 @@ fn post(raw: RawPost, arrival: EventTime) -> Result<Post> {
     })
 }
 
-/// A time that may be left out.
+/// Parses an optional time.
 fn optional_time(place: &str, at: Option<String>, arrival: EventTime) -> Result<Option<EventTime>> {
     match at {
         None => Ok(None),
@@ -234,7 +237,7 @@ fn version(v: Option<u32>) -> Result<()> {
         None => Err(missing("v")),
         Some(other) => Err(Rejection::new(
             Code::UnknownVersion,
-            format!("`v`: {other} is not read by this build; give {SCHEMA_VERSION} or update firewatch"),
+            format!("`v`: {other} is not supported by this build; give {SCHEMA_VERSION} or update firewatch"),
         )),
     }
 }
@@ -274,7 +277,7 @@ mod tests {
         check(&with(r#""engagement":{"kind":"reshare","followers":null}"#), "ok engagement");
         check(&with(r#""counters":{}"#), "ok counters");
         check(&with(r#""delete":{"post":"p"}"#), "ok delete");
-        // Some platforms tell what was written and not by whom.
+        // Some platforms omit the author.
         check(&with(r#""post":{"id":"p","text":"x"}"#), "ok post");
         check(&with(r#""brand_reply":{"account":"@care","text":"Please DM us"}"#), "ok brand_reply");
     }
@@ -284,7 +287,7 @@ mod tests {
         check("", "empty");
         check("{", "malformed_json: EOF while parsing");
         check("[1]", "malformed_json: the record does not start with `{`");
-        check(r#"{"v":"1"}"#, "wrong_type: `v`: invalid type: a text, expected u32");
+        check(r#"{"v":"1"}"#, "wrong_type: `v`: invalid type: a string, expected u32");
         check(&with(r#""engagement":{"kind":"reshare","followers":NaN}"#), "malformed_json");
         check(
             &with(r#""engagement":{"kind":"reshare","followers":-3}"#),
@@ -312,7 +315,7 @@ mod tests {
         check(r#"{"v":1,"id":"e","at":"2026-01-01T00:00:00Z"}"#, "missing_field: `conversation`");
         check(r#"{"v":1,"conversation":"c","at":"1999-12-31T23:59:59Z"}"#, "bad_time: `at`: 1999-12-31");
         check(r#"{"v":1,"conversation":"c","at":"2030-01-01T00:00:00Z"}"#, "bad_time: `at`: 2030-01-01");
-        check(r#"{"v":1,"conversation":"c","at":"soon"}"#, "bad_time: `at`: `soon` is no RFC 3339 time");
+        check(r#"{"v":1,"conversation":"c","at":"soon"}"#, "bad_time: `at`: `soon` is not an RFC 3339 time");
     }
 
     #[test]

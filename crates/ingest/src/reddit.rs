@@ -1,7 +1,7 @@
-//! Reddit: submissions (`t3`) and comments (`t1`), by themselves, in listings, or in listings by name.
+//! Decodes Reddit: submissions (`t3`) and comments (`t1`), alone, in listings, or in listings by name.
 //!
-//! Nobody's followers are told, and votes are blurred. A comment names the submission that it is under. What was taken down
-//! stays as an empty shell, which is how its deletion is known.
+//! Follower counts are not provided, and vote counts are fuzzed. A comment names its submission. A removed
+//! post remains as a placeholder, which becomes a deletion.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use crate::json_values::{Count, Id, IfObject, OneOrMany, known_count};
 use crate::platform_time::{self, PlatformTime};
 use crate::{Result, html, json};
 
-/// A thing with its kind, as Reddit calls it.
+/// A "thing": Reddit's wrapper of an object with its kind.
 #[derive(Debug, Deserialize)]
 struct Thing {
     kind: Option<String>,
     data: Option<Box<Data>>,
-    /// A submission or comment that came without a wrapper.
+    /// The name of a submission or comment without a wrapper.
     name: Option<IgnoredAny>,
     error: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Data {
-    /// Of a listing.
+    /// The items of a listing.
     children: Option<Vec<IfObject<Thing>>>,
     name: Option<String>,
     id: Option<Id>,
@@ -45,11 +45,11 @@ struct Data {
     ups: Option<Count>,
     num_comments: Option<Count>,
     num_crossposts: Option<Count>,
-    /// A listing, or an empty text.
+    /// A listing, or an empty string.
     replies: Option<IfObject<Box<Thing>>>,
 }
 
-/// `false`, or when it was edited.
+/// The time of the last edit, or `false`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Edited {
@@ -57,7 +57,7 @@ enum Edited {
     Flag(#[expect(dead_code, reason = "old posts say `true` and not when")] bool),
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     match json::payload::<Thing>(bytes)? {
         OneOrMany::Many(things) => {
@@ -67,16 +67,16 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         OneOrMany::One(thing) if thing.data.is_some() => thing.read(out),
         OneOrMany::One(thing) if thing.name.is_some() => json::one::<Data>(bytes)?.read(None, out),
         OneOrMany::One(thing) if thing.error.is_some() => {
-            Err(unknown_payload("the answer is an error of Reddit's and holds no post"))
+            Err(unknown_payload("an error response of Reddit; no post"))
         }
         OneOrMany::One(_) => read_by_name(bytes, out),
     }
 }
 
-/// Listings by the name of what was asked for.
+/// Decodes an object of listings, keyed by the name of the query.
 fn read_by_name(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let all: BTreeMap<String, OneOrMany<Thing>> = serde_json::from_slice(bytes)
-        .map_err(|_| unknown_payload("nothing of Reddit's: `kind` and `data` are not there"))?;
+        .map_err(|_| unknown_payload("not a Reddit payload: `kind` and `data` are missing"))?;
     for things in all.into_values() {
         match things {
             OneOrMany::One(thing) => thing.read(out)?,
@@ -88,7 +88,8 @@ fn read_by_name(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 
 impl Thing {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        let data = self.data.as_ref().ok_or_else(|| unknown_payload("nothing of Reddit's: no `data`"))?;
+        let data =
+            self.data.as_ref().ok_or_else(|| unknown_payload("not a Reddit payload: `data` is missing"))?;
         match self.kind.as_deref() {
             Some("Listing") => {
                 let children = data.children.as_deref().unwrap_or_default();
@@ -97,7 +98,7 @@ impl Thing {
                 Ok(())
             }
             Some(kind @ ("t1" | "t3")) => data.read(Some(kind), out),
-            Some("more") => Err(not_relevant("names of comments to ask for; no text")),
+            Some("more") => Err(not_relevant("ids of further comments; no text")),
             Some(_) => Err(not_relevant("neither a submission nor a comment")),
             None => Err(missing("kind")),
         }
@@ -132,7 +133,7 @@ impl Data {
             Some(Edited::At(seconds)) => Some(platform_time::from_seconds(seconds)),
             _ => None,
         };
-        self.post((name, root), at, edited_at, out)?;
+        self.post(name, root, at, edited_at, out)?;
         if let Some(original) = self.crosspost_parent.as_deref() {
             let reaction = Engagement::new(EngagementKind::Quote, self.by(), None);
             out.engagement(Occurrence { root: original, at }, format!("quote/{name}"), reaction)?;
@@ -151,7 +152,8 @@ impl Data {
 
     fn post(
         &self,
-        (name, root): (&str, &str),
+        name: &str,
+        root: &str,
         at: EventTime,
         edited_at: Option<EventTime>,
         out: &mut DecodeOutput<'_>,
@@ -169,7 +171,7 @@ impl Data {
         out.post(Occurrence { root, at }, post)
     }
 
-    /// What was written: a comment's body, or a submission's title and text.
+    /// Returns the text: a comment's body, or a submission's title and text.
     fn text(&self) -> Option<String> {
         if let Some(body) = &self.body {
             return Some(html::unescaped(body).into_owned());

@@ -1,31 +1,32 @@
-//! Why a record cannot be taken.
+//! Rejections: why a record or a part of a payload could not be decoded.
 
 use std::fmt;
 
 use firewatch_domain::RejectionCode;
 use serde_json::error::Category;
 
-/// A record that cannot be taken: the class of the fault for counting, and words for the person who mends it.
+/// A rejection: a code for metrics and dead letters, and a message for whoever fixes the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The class.
+    /// The class of the fault.
     pub code: RejectionCode,
-    /// Place, value and remedy; never a text from the record.
+    /// Place, value and remedy. It never repeats a person's text; only an invalid time is quoted, up to 40
+    /// characters.
     pub detail: String,
 }
 
 impl Rejection {
-    /// The same of a part of a payload, told with its place.
+    /// Prefixes the place in the payload.
     pub(crate) fn within(self, place: &str) -> Self {
         Self { detail: format!("{place}: {}", self.detail), ..self }
     }
 
-    /// A rejection in words.
+    /// Builds a rejection from a code and a message.
     pub fn new(code: RejectionCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
 
-    /// What the JSON parser says, with the path to the field.
+    /// Converts an error of the JSON parser. `path` is the path to the field.
     pub(crate) fn from_json(error: &serde_json::Error, path: &str, remedy: &str) -> Self {
         let message = masked(&error.to_string());
         match error.classify() {
@@ -45,13 +46,13 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// The parser quotes the value it stumbled on. A text may be what a person wrote, so it is left out.
+/// Removes quoted strings from a parser message, because they may be a person's text.
 fn masked(message: &str) -> String {
     for (open, close) in [("string \"", "\", expected"), ("unknown variant `", "`, expected")] {
         let Some(start) = message.find(open) else { continue };
         let end = message.rfind(close).map_or(message.len(), |i| i + 1);
         let (head, tail) = (message.get(..start).unwrap_or_default(), message.get(end..).unwrap_or_default());
-        return format!("{head}a text{tail}");
+        return format!("{head}a string{tail}");
     }
     message.to_owned()
 }
@@ -65,7 +66,7 @@ mod tests {
         let error = serde_json::from_str::<u64>("\"I have \\\" cancer\"").unwrap_err();
         let rejection = Rejection::from_json(&error, "post", "");
         assert!(!rejection.detail.contains("cancer"), "{rejection}");
-        assert!(rejection.detail.contains("a text, expected u64"), "{rejection}");
+        assert!(rejection.detail.contains("a string, expected u64"), "{rejection}");
         let error = serde_json::from_str::<firewatch_domain::ActionKind>("\"my cancer\"").unwrap_err();
         let rejection = Rejection::from_json(&error, "kind", "");
         assert!(!rejection.detail.contains("cancer"), "{rejection}");

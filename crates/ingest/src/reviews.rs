@@ -1,7 +1,8 @@
-//! Reviews of apps: Google Play and the App Store.
+//! Decodes app reviews: Google Play and the App Store.
 //!
-//! A conversation is a review with the developer's answer. A review may be written anew under its id at any time, and only its last
-//! change is dated. Nobody is named but by a nickname, nothing is passed on, and nobody follows.
+//! A conversation is a review with the developer's response. A review may be rewritten under the same id at
+//! any time, and only its last change has a time. Reviewers have at most a nickname; there are no reshares
+//! and no followers.
 
 use firewatch_domain::{Author, BrandReply, Counters, EventTime, Post};
 use serde::Deserialize;
@@ -12,10 +13,10 @@ use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
 use crate::json_values::{Count, OneOrMany, known_count};
 use crate::{Result, json, platform_time};
 
-/// Who answers a review, where the store does not say.
+/// The account of a developer's response, because the stores do not name one.
 const DEVELOPER: &str = "developer";
 
-/// Google Play: a review, or a page of them.
+/// A Google Play review, or a page of reviews.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GooglePlayPage {
@@ -49,7 +50,7 @@ struct Modified {
     nanos: Option<Count>,
 }
 
-/// Reads a payload of Google Play.
+/// Decodes a Google Play payload.
 pub(crate) fn decode_google_play(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     match json::payload::<GooglePlayPage>(bytes)? {
         OneOrMany::One(page) if page.reviews.is_some() || page.token_pagination.is_some() => {
@@ -68,7 +69,7 @@ impl GooglePlayPage {
     fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self
             .review_id
-            .ok_or_else(|| unknown_payload("no review of Google Play's: `reviewId` is not there"))?;
+            .ok_or_else(|| unknown_payload("not a Google Play review: `reviewId` is missing"))?;
         out.each("comments", self.comments, |out, comment| {
             match (comment.user_comment, comment.developer_comment) {
                 (Some(words), _) => words.review(&id, out),
@@ -83,7 +84,7 @@ impl GooglePlayPage {
 impl Words {
     fn review(self, id: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let at = self.time()?;
-        // The original where there is a translation; a tab is between title and body.
+        // Prefers the original to the translation. A tab separates title and body.
         let text = self.original_text.or(self.text).ok_or_else(|| missing("text"))?;
         let post = Post {
             id: id.to_owned(),
@@ -113,7 +114,7 @@ impl Words {
     }
 }
 
-/// App Store: a review or a page of them, with answers beside.
+/// An App Store review or a page of reviews, with responses in `included`.
 #[derive(Debug, Deserialize)]
 struct AppStorePage {
     data: Option<OneOrMany<Resource>>,
@@ -138,7 +139,7 @@ struct Attributes {
     body: Option<String>,
     reviewer_nickname: Option<String>,
     created_date: Option<String>,
-    /// Of an answer.
+    /// Fields of a response.
     response_body: Option<String>,
     last_modified_date: Option<String>,
 }
@@ -159,21 +160,20 @@ struct Named {
     id: String,
 }
 
-/// Reads a payload of the App Store.
+/// Decodes an App Store payload.
 pub(crate) fn decode_app_store(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let OneOrMany::One(page) = json::payload::<AppStorePage>(bytes)? else {
-        return Err(unknown_payload("a list; give the answer of App Store Connect as it is"));
+        return Err(unknown_payload("a list; give the App Store Connect response as it is"));
     };
     let Some(data) = page.data else {
-        let what =
-            if page.errors.is_some() { "an error of App Store Connect's" } else { "`data` is not there" };
-        return Err(unknown_payload(&format!("no reviews of the App Store: {what}")));
+        let what = if page.errors.is_some() { "an error response" } else { "`data` is missing" };
+        return Err(unknown_payload(&format!("not App Store reviews: {what}")));
     };
     let reviews = match data {
         OneOrMany::One(review) => vec![*review],
         OneOrMany::Many(reviews) => reviews,
     };
-    // An answer beside its review may not say of which it is.
+    // A response in `included` may not name its review.
     let answered: Vec<(String, String)> = reviews
         .iter()
         .filter_map(|review| Some((review.related(|r| r.response.as_ref())?, review.id.clone()?)))
@@ -194,7 +194,7 @@ impl Resource {
                 let review = review.map(Into::into).or_else(|| self.related(|r| r.review.as_ref()));
                 self.answer(&review.ok_or_else(|| missing("relationships.review.data.id"))?, out)
             }
-            _ => Err(unknown_payload("neither a customer review nor an answer to one")),
+            _ => Err(unknown_payload("neither a customer review nor a response to one")),
         }
     }
 
@@ -211,7 +211,7 @@ impl Resource {
             Some(title) => format!("{title}\n\n{body}"),
             None => body,
         };
-        // A nickname is no account, but all that tells two reviewers apart.
+        // A nickname is not an account id, but the only way to distinguish reviewers.
         let author = attributes.reviewer_nickname.filter(|name| !name.trim().is_empty());
         let author = author.map(|name| Author { id: name, ..Author::default() });
         let post = Post { id: id.clone(), author, text, edited_at: Some(at), ..Post::default() };

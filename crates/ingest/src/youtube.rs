@@ -1,7 +1,8 @@
-//! YouTube: comment threads and comments of the Data API.
+//! Decodes YouTube: comment threads and comments of the Data API.
 //!
-//! A conversation is a top-level comment with its answers; the video is not part of it, as thousands may hang on one. Subscribers
-//! are not told. `textDisplay` is marked up unless asked for as plain text.
+//! A conversation is a top-level comment with its replies. The video is not part of it, because it may have
+//! thousands of threads. Subscriber counts are not provided. `textDisplay` is HTML unless plain text is
+//! requested.
 
 use firewatch_domain::{Author, Counters, EventTime, Post};
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_paylo
 use crate::json_values::{Count, OneOrMany, known_count};
 use crate::{Result, html, json, platform_time};
 
-/// A thread, a comment, or a page of either.
+/// A comment thread, a comment, or a page of either.
 #[derive(Debug, Deserialize)]
 struct Resource {
     kind: Option<String>,
@@ -48,7 +49,7 @@ struct Channel {
     value: Option<String>,
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     match json::payload::<Resource>(bytes)? {
         OneOrMany::One(resource) => resource.read(out),
@@ -69,8 +70,8 @@ impl Resource {
             }
             Some("youtube#commentThread") => self.thread(out),
             Some("youtube#comment") => self.comment(None, out),
-            Some(_) => Err(not_relevant("neither a comment nor a thread of comments")),
-            None => Err(unknown_payload("nothing of YouTube's: `kind` is not there")),
+            Some(_) => Err(not_relevant("neither a comment nor a comment thread")),
+            None => Err(unknown_payload("not a YouTube payload: `kind` is missing")),
         }
     }
 
@@ -92,7 +93,7 @@ impl Resource {
         }
         out.post(Occurrence { root, at }, snippet.post(id, at)?)?;
         if snippet.parent_id.is_some() {
-            // The totals of an answer are not those of its conversation.
+            // The counters of a reply are not those of the conversation.
             return Ok(());
         }
         let counters = Counters { likes: known_count(snippet.like_count), replies, ..Counters::default() };

@@ -1,7 +1,8 @@
-//! Zendesk: tickets, comments in audits and ticket events, and event webhooks.
+//! Decodes Zendesk: tickets, comments in audits and ticket events, and event webhooks.
 //!
-//! A conversation is a ticket with its public comments; who asked is the author, and staff is the brand. Nobody else can read it, so it has
-//! no reach. Internal notes are none of ours. Ids count up in each account, so a source names its account.
+//! A conversation is a ticket with its public comments. The requester is the author, and staff is the brand.
+//! Nobody else can read a ticket, so it has no reach. Internal notes are rejected. Ids are unique only within
+//! an account, so a source names its account.
 
 use firewatch_domain::{AccountKind, Author, EventTime, Post};
 use serde::Deserialize;
@@ -24,13 +25,13 @@ struct Payload {
     ticket_id: Option<Id>,
     #[serde(default)]
     users: Vec<User>,
-    /// Of an event webhook.
+    /// Fields of an event webhook.
     #[serde(rename = "type")]
     kind: Option<String>,
     time: Option<PlatformTime>,
     detail: Option<Ticket>,
     event: Option<WebhookEvent>,
-    /// Of a ticket by itself.
+    /// A field of a ticket without a wrapper.
     requester_id: Option<IgnoredAny>,
     error: Option<IgnoredAny>,
 }
@@ -46,7 +47,7 @@ struct Ticket {
     is_public: Option<bool>,
 }
 
-/// What changed at once: comments among it.
+/// A set of simultaneous changes, which may include comments.
 #[derive(Debug, Deserialize)]
 struct Audit {
     ticket_id: Option<Id>,
@@ -83,7 +84,7 @@ struct WebhookEvent {
     comment: Option<Comment>,
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let OneOrMany::One(payload) = json::payload::<Payload>(bytes)? else {
         if let OneOrMany::Many(tickets) = json::payload::<Ticket>(bytes)? {
@@ -98,7 +99,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let users = std::mem::take(&mut payload.users);
     if let Some(ticket) = payload.ticket {
         ticket.read(out)?;
-        // The comment that a ticket begins with is its description.
+        // The first comment of a ticket is its description, so the audit of the creation is skipped.
         let later = payload.audit.filter(|audit| audit.time().ok() != ticket.time().ok());
         return later.map_or(Ok(()), |audit| audit.read(Some(&ticket), &users, out));
     }
@@ -111,27 +112,27 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     } else if let Some(comments) = payload.comments {
         let batch_ticket_id = non_empty_id(payload.ticket_id);
         out.each("comments", comments, |out, comment| {
-            comment.read((batch_ticket_id.as_deref(), None), None, &users, out)
+            comment.read(batch_ticket_id.as_deref(), None, None, &users, out)
         });
     } else if payload.requester_id.is_some() {
         if let OneOrMany::One(ticket) = json::payload::<Ticket>(bytes)? {
             return ticket.read(out);
         }
     } else if payload.error.is_some() {
-        return Err(unknown_payload("the answer is an error of Zendesk's and holds no ticket"));
+        return Err(unknown_payload("an error response of Zendesk; no ticket"));
     } else {
         return Err(unknown_payload(
-            "nothing of Zendesk's that holds a ticket, audits, ticket events or comments",
+            "not a Zendesk payload with a ticket, audits, ticket events or comments",
         ));
     }
     Ok(())
 }
 
 impl Payload {
-    /// An event webhook: `zen:event-type:ticket.comment_added` and the like.
+    /// Decodes an event webhook, such as `zen:event-type:ticket.comment_added`.
     fn webhook(self, kind: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let Some(kind) = kind.strip_prefix("zen:event-type:ticket.") else {
-            return Err(not_relevant("an event that is not of a ticket"));
+            return Err(not_relevant("an event that is not about a ticket"));
         };
         let ticket = self.detail.ok_or_else(|| missing("detail"))?;
         let at = platform_time::required("time", self.time.clone())?;
@@ -145,13 +146,13 @@ impl Payload {
             "comment_added" => {
                 let comment = self.event.and_then(|event| event.comment);
                 let comment = comment.ok_or_else(|| missing("event.comment"))?;
-                comment.read((Some(&id), Some(&ticket)), self.time, &[], out)
+                comment.read(Some(&id), Some(&ticket), self.time, &[], out)
             }
             "comment_redacted" | "comment_made_private" => {
                 let comment = self.event.and_then(|event| non_empty_id(event.comment?.id));
                 out.delete(Occurrence { root: &id, at }, &comment.ok_or_else(|| missing("event.comment.id"))?)
             }
-            _ => Err(not_relevant("a change of a ticket that is no comment")),
+            _ => Err(not_relevant("a ticket change other than a comment")),
         }
     }
 }
@@ -204,10 +205,10 @@ impl Audit {
         let comments = self.events.into_iter().filter(|event| event.kind.as_deref() == Some("Comment"));
         let mut comments = comments.peekable();
         if comments.peek().is_none() {
-            return Err(not_relevant("a change of a ticket that is no comment"));
+            return Err(not_relevant("a ticket change other than a comment"));
         }
         out.each("events", comments, |out, comment| {
-            comment.read((Some(&ticket_id), ticket), at.clone(), users, out)
+            comment.read(Some(&ticket_id), ticket, at.clone(), users, out)
         });
         Ok(())
     }
@@ -216,7 +217,8 @@ impl Audit {
 impl Comment {
     fn read(
         self,
-        (of, ticket): (Option<&str>, Option<&Ticket>),
+        ticket_id: Option<&str>,
+        ticket: Option<&Ticket>,
         audit_time: Option<PlatformTime>,
         users: &[User],
         out: &mut DecodeOutput<'_>,
@@ -225,7 +227,7 @@ impl Comment {
             return Err(not_relevant("an internal note"));
         }
         let own = non_empty_id(self.ticket_id.clone());
-        let root = of.map(Into::into).or(own).ok_or_else(|| missing("ticket_id"))?;
+        let root = ticket_id.map(Into::into).or(own).ok_or_else(|| missing("ticket_id"))?;
         let at = platform_time::required("created_at", self.created_at.clone().or(audit_time))?;
         let post = Post {
             id: non_empty_id(self.id.clone()).ok_or_else(|| missing("id"))?,
@@ -237,7 +239,7 @@ impl Comment {
         out.post(Occurrence { root: &root, at }, post)
     }
 
-    /// Who wrote it: staff is the brand, and whoever asked is not.
+    /// Returns the author. Staff is the brand; the requester and other end users are persons.
     fn author(&self, ticket: Option<&Ticket>, users: &[User]) -> Option<Author> {
         let embedded_author = self.author.as_ref();
         let id = non_empty_id(

@@ -1,4 +1,6 @@
-//! A writer whose every record is waited for by itself, for those who must not say that they have something before the brokers do.
+//! A producer that reports the delivery of each record separately.
+//!
+//! Collectors use it, because they must not acknowledge a payload before the brokers have it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,18 +17,18 @@ use crate::headers::to_kafka_headers;
 use crate::span::log_bounds;
 use crate::{KafkaSettings, RunError, client_error};
 
-/// Longest wait for room among what is on its way.
+/// Longest wait for room in the producer's queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for the last record of a log.
 const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The writer.
+/// Writes records and waits for each one's acknowledgement.
 #[derive(Clone)]
 pub struct AckedProducer {
     producer: FutureProducer<SharedDeliveryContext>,
 }
 
-/// The client's words, in our log.
+/// Logs the client's messages and errors; clones share one context.
 #[derive(Clone, Default)]
 struct SharedDeliveryContext(std::sync::Arc<DeliveryContext>);
 
@@ -41,16 +43,16 @@ impl rdkafka::client::ClientContext for SharedDeliveryContext {
 }
 
 impl AckedProducer {
-    /// Connects.
+    /// Creates the producer.
     ///
     /// # Errors
-    /// When a setting is refused.
+    /// When the client refuses a setting.
     pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
         let made = settings.producer_config(None).create_with_context(SharedDeliveryContext::default());
-        Ok(Self { producer: made.map_err(client_error("make the producer"))? })
+        Ok(Self { producer: made.map_err(client_error("create the producer"))? })
     }
 
-    /// Writes a record; the future ends when the brokers have it, or will not.
+    /// Writes a record. The future resolves once the brokers have acknowledged it or it has failed.
     pub fn send(
         &self,
         topic: String,
@@ -58,7 +60,7 @@ impl AckedProducer {
         headers: &[(&'static str, String)],
     ) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
         let headers = to_kafka_headers(headers);
-        // Sent at once where there is room, so that records keep their order.
+        // Queued at once where there is room, so that records keep their order.
         let record = FutureRecord::<(), [u8]>::to(&topic).payload(&value).headers(headers);
         let sent = self.producer.send_result(record).map_err(|(e, record)| (e, record.headers));
         let (producer, value) = (self.producer.clone(), if sent.is_ok() { vec![] } else { value });
@@ -67,7 +69,11 @@ impl AckedProducer {
             let delivered = match sent {
                 Ok(delivery) => match delivery.await {
                     Ok(delivered) => delivered.map(|_| ()).map_err(|(e, _)| e),
-                    Err(_) => return Err(RunError::Timeout(format!("{topic}: the producer is gone"))),
+                    Err(_) => {
+                        return Err(RunError::Timeout(format!(
+                            "{topic}: the producer stopped before delivery"
+                        )));
+                    }
                 },
                 Err((_, headers)) => {
                     let mut record = FutureRecord::<(), [u8]>::to(&topic).payload(&value);
@@ -80,15 +86,16 @@ impl AckedProducer {
     }
 }
 
-/// A header of the newest record of a topic that has one of that name; none when the topic is empty.
+/// Returns the header `name` of the newest among the last records of a topic's partitions; `None` if none has
+/// it.
 ///
 /// # Errors
-/// When no broker answers or the topic is not there.
+/// When no broker answers or the topic does not exist.
 pub fn last_header(settings: &KafkaSettings, topic: &str, name: &str) -> Result<Option<String>, RunError> {
     let consumer = create_consumer(settings)?;
     let metadata = consumer
         .fetch_metadata(Some(topic), LAST_RECORD_TIMEOUT)
-        .map_err(client_error(format!("ask about {topic}")))?;
+        .map_err(client_error(format!("fetch the metadata of topic {topic}")))?;
     let partitions: Vec<i32> =
         metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()).collect();
     let mut newest = None;

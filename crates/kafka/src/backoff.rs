@@ -1,6 +1,6 @@
-//! Waiting: how long something has taken, and when to try again.
+//! Waiting: measures elapsed time and spaces retries.
 //!
-//! The clock is the machine's monotonic one, which no correction of the date disturbs. No result depends on it.
+//! The clock is monotonic, so a correction of the date does not disturb it. No result depends on it.
 
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::RunError;
 
-/// First wait before something is tried again.
+/// Wait before the first retry.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait between two tries.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Tries before giving up, however long ago the first was. They take half a minute.
+/// Tries before giving up, even when the timeout has passed. They take half a minute.
 const MIN_TRIES: u32 = 10;
-/// How often to look whether a wait is still wanted.
+/// How often to check whether a wait is still wanted.
 const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A point in time to measure from.
@@ -32,13 +32,13 @@ impl Stopwatch {
     }
 }
 
-/// Waits.
+/// Sleeps for `wait`.
 #[expect(clippy::disallowed_methods, reason = "there is nothing to be woken by")]
 pub(crate) fn pause(wait: Duration) {
     std::thread::sleep(wait);
 }
 
-/// Waits as long as `wanted` says so; calls `beat` meanwhile.
+/// Sleeps for `wait`, or until `wanted` returns false. Calls `on_step` meanwhile.
 pub(crate) fn pause_unless_cancelled(wait: Duration, wanted: impl Fn() -> bool, on_step: impl Fn()) {
     let mut left = wait;
     while !left.is_zero() && wanted() {
@@ -49,8 +49,8 @@ pub(crate) fn pause_unless_cancelled(wait: Duration, wanted: impl Fn() -> bool, 
     }
 }
 
-/// Waits that double from try to try, up to a limit, each shortened by up to a half at random, so that many processes do
-/// not come back at once.
+/// Waits that double from try to try, up to a limit. Each is shortened at random by up to half, so that many
+/// processes do not come back at once.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     tries: u32,
@@ -62,29 +62,33 @@ impl Backoff {
         Self { tries: 0, since: Stopwatch::start() }
     }
 
-    /// It works again.
+    /// Starts over after a success.
     pub fn reset(&mut self) {
         *self = Self::new();
     }
 
-    /// The wait before the next try, unless it has not worked for longer than `patience_ms` because of `problem`.
+    /// Returns the wait before the next try. Fails when tries have failed for longer than `timeout_ms`;
+    /// `problem` is the last failure.
     pub fn next_within(&mut self, timeout_ms: u64, problem: impl Display) -> Result<Duration, RunError> {
         let wait = self.next();
-        // A machine that slept was not trying.
+        // A machine that slept did not try, so the time alone does not decide.
         if self.tries <= MIN_TRIES || self.since.elapsed() <= Duration::from_millis(timeout_ms) {
             return Ok(wait);
         }
-        Err(RunError::RetriesExhausted(format!("tried again for {} s: {problem}", timeout_ms / 1000)))
+        Err(RunError::RetriesExhausted(format!(
+            "gave up after {} s of retries: {problem}",
+            timeout_ms / 1000
+        )))
     }
 
-    /// The wait before the next try.
+    /// Returns the wait before the next try.
     fn next(&mut self) -> Duration {
         if self.tries == 0 {
             self.since = Stopwatch::start();
         }
         let whole = FIRST_WAIT.saturating_mul(1 << self.tries.min(10)).min(MAX_WAIT);
         self.tries += 1;
-        // The hasher's keys are random, which is all that is needed here.
+        // The hasher's keys are random, which is enough for jitter.
         let random = RandomState::new().hash_one(self.tries) % 1000;
         whole.mul_f64(1.0 - random as f64 / 2000.0)
     }

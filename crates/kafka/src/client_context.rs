@@ -1,4 +1,4 @@
-//! What every client of the library shares: its words in our log, each trouble told once, and failed deliveries.
+//! Shared by all clients of librdkafka: log lines, one report for each kind of error, and failed deliveries.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +12,8 @@ use rdkafka::producer::ProducerContext;
 
 use crate::{KafkaSettings, RunError, client_error};
 
-/// The kinds of trouble that were told: the client repeats itself with every attempt, a log need not. Work that succeeds
-/// ends them, so that the same trouble is told again when it comes again.
+/// The kinds of errors that were reported. The client repeats an error with every attempt, but the log should
+/// not. A success clears the list, so that a later recurrence is reported again.
 #[derive(Default)]
 pub(crate) struct ReportedErrors(Mutex<Vec<RDKafkaErrorCode>>);
 
@@ -22,7 +22,7 @@ impl ReportedErrors {
         let mut reported = lock(&self.0);
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         if !reported.contains(&code) {
-            eprintln!("{who}: {error}: {reason}");
+            tracing::warn!("{who}: {error}: {reason}");
             reported.push(code);
         }
     }
@@ -32,18 +32,18 @@ impl ReportedErrors {
     }
 }
 
-/// A reader without a place in any group.
+/// Context of a consumer that joins no group.
 #[derive(Default)]
 pub(crate) struct ReaderContext {
     reported_errors: ReportedErrors,
 }
 
-/// Makes a reader that has no partitions yet.
+/// Creates a consumer that has no partitions yet.
 pub(crate) fn create_consumer(settings: &KafkaSettings) -> Result<BaseConsumer<ReaderContext>, RunError> {
     settings
         .reader_config()
         .create_with_context(ReaderContext::default())
-        .map_err(client_error("make the reader"))
+        .map_err(client_error("create the reader"))
 }
 
 impl ClientContext for ReaderContext {
@@ -52,7 +52,7 @@ impl ClientContext for ReaderContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // The end of a partition is asked for, and is no trouble.
+        // The end of a partition is a requested event, not an error.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
             self.reported_errors.report_once("kafka reader", &error, reason);
         }
@@ -61,14 +61,14 @@ impl ClientContext for ReaderContext {
 
 impl ConsumerContext for ReaderContext {}
 
-/// A delivery that failed for good.
+/// A delivery that failed permanently.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliveryFailure {
     pub topic: String,
     pub error: KafkaError,
 }
 
-/// Notes deliveries that failed for good.
+/// Keeps the first delivery that failed permanently.
 #[derive(Default)]
 pub(crate) struct DeliveryContext {
     failure: Mutex<Option<DeliveryFailure>>,
@@ -76,7 +76,7 @@ pub(crate) struct DeliveryContext {
 }
 
 impl DeliveryContext {
-    /// The first failure since this was last asked.
+    /// Takes the first failure since the last call.
     pub fn take_failure(&self) -> Option<DeliveryFailure> {
         lock(&self.failure).take()
     }
@@ -106,12 +106,23 @@ impl ProducerContext for DeliveryContext {
     }
 }
 
-/// A poisoned lock means that another thread panicked while it only moved values; they are still whole.
+/// Locks a mutex, even a poisoned one: the thread that panicked only moved values, so they are still
+/// consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whatever librdkafka has to say; it is quiet unless something is wrong or its `debug` property is set.
-pub(crate) fn log_line(_: RDKafkaLogLevel, facility: &str, message: &str) {
-    eprintln!("kafka {facility}: {message}");
+/// Logs a message of librdkafka. It is silent unless something is wrong or its `debug` property is set.
+pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => {
+            tracing::error!("kafka {facility}: {message}");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!("kafka {facility}: {message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!("kafka {facility}: {message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!("kafka {facility}: {message}"),
+    }
 }

@@ -1,4 +1,6 @@
-//! Where a worker turns records into effects, with an account of what is not committed yet.
+//! Turns a worker's records into effects, and keeps account of everything not committed yet.
+//!
+//! A failed round drops the buffer; only the state in [`Recovered`] survives it.
 
 use std::sync::Arc;
 
@@ -14,37 +16,39 @@ use crate::positions::{self, Positions};
 use crate::task_writer::TaskWriter;
 use crate::worker::WorkerContext;
 
-/// Records in a round at most, when rounds keep failing.
+/// Lowest limit of records in a round, reached when rounds keep failing.
 const MIN_ROUND_RECORDS: usize = 50;
 
-/// How often the group is told how far a task has come.
+/// How often the committed positions are reported to the group.
 const OFFSET_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What outlasts a round that failed.
+/// State that survives a failed round.
 pub(crate) struct Recovered {
     pub committed: Positions,
     reported_offsets: (Positions, EventTime),
     max_records: usize,
 }
 
-/// The desk.
+/// Effects, positions and counts of a worker since its last commit.
 pub(crate) struct CommitBuffer {
     pub writer: TaskWriter,
-    /// The brain of this round.
+    /// The ruleset of this round.
     pub ruleset: Arc<Ruleset>,
-    /// As of the last commit, and as of the last record.
+    /// Positions as of the last commit.
     pub committed: Positions,
+    /// Positions as of the last record processed.
     processed: Positions,
-    /// Records worked on since the last commit, with their arrival.
+    /// Records processed since the last commit, with their arrival.
     uncommitted: Vec<(Stream, Handled, EventTime)>,
-    /// Kinds of effects written since.
+    /// Kinds of the effects written since the last commit.
     effect_kinds: Vec<&'static str>,
     effects: Vec<Effect>,
-    /// What the group was last told, and when.
+    /// Positions last reported to the group, and when.
     reported_offsets: (Positions, EventTime),
     pub silent_since: EventTime,
     pub last_check: EventTime,
-    /// Records in a round at most: fewer after a round that failed, as it may have been too much for its time-out.
+    /// Limit of records in a round. A failed round halves it, because the round may have been too large for
+    /// its transaction timeout; a commit doubles it.
     pub max_records: usize,
 }
 
@@ -66,7 +70,7 @@ impl CommitBuffer {
         }
     }
 
-    /// Goes on after a round that failed, with a writer that shuts the one before out.
+    /// Continues after a failed round, with a writer that fences the previous one.
     pub fn resume(recovered: &Recovered, writer: TaskWriter, context: &WorkerContext) -> Self {
         let Recovered { committed, reported_offsets, max_records } = recovered;
         Self {
@@ -76,7 +80,7 @@ impl CommitBuffer {
         }
     }
 
-    /// Works on a record and writes what comes of it.
+    /// Processes a record and writes its effects.
     pub fn handle_record(
         &mut self,
         stream: Stream,
@@ -103,7 +107,7 @@ impl CommitBuffer {
         self.write_effects(parent.as_deref())
     }
 
-    /// Hands the effects made so far to the writer.
+    /// Passes the pending effects to the writer.
     fn write_effects(&mut self, traceparent: Option<&str>) -> Result<(), RunError> {
         for effect in self.effects.drain(..) {
             self.writer.write_effect(&effect, traceparent)?;
@@ -112,7 +116,7 @@ impl CommitBuffer {
         Ok(())
     }
 
-    /// Lets time pass for a partition that is read to its end and silent.
+    /// Advances time for a partition that is read to its end and has been silent for `idle_after_ms`.
     pub fn advance_idle(
         &mut self,
         now: EventTime,
@@ -127,18 +131,19 @@ impl CommitBuffer {
         self.write_effects(None)
     }
 
-    /// Tells the brands that nothing will follow.
+    /// Sends an end-of-stream watermark to every brand.
     pub fn end_of_stream(&mut self, task: &mut Task) -> Result<(), RunError> {
         task.end_of_stream(&self.ruleset, &mut self.effects);
         self.write_effects(None)
     }
 
-    /// How far it has come since the last commit, for the changelog.
+    /// Returns the positions as a changelog entry, if they changed since the last commit.
     pub fn position_change(&self) -> Option<ChangelogEntry> {
         (self.processed != self.committed).then(|| positions::changelog_entry(&self.processed))
     }
 
-    /// Lets tools know how far it has come: at once when it is `over`, otherwise now and then.
+    /// Reports the committed positions to the group, for tools that show lag: at once when `is_final`,
+    /// otherwise every `OFFSET_REPORT_INTERVAL`.
     pub fn report_offsets(&mut self, member: &GroupMember, is_final: bool, context: &WorkerContext) {
         let (reported, at) = &self.reported_offsets;
         let now = (context.clock)();
@@ -151,14 +156,14 @@ impl CommitBuffer {
         self.reported_offsets = (self.committed.clone(), now);
     }
 
-    /// All that was worked on is committed: counts it.
+    /// Records that everything processed is committed, and meters it.
     pub fn record_commit(&mut self, context: &WorkerContext) {
         self.max_records = (self.max_records * 2).min(context.settings.commit_records);
         self.committed.clone_from(&self.processed);
         let now = (context.clock)();
         for (stream, handled, arrival) in self.uncommitted.drain(..) {
             metering::handled(&context.metrics, stream, &handled);
-            metering::committed(&context.metrics, now, (handled.at, arrival));
+            metering::committed(&context.metrics, now, handled.at, arrival);
             if stream == Stream::Signals && handled.at == Some(EventTime::END) {
                 context.workers.end_of_input.record_end();
             }
@@ -166,11 +171,11 @@ impl CommitBuffer {
         self.effect_kinds.drain(..).for_each(|kind| context.metrics.effect(kind));
     }
 
-    /// Forgets what was worked on since the last commit, and the writer with it.
+    /// Discards everything processed since the last commit, together with the writer.
     ///
-    /// A transaction is not aborted by the writer that began it: what it sent may still be on its way to a broker, and
-    /// would count as part of the transaction that comes next. The writer that takes over has a new epoch, which every
-    /// broker learns with the abort, so that such stragglers are refused.
+    /// The writer that began a transaction does not abort it: what it sent may still be in flight to a broker
+    /// and would count as part of the next transaction. The writer that takes over has a new epoch, which
+    /// every broker learns with the abort, so brokers refuse such stragglers.
     pub fn into_recovered(self, context: &WorkerContext) -> Recovered {
         let max_records = (self.max_records / 2).max(MIN_ROUND_RECORDS.min(context.settings.commit_records));
         Recovered { committed: self.committed, reported_offsets: self.reported_offsets, max_records }

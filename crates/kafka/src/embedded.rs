@@ -1,19 +1,20 @@
 //! A Kafka cluster inside this process: librdkafka's mock broker, with real topics and real clients.
 //!
-//! For the demo and for tests. It keeps 5 MiB a partition and no transactions; exactly-once is proved elsewhere.
+//! For the demo and for tests. It keeps 5 MiB per partition and has no transactions, so exactly-once is
+//! tested on a real broker.
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 use crate::{RunError, Topics, client_error};
 
-/// A running embedded broker; it ends when dropped.
+/// A running embedded broker; dropping it stops it.
 pub struct EmbeddedBroker {
     cluster: MockCluster<'static, DefaultProducerContext>,
 }
 
 impl EmbeddedBroker {
-    /// Starts a broker on a loopback port and makes the topics.
+    /// Starts a broker on a loopback port and creates the topics.
     ///
     /// # Errors
     /// When the broker cannot start.
@@ -22,12 +23,12 @@ impl EmbeddedBroker {
         for topic in topics.all(teams) {
             cluster
                 .create_topic(&topic, partitions as i32, 1)
-                .map_err(client_error(format!("make topic {topic}")))?;
+                .map_err(client_error(format!("create topic {topic}")))?;
         }
         Ok(Self { cluster })
     }
 
-    /// Where any Kafka client finds it.
+    /// Returns the broker's address, as `host:port`.
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {
         self.cluster.bootstrap_servers()

@@ -1,7 +1,8 @@
-//! Where logs end, asked over connections of their own.
+//! Fetches the end offsets of logs, over connections of its own.
 //!
-//! A broker answers the requests of a connection in order, and a fetch holds up those behind it until there is something
-//! to read or `fetch.wait.max.ms` is over. Asked by a reader, the end of a quiet log would come half a second late.
+//! A broker answers the requests of a connection in order, and a fetch delays those behind it until records
+//! arrive or `fetch.wait.max.ms` has passed. Over a reader's connection, the end offset of a quiet log would
+//! arrive half a second late.
 
 use std::time::Duration;
 
@@ -11,21 +12,22 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::client_context::{ReaderContext, create_consumer};
 use crate::{KafkaSettings, RunError, client_error};
 
-/// Longest wait for an answer.
+/// Longest wait for a broker's answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who asks; all tasks of a process share it.
+/// A client that fetches end offsets; all tasks of a process share it.
 pub(crate) struct EndOffsets(BaseConsumer<ReaderContext>);
 
 impl EndOffsets {
-    /// Connects to nothing yet.
+    /// Creates the client; nothing is connected yet.
     pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
         Ok(Self(create_consumer(settings)?))
     }
 
-    /// Where a partition of each topic ends now, in their order: after the last record that is committed.
+    /// Returns the current end offset of a partition of each topic, in the order of `topics`: the offset
+    /// after the last committed record. Refreshes the leaders and tries once more after a failure.
     pub fn fetch(&self, topics: &[&str], partition: i32) -> Result<Vec<i64>, RunError> {
-        // It reads nothing; this lets the client tell what troubles it.
+        // The client reads nothing; polling lets it report errors.
         let _ = self.0.poll(Duration::ZERO);
         self.request(topics, partition).or_else(|_| {
             self.refresh_leaders(topics)?;
@@ -38,7 +40,7 @@ impl EndOffsets {
         for topic in topics {
             requested
                 .add_partition_offset(topic, partition, Offset::End)
-                .map_err(client_error("ask where the topics end"))?;
+                .map_err(client_error("fetch end offsets"))?;
         }
         if topics.is_empty() {
             return Ok(Vec::new());
@@ -46,23 +48,23 @@ impl EndOffsets {
         let offsets = self
             .0
             .offsets_for_times(requested, REQUEST_TIMEOUT)
-            .map_err(client_error("ask where the topics end"))?;
+            .map_err(client_error("fetch end offsets"))?;
         let end = |topic: &&str| {
-            let late = || RunError::Timeout(format!("{topic} did not tell its end"));
+            let late = || RunError::Timeout(format!("{topic}: the brokers returned no end offset"));
             let found = offsets.find_partition(topic, partition).ok_or_else(late)?;
-            found.error().map_err(client_error(format!("ask where {topic} ends")))?;
+            found.error().map_err(client_error(format!("fetch the end offset of {topic}")))?;
             if let Offset::Offset(end) = found.offset() { Ok(end) } else { Err(late()) }
         };
         topics.iter().map(end).collect()
     }
 
-    /// Asks anew who leads the partitions. The client looks after topics that it reads, and only those: here it would go on
-    /// believing a broker that told only half of it while it started up.
+    /// Fetches the leaders of the partitions again. The client refreshes the metadata only of topics that it
+    /// reads. Without this, it would keep the incomplete metadata of a broker that was still starting.
     fn refresh_leaders(&self, topics: &[&str]) -> Result<(), RunError> {
         for topic in topics {
             self.0
                 .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
-                .map_err(client_error(format!("ask who leads {topic}")))?;
+                .map_err(client_error(format!("fetch the leaders of {topic}")))?;
         }
         Ok(())
     }

@@ -1,48 +1,74 @@
 //! What can go wrong with Kafka, sorted by what to do about it.
 
-use std::fmt;
-
 use firewatch_engine::StateError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use thiserror::Error;
 
 use crate::client_context::DeliveryFailure;
 
-/// What stops the Kafka side.
-#[derive(Debug)]
+/// Why the Kafka side stopped or has to begin again.
+#[derive(Debug, Error)]
 pub enum RunError {
-    /// The client refused: a setting, or the cluster.
-    Client(String, KafkaError),
-    /// The topics are not as they must be.
+    /// The client or the cluster refused: what was attempted, and why it failed.
+    #[error("{0}: {1}")]
+    Client(String, #[source] KafkaError),
+    /// The topics do not exist or do not fit each other; the message has the remedy.
+    #[error("{0}")]
     Topics(String),
-    /// A record could not be written; nothing after the last commit counts.
-    Undelivered(String, KafkaError),
-    /// A record and the schema it is to be written by do not fit, or the registry refuses.
+    /// The requested span or offset holds no record; the message has the remedy.
+    #[error("{0}")]
+    Span(String),
+    /// A record for a topic could not be written; nothing after the last commit counts.
+    #[error("a record for {0} could not be written, so nothing was committed: {1}")]
+    Undelivered(String, #[source] KafkaError),
+    /// A record does not fit the schema it is to be written by, or the registry refuses; the message has the remedy.
+    #[error("{0}")]
     Contract(String),
-    /// The state cannot be read.
-    State(StateError),
+    /// The state cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// An entry of the changelog that is not the engine's cannot be read; the message has the remedy.
+    #[error("{0}")]
+    Changelog(String),
     /// An answer did not come in time.
+    #[error("{0}")]
     Timeout(String),
-    /// It is not known whether what was written is committed.
+    /// Nobody knows whether the last transaction was committed.
+    #[error("it is not known how a commit ended: {0}")]
     InDoubt(String),
-    /// The trouble has lasted too long.
+    /// Retries went on for longer than `engine.patience`.
+    #[error("{0}")]
     RetriesExhausted(String),
+    /// The operating system refused a thread for a partition.
+    #[error("start a thread for partition {0}: {1}")]
+    Thread(u32, #[source] std::io::Error),
+    /// The worker of a partition panicked; standard error has the message.
+    #[error("the worker of partition {0} panicked")]
+    Panicked(u32),
 }
 
 /// What to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// Undo what is not committed, and do it again.
+    /// Undo what is not committed, and work on it again.
     Redo,
-    /// Another has taken this place, or it is not known how a commit ended: begin from what is committed.
+    /// Another process owns the partition, or the end of a commit is unknown: begin again from what is committed.
     Restart,
-    /// It will not get better by itself.
+    /// A retry cannot help.
     Stop,
 }
 
 impl RunError {
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
-            Self::Topics(_) | Self::Contract(_) | Self::State(_) | Self::RetriesExhausted(_) => Remedy::Stop,
+            Self::Topics(_)
+            | Self::Span(_)
+            | Self::Contract(_)
+            | Self::State(_)
+            | Self::Changelog(_)
+            | Self::RetriesExhausted(_)
+            | Self::Thread(..)
+            | Self::Panicked(_) => Remedy::Stop,
             Self::Timeout(_) => Remedy::Redo,
             Self::InDoubt(_) => Remedy::Restart,
             Self::Client(_, e) | Self::Undelivered(_, e) => client_remedy(e),
@@ -83,32 +109,7 @@ impl From<DeliveryFailure> for RunError {
     }
 }
 
-impl From<StateError> for RunError {
-    fn from(e: StateError) -> Self {
-        Self::State(e)
-    }
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(doing, e) => write!(f, "{doing}: {e}"),
-            Self::Topics(problem)
-            | Self::Contract(problem)
-            | Self::Timeout(problem)
-            | Self::RetriesExhausted(problem) => f.write_str(problem),
-            Self::Undelivered(topic, e) => {
-                write!(f, "a record for {topic} could not be written, so nothing was committed: {e}")
-            }
-            Self::InDoubt(problem) => write!(f, "it is not known how a commit ended: {problem}"),
-            Self::State(e) => e.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
-
-/// Names what was being done when the client refused.
+/// Names what was attempted when the client refused.
 pub(crate) fn client_error(what: impl Into<String>) -> impl FnOnce(KafkaError) -> RunError {
     let what = what.into();
     move |e| RunError::Client(what, e)

@@ -1,7 +1,7 @@
-//! What records are written in, and how those that are read become JSON.
+//! The formats of the records that are written, and the decoding of records to JSON.
 //!
-//! What is read tells its own form by its first byte, so a topic may change from one to another while it is in use. A process
-//! has one of these; its clients share what it has learnt of schemas.
+//! The first byte of a record identifies its format, so a topic may change its format while in use. A process
+//! has one [`Formats`], whose clones share the cached schemas.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -19,12 +19,12 @@ use crate::RunError;
 use crate::backoff::Stopwatch;
 use crate::schema_registry::{RegistryError, RegistrySettings, SchemaRegistry};
 
-/// How long a schema that is not there is not asked for again.
+/// How long an absent schema is not requested again.
 const ABSENT_SCHEMA_RETRY: Duration = Duration::from_secs(10);
-/// Schemas that are remembered at most.
+/// Schemas that the cache holds at most.
 const MAX_CACHED_SCHEMAS: usize = 1000;
 
-/// Formats by record; whatever is not named is JSON. Copies share what was learnt.
+/// The format of each contract, JSON by default. Clones share the cached schemas.
 #[derive(Clone, Default)]
 pub struct Formats(Arc<Shared>);
 
@@ -42,12 +42,13 @@ struct SchemaCache {
     by_topic: HashMap<String, (u32, Arc<Schema>)>,
 }
 
-/// What is known of an id.
+/// The cached answer for a schema id.
 #[derive(Clone)]
 enum CachedSchema {
     Schema(Arc<Schema>),
-    /// It cannot be read by, and why.
+    /// The schema cannot be used, for this reason.
     Unusable(String),
+    /// The registry did not have it when last asked.
     Absent(Stopwatch),
 }
 
@@ -58,27 +59,28 @@ impl fmt::Debug for Formats {
 }
 
 impl Formats {
-    /// Formats, and the registry that has their schemas. Nothing is connected yet.
+    /// Creates formats with the registry that has their schemas. Nothing is connected yet.
     #[must_use]
     pub fn new(written: BTreeMap<Contract, Format>, registry: Option<RegistrySettings>) -> Self {
         Self(Arc::new(Shared { formats: written, registry, cache: Mutex::default() }))
     }
 
-    /// What a record is written in.
+    /// Returns the format that a contract's records are written in.
     #[must_use]
     pub fn format_for(&self, contract: Contract) -> Format {
         self.0.formats.get(&contract).copied().unwrap_or_default()
     }
 
-    /// Sees that the registry has the schemas of what will be written to these topics.
+    /// Ensures that the registry has the schemas of what will be written to these topics.
     pub(crate) fn register_schemas(&self, topics: &[(Contract, String)]) -> Result<(), RunError> {
         topics.iter().try_for_each(|(contract, topic)| self.schema_for(*contract, topic).map(|_| ()))
     }
 
-    /// Puts the bytes of a record for a topic into `out`.
+    /// Appends the bytes of a record for a topic to `out`.
     pub(crate) fn write(
         &self,
-        (contract, topic): (Option<Contract>, &str),
+        contract: Option<Contract>,
+        topic: &str,
         record: &impl Serialize,
         out: &mut Vec<u8>,
     ) -> Result<(), RunError> {
@@ -95,7 +97,7 @@ impl Formats {
         }
     }
 
-    /// The record that was read, or why it cannot be taken.
+    /// Decodes a record, or returns the reason for its rejection.
     ///
     /// # Errors
     /// As [`json`](Self::json).
@@ -106,23 +108,24 @@ impl Formats {
         })
     }
 
-    /// The JSON of what was read, or why there is none.
+    /// Returns the value of a record as JSON, or the reason for its rejection.
     ///
     /// # Errors
-    /// When the registry is away or refuses us, so that nobody knows.
+    /// When the registry is unavailable or refuses the request, so that the record cannot be judged.
     pub(crate) fn json<'a>(&self, value: &'a [u8]) -> Result<Result<Cow<'a, [u8]>, Rejection>, RunError> {
         let Some((id, payload)) = split_frame(value) else { return Ok(Ok(value.into())) };
         Ok(match self.schema_by_id(id)? {
             CachedSchema::Schema(schema) => match schema.to_json(payload) {
                 Ok(json) => Ok(json.into()),
-                Err(fault) => {
-                    Err(Rejection::new(Code::SchemaMismatch, format!("by its schema {id}: {fault}")))
-                }
+                Err(fault) => Err(Rejection::new(
+                    Code::SchemaMismatch,
+                    format!("does not match its schema {id}: {fault}"),
+                )),
             },
             CachedSchema::Unusable(problem) => Err(Rejection::new(Code::UnknownSchema, problem)),
             CachedSchema::Absent(_) => {
                 let problem = format!(
-                    "the registry has no schema {id}, which the record names, or not all that it refers to"
+                    "the registry does not have schema {id} of the record, or lacks a schema it references"
                 );
                 Err(Rejection::new(Code::UnknownSchema, problem))
             }
@@ -137,8 +140,7 @@ impl Formats {
             None => {}
         }
         if self.0.registry.is_none() {
-            let problem =
-                format!("the record names schema {id} of a registry; give the registry's registry.url");
+            let problem = format!("the record needs schema {id} of a schema registry; set registry.url");
             return Ok(CachedSchema::Unusable(problem));
         }
         let known = match self.client(&mut cache).and_then(|registry| registry.schema(id)) {
@@ -149,7 +151,7 @@ impl Formats {
                 match parsed {
                     Some(Ok(schema)) => CachedSchema::Schema(Arc::new(schema)),
                     Some(Err(fault)) => CachedSchema::Unusable(format!("schema {id}: {fault}")),
-                    None => CachedSchema::Unusable(format!("schema {id} is in a language that is not read")),
+                    None => CachedSchema::Unusable(format!("schema {id} is in an unsupported language")),
                 }
             }
             Err(RegistryError::NotFound) => CachedSchema::Absent(Stopwatch::start()),
@@ -162,7 +164,7 @@ impl Formats {
         Ok(known)
     }
 
-    /// The schema of what is written to a topic, and its id; none for JSON.
+    /// Returns the schema of the records of a topic, with its id; `None` for JSON.
     fn schema_for(&self, contract: Contract, topic: &str) -> Result<Option<(u32, Arc<Schema>)>, RunError> {
         let (language, text) = match self.format_for(contract) {
             Format::Json => return Ok(None),
@@ -193,7 +195,7 @@ impl Formats {
     }
 
     fn cache(&self) -> MutexGuard<'_, SchemaCache> {
-        // What is in it is whole after every step.
+        // The cache is consistent after every step, so a poisoned lock does no harm.
         self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -201,7 +203,7 @@ impl Formats {
 fn registry_error(no_schema: RegistryError) -> RunError {
     match no_schema {
         RegistryError::NotFound => {
-            RunError::Contract("the schema registry has not what was just there".into())
+            RunError::Contract("the schema registry no longer has a schema that it returned before".into())
         }
         RegistryError::Unavailable(problem) => {
             RunError::Timeout(format!("the schema registry does not answer: {problem}"))

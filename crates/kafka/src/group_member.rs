@@ -1,8 +1,9 @@
-//! This process as a member of the consumer group: which partitions are ours, and handing them over.
+//! This process as a member of the consumer group: which partitions it owns, and how it hands them over.
 //!
-//! The member only holds partitions of the events topic; each task reads for itself. librdkafka calls back on the
-//! thread that polls. Partitions are given up there and then, once their tasks have committed: afterwards another
-//! member reads on from it. Cooperative rebalancing leaves all other tasks at work meanwhile.
+//! The member only holds partitions of the events topic; each task reads for itself. librdkafka calls back on
+//! the thread that polls. The callback returns revoked partitions only once their tasks have committed,
+//! because another member then continues from that commit. Cooperative rebalancing lets all other tasks work
+//! meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -19,24 +20,24 @@ use crate::client_context::{ReportedErrors, lock, log_line};
 use crate::workers::Workers;
 use crate::{KafkaSettings, RunError, Topics, client_error};
 
-/// Within this time a member hears of a rebalance: a heartbeat, and what the client then tells.
+/// Time within which a member learns of a rebalance: one heartbeat, and the client's next statistics.
 const STEADY_AFTER: Duration = Duration::from_secs(1);
 
-/// The member as a client.
+/// The consumer that is this process's member of the group.
 pub(crate) type GroupMember = BaseConsumer<GroupContext>;
 
-/// What the callbacks share with the run loop.
+/// State that the client's callbacks share with the run loop.
 pub(crate) struct GroupContext {
     events: String,
     workers: Arc<Workers>,
-    /// Partitions that became ours and have no task yet.
+    /// Assigned partitions that have no task yet.
     newly_assigned: Mutex<BTreeSet<u32>>,
-    /// Since when no rebalance has been under way, as far as the client has told.
+    /// Since when no rebalance has been under way, according to the client's statistics.
     steady_since: Mutex<Option<Stopwatch>>,
     reported_errors: ReportedErrors,
 }
 
-/// Joins the group.
+/// Creates the consumer and subscribes it to the events topic.
 pub(crate) fn join(
     settings: &KafkaSettings,
     topics: &Topics,
@@ -50,19 +51,19 @@ pub(crate) fn join(
         reported_errors: ReportedErrors::default(),
     };
     let member: GroupMember =
-        settings.member_config().create_with_context(group).map_err(client_error("make the consumer"))?;
+        settings.member_config().create_with_context(group).map_err(client_error("create the consumer"))?;
     member.subscribe(&[&topics.events]).map_err(client_error("subscribe"))?;
     Ok(member)
 }
 
 impl GroupContext {
-    /// Partitions that became ours since this was last asked.
+    /// Takes the partitions that were assigned since the last call.
     pub fn take_newly_assigned(&self) -> BTreeSet<u32> {
         std::mem::take(&mut *lock(&self.newly_assigned))
     }
 
-    /// Whether no rebalance is under way. In the middle of one, the client would go without a word, and the group would
-    /// wait for it until its session is over.
+    /// Returns whether no rebalance is under way. A member that leaves during one does so without notice, and
+    /// the group waits until its session times out.
     pub fn is_steady(&self) -> bool {
         lock(&self.steady_since).is_some_and(|since| since.elapsed() >= STEADY_AFTER)
     }
@@ -73,19 +74,20 @@ impl GroupContext {
     }
 }
 
-/// Lets the client do what it has to, for a while.
+/// Lets the client do its background work for up to `wait`. Fails when the group refuses the member for good.
 pub(crate) fn poll_group(member: &GroupMember, wait: Duration) -> Result<(), RunError> {
     match member.poll(wait) {
         Some(Err(e @ KafkaError::MessageConsumptionFatal(_))) => {
             Err(RunError::Client("stay in the group".into(), e))
         }
         Some(Err(e)) if is_refusal(&e) => Err(RunError::Client("join the group".into(), e)),
-        // Its partitions are paused; a record that slipped through is read by its task as well.
+        // The partitions are paused; a record that slips through is read by its task as well.
         _ => Ok(()),
     }
 }
 
-/// Lets tools know how far a partition has come. Nothing depends on it, so it is neither waited for nor tried again.
+/// Reports a partition's positions to the group, for tools that show lag. Nothing depends on them, so the
+/// commit is neither awaited nor retried.
 pub(crate) fn report_offsets<'a>(
     member: &GroupMember,
     partition: i32,
@@ -93,7 +95,7 @@ pub(crate) fn report_offsets<'a>(
 ) {
     let mut offsets = TopicPartitionList::new();
     for (topic, next) in next {
-        // It is refused for offsets below zero only.
+        // Fails only for negative offsets.
         let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(next));
     }
     let _ = member.commit(&offsets, CommitMode::Async);
@@ -132,19 +134,22 @@ impl ConsumerContext for GroupContext {
         if let Rebalance::Revoke(partitions) = rebalance {
             let gone = self.own_partitions(partitions);
             lock(&self.newly_assigned).retain(|partition| !gone.contains(partition));
-            // Another member may have them already: then there is nothing to finish.
+            tracing::info!(partitions = ?gone, lost = member.assignment_lost(), "partitions revoked");
+            // When another member owns them already, there is nothing to finish.
             self.workers.stop_workers(&gone, member.assignment_lost());
         }
     }
 
     fn post_rebalance(&self, member: &GroupMember, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
-            // Tasks read for themselves.
+            // The member holds partitions only; tasks read for themselves.
             if let Err(e) = member.pause(partitions) {
-                eprintln!("kafka consumer: pause: {e}");
+                tracing::warn!("kafka consumer: could not pause its partitions: {e}");
             }
             self.reported_errors.reset();
-            lock(&self.newly_assigned).extend(self.own_partitions(partitions));
+            let own = self.own_partitions(partitions);
+            tracing::info!(partitions = ?own, "partitions assigned");
+            lock(&self.newly_assigned).extend(own);
             self.workers.mark_joined();
         }
     }

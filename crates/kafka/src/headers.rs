@@ -1,6 +1,7 @@
-//! Headers of the records we write: CloudEvents attributes in binary mode, and the trace they belong to.
+//! Headers of the records that firewatch writes: CloudEvents attributes in binary mode, and the trace
+//! context.
 //!
-//! CloudEvents Kafka protocol binding 1.0.2; W3C Trace Context.
+//! Sources: CloudEvents Kafka protocol binding 1.0.2; W3C Trace Context.
 
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 
@@ -8,10 +9,10 @@ use firewatch_domain::Event;
 use firewatch_engine::Effect;
 use firewatch_wire::Format;
 
-/// A header.
+/// Name and value of a header.
 pub(crate) type HeaderPair = (&'static str, String);
 
-/// `name` and value of every header of an effect in a format; `traceparent` is that of the record which caused it.
+/// Returns the headers of an effect in a format; `traceparent` is that of the record that caused it.
 pub(crate) fn effect_headers(effect: &Effect, format: Format, traceparent: Option<&str>) -> Vec<HeaderPair> {
     let mut headers = vec![
         ("content-type", format.media_type().to_owned()),
@@ -32,10 +33,11 @@ pub(crate) fn effect_headers(effect: &Effect, format: Format, traceparent: Optio
     headers
 }
 
-/// The same of an event that a source's payload told.
+/// Returns the headers of an event decoded from a source's payload; `traceparent` is that of the payload.
 pub(crate) fn event_headers(
     event: &Event,
-    (source, format): (&str, Format),
+    source: &str,
+    format: Format,
     traceparent: Option<&str>,
 ) -> Vec<HeaderPair> {
     let mut headers = vec![
@@ -57,10 +59,11 @@ pub(crate) fn to_kafka_headers(headers: &[HeaderPair]) -> OwnedHeaders {
     })
 }
 
-/// The trace a record belongs to, when it says so.
+/// Returns the `traceparent` of a record, if it has one.
 pub(crate) fn traceparent(headers: Option<&impl Headers>) -> Option<String> {
     let header = headers?.iter().find(|h| h.key.eq_ignore_ascii_case("traceparent"))?;
     let value = std::str::from_utf8(header.value?).ok()?;
-    // 2 + 32 + 16 + 2 hexadecimal digits with dashes; what is longer is not ours to carry on.
+    // Version 00 has 2 + 32 + 16 + 2 hexadecimal digits and dashes; a value longer than 128 bytes is not
+    // forwarded.
     (value.len() <= 128).then(|| value.to_owned())
 }

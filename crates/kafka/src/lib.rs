@@ -1,8 +1,8 @@
-//! The Kafka side of the engine: group membership, workers with their transactions and changelogs, headers, and the
-//! embedded broker.
+//! The Kafka side of the engine: group membership, workers with their transactions and changelogs, record
+//! headers, and the embedded broker.
 //!
-//! Nothing outside this crate names rdkafka. Effects, state and positions are committed together; whoever takes a
-//! partition over shuts out the one before and reads what it committed.
+//! Nothing outside this crate names rdkafka. Effects, state and positions are committed together. The new
+//! owner of a partition fences the previous one and restores what it committed.
 
 mod acked_producer;
 mod backoff;
@@ -42,11 +42,12 @@ pub use ingest::{IngestRunner, RawSource};
 pub use record_io::{ReceivedRecord, RecordProducer, TopicTail};
 pub use replay::Replay;
 pub use runner::{Health, Runner, WallClock};
-pub use schema_registry::{RegistrySettings, registry_url};
+pub use schema_registry::{RegistrySettings, RegistryUrlError, registry_url};
 pub use settings::{Guarantee, KafkaSettings, Topics, check_properties};
 pub use span::{Span, SpanBound, SpanBounds};
 pub use span_reader::{SpanReader, SpanRecord};
 pub use topic_admin::{TopicPlan, create_topics, plan_sources, plan_topics};
 pub use topic_scan::{TimeRange, fetch_end_offsets, find_by_key, scan_topics};
+pub use workers::NotReady;
 
 pub(crate) use error::client_error;

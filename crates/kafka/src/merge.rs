@@ -1,18 +1,20 @@
-//! The order in which a task takes its events and its actions: by Kafka timestamp, the event first when they are
-//! equal; each partition's own order is never changed.
+//! The order in which a task processes its events and actions: by Kafka timestamp, and the event first when
+//! two are equal. The order within a partition never changes.
 //!
-//! An event is taken once every action is known that was in the log when the event was read, and an action once
-//! the events before it are. So whatever the timing of the reads, the order is that of the two logs.
+//! An event is processed once every action that was in the log when the event was read is known. An action is
+//! processed once the events before it are known. So the order depends on the two logs only, and not on the
+//! timing of reads.
 
-/// Whose turn it is.
+/// The stream whose record is processed next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextInput {
     Event,
     Action,
 }
 
-/// Whose turn it is, by the timestamps at the heads of both; none when there is nothing, or when an action must wait
-/// for events that are not read yet. All actions up to their log's end are taken to be known.
+/// Returns the stream whose record is processed next, by the timestamps (milliseconds) at the heads of both.
+/// Returns `None` when there is no record, or when an action must wait for events that are not read yet. All
+/// actions up to the end of their log must be known.
 pub(crate) fn next_input(event: Option<i64>, action: Option<i64>, events_at_end: bool) -> Option<NextInput> {
     match (event, action) {
         (Some(event), Some(action)) if action < event => Some(NextInput::Action),
@@ -26,7 +28,7 @@ pub(crate) fn next_input(event: Option<i64>, action: Option<i64>, events_at_end:
 mod tests {
     use super::*;
 
-    /// Takes both logs in order, the events becoming known in batches of these sizes.
+    /// Merges both logs while the events become known in batches of these sizes.
     fn merged(events: &[i64], actions: &[i64], batches: &[usize]) -> Vec<(char, i64)> {
         let mut order = Vec::new();
         let (mut known, mut e, mut a) = (0, 0, 0);

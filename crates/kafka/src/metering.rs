@@ -1,4 +1,4 @@
-//! The one place where the run loop turns outcomes into metrics.
+//! Turns what the engine did with records into metrics, once the records are committed.
 
 use firewatch_domain::EventTime;
 use firewatch_engine::{Handled, Outcome, Stream, Task};
@@ -17,13 +17,17 @@ pub(crate) fn handled(metrics: &EngineMetrics, stream: Stream, handled: &Handled
     metrics.record(stream.as_str(), outcome);
 }
 
-/// Observes how long a record took to its commit, from its event time and from its arrival.
-pub(crate) fn committed(metrics: &EngineMetrics, now: EventTime, times: (Option<EventTime>, EventTime)) {
-    let (event_time, arrival) = times;
+/// Records the time from a record's event time and from its arrival to its commit, in seconds.
+pub(crate) fn committed(
+    metrics: &EngineMetrics,
+    now: EventTime,
+    event_time: Option<EventTime>,
+    arrival: EventTime,
+) {
     metrics.latency(event_time.map(|at| (now - at).as_secs()), (now - arrival).as_secs());
 }
 
-/// The size of a task's state.
+/// Returns the size of a task's state.
 pub(crate) fn state_size(task: &Task) -> StateSize {
     StateSize {
         conversations: task.conversations(),

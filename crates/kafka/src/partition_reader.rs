@@ -1,6 +1,7 @@
-//! One partition of a stream as it is read, with where it has come to.
+//! Reads one partition of a stream and tracks the position in it.
 //!
-//! It has a queue of its own, because the client tells the end of a partition without its topic.
+//! Each partition has its own client queue, because the client reports the end of a partition without its
+//! topic.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,36 +18,38 @@ use crate::RunError;
 use crate::backoff::Stopwatch;
 use crate::client_context::ReaderContext;
 
-/// Longer than a partition is without a leader, by far.
+/// Much longer than a partition is without a leader during a failover.
 const LEADER_FAILOVER_TIME: Duration = Duration::from_secs(20);
-/// Between the last record and a partition's end there may be markers of transactions, which are never handed out.
-/// A record that is there comes within this time.
+/// Wait after which a gap before the end offset counts as transaction markers, which the client never
+/// delivers. A record that exists arrives within this time.
 pub(crate) const TRANSACTION_MARKER_GRACE: Duration = Duration::from_millis(50);
 
-/// One stream's partition.
+/// Reads one partition of one stream's topic.
 pub(crate) struct PartitionReader {
     pub stream: Stream,
     pub topic: String,
     pub queue: PartitionQueue<ReaderContext>,
-    /// Nothing is read from here on; the log's end when there is none.
+    /// Where to stop reading, exclusive; `None` follows the log.
     pub stop_offset: Option<i64>,
-    /// The offset after the last record handed out.
+    /// The offset after the last record delivered.
     pub next_offset: Cell<i64>,
-    /// Nothing follows the last record handed out, as far as was known then.
+    /// Whether the client reported the end of the log after the last record delivered.
     pub at_eof: Cell<bool>,
-    /// The end of the log as last asked for, and since when it is there.
+    /// End offset of the log as fetched last, and when it last changed.
     pub end_offset: Cell<i64>,
     pub end_since: Cell<Stopwatch>,
 }
 
 impl PartitionReader {
-    /// One that will be read from a position up to an end, if one is given. It takes its queue before the consumer is assigned
-    /// to it: what is fetched sooner would come by way of the consumer.
+    /// Opens a reader from the offset `from` up to `until`, if given. Call this before the consumer is
+    /// assigned the partition: records fetched earlier would arrive on the consumer's own queue.
     pub fn open(
         consumer: &Arc<BaseConsumer<ReaderContext>>,
-        (topic, partition): (&str, i32),
+        topic: &str,
+        partition: i32,
         stream: Stream,
-        (from, until): (i64, Option<i64>),
+        from: i64,
+        until: Option<i64>,
     ) -> Result<Self, RunError> {
         let queue = consumer
             .split_partition_queue(topic, partition)
@@ -63,7 +66,7 @@ impl PartitionReader {
         })
     }
 
-    /// The next record, if one comes in time.
+    /// Returns the next record, if one arrives within `wait`.
     pub fn poll(&self, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, RunError> {
         let is_beyond = |offset: i64| self.stop_offset.is_some_and(|until| offset >= until);
         if is_beyond(self.next_offset.get()) {
@@ -84,36 +87,39 @@ impl PartitionReader {
         }
     }
 
-    /// How long a tail is waited for before it is taken for markers. Events may be held up while their partition changes
-    /// its leader, and no action may overtake them.
+    /// How long a gap before the end offset is waited for before it counts as transaction markers. Events may
+    /// be held up while their partition changes its leader, and no action may overtake them.
     fn end_grace(&self) -> Duration {
         if self.stream == Stream::Events { LEADER_FAILOVER_TIME } else { TRANSACTION_MARKER_GRACE }
     }
 
-    /// Whether it is read to the end last asked for. What is left at an end that has been there for a while is markers.
+    /// Returns whether the log is read up to the end offset fetched last. A gap before an end offset that has
+    /// been unchanged for a while consists of transaction markers.
     pub fn at_end(&self) -> bool {
         self.next_offset.get() >= self.end_offset.get()
             || (self.at_eof.get() && self.end_since.get().elapsed() >= self.end_grace())
     }
 
-    /// Whether nothing more comes of one that has an end. Before that end there may be markers, so the log's own counts too.
+    /// Returns whether a reader with a stop offset has delivered all its records. Transaction markers may
+    /// precede that offset, so the end of the log counts too.
     pub fn is_exhausted(&self) -> bool {
         self.at_eof.get() || self.stop_offset.is_some_and(|until| self.next_offset.get() >= until)
     }
 }
 
-/// Lets the client do what it has to. A record that came this way came before its stream had a queue of its own.
+/// Lets the client do its background work. A record on the consumer's own queue arrived before its partition
+/// had a queue, which is an error.
 pub(crate) fn poll_client(consumer: &BaseConsumer<ReaderContext>) -> Result<(), RunError> {
     match consumer.poll(Duration::ZERO) {
         None => Ok(()),
         Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {
-            Err(RunError::Timeout("a record came before it could be told whose it is".into()))
+            Err(RunError::Timeout("received a record before its partition queue was set up".into()))
         }
         Some(Err(e)) => check_error(e, "the topics"),
     }
 }
 
-/// Most of what the client reports it mends by itself; what it cannot mend is an error.
+/// Returns an error only for problems that the client cannot resolve by itself.
 fn check_error(e: KafkaError, what: &str) -> Result<(), RunError> {
     let lasting = matches!(
         e.rdkafka_error_code(),

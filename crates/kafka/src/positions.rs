@@ -1,7 +1,8 @@
-//! How far a task has come in each stream, as an entry of its changelog.
+//! A task's position in each stream, as an entry of its changelog.
 //!
-//! It is written in the same transaction as the effects and the state it belongs to. The group's own offsets are told
-//! afterwards, for tools that show lag; nothing depends on them once a task has committed.
+//! The entry is written in the same transaction as the effects and the state it belongs to. The group's own
+//! offsets are reported afterwards, for tools that show lag; nothing depends on them once a task has
+//! committed.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +10,18 @@ use firewatch_engine::{ChangelogEntry, Stream};
 
 use crate::RunError;
 
-/// The entry's key; no key of a task's state is like it.
+/// Key of the entry; no key of a task's state equals it.
 pub(crate) const POSITIONS_KEY: &[u8] = b"positions";
-/// The version of the entry that this build writes, and the only one it reads.
+/// Version of the entry: the only one that this build writes and reads.
 const VERSION: u8 = 1;
 /// The streams in the order of the entry.
 const STREAMS: [Stream; 3] = [Stream::Events, Stream::Actions, Stream::Signals];
 
-/// Where a task stands in each stream: the offset of the next record.
+/// The offset of the next record in each stream.
 pub(crate) type Positions = BTreeMap<Stream, i64>;
 
-/// The entry: a version byte, then for each stream the offset as 8 bytes, the lowest first; -1 where there is none.
+/// Encodes positions as a changelog entry: a version byte, then for each stream the offset as 8 bytes,
+/// little-endian; -1 where there is none.
 pub(crate) fn changelog_entry(positions: &Positions) -> ChangelogEntry {
     let mut value = vec![VERSION];
     for stream in STREAMS {
@@ -28,7 +30,7 @@ pub(crate) fn changelog_entry(positions: &Positions) -> ChangelogEntry {
     ChangelogEntry { key: POSITIONS_KEY.to_vec(), value: Some(value) }
 }
 
-/// What an entry says.
+/// Decodes the value of an entry. Fails when it is damaged or of another version.
 pub(crate) fn parse_entry(value: &[u8]) -> Result<Positions, RunError> {
     match value.split_first() {
         Some((&VERSION, offsets)) if offsets.len() == 8 * STREAMS.len() => {
@@ -39,9 +41,9 @@ pub(crate) fn parse_entry(value: &[u8]) -> Result<Positions, RunError> {
             });
             Ok(STREAMS.into_iter().zip(offsets).filter(|(_, offset)| *offset >= 0).collect())
         }
-        _ => Err(RunError::Topics(format!(
-            "the state entry `positions` is damaged, or of another version than {VERSION}, which this build reads; run \
-             the build that wrote it, or begin again with another group and an empty state topic"
+        _ => Err(RunError::Changelog(format!(
+            "the changelog entry `positions` is damaged or not of version {VERSION}; run \
+             the build that wrote it, or start again with another group and an empty state topic"
         ))),
     }
 }

@@ -1,5 +1,5 @@
-//! A writer and a reader of plain records, for what stands at either end of the engine: the demo's recording, the
-//! people who wait for escalations, and tests.
+//! A producer and a consumer of plain records, for what surrounds the engine: the demo's recording, the
+//! console and tests.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -21,30 +21,30 @@ use crate::headers::to_kafka_headers;
 use crate::span::log_bounds;
 use crate::{Formats, KafkaSettings, RunError, client_error};
 
-/// Longest wait for an answer.
+/// Longest wait for an answer about a topic.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for the brokers to take what was written.
+/// Longest wait for the brokers to acknowledge what was written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often to look whether they have.
+/// How often to check whether they have.
 const FLUSH_POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// How long a schema registry that is away is left alone.
+/// Wait before an unavailable schema registry is asked again.
 const REGISTRY_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes records.
+/// Writes records of any kind; [`flush`](Self::flush) waits for their delivery.
 pub struct RecordProducer {
     producer: ThreadedProducer<DeliveryContext>,
     formats: Formats,
 }
 
 impl RecordProducer {
-    /// Connects.
+    /// Creates the producer.
     ///
     /// # Errors
-    /// When a setting is refused.
+    /// When the client refuses a setting.
     pub fn new(settings: &KafkaSettings) -> Result<Self, RunError> {
         let made = settings.producer_config(None).create_with_context(DeliveryContext::default());
         Ok(Self {
-            producer: made.map_err(client_error("make the producer"))?,
+            producer: made.map_err(client_error("create the producer"))?,
             formats: settings.formats.clone(),
         })
     }
@@ -52,7 +52,7 @@ impl RecordProducer {
     /// Writes one record with its headers, to the partition of its key.
     ///
     /// # Errors
-    /// When it is refused; a full queue is waited for.
+    /// When the client refuses the record. A full queue is waited for.
     pub fn send(
         &self,
         topic: &str,
@@ -65,21 +65,21 @@ impl RecordProducer {
         self.write(topic, record)
     }
 
-    /// Sees that the schema registry has what actions are written by, where they are not JSON.
+    /// Ensures that the schema registry has the schema of actions, unless they are written as JSON.
     ///
     /// # Errors
-    /// When it is away, or refuses.
+    /// When the registry is unavailable or refuses the request.
     pub fn register_action_schema(&self, actions: &str) -> Result<(), RunError> {
         self.formats.register_schemas(&[(Contract::Action, actions.to_owned())])
     }
 
-    /// Writes an action in the form that is chosen for them.
+    /// Writes an action in the format configured for actions.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and when the schema registry is away or refuses.
+    /// As [`send`](Self::send), and when the schema registry is unavailable or refuses the request.
     pub fn send_action(&self, topic: &str, action: &Action) -> Result<(), RunError> {
         let mut bytes = Vec::new();
-        self.formats.write((Some(Contract::Action), topic), action, &mut bytes)?;
+        self.formats.write(Some(Contract::Action), topic, action, &mut bytes)?;
         let media_type = self.formats.format_for(Contract::Action).media_type();
         self.send(topic, Some(&action.conversation), &bytes, &[("content-type", media_type.to_owned())])
     }
@@ -110,16 +110,16 @@ impl RecordProducer {
         Ok(())
     }
 
-    /// Waits until the brokers have everything that was written since the last time.
+    /// Waits until the brokers have acknowledged everything written since the last flush.
     ///
     /// # Errors
     /// When a record could not be written.
     pub fn flush(&self) -> Result<(), RunError> {
         let start = Stopwatch::start();
-        // The client's own wait looks every 100 ms only.
+        // The client's own flush polls only every 100 ms.
         while self.producer.in_flight_count() > 0 {
             if start.elapsed() > FLUSH_TIMEOUT {
-                return Err(RunError::Timeout("the brokers do not take what is written".into()));
+                return Err(RunError::Timeout("the brokers do not acknowledge what was written".into()));
             }
             pause(FLUSH_POLL_INTERVAL);
         }
@@ -127,42 +127,43 @@ impl RecordProducer {
     }
 }
 
-/// Reads topics on and on, without a place in any group.
+/// Follows topics without joining a group.
 pub struct TopicTail {
     consumer: BaseConsumer<ReaderContext>,
     formats: Formats,
-    /// A record whose schema is not known yet.
+    /// A record whose schema could not be fetched yet.
     undecoded: Cell<Option<ReceivedRecord>>,
 }
 
 /// A record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedRecord {
-    /// The topic.
+    /// Topic that holds the record.
     pub topic: String,
-    /// The partition.
+    /// Partition of the topic.
     pub partition: u32,
-    /// The offset.
+    /// Offset in the partition.
     pub offset: i64,
-    /// The key.
+    /// The key, if the record has one.
     pub key: Option<Vec<u8>>,
-    /// The value, as JSON where it was in another form that can be read.
+    /// The value: as JSON if it could be decoded, otherwise as received.
     pub value: Vec<u8>,
-    /// Headers that are text.
+    /// Headers whose values are UTF-8 text.
     pub headers: Vec<(String, String)>,
 }
 
 impl TopicTail {
-    /// Connects and starts at the beginning of each topic.
+    /// Follows topics from their beginning.
     ///
     /// # Errors
-    /// When a setting is refused or a topic is not known.
+    /// When the client refuses a setting or a topic is not known.
     pub fn new(settings: &KafkaSettings, topics: &[String]) -> Result<Self, RunError> {
         Self::resume(settings, topics, &BTreeMap::new())
     }
 
-    /// The same, but going on where somebody stands: the offset of the next record by topic and partition. What is gone
-    /// from the log by now is passed over.
+    /// Follows topics from `positions`: the offset of the next record by topic and partition. A partition
+    /// without a position starts at its beginning; a position outside the log moves to the nearest end of the
+    /// log.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -173,12 +174,12 @@ impl TopicTail {
     ) -> Result<Self, RunError> {
         let mut config = settings.reader_config();
         let made = config.set("enable.partition.eof", "false").create_with_context(ReaderContext::default());
-        let consumer: BaseConsumer<ReaderContext> = made.map_err(client_error("make the reader"))?;
+        let consumer: BaseConsumer<ReaderContext> = made.map_err(client_error("create the reader"))?;
         let mut wanted = rdkafka::TopicPartitionList::new();
         for topic in topics {
             let metadata = consumer
                 .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-                .map_err(client_error(format!("ask about topic {topic}")))?;
+                .map_err(client_error(format!("fetch the metadata of topic {topic}")))?;
             for partition in metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()) {
                 let at = match positions.get(&(topic.clone(), u32::try_from(partition).unwrap_or_default())) {
                     None => Offset::Beginning,
@@ -194,11 +195,11 @@ impl TopicTail {
         Ok(Self { consumer, formats: settings.formats.clone(), undecoded: Cell::default() })
     }
 
-    /// The next record, if one comes in time. While brokers are away none does, nor while a schema registry is that has to be
-    /// asked; both are tried again.
+    /// Returns the next record, if one arrives within `wait`. Returns `None` while brokers, or a schema
+    /// registry that is needed, are unavailable; both are retried.
     ///
     /// # Errors
-    /// When reading fails for good.
+    /// When reading fails permanently.
     pub fn next(&self, wait: Duration) -> Result<Option<ReceivedRecord>, RunError> {
         let waited = self.undecoded.take();
         let news = waited.is_none();
@@ -217,7 +218,7 @@ impl TopicTail {
             Ok(()) => Ok(Some(record)),
             Err(e) if e.remedy() == Remedy::Redo => {
                 if news {
-                    eprintln!("firewatch: {e}; trying again");
+                    tracing::warn!("{e}; trying again");
                 }
                 self.undecoded.set(Some(record));
                 pause(wait.min(REGISTRY_RETRY_INTERVAL));
@@ -229,7 +230,7 @@ impl TopicTail {
 }
 
 impl ReceivedRecord {
-    /// Makes its value JSON; what cannot be read stays as it arrived.
+    /// Converts the value to JSON; a value that cannot be decoded stays as received.
     fn decode_value(&mut self, formats: &Formats) -> Result<(), RunError> {
         if let Ok(Cow::Owned(json)) = formats.json(&self.value)? {
             self.value = json;

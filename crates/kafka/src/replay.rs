@@ -1,7 +1,7 @@
-//! A span of the input worked on once more, into topics of its own, with whatever policy and models are given.
+//! Processes a span of the input again, into topics of its own, with any policy and models.
 //!
-//! It is nobody's member and commits no offsets, so that the live group cannot notice. All partitions are worked on in
-//! this process, from an empty state; each round of outputs is still one transaction.
+//! A replay joins no group and commits no offsets, so the live group does not notice it. This process works
+//! on all partitions, from an empty state; each round of outputs is still one transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,10 @@ use crate::worker::{InputSource, Worker, WorkerContext};
 use crate::workers::Workers;
 use crate::{KafkaSettings, RunError, Topics, WallClock};
 
-/// How often to look how far it has come.
+/// How often to report progress and to check for the end.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A replay that has not begun.
+/// A replay that has not started.
 pub struct Replay {
     context: Arc<WorkerContext>,
     spans: Vec<Span>,
@@ -29,24 +29,25 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Finds the span and checks that the outputs are not there yet. `topics` are the live ones; what is written goes to
-    /// topics with `prefix` before their names.
+    /// Resolves the span and checks that no output topic exists yet. `settings` and `topics` are those of
+    /// the live processes; outputs go to topics with `prefix` before their names.
     ///
     /// # Errors
-    /// When no broker answers, the span is empty or not in the log, or an output is there.
+    /// When no broker answers, the span is empty or not within the log, or an output topic exists.
     pub fn new(
-        live: (&KafkaSettings, &Topics),
+        settings: &KafkaSettings,
+        topics: &Topics,
         prefix: &str,
         bounds: &SpanBounds,
         ruleset: Arc<Ruleset>,
-        (metrics, clock): (EngineMetrics, WallClock),
+        metrics: EngineMetrics,
+        clock: WallClock,
     ) -> Result<Self, RunError> {
-        let (settings, topics) = live;
-        let spans = resolve_spans(live, bounds)?;
+        let spans = resolve_spans(settings, topics, bounds)?;
         let partitions = spans.len() as u32;
         let topics = topics.with_prefix(prefix);
         let outputs = plan_outputs(settings, &topics, &ruleset.output_teams(), partitions)?;
-        // Its transactions have ids of their own, or they would shut the live tasks out.
+        // The replay has transactional ids of its own; with those of the live tasks it would fence them.
         let settings = KafkaSettings { group: format!("{prefix}{}", settings.group), ..settings.clone() };
         let workers = Arc::new(Workers::default());
         let end_offsets = EndOffsets::new(&settings)?;
@@ -64,22 +65,23 @@ impl Replay {
         Ok(Self { context, spans, outputs })
     }
 
-    /// What is read, by partition.
+    /// Returns the span of each partition.
     #[must_use]
     pub fn spans(&self) -> &[Span] {
         &self.spans
     }
 
-    /// What is written to.
+    /// Returns the output topics.
     #[must_use]
     pub fn outputs(&self) -> &[TopicPlan] {
         &self.outputs
     }
 
-    /// Makes the outputs and works on the span; calls `look` now and then. Tells whether it came to the end.
+    /// Creates the outputs and processes the span; calls `on_progress` every 50 ms. Returns whether the end
+    /// was reached before `stop` was set.
     ///
     /// # Errors
-    /// What stopped it. What was written until then stays.
+    /// The error that stopped the replay. What was written until then stays.
     pub fn run(self, stop: &AtomicBool, on_progress: impl Fn()) -> Result<bool, RunError> {
         let Self { context, spans, outputs } = self;
         create_topics(&context.settings, &outputs)?;

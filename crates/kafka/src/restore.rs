@@ -1,7 +1,7 @@
-//! Where a task begins: its state from the changelog, and the positions that were committed with it.
+//! Restores a task: its state from the changelog, and the positions that were committed with it.
 //!
-//! The end of a changelog is found by writing to it: once a barrier of our own is read back, everything that was
-//! committed before it has been read. No time-out and no stale answer about offsets can cut it short.
+//! A restore finds the end of a changelog by writing to it: once its own barrier record is read back,
+//! everything committed before it has been read. Neither a timeout nor a stale end offset can cut it short.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -19,14 +19,14 @@ use crate::span::log_bounds;
 use crate::task_writer::TaskWriter;
 use crate::{KafkaSettings, RunError, Topics, client_error};
 
-/// The barrier's key; its value is unlike that of any other start.
+/// Key of the barrier record, whose value is unique to each start.
 const BARRIER: &[u8] = b"barrier";
-/// Longest wait for the next record of the changelog, and for an answer about offsets.
+/// Longest wait for the next record of the changelog.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often to look whether the task is still wanted.
+/// How often to check whether the task is still wanted.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What is needed to restore a task.
+/// The task to restore and the settings for it.
 pub(crate) struct Restore<'a> {
     pub settings: &'a KafkaSettings,
     pub topics: &'a Topics,
@@ -36,7 +36,8 @@ pub(crate) struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    /// Reads a task's state, and where to read on from. None when `unwanted` says that there is no need any more.
+    /// Restores a task's state and returns it with the offsets to read from. Returns `None` once `unwanted`
+    /// returns true.
     pub fn restore_task(
         &self,
         task: Task,
@@ -48,16 +49,20 @@ impl Restore<'_> {
             entries += 1;
             Ok(task.restore(key, value, self.ruleset)?)
         };
-        let changelog = (self.topics.state.as_str(), self.partition);
-        let Some(positions) = read_changelog(self.settings, changelog, writer, unwanted, take)? else {
+        let changelog = &self.topics.state;
+        let restored = read_changelog(self.settings, changelog, self.partition, writer, unwanted, take)?;
+        let Some(positions) = restored else {
             return Ok(None);
         };
         task.finish_restore(self.ruleset)?;
         self.metrics.restored(self.partition, entries, start.elapsed());
+        let ms = start.elapsed().as_millis() as u64;
+        tracing::info!(entries, ms, "state restored");
         Ok(Some((task, self.resume_offsets(&positions)?)))
     }
 
-    /// The offsets to read on from; those of a stream never read are its beginning, or its end if the settings say so.
+    /// Returns the offsets to read from. A stream without a committed position starts at its beginning;
+    /// events start at their end if `auto.offset.reset` says so.
     fn resume_offsets(&self, committed: &Positions) -> Result<Positions, RunError> {
         let consumer = create_consumer(self.settings)?;
         let partition = self.partition as i32;
@@ -74,7 +79,8 @@ impl Restore<'_> {
         Ok(positions)
     }
 
-    /// Where to read on from a committed offset; what is missing is told and counted.
+    /// Returns the offset to read from after a committed one. Logs and counts the records that were deleted
+    /// before they were read.
     fn resume_stream(&self, stream: Stream, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
         let place = format!("{} [{}]", stream.as_str(), self.partition);
         let at = resume_offset(&place, next, low, high)?;
@@ -85,11 +91,12 @@ impl Restore<'_> {
     }
 }
 
-/// Reads a partition of a changelog to its end; hands on every entry but the positions, which it gives back. None when
-/// `unwanted` says that there is no need any more.
+/// Reads a partition of a changelog to its end. Passes every entry but the positions to `take` and returns
+/// the positions. Returns `None` once `unwanted` returns true.
 pub(crate) fn read_changelog(
     settings: &KafkaSettings,
-    (topic, partition): (&str, u32),
+    topic: &str,
+    partition: u32,
     writer: &mut TaskWriter,
     unwanted: impl Fn() -> bool,
     mut take: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), RunError>,
@@ -107,13 +114,15 @@ pub(crate) fn read_changelog(
     loop {
         match consumer.poll(POLL_TIMEOUT) {
             None | Some(Err(KafkaError::PartitionEOF(_))) if last_record.elapsed() > READ_TIMEOUT => {
-                return Err(RunError::Timeout(format!("{topic} [{partition}] could not be read to its end")));
+                return Err(RunError::Timeout(format!(
+                    "could not read {topic} [{partition}] to its end in time"
+                )));
             }
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Err(e @ KafkaError::MessageConsumptionFatal(_))) => {
                 return Err(RunError::Client("read the changelog".into(), e));
             }
-            // The client tries again by itself and has told what is wrong.
+            // The client retries by itself and has logged the problem.
             Some(Err(_)) => {}
             Some(Ok(message)) => {
                 last_record = Stopwatch::start();
@@ -134,32 +143,35 @@ pub(crate) fn read_changelog(
     Ok(Some(positions.unwrap_or_default()))
 }
 
-/// Where to read on from a committed offset; that records are missing is told.
+/// Returns the offset to read from after a committed one. Logs how many records were deleted before they were
+/// read.
 pub(crate) fn resume_offset(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
     let at = checked_offset(place, next, low, high)?;
     if at > next {
         let missed = at - next;
-        eprintln!(
-            "firewatch: {place}: the committed offset is {next}, but the log begins at {low}: {missed} records \
-             were deleted before they were read"
+        tracing::warn!(
+            missed,
+            "{place}: the committed offset is {next}, but the log begins at {low}: {missed} \
+             records were deleted before they were read"
         );
     }
     Ok(at)
 }
 
-/// A committed offset that the log still has, or the first one after it. One beyond the log's end cannot be: a broker
-/// that has been deposed without knowing it hides the rest, or records were lost. Either way nothing may be read twice.
+/// Returns the committed offset if the log still has it, else the first one after it. A committed offset
+/// beyond the end of the log is an error: either a deposed leader hides the rest, or records were lost. In
+/// both cases reading from another offset could process records twice.
 fn checked_offset(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
     if next > high {
         return Err(RunError::Timeout(format!(
-            "{place}: the committed offset is {next}, but the log ends at {high}; if its brokers have lost records, \
-             begin with another group and an empty state topic"
+            "{place}: the committed offset is {next}, but the log ends at {high}; if its brokers have lost \
+             records, start again with another group and an empty state topic"
         )));
     }
     Ok(next.max(low))
 }
 
-/// Bytes that no other start has: the keys of a hasher are random.
+/// Returns bytes that are unique to this start, from the random keys of a hasher.
 fn barrier() -> Vec<u8> {
     let random = || RandomState::new().hash_one(std::process::id());
     [random(), random()].iter().flat_map(|n| n.to_le_bytes()).collect()

@@ -1,4 +1,7 @@
-//! The run loop: wait for brokers, check the topics, join the group, keep a worker for each partition that is ours.
+//! The run loop: waits for brokers, checks the topics, joins the group and keeps one worker for each assigned
+//! partition.
+//!
+//! A worker that hangs is replaced. The first failure of a worker ends the loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -15,19 +18,20 @@ use crate::error::Remedy;
 use crate::group_member::{self, GroupMember};
 use crate::topic_admin::task_partition_count;
 use crate::worker::{InputSource, Worker, WorkerContext};
-use crate::workers::Workers;
+use crate::workers::{NotReady, Workers};
 use crate::{KafkaSettings, RunError, Topics};
 
-/// How long to wait for news of the group before looking around.
+/// Longest wait for a group event before the loop checks for failures and stop requests.
 const GROUP_POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// How long a rebalance is waited for, with all tasks at work, before the group is left.
+/// How long a stopping process waits for a rebalance to end, with all tasks working, before it leaves the
+/// group.
 const REBALANCE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The wall clock, lent by the shell.
+/// Returns the wall-clock time. The shell passes it in, so that tests can set the time.
 pub type WallClock = fn() -> EventTime;
 
-/// Whether the process is well, for those who watch it.
+/// Liveness and readiness of the process, for its probes.
 pub struct Health {
     workers: Arc<Workers>,
     last_beat_ms: AtomicI64,
@@ -38,11 +42,11 @@ impl Health {
         Self { workers, last_beat_ms: clock().as_millis().into() }
     }
 
-    /// Whether it is in the group and all its tasks work.
+    /// Returns `Ok` when the process is a member of the group and all its tasks are working.
     ///
     /// # Errors
-    /// What keeps it from that, in words.
-    pub fn readiness(&self) -> Result<(), String> {
+    /// The first condition that is not met.
+    pub fn readiness(&self) -> Result<(), NotReady> {
         self.workers.readiness()
     }
 
@@ -50,7 +54,7 @@ impl Health {
         self.last_beat_ms.store(now.as_millis(), Ordering::Relaxed);
     }
 
-    /// When the loop or the worker that has been silent for longest was last heard of.
+    /// Returns the oldest of the last heartbeats of the run loop and its unfinished workers.
     #[must_use]
     pub fn last_heartbeat(&self) -> EventTime {
         let own = EventTime::from_millis(self.last_beat_ms.load(Ordering::Relaxed));
@@ -58,7 +62,7 @@ impl Health {
     }
 }
 
-/// The Kafka run loop.
+/// The Kafka run loop: one member of the consumer group, with a worker for each assigned partition.
 pub struct Runner {
     settings: KafkaSettings,
     topics: Topics,
@@ -69,7 +73,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A loop that has not begun; nothing is connected yet.
+    /// Creates a run loop; nothing is connected yet.
     #[must_use]
     pub fn new(
         settings: KafkaSettings,
@@ -84,30 +88,32 @@ impl Runner {
         Self { settings, topics, ruleset, metrics, clock, health }
     }
 
-    /// The brain in force, for those who put another in its place.
+    /// Returns the active ruleset, so that the caller can replace it while the loop runs.
     #[must_use]
     pub fn active_ruleset(&self) -> Arc<ActiveRuleset> {
         self.ruleset.clone()
     }
 
-    /// Whether the process is well, for those who watch it.
+    /// Returns the health of the process, for its probes.
     #[must_use]
     pub fn health(&self) -> Arc<Health> {
         self.health.clone()
     }
 
-    /// Waits for brokers, joins the group and runs until told to stop; then every task commits, and the group is left.
+    /// Waits for brokers, joins the group and runs until `stop` is set. Then every task commits and the
+    /// process leaves the group.
     ///
     /// # Errors
-    /// When the topics are not as they must be, no broker answers for too long, or a task cannot go on; nothing after
-    /// its last commit counts then.
+    /// When the topics do not fit, no broker answers within the retry timeout, or a task fails permanently.
+    /// The work since that task's last commit is then discarded.
     pub fn run(&self, stop: &AtomicBool) -> Result<(), RunError> {
         let Some(context) = self.wait_for_context(stop)? else { return Ok(()) };
         self.run_until(&context, stop, || false)
     }
 
-    /// Runs until all that is there when `fed` is set has been worked on, then ends the stream: what waits is
-    /// decided. For recordings, whose time is not the wall clock's; it must be the only member of its group.
+    /// Runs until every record written before `is_input_complete` is set is processed, then ends the stream,
+    /// so that everything pending is decided. Meant for recordings, whose time is not the wall clock's. The
+    /// process must be the only member of its group.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -123,7 +129,8 @@ impl Runner {
         })
     }
 
-    /// Checks the topics, as soon as a broker answers. None when told to stop before.
+    /// Checks the topics and registers the output schemas, as soon as a broker answers. Returns `None` when
+    /// `stop` is set first.
     fn wait_for_context(&self, stop: &AtomicBool) -> Result<Option<Arc<WorkerContext>>, RunError> {
         let Self { settings, topics, ruleset, metrics, clock, health } = self;
         let mut backoff = Backoff::new();
@@ -148,7 +155,7 @@ impl Runner {
                 Err(e) if e.remedy() == Remedy::Stop => return Err(e),
                 Err(e) => {
                     let wait = backoff.next_within(settings.retry_timeout_ms, &e)?;
-                    eprintln!("firewatch: {e}; trying again in {} ms", wait.as_millis());
+                    tracing::warn!("{e}; trying again in {} ms", wait.as_millis());
                     pause_unless_cancelled(
                         wait,
                         || !stop.load(Ordering::Relaxed),
@@ -185,23 +192,23 @@ impl Runner {
         }
         context.workers.stop_all();
         let failure = context.workers.failure();
-        // The group is left when the last hold on the member is dropped.
+        // Dropping the last reference to the member leaves the group.
         drop(member);
         ran.and(failure.map_or(Ok(()), Err))
     }
 
-    /// Conversations that were followed when each task last committed.
+    /// Returns the number of conversations that the tasks followed at their last commits.
     #[must_use]
     pub fn conversations(&self) -> usize {
         self.metrics.conversations()
     }
 }
 
-/// Starts a worker for each partition that became ours, and for each whose worker hangs.
+/// Starts a worker for each newly assigned partition, and a new one for each partition whose worker hangs.
 fn start_workers(context: &Arc<WorkerContext>, member: &Arc<GroupMember>) -> Result<(), RunError> {
     let hung = context.workers.abandon_hung((context.clock)());
     if !hung.is_empty() {
-        eprintln!("firewatch: partitions {hung:?}: the Kafka client does not come back; beginning anew");
+        tracing::warn!("partitions {hung:?}: no heartbeat from the workers; starting new ones");
     }
     for partition in member.context().take_newly_assigned().into_iter().chain(hung) {
         let (own, source) = (context.clone(), InputSource::Group(Arc::downgrade(member)));

@@ -1,10 +1,12 @@
-//! The requests that are made of a schema registry, of those that Confluent's API has.
+//! A client for the parts of Confluent's schema registry API that firewatch uses.
 //!
-//! Our own, as it matters why an answer is no schema: one that is not there is the record's fault, a registry that is away is
-//! waited for, and one that refuses us is a fault of the settings. The usual client tells them in words only.
+//! firewatch has its own client because the cause of a failure matters: an absent schema is the record's
+//! fault, an unavailable registry is waited for, and a refusal is a fault of the settings. The usual client
+//! reports all three as text only.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use firewatch_wire::Language;
@@ -12,26 +14,27 @@ use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::{Certificate, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
+use thiserror::Error;
 
-/// Longest wait for an answer.
+/// Longest wait for the registry's answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Schemas that one may refer to, with those that they refer to.
+/// References of one schema at most, including indirect ones.
 const MAX_REFERENCES: usize = 100;
-/// What is sent and asked for.
+/// Media type of requests and answers.
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// How to reach a registry.
 #[derive(Clone, Default)]
 pub struct RegistrySettings {
-    /// Addresses of the same registry; the first that answers is asked.
+    /// Addresses of the same registry, tried in order until one answers.
     pub urls: Vec<Url>,
-    /// Name and password for HTTP's basic authentication.
+    /// User name and password for HTTP basic authentication.
     pub user: Option<(String, String)>,
-    /// A bearer token, instead.
+    /// Bearer token, in place of user name and password.
     pub token: Option<String>,
-    /// Certificates that are trusted besides the machine's, PEM.
+    /// Certificates to trust in addition to the system's, PEM.
     pub ca: Option<Vec<u8>>,
-    /// Whether our schemas may be added to it; else they have to be there.
+    /// Whether firewatch may register its schemas; if not, they must be registered already.
     pub register: bool,
 }
 
@@ -42,43 +45,66 @@ impl fmt::Debug for RegistrySettings {
     }
 }
 
-/// An address of a registry.
+/// What an address of a registry must look like.
+const URL_REMEDY: &str = "give one such as https://registry.example.org:8081";
+
+/// Why an address of a registry is refused.
+#[derive(Debug, Error)]
+pub enum RegistryUrlError {
+    /// The text is not a URL.
+    #[error("is not a URL: {0}; {URL_REMEDY}")]
+    Syntax(#[source] <Url as FromStr>::Err),
+    /// The URL has no host.
+    #[error("has no host; {URL_REMEDY}")]
+    NoHost,
+    /// The URL contains a user name or password.
+    #[error("contains a user name or password; set registry.user and registry.password")]
+    Credentials,
+    /// A secret would be sent unencrypted to another machine.
+    #[error("would send a password or token unencrypted; give an https:// address")]
+    Unencrypted,
+    /// The URL is of another scheme than HTTP: its scheme.
+    #[error("`{0}` is not allowed; {URL_REMEDY}")]
+    Scheme(String),
+}
+
+/// Parses an address of a registry. `is_secret` says whether requests will carry a password or token.
 ///
 /// # Errors
-/// When it is none, holds a name or password, or would have what `is_secret` sent in the clear to another machine.
-pub fn registry_url(text: &str, is_secret: bool) -> Result<Url, String> {
-    let give = "give one such as https://registry.example.org:8081";
-    let url = Url::parse(text).map_err(|e| format!("is no address: {e}; {give}"))?;
+/// When the text is not an HTTP URL, contains a user name or password, or would send a secret unencrypted to
+/// another machine.
+pub fn registry_url(text: &str, is_secret: bool) -> Result<Url, RegistryUrlError> {
+    let url = Url::parse(text).map_err(RegistryUrlError::Syntax)?;
     let is_near = match url.host_str() {
-        None => return Err(format!("has no host; {give}")),
+        None => return Err(RegistryUrlError::NoHost),
         Some("localhost") => true,
         Some(host) => {
             host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback())
         }
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a name or password; give registry.user and registry.password".into());
+        return Err(RegistryUrlError::Credentials);
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_near || !is_secret => Ok(url),
-        "http" => Err("would send a password or token in the clear; give an https:// address".into()),
-        other => Err(format!("`{other}` is not allowed; {give}")),
+        "http" => Err(RegistryUrlError::Unencrypted),
+        other => Err(RegistryUrlError::Scheme(other.to_owned())),
     }
 }
 
-/// Why there is no schema.
+/// Why a schema could not be fetched or registered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RegistryError {
-    /// The registry has none under this id or name.
+    /// The registry has no schema under this id or name.
     NotFound,
-    /// It does not answer, or not now.
+    /// The registry does not answer, or cannot answer now; a retry may succeed.
     Unavailable(String),
-    /// It does not take what we are or send; that will not change by itself.
+    /// The registry refuses the request; a retry cannot succeed.
     Refused(String),
 }
 
-/// A schema as a registry tells it, and those it refers to, by the names it knows them under.
+/// A schema as a registry returns it, with the schemas that it references, by name.
 #[derive(Debug)]
 pub(crate) struct RegisteredSchema {
     pub language: Option<Language>,
@@ -86,7 +112,7 @@ pub(crate) struct RegisteredSchema {
     pub references: Vec<(String, String)>,
 }
 
-/// A client.
+/// A client of one registry.
 pub(crate) struct SchemaRegistry {
     settings: RegistrySettings,
     client: Client,
@@ -113,7 +139,7 @@ struct SchemaIdResponse {
     id: u32,
 }
 
-/// What goes wrong, in the registry's words.
+/// The registry's description of an error.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ErrorResponse {
@@ -123,7 +149,7 @@ struct ErrorResponse {
 
 impl SchemaRegistry {
     pub fn new(settings: &RegistrySettings) -> Result<Self, RegistryError> {
-        // It is there already when something else of the process uses TLS.
+        // Fails when the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let refused = |e: reqwest::Error| RegistryError::Refused(format!("registry.ca: {e}"));
         let mut builder =
@@ -135,7 +161,7 @@ impl SchemaRegistry {
         Ok(Self { settings: settings.clone(), client: builder.build().map_err(refused)? })
     }
 
-    /// The schema with an id.
+    /// Returns the schema with an id, including the schemas that it references.
     pub fn schema(&self, id: u32) -> Result<RegisteredSchema, RegistryError> {
         let answer: SchemaResponse = self.get(&["schemas", "ids", &id.to_string()])?;
         let mut references = Vec::new();
@@ -144,7 +170,7 @@ impl SchemaRegistry {
         Ok(RegisteredSchema { language, text: answer.schema, references })
     }
 
-    /// Adds the schemas referred to, and those that they refer to.
+    /// Adds the referenced schemas to `found`, including indirect ones.
     fn resolve_references(
         &self,
         wanted: Vec<Reference>,
@@ -165,7 +191,8 @@ impl SchemaRegistry {
         Ok(())
     }
 
-    /// The id of a schema under a subject, which is added when it is not there and may be.
+    /// Returns the id of a schema under a subject. Registers the schema first if it is absent and the
+    /// settings allow that.
     pub fn schema_id(&self, subject: &str, language: Language, text: &str) -> Result<u32, RegistryError> {
         let path: &[&str] = match self.settings.register {
             true => &["subjects", subject, "versions"],
@@ -178,10 +205,11 @@ impl SchemaRegistry {
         match found {
             Ok(SchemaIdResponse { id }) => Ok(id),
             Err(RegistryError::NotFound) => Err(RegistryError::Refused(format!(
-                "it has not the schema under {subject}; add what `firewatch schema` prints, or set registry.register = true"
+                "it does not have the schema of {subject}; register what `firewatch schema` prints, \
+                 or set registry.register = true"
             ))),
             Err(RegistryError::Refused(problem)) => {
-                Err(RegistryError::Refused(format!("it does not take the schema under {subject}: {problem}")))
+                Err(RegistryError::Refused(format!("it refuses the schema of {subject}: {problem}")))
             }
             Err(away) => Err(away),
         }
@@ -191,7 +219,7 @@ impl SchemaRegistry {
         self.request_any(path, Client::get)
     }
 
-    /// Asks one address after the other, as long as they are away.
+    /// Sends a request to one address after another, until one is available.
     fn request_any<T: for<'de> Deserialize<'de>>(
         &self,
         path: &[&str],
@@ -221,15 +249,19 @@ impl SchemaRegistry {
         let answer = request.send().map_err(|e| RegistryError::Unavailable(describe_error(&e)))?;
         let status = answer.status();
         if status.is_success() {
-            let no_api =
-                |e| RegistryError::Refused(format!("its answer is not a registry's: {}", describe_error(&e)));
+            let no_api = |e| {
+                RegistryError::Refused(format!(
+                    "its answer is not that of a schema registry: {}",
+                    describe_error(&e)
+                ))
+            };
             return answer.json().map_err(no_api);
         }
         let ErrorResponse { error_code, message } = answer.json().unwrap_or_default();
         Err(match (status, error_code) {
             (StatusCode::NOT_FOUND, Some(40401..=40403)) => RegistryError::NotFound,
             (StatusCode::NOT_FOUND, _) => {
-                RegistryError::Refused(format!("{status}; is registry.url where its API begins?"))
+                RegistryError::Refused(format!("{status}; check that registry.url is the root of its API"))
             }
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
                 RegistryError::Refused(format!("{status}; check registry.user and password, or token"))
@@ -243,7 +275,8 @@ impl SchemaRegistry {
     }
 }
 
-/// An error with its causes, and without the address, which may hold what is nobody's business.
+/// Returns the innermost cause of an error as text. The outer message is a last resort, because it contains
+/// the URL, which may hold a secret.
 fn describe_error(e: &reqwest::Error) -> String {
     let mut words = Vec::new();
     let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(e);

@@ -1,4 +1,6 @@
-//! How to reach a cluster, and what its topics are called.
+//! How to reach a cluster, and the names of its topics.
+//!
+//! This module also derives the librdkafka properties of each kind of client.
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -8,18 +10,19 @@ use firewatch_wire::Contract;
 
 use crate::Formats;
 
-/// What a reader of the outputs can count on when something breaks.
+/// The delivery guarantee to readers of the outputs when something fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guarantee {
-    /// With `read_committed`, every effect once: effects, state and positions are committed in one transaction.
+    /// Readers with `read_committed` see every effect once: effects, state and positions are committed in one
+    /// transaction.
     ExactlyOnce,
-    /// Every effect, some perhaps twice: effects and state are written before positions are. For brokers
-    /// without transactions.
+    /// Readers see every effect, some perhaps twice: effects and state are written before positions. For
+    /// brokers without transactions.
     AtLeastOnce,
 }
 
-/// How to reach a cluster, and how to run on it. The property lists are passed to librdkafka as they are, over our
-/// defaults.
+/// How to reach a cluster, and how to run on it. The property lists are passed to librdkafka unchanged and
+/// override firewatch's defaults.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
     /// `bootstrap.servers`.
@@ -28,42 +31,43 @@ pub struct KafkaSettings {
     pub group: String,
     /// Properties of every client.
     pub common: Vec<(String, String)>,
-    /// Properties of the consumer alone.
+    /// Properties of consumers only.
     pub consumer: Vec<(String, String)>,
-    /// Properties of the producer alone.
+    /// Properties of producers only.
     pub producer: Vec<(String, String)>,
-    /// Time from one commit to the next, milliseconds.
+    /// Time between two commits, milliseconds.
     pub commit_interval_ms: u64,
-    /// Records from one commit to the next at most.
+    /// Records between two commits, at most.
     pub commit_records: usize,
-    /// What outputs can be counted on for.
+    /// The delivery guarantee to readers of the outputs.
     pub guarantee: Guarantee,
-    /// A partition that is read to its end and silent for so long is not waited for, milliseconds.
+    /// Silence after which a partition that is read to its end counts as idle, so that brands do not wait for
+    /// it, milliseconds.
     pub idle_after_ms: u64,
-    /// How long to try again before giving up, milliseconds.
+    /// How long to retry before giving up, milliseconds.
     pub retry_timeout_ms: u64,
-    /// Conversations that a partition follows at most.
+    /// Conversations that a partition follows, at most.
     pub max_conversations: usize,
-    /// What records are written in, and who knows the schemas of those that are read.
+    /// The formats that records are written in, and the registry with the schemas of records that are read.
     pub formats: Formats,
 }
 
-/// The topics' names.
+/// The names of the topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
-    /// Posts, engagement, counters, brand replies; in.
+    /// Input: posts, engagement, counters and brand replies.
     pub events: String,
-    /// What people did; in.
+    /// Input: what people did about escalations.
     pub actions: String,
-    /// What conversations tell their brands; out and in.
+    /// Output and input: signals from conversations to their brands.
     pub signals: String,
-    /// Scored conversations; out.
+    /// Output: scored conversations.
     pub scores: String,
-    /// What could not be read; out.
+    /// Output: records that could not be decoded.
     pub dead_letters: String,
-    /// The changelog of the state; out, and in when a task begins.
+    /// Output, and input when a task starts: the changelog of the state.
     pub state: String,
-    /// The team's name is put behind this; out.
+    /// Output: prefix of the teams' topics, which end in the team's name.
     pub escalations: String,
 }
 
@@ -82,7 +86,7 @@ impl Default for Topics {
 }
 
 impl Topics {
-    /// The topic that an effect is written to.
+    /// Returns the topic that an effect is written to.
     #[must_use]
     pub fn topic_for(&self, effect: &Effect) -> String {
         match effect {
@@ -95,52 +99,54 @@ impl Topics {
         }
     }
 
-    /// The topic of a team.
+    /// Returns the topic of a team's escalations.
     #[must_use]
     pub fn team_topic(&self, team: &str) -> String {
         format!("{}{team}", self.escalations)
     }
 
-    /// The topics that effects of which the form is one's choice are written to: all but signals, which only firewatch reads.
+    /// Returns the output topics whose format is configurable, with their contracts: all but signals, which
+    /// only firewatch reads.
     pub(crate) fn contract_topics(&self, teams: &[&str]) -> Vec<(Contract, String)> {
         let teams = teams.iter().map(|team| (Contract::Escalation, self.team_topic(team)));
         let others = [(Contract::Score, &self.scores), (Contract::DeadLetter, &self.dead_letters)];
         others.into_iter().map(|(contract, topic)| (contract, topic.clone())).chain(teams).collect()
     }
 
-    /// The topics that are read.
+    /// Returns the input topics with their streams.
     #[must_use]
     pub fn inputs(&self) -> [(&str, Stream); 3] {
         [(&self.events, Stream::Events), (&self.actions, Stream::Actions), (&self.signals, Stream::Signals)]
     }
 
-    /// The topics of which a task has the same partition.
+    /// Returns the topics of which a task owns the same partition.
     #[must_use]
     pub fn task_topics(&self) -> [&str; 4] {
         [&self.events, &self.actions, &self.signals, &self.state]
     }
 
-    /// Every topic, the teams' among them.
+    /// Returns every topic, including those of the teams.
     #[must_use]
     pub fn all(&self, teams: &[&str]) -> Vec<String> {
         let others = [&self.events, &self.actions, &self.state].into_iter().cloned();
         others.chain(self.outputs(teams)).collect()
     }
 
-    /// The topics that effects are written to, the teams' among them.
+    /// Returns the topics that effects are written to, including those of the teams.
     #[must_use]
     pub fn outputs(&self, teams: &[&str]) -> Vec<String> {
         let fixed = [&self.signals, &self.scores, &self.dead_letters].into_iter().cloned();
         fixed.chain(teams.iter().map(|t| self.team_topic(t))).collect()
     }
 
-    /// Those of a source of payloads: its raw topic in the place of the events, and a state beside it.
+    /// Returns the topics of a payload source: its raw topic in place of the events, and a state topic beside
+    /// it.
     #[must_use]
     pub fn for_source(&self, raw: &str) -> Self {
         Self { events: raw.to_owned(), state: format!("{raw}.state"), ..self.clone() }
     }
 
-    /// The same inputs, and everything else behind a prefix.
+    /// Returns the same events and actions topics, with `prefix` before the names of all other topics.
     #[must_use]
     pub fn with_prefix(&self, prefix: &str) -> Self {
         let own = |name: &str| format!("{prefix}{name}");
@@ -157,7 +163,7 @@ impl Topics {
 }
 
 impl KafkaSettings {
-    /// Settings that need no file: everything but the address is a default.
+    /// Returns settings with defaults for everything but brokers and group.
     #[must_use]
     pub fn local(brokers: &str, group: &str) -> Self {
         Self {
@@ -176,33 +182,34 @@ impl KafkaSettings {
         }
     }
 
-    /// The member of the group: it holds partitions and reads nothing.
+    /// Configures the member of the group, which holds partitions and reads nothing.
     pub(crate) fn member_config(&self) -> ClientConfig {
         let mut config = self.base();
         config
             .set("group.id", &self.group)
-            // Partitions that stay where they are go on through a rebalance.
+            // Tasks whose partitions do not move keep working through a rebalance.
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", "10000")
-            // Members hear of a rebalance with their next heartbeat; partitions that move wait for it.
+            // Members learn of a rebalance with their next heartbeat; partitions that move wait for it.
             .set("heartbeat.interval.ms", "500");
         apply(&mut config, &self.consumer);
-        // Offsets belong to the transactions, whatever a file says; pending ones are waited for.
+        // Set after the file's properties, which must not change them: offsets belong to the transactions,
+        // and a member waits for pending ones.
         config
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            // They tell whether a rebalance is under way.
+            // The statistics show whether a rebalance is under way.
             .set("statistics.interval.ms", "200");
         config
     }
 
-    /// The reader of one task's partitions.
+    /// Configures the reader of one task's partitions.
     pub(crate) fn reader_config(&self) -> ClientConfig {
         let mut config = self.base();
         config
             .set("group.id", &self.group)
-            // What is read ahead, for each log. The client's own overhead is not counted in the bytes.
+            // Read-ahead for each log. The bytes do not include the client's own overhead.
             .set("queued.max.messages.kbytes", "8192")
             .set("queued.min.messages", "20000")
             .set("fetch.queue.backoff.ms", "10");
@@ -214,30 +221,30 @@ impl KafkaSettings {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
-            // Records that are gone are told of, not skipped over.
+            // Deleted records are reported, not skipped silently.
             .set("auto.offset.reset", "error");
         config
     }
 
-    /// Who asks about topics and makes them.
+    /// Configures the client that inspects and creates topics.
     pub(crate) fn admin_config(&self) -> ClientConfig {
         self.base()
     }
 
-    /// Whether a task that has no positions yet begins at the end of its topics.
+    /// Returns whether a task without committed positions starts at the end of its events.
     pub(crate) fn begins_at_end(&self) -> bool {
         let latest = |value: &str| matches!(value, "latest" | "largest" | "end");
         self.consumer.iter().any(|(key, value)| key == "auto.offset.reset" && latest(value))
     }
 
-    /// The writer of a task's outputs, or any other when no partition is given.
+    /// Configures the writer of a task's outputs, or any other producer when `partition` is `None`.
     pub(crate) fn producer_config(&self, partition: Option<u32>) -> ClientConfig {
         let mut config = self.base();
         config
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
-            // The partitioner of the Java clients: a key lands where any other producer puts it.
+            // The partitioner of the Java clients, so that any producer sends a key to the same partition.
             .set("partitioner", "murmur2_random")
             .set("queue.buffering.max.kbytes", "8192");
         let transactional = partition.filter(|_| self.guarantee == Guarantee::ExactlyOnce);
@@ -246,7 +253,7 @@ impl KafkaSettings {
         }
         apply(&mut config, &self.producer);
         if let Some(partition) = transactional {
-            // Whoever works on the partition next takes this id over, and so shuts the one before out.
+            // The next owner of the partition takes over this id and so fences the previous one.
             config.set("transactional.id", format!("{}-{partition}", self.group));
         }
         config
@@ -257,17 +264,17 @@ impl KafkaSettings {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "firewatch")
-            // A broker that hangs is given up sooner than the minute that is the default.
+            // A hung broker is given up sooner than after the default of a minute.
             .set("socket.timeout.ms", "10000");
         apply(&mut config, &self.common);
-        // librdkafka's own words are wanted; those of its `debug` property only when that is set.
+        // librdkafka's warnings are logged; its debug output only when the `debug` property is set.
         let debug = config.get("debug").is_some();
         config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
         config
     }
 }
 
-/// Properties on which exactly-once stands, or that have a key of their own.
+/// Properties that exactly-once depends on, or that have a settings key of their own.
 const RESERVED_PROPERTIES: [&str; 9] = [
     "bootstrap.servers",
     "enable.auto.commit",
@@ -280,7 +287,7 @@ const RESERVED_PROPERTIES: [&str; 9] = [
     "transactional.id",
 ];
 
-/// Properties, by their beginning, that only a member of a group has a use for.
+/// Prefixes of the properties that only a member of a group uses.
 const GROUP_ONLY_PROPERTIES: [&str; 6] = [
     "group.",
     "session.timeout.ms",
@@ -296,14 +303,14 @@ fn apply(config: &mut ClientConfig, properties: &[(String, String)]) {
     }
 }
 
-/// Properties that librdkafka does not know or whose value it refuses, each with its own words.
+/// Returns the properties that a file may not set, or that librdkafka rejects, each with the reason.
 #[must_use]
 pub fn check_properties(properties: &[(String, String)]) -> Vec<(String, String)> {
     properties
         .iter()
         .filter_map(|(key, value)| {
             if RESERVED_PROPERTIES.contains(&key.as_str()) {
-                return Some((key.clone(), "is firewatch's own to set; leave it out".into()));
+                return Some((key.clone(), "is set by firewatch; remove it".into()));
             }
             let refused = ClientConfig::new().set(key, value).create_native_config().err()?;
             Some((key.clone(), refused.to_string()))

@@ -1,6 +1,6 @@
-//! A span of the input: which records of each partition are read once more.
+//! A span of the input: the records of each partition that are read again.
 //!
-//! It is given for the events; actions go along by time, as they do when tasks take the two in order.
+//! The bounds apply to the events. The actions follow by time, because tasks merge the two streams by time.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,25 +19,26 @@ use crate::positions::Positions;
 use crate::topic_admin::input_partition_count;
 use crate::{KafkaSettings, RunError, Topics, client_error};
 
-/// Longest wait for an answer.
+/// Longest wait for a broker's answer.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// A new leader is known by then.
+/// Time within which a new leader is known.
 const LEADER_CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Wait for a record before looking at the time.
+/// Longest wait for a record before the timeout is checked.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Where a span begins, or ends.
+/// The start or the end of a span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpanBound {
-    /// Where the log begins, for a beginning; where it ends by now, for an end.
+    /// The beginning of the log for a start; its current end for an end.
     Log,
-    /// At the first record that was written at this time or later.
+    /// The first record written at this time or later.
     Time(EventTime),
-    /// At these offsets of the events' partitions; where the log begins or ends, for those left out.
+    /// Offsets of the events topic by partition. A partition left out uses the beginning or the end of its
+    /// log.
     Offsets(BTreeMap<u32, i64>),
 }
 
-/// One partition's part of a span: of each stream, the first offset, and the one after the last.
+/// One partition's part of a span: for each stream the first offset, and the offset after the last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Span {
     pub(crate) first: Positions,
@@ -45,14 +46,14 @@ pub struct Span {
 }
 
 impl Span {
-    /// The offsets of a stream.
+    /// Returns the offsets of a stream as a half-open range.
     #[must_use]
     pub fn offsets(&self, stream: Stream) -> Range<i64> {
         let at = |positions: &Positions| positions.get(&stream).copied().unwrap_or_default();
         at(&self.first)..at(&self.end)
     }
 
-    /// Records of events and actions, markers of transactions among them.
+    /// Returns the number of events and actions, including transaction markers.
     #[must_use]
     pub fn records(&self) -> u64 {
         [Stream::Events, Stream::Actions]
@@ -63,7 +64,7 @@ impl Span {
     }
 }
 
-/// Between what a span lies.
+/// The bounds of a span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpanBounds {
     /// The first record.
@@ -72,9 +73,10 @@ pub struct SpanBounds {
     pub to: SpanBound,
 }
 
-/// Each partition's part of the span between two edges.
+/// Resolves the bounds of a span to offsets, for each partition. Fails when the span is empty.
 pub(crate) fn resolve_spans(
-    (settings, topics): (&KafkaSettings, &Topics),
+    settings: &KafkaSettings,
+    topics: &Topics,
     bounds: &SpanBounds,
 ) -> Result<Vec<Span>, RunError> {
     let partitions = input_partition_count(settings, topics)?;
@@ -83,13 +85,13 @@ pub(crate) fn resolve_spans(
         .map(|partition| surveyor.resolve_span(partition, &bounds.from, &bounds.to))
         .collect::<Result<_, RunError>>()?;
     if spans.iter().all(|span| span.records() == 0) {
-        let problem = "nothing was written in this span; give other edges, or `log` for all that there is";
-        return Err(RunError::Topics(format!("{}: {problem}", topics.events)));
+        let problem = "nothing was written in this span; give other bounds, or `log` for the whole log";
+        return Err(RunError::Span(format!("{}: {problem}", topics.events)));
     }
     Ok(spans)
 }
 
-/// Who asks about offsets.
+/// Resolves span bounds to offsets.
 struct OffsetResolver<'a> {
     settings: &'a KafkaSettings,
     topics: &'a Topics,
@@ -101,7 +103,7 @@ impl<'a> OffsetResolver<'a> {
         Ok(Self { settings, topics, consumer: create_consumer(settings)? })
     }
 
-    /// One partition's part of the span between two edges.
+    /// Resolves one partition's part of a span.
     fn resolve_span(&self, partition: u32, from: &SpanBound, to: &SpanBound) -> Result<Span, RunError> {
         let mut span = Span::default();
         let logs = [(Stream::Events, &self.topics.events), (Stream::Actions, &self.topics.actions)];
@@ -116,7 +118,7 @@ impl<'a> OffsetResolver<'a> {
         Ok(span)
     }
 
-    /// The offset of an edge; none where the log itself begins or ends.
+    /// Returns the offset of a bound; `None` for the beginning or the end of the log itself.
     fn resolve_bound(
         &self,
         stream: Stream,
@@ -138,7 +140,7 @@ impl<'a> OffsetResolver<'a> {
                 }
             }
         };
-        offset_at_time(&self.consumer, (self.topic(stream), partition as i32), time)
+        offset_at_time(&self.consumer, self.topic(stream), partition as i32, time)
             .map(|at| Some(at.unwrap_or(log.end)))
     }
 
@@ -146,8 +148,8 @@ impl<'a> OffsetResolver<'a> {
         if (log.start..=log.end).contains(&offset) {
             return Ok(offset);
         }
-        Err(RunError::Topics(format!(
-            "{} [{partition}] has the offsets {} to {}, and {offset} is not among them",
+        Err(RunError::Span(format!(
+            "{} [{partition}]: offset {offset} is outside the log, which has {} to {}",
             self.topics.events, log.start, log.end,
         )))
     }
@@ -156,7 +158,8 @@ impl<'a> OffsetResolver<'a> {
         if stream == Stream::Actions { &self.topics.actions } else { &self.topics.events }
     }
 
-    /// When the first event at an offset or after it was written, milliseconds; none when there is none.
+    /// Returns the timestamp of the first event at an offset or after it, in milliseconds; `None` if there is
+    /// none.
     fn timestamp_at(&self, partition: u32, offset: i64) -> Result<Option<i64>, RunError> {
         let topic = &self.topics.events;
         let consumer = create_consumer(self.settings)?;
@@ -170,16 +173,16 @@ impl<'a> OffsetResolver<'a> {
             match consumer.poll(POLL_TIMEOUT) {
                 Some(Ok(event)) => return Ok(event.timestamp().to_millis()),
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
-                // The client tries again by itself and has told what is wrong.
+                // The client retries by itself and has logged the problem.
                 Some(Err(_)) | None => {}
             }
         }
-        Err(RunError::Timeout(format!("{topic} [{partition}] could not be read at offset {offset}")))
+        Err(RunError::Timeout(format!("could not read {topic} [{partition}] at offset {offset} in time")))
     }
 }
 
-/// Where a log begins and ends. For a moment after a topic was made, and while it changes its leader, the broker that is asked
-/// does not know, and is asked again.
+/// Returns the first offset of a log and the offset after its last. Asks again for a while, because a broker
+/// may not know them just after a topic was created or while its leader changes.
 pub(crate) fn log_bounds(
     consumer: &impl Consumer<ReaderContext>,
     topic: &str,
@@ -188,7 +191,7 @@ pub(crate) fn log_bounds(
     let start = Stopwatch::start();
     loop {
         let watermarks = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
-        match watermarks.map_err(client_error(format!("ask where {topic} begins and ends"))) {
+        match watermarks.map_err(client_error(format!("fetch the first and last offset of {topic}"))) {
             Err(e) if e.remedy() == Remedy::Redo && start.elapsed() < LEADER_CHANGE_TIMEOUT => {
                 pause(POLL_TIMEOUT);
             }
@@ -197,13 +200,15 @@ pub(crate) fn log_bounds(
     }
 }
 
-/// The first offset whose record was written at a time or later; none when there is no such record.
+/// Returns the first offset whose record was written at a time (milliseconds) or later; `None` if there is
+/// none.
 pub(crate) fn offset_at_time(
     consumer: &BaseConsumer<ReaderContext>,
-    (topic, partition): (&str, i32),
+    topic: &str,
+    partition: i32,
     millis: i64,
 ) -> Result<Option<i64>, RunError> {
-    let asking = || client_error(format!("ask {topic} for a time"));
+    let asking = || client_error(format!("look up a time in {topic}"));
     let mut requested = TopicPartitionList::new();
     requested.add_partition_offset(topic, partition, Offset::Offset(millis)).map_err(asking())?;
     let offsets = consumer.offsets_for_times(requested, REQUEST_TIMEOUT).map_err(asking())?;

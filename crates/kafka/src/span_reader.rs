@@ -1,7 +1,8 @@
-//! The events and actions of a span, all partitions in one order.
+//! Reads the events and actions of a span, with all partitions merged into one order.
 //!
-//! Within a partition they go as a task takes them. Across partitions they go by event time, as brands see it: a partition
-//! that was written sooner does not run ahead. Like a replay it is nobody's member and commits no offsets.
+//! Within a partition the order is that of a task. Across partitions it is by event time, as brands see it,
+//! so that a partition written sooner does not run ahead. Like a replay, the reader joins no group and
+//! commits no offsets.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -21,58 +22,57 @@ use crate::partition_reader::{PartitionReader, poll_client};
 use crate::span::{Span, SpanBounds, resolve_spans};
 use crate::{Formats, KafkaSettings, RunError, Topics, client_error};
 
-/// Longest wait for records that are known to be there.
+/// Longest wait for records that are known to exist.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Wait for a record before looking at the time.
+/// Longest wait for a record before the timeout is checked.
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// A record of a span.
 #[derive(Debug)]
 pub struct SpanRecord {
-    /// The place of its log among [`Recording::logs`].
+    /// Index of its log in [`SpanReader::logs`].
     pub log: usize,
     /// Its offset there.
     pub offset: i64,
-    /// What it is, or why it cannot be taken.
+    /// The decoded record, or the reason for its rejection.
     pub record: DecodeResult,
 }
 
-/// A record, and when it was written.
+/// A record with its Kafka timestamp in milliseconds; `None` until it is read.
 type PendingRecord = Option<(i64, SpanRecord)>;
 
-/// One partition of both streams.
+/// One partition of the events and of the actions.
 struct Partition {
     events: PartitionReader,
     actions: PartitionReader,
     /// The next event and the next action.
     heads: [PendingRecord; 2],
-    /// The latest event time so far, that of its next record included.
+    /// Latest event time so far, including that of the next record.
     event_time: EventTime,
-    /// Whose turn it is.
+    /// The stream whose record comes next.
     next_input: Option<NextInput>,
 }
 
-/// The records of a span, in order.
+/// Iterates over the records of a span in order.
 pub struct SpanReader {
     consumer: Arc<BaseConsumer<ReaderContext>>,
     formats: Formats,
     logs: Vec<String>,
     records: u64,
     partitions: Vec<Partition>,
-    /// The order of the partitions whose next record is at hand.
+    /// Partitions whose next record is read, ordered by event time.
     ready: BinaryHeap<Reverse<(EventTime, usize)>>,
     /// Partitions whose next record is not read yet.
     unread: Vec<usize>,
 }
 
 impl SpanReader {
-    /// Finds the span and begins to read it.
+    /// Resolves the bounds of the span and starts to read it.
     ///
     /// # Errors
-    /// When no broker answers, or the span is empty or not in the log.
-    pub fn open(live: (&KafkaSettings, &Topics), edges: &SpanBounds) -> Result<Self, RunError> {
-        let (settings, topics) = live;
-        let spans = resolve_spans(live, edges)?;
+    /// When no broker answers, or the span is empty or not within the log.
+    pub fn open(settings: &KafkaSettings, topics: &Topics, bounds: &SpanBounds) -> Result<Self, RunError> {
+        let spans = resolve_spans(settings, topics, bounds)?;
         let consumer = Arc::new(create_consumer(settings)?);
         let streams = [(topics.events.as_str(), Stream::Events), (topics.actions.as_str(), Stream::Actions)];
         let mut wanted = TopicPartitionList::new();
@@ -86,7 +86,7 @@ impl SpanReader {
         for (i, span) in (0..).zip(&spans) {
             let open_reader = |(topic, stream)| {
                 let span = span.offsets(stream);
-                PartitionReader::open(&consumer, (topic, i), stream, (span.start, Some(span.end)))
+                PartitionReader::open(&consumer, topic, i, stream, span.start, Some(span.end))
             };
             let [events, actions] = streams.map(open_reader);
             let (events, actions, heads) = (events?, actions?, [None, None]);
@@ -111,19 +111,19 @@ impl SpanReader {
         })
     }
 
-    /// The logs that are read, each a topic and its partition.
+    /// Returns the logs that are read, each as a topic and its partition.
     #[must_use]
     pub fn logs(&self) -> &[String] {
         &self.logs
     }
 
-    /// How many records there are, markers of transactions among them.
+    /// Returns the number of records in the span, including transaction markers.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// Reads on until every partition has its next record at hand, or none.
+    /// Reads until the next record of every partition is read, or the partition has no more.
     fn fill_all(&mut self) -> Result<(), RunError> {
         let start = Stopwatch::start();
         while let Some(&i) = self.unread.last() {
@@ -135,7 +135,7 @@ impl SpanReader {
             }
             poll_client(&self.consumer)?;
             if start.elapsed() > READ_TIMEOUT {
-                let problem = format!("{} could not be read to its end", self.logs[2 * i]);
+                let problem = format!("could not read {} to its end in time", self.logs[2 * i]);
                 return Err(RunError::Timeout(problem));
             }
         }
@@ -144,14 +144,14 @@ impl SpanReader {
 }
 
 impl Partition {
-    /// Reads the next event and the next action; tells whether both are at hand, as far as there are any.
+    /// Reads the next event and the next action. Returns whether both are read, as far as there are any.
     fn fill_heads(&mut self, i: usize, formats: &Formats) -> Result<bool, RunError> {
         let logs = (2 * i..).zip([&self.events, &self.actions]);
         for ((log, reader), head) in logs.zip(&mut self.heads) {
             if head.is_none() && !reader.is_exhausted() {
                 let next = reader.poll(POLL_TIMEOUT)?;
                 *head =
-                    next.map(|message| decode_record((log, reader.stream), &message, formats)).transpose()?;
+                    next.map(|message| decode_record(log, reader.stream, &message, formats)).transpose()?;
                 if head.is_none() && !reader.is_exhausted() {
                     return Ok(false);
                 }
@@ -188,7 +188,8 @@ impl Iterator for SpanReader {
 }
 
 fn decode_record(
-    (log, stream): (usize, Stream),
+    log: usize,
+    stream: Stream,
     message: &BorrowedMessage<'_>,
     formats: &Formats,
 ) -> Result<(i64, SpanRecord), RunError> {

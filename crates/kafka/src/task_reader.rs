@@ -1,6 +1,6 @@
-//! A task's reader: its partition of each stream, where each has come to, and whether it is at its end.
+//! A task's reader: its partition of each input stream, the position in each, and whether each is at its end.
 //!
-//! It has no place in a group; where to read and what is committed are the worker's to say.
+//! The reader joins no group. The worker decides where to read from and what is committed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,35 +18,36 @@ use crate::partition_reader::{PartitionReader, TRANSACTION_MARKER_GRACE, poll_cl
 use crate::positions::Positions;
 use crate::{KafkaSettings, RunError, Topics, client_error};
 
-/// Longest wait for records that are known to be there.
+/// Longest wait for records that are known to exist.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for the next event before the other streams are looked at.
+/// Longest wait for the next event before the other streams are polled.
 const EVENT_POLL_TIMEOUT: Duration = Duration::from_millis(5);
-/// The client counts time in these; a shorter wait is none to it.
+/// Resolution of the client's timeouts; it treats a shorter wait as none.
 const CLIENT_TIME_RESOLUTION: Duration = Duration::from_millis(1);
-/// An answer that took so long may be out of date.
+/// An answer that took this long may be out of date.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(2);
-/// How often to ask before a slow answer is taken.
+/// How often the end offsets are fetched before a slow answer is accepted.
 const MAX_END_OFFSET_TRIES: u32 = 5;
 
-/// Records read and not yet worked on. Actions may have to wait for events of a later batch, so they are not here.
+/// Records read and not yet processed. Actions are kept elsewhere, because they may have to wait for events
+/// of a later batch.
 #[derive(Default)]
 pub(crate) struct Batch<'a> {
     pub events: VecDeque<BorrowedMessage<'a>>,
     pub signals: VecDeque<BorrowedMessage<'a>>,
 }
 
-/// The reader.
+/// Reads one partition of every input stream.
 pub(crate) struct TaskReader {
     consumer: Arc<BaseConsumer<ReaderContext>>,
     partition: i32,
     streams: Vec<PartitionReader>,
-    /// Actions read and not yet worked on.
+    /// Actions read and not yet processed.
     pub pending_actions: VecDeque<OwnedMessage>,
 }
 
 impl TaskReader {
-    /// Starts to read a partition of each stream at these positions, up to those ends that are given.
+    /// Starts to read a partition of each stream from `positions`, up to `ends` where these are given.
     pub fn open(
         settings: &KafkaSettings,
         topics: &Topics,
@@ -67,14 +68,14 @@ impl TaskReader {
         for (topic, stream) in topics.inputs() {
             let from = positions.get(&stream).copied().unwrap_or_default();
             let until = ends.get(&stream).copied();
-            streams.push(PartitionReader::open(&consumer, (topic, partition), stream, (from, until))?);
+            streams.push(PartitionReader::open(&consumer, topic, partition, stream, from, until)?);
         }
         consumer.assign(&wanted).map_err(client_error("start reading"))?;
         Ok(Self { consumer, partition, streams, pending_actions: VecDeque::new() })
     }
 
-    /// Reads until the time is up, there are `most` records, or `enough` says so. With more at hand than that, each stream
-    /// gets its share: a backlog of events must not keep brands from what was told to them.
+    /// Reads until `wait` has passed, `max_records` are read or `enough` returns true. Each stream gets a
+    /// share of the batch, so that a backlog of events does not delay the signals to brands.
     pub fn poll_batch(
         &self,
         wait: Duration,
@@ -115,9 +116,9 @@ impl TaskReader {
         Ok((batch, actions))
     }
 
-    /// Asks where each log ends now; the events after the others, so that whatever an action followed is before the end
-    /// of the events. A broker that hung may answer before it learns that it leads no longer, and then it tells an end
-    /// that others have passed: what took long is asked again.
+    /// Fetches the end offset of each log. Events come last, so that every event that precedes a known action
+    /// lies before the end of the events. A broker that hung may answer before it learns that it is no longer
+    /// the leader, and its end offset is then too low. So a slow answer is fetched again.
     pub fn fetch_end_offsets(&self, end_offsets: &EndOffsets) -> Result<(), RunError> {
         for _ in 0..MAX_END_OFFSET_TRIES {
             let start = Stopwatch::start();
@@ -147,8 +148,8 @@ impl TaskReader {
         Ok(())
     }
 
-    /// Reads the actions to the end last asked for, and no further: what was added since may follow events that were added
-    /// since as well, and those are not known yet.
+    /// Reads the actions up to the end offset fetched last, and no further. Later actions may follow events
+    /// that are not known yet.
     pub fn drain_actions(&self) -> Result<Vec<OwnedMessage>, RunError> {
         let actions = self.stream_reader(Stream::Actions)?;
         let (start, mut rest, mut wait, mut sought) = (Stopwatch::start(), Vec::new(), Duration::ZERO, false);
@@ -157,10 +158,14 @@ impl TaskReader {
                 Some(message) => rest.push(message.detach()),
                 None if sought && actions.at_eof.get() => break,
                 None if start.elapsed() >= DRAIN_TIMEOUT => {
-                    return Err(RunError::Timeout(format!("{} could not be read to its end", actions.topic)));
+                    return Err(RunError::Timeout(format!(
+                        "could not read {} to its end in time",
+                        actions.topic
+                    )));
                 }
                 None if !sought && start.elapsed() >= TRANSACTION_MARKER_GRACE => {
-                    // Either markers follow, or the records are held up. Read anew, the end is told when it is reached.
+                    // Either only transaction markers follow, or the records are held up. After a seek the
+                    // client reports the end when it reaches it.
                     actions.at_eof.set(false);
                     sought = true;
                     let here = Offset::Offset(actions.next_offset.get());
@@ -177,12 +182,12 @@ impl TaskReader {
         Ok(rest)
     }
 
-    /// Whether a stream is read to the end last asked for.
+    /// Returns whether a stream is read up to the end offset fetched last.
     pub fn at_end(&self, stream: Stream) -> Result<bool, RunError> {
         Ok(self.stream_reader(stream)?.at_end())
     }
 
-    /// Records not read yet, by stream, as last asked for.
+    /// Returns the number of unread records of each stream, by the end offsets fetched last.
     pub fn lags(&self) -> impl Iterator<Item = (Stream, i64)> {
         self.streams.iter().map(|stream| {
             let lag = if stream.at_end() { 0 } else { stream.end_offset.get() - stream.next_offset.get() };
@@ -192,7 +197,7 @@ impl TaskReader {
 
     fn stream_reader(&self, stream: Stream) -> Result<&PartitionReader, RunError> {
         let found = self.streams.iter().find(|reader| reader.stream == stream);
-        found.ok_or_else(|| RunError::Topics(format!("no topic for {}", stream.as_str())))
+        found.ok_or_else(|| RunError::Topics(format!("no input topic for the stream {}", stream.as_str())))
     }
 }
 
@@ -221,7 +226,7 @@ mod tests {
             }
         }
         producer.flush().unwrap();
-        // Long enough for all to be at hand.
+        // Long enough for the client to fetch all records.
         pause(Duration::from_millis(500));
         let (batch, _) = reader.poll_batch(Duration::from_secs(5), 30, || false).unwrap();
         let (events, signals) = (batch.events.len(), batch.signals.len());
@@ -241,11 +246,14 @@ mod tests {
             producer.send(topic, Some("c"), b"first the event, then the action", &[]).unwrap();
             producer.flush().unwrap();
         }
-        // Long enough for the action to be at hand.
+        // Long enough for the client to fetch the action.
         pause(Duration::from_millis(500));
-        // More than once, as the first answer may be that the log has ended.
+        // Several times, because the first answer may be that the log has ended.
         for _ in 0..3 {
-            assert!(reader.drain_actions().unwrap().is_empty(), "it was added after the ends were asked for");
+            assert!(
+                reader.drain_actions().unwrap().is_empty(),
+                "it was added after the end offsets were fetched"
+            );
         }
         reader.fetch_end_offsets(&end_offsets).unwrap();
         assert_eq!(reader.drain_actions().unwrap().len(), 1);

@@ -1,8 +1,8 @@
-//! A task's writer: effects, state and positions as they are made, then one commit of them all.
+//! A task's writer: collects effects, state changes and positions, then commits them together.
 //!
-//! With `ExactlyOnce` that is a Kafka transaction under an id of the partition's own: taking the id over aborts what the
-//! owner before left open and shuts it out. The group has no part in it, so that tasks that stay where they are commit on
-//! while others move.
+//! With `ExactlyOnce` a commit is a Kafka transaction under the partition's own transactional id. Taking over
+//! the id aborts what the previous owner left open and fences it. The consumer group is not part of the
+//! transaction, so tasks that keep their partition go on committing while others move.
 
 use std::time::Duration;
 
@@ -18,34 +18,34 @@ use crate::client_context::DeliveryContext;
 use crate::headers::{HeaderPair, effect_headers, event_headers, to_kafka_headers};
 use crate::{Formats, Guarantee, KafkaSettings, RunError, Topics, client_error};
 
-/// Longest wait for one answer of a coordinator. Longer than a broker takes to be replaced.
+/// Longest wait for one answer of a coordinator; longer than a broker takes to be replaced.
 const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(20);
-/// Wait before a question that may be asked again is asked again.
+/// Wait before a retriable request is sent again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
-/// Longest wait for news of deliveries before looking again.
+/// Longest wait for delivery reports before the timeout is checked.
 const DELIVERY_POLL_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// The writer of one task.
+/// Writes and commits for one task.
 pub(crate) struct TaskWriter {
     producer: BaseProducer<DeliveryContext>,
     transactional: bool,
     partition: i32,
     topics: Topics,
     formats: Formats,
-    /// Something was written since the last commit.
+    /// Whether anything was written since the last commit.
     has_uncommitted: bool,
     encode_buffer: Vec<u8>,
 }
 
 impl TaskWriter {
-    /// Connects and takes the place of whoever wrote for this partition before.
+    /// Connects and, with transactions, fences the previous writer of this partition.
     pub fn open(settings: &KafkaSettings, topics: &Topics, partition: u32) -> Result<Self, RunError> {
         let config = settings.producer_config(Some(partition));
         let made = config.create_with_context(DeliveryContext::default());
-        let producer: BaseProducer<DeliveryContext> = made.map_err(client_error("make the producer"))?;
+        let producer: BaseProducer<DeliveryContext> = made.map_err(client_error("create the producer"))?;
         let transactional = settings.guarantee == Guarantee::ExactlyOnce;
         if transactional {
-            retry_transient("take over the partition's transactions", || {
+            retry_transient("take over the partition's transactional id", || {
                 producer.init_transactions(COORDINATOR_TIMEOUT)
             })?;
         }
@@ -61,15 +61,15 @@ impl TaskWriter {
         })
     }
 
-    /// Writes an effect; `traceparent` is that of its cause.
+    /// Writes an effect to its topic; `traceparent` is that of the record that caused it.
     pub fn write_effect(&mut self, effect: &Effect, traceparent: Option<&str>) -> Result<(), RunError> {
         let (topic, contract) = (self.topics.topic_for(effect), contract(effect));
         let format = contract.map_or(Format::Json, |contract| self.formats.format_for(contract));
         let headers = effect_headers(effect, format, traceparent);
-        self.encode((contract, &topic, effect.key()), effect, &headers)
+        self.encode(contract, &topic, effect.key(), effect, &headers)
     }
 
-    /// Writes an event that a payload of a source told; `traceparent` is the payload's.
+    /// Writes an event decoded from a source's payload; `traceparent` is that of the payload.
     pub fn write_event(
         &mut self,
         topic: &str,
@@ -77,21 +77,23 @@ impl TaskWriter {
         source: &str,
         traceparent: Option<&str>,
     ) -> Result<(), RunError> {
-        let to = (Some(Contract::Event), topic, Some(event.conversation.as_bytes()));
-        let headers = event_headers(event, (source, self.formats.format_for(Contract::Event)), traceparent);
-        self.encode(to, event, &headers)
+        let headers = event_headers(event, source, self.formats.format_for(Contract::Event), traceparent);
+        let key = event.conversation.as_bytes();
+        self.encode(Some(Contract::Event), topic, Some(key), event, &headers)
     }
 
-    /// Writes a record in the form that is chosen for it.
+    /// Writes a record in the format configured for its contract.
     fn encode(
         &mut self,
-        (contract, topic, key): (Option<Contract>, &str, Option<&[u8]>),
+        contract: Option<Contract>,
+        topic: &str,
+        key: Option<&[u8]>,
         record: &impl Serialize,
         headers: &[HeaderPair],
     ) -> Result<(), RunError> {
         let mut bytes = std::mem::take(&mut self.encode_buffer);
         bytes.clear();
-        self.formats.write((contract, topic), record, &mut bytes)?;
+        self.formats.write(contract, topic, record, &mut bytes)?;
         let mut record =
             BaseRecord::<[u8], [u8]>::to(topic).payload(&bytes).headers(to_kafka_headers(headers));
         record.key = key;
@@ -100,7 +102,7 @@ impl TaskWriter {
         written
     }
 
-    /// Writes a change of the state to the changelog.
+    /// Writes a state change to the changelog.
     pub fn write_change(&mut self, change: &ChangelogEntry) -> Result<(), RunError> {
         let topic = self.topics.state.clone();
         let mut record = BaseRecord::<[u8], [u8]>::to(&topic).key(&change.key).partition(self.partition);
@@ -117,29 +119,29 @@ impl TaskWriter {
         }
         let start = Stopwatch::start();
         let topic = record.topic.to_owned();
-        // A full queue is back-pressure: wait until the brokers have taken some of it.
+        // A full queue is back-pressure: wait until the brokers accept some of it.
         while let Err((e, back)) = self.producer.send(record) {
             if e.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(RunError::Undelivered(topic, e));
             }
             if start.elapsed() > COORDINATOR_TIMEOUT {
-                return Err(RunError::Timeout(format!("the brokers do not take what is written to {topic}")));
+                return Err(RunError::Timeout(format!("the brokers do not accept records for {topic}")));
             }
             self.producer.poll(DELIVERY_POLL_TIMEOUT);
             record = back;
         }
-        // Takes note of what was delivered.
+        // Handles delivery reports.
         self.producer.poll(Duration::ZERO);
         Ok(())
     }
 
-    /// Commits what was written. Tells whether there was anything.
+    /// Commits what was written. Returns whether there was anything to commit.
     pub fn commit(&mut self) -> Result<bool, RunError> {
         if !self.has_uncommitted {
             return Ok(false);
         }
         self.flush()?;
-        // Nothing is on its way any more, so a failure is known before the commit is asked for.
+        // Nothing is in flight any more, so a failed delivery is known before the commit is requested.
         if let Some(failed) = self.producer.context().take_failure() {
             return Err(failed.into());
         }
@@ -151,27 +153,27 @@ impl TaskWriter {
         Ok(true)
     }
 
-    /// Waits until the brokers have all that was written. The client's own wait spins through its last millisecond, or
-    /// looks every 100 ms only.
+    /// Waits until the brokers have acknowledged everything written. The client's own flush spins through its
+    /// last millisecond or polls only every 100 ms.
     fn flush(&self) -> Result<(), RunError> {
         let start = Stopwatch::start();
         while self.producer.in_flight_count() > 0 {
             if start.elapsed() > COORDINATOR_TIMEOUT {
-                return Err(RunError::Timeout("the brokers do not take what is written".into()));
+                return Err(RunError::Timeout("the brokers do not acknowledge what was written".into()));
             }
-            // Each delivery ends this wait.
+            // Returns at the first delivery report.
             self.producer.poll(DELIVERY_POLL_TIMEOUT);
         }
         Ok(())
     }
 
-    /// The partition.
+    /// Returns the partition that this writer commits for.
     pub fn partition(&self) -> i32 {
         self.partition
     }
 }
 
-/// What published record an effect is; none for signals, which only firewatch reads.
+/// Returns the contract of an effect's record; `None` for signals, which only firewatch reads.
 fn contract(effect: &Effect) -> Option<Contract> {
     match effect {
         Effect::Score(_) => Some(Contract::Score),
@@ -181,8 +183,8 @@ fn contract(effect: &Effect) -> Option<Contract> {
     }
 }
 
-/// A commit that failed, sorted: unless the client says that the transaction has to be aborted, the coordinator may have
-/// decided to commit it.
+/// Marks a failed commit as in doubt, unless the client requires an abort: the coordinator may have decided
+/// to commit the transaction.
 fn mark_in_doubt(e: RunError) -> RunError {
     match e {
         RunError::Client(_, KafkaError::Transaction(t)) if !t.txn_requires_abort() => {
@@ -192,7 +194,7 @@ fn mark_in_doubt(e: RunError) -> RunError {
     }
 }
 
-/// Asks again while the client says that it may be asked again, for a while.
+/// Repeats a request while the client calls its error retriable, until `COORDINATOR_TIMEOUT` has passed.
 fn retry_transient(what: &str, call: impl Fn() -> KafkaResult<()>) -> Result<(), RunError> {
     let start = Stopwatch::start();
     loop {

@@ -1,4 +1,4 @@
-//! The topics as firewatch needs them: whether they fit, and making them.
+//! Checks that the topics fit firewatch's needs, and creates those that are missing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,24 +15,24 @@ use crate::{Guarantee, KafkaSettings, RunError, Topics, client_error};
 
 /// Longest wait for an answer about topics.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for topics to be made.
+/// Longest wait for topics to be created.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for all brokers to know of topics that are there.
+/// Longest wait until all brokers know of existing topics.
 const METADATA_PROPAGATION_TIMEOUT: Duration = Duration::from_secs(5);
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-/// A topic as it should be made.
+/// A topic as it should be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPlan {
-    /// Its name.
+    /// Name of the topic.
     pub name: String,
-    /// How many partitions.
+    /// Number of partitions.
     pub partitions: u32,
-    /// How many copies; the cluster's default when left out.
+    /// Number of replicas; the cluster's default when absent.
     pub replication: Option<u32>,
-    /// Its settings.
+    /// Settings of the topic.
     pub config: Vec<(&'static str, String)>,
-    /// How many partitions it has already, when it is there.
+    /// Number of partitions of the existing topic; `None` if the topic does not exist.
     pub existing_partitions: Option<u32>,
 }
 
@@ -40,19 +40,19 @@ impl fmt::Display for TopicPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<28} {:>3} partitions", self.name, self.existing_partitions.unwrap_or(self.partitions))?;
         if self.existing_partitions.is_some() {
-            return f.write_str(", there already");
+            return f.write_str(", already exists");
         }
         if let Some(copies) = self.replication {
-            write!(f, ", {copies} copies")?;
+            write!(f, ", {copies} replicas")?;
         }
         self.config.iter().try_for_each(|(key, value)| write!(f, ", {key}={value}"))
     }
 }
 
-/// What `topics create` would make.
+/// Returns the topics that `topics create` needs, both existing and missing.
 ///
 /// # Errors
-/// When no broker answers, or topics that are there do not fit.
+/// When no broker answers, or an existing topic does not fit.
 pub fn plan_topics(
     settings: &KafkaSettings,
     topics: &Topics,
@@ -75,15 +75,15 @@ pub fn plan_topics(
     match misfit {
         None => Ok(plans),
         Some((plan, n)) => Err(RunError::Topics(format!(
-            "topic {} is there with {n} partitions, and {partitions} are asked for; nothing was made. \
-             Ask for {n}, or name another topic under [topics]",
+            "topic {} exists with {n} partitions, not {partitions}; nothing was created. \
+             Use --partitions {n}, or name another topic under [topics]",
             plan.name
         ))),
     }
 }
 
-/// What `topics create` would make for sources of payloads: each raw topic, of one partition so that an answer comes after
-/// what it answers, and the state that belongs to it.
+/// Returns the topics that `topics create` needs for payload sources: each raw topic, with one partition so
+/// that an answer comes after what it answers, and its state topic.
 ///
 /// # Errors
 /// When no broker answers.
@@ -97,14 +97,14 @@ pub fn plan_sources(
     for raw in raw {
         let own = topics.for_source(raw);
         let source_plans = plan(settings, &own, vec![own.events.clone(), own.state.clone()], 1)?;
-        // The state of a raw topic that is there already has as many partitions.
+        // The state topic of an existing raw topic gets the same number of partitions.
         let partitions = source_plans.iter().find_map(|plan| plan.existing_partitions).unwrap_or(1);
         plans.extend(source_plans.into_iter().map(|plan| TopicPlan { partitions, replication, ..plan }));
     }
     Ok(plans)
 }
 
-/// The outputs of a replay, none of which may be there yet.
+/// Plans the output topics of a replay, none of which may exist.
 pub(crate) fn plan_outputs(
     settings: &KafkaSettings,
     topics: &Topics,
@@ -115,8 +115,8 @@ pub(crate) fn plan_outputs(
     match plans.iter().find(|plan| plan.existing_partitions.is_some()) {
         None => Ok(plans),
         Some(TopicPlan { name, .. }) => Err(RunError::Topics(format!(
-            "topic {name} is there already, and a replay would be mixed with what is in it; nothing was made. \
-             Give another --prefix, or delete the topics of the replay before"
+            "topic {name} already exists, so the replay would mix with its records; nothing was created. \
+             Give another --prefix, or delete the topics of the earlier replay"
         ))),
     }
 }
@@ -141,10 +141,10 @@ fn plan(
     Ok(names.into_iter().map(plan).collect())
 }
 
-/// Makes those of the planned topics that are not there.
+/// Creates the planned topics that do not exist.
 ///
 /// # Errors
-/// When one cannot be made; those before it may be there then.
+/// When a topic cannot be created; others of the plan may exist then.
 pub fn create_topics(settings: &KafkaSettings, plans: &[TopicPlan]) -> Result<(), RunError> {
     let new: Vec<NewTopic<'_>> = plans
         .iter()
@@ -160,24 +160,24 @@ pub fn create_topics(settings: &KafkaSettings, plans: &[TopicPlan]) -> Result<()
     }
     let options =
         AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT)).request_timeout(Some(CREATE_TIMEOUT));
-    let made =
-        block_on(admin(settings)?.create_topics(&new, &options)).map_err(client_error("make the topics"))?;
+    let made = block_on(admin(settings)?.create_topics(&new, &options))
+        .map_err(client_error("create the topics"))?;
     for made in made {
         match made {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((name, code)) => return Err(RunError::Topics(format!("make topic {name}: {code}"))),
+            Err((name, code)) => return Err(RunError::Topics(format!("create topic {name}: {code}"))),
         }
     }
     Ok(())
 }
 
-/// The number of partitions that the topics of a task must share: it works on the same partition of each. The state's
-/// topic must be compacted, or state would be lost with age.
+/// Returns the number of partitions that the topics of a task share; a task works on the same partition of
+/// each. The state topic must be compacted, because retention would delete state.
 pub(crate) fn task_partition_count(settings: &KafkaSettings, topics: &Topics) -> Result<u32, RunError> {
     partition_count_with_state(settings, &topics.task_topics(), &topics.state)
 }
 
-/// The same for topics of which one is that of a state.
+/// Returns the number of partitions that `topics` share, and checks that the topic `state` is compacted.
 pub(crate) fn partition_count_with_state(
     settings: &KafkaSettings,
     topics: &[&str],
@@ -185,18 +185,19 @@ pub(crate) fn partition_count_with_state(
 ) -> Result<u32, RunError> {
     let partitions = common_partition_count(settings, topics)?;
     if settings.guarantee == Guarantee::AtLeastOnce {
-        // Brokers without transactions, such as the embedded one, do not tell; the question would only time out.
+        // Brokers without transactions, such as the embedded one, do not report topic settings; the request
+        // would time out.
         return Ok(partitions);
     }
     match block_on(cleanup_policy(settings, state)) {
         Some(policy) if policy != "compact" => Err(RunError::Topics(format!(
-            "topic {state} has cleanup.policy={policy}, so state would be lost with age; set it to compact"
+            "topic {state} has cleanup.policy={policy}, which deletes old state; set it to compact"
         ))),
         _ => Ok(partitions),
     }
 }
 
-/// The number of partitions that the topics share which others write to.
+/// Returns the number of partitions that the events and actions topics share.
 pub(crate) fn input_partition_count(settings: &KafkaSettings, topics: &Topics) -> Result<u32, RunError> {
     common_partition_count(settings, &[&topics.events, &topics.actions])
 }
@@ -204,7 +205,7 @@ pub(crate) fn input_partition_count(settings: &KafkaSettings, topics: &Topics) -
 fn common_partition_count(settings: &KafkaSettings, topics: &[&str]) -> Result<u32, RunError> {
     let start = Stopwatch::start();
     let mut found = partition_counts(settings, topics.iter().copied())?;
-    // Brokers hear of topics that were just made one after the other.
+    // Brokers learn of new topics one after another.
     while found.values().any(|n| *n == 0) && start.elapsed() < METADATA_PROPAGATION_TIMEOUT {
         pause(METADATA_PROPAGATION_TIMEOUT / 20);
         found = partition_counts(settings, topics.iter().copied())?;
@@ -213,7 +214,7 @@ fn common_partition_count(settings: &KafkaSettings, topics: &[&str]) -> Result<u
     if !absent.is_empty() {
         let are = if absent.len() == 1 { "is" } else { "are" };
         return Err(RunError::Topics(format!(
-            "{} {are} not there; `firewatch topics create` makes what is missing, or name others under [topics]",
+            "{} {are} missing; run `firewatch topics create`, or name existing topics under [topics]",
             absent.join(", "),
         )));
     }
@@ -230,7 +231,7 @@ fn common_partition_count(settings: &KafkaSettings, topics: &[&str]) -> Result<u
     Ok(*partitions)
 }
 
-/// A topic's cleanup policy; none when the broker does not say.
+/// Returns a topic's cleanup policy; `None` when the broker does not report it.
 async fn cleanup_policy(settings: &KafkaSettings, topic: &str) -> Option<String> {
     let options = AdminOptions::new().request_timeout(Some(METADATA_TIMEOUT));
     let resources = [ResourceSpecifier::Topic(topic)];
@@ -242,15 +243,15 @@ fn admin(settings: &KafkaSettings) -> Result<AdminClient<ReaderContext>, RunErro
     settings
         .admin_config()
         .create_with_context(ReaderContext::default())
-        .map_err(client_error("make an admin client"))
+        .map_err(client_error("create the admin client"))
 }
 
-/// How long each topic keeps what.
+/// Returns the settings of a new topic: how long it keeps records, or how it is compacted.
 fn topic_config(topics: &Topics, name: &str) -> Vec<(&'static str, String)> {
     if name == topics.state {
         return vec![
             ("cleanup.policy", "compact".into()),
-            // A restart reads what compaction has not reached yet, so it is kept short.
+            // A restart reads everything not yet compacted, so compaction runs early.
             ("segment.bytes", (64 << 20).to_string()),
             ("segment.ms", (DAY_MS / 4).to_string()),
             ("min.cleanable.dirty.ratio", "0.2".into()),
@@ -264,7 +265,7 @@ fn topic_config(topics: &Topics, name: &str) -> Vec<(&'static str, String)> {
     vec![("cleanup.policy", "delete".into()), ("retention.ms", (days * DAY_MS).to_string())]
 }
 
-/// How many partitions each topic has; 0 when it is not there.
+/// Returns the number of partitions of each topic; 0 if it does not exist.
 fn partition_counts<'a>(
     settings: &KafkaSettings,
     topics: impl Iterator<Item = &'a str>,
@@ -275,7 +276,7 @@ fn partition_counts<'a>(
         .map(|topic| {
             let metadata = consumer
                 .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-                .map_err(client_error(format!("ask {brokers} about topic {topic}")))?;
+                .map_err(client_error(format!("fetch the metadata of topic {topic} from {brokers}")))?;
             let known = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
             Ok((topic.to_owned(), known.map_or(0, |t| t.partitions().len() as u32)))
         })

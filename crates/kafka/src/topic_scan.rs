@@ -1,4 +1,6 @@
-//! What topics hold now, or what was written to them between two times: for reports on what was told and done.
+//! Reads what topics hold now, or what was written to them in a time range.
+//!
+//! Reports on alerts and on what people did about them are built from these records.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,22 +20,22 @@ use crate::record_io::{ReceivedRecord, decode_message};
 use crate::span::{REQUEST_TIMEOUT, log_bounds, offset_at_time};
 use crate::{Formats, KafkaSettings, RunError, client_error};
 
-/// Wait for a record before looking at the time.
+/// Longest wait for a record before the timeout is checked.
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Times between which records were written: from one on, and before another.
+/// A half-open range of the times at which records were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeRange {
-    /// The first time; where the log begins when absent.
+    /// First time, inclusive; the beginning of the log when absent.
     pub from: Option<EventTime>,
-    /// The time after the last; where the log ends by now when absent.
+    /// End of the range, exclusive; the current end of the log when absent.
     pub to: Option<EventTime>,
 }
 
-/// Hands on the records of topics, a partition after the other, until it is told to break.
+/// Passes the records of topics to `sink`, one partition after another, until `sink` breaks.
 ///
 /// # Errors
-/// When no broker answers or a topic is not there.
+/// When no broker answers or a topic does not exist.
 pub fn scan_topics(
     settings: &KafkaSettings,
     topics: &[String],
@@ -56,29 +58,30 @@ pub fn scan_topics(
     }
     let readers: Result<Vec<PartitionReader>, RunError> = logs
         .into_iter()
-        // Streams matter to those who follow live ones.
+        // Only readers of live logs depend on the stream.
         .map(|(topic, i, from, until)| {
-            PartitionReader::open(&consumer, (topic, i), Stream::Events, (from, Some(until)))
+            PartitionReader::open(&consumer, topic, i, Stream::Events, from, Some(until))
         })
         .collect();
     let readers = readers?;
     consumer.assign(&wanted).map_err(client_error("start reading"))?;
     for reader in &readers {
-        if scan_partition((&consumer, &settings.formats), reader, sink)?.is_break() {
+        if scan_partition(&consumer, &settings.formats, reader, sink)?.is_break() {
             break;
         }
     }
     Ok(())
 }
 
-/// The records of a key in a topic, and whether there may be more than could be read in the time. All partitions are looked
-/// through, as producers need not share a partitioner.
+/// Returns the records of a key in a topic, and whether the timeout cut the search short. Searches all
+/// partitions, because producers need not share a partitioner.
 ///
 /// # Errors
-/// When no broker answers or the topic is not there.
+/// When no broker answers or the topic does not exist.
 pub fn find_by_key(
     settings: &KafkaSettings,
-    (topic, key): (&str, &str),
+    topic: &str,
+    key: &str,
     range: TimeRange,
     timeout: Duration,
 ) -> Result<(Vec<ReceivedRecord>, bool), RunError> {
@@ -94,10 +97,10 @@ pub fn find_by_key(
     Ok((found, is_cut))
 }
 
-/// Where topics end now: the offset after the last by topic and partition.
+/// Returns where topics end now: the offset after the last record, by topic and partition.
 ///
 /// # Errors
-/// When no broker answers or a topic is not there.
+/// When no broker answers or a topic does not exist.
 pub fn fetch_end_offsets(
     settings: &KafkaSettings,
     topics: &[String],
@@ -114,7 +117,8 @@ pub fn fetch_end_offsets(
 }
 
 fn scan_partition(
-    (consumer, formats): (&BaseConsumer<ReaderContext>, &Formats),
+    consumer: &BaseConsumer<ReaderContext>,
+    formats: &Formats,
     reader: &PartitionReader,
     sink: &mut dyn FnMut(&ReceivedRecord) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, RunError> {
@@ -129,7 +133,7 @@ fn scan_partition(
         }
         poll_client(consumer)?;
         if since.elapsed() > REQUEST_TIMEOUT {
-            return Err(RunError::Timeout(format!("{} could not be read to its end", reader.topic)));
+            return Err(RunError::Timeout(format!("could not read {} to its end in time", reader.topic)));
         }
     }
     Ok(ControlFlow::Continue(()))
@@ -138,18 +142,18 @@ fn scan_partition(
 fn partition_ids(consumer: &BaseConsumer<ReaderContext>, topic: &str) -> Result<Vec<i32>, RunError> {
     let metadata = consumer
         .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
-        .map_err(client_error(format!("ask about topic {topic}")))?;
+        .map_err(client_error(format!("fetch the metadata of topic {topic}")))?;
     let all: Vec<i32> =
         metadata.topics().iter().flat_map(|t| t.partitions()).map(|partition| partition.id()).collect();
     if all.is_empty() {
         return Err(RunError::Topics(format!(
-            "{topic} is not there; make it with `firewatch topics create`"
+            "topic {topic} does not exist; create it with `firewatch topics create`"
         )));
     }
     Ok(all)
 }
 
-/// The first offset, and the one after the last.
+/// Returns the first offset of a time range in a partition, and the offset after its last.
 fn span(
     consumer: &BaseConsumer<ReaderContext>,
     topic: &str,
@@ -160,7 +164,7 @@ fn span(
     let at = |time: Option<EventTime>, otherwise: i64| match time {
         None => Ok(otherwise),
         Some(time) => {
-            offset_at_time(consumer, (topic, partition), time.as_millis()).map(|at| at.unwrap_or(high))
+            offset_at_time(consumer, topic, partition, time.as_millis()).map(|at| at.unwrap_or(high))
         }
     };
     let from = at(range.from, low)?;

@@ -1,8 +1,9 @@
-//! One task at work: take the partition over, restore, then read, handle and commit, round after round.
+//! One task at work: takes over the partition, restores its state, then reads, processes and commits, round
+//! after round.
 //!
-//! Each worker has a thread of its own, as the client's calls wait for brokers. A round is one transaction. When one
-//! fails before its commit was asked for, what it did is undone in memory and done again by a new writer. When it is not
-//! known how a commit ended, the task begins anew from the changelog.
+//! Each worker has its own thread, because client calls block on brokers. A round is one transaction. When a
+//! round fails before its commit is requested, its changes are undone in memory and repeated with a new
+//! writer. When the outcome of a commit is unknown, the task restarts from the changelog.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
@@ -28,10 +29,10 @@ use crate::task_writer::TaskWriter;
 use crate::workers::{Phase, WorkerControl, Workers};
 use crate::{Guarantee, KafkaSettings, RunError, Topics, WallClock};
 
-/// How often a silent partition is looked at.
+/// How often the end offsets of a silent partition are checked.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What all workers of a process share.
+/// Settings, ruleset and clients that all workers of a process share.
 pub(crate) struct WorkerContext {
     pub settings: KafkaSettings,
     pub topics: Topics,
@@ -44,31 +45,31 @@ pub(crate) struct WorkerContext {
 }
 
 impl WorkerContext {
-    /// The stream has an end, and its time is not the wall clock's.
+    /// Declares the input finite: its event time is not the wall clock's, so silence does not advance it.
     pub fn expect_end_of_input(&self) {
         self.workers.end_of_input.expect_ends(self.ruleset.get().signal_keys().count(), self.partitions);
     }
 }
 
-/// Where a worker's records come from, and whether anybody takes note of how far it has come.
+/// Where a worker reads from, and whether it records its progress.
 pub(crate) enum InputSource {
-    /// The group's share of the logs, from where it was committed, with the state that belongs to it.
+    /// The partition assigned by the group, from the committed positions and with the committed state.
     Group(Weak<GroupMember>),
-    /// A span of the logs, from an empty state; no note is taken.
+    /// A span of the logs, from an empty state. Neither state nor positions are recorded.
     Span(Span),
 }
 
-/// One worker.
+/// The worker of one partition.
 pub(crate) struct Worker<'a> {
     context: &'a WorkerContext,
     partition: u32,
     control: &'a WorkerControl,
     source: InputSource,
-    /// The end of the stream has been told.
+    /// Whether the end-of-stream watermarks were sent and committed.
     end_sent: bool,
 }
 
-/// What a worker has while it works.
+/// State of a worker from taking over the partition until it restarts or ends.
 struct Session {
     task: Task,
     reader: TaskReader,
@@ -85,7 +86,9 @@ impl<'a> Worker<'a> {
         Self { context, partition, control, source, end_sent: false }
     }
 
-    /// Works until told to finish, or until the stream's end when it has one.
+    /// Processes records until asked to finish or, for finite input, until the end of the stream.
+    ///
+    /// Fails with the first error that no retry can resolve.
     pub fn run(&mut self) -> Result<(), RunError> {
         let mut backoff = Backoff::new();
         while !self.control.should_finish() {
@@ -97,7 +100,14 @@ impl<'a> Worker<'a> {
             };
             match ran {
                 Ok(()) => break,
-                Err(e) => self.retry_after(e, &mut backoff)?,
+                Err(e) => {
+                    if self.remedy(&e) == Remedy::Restart {
+                        tracing::warn!(
+                            "fenced, or a commit is in doubt; taking the partition over again: {e}"
+                        );
+                    }
+                    self.retry_after(e, &mut backoff)?;
+                }
             }
         }
         if self.control.should_finish() {
@@ -106,7 +116,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Shuts out whoever worked on the partition before, and reads what it has committed.
+    /// Fences the previous owner of the partition and restores what it committed. Returns `None` when asked
+    /// to finish meanwhile.
     fn open_session(&self) -> Result<Option<Session>, RunError> {
         let WorkerContext { settings, topics, ruleset, metrics, clock, partitions, .. } = self.context;
         let partition = self.partition;
@@ -139,7 +150,8 @@ impl<'a> Worker<'a> {
         TaskReader::open(settings, topics, self.partition, positions, ends)
     }
 
-    /// Goes back to the last commit after a round that failed, with a new writer. None when told to finish meanwhile.
+    /// Returns to the last commit after a failed round, with a new writer. Returns `None` when asked to
+    /// finish meanwhile.
     fn recover(
         &self,
         session: Session,
@@ -171,7 +183,7 @@ impl<'a> Worker<'a> {
         Ok((CommitBuffer::resume(recovered, writer, self.context), reader))
     }
 
-    /// Round after round, until told to finish.
+    /// Runs rounds until asked to finish or until the stream ends.
     fn run_rounds(&mut self, mut session: Session, backoff: &mut Backoff) -> Result<(), RunError> {
         self.control.set_phase(Phase::Working);
         loop {
@@ -193,16 +205,16 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Reads, works and commits. Tells whether the stream has come to its end.
+    /// Reads, processes and commits. Returns whether the stream has ended.
     fn run_round(&mut self, session: &mut Session) -> Result<bool, RunError> {
         let context = self.context;
         let end_of_input = &context.workers.end_of_input;
         self.control.heartbeat((context.clock)());
-        // Asked before the ends of the logs are: what is added afterwards is seen in the next round.
+        // Read before the end offsets are fetched: records added later are seen in the next round.
         let (is_complete, over) = (end_of_input.is_input_complete(), self.end_sent && end_of_input.is_done());
         let processed = self.process_batch(session)?;
         if self.control.is_abandoned() {
-            // Another works here by now, and a commit would only be refused.
+            // Another worker owns the partition by now, and brokers would refuse a commit.
             return Ok(true);
         }
         let Session { task, reader, buffer } = &mut *session;
@@ -218,7 +230,7 @@ impl<'a> Worker<'a> {
         Ok(over && processed == 0)
     }
 
-    /// Commits what was done since the last commit, and how far that came.
+    /// Commits the effects, the changed state and the positions since the last commit.
     fn commit(&self, session: &mut Session) -> Result<(), RunError> {
         let Session { task, buffer, .. } = session;
         let context = self.context;
@@ -241,7 +253,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Reads for a commit interval and works on what came; tells how many records that were.
+    /// Reads for one commit interval and processes what arrived. Returns the number of records processed.
     fn process_batch(&self, session: &mut Session) -> Result<usize, RunError> {
         let (context, control) = (self.context, self.control);
         let Session { task, reader, buffer } = session;
@@ -251,7 +263,7 @@ impl<'a> Worker<'a> {
         let (mut batch, actions) =
             reader.poll_batch(interval, buffer.max_records, || control.should_finish())?;
         waiting.extend(actions);
-        // What arrives once another policy is in force is decided by it.
+        // Records read after a policy reload are decided by the new policy.
         buffer.ruleset = context.ruleset.get();
         let now = (context.clock)();
         let mut processed = batch.signals.len();
@@ -300,7 +312,7 @@ impl<'a> Worker<'a> {
         Ok(processed)
     }
 
-    /// Tells what is wrong and waits before the next try, unless it is pointless.
+    /// Logs the error and waits before the next try. Returns the error when a retry is pointless.
     fn retry_after(&self, e: RunError, backoff: &mut Backoff) -> Result<(), RunError> {
         let WorkerContext { settings, clock, .. } = self.context;
         if self.remedy(&e) == Remedy::Stop && !self.control.should_finish() {
@@ -313,7 +325,7 @@ impl<'a> Worker<'a> {
     fn remedy(&self, e: &RunError) -> Remedy {
         let transactional = self.context.settings.guarantee == Guarantee::ExactlyOnce;
         match (e.remedy(), &self.source) {
-            // What a replay has told is in its outputs only, so it cannot begin anew in the middle.
+            // A replay keeps no changelog, so it cannot restart in the middle.
             (Remedy::Restart, InputSource::Span(_)) => Remedy::Stop,
             (Remedy::Redo, InputSource::Span(_)) if !transactional => Remedy::Stop,
             (remedy, _) => remedy,

@@ -1,4 +1,6 @@
-//! The tasks at work in this process, each in a thread of its own: started, told to finish, waited for.
+//! The workers of this process, one thread each: starts them, asks them to finish and waits for them.
+//!
+//! A worker that takes too long to finish, or that sends no heartbeat, is abandoned.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
@@ -7,67 +9,93 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
+use thiserror::Error;
 
 use crate::backoff::{Backoff, Stopwatch, pause, pause_unless_cancelled};
 use crate::client_context::lock;
 use crate::{RunError, WallClock};
 
-/// How long a task may take to finish what it is at before its partition is given up without it. It cannot commit
-/// afterwards.
+/// How long a worker may take to finish its round before its partition is given up without it. It cannot
+/// commit afterwards.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often to look whether it has.
+/// How often to check whether a worker has finished.
 const FINISH_POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// A worker that is silent for longer than any wait of its own hangs in a call of the client's that never returns.
+/// A worker that is silent for longer than any of its own waits hangs in a client call that never returns.
 const HANG_TIMEOUT: firewatch_domain::Duration = firewatch_domain::Duration::from_secs(45);
 
-/// What a worker is at.
+/// Why this process is not ready: the first condition that is not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotReady {
+    /// The group has not accepted this process.
+    #[error("not a member of the group yet, or no broker has answered")]
+    NotMember,
+    /// The task of a partition restores its state.
+    #[error("partition {0} is being restored")]
+    Restoring(u32),
+    /// The task of a partition failed and waits for its next try.
+    #[error("partition {0} failed and is being retried")]
+    Retrying(u32),
+}
+
+/// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// It takes over the partition and reads its state.
+    /// Taking over the partition and restoring its state.
     Restoring,
-    /// It works on records.
+    /// Processing records.
     Working,
-    /// Something is wrong, and it tries again.
+    /// Waiting to retry after an error.
     Retrying,
-    /// It has finished.
+    /// Ended, with or without an error.
     Finished,
 }
 
-/// One worker, as seen from outside.
+/// One worker as the rest of the process sees it: its order, its phase and its last heartbeat.
 pub(crate) struct WorkerControl {
     order: AtomicU8,
     phase: AtomicU8,
     last_beat_ms: AtomicI64,
 }
 
-const ORDER_RUN: u8 = 0;
-const ORDER_FINISH: u8 = 1;
-const ORDER_ABANDON: u8 = 2;
+/// What the process wants of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Work on.
+    Run,
+    /// Commit what is done, and end.
+    Finish,
+    /// End at once; another process owns the partition.
+    Abandon,
+}
 
 impl WorkerControl {
     fn new(now: EventTime) -> Self {
         Self {
-            order: AtomicU8::new(ORDER_RUN),
+            order: AtomicU8::new(Order::Run as u8),
             phase: AtomicU8::new(Phase::Restoring as u8),
             last_beat_ms: now.as_millis().into(),
         }
     }
 
-    /// It should commit what it has and end.
+    /// Returns whether the worker should commit what it has and end.
     pub fn should_finish(&self) -> bool {
-        self.order.load(Ordering::Relaxed) != ORDER_RUN
+        self.order.load(Ordering::Relaxed) != Order::Run as u8
     }
 
-    /// It should end at once; nothing it does counts any more.
+    /// Returns whether the worker should end at once, because nothing it does counts any more.
     pub fn is_abandoned(&self) -> bool {
-        self.order.load(Ordering::Relaxed) == ORDER_ABANDON
+        self.order.load(Ordering::Relaxed) == Order::Abandon as u8
+    }
+
+    fn give(&self, order: Order) {
+        self.order.store(order as u8, Ordering::Relaxed);
     }
 
     pub fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// It is alive.
+    /// Records that the worker is alive.
     pub fn heartbeat(&self, now: EventTime) {
         self.last_beat_ms.store(now.as_millis(), Ordering::Relaxed);
     }
@@ -76,8 +104,10 @@ impl WorkerControl {
         EventTime::from_millis(self.last_beat_ms.load(Ordering::Relaxed))
     }
 
-    /// Tells what is wrong and waits before the next try. One that is to finish waits no more: the next owner works on from
-    /// the last commit.
+    /// Logs the problem and waits before the next try. A worker that should finish does not wait: the next
+    /// owner continues from the last commit.
+    ///
+    /// Fails when the retries have lasted for more than `timeout_ms`.
     pub fn wait_before_retry(
         &self,
         problem: &str,
@@ -90,7 +120,7 @@ impl WorkerControl {
         }
         let wait = backoff.next_within(timeout_ms, problem)?;
         self.set_phase(Phase::Retrying);
-        eprintln!("firewatch: {problem}; trying again in {} ms", wait.as_millis());
+        tracing::warn!("{problem}; trying again in {} ms", wait.as_millis());
         pause_unless_cancelled(wait, || !self.should_finish(), || self.heartbeat(clock()));
         Ok(())
     }
@@ -100,18 +130,19 @@ impl WorkerControl {
     }
 }
 
-/// How far a stream that has an end has come, for recordings and replays: when all events are worked on, each task tells
-/// each brand so; when all of that has been heard, everything was.
+/// Progress of finite input, for recordings and replays. A task that has processed all its events sends an
+/// end-of-stream watermark to every brand. The input is done when all these watermarks are processed and
+/// committed.
 #[derive(Default)]
 pub(crate) struct EndOfInput {
-    /// Times that a brand hears from a task that nothing will follow; none for streams without an end.
+    /// End-of-stream watermarks expected: brands times tasks; 0 for endless input.
     expected_ends: AtomicUsize,
     received_ends: AtomicUsize,
     is_complete: AtomicBool,
 }
 
 impl EndOfInput {
-    /// The stream has an end, and its time is not the wall clock's.
+    /// Declares the input finite and sets how many end-of-stream watermarks to expect.
     pub fn expect_ends(&self, brands: usize, tasks: u32) {
         self.expected_ends.store(brands * tasks as usize, Ordering::Relaxed);
     }
@@ -120,7 +151,7 @@ impl EndOfInput {
         self.expected_ends.load(Ordering::Relaxed) > 0
     }
 
-    /// No events or actions will be added.
+    /// Returns whether the input is complete, so that no event or action will be added.
     pub fn is_input_complete(&self) -> bool {
         self.is_complete.load(Ordering::Relaxed)
     }
@@ -129,25 +160,25 @@ impl EndOfInput {
         self.is_complete.store(true, Ordering::Relaxed);
     }
 
-    /// A brand was told by a task that nothing will follow, and that is committed.
+    /// Counts an end-of-stream watermark that a brand has processed and committed.
     pub fn record_end(&self) {
         self.received_ends.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether nothing is left to do.
+    /// Returns whether every brand has received an end-of-stream watermark from every task.
     pub fn is_done(&self) -> bool {
         self.is_finite()
             && self.received_ends.load(Ordering::Relaxed) >= self.expected_ends.load(Ordering::Relaxed)
     }
 }
 
-/// A worker and its thread.
+/// A worker's control and its thread.
 struct WorkerHandle {
     control: Arc<WorkerControl>,
     thread: JoinHandle<()>,
 }
 
-/// The workers.
+/// The workers of this process by partition, and the first failure among them.
 #[derive(Default)]
 pub(crate) struct Workers {
     handles: Mutex<BTreeMap<u32, WorkerHandle>>,
@@ -157,7 +188,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts a worker.
+    /// Starts a worker for a partition on a new thread.
     pub fn start(
         self: &Arc<Self>,
         partition: u32,
@@ -167,6 +198,7 @@ impl Workers {
         let control = Arc::new(WorkerControl::new(now));
         let (own, workers) = (control.clone(), self.clone());
         let body = move || {
+            let _span = tracing::info_span!("task", partition).entered();
             if let Err(e) = work(&own) {
                 lock(&workers.failure).get_or_insert(e);
             }
@@ -175,20 +207,21 @@ impl Workers {
         let thread = std::thread::Builder::new()
             .name(format!("task-{partition}"))
             .spawn(body)
-            .map_err(|e| RunError::Topics(format!("start a thread for partition {partition}: {e}")))?;
+            .map_err(|e| RunError::Thread(partition, e))?;
         lock(&self.handles).insert(partition, WorkerHandle { control, thread });
         Ok(())
     }
 
-    /// Ends workers: lets them commit what they have, unless it is too late for that.
+    /// Stops the workers of some partitions. They may commit their round first, unless it is too late because
+    /// another member owns the partitions.
     pub fn stop_workers(&self, partitions: &[u32], too_late: bool) {
         let stopped: Vec<_> = {
             let mut handles = lock(&self.handles);
             partitions.iter().filter_map(|p| handles.remove(p)).collect()
         };
-        let order = if too_late { ORDER_ABANDON } else { ORDER_FINISH };
+        let order = if too_late { Order::Abandon } else { Order::Finish };
         for WorkerHandle { control, .. } in &stopped {
-            control.order.store(order, Ordering::Relaxed);
+            control.give(order);
         }
         let start = Stopwatch::start();
         for WorkerHandle { control, thread } in stopped {
@@ -196,16 +229,16 @@ impl Workers {
                 pause(FINISH_POLL_INTERVAL);
             }
             if control.is_in_phase(Phase::Finished) {
-                // A panic has been told on standard error.
+                // The panic message is already on standard error.
                 let _ = thread.join();
             } else {
-                control.order.store(ORDER_ABANDON, Ordering::Relaxed);
+                control.give(Order::Abandon);
             }
         }
     }
 
-    /// Gives up workers that hang, and tells whose partitions they had. Whatever they still do is refused or comes to
-    /// nothing; one that was only slow loses its round.
+    /// Abandons workers that hang and returns their partitions. Brokers refuse whatever such a worker still
+    /// writes; a worker that was only slow loses its round.
     pub fn abandon_hung(&self, now: EventTime) -> Vec<u32> {
         let mut handles = lock(&self.handles);
         let hung = |control: &WorkerControl| {
@@ -214,23 +247,23 @@ impl Workers {
         let abandoned: Vec<u32> =
             handles.iter().filter(|(_, handle)| hung(&handle.control)).map(|(p, _)| *p).collect();
         for handle in abandoned.iter().filter_map(|partition| handles.remove(partition)) {
-            handle.control.order.store(ORDER_ABANDON, Ordering::Relaxed);
+            handle.control.give(Order::Abandon);
         }
         abandoned
     }
 
-    /// Ends all workers.
+    /// Stops all workers; each may commit its round first.
     pub fn stop_all(&self) {
         let all: Vec<u32> = lock(&self.handles).keys().copied().collect();
         self.stop_workers(&all, false);
     }
 
-    /// Whether every worker has come to the end of its own accord.
+    /// Returns whether every worker has finished by itself.
     pub fn is_done(&self) -> bool {
         lock(&self.handles).values().all(|handle| handle.control.is_in_phase(Phase::Finished))
     }
 
-    /// The first failure that stops everything.
+    /// Takes the first failure that must stop the process: a worker's error or panic.
     pub fn failure(&self) -> Option<RunError> {
         let panicked = || {
             let handles = lock(&self.handles);
@@ -238,33 +271,34 @@ impl Workers {
                 handle.thread.is_finished() && !handle.control.is_in_phase(Phase::Finished)
             };
             let broken = handles.iter().find(|(_, handle)| is_broken(handle));
-            broken.map(|(p, _)| RunError::Topics(format!("the worker of partition {p} broke down")))
+            broken.map(|(p, _)| RunError::Panicked(*p))
         };
         lock(&self.failure).take().or_else(panicked)
     }
 
-    /// The group has taken us in.
+    /// Records that the group has accepted this process.
     pub fn mark_joined(&self) {
         self.is_member.store(true, Ordering::Relaxed);
     }
 
-    /// Whether we are in the group and every task of ours works, or what keeps it from that.
-    pub fn readiness(&self) -> Result<(), String> {
+    /// Returns `Ok` when this process is in the group and every task is working, else the first condition
+    /// that is not met.
+    pub fn readiness(&self) -> Result<(), NotReady> {
         if !self.is_member.load(Ordering::Relaxed) {
-            return Err("not in the group yet, or no broker has answered".into());
+            return Err(NotReady::NotMember);
         }
         for (partition, WorkerHandle { control, .. }) in &*lock(&self.handles) {
             if control.is_in_phase(Phase::Restoring) {
-                return Err(format!("partition {partition} is being restored"));
+                return Err(NotReady::Restoring(*partition));
             }
             if control.is_in_phase(Phase::Retrying) {
-                return Err(format!("partition {partition} is in trouble and tries again"));
+                return Err(NotReady::Retrying(*partition));
             }
         }
         Ok(())
     }
 
-    /// When the worker that has been silent for longest was last heard of.
+    /// Returns the oldest of the last heartbeats of the unfinished workers; `None` without any.
     pub fn oldest_heartbeat(&self) -> Option<EventTime> {
         let handles = lock(&self.handles);
         let working = handles.values().filter(|handle| !handle.control.is_in_phase(Phase::Finished));
@@ -296,10 +330,14 @@ mod tests {
             workers.start(partition, start, work).unwrap();
         }
         pause(Duration::from_millis(50));
-        assert_eq!(workers.abandon_hung(start + HANG_TIMEOUT), [0_u32; 0], "it may still come back");
+        assert_eq!(
+            workers.abandon_hung(start + HANG_TIMEOUT),
+            [0_u32; 0],
+            "the client call may still return"
+        );
         let late = start + HANG_TIMEOUT + firewatch_domain::Duration::from_millis(1);
         assert_eq!(workers.abandon_hung(late), [1]);
-        assert_eq!(workers.abandon_hung(late), [0_u32; 0], "its place is free");
+        assert_eq!(workers.abandon_hung(late), [0_u32; 0], "it was removed before");
         while !abandoned.load(Ordering::Relaxed) {
             pause(FINISH_POLL_INTERVAL);
         }

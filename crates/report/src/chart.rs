@@ -1,4 +1,5 @@
-//! Charts as SVG. Black and white are the page's ink and paper, which a page may set otherwise.
+//! Charts as SVG. Black and white stand for the page's text and background colours, which its style sheet may
+//! change.
 
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
@@ -9,7 +10,7 @@ use crate::AnalysisError;
 pub use plotters::prelude::SeriesLabelPosition as Legend;
 
 const SIZE: (u32, u32) = (720, 440);
-/// Okabe and Ito's colours (2008), which colour-blind people can tell apart.
+/// The palette of Okabe and Ito (2008), which colour-blind people can distinguish.
 pub const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -19,15 +20,19 @@ pub const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
 ];
 
-/// A line of a chart, or a dot if it has one point: its name, its points, and whether it is a peer's or what would be perfect, and drawn thin.
+/// A line of a chart; a single point is drawn as a dot.
 pub struct ChartLine {
+    /// The name in the legend.
     pub name: String,
+    /// The points, in the units of the axes.
     pub points: Vec<(f64, f64)>,
+    /// Draws a thin line: a comparison, not the subject.
     pub thin: bool,
+    /// The colour.
     pub colour: RGBColor,
 }
 
-/// What a chart is about.
+/// The title, axes and legend of a chart.
 pub struct ChartFrame<'a, X> {
     /// The title above the chart.
     pub title: &'a str,
@@ -35,23 +40,35 @@ pub struct ChartFrame<'a, X> {
     pub x: (&'a str, X),
     /// The vertical axis: its label and range.
     pub y: (&'a str, std::ops::Range<f64>),
-    /// Where the lines' names are, if they have any.
+    /// Position of the legend; `None` for a chart without one.
     pub legend: Option<Legend>,
 }
 
-/// A chart that is being drawn.
+/// The title and the axis labels of a chart.
+pub struct ChartLabels<'a> {
+    /// The title above the chart.
+    pub title: &'a str,
+    /// The label of the horizontal axis.
+    pub x: &'a str,
+    /// The label of the vertical axis.
+    pub y: &'a str,
+}
+
+/// A chart in progress.
 type Chart<'a, 'b, X> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<<X as AsRangedCoord>::CoordDescType, RangedCoordf64>>;
 
-/// Draws what became of it against what was said, both in percent, beside the line on which they are equal.
+/// Draws a reliability diagram: observed against predicted percentages, with the diagonal of perfect
+/// calibration.
 ///
 /// # Errors
-/// When the frame is none.
+/// When the chart cannot be drawn, for example with an empty axis.
 pub fn reliability(
-    (title, x, y): (&str, &str, &str),
+    labels: &ChartLabels<'_>,
     lines: Vec<(String, Vec<(f64, f64)>)>,
 ) -> Result<String, AnalysisError> {
-    let equal = ("as it should be".to_owned(), vec![(0.0, 0.0), (100.0, 100.0)]);
+    let ChartLabels { title, x, y } = *labels;
+    let equal = ("perfect calibration".to_owned(), vec![(0.0, 0.0), (100.0, 100.0)]);
     let last = lines.len();
     let lines: Vec<ChartLine> = lines
         .into_iter()
@@ -69,7 +86,7 @@ pub fn reliability(
 /// Draws lines as SVG.
 ///
 /// # Errors
-/// When the frame is none.
+/// When the chart cannot be drawn, for example with an empty axis.
 pub fn chart<X>(frame: ChartFrame<'_, X>, lines: &[ChartLine]) -> Result<String, AnalysisError>
 where
     X: AsRangedCoord<Value = f64>,
@@ -91,10 +108,10 @@ where
     })
 }
 
-/// Draws bars as SVG: each from one place to another, so high.
+/// Draws bars as SVG; each bar is its left edge, right edge and height.
 ///
 /// # Errors
-/// When the frame is none.
+/// When the chart cannot be drawn, for example with an empty axis.
 pub fn bars(
     frame: ChartFrame<'_, std::ops::Range<f64>>,
     bars: &[(f64, f64, f64)],
@@ -107,7 +124,7 @@ pub fn bars(
     })
 }
 
-/// Draws something within a frame.
+/// Draws a frame and, within it, whatever `draw` adds.
 fn draw_framed<X>(
     size: (u32, u32),
     frame: ChartFrame<'_, X>,
@@ -147,7 +164,7 @@ where
     Ok(svg)
 }
 
-/// A number on an axis: no more digits than it takes.
+/// Formats a number on an axis with at most three decimals and no trailing zeros.
 fn short(x: f64) -> String {
     let rounded = (x * 1000.0).round() / 1000.0;
     format!("{rounded}")

@@ -1,6 +1,7 @@
 //! What analysis commands share: report pages, charts and tables, and the small helpers under them.
 //!
-//! `backtest` and `train` both write reports; this crate keeps either from depending on the other for a chart.
+//! `backtest` and `train` both write reports; this crate keeps either from depending on the other for a
+//! chart.
 
 pub mod chart;
 mod error;
@@ -12,4 +13,4 @@ pub mod table;
 mod zone;
 
 pub use error::AnalysisError;
-pub use zone::Zone;
+pub use zone::{UnknownZone, Zone};

@@ -1,4 +1,4 @@
-//! A report as one HTML file that needs nothing else: readable without a network, by day and by night, and in print.
+//! Report pages: a single self-contained HTML file, with styles for light and dark screens and for print.
 
 use std::fmt::{Display, Write};
 
@@ -18,13 +18,13 @@ svg [fill='#FFFFFF']{fill:var(--paper)}svg [fill='#000000']{fill:var(--ink)}
 svg [stroke='#000000']{stroke:var(--ink)}svg [stroke='#0072B2']{stroke:var(--blue)}svg [stroke='#56B4E9']{stroke:var(--sky)}svg [fill='#0072B2']{fill:var(--blue)}
 ";
 
-/// A page as it is written.
+/// Builds a page from top to bottom. All text is escaped.
 pub struct HtmlPage {
     html: String,
 }
 
 impl HtmlPage {
-    /// With a title and nothing else.
+    /// Creates a page with a title.
     pub fn new(title: &str) -> Self {
         let title = escaped(title);
         let html = format!(
@@ -35,34 +35,34 @@ impl HtmlPage {
         Self { html }
     }
 
-    /// A heading.
+    /// Adds a heading.
     pub fn heading(&mut self, text: &str) {
         self.tag("h2", "", text);
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub fn paragraph(&mut self, text: impl Display) {
         self.tag("p", "", &text.to_string());
     }
 
-    /// What matters most.
+    /// Adds a highlighted paragraph for a main result.
     pub fn lead(&mut self, text: impl Display) {
         self.tag("p", "lead", &text.to_string());
     }
 
-    /// What to keep in mind.
+    /// Adds a paragraph in small print, for a caveat.
     pub fn note(&mut self, text: impl Display) {
         self.tag("p", "note", &text.to_string());
     }
 
-    /// A chart with what it shows, in words.
+    /// Adds a chart; `words` is its caption and text alternative.
     pub fn chart(&mut self, svg: &str, words: &str) {
         let words = escaped(words);
         let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{words}\" "), 1);
         let _ = writeln!(self.html, "<figure>{svg}<figcaption>{words}</figcaption></figure>");
     }
 
-    /// A table.
+    /// Adds a table.
     pub fn table(&mut self, caption: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         let row = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
             let cells: String = cells.map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
@@ -78,7 +78,7 @@ impl HtmlPage {
         );
     }
 
-    /// The page.
+    /// Returns the finished HTML.
     pub fn finish(self) -> String {
         self.html + "</html>\n"
     }
@@ -104,6 +104,6 @@ mod tests {
         let html = page.finish();
         assert!(html.contains("<title>a &lt;b&gt;</title>"));
         assert!(html.contains("<td>&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; more</td>"));
-        assert!(!html.contains("http") && !html.contains("src="), "nothing is fetched");
+        assert!(!html.contains("http") && !html.contains("src="), "the page loads nothing");
     }
 }

@@ -15,7 +15,7 @@ pub fn unit(seed: u64, index: u64) -> f64 {
     (mix(seed, index) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Hashes a text to a stable number, to split data sets by.
+/// Hashes a text to a number that is stable across machines and versions, to split data sets by.
 #[must_use]
 pub fn text_hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| mix(h, u64::from(b)))

@@ -1,11 +1,22 @@
-//! Times as a clock on the wall shows them where people work: days and hours of reports.
+//! Local time for the days and hours of reports.
 
 use firewatch_domain::{Duration, EventTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
+use thiserror::Error;
 
-/// A time zone.
+/// There is no time zone of this name.
+#[derive(Debug, Error)]
+#[error("{name:?}: unknown time zone; use a name such as America/New_York")]
+pub struct UnknownZone {
+    /// The name.
+    pub name: String,
+    #[source]
+    cause: jiff::Error,
+}
+
+/// A named time zone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Zone {
     name: String,
@@ -19,23 +30,22 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// The zone of a name such as `America/New_York`.
+    /// Returns the zone with an IANA name such as `America/New_York`.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn named(name: &str) -> Result<Self, String> {
-        let zone = TimeZone::get(name)
-            .map_err(|_| format!("{name:?} is no time zone; give a name such as America/New_York"))?;
+    /// When the name is unknown.
+    pub fn named(name: &str) -> Result<Self, UnknownZone> {
+        let zone = TimeZone::get(name).map_err(|cause| UnknownZone { name: name.into(), cause })?;
         Ok(Self { name: name.into(), zone })
     }
 
-    /// Its name.
+    /// Returns the zone's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the clock on the wall shows, as if it were UTC.
+    /// Returns the local time as if it were UTC.
     #[must_use]
     pub fn wall_time(&self, at: EventTime) -> EventTime {
         let shift = Timestamp::from_millisecond(at.as_millis())
@@ -43,7 +53,7 @@ impl Zone {
         at + Duration::from_secs(i64::from(shift))
     }
 
-    /// The hour of the day, 0 to 23.
+    /// Returns the local hour of the day, 0 to 23.
     #[must_use]
     pub fn hour(&self, at: EventTime) -> u32 {
         (self.wall_time(at).as_millis().rem_euclid(86_400_000) / 3_600_000) as u32
@@ -68,6 +78,7 @@ mod tests {
         assert_eq!(wall("America/New_York", "2026-07-10T03:00:00Z"), "2026-07-09T23:00:00.000Z");
         assert_eq!(wall("Asia/Kolkata", "2026-07-10T20:00:00Z"), "2026-07-11T01:30:00.000Z");
         assert_eq!(Zone::default().hour(at("2026-07-10T20:59:59Z")), 20);
-        assert!(Zone::named("Mars/Olympus").unwrap_err().starts_with("\"Mars/Olympus\" is no time zone"));
+        let unknown = Zone::named("Mars/Olympus").unwrap_err().to_string();
+        assert!(unknown.starts_with("\"Mars/Olympus\": unknown time zone"));
     }
 }

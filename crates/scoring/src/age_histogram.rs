@@ -1,21 +1,22 @@
-//! When a conversation was passed on: counts by age, in bins that widen by a fifth from one to the next.
+//! A histogram of reshares by age of the conversation, with bins that widen by a factor of 2^(1/4), about a
+//! fifth.
 //!
-//! Growth of this kind is much the same in logarithmic time, so few bins keep the shape of a minute as well as that of a
-//! week; and counts do not depend on the order in which events arrive.
+//! Growth looks similar in logarithmic time, so that few bins preserve its shape over a minute as well as
+//! over a week. Counts do not depend on the order in which events arrive.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bins in a doubling of the age.
+/// Number of bins for each doubling of the age.
 const BINS_PER_DOUBLING: usize = 4;
 /// Upper end of the first bin, in seconds.
 const FIRST_BIN_END: f64 = 10.0;
-/// Bins; the last begins at 6.4 days and has no end.
+/// Number of bins. The last begins at 6.4 days and is open.
 pub(crate) const AGE_BINS: usize = 65;
-/// Largest count of a bin: three bytes as it is stored. Beyond two million in a fifth of an age, no more is learnt.
+/// Maximum count of a bin, three bytes when stored. Larger counts carry no more information.
 const MAX_COUNT: u32 = (1 << 21) - 1;
 
-/// Counts by age.
+/// Counts by age bin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct AgeHistogram([u32; AGE_BINS]);
 
@@ -29,13 +30,13 @@ impl Default for AgeHistogram {
 const FRACTIONAL_POWERS: [f64; BINS_PER_DOUBLING - 1] =
     [1.189_207_115_002_721, std::f64::consts::SQRT_2, 1.681_792_830_507_429];
 
-/// The bin of an age in seconds.
+/// Returns the bin of an age in seconds.
 fn bin_index(age: f64) -> usize {
     let doublings = age / FIRST_BIN_END;
     if doublings < 1.0 || doublings.is_nan() {
         return 0;
     }
-    // The exponent and the mantissa of the number itself: a logarithm would be ten times as slow.
+    // Reads exponent and mantissa from the bits, because a logarithm is ten times as slow.
     let bits = doublings.to_bits();
     let exponent = (bits >> 52) as usize - 1023;
     let mantissa = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));
@@ -43,14 +44,14 @@ fn bin_index(age: f64) -> usize {
     (1 + exponent * BINS_PER_DOUBLING + step).min(AGE_BINS - 1)
 }
 
-/// Where a bin ends, in seconds.
+/// Returns the upper end of a bin, in seconds.
 fn bin_end(bin: usize) -> f64 {
     let between = [1.0, FRACTIONAL_POWERS[0], FRACTIONAL_POWERS[1], FRACTIONAL_POWERS[2]];
     FIRST_BIN_END * f64::from(1_u32 << (bin / BINS_PER_DOUBLING)) * between[bin % BINS_PER_DOUBLING]
 }
 
 impl AgeHistogram {
-    /// Counts one at an age in seconds.
+    /// Counts one reshare at an age in seconds.
     pub fn add(&mut self, age: f64) {
         self.add_many(1, bin_index(age));
     }
@@ -61,7 +62,7 @@ impl AgeHistogram {
         }
     }
 
-    /// Counts `n` that happened somewhere between two ages, evenly.
+    /// Counts `n` reshares, spread evenly between two ages in seconds.
     pub fn add_evenly(&mut self, n: u64, from: f64, to: f64) {
         let (from, to) = (from.max(0.0), to.max(0.0));
         let span = to - from;
@@ -71,7 +72,7 @@ impl AgeHistogram {
         let (mut done, mut at) = (0, from);
         for bin in bin_index(from)..AGE_BINS {
             at = if bin + 1 < AGE_BINS { bin_end(bin).min(to) } else { to }.max(at);
-            // Rounded as a running total, so that none is lost.
+            // Rounds the running total, so that the counts add up to `n`.
             let due = (n as f64 * ((at - from) / span)).round() as u64;
             self.add_many(due - done, bin);
             done = due;
@@ -81,7 +82,7 @@ impl AgeHistogram {
         }
     }
 
-    /// Makes every age older: the conversation began earlier than was known.
+    /// Adds `secs` to every age, when the conversation turns out to have begun earlier.
     pub fn shift_by(&mut self, secs: f64) {
         let before = std::mem::take(self);
         for (i, count) in before.0.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -90,12 +91,12 @@ impl AgeHistogram {
         }
     }
 
-    /// All of them.
+    /// Returns the total count.
     pub fn total(&self) -> u64 {
         self.0.iter().map(|n| u64::from(*n)).sum()
     }
 
-    /// The curve of growth up to an age in seconds.
+    /// Returns the growth curve up to an age in seconds.
     pub fn curve(&self, age: f64) -> GrowthCurve {
         let mut curve = GrowthCurve { ends: [0.0; AGE_BINS + 1], counts: [0.0; AGE_BINS + 1], len: 1 };
         let mut sum = 0.0;
@@ -113,7 +114,7 @@ impl AgeHistogram {
     }
 }
 
-/// How many there were by which age, linear between the ends of bins.
+/// The cumulative count by age, linear between the ends of bins.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowthCurve {
     ends: [f64; AGE_BINS + 1],
@@ -122,7 +123,7 @@ pub(crate) struct GrowthCurve {
 }
 
 impl GrowthCurve {
-    /// So many by an age in seconds, one as long after the other.
+    /// Returns the curve of `n` reshares at a constant pace over an age in seconds.
     pub fn linear(n: f64, age: f64) -> Self {
         let part = |i: usize| i as f64 / AGE_BINS as f64;
         let mut curve = Self { ends: [0.0; AGE_BINS + 1], counts: [0.0; AGE_BINS + 1], len: AGE_BINS + 1 };
@@ -137,12 +138,12 @@ impl GrowthCurve {
         (&self.ends[..self.len], &self.counts[..self.len])
     }
 
-    /// All of them.
+    /// Returns the total count.
     pub fn total(&self) -> f64 {
         self.counts[self.len - 1]
     }
 
-    /// How many by each of these ages, which rise.
+    /// Returns the cumulative counts at ascending ages in seconds.
     pub fn counts_at<const N: usize>(&self, ages: [f64; N]) -> [f64; N] {
         let (ends, counts) = self.points();
         let mut i = 1;
@@ -154,7 +155,7 @@ impl GrowthCurve {
         })
     }
 
-    /// The ages by which there were so many, which rise.
+    /// Returns the ages in seconds at which the cumulative counts `many`, in ascending order, were reached.
     pub fn ages_at<const N: usize>(&self, many: [f64; N]) -> [f64; N] {
         let (ends, counts) = self.points();
         let mut i = 1;
@@ -166,7 +167,7 @@ impl GrowthCurve {
         })
     }
 
-    /// Each bin's middle and its count.
+    /// Returns the middle in seconds and the count of each non-empty bin.
     pub fn bins(&self) -> impl Iterator<Item = (f64, f64)> {
         let (ends, counts) = self.points();
         let middles = ends.windows(2).map(|e| (e[0] + e[1]) / 2.0);
@@ -174,13 +175,13 @@ impl GrowthCurve {
     }
 }
 
-/// Linear between points `i - 1` and `i`, and level beyond the last.
+/// Interpolates linearly between the points `i - 1` and `i`; constant beyond the last point.
 fn interpolate(xs: &[f64], ys: &[f64], i: usize, x: f64) -> f64 {
     let (x0, x1, y0, y1) = (xs[i - 1], xs[i], ys[i - 1], ys[i]);
     if x >= x1 || x1 <= x0 { y1 } else { y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).max(0.0) }
 }
 
-/// From the first bin in use to the last, so that a young conversation takes a few bytes.
+/// Writes only the range of non-empty bins, so that a young conversation takes a few bytes.
 impl Serialize for AgeHistogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let used = |count: &u32| *count > 0;
@@ -195,7 +196,7 @@ impl<'de> Deserialize<'de> for AgeHistogram {
         let (first, used) = <(u8, Vec<u32>)>::deserialize(deserializer)?;
         let mut ages = Self::default();
         let slots = ages.0.get_mut(usize::from(first)..).and_then(|rest| rest.get_mut(..used.len()));
-        slots.ok_or_else(|| D::Error::custom("more ages than there are bins"))?.copy_from_slice(&used);
+        slots.ok_or_else(|| D::Error::custom("more age counts than bins"))?.copy_from_slice(&used);
         Ok(ages)
     }
 }

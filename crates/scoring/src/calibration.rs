@@ -1,35 +1,36 @@
-//! What verdicts on earlier alerts make of the risk: a scale and a shift of its log-odds (Platt 1999), in a file of its own
-//! that is learned by `firewatch report feedback` and never changed in place.
+//! Calibration of the risk by verdicts on earlier alerts: a scale and a shift of its log-odds (Platt 1999).
+//!
+//! `firewatch report feedback` learns the file. It is never changed in place.
 
 use firewatch_settings::{Fault, Settings};
 
-/// Of what a risk of 0 or 100 counts as in log-odds.
+/// Probabilities within this distance of 0 or 1 are left unchanged, because their log-odds diverge.
 const CERTAINTY_MARGIN: f64 = 1e-6;
 
 /// A calibration of the risk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// Its name, told by those who use it.
+    /// The version, which reports name.
     pub version: String,
-    /// What the log-odds are multiplied with.
+    /// The factor of the log-odds, 0.01..100.
     pub scale: f64,
-    /// What is added to them then.
+    /// The offset added after scaling, -20..20.
     pub shift: f64,
 }
 
 impl Calibration {
-    /// What begins the file of one, after comments.
+    /// The first line of a calibration file after comments.
     pub const SECTION: &'static str = "[calibration]";
 
-    /// Reads a file.
+    /// Parses a calibration file. `name` is its path, for messages.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All faults of the file.
     pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Fault>> {
         let mut s = Settings::parse(name, text)?;
         for key in ["version", "scale", "shift"] {
             if !s.has(&format!("calibration.{key}")) {
-                s.add_fault(&format!("calibration.{key}"), "is missing; it must be there");
+                s.add_fault(&format!("calibration.{key}"), "is missing; add it");
             }
         }
         let calibration = Self {
@@ -40,7 +41,7 @@ impl Calibration {
         s.finish(calibration)
     }
 
-    /// What a probability becomes. One stays 0 or 1.
+    /// Returns the calibrated probability. 0 and 1 stay unchanged.
     #[must_use]
     pub fn apply(&self, p: f64) -> f64 {
         if !(CERTAINTY_MARGIN..=1.0 - CERTAINTY_MARGIN).contains(&p) {
@@ -60,7 +61,7 @@ mod tests {
         let calibration = Calibration { version: "1".into(), scale: 0.5, shift: -1.0 };
         let risks: Vec<f64> = (0..=100).map(|p| calibration.apply(f64::from(p) / 100.0)).collect();
         assert!(risks.is_sorted() && risks[0] == 0.0 && risks[100] == 1.0, "{risks:?}");
-        // log-odds of 0.8 are ln 4; halved and shifted, ln 2 - 1.
+        // The log-odds of 0.8 are ln 4; halved and shifted they are ln 2 - 1.
         assert!((risks[80] - 2.0 / (2.0 + std::f64::consts::E)).abs() < 1e-12);
     }
 

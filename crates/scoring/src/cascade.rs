@@ -1,8 +1,7 @@
-//! The spread of one conversation, summed up in constant memory.
+//! The spread of one conversation, summarised in constant memory.
 //!
-//! Takes each engagement in O(1), in any order, and a repeat of a recent one not at all. What platforms count
-//! themselves (snapshots) and what we see one by one are merged: growth that a snapshot told first is not counted
-//! again when its events come.
+//! Each engagement is folded in with O(1) time, in any order. Platform counter snapshots and individual
+//! events are merged: growth that a snapshot reported first is not counted again when its events arrive.
 
 use firewatch_domain::{
     AccountKind, Counters, Duration, Engagement, EngagementCounts, EngagementKind, EventTime, Velocity,
@@ -15,21 +14,23 @@ use crate::recent_ids::RecentIds;
 use crate::velocity::{Pace, weight};
 use crate::{Audience, TYPICAL_FOLLOWERS};
 
-/// Event ids remembered to recognise repeats.
+/// Number of recent event ids kept to detect repeated events.
 const RECENT_IDS: usize = 20;
-/// Accounts remembered so that one who reshares again and again counts once.
+/// Number of recent accounts kept, so that an account that reshares repeatedly counts once.
 const RECENT_ACTORS: usize = 12;
 
-/// A conversation's engagement, summed up.
+/// The summary of a conversation's engagement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cascade {
     #[serde(with = "WholeCounts")]
     counts: EngagementCounts,
-    /// Of these, what snapshots told and no event has shown yet: reshares, replies, quotes, likes.
+    /// The part of `counts` that snapshots reported and no event has confirmed yet: reshares, replies,
+    /// quotes, likes.
     snapshot_only: [u64; 4],
     pace: Pace,
-    /// How often it was passed on, and to how many followers.
+    /// Reshares and quotes, decayed.
     reshare_sums: DecayedSum,
+    /// Followers of the author and of everyone who reshared, decayed since they were exposed.
     exposure_sums: DecayedSum,
     reshare_ages: AgeHistogram,
     audience: Audience,
@@ -43,17 +44,18 @@ pub struct Cascade {
 }
 
 impl Cascade {
-    /// Whether an event's id is new here; it is remembered from now on.
+    /// Inserts an event id and returns whether it was new.
     pub fn insert_id(&mut self, id: &str) -> bool {
         self.recent_events.insert(id)
     }
 
-    /// The root post, or the first sign of the conversation; also a later look at it, for time to pass.
+    /// Advances the summary to a time, without an engagement. Call it for the root post and before reading
+    /// the summary at a later time.
     pub fn observe_time(&mut self, at: EventTime) {
         self.advance_to(at);
     }
 
-    /// The root's author, who posted then.
+    /// Records the author of the root post as its first carrier, at the time of the post.
     pub fn observe_author(&mut self, id: &str, followers: Option<u64>, at: EventTime) {
         let factors = self.advance_to(at);
         if self.recent_actors.insert(id) {
@@ -62,14 +64,14 @@ impl Cascade {
         }
     }
 
-    /// One reaction.
+    /// Folds in one engagement.
     pub fn observe_engagement(&mut self, engagement: &Engagement, at: EventTime) {
         let factors = self.advance_to(at);
         let already_counted = self.count_engagement(engagement.kind, at);
         if engagement.kind == EngagementKind::Like {
             return;
         }
-        // Nobody who listens to a bot or to the brand is an audience of the post's.
+        // Followers of bots and of the brand itself do not count as audience.
         let is_person = !matches!(engagement.account, Some(AccountKind::Bot | AccountKind::Brand));
         let carries = is_person && engagement.kind != EngagementKind::Reply;
         let new = !carries || engagement.actor.as_ref().is_none_or(|a| self.recent_actors.insert(a));
@@ -81,7 +83,7 @@ impl Cascade {
             return;
         }
         if already_counted {
-            // The snapshot took it for an account of unknown audience.
+            // The snapshot counted it as an account with unknown followers.
             self.audience.forget_unknown();
             self.exposure_sums.add(-(TYPICAL_FOLLOWERS as f64), &factors);
         } else {
@@ -92,13 +94,13 @@ impl Cascade {
         self.add_carrier(engagement.followers, at, &factors);
     }
 
-    /// An account that carries it.
+    /// Adds a carrier: an account whose followers see the post.
     fn add_carrier(&mut self, followers: Option<u64>, at: EventTime, factors: &DecayFactors) {
         self.audience.add(followers, at);
         self.exposure_sums.add(followers.unwrap_or(TYPICAL_FOLLOWERS) as f64, factors);
     }
 
-    /// Counts one reaction; whether a snapshot had told it already.
+    /// Counts one engagement. Returns whether a snapshot had counted it already.
     fn count_engagement(&mut self, kind: EngagementKind, at: EventTime) -> bool {
         let (count, unseen) = match kind {
             EngagementKind::Reshare => (&mut self.counts.reshares, 0),
@@ -116,8 +118,8 @@ impl Cascade {
         already_counted
     }
 
-    /// A snapshot of the platform's totals. Growth that was not seen one by one is spread over the time since the
-    /// last snapshot, its carriers unknown.
+    /// Folds in a snapshot of the platform's totals. Growth without individual events is spread evenly over
+    /// the time since the last snapshot, with carriers of unknown followers.
     pub fn observe_snapshot(&mut self, totals: &Counters, at: EventTime) {
         self.advance_to(at);
         let reported = [totals.reshares, totals.replies, totals.quotes, totals.likes];
@@ -145,50 +147,52 @@ impl Cascade {
         self.snapshot_at = self.snapshot_at.max(Some(at));
     }
 
-    /// Totals so far: what was seen, or the platform's larger count.
+    /// Returns the totals so far: for each kind the larger of the observed and the platform's count.
     #[must_use]
     pub fn counts(&self) -> EngagementCounts {
         self.counts
     }
 
-    /// Reshares and quotes: how often it was passed on.
+    /// Returns the number of reshares and quotes.
     #[must_use]
     pub fn spread(&self) -> u64 {
         self.counts.reshares + self.counts.quotes
     }
 
-    /// Accounts that passed it on, each counted once as far as it is remembered.
+    /// Returns the number of accounts that reshared or quoted. An account counts once while it is among the
+    /// recent accounts.
     #[must_use]
     pub fn resharers(&self) -> u64 {
         self.reshare_ages.total()
     }
 
-    /// Who carries it.
+    /// Returns the summary of the carriers: the author and the accounts that reshared or quoted.
     #[must_use]
     pub fn audience(&self) -> &Audience {
         &self.audience
     }
 
-    /// Followers of the root's author, when known.
+    /// Returns the follower count of the root's author, if known.
     #[must_use]
     pub fn author_followers(&self) -> Option<u64> {
         self.author_followers
     }
 
-    /// Mean followers of those who passed it on, unknown and future ones being typical. The author is none of them: a
-    /// famous one says nothing about those who follow.
+    /// Returns the mean follower count of accounts that reshare. Unknown counts are taken as
+    /// [`TYPICAL_FOLLOWERS`]. The author is excluded, because a famous author does not predict the size of
+    /// resharers.
     #[must_use]
     pub fn mean_followers(&self) -> f64 {
         self.audience.mean(TYPICAL_FOLLOWERS, self.author_followers)
     }
 
-    /// Accounts that so many further carriers would add to the reach.
+    /// Returns how many accounts `carriers` further carriers would add to the reach.
     #[must_use]
     pub fn reach_growth(&self, carriers: f64) -> f64 {
         self.audience.reach_growth(carriers, self.mean_followers())
     }
 
-    /// Time from the first sign to the last.
+    /// Returns the time from the earliest to the latest event.
     #[must_use]
     pub fn age(&self) -> Duration {
         match (self.first, self.last) {
@@ -197,7 +201,7 @@ impl Cascade {
         }
     }
 
-    /// Time since it was last passed on; its age when it never was.
+    /// Returns the time since the last reshare or quote, or the age if there was none.
     pub(crate) fn since_last_reshare(&self) -> Duration {
         match (self.last_reshare_at, self.last) {
             (Some(at), Some(last)) => last - at,
@@ -205,40 +209,42 @@ impl Cascade {
         }
     }
 
-    /// The earliest time seen.
+    /// Returns the earliest event time.
     #[must_use]
     pub fn first_seen(&self) -> Option<EventTime> {
         self.first
     }
 
-    /// The latest time seen.
+    /// Returns the latest event time.
     #[must_use]
     pub fn last_seen(&self) -> Option<EventTime> {
         self.last
     }
 
-    /// The pace at the latest time seen.
+    /// Returns the pace at the latest event time.
     #[must_use]
     pub fn velocity(&self) -> Velocity {
         self.pace.velocity(self.age())
     }
 
-    /// How it grew: each account that passed it on counts once.
+    /// Returns the growth curve of [`resharers`](Self::resharers) over age.
     pub(crate) fn growth_curve(&self) -> GrowthCurve {
         self.reshare_ages.curve(self.age().as_secs())
     }
 
-    /// How often it was passed on, faded at every horizon.
+    /// Returns the decayed number of reshares, for each of [`TIME_CONSTANTS`].
     pub(crate) fn reshare_sums(&self) -> [f64; TIME_CONSTANTS.len()] {
         self.reshare_sums.sums()
     }
 
-    /// The followers it was passed on to, faded at every horizon; unknown ones are typical.
+    /// Returns the decayed number of exposed followers, for each of [`TIME_CONSTANTS`]. Unknown follower
+    /// counts are taken as [`TYPICAL_FOLLOWERS`].
     pub(crate) fn exposure_sums(&self) -> [f64; TIME_CONSTANTS.len()] {
         self.exposure_sums.sums()
     }
 
-    /// Lets time pass up to `at`, and tells what is left by now of what happened then.
+    /// Advances to `at` and returns the decay factors of an event at that time. They are below 1 for a late
+    /// event.
     fn advance_to(&mut self, at: EventTime) -> DecayFactors {
         match self.first {
             Some(first) if first <= at => {}
@@ -267,7 +273,8 @@ impl Cascade {
     }
 }
 
-/// The wire's record leaves out what is absent, which a binary format cannot; state is written in full.
+/// The stored form of [`EngagementCounts`]. The wire record omits absent fields, which a binary format
+/// cannot.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "EngagementCounts")]
 struct WholeCounts {

@@ -1,19 +1,20 @@
-//! Sums that fade: of each thing that happened exp(-t/T) is left after a time t, at several horizons T.
+//! Exponentially decayed sums: an event of age t counts exp(-t/T), for several time constants T.
 //!
-//! A sum depends on the set of times alone, so late events are folded in as if they had come in order. Every horizon is
-//! a small multiple of the one before, so that one exponential and a few products give what is left at all of them.
+//! A sum depends only on the set of event times, so late events give the same result as ordered ones. Each
+//! time constant is a small integer multiple of the one before, so that one `exp` and a few products yield
+//! the decay factors of all of them.
 
 use serde::{Deserialize, Serialize};
 
-/// Horizons in seconds.
+/// Time constants T in seconds, ascending.
 pub const TIME_CONSTANTS: [f64; 7] = [20.0, 60.0, 300.0, 1200.0, 3600.0, 14_400.0, 57_600.0];
 
-/// What is left of one after some time, at each horizon.
+/// The factors exp(-t/T) of one elapsed time t, one for each of [`TIME_CONSTANTS`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct DecayFactors(pub [f64; TIME_CONSTANTS.len()]);
 
 impl DecayFactors {
-    /// After this many seconds; a negative time counts as none.
+    /// Returns the factors after `secs` seconds. Negative values count as 0.
     pub fn after(secs: f64) -> Self {
         let [.., longest] = TIME_CONSTANTS;
         let x57600 = (-secs.max(0.0) / longest).exp();
@@ -26,7 +27,8 @@ impl DecayFactors {
         Self([x20, x60, x300, x1200, x3600, x14400, x57600])
     }
 
-    /// The mean over a span that ended some seconds ago: (T/span)(1 - exp(-span/T)) of what is left after those.
+    /// Returns the mean factors over a span of `span` seconds that ended `ended` seconds ago:
+    /// exp(-ended/T) (T/span) (1 - exp(-span/T)).
     pub fn mean_over(span: f64, ended: f64) -> Self {
         let (mut factors, whole) = (Self::after(ended), Self::after(span));
         if span > 1e-3 {
@@ -42,26 +44,27 @@ fn fourth_power(x: f64) -> f64 {
     (x * x) * (x * x)
 }
 
-/// A fading sum at every horizon. Single precision: what is old fades faster than its errors add up.
+/// A decayed sum at every time constant. Single precision suffices, because old contributions decay faster
+/// than rounding errors accumulate.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct DecayedSum([f32; TIME_CONSTANTS.len()]);
 
 impl DecayedSum {
-    /// Lets time pass.
+    /// Multiplies the sums with the factors of the time that passed.
     pub fn decay(&mut self, factors: &DecayFactors) {
         for (sum, factor) in self.0.iter_mut().zip(factors.0) {
             *sum = (f64::from(*sum) * factor) as f32;
         }
     }
 
-    /// Adds `n`, each with what is left of it now.
+    /// Adds `n` events, weighted by the factors of their age.
     pub fn add(&mut self, n: f64, factors: &DecayFactors) {
         for (sum, factor) in self.0.iter_mut().zip(factors.0) {
             *sum = (f64::from(*sum) + n * factor) as f32;
         }
     }
 
-    /// The sums now.
+    /// Returns the sums, in the order of [`TIME_CONSTANTS`].
     pub fn sums(&self) -> [f64; TIME_CONSTANTS.len()] {
         self.0.map(f64::from)
     }

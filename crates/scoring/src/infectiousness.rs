@@ -1,43 +1,46 @@
-//! How catching a conversation is: SEISMIC's infectiousness (Zhao et al. 2015), kept in constant memory.
+//! Infectiousness of a conversation by SEISMIC (Zhao et al. 2015), in constant memory.
 //!
-//! The model: an account with n followers that passes a post on at time 0 brings n p phi(t) further ones a second, phi being
-//! how long people take to react. p is estimated by what came over what was exposed, both fading over an hour. The paper's
-//! power law is here a sum of exponentials over the horizons of [`Faded`](crate::fade::Faded), so that sums that fade
-//! suffice; from 1 s to 28 h they differ by 2.3% at most.
+//! In the model a reshare at time 0 by an account with n followers causes n p phi(t) further reshares per
+//! second, where phi is the density of reaction times. p is estimated as recent reshares over recent
+//! exposure, both decayed over one hour. The paper's power law for phi is approximated by a sum of
+//! exponentials over [`TIME_CONSTANTS`], so that decayed sums suffice; the approximation error is at most
+//! 2.3% from 1 s to 28 h.
 
 use crate::Cascade;
 use crate::decay::TIME_CONSTANTS;
 
-/// The horizon over which p is estimated, among all: an hour. It is none of the kernel's own, see [`acted`].
+/// Index into [`TIME_CONSTANTS`] of the estimation window for p: one hour. It must not be one of the kernel's
+/// own time constants, because [`matured_exposure`] divides by their difference.
 const WINDOW_INDEX: usize = 4;
-/// The kernel: the share of reactions whose delay is exponential with each horizon; the rest come later than all.
+/// The kernel phi: for each time constant the share of reactions with an exponential delay of that mean. The
+/// remaining share reacts later than the longest time constant.
 const KERNEL_SHARES: [f64; TIME_CONSTANTS.len()] = [0.0, 0.0099, 0.1538, 0.36, 0.0, 0.1884, 0.087];
-/// 90% point of the normal distribution: both bounds together leave out a fifth.
+/// 90% quantile of the standard normal distribution: the two bounds enclose 80%.
 const BOUND_Z: f64 = 1.2816;
 
 /// An estimate with an 80% interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounded {
-    /// Lower end.
+    /// Lower end of the interval (10% quantile).
     pub low: f64,
-    /// Estimate.
+    /// Point estimate.
     pub estimate: f64,
-    /// Upper end.
+    /// Upper end of the interval (90% quantile).
     pub high: f64,
 }
 
-/// How many further reshares each reshare brings.
+/// Estimated reshares that each reshare causes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Infectiousness {
-    /// Chance that one follower who could react does, over the last hour.
+    /// Probability, 0..1, that an exposed follower reshares, estimated over the last hour.
     pub probability: Bounded,
-    /// Reshares that a reshare of a carrier with the mean number of followers brings in the end. From 1 on the
-    /// conversation feeds itself.
+    /// Expected total number of reshares caused by one reshare of an account with the mean number of
+    /// followers. From 1 on the conversation sustains itself.
     pub branching_factor: Bounded,
 }
 
 impl Infectiousness {
-    /// Of a conversation that was passed on at all.
+    /// Estimates the infectiousness of a cascade. Returns `None` if it has no recent reshares or no exposure.
     #[must_use]
     pub fn from_cascade(cascade: &Cascade) -> Option<Self> {
         let reshares = cascade.reshare_sums()[WINDOW_INDEX];
@@ -57,15 +60,17 @@ impl Infectiousness {
         Some(Self { probability, branching_factor })
     }
 
-    /// Whether it feeds itself, as surely as its interval says.
+    /// Returns whether the conversation sustains itself: the lower bound of the branching factor exceeds 1.
     #[must_use]
     pub fn is_supercritical(&self) -> bool {
         self.branching_factor.low > 1.0
     }
 }
 
-/// Exposure that has had its time, faded like what came of it: for an exposure of age a the integral over s from 0 to a of
-/// exp(-(a-s)/T) phi(s), which for each exponential of the kernel is (exp(-a/k) - exp(-a/T)) / (k/T - 1).
+/// Returns the exposure whose reaction time has passed, decayed like the reshares it caused.
+///
+/// For an exposure of age a this is the integral over s from 0 to a of exp(-(a-s)/T) phi(s). Each exponential
+/// of the kernel with time constant k contributes (exp(-a/k) - exp(-a/T)) / (k/T - 1).
 fn matured_exposure(exposure_sums: &[f64; TIME_CONSTANTS.len()]) -> f64 {
     let (window, window_sum) = (TIME_CONSTANTS[WINDOW_INDEX], exposure_sums[WINDOW_INDEX]);
     let terms =
@@ -73,7 +78,8 @@ fn matured_exposure(exposure_sums: &[f64; TIME_CONSTANTS.len()]) -> f64 {
     terms.map(|((share, k), exposure_sum)| share * (exposure_sum - window_sum) / (k / window - 1.0)).sum()
 }
 
-/// A bound of a Poisson mean of which `n` came, by Wilson and Hilferty's cube root (1931).
+/// Returns a confidence bound for a Poisson mean after `n` events, by the Wilson-Hilferty cube root (1931).
+/// A positive `z` gives the upper bound, a negative one the lower bound.
 fn poisson_bound(n: f64, z: f64) -> f64 {
     let n = if z > 0.0 { n + 1.0 } else { n };
     n * (1.0 - 1.0 / (9.0 * n) + z / (3.0 * n.sqrt())).max(0.0).powi(3)
@@ -85,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    /// The paper's share of reactions that come later than an age in seconds.
+    /// The paper's survival function: the share of reactions that take longer than `secs`.
     fn survival(secs: f64) -> f64 {
         let (level, cut, power) = (6.265_725e-4, 300.0, 0.231_484_3);
         if secs <= cut { 1.0 - level * secs } else { level * cut / power * (secs / cut).powf(-power) }
@@ -108,7 +114,7 @@ mod tests {
         assert!(worst < 0.023, "{worst}");
     }
 
-    /// Every account has so many followers, and every 20 seconds one reshares.
+    /// Builds a cascade with one reshare every 20 seconds, each by an account with `followers` followers.
     fn steady_cascade(minutes: i64, followers: u64) -> Cascade {
         let mut cascade = Cascade::default();
         cascade.observe_author("a", Some(followers), EventTime::from_millis(0));
@@ -152,7 +158,7 @@ mod tests {
 
     #[test]
     fn bounds_of_a_few_are_those_of_the_poisson_distribution() {
-        // Exact 80% bounds of a mean of which 10 came (Garwood 1936): 6.221 and 15.407.
+        // Exact 80% bounds of the mean after 10 events (Garwood 1936): 6.221 and 15.407.
         assert!(
             (poisson_bound(10.0, -BOUND_Z) - 6.221).abs() < 0.02
                 && (poisson_bound(10.0, BOUND_Z) - 15.407).abs() < 0.02

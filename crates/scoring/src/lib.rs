@@ -1,6 +1,8 @@
-//! What was said, who can hear it, how fast it moves, and the risk that joins the three.
+//! Scores a conversation: sentiment of its text, reach, velocity, virality, and the risk that combines them,
+//! with reasons.
 //!
-//! Pure: a text or a summary and a time in, numbers with reasons out. Models are read from bytes.
+//! The crate is pure: it maps texts and cascade summaries to numbers and sentences. Models are read from
+//! bytes.
 
 mod age_histogram;
 mod calibration;
@@ -31,19 +33,19 @@ pub use virality::ViralityModel;
 
 use firewatch_settings::Fault;
 
-/// Bytes that are no model of the kind wanted.
+/// Why a model could not be read or written.
 #[derive(Debug, Clone)]
 pub enum ModelError {
-    /// What is wrong with a model.
+    /// A model file is damaged, of another version, or not a model. The text names the model and the fault.
     File(String),
-    /// What is wrong with a calibration.
+    /// A calibration file has faults.
     Calibration(Vec<Fault>),
 }
 
 impl std::fmt::Display for ModelError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File(problem) => write!(f, "{problem}; make it again with `firewatch train`"),
+            Self::File(problem) => write!(f, "{problem}; recreate it with `firewatch train`"),
             Self::Calibration(faults) => {
                 let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
                 f.write_str(&faults.join("; "))

@@ -1,8 +1,8 @@
-//! The frame of a model file: what it is, its version, its sizes and a checksum come first, and all are checked.
+//! The container format of model files: magic, version, sizes and checksum, all verified on reading.
 //!
-//! Layout, numbers little-endian: a name of six letters and `\r\n` (so that a transfer that changes line ends shows),
-//! version (u32), bytes of the head (u32), bytes of the body (u32), checksum (u64, FNV-1a of all that follows), the
-//! head (postcard), the body.
+//! Layout, integers little-endian: magic (six letters and `\r\n`, which detects converted line ends), version
+//! (u32), length of the head (u32), length of the body (u32), checksum (u64, FNV-1a of everything after it),
+//! head (postcard), body.
 
 use std::hash::Hasher;
 
@@ -12,21 +12,23 @@ use serde::de::DeserializeOwned;
 
 use crate::ModelError;
 
+/// Length of magic, version, lengths and checksum, in bytes.
 const PREFIX_BYTES: usize = 28;
-/// Largest file, in bytes.
+/// Maximum size of a file, in bytes.
 const MAX_FILE_BYTES: usize = 16 << 20;
 
 /// A kind of model file.
 pub(crate) struct ModelFormat {
-    /// What it begins with.
+    /// The first eight bytes.
     pub magic: &'static [u8; 8],
     /// The only version that this build reads and writes.
     pub version: u32,
-    /// What it is called.
+    /// What error messages call the file, with its article: "a text model".
     pub description: &'static str,
 }
 
 impl ModelFormat {
+    /// Writes a file from its head and body.
     pub fn write(&self, head: &impl Serialize, body: &[u8]) -> Result<Vec<u8>, ModelError> {
         let mut rest = postcard::to_allocvec(head)
             .map_err(|e| self.error(format_args!("that cannot be written: {e}")))?;
@@ -39,25 +41,23 @@ impl ModelFormat {
         out.extend(checksum(&rest).to_le_bytes());
         out.extend(rest);
         if out.len() > MAX_FILE_BYTES {
-            return Err(
-                self.error(format_args!("of {} bytes; at most {MAX_FILE_BYTES} are allowed", out.len()))
-            );
+            return Err(self.error(format_args!("of {} bytes; the maximum is {MAX_FILE_BYTES}", out.len())));
         }
         Ok(out)
     }
 
-    /// Whether bytes begin as a file of this kind.
+    /// Returns whether the bytes begin with this format's magic.
     pub fn has_magic(&self, bytes: &[u8]) -> bool {
         bytes.starts_with(self.magic)
     }
 
-    /// The head and the body of a file.
+    /// Reads a file and returns its head and body.
     pub fn read<'a, T: DeserializeOwned>(&self, bytes: &'a [u8]) -> Result<(T, &'a [u8]), ModelError> {
         let Some((prefix, rest)) =
             bytes.split_at_checked(PREFIX_BYTES).filter(|(p, _)| p.starts_with(self.magic))
         else {
             return Err(ModelError::File(format!(
-                "this is not {}: it does not begin as one",
+                "not {}: the file does not begin with its magic bytes",
                 self.description
             )));
         };
@@ -72,16 +72,16 @@ impl ModelFormat {
         if bytes.len() > MAX_FILE_BYTES || rest.len() != expected {
             let (actual, declared) = (bytes.len(), expected.saturating_add(PREFIX_BYTES));
             return Err(self.error(format_args!(
-                "of {actual} bytes where it says {declared}; it was cut off or added to"
+                "of {actual} bytes whose header declares {declared}; it was cut off or added to"
             )));
         }
         let stated = u64::from_le_bytes(prefix[20..].try_into().unwrap_or_default());
         if checksum(rest) != stated {
-            return Err(self.error(format_args!("whose checksum is wrong; its bytes were altered")));
+            return Err(self.error(format_args!("with a wrong checksum; its bytes were altered")));
         }
         let (head, body) = rest.split_at(head);
         let head =
-            postcard::from_bytes(head).map_err(|e| self.error(format_args!("whose head is damaged: {e}")))?;
+            postcard::from_bytes(head).map_err(|e| self.error(format_args!("with a damaged head: {e}")))?;
         Ok((head, body))
     }
 

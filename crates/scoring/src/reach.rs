@@ -1,48 +1,50 @@
-//! Reach: how many accounts could have seen a conversation.
+//! Reach: the number of accounts that could have seen a conversation.
 //!
-//! Audiences overlap. With random duplication in a population of M, carriers with f_i followers reach
-//! M (1 - prod(1 - f_i/M)) accounts: Sainsbury's formula of media planning (Agostini 1961 names and tests it).
-//! The product is kept as a sum of logarithms, so order does not matter and memory is constant.
+//! Audiences overlap. If followers are drawn at random from a population of M, carriers with f_i followers
+//! reach M (1 - prod(1 - f_i/M)) accounts: the Sainsbury formula of media planning (named and tested by
+//! Agostini 1961). The product is stored as a sum of logarithms, so that order does not matter and memory is
+//! constant.
 
 use firewatch_domain::{EventTime, Reach};
 use serde::{Deserialize, Serialize};
 
-/// Accounts that can be reached at all: about the daily users of a large network.
+/// Size of the reachable population, in accounts: about the daily users of a large network.
 const POPULATION: f64 = 200_000_000.0;
-/// Share of the population that one account can reach at most; fame beyond it is not ours to measure.
+/// Maximum share of the population that one account reaches.
 const MAX_POPULATION_SHARE: f64 = 0.5;
-/// Followers that stand for an account whose count is unknown: about the median of accounts that reshare.
+/// The follower count assumed for an account whose count is unknown: about the median of accounts that
+/// reshare.
 pub const TYPICAL_FOLLOWERS: u64 = 300;
-/// Followers that stand for such an account at the upper end: about the 95th percentile.
+/// The follower count assumed for such an account in the upper bound: about the 95th percentile.
 pub const PLAUSIBLE_FOLLOWERS: u64 = 10_000;
 
-/// Large accounts that are remembered.
+/// Number of largest carriers that are kept.
 pub(crate) const LARGEST_CARRIERS: usize = 3;
 
-/// An account that carries a conversation.
+/// An account whose followers see a conversation: the author, or one that reshared or quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carrier {
-    /// Its followers.
+    /// The follower count.
     pub followers: u64,
-    /// When it carried it.
+    /// The time of the post, reshare or quote.
     pub at: EventTime,
 }
 
-/// The carriers of a conversation, summed up.
+/// The summary of a conversation's carriers.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Audience {
     log_miss: f64,
     follower_total: f64,
     known: u32,
-    /// Of those, the ones that nobody follows.
+    /// Known accounts without followers.
     zero_followers: u32,
     unknown: u64,
-    /// The largest, largest first.
+    /// The largest known carriers, largest first.
     largest: [Option<Carrier>; LARGEST_CARRIERS],
 }
 
 impl Audience {
-    /// Adds an account that carried the conversation then.
+    /// Adds a carrier. `followers` is `None` if the count is unknown.
     pub fn add(&mut self, followers: Option<u64>, at: EventTime) {
         let Some(f) = followers else { return self.add_unknown(1) };
         self.log_miss += log_miss(f);
@@ -56,35 +58,36 @@ impl Audience {
         }
     }
 
-    /// Adds accounts of which only the number is known.
+    /// Adds carriers of unknown follower count.
     pub fn add_unknown(&mut self, accounts: u64) {
         self.unknown = self.unknown.saturating_add(accounts);
     }
 
-    /// An account of which only the number was known has come.
+    /// Removes one carrier of unknown follower count, because its event has arrived.
     pub fn forget_unknown(&mut self) {
         self.unknown = self.unknown.saturating_sub(1);
     }
 
-    /// Accounts with a known number of followers, and those without.
+    /// Returns the numbers of carriers with a known and with an unknown follower count.
     #[must_use]
     pub fn known(&self) -> (u64, u64) {
         (u64::from(self.known), self.unknown)
     }
 
-    /// The share of known accounts that nobody follows; none when no account is known.
+    /// Returns the share of known carriers without followers. `None` if no carrier is known.
     #[must_use]
     pub fn zero_follower_share(&self) -> Option<f64> {
         (self.known > 0).then(|| f64::from(self.zero_followers) / f64::from(self.known))
     }
 
-    /// Mean followers of the carriers whose number is known, nought when there are none.
+    /// Returns the mean follower count of the known carriers, or 0 if there are none.
     #[must_use]
     pub fn known_mean(&self) -> f64 {
         self.follower_total / f64::from(self.known.max(1))
     }
 
-    /// Mean followers of a carrier other than the author, those of unknown audience taken to have `followers`.
+    /// Returns the mean follower count of the carriers without the author, taking unknown counts as
+    /// `followers`.
     pub(crate) fn mean(&self, followers: u64, author: Option<u64>) -> f64 {
         let (mut total, mut known) = (self.follower_total, f64::from(self.known));
         if let Some(author) = author {
@@ -98,12 +101,12 @@ impl Audience {
         (total + unknown * followers as f64) / (known + unknown)
     }
 
-    /// The largest known carriers, largest first.
+    /// Returns the largest known carriers, largest first; at most three.
     pub fn largest(&self) -> impl Iterator<Item = Carrier> {
         self.largest.into_iter().flatten()
     }
 
-    /// The reach with its bounds.
+    /// Returns the reach with its lower and upper bound.
     #[must_use]
     pub fn reach(&self) -> Reach {
         let [low, estimate, high] =
@@ -111,25 +114,26 @@ impl Audience {
         Reach { low, estimate, high, unknown: self.unknown }
     }
 
-    /// Accounts that could have seen it, those of unknown audience taken to have `followers`.
+    /// Returns the reach in accounts, taking unknown follower counts as `followers`.
     #[must_use]
     pub fn reach_assuming(&self, followers: u64) -> u64 {
         reach_from_log_miss(self.log_miss + self.unknown as f64 * log_miss(followers)).round() as u64
     }
 
-    /// Accounts that so many further carriers with so many followers on average would add.
+    /// Returns how many accounts `carriers` further carriers with `followers` followers on average would add.
     pub(crate) fn reach_growth(&self, carriers: f64, followers: f64) -> f64 {
         let now = self.log_miss + self.unknown as f64 * log_miss(TYPICAL_FOLLOWERS);
         reach_from_log_miss(now + carriers * log_miss(followers as u64)) - reach_from_log_miss(now)
     }
 }
 
-/// Accounts that do not miss it, from the logarithm of the chance that one does.
+/// Returns the number of accounts reached, from the logarithm of the probability that an account is not.
 fn reach_from_log_miss(log_miss: f64) -> f64 {
     POPULATION * -log_miss.exp_m1()
 }
 
-/// Logarithm of the chance that a random account does not follow one with so many followers.
+/// Returns the logarithm of the probability that a random account does not follow one with `followers`
+/// followers.
 fn log_miss(followers: u64) -> f64 {
     (-(followers as f64 / POPULATION).min(MAX_POPULATION_SHARE)).ln_1p()
 }

@@ -1,4 +1,8 @@
-//! What was read in a post: the model's opinion where it has one, and why there is none where it has not.
+//! Reads a post with the text model: its prediction, or the reason why there is none, with language, flags
+//! and, on request, evidence words, topics, SimHash and a redacted excerpt.
+//!
+//! Evidence and topics are words that the model knows, and the excerpt is redacted: a reading holds no
+//! personal data and can be stored and shown.
 
 use std::borrow::Cow;
 
@@ -9,60 +13,63 @@ use crate::sentiment::{HEADS, TokenContribution};
 use crate::text::{FlagSpan, MAX_SCANNED_BYTES, PersonalDataDetector, detect_foreign, redacted, sim_hash};
 use crate::{Scratch, SentimentModel, TextPrediction};
 
-/// Share of a post's words that must be known for it to be taken for English without asking further.
+/// Share of known words from which a post counts as English without language detection.
 const ENGLISH_KNOWN_SHARE: f32 = 0.8;
-/// Least share of a post's words that must be known for the model to have an opinion.
+/// Minimum share of known words for a prediction.
 const MIN_KNOWN_SHARE: f32 = 0.15;
-/// P(complaint) from which a post is told to be one in its own words.
+/// Minimum P(complaint) for reasons to quote words of the post.
 pub const MIN_COMPLAINT_TO_QUOTE: f32 = 0.5;
-/// Most words named as evidence.
+/// Maximum number of evidence words.
 const MAX_EVIDENCE: usize = 3;
-/// Log-odds that a word must add to be named as evidence.
+/// Minimum log-odds that a word must contribute to be evidence.
 const MIN_CONTRIBUTION: f32 = 0.1;
-/// Difference of log-odds between negative and positive from which a word carries a mood.
+/// Absolute difference of a word's negative and positive log-odds above which it expresses a mood.
 const MOOD_THRESHOLD: f32 = 0.6;
-/// Most stems handed on as topics.
+/// Maximum number of topics of a post.
 const MAX_TOPICS: usize = 12;
-/// Letters of the shortest topic.
+/// Minimum length of a topic, in letters.
 const MIN_TOPIC_LETTERS: usize = 4;
-/// Bytes of an excerpt at most.
+/// Maximum length of an excerpt, in bytes.
 const MAX_EXCERPT_BYTES: usize = 128;
-/// Tags by which platforms say that they do not know the language, or that there is none.
+/// Language tags that platforms use for "unknown" and "no language".
 const UNDETERMINED_TAGS: [&str; 8] = ["", "und", "qam", "qct", "qht", "qme", "qst", "zxx"];
 
-/// What was read in a post.
+/// The result of reading one post.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// What the model says, or why it says nothing.
+    /// The model's prediction, or why the post could not be read.
     pub prediction: Result<TextPrediction, Unread>,
-    /// The language: as told by the platform, else as detected; `und` when it cannot be told.
+    /// The language tag: the platform's, otherwise the detected one; `und` if unknown.
     pub lang: Cow<'static, str>,
-    /// The words that speak most for a complaint, heaviest first, if they were kept; at most 3.
+    /// The words that contribute most to the complaint score, largest first; at most 3. Empty until
+    /// [`keep_words`](Self::keep_words).
     pub evidence: Vec<String>,
-    /// Stems that say what it is about, if they were kept; at most 12.
+    /// What the post is about: stems, each with the word as written if it differs (`stem|word`); at most 12.
+    /// Empty until [`keep_words`](Self::keep_words).
     pub topics: Vec<String>,
-    /// By which near-copies are known, if its words were kept and are five or more.
+    /// Detects near-copies. `None` if the words were not kept or are fewer than five.
     pub sim_hash: Option<SimHash>,
-    /// What was flagged, each kind once.
+    /// The kinds of flags found, sorted, each once. Empty if the post could not be read.
     pub flags: Vec<FlagKind>,
-    /// How the post begins, with what is personal replaced, if its words were kept; at most 128 bytes.
+    /// The beginning of the post with personal data replaced, at most 128 bytes. `None` until
+    /// [`keep_words`](Self::keep_words).
     pub excerpt: Option<Box<str>>,
 }
 
-/// Why a post could not be read.
+/// Why a post has no prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unread {
-    /// There is no text.
+    /// The post has no words.
     NoText,
-    /// The text is in a language the model does not speak.
+    /// The post is not in English.
     OtherLanguage,
-    /// Too few of its words are known.
+    /// The model knows too few of the words.
     UnknownWords,
 }
 
 impl Reading {
-    /// Keeps words of the post, the last that was read with `scratch`, as evidence, topics and excerpt; none that are
-    /// personal.
+    /// Fills in evidence, topics, SimHash and excerpt, without personal data. `text` must be the post that
+    /// was last read with `scratch`.
     pub fn keep_words(&mut self, scratch: &mut Scratch, text: &str) {
         let Ok(personal) = PersonalDataDetector::shipped() else { return };
         let hidden = personal.find(text);
@@ -79,7 +86,8 @@ impl Reading {
 }
 
 impl SentimentModel {
-    /// Reads a post. `lang` is the platform's tag (BCP 47); without one the language is detected.
+    /// Reads a post. `lang` is the platform's language tag (BCP 47); without one the language is detected.
+    /// The tokens stay in `scratch` for [`Reading::keep_words`].
     #[must_use]
     pub fn read(&self, scratch: &mut Scratch, text: &str, lang: Option<&str>) -> Reading {
         let prediction = self.predict(scratch, text);
@@ -91,7 +99,8 @@ impl SentimentModel {
         Reading { prediction, lang, evidence: vec![], topics: vec![], sim_hash: None, flags, excerpt: None }
     }
 
-    /// The language of the text last said something of, or why it is not read and what it is then.
+    /// Returns the language of the text last predicted with `scratch`, or why it is not read together with
+    /// its language.
     fn language(
         &self,
         scratch: &Scratch,
@@ -122,15 +131,17 @@ impl SentimentModel {
     }
 }
 
-/// What a part adds to a complaint, and to the post being negative.
+/// Returns what a token contributes to "negative complaint", in log-odds: complaint plus negative minus the
+/// larger of neutral and positive.
 #[must_use]
 pub fn complaint_contribution(contributions: &[f32; HEADS]) -> f32 {
     contributions[3] + contributions[0] - contributions[1].max(contributions[2])
 }
 
-/// The words of the post last read that pull most, heaviest first; at most 3.
+/// Returns the words of the last post read with `scratch` that contribute most, largest first; at most 3.
 ///
-/// Only words that the model knows are named, so that no name, number or address can be among them.
+/// Only words that the model knows are returned, so that no name, number or address can be among them. A
+/// negated word is returned as `not WORD`.
 #[must_use]
 pub fn evidence(scratch: &Scratch, text: &str, contribution: impl Fn(&[f32; HEADS]) -> f32) -> Vec<String> {
     let mut chosen: Vec<(&TokenContribution, f32)> = Vec::with_capacity(MAX_EVIDENCE + 1);
@@ -153,7 +164,7 @@ pub fn evidence(scratch: &Scratch, text: &str, contribution: impl Fn(&[f32; HEAD
     named
 }
 
-/// The beginning of a text on one line, cut after a word.
+/// Returns the beginning of a text on one line, cut after a word and marked with an ellipsis.
 fn make_excerpt(text: &str) -> String {
     let mut line = String::with_capacity(MAX_EXCERPT_BYTES);
     for word in text.split_whitespace() {
@@ -169,7 +180,7 @@ fn make_excerpt(text: &str) -> String {
     line
 }
 
-/// The SimHash of its words; numbers, signs, names and links left out.
+/// Returns the SimHash of a text's words, without numbers, punctuation, mentions and links.
 fn words_sim_hash(scratch: &Scratch, text: &str) -> Option<SimHash> {
     let is_word = |part: &&TokenContribution| {
         text.get(part.start..).is_some_and(|rest| rest.starts_with(char::is_alphabetic))
@@ -177,7 +188,8 @@ fn words_sim_hash(scratch: &Scratch, text: &str) -> Option<SimHash> {
     sim_hash(scratch.parts.iter().filter(is_word).map(|part| part.key))
 }
 
-/// Stems that carry a mood say how somebody feels, not what about.
+/// Returns the topics of the text: stems of known words that express no mood. Words with a mood say how the
+/// author feels, not what the post is about.
 fn topics(scratch: &mut Scratch, text: &str) -> Vec<String> {
     let Scratch { stemmer: stems, parts, lower, .. } = scratch;
     let mut topics: Vec<String> = Vec::new();
@@ -217,7 +229,7 @@ fn is_english(tag: &str) -> bool {
     language.eq_ignore_ascii_case("en")
 }
 
-/// Stems of words that any complaint holds and that name no topic.
+/// Returns whether a stem is too common in complaints to be a topic.
 fn is_common(stem: &str) -> bool {
     matches!(
         stem,

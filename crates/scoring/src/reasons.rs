@@ -1,4 +1,5 @@
-//! A risk told in words that a PR person reads, heaviest first, and what is unknown said as such.
+//! Explains a risk in sentences for PR and support: the largest contributions first, then the forecast,
+//! flags, and whatever is unknown.
 
 use firewatch_domain::Contribution;
 
@@ -7,20 +8,21 @@ use crate::reading::MIN_COMPLAINT_TO_QUOTE;
 use crate::virality::GrowthDistribution;
 use crate::{Assessment, Cascade, Infectiousness, Reading, Subject, Unread};
 
-/// Parts that move the risk by less than this many tenths are not worth a sentence.
+/// Minimum contribution to the risk, in tenths of a point, for a sentence.
 const MIN_POINTS_TENTHS: i32 = 5;
-/// An account from this many followers on is told of.
+/// Minimum number of followers for an account to be mentioned.
 const LARGE_ACCOUNT_FOLLOWERS: u64 = 100_000;
-/// Chance of taking off from which a forecast is told.
+/// Minimum probability of takeoff for the forecast to be mentioned.
 const MIN_TAKEOFF_TO_FORECAST: f64 = 0.2;
-/// Seconds before which too little exposure has had its time to say that something feeds itself.
+/// Minimum age in seconds for a conversation to be called self-sustaining. Before it, too few followers have
+/// had time to react.
 const MIN_AGE_SECS: f64 = 300.0;
-/// Trend beyond which the pace is said to change.
+/// Absolute trend above which the pace is reported as changing.
 const TREND_THRESHOLD: f32 = 0.3;
-/// Engagements a minute from which it is told how many of them are discounted.
+/// Minimum engagements per minute for the discounted pace to be mentioned.
 const MIN_RATE_TO_COMPARE: f32 = 1.0;
 
-/// Why the risk is what it is.
+/// Returns the reasons for a risk, one sentence each, largest contribution first.
 pub(crate) fn reasons(
     subject: &Subject<'_>,
     assessed: &Assessment,
@@ -46,7 +48,7 @@ pub(crate) fn reasons(
     words
 }
 
-/// What was read in the post.
+/// Returns the sentence about the post's complaint probability. `None` if the post could not be read.
 pub(crate) fn mood(subject: &Subject<'_>, assessed: &Assessment) -> Option<String> {
     Explainer::new(subject, assessed).mood()
 }
@@ -85,14 +87,14 @@ impl<'a> Explainer<'a> {
     fn velocity(&self) -> String {
         let v = self.cascade.velocity();
         let trend = match v.trend {
-            t if t > TREND_THRESHOLD => ", and it gathers pace",
-            t if t < -TREND_THRESHOLD => ", and it slows down",
+            t if t > TREND_THRESHOLD => ", accelerating",
+            t if t < -TREND_THRESHOLD => ", slowing",
             _ => "",
         };
-        let text = format!("{:.1} engagements a minute over five minutes{trend}", v.per_minute_5);
+        let text = format!("{:.1} engagements per minute (5-minute average){trend}", v.per_minute_5);
         if v.per_minute_5 >= MIN_RATE_TO_COMPARE && v.discounted_5 < v.per_minute_5 / 2.0 {
             return format!(
-                "{text}, but only {:.1} by accounts that have followers and speak for the first time",
+                "{text}, only {:.1} per minute by distinct accounts with followers",
                 v.discounted_5
             );
         }
@@ -104,19 +106,19 @@ impl<'a> Explainer<'a> {
         reading.prediction.as_ref().ok()?;
         let percent = (assessment.complaint * 100.0).round();
         if reading.evidence.is_empty() || assessment.complaint < f64::from(MIN_COMPLAINT_TO_QUOTE) {
-            return Some(format!("reads as a complaint with {percent}%"));
+            return Some(format!("{percent}% likely a complaint"));
         }
         Some(format!(
-            "reads as a complaint with {percent}%: \u{201c}{}\u{201d}",
+            "{percent}% likely a complaint: \u{201c}{}\u{201d}",
             reading.evidence.join("\u{201d}, \u{201c}")
         ))
     }
 
     fn reach(&self) -> String {
-        format!("could have been seen by {} accounts", thousands(self.assessed.reach.estimate))
+        format!("estimated reach: {} accounts", thousands(self.assessed.reach.estimate))
     }
 
-    /// Large accounts are told of whatever they are worth in points: who speaks is news of its own.
+    /// Mentions large accounts regardless of their points, because who shares a complaint matters in itself.
     fn large_carriers(&self) -> Option<String> {
         let large: Vec<_> =
             self.cascade.audience().largest().filter(|v| v.followers >= LARGE_ACCOUNT_FOLLOWERS).collect();
@@ -130,7 +132,7 @@ impl<'a> Explainer<'a> {
             0 | 1 => "minute".into(),
             minutes => format!("{minutes} minutes"),
         };
-        Some(format!("{accounts} above 100,000 followers carried it in the last {ago}"))
+        Some(format!("{accounts} with 100,000 or more followers posted or shared it in the last {ago}"))
     }
 
     fn forecast(&self, end: &GrowthDistribution) -> Option<String> {
@@ -140,7 +142,7 @@ impl<'a> Explainer<'a> {
         let so_far = self.cascade.spread() as f64;
         let end = end.interval().map(|more| so_far + more);
         Some(format!(
-            "expected to end at {} reshares, between {} and {} in four of five cases; {} to cross {} within a day",
+            "forecast: {} reshares (80% interval {}-{}); {} chance of passing {} within 24 h",
             rounded(end.point),
             rounded(end.low),
             rounded(end.high),
@@ -156,29 +158,29 @@ impl<'a> Explainer<'a> {
         let infectiousness =
             Infectiousness::from_cascade(self.cascade).filter(Infectiousness::is_supercritical)?;
         let low = infectiousness.branching_factor.low;
-        Some(format!("it feeds itself: each reshare brings another {low:.1} at least"))
+        Some(format!("self-sustaining: each reshare causes at least {low:.1} more"))
     }
 
     fn unknowns(&self) -> Vec<String> {
         let (assessment, reading) = (self.assessed, self.reading);
         let mut words = Vec::new();
         match reading {
-            None => words.push("the post itself has not been seen, so its mood is unknown".into()),
+            None => words.push("the original post was not received, so its sentiment is unknown".into()),
             Some(reading) => match reading.prediction {
-                Err(Unread::NoText) => words.push("the post has no words, so its mood is unknown".into()),
+                Err(Unread::NoText) => words.push("the post has no text, so its sentiment is unknown".into()),
                 Err(Unread::OtherLanguage) => {
-                    words.push("the post is in a language that is not read, so its mood is unknown".into());
+                    words.push("the post is not in English, so its sentiment is unknown".into());
                 }
                 Err(Unread::UnknownWords) => {
-                    words.push("too few of the post's words are known to judge its mood".into());
+                    words.push("the model knows too few of the post's words to judge its sentiment".into());
                 }
                 Ok(_) => {}
             },
         }
         match assessment.reach.unknown {
             0 => {}
-            1 => words.push("the followers of 1 account that carries it are unknown".into()),
-            n => words.push(format!("the followers of {} accounts that carry it are unknown", thousands(n))),
+            1 => words.push("the follower count of 1 account is unknown".into()),
+            n => words.push(format!("the follower counts of {} accounts are unknown", thousands(n))),
         }
         words
     }
@@ -192,7 +194,7 @@ fn age(cascade: &Cascade) -> String {
     }
 }
 
-/// Two leading digits: more are not known.
+/// Formats a number rounded to two significant digits; a forecast has no more.
 fn rounded(n: f64) -> String {
     let step = 10_f64.powf((n.max(1.0).log10().floor() - 1.0).max(0.0));
     thousands(((n / step).round() * step) as u64)
@@ -214,7 +216,7 @@ fn number(n: u64, noun: &str) -> String {
     }
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,9 +1,9 @@
-//! A short memory of ids, to recognise what comes again.
+//! A bounded set of recently seen ids, used to detect repeated events and accounts.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A short memory of hashes: the `N` distinct ones heard of last, the latest first.
+/// The 32-bit hashes of the `N` ids seen last, the most recent first. 0 marks an unused place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RecentIds<const N: usize>([u32; N]);
 
@@ -14,8 +14,8 @@ impl<const N: usize> Default for RecentIds<N> {
 }
 
 impl<const N: usize> RecentIds<N> {
-    /// Whether the id is new; it is remembered from now on, and what comes again and again is not forgotten. Two ids share
-    /// a hash once in 4 thousand million.
+    /// Inserts an id and returns whether it was new. A known id moves to the front, so that frequent ids are
+    /// kept. Two ids collide with a probability of 1 in 4.3 billion.
     pub fn insert(&mut self, id: &str) -> bool {
         let hash = short_hash(id).max(1);
         let known = self.0.iter().position(|h| *h == hash);
@@ -29,7 +29,7 @@ impl<const N: usize> RecentIds<N> {
     }
 }
 
-/// The hashes in use, each in four bytes: hashes do not shrink as other numbers do.
+/// Writes the used hashes as four bytes each, because variable-length integers do not shorten hashes.
 impl<const N: usize> Serialize for RecentIds<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let used: Vec<[u8; 4]> =
@@ -42,7 +42,7 @@ impl<'de, const N: usize> Deserialize<'de> for RecentIds<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let used = Vec::<[u8; 4]>::deserialize(deserializer)?;
         if used.len() > N {
-            return Err(D::Error::custom("more ids than are remembered"));
+            return Err(D::Error::custom("more ids than the set holds"));
         }
         let mut ids = Self::default();
         for (slot, hash) in ids.0.iter_mut().zip(used) {
@@ -52,8 +52,8 @@ impl<'de, const N: usize> Deserialize<'de> for RecentIds<N> {
     }
 }
 
-/// By what an id is known where all of it would take too much: 64-bit FNV-1a folded to 32 bits, the same on every machine and in
-/// every version.
+/// Returns a 32-bit hash of an id, for state where the whole id would be too large: 64-bit FNV-1a folded to
+/// 32 bits. The hash is stored, so it must stay the same on every machine and in every version.
 #[must_use]
 pub fn short_hash(id: &str) -> u32 {
     let hash =
@@ -71,7 +71,7 @@ mod tests {
         assert!(["a", "b", "c", "d"].iter().all(|id| ids.insert(id)));
         assert!(!ids.insert("a"));
         assert!(ids.insert("e"));
-        assert!(!ids.insert("a"), "heard of again in between");
+        assert!(!ids.insert("a"), "seen again in between");
         assert!(ids.insert("b"), "forgotten after four others");
     }
 }

@@ -1,9 +1,9 @@
-//! The risk: P(complaint) times P(viral), in points of 0..100, with parts that add up to it.
+//! The risk: P(complaint) times P(viral), in points of 0..100, with contributions that add up to it.
 //!
-//! The two are taken as independent given what is known; no data set holds both. The points are shared out by Shapley's
-//! value of the two factors (Shapley 1953). The viral factor's share is told step by step from an ordinary account's
-//! calm fresh post: how often it was passed on, at which pace, what it says, to how many; each gets points in proportion
-//! to its change of the log-odds.
+//! The two probabilities are treated as independent given the observations, because no data set holds both.
+//! The points are attributed to the two factors by their Shapley values (Shapley 1953). The share of the
+//! viral factor is split further by the steps from a calm new post of an ordinary account to this one: size,
+//! velocity, words, reach. Each step gets points in proportion to its change of the log-odds.
 
 use std::borrow::Cow;
 
@@ -13,62 +13,63 @@ use crate::reasons::{mood, reasons};
 use crate::virality::{Forecast, GrowthDistribution, Opening, PredictionInterval};
 use crate::{Calibration, Cascade, PLAUSIBLE_FOLLOWERS, Reading, TYPICAL_FOLLOWERS, ViralityModel};
 
-/// The most that a chance counts as in log-odds: beyond it nothing more is worth points.
+/// Upper limit of a probability when its log-odds are taken, so that near-certainty earns no further points.
 const MAX_PROBABILITY: f64 = 0.999;
-/// P(complaint) of a post that cannot be read, at its mildest and at its worst.
+/// Lower and upper bound of P(complaint) for a post that cannot be read.
 const UNREAD: (f64, f64) = (0.05, 0.9);
 
-/// A conversation, and what it is judged by.
+/// The inputs of an assessment: a conversation with its model and thresholds.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
-    /// The model.
+    /// The virality model.
     pub model: &'a ViralityModel,
     /// The spread so far.
     pub cascade: &'a Cascade,
-    /// What was read in its root post; none while that is unseen.
+    /// The reading of the root post. `None` until the root post arrives.
     pub reading: Option<&'a Reading>,
-    /// Reshares and quotes at which a conversation of this brand is viral.
+    /// The number of reshares and quotes from which a conversation of this brand is viral.
     pub bar: u64,
-    /// P(complaint) of a post nothing is known of.
+    /// P(complaint) of a post without a prediction, 0..1.
     pub prior_complaint: f64,
-    /// What verdicts on earlier alerts make of the risk.
+    /// The calibration learnt from verdicts on earlier alerts, if any.
     pub calibration: Option<&'a Calibration>,
 }
 
-/// A conversation's risk.
+/// The assessed risk of a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
     /// The risk, 0..100.
     pub risk: Tenths,
-    /// The risk with all that is unknown at its mildest.
+    /// The risk in the best case of everything unknown.
     pub low: Tenths,
-    /// The risk with all that is unknown at its worst.
+    /// The risk in the worst case of everything unknown.
     pub high: Tenths,
-    /// P(complaint).
+    /// P(complaint), 0..1.
     pub complaint: f64,
-    /// P(crosses the bar within a day).
+    /// P(reaches the bar within 24 h), 0..1.
     pub viral: f64,
-    /// How far it will go within a day.
+    /// The distribution of growth within 24 h.
     pub day_forecast: GrowthDistribution,
-    /// The reach so far.
+    /// The reach so far, in accounts.
     pub reach: Reach,
 }
 
-/// An assessment with its reasons.
+/// An assessment with its forecast, contributions and reasons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explained {
     /// The assessment.
     pub assessment: Assessment,
-    /// How far it will go, by time.
+    /// The growth forecast for every horizon.
     pub forecast: Forecast,
-    /// Points that add up to the risk.
+    /// Contributions in points, which add up to the risk.
     pub contributions: Vec<Contribution>,
-    /// Why, in words, heaviest first.
+    /// The reasons, one sentence each, largest contribution first.
     pub reasons: Vec<String>,
 }
 
 impl Subject<'_> {
-    /// Says why. Costs twice what the assessment did, so it is for what is told.
+    /// Explains an assessment. It costs twice as much as the assessment, so call it only for risks that are
+    /// emitted.
     #[must_use]
     pub fn explain(&self, assessment: Assessment) -> Explained {
         let contributions = self.contributions(&assessment);
@@ -77,19 +78,19 @@ impl Subject<'_> {
         Explained { assessment, forecast, contributions, reasons }
     }
 
-    /// What was read in the post, in words; none when it was not read.
+    /// Returns the reason about the post's complaint probability. `None` if the post could not be read.
     #[must_use]
     pub fn describe_mood(&self, assessment: &Assessment) -> Option<String> {
         mood(self, assessment)
     }
 
-    /// The most that the risk can be, whatever the spread.
+    /// Returns the maximum risk for any spread, 0..100.
     #[must_use]
     pub fn max_risk(&self) -> f64 {
         100.0 * self.calibrated(self.complaint().high)
     }
 
-    /// P(complaint), with its mildest and its worst value.
+    /// Returns P(complaint) with its lower and upper bound. They are equal for a post that was read.
     #[must_use]
     pub fn complaint(&self) -> PredictionInterval {
         match self.reading.and_then(|r| r.prediction.ok()).map(|prediction| f64::from(prediction.complaint)) {
@@ -102,7 +103,7 @@ impl Subject<'_> {
         }
     }
 
-    /// Judges it.
+    /// Assesses the risk of the conversation.
     #[must_use]
     pub fn assess(&self) -> Assessment {
         let complaint = self.complaint();
@@ -110,7 +111,7 @@ impl Subject<'_> {
         let to_go = self.bar.saturating_sub(self.cascade.spread()) as f64;
         let crosses =
             |takeoff_probability: f64, goes: f64| if to_go > 0.0 { takeoff_probability * goes } else { 1.0 };
-        // Whose followers are not known bears on whether it takes off, and not on how far it goes then.
+        // Unknown follower counts affect whether the conversation takes off, but not its size after that.
         let goes = day.at_least_given_takeoff(to_go);
         let viral = crosses(day.takeoff_probability, goes);
         let bounds = [0, PLAUSIBLE_FOLLOWERS].map(|unknown| {
@@ -131,7 +132,7 @@ impl Subject<'_> {
         }
     }
 
-    /// What made the risk, in points that add up to it.
+    /// Returns the contributions to the risk, in points that add up to it.
     fn contributions(&self, assessed: &Assessment) -> Vec<Contribution> {
         let steps = self.model.forecast_steps(self.cascade, &assessed.day_forecast);
         let (prior, c, v) = (self.prior_complaint, assessed.complaint, assessed.viral);
@@ -140,7 +141,7 @@ impl Subject<'_> {
         let with_text = self.crosses_with(&ordinary, &assessed.day_forecast);
         let [z0, z1, z2, z3, z4] =
             [fresh, self.crosses(&steps.size), self.crosses(&steps.velocity), with_text, v].map(log_odds);
-        // Points for each unit of log-odds; the steps add up to the way from the fresh post to what is.
+        // Points per unit of log-odds. The steps add up to the difference from the fresh post.
         let slope = if (z4 - z0).abs() < 1e-9 { 0.0 } else { (v - fresh) / (z4 - z0) };
         let each = 50.0 * (prior + c) * slope;
         let mut parts = vec![
@@ -160,7 +161,7 @@ impl Subject<'_> {
         self.calibration.map_or(p, |calibration| calibration.apply(p))
     }
 
-    /// The post and its audience, where accounts of unknown audience have so many followers.
+    /// Returns the takeoff inputs, with `followers` for accounts of unknown follower count.
     fn opening(&self, followers: u64) -> Opening {
         let prediction = self.reading.and_then(|r| r.prediction.ok());
         Opening {
@@ -185,7 +186,7 @@ fn log_odds(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// Rounds so that the tenths still add up: the remainder goes to the largest part.
+/// Rounds contributions to tenths so that they still add up to the risk. The largest one takes the remainder.
 fn round_to_tenths(parts: &[(&'static str, f64)], risk: Tenths) -> Vec<Contribution> {
     let mut rounded: Vec<Contribution> = parts
         .iter()

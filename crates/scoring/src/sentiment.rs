@@ -1,8 +1,9 @@
-//! The text model: linear in features, so that every score can say which words made it.
+//! The text model: linear in its features, so that every prediction can be attributed to words.
 //!
-//! z_k = b_k + sum of w_kf over the post's features + sum of m_ki times its moods; negative, neutral and positive are
-//! the softmax of theirs, complaint and arousal the logistic function of theirs. Calibration is folded into the
-//! weights. Trained by `firewatch train sentiment`; see `models/sentiment.md` for data and figures.
+//! z_k = b_k + sum of w_kf over the post's features f + sum of m_ki times its mood features i. Negative,
+//! neutral and positive are the softmax of their z; complaint and arousal are the logistic function of
+//! theirs. The calibration is part of the weights. Trained by `firewatch train sentiment`; see
+//! `models/sentiment.md` for data and figures.
 
 use firewatch_domain::Sentiment;
 use serde::{Deserialize, Serialize};
@@ -15,23 +16,23 @@ use crate::text::{
     word_key,
 };
 
-/// What is said of a post: negative, neutral, positive, complaint, arousal.
+/// Number of outputs: negative, neutral, positive, complaint, arousal, in this order.
 pub const HEADS: usize = 5;
-/// The column of the table that holds a lexicon's mood.
+/// The column of the weight table that holds the lexicon's mood of a word.
 const MOOD_COLUMN: usize = 5;
-/// Strange words whose sums are remembered; a power of two.
+/// Number of cached sums of unknown words, a power of two.
 const CACHE_SIZE: usize = 1 << 13;
 
 const FORMAT: ModelFormat = ModelFormat { magic: b"FWTEXT\r\n", version: 2, description: "a text model" };
 
-/// All of the model that is no table.
+/// The parameters of the model outside the weight table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeadWeights {
-    /// b.
+    /// The bias b of each output, in log-odds.
     pub bias: [f32; HEADS],
-    /// m.
+    /// The weights m of the mood features, a row for each output.
     pub mood_weights: [[f32; MOOD_FEATURES]; HEADS],
-    /// What is said of a post that cannot be read: the shares in the training data.
+    /// The prediction for a post that cannot be read: the shares in the training data, 0..1.
     pub prior: [f32; HEADS],
 }
 
@@ -41,30 +42,32 @@ impl HeadWeights {
         if numbers.into_iter().all(|w| w.is_finite()) {
             return Ok(());
         }
-        Err(ModelError::File("a text model with a weight that is no number".into()))
+        Err(ModelError::File("a text model with a weight that is not finite".into()))
     }
 }
 
-/// The model.
+/// The text model: output parameters, weight table and flag matcher. Shared between threads; see [`Scratch`].
 pub struct SentimentModel {
     head: HeadWeights,
     table: WeightTable,
     flags: FlagMatcher,
 }
 
-/// What the model says of a post.
+/// The model's prediction for a post.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TextPrediction {
-    /// Adds up to 1; for a stream in which the three are equally common.
+    /// Probabilities of negative, neutral and positive, which add up to 1. Calibrated for a stream in which
+    /// the three are equally frequent.
     pub sentiment: Sentiment,
-    /// P(complaint).
+    /// P(complaint), 0..1.
     pub complaint: f32,
-    /// P(the writer is roused: anger, outrage).
+    /// P(the author is aroused: anger, outrage), 0..1.
     pub arousal: f32,
 }
 
 impl TextPrediction {
-    /// From log-odds: negative, neutral and positive by softmax, complaint and arousal by the logistic function.
+    /// Converts the outputs' log-odds: negative, neutral and positive by softmax, complaint and arousal by
+    /// the logistic function.
     #[must_use]
     pub fn from_log_odds(z: &[f32; HEADS]) -> Self {
         let sigmoid = |z: f32| 1.0 / (1.0 + (-z).exp());
@@ -75,7 +78,7 @@ impl TextPrediction {
         Self { sentiment, complaint: sigmoid(z[3]), arousal: sigmoid(z[4]) }
     }
 
-    /// The mean of two opinions.
+    /// Returns the mean of two predictions.
     #[must_use]
     pub fn mean(&self, other: &Self) -> Self {
         let mean = |a: f32, b: f32| f32::midpoint(a, b);
@@ -92,24 +95,26 @@ impl TextPrediction {
     }
 }
 
-/// A token of the last post and what it adds; pairs add half to either of their words.
+/// A token of the last post and its contribution. The weight of a pair is split evenly between its two
+/// tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenContribution {
-    /// Where it starts, in bytes.
+    /// Start in the text, in bytes.
     pub start: usize,
-    /// Where it ends.
+    /// End in the text, in bytes, exclusive.
     pub end: usize,
-    /// Log-odds it adds to each of what is said.
+    /// Log-odds that the token adds to each output.
     pub contributions: [f32; HEADS],
-    /// It stands under a negation.
+    /// Whether a negation affects the token.
     pub negated: bool,
-    /// One word that the model knows.
+    /// Whether the token is a word, emoji or emoticon in the weight table.
     pub is_known_word: bool,
-    /// What names it in pairs.
+    /// The token's key in pairs.
     pub(crate) key: u64,
 }
 
-/// What reading needs between posts. It never changes a result.
+/// Buffers and caches of one reader, reused between posts. They never change a result. They also hold the
+/// tokens and flags of the last post.
 pub struct Scratch {
     tokenizer: Tokenizer,
     pub(crate) stemmer: CachedStemmer,
@@ -121,7 +126,7 @@ pub struct Scratch {
     pub(crate) count: WordCounts,
 }
 
-/// How many words a post has and how many of them are known.
+/// Numbers of tokens, of words, and of words that the model knows, in a post.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WordCounts {
     pub tokens: u32,
@@ -129,16 +134,16 @@ pub(crate) struct WordCounts {
     pub known: u32,
 }
 
-/// The sum over the features of a word that the table does not have, or of a tag.
+/// A cached weight sum of a hashtag or of a word that is not in the table.
 #[derive(Debug, Clone, Copy, Default)]
 struct CachedWeights {
-    /// The word with how it stands; 0 for none.
+    /// The key of the word and its context (negated, hashtag); 0 for an unused entry.
     cache_key: u64,
     sum: ColumnWeights,
 }
 
 impl Scratch {
-    /// The flags of the last post, in order of place.
+    /// Returns the flags of the last post, in order of position.
     #[must_use]
     pub fn flags(&self) -> &[FlagSpan] {
         &self.flags
@@ -161,7 +166,7 @@ impl Default for Scratch {
 }
 
 impl SentimentModel {
-    /// Whether bytes begin as a file of this kind.
+    /// Returns whether the bytes begin with the magic of a text model file.
     #[must_use]
     pub fn has_magic(bytes: &[u8]) -> bool {
         FORMAT.has_magic(bytes)
@@ -170,18 +175,19 @@ impl SentimentModel {
     /// Reads a model file.
     ///
     /// # Errors
-    /// When the bytes are no such file, of another version, cut off, altered, or hold numbers that are none.
+    /// If the bytes are not a text model file of this version, are truncated or altered, or hold a number
+    /// that is not finite.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let ((head, steps), table): ((HeadWeights, ColumnWeights), &[u8]) = FORMAT.read(bytes)?;
         head.check()?;
         Ok(Self { head, table: WeightTable::read(table, steps)?, flags: FlagMatcher::shipped()? })
     }
 
-    /// Writes a model file: at most 16 MiB. The weights of a word are the sum over its features, its stem and parts
-    /// among them, so that one look finds them all.
+    /// Writes a model file. The weights of a word must be the sum over its features, including stem and
+    /// subwords, so that one lookup finds them all.
     ///
     /// # Errors
-    /// When it would be larger, or a weight is no number.
+    /// If the file would exceed 16 MiB or a weight is not finite.
     pub fn to_bytes(head: &HeadWeights, features: &[(u64, ColumnWeights)]) -> Result<Vec<u8>, ModelError> {
         head.check()?;
         let (table, mut slots) = (WeightTable::from_features(features), Vec::new());
@@ -189,20 +195,21 @@ impl SentimentModel {
         FORMAT.write(&(head, table.steps()), &slots)
     }
 
-    /// P(complaint) of a post nothing is known of.
+    /// Returns P(complaint) of a post without a prediction.
     #[must_use]
     pub fn prior_complaint(&self) -> f32 {
         self.head.prior[3]
     }
 
-    /// What is said of a post that cannot be read.
+    /// Returns the prediction for a post that cannot be read.
     #[must_use]
     pub fn prior(&self) -> TextPrediction {
         let [negative, neutral, positive, complaint, arousal] = self.head.prior;
         TextPrediction { sentiment: Sentiment { negative, neutral, positive }, complaint, arousal }
     }
 
-    /// Says what it thinks of an English text; the words that made it and the flags stay in `scratch`.
+    /// Predicts the sentiment of an English text. Its tokens with their contributions and its flags stay in
+    /// `scratch`.
     pub fn predict(&self, scratch: &mut Scratch, text: &str) -> TextPrediction {
         let Scratch {
             tokenizer: tokens, stemmer: stems, cache: remembered, words, parts, flags, count, ..
@@ -253,8 +260,8 @@ impl SentimentModel {
         TextPrediction::from_log_odds(&z)
     }
 
-    /// Adds what pairs weigh, half of it to either of their words. Looked up in a row of their own, as each look is a
-    /// miss of the cache that the processor need not wait for.
+    /// Adds the weights of pairs, half to each of their tokens. The lookups run in a loop of their own, so
+    /// that the processor can overlap their cache misses.
     fn add_pairs(&self, parts: &mut [TokenContribution], z: &mut [f32; HEADS]) {
         for i in 1..parts.len() {
             let [before, after] = &mut parts[i - 1..=i] else { return };
@@ -266,7 +273,7 @@ impl SentimentModel {
         }
     }
 
-    /// What a known word weighs where it stands.
+    /// Returns the weights of a known word in its context: with those of its negated form if it is negated.
     fn weights_in_context(&self, mut own: ColumnWeights, token: &Token<'_>) -> ColumnWeights {
         if token.negated
             && let Some(weights) = self.table.get(negated_key(token.word))
@@ -276,7 +283,8 @@ impl SentimentModel {
         own
     }
 
-    /// What a word that the table does not have, or a tag, weighs.
+    /// Returns the weights of a hashtag or of a word that is not in the table, from the cache or by its
+    /// subwords.
     fn unknown_word_weights(
         &self,
         key: u64,

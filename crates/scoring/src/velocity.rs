@@ -1,30 +1,31 @@
-//! How fast a conversation moves: exponentially decayed counts at three horizons, raw and discounted.
+//! Velocity of a conversation: exponentially decayed engagement counts at three time constants, raw and
+//! discounted.
 //!
-//! For a horizon T the decayed count is S = sum of exp(-(now - t_i)/T), and the pace is S / (T (1 - exp(-age/T))) per
-//! minute: the exponentially weighted moving average that Unix load averages use, with its start-up bias taken
-//! out (as Kingma and Ba 2015 do for Adam). The discounted pace counts an account once and one with few followers less.
+//! For a time constant T the decayed count is S = sum of exp(-(now - t_i)/T), and the pace is S / (T (1 -
+//! exp(-age/T))): the exponentially weighted moving average of Unix load averages, corrected for its start-up
+//! bias (as in Adam, Kingma and Ba 2015). The discounted pace counts each account once, and accounts with few
+//! followers less.
 
 use firewatch_domain::{Duration, Velocity};
 use serde::{Deserialize, Serialize};
 
 use crate::decay::{DecayFactors, TIME_CONSTANTS};
 
-/// The horizons of the pace among all: one, five and sixty minutes.
+/// Indices into [`TIME_CONSTANTS`] of the pace: 1, 5 and 60 minutes.
 const PACE_INDICES: [usize; 3] = [1, 2, 4];
-/// The horizon of the discounted pace: five minutes.
+/// Index into [`TIME_CONSTANTS`] of the discounted pace: 5 minutes.
 const FIVE_MINUTES_INDEX: usize = 2;
-/// Paces below this many a minute are noise to the trend.
+/// Engagements per minute added to both paces in the trend, so that small paces do not make it noisy.
 const NOISE_FLOOR: f64 = 0.05;
-/// Followers from which an account counts in full.
+/// Follower count from which an account counts in full.
 const FULL_WEIGHT_FOLLOWERS: f64 = 10.0;
 
-/// What an engagement of an account with so many followers counts in the discounted pace; one of unknown audience
-/// counts in full.
+/// Returns the weight, 0..1, of an engagement in the discounted pace. An unknown follower count has weight 1.
 pub(crate) fn weight(followers: Option<u64>) -> f64 {
     followers.map_or(1.0, |f| (f as f64 / FULL_WEIGHT_FOLLOWERS).min(1.0))
 }
 
-/// Decayed counts of spreading engagements.
+/// Decayed counts of reshares, quotes and replies.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Pace {
     raw: [f32; PACE_INDICES.len()],
@@ -32,7 +33,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Lets time pass.
+    /// Multiplies the counts with the factors of the time that passed.
     pub fn decay(&mut self, factors: &DecayFactors) {
         for (i, index) in PACE_INDICES.into_iter().enumerate() {
             self.raw[i] *= factors.0[index] as f32;
@@ -40,7 +41,7 @@ impl Pace {
         self.discounted *= factors.0[FIVE_MINUTES_INDEX] as f32;
     }
 
-    /// Counts `n` engagements that weigh so much together when discounted, each with what is left of it now.
+    /// Adds `n` engagements of total discounted weight `weight`, multiplied by the factors of their age.
     pub fn add(&mut self, n: f64, weight: f64, factors: &DecayFactors) {
         for (i, index) in PACE_INDICES.into_iter().enumerate() {
             self.raw[i] += (n * factors.0[index]) as f32;
@@ -48,7 +49,8 @@ impl Pace {
         self.discounted += (weight * factors.0[FIVE_MINUTES_INDEX]) as f32;
     }
 
-    /// The pace now, for a conversation of this age; before a minute has passed it is read as a minute old.
+    /// Returns the pace in engagements per minute for a conversation of age `age`. Ages below one minute
+    /// count as one minute.
     pub fn velocity(&self, age: Duration) -> Velocity {
         let age = age.as_secs().max(60.0);
         let per_minute = |sum: f32, index: usize| {

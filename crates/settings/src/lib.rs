@@ -1,7 +1,10 @@
-//! Reads a settings file and finds everything that is wrong with it in one pass.
+//! Reads a settings file into typed values and reports every fault in one pass.
 //!
-//! A reader takes each key by name with its default and its range; what is left at the end is unknown. Every
-//! fault names the key, the value, and what would be right, so nobody has to mend a file one error at a time.
+//! A reader asks for each key by name, with its default and its range. Keys that nobody asked for are unknown
+//! keys. Every fault names the key, the value and the remedy, so that a file with several faults needs only
+//! one correction.
+
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -12,12 +15,14 @@ use toml::{Table, Value};
 
 use firewatch_domain::Duration;
 
-/// One thing that is wrong with a settings file.
+pub use schema::{Descriptions, json_schema};
+
+/// One fault in a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The dotted key, or the file itself.
+    /// The dotted key, or the name of the file.
     pub key: String,
-    /// The value, what was wrong with it, and the remedy.
+    /// The value, what is wrong with it, and the remedy.
     pub problem: String,
 }
 
@@ -27,16 +32,16 @@ impl Display for Fault {
     }
 }
 
-/// A key that was asked for, and what it may be: a fragment of JSON Schema.
+/// A key that was asked for, with a JSON Schema fragment of its allowed values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeySchema {
     /// The dotted key.
     pub key: String,
-    /// What it may be.
+    /// JSON Schema fragment: type, range and default.
     pub schema: serde_json::Value,
 }
 
-/// Reads keys out of a TOML table and collects faults.
+/// Reads keys from a TOML table and collects faults.
 #[derive(Debug)]
 pub struct Settings {
     table: Table,
@@ -48,10 +53,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Parses TOML text.
+    /// Parses TOML text. `name` stands for the file in faults.
     ///
     /// # Errors
-    /// A single fault that holds the line and column when the text is no TOML.
+    /// When the text is not TOML: a single fault with line and column.
     pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Fault>> {
         match text.parse::<Table>() {
             Ok(table) => Ok(Self {
@@ -66,8 +71,10 @@ impl Settings {
         }
     }
 
-    /// Lays environment variables over the file: the key `kafka.group_id` is overridden by `<prefix>KAFKA_GROUP_ID`. A
-    /// value that reads as TOML (number, boolean, list) is taken as such, else as text.
+    /// Overrides keys of the file by environment variables: `<prefix>KAFKA_GROUP_ID` overrides
+    /// `kafka.group_id`.
+    ///
+    /// A value that parses as TOML (number, boolean, list) gets that type; any other value is a string.
     pub fn override_from(&mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) {
         self.prefix = prefix.into();
         self.variables = variables
@@ -76,17 +83,17 @@ impl Settings {
             .collect();
     }
 
-    /// Text of one to 1,000 characters.
+    /// Returns a string of 1 to 1,000 bytes.
     pub fn text(&mut self, key: &str, default: &str) -> String {
         self.record_key(key, json!({ "type": "string", "maxLength": 1000, "default": default }));
         match self.read_value(key) {
             None => default.into(),
             Some(Value::String(s)) if !s.trim().is_empty() && s.len() <= 1000 => s,
-            Some(other) => self.reject(key, &other, "text of 1 to 1,000 characters", default.into()),
+            Some(other) => self.reject(key, &other, "text of 1 to 1,000 bytes", default.into()),
         }
     }
 
-    /// One of a few words.
+    /// Returns one of `choices`.
     pub fn choice(&mut self, key: &str, default: &str, choices: &[&str]) -> String {
         self.record_key(key, json!({ "enum": choices, "default": default }));
         match self.read_value(key) {
@@ -98,7 +105,7 @@ impl Settings {
         }
     }
 
-    /// A whole number within a range.
+    /// Returns a whole number within a range.
     pub fn integer(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
         let number = self.optional_integer(key, range);
         if let Some(schema) =
@@ -109,19 +116,19 @@ impl Settings {
         number.unwrap_or(default)
     }
 
-    /// The same without a default.
+    /// Returns a whole number within a range, or `None` when the key is absent or rejected.
     pub fn optional_integer(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
         self.record_key(key, json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() }));
         match self.read_value(key)? {
             Value::Integer(i) if range.contains(&i) => Some(i),
             other => {
-                let wanted = format!("a whole number {} to {}", range.start(), range.end());
+                let wanted = format!("a whole number from {} to {}", range.start(), range.end());
                 self.reject(key, &other, &wanted, None)
             }
         }
     }
 
-    /// A number within a range.
+    /// Returns a number within a range. Whole numbers are accepted too.
     pub fn number(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
         self.record_key(
             key,
@@ -136,28 +143,39 @@ impl Settings {
         };
         match (read, value) {
             (Some(n), _) if range.contains(&n) => n,
-            (_, Some(other)) => {
-                self.reject(key, &other, &format!("a number {} to {}", range.start(), range.end()), default)
-            }
+            (_, Some(other)) => self.reject(
+                key,
+                &other,
+                &format!("a number from {} to {}", range.start(), range.end()),
+                default,
+            ),
             (_, None) => default,
         }
     }
 
-    /// A span written as a whole number of `ms`, `s`, `m` or `h`, within a range of seconds.
+    /// Returns a duration within a range of seconds. It is written as a whole number of `ms`, `s`, `m` or
+    /// `h`.
     pub fn duration(&mut self, key: &str, default: Duration, seconds: RangeInclusive<f64>) -> Duration {
-        self.optional_duration(key, seconds).unwrap_or(default)
+        let read = self.optional_duration(key, seconds);
+        if let Some(schema) = self.key_schemas.last_mut().and_then(|key| key.schema.as_object_mut()) {
+            schema.insert("default".into(), write_duration(default).into());
+        }
+        read.unwrap_or(default)
     }
 
-    /// The same without a default.
+    /// Returns a duration within a range of seconds, or `None` when the key is absent or rejected.
     pub fn optional_duration(&mut self, key: &str, seconds: RangeInclusive<f64>) -> Option<Duration> {
-        self.record_key(key, json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h)$" }));
+        let bound = |seconds: &f64| write_duration(Duration::from_millis((seconds * 1000.0) as i64));
+        let range = format!("{} to {}", bound(seconds.start()), bound(seconds.end()));
+        let pattern = "^[0-9]+ *(ms|s|m|h)$";
+        self.record_key(key, json!({ "type": "string", "pattern": pattern, "x-range": range }));
         match self.read_value(key)? {
             Value::String(s) if parse_duration(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => {
                 parse_duration(&s)
             }
             other => {
                 let range = format!(
-                    "a span such as \"30s\" or \"5m\", {} to {} seconds",
+                    "a duration such as \"30s\" or \"5m\", from {} to {} seconds",
                     seconds.start(),
                     seconds.end()
                 );
@@ -166,7 +184,7 @@ impl Settings {
         }
     }
 
-    /// `true` or `false`.
+    /// Returns a boolean.
     pub fn flag(&mut self, key: &str, default: bool) -> bool {
         self.record_key(key, json!({ "type": "boolean", "default": default }));
         match self.read_value(key) {
@@ -176,7 +194,7 @@ impl Settings {
         }
     }
 
-    /// A list of texts.
+    /// Returns a list of strings; empty when the key is absent.
     pub fn texts(&mut self, key: &str) -> Vec<String> {
         self.record_key(key, json!({ "type": "array", "items": { "type": "string" } }));
         match self.read_value(key) {
@@ -184,18 +202,19 @@ impl Settings {
             Some(Value::Array(items)) if items.iter().all(Value::is_str) => {
                 items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
-            Some(other) => self.reject(key, &other, "a list of texts", Vec::new()),
+            Some(other) => self.reject(key, &other, "a list of strings", Vec::new()),
         }
     }
 
-    /// Every key under a section, taken as text, for settings that are passed through. In variables the dots of such
-    /// a key are underscores.
+    /// Returns every key under a section with its value as a string, for settings that are passed through.
+    ///
+    /// In environment variables, dots in the key become underscores.
     pub fn free_section(&mut self, key: &str) -> Vec<(String, String)> {
         self.record_key(key, json!({ "type": "object" }));
         let mut found = match self.read_value(key) {
             None => BTreeMap::new(),
             Some(Value::Table(table)) => flatten(&table),
-            Some(other) => self.reject(key, &other, "a section of keys", BTreeMap::new()),
+            Some(other) => self.reject(key, &other, "a section with keys", BTreeMap::new()),
         };
         let section = variable_name(key) + "_";
         let (own, others) =
@@ -208,7 +227,7 @@ impl Settings {
         found.into_iter().collect()
     }
 
-    /// Every key that was asked for so far, with what it may be.
+    /// Returns every key that was asked for so far, with its schema.
     #[must_use]
     pub fn key_schemas(&self) -> &[KeySchema] {
         &self.key_schemas
@@ -218,13 +237,13 @@ impl Settings {
         self.key_schemas.push(KeySchema { key: key.into(), schema });
     }
 
-    /// Whether the file has anything under a key.
+    /// Returns whether the file contains the key. Environment variables are not considered.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         get(&self.table, key).is_some()
     }
 
-    /// The names of the sections under a section, in the file's alphabetical order.
+    /// Returns the names of the sections under a section, in alphabetical order.
     pub fn sections(&mut self, key: &str) -> Vec<String> {
         match get(&self.table, key) {
             Some(Value::Table(table)) => {
@@ -234,12 +253,13 @@ impl Settings {
         }
     }
 
-    /// Notes a fault that only the caller can see, such as two keys that disagree.
+    /// Adds a fault that only the caller can detect, such as two keys that contradict each other.
     pub fn add_fault(&mut self, key: &str, problem: impl Display) {
         self.faults.push(Fault { key: key.into(), problem: problem.to_string() });
     }
 
-    /// Ends the reading: keys nobody asked for are faults too.
+    /// Returns `value` if there are no faults. Unknown keys and unmatched environment variables are faults
+    /// too.
     ///
     /// # Errors
     /// Every fault found.
@@ -260,7 +280,7 @@ impl Settings {
         }
         for name in self.variables.into_keys() {
             let problem =
-                "environment variable that names no key; a key's name is in capitals, its dots underscores";
+                "no key matches this variable; write the key in capitals, with underscores for dots";
             self.faults.push(Fault { key: format!("{}{name}", self.prefix), problem: problem.into() });
         }
         if self.faults.is_empty() { Ok(value) } else { Err(self.faults) }
@@ -281,7 +301,7 @@ impl Settings {
     }
 }
 
-/// Whether a key lies in a section.
+/// Returns whether a key lies within a section.
 fn is_within(key: &str, section: &str) -> bool {
     key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
@@ -297,7 +317,7 @@ fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     }
 }
 
-/// The name of the variable that overrides a key, without its prefix.
+/// Returns the environment variable that overrides a key, without its prefix.
 fn variable_name(key: &str) -> String {
     key.to_uppercase().replace('.', "_")
 }
@@ -319,7 +339,7 @@ fn collect_leaf_keys(table: &Table, prefix: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Keys and values of a table as texts, nested keys joined by dots; a key may hold dots itself when it is quoted.
+/// Flattens a table to strings, with dots between nested keys. A quoted key may contain dots itself.
 fn flatten(table: &Table) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     for (key, value) in table {
@@ -334,7 +354,8 @@ fn flatten(table: &Table) -> BTreeMap<String, String> {
     flat
 }
 
-/// Reads a span such as `30s`; a whole number of `ms`, `s`, `m` or `h`.
+/// Parses a duration such as `30s`: a whole number of `ms`, `s`, `m` or `h`. Returns `None` for anything
+/// else.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -348,6 +369,14 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.checked_mul(millis).map(Duration::from_millis)
+}
+
+/// Writes a duration as settings have it: a whole number of the largest unit that fits.
+fn write_duration(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let unit = units.into_iter().find(|(_, size)| ms != 0 && ms % size == 0);
+    unit.map_or_else(|| format!("{ms}ms"), |(unit, size)| format!("{}{unit}", ms / size))
 }
 
 #[cfg(test)]
@@ -366,9 +395,9 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "a: 7 is not allowed; give a whole number 0 to 5",
+                "a: 7 is not allowed; give a whole number from 0 to 5",
                 "b: \"wide\" is not allowed; give one of x, y",
-                "wait: \"3 days\" is not allowed; give a span such as \"30s\" or \"5m\", 0 to 60 seconds",
+                "wait: \"3 days\" is not allowed; give a duration such as \"30s\" or \"5m\", from 0 to 60 seconds",
                 "s.hihg: unknown key; did you mean `s.high`?",
                 "typo: unknown key; remove it",
             ]

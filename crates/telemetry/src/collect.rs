@@ -1,4 +1,4 @@
-//! Metrics of `firewatch collect`: payloads from the networks into raw topics.
+//! Metrics of `firewatch collect`: payloads written to raw topics, and gaps.
 
 use prometheus::{CounterVec, Error, IntCounterVec, Registry};
 
@@ -7,12 +7,12 @@ use crate::Descriptor;
 const COLLECTED: Descriptor = Descriptor::counter(
     "firewatch_collected_total",
     &["source", "what"],
-    "What happened at a source: connected, taken, left_out, trouble.",
+    "Occurrences at a source: connected, taken (payload stored), left_out (payload dropped) or trouble (error).",
 );
 const GAPS: Descriptor = Descriptor::counter(
     "firewatch_gap_seconds_total",
     &["source"],
-    "Seconds of a source's stream of which something may be missing.",
+    "Seconds of a source's stream in which data may be missing.",
 );
 
 pub(crate) const ALL: &[Descriptor] = &[COLLECTED, GAPS];
@@ -34,7 +34,7 @@ impl CollectMetrics {
         self.collected.with_label_values(&[source, what]).inc();
     }
 
-    /// Adds seconds of a source's stream of which something may be missing.
+    /// Adds the length of a gap, in seconds. Negative values count as 0.
     pub fn gap(&self, source: &str, seconds: f64) {
         self.gaps.with_label_values(&[source]).inc_by(seconds.max(0.0));
     }

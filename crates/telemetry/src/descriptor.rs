@@ -1,27 +1,28 @@
-//! Metrics as data: name, type, labels and help, from which they are registered and the reference is generated.
+//! Descriptors of metrics: name, type, labels and help. Registration and the reference page use the same
+//! descriptor.
 
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Error, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
-/// Upper bounds of the latency histograms, seconds.
+/// Upper bounds of the latency histograms, in seconds.
 const LATENCY_BUCKETS: [f64; 14] =
     [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0];
 
-/// A metric's type as Prometheus names it.
+/// The type of a metric, in Prometheus' terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricType {
-    /// Only ever grows.
+    /// A value that only increases.
     Counter,
-    /// Goes up and down.
+    /// A value that increases and decreases.
     Gauge,
-    /// Counts observations in buckets.
+    /// Observations counted in buckets.
     Histogram,
 }
 
 impl MetricType {
-    /// The type as the exposition format writes it.
+    /// Returns the name in the exposition format.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,16 +33,16 @@ impl MetricType {
     }
 }
 
-/// One metric: what a scrape calls it and what its labels are.
+/// The description of one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor {
-    /// The name, with its unit and, for a counter, `_total` at the end.
+    /// The name, with the unit and, for a counter, `_total` at the end.
     pub name: &'static str,
     /// The type.
     pub metric_type: MetricType,
-    /// Names of the labels.
+    /// The names of the labels.
     pub labels: &'static [&'static str],
-    /// What it measures, one sentence.
+    /// What the metric measures, in one sentence.
     pub help: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Metrics of the run loop: records, effects, latency, lag, state and policies.
+//! Metrics of the engine: records, effects, latency, lag, state and policies.
 
 use std::time::Duration;
 
@@ -22,10 +22,13 @@ const EFFECTS: Descriptor =
 const LATENCY: Descriptor = Descriptor::histogram(
     "firewatch_latency_seconds",
     &["since"],
-    "Time to the commit of a record's effects, since its event time or since its arrival.",
+    "Time from a record's event time or its arrival to the commit of its effects.",
 );
-const LAG: Descriptor =
-    Descriptor::gauge("firewatch_lag_records", &["stream", "partition"], "Records not read yet.");
+const LAG: Descriptor = Descriptor::gauge(
+    "firewatch_lag_records",
+    &["stream", "partition"],
+    "Records not read yet, by stream and partition.",
+);
 const CONVERSATIONS: Descriptor = Descriptor::gauge(
     "firewatch_conversations",
     &["partition"],
@@ -34,22 +37,25 @@ const CONVERSATIONS: Descriptor = Descriptor::gauge(
 const COMPLAINTS: Descriptor = Descriptor::gauge(
     "firewatch_complaints",
     &["partition"],
-    "Complaints open or waiting at the brands of a partition.",
+    "Complaints that are open or waiting in the dispatchers of a partition.",
 );
 const STATE_BYTES: Descriptor =
-    Descriptor::gauge("firewatch_state_bytes", &["partition"], "Bytes of a partition's state as committed.");
+    Descriptor::gauge("firewatch_state_bytes", &["partition"], "Size of a partition's committed state.");
 const ROUNDS: Descriptor = Descriptor::counter(
     "firewatch_rounds_total",
     &["end"],
-    "Rounds of work, committed or aborted and done again.",
+    "Transaction rounds: committed, or aborted and repeated.",
 );
 const MISSED: Descriptor = Descriptor::counter(
     "firewatch_missed_total",
     &["stream"],
     "Records deleted from their topic before they were read.",
 );
-const POLICY: Descriptor =
-    Descriptor::gauge("firewatch_policy_info", &["version", "hash"], "1 for the policy in force.");
+const POLICY: Descriptor = Descriptor::gauge(
+    "firewatch_policy_info",
+    &["version", "hash"],
+    "Always 1; the labels identify the active policy.",
+);
 const POLICIES: Descriptor = Descriptor::counter(
     "firewatch_policies_total",
     &["end"],
@@ -58,10 +64,10 @@ const POLICIES: Descriptor = Descriptor::counter(
 const RESTORED: Descriptor = Descriptor::gauge(
     "firewatch_restored_entries",
     &["partition"],
-    "Entries of state read back when the partition was taken over.",
+    "Changelog entries restored when the partition was assigned.",
 );
 const RESTORES: Descriptor =
-    Descriptor::histogram("firewatch_restore_seconds", &[], "Time to read a partition's state back.");
+    Descriptor::histogram("firewatch_restore_seconds", &[], "Time to restore a partition's state.");
 
 pub(crate) const ALL: &[Descriptor] = &[
     RECORDS,
@@ -86,15 +92,15 @@ const STREAMS: [&str; 3] = ["events", "actions", "signals"];
 /// The size of one partition's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateSize {
-    /// Conversations.
+    /// Number of conversations.
     pub conversations: usize,
-    /// Complaints open or waiting at the partition's brands.
+    /// Number of complaints that are open or waiting in the partition's dispatchers.
     pub complaints: usize,
-    /// Bytes as committed.
+    /// Size of the committed entries, in bytes.
     pub bytes: usize,
 }
 
-/// Metrics of the run loop.
+/// Metrics of the engine.
 #[derive(Clone)]
 pub struct EngineMetrics {
     records: IntCounterVec,
@@ -133,62 +139,63 @@ impl EngineMetrics {
         })
     }
 
-    /// Counts a record that was read from a stream and came to an outcome: `scored`, `folded` or `rejected`.
+    /// Counts a record of a stream, by outcome: `scored`, `folded` or `rejected`.
     pub fn record(&self, stream: &str, outcome: &str) {
         self.records.with_label_values(&[stream, outcome]).inc();
     }
 
-    /// Counts the reason for which a record was rejected.
+    /// Counts a rejected record of a stream, by reason.
     pub fn rejection(&self, stream: &str, reason: &str) {
         self.rejected.with_label_values(&[stream, reason]).inc();
     }
 
-    /// Counts a record written, by its kind.
+    /// Counts a written record, by kind.
     pub fn effect(&self, kind: &str) {
         self.effects.with_label_values(&[kind]).inc();
     }
 
-    /// Counts a round of reading, working and committing: `committed` or `aborted`.
+    /// Counts a transaction round, by end: `committed` or `aborted`.
     pub fn round(&self, end: &str) {
         self.rounds.with_label_values(&[end]).inc();
     }
 
-    /// Notes how many entries of state a partition restored, and how long that took.
+    /// Records the number of restored changelog entries of a partition, and the duration of the restore.
     pub fn restored(&self, partition: u32, entries: u64, took: Duration) {
         self.restored.with_label_values(&[&partition.to_string()]).set(entries as i64);
         self.restores.observe(took.as_secs_f64());
     }
 
-    /// Counts records that their topic deleted before they were read.
+    /// Counts records of a stream that were deleted from their topic before they were read.
     pub fn missed(&self, stream: &str, records: u64) {
         self.missed.with_label_values(&[stream]).inc_by(records);
     }
 
-    /// Conversations of all partitions together.
+    /// Returns the number of conversations in all partitions.
     #[must_use]
     pub fn conversations(&self) -> usize {
         sum(&self.conversations) as usize
     }
 
-    /// Records of a stream that came to an outcome: `scored`, `folded` or `rejected`.
+    /// Returns the number of records of a stream with an outcome: `scored`, `folded` or `rejected`.
     #[must_use]
     pub fn records_with(&self, stream: &str, outcome: &str) -> u64 {
         self.records.with_label_values(&[stream, outcome]).get()
     }
 
-    /// Records of a stream that were read.
+    /// Returns the number of records read from a stream.
     #[must_use]
     pub fn records_read(&self, stream: &str) -> u64 {
         ["scored", "folded", "rejected"].iter().map(|outcome| self.records_with(stream, outcome)).sum()
     }
 
-    /// Records of a kind that were written.
+    /// Returns the number of written records of a kind.
     #[must_use]
     pub fn effects_written(&self, kind: &str) -> u64 {
         self.effects.with_label_values(&[kind]).get()
     }
 
-    /// Notes how many seconds passed from a record's event time, where it has one, and from its arrival to its commit.
+    /// Observes the seconds from a record's event time, if it has one, and from its arrival to the commit.
+    /// Negative values count as 0.
     pub fn latency(&self, since_event: Option<f64>, since_arrival: f64) {
         if let Some(seconds) = since_event {
             self.latency.with_label_values(&["event"]).observe(seconds.max(0.0));
@@ -196,18 +203,18 @@ impl EngineMetrics {
         self.latency.with_label_values(&["arrival"]).observe(since_arrival.max(0.0));
     }
 
-    /// Notes how many records of a stream's partition are not read yet.
+    /// Sets the number of records of a stream's partition that are not read yet.
     pub fn lag(&self, stream: &str, partition: u32, records: i64) {
         self.lag.with_label_values(&[stream, &partition.to_string()]).set(records);
     }
 
-    /// Records not read yet, all partitions together.
+    /// Returns the number of records that are not read yet, in all streams and partitions.
     #[must_use]
     pub fn total_lag(&self) -> i64 {
         sum(&self.lag)
     }
 
-    /// Notes the size of a partition's state.
+    /// Sets the size of a partition's state.
     pub fn state(&self, partition: u32, size: StateSize) {
         let partition = partition.to_string();
         self.conversations.with_label_values(&[&partition]).set(size.conversations as i64);
@@ -215,10 +222,10 @@ impl EngineMetrics {
         self.state_bytes.with_label_values(&[&partition]).set(size.bytes as i64);
     }
 
-    /// Forgets a partition that this process no longer works on.
+    /// Removes the gauges of a partition that is no longer assigned to this process.
     pub fn forget(&self, partition: u32) {
         let partition = partition.to_string();
-        // A partition that was never noted has nothing to remove.
+        // Removal fails only for gauges that were never set.
         for gauge in [&self.conversations, &self.complaints, &self.state_bytes, &self.restored] {
             let _ = gauge.remove_label_values(&[&partition]);
         }
@@ -227,13 +234,13 @@ impl EngineMetrics {
         }
     }
 
-    /// Notes which policy is in force.
+    /// Sets the active policy.
     pub fn policy(&self, version: &str, hash: &str) {
         self.policy.reset();
         self.policy.with_label_values(&[version, hash]).set(1);
     }
 
-    /// Counts a policy file that was read while running: `taken` or `refused`.
+    /// Counts a policy file that was read while running, by end: `taken` or `refused`.
     pub fn policy_file(&self, end: &str) {
         self.policies.with_label_values(&[end]).inc();
     }

@@ -1,20 +1,20 @@
-//! Metrics of `firewatch ingest`: payloads of raw topics into events.
+//! Metrics of `firewatch ingest`: payloads of raw topics decoded to events.
 
 use prometheus::{Error, IntCounterVec, Registry};
 
 use crate::Descriptor;
 
 const PAYLOADS: Descriptor =
-    Descriptor::counter("firewatch_payloads_total", &["source"], "Payloads of platforms read, by source.");
+    Descriptor::counter("firewatch_payloads_total", &["source"], "Platform payloads read, by source.");
 const EVENTS: Descriptor = Descriptor::counter(
     "firewatch_payload_events_total",
     &["source", "kind"],
-    "Events that payloads told, by source and kind.",
+    "Events decoded from payloads, by source and kind.",
 );
 const REJECTED: Descriptor = Descriptor::counter(
     "firewatch_payload_rejected_total",
     &["source", "reason"],
-    "Payloads, or parts of one, that were rejected, by source and reason.",
+    "Rejected payloads or parts of payloads, by source and reason.",
 );
 
 pub(crate) const ALL: &[Descriptor] = &[PAYLOADS, EVENTS, REJECTED];
@@ -36,7 +36,8 @@ impl IngestMetrics {
         })
     }
 
-    /// Counts a source's committed payloads, each of the events decoded from them by kind, and each rejection by reason.
+    /// Counts committed payloads of a source, with the kinds of their events and the reasons of their
+    /// rejections.
     pub fn committed(&self, source: &str, payloads: u64, kinds: &[&str], rejected: &[&str]) {
         self.payloads.with_label_values(&[source]).inc_by(payloads);
         kinds.iter().for_each(|kind| self.events.with_label_values(&[source, *kind]).inc());

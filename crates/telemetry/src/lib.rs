@@ -1,12 +1,13 @@
 //! Prometheus metrics of one process, by subsystem.
 //!
-//! Callers meter once, in the runner: no stage of the engine holds metrics code, and this crate knows none of its types. Every
-//! metric is described once, in a [`Descriptor`], from which it is registered and documented.
+//! Only the runner records metrics: no stage of the engine contains metrics code, and this crate uses none of
+//! the engine's types. Each metric has one [`Descriptor`], from which it is registered and documented.
 
 mod collect;
 mod descriptor;
 mod engine;
 mod ingest;
+mod logging;
 
 use prometheus::{Error, Registry, TextEncoder};
 
@@ -14,16 +15,17 @@ pub use collect::CollectMetrics;
 pub use descriptor::{Descriptor, MetricType};
 pub use engine::{EngineMetrics, StateSize};
 pub use ingest::IngestMetrics;
+pub use logging::{LogFormat, LogSettings, REPEAT_INTERVAL, start_log};
 
 /// All metrics of one process. Clones share the same counters.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// The run loop: records, effects, state, lag, policies.
+    /// Metrics of `firewatch run`.
     pub engine: EngineMetrics,
-    /// Raw topics into events.
+    /// Metrics of `firewatch ingest`.
     pub ingest: IngestMetrics,
-    /// Networks into raw topics.
+    /// Metrics of `firewatch collect`.
     pub collect: CollectMetrics,
 }
 
@@ -31,7 +33,7 @@ impl Metrics {
     /// Registers every metric.
     ///
     /// # Errors
-    /// When a name is not valid, which is a bug of the build.
+    /// If a name is invalid or registered twice, which is a bug.
     pub fn new() -> Result<Self, Error> {
         let registry = Registry::new();
         Ok(Self {
@@ -42,15 +44,15 @@ impl Metrics {
         })
     }
 
-    /// The text that Prometheus scrapes.
+    /// Returns the metrics in the text format that Prometheus scrapes.
     ///
     /// # Errors
-    /// When a metric cannot be encoded.
+    /// If a metric cannot be encoded.
     pub fn text(&self) -> Result<String, Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// Every metric of every subsystem, in the order of the reference.
+    /// Returns the descriptors of all metrics, in the order of the reference page.
     #[must_use]
     pub fn catalogue() -> Vec<&'static Descriptor> {
         [engine::ALL, ingest::ALL, collect::ALL].into_iter().flatten().collect()

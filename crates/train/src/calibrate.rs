@@ -1,5 +1,5 @@
-//! Calibration on posts that a model has not learnt from, or hardly: a scale for the three classes (temperature, Guo et al.
-//! 2017), and a scale and a shift for complaint and anger (Platt 1999, by linfa's logistic regression).
+//! Calibrates a text model on out-of-sample predictions: temperature scaling of the three classes (Guo et al.
+//! 2017), and Platt scaling of complaint and anger (1999, with linfa's logistic regression).
 
 use firewatch_scoring::HEADS;
 use linfa::prelude::*;
@@ -9,14 +9,14 @@ use ndarray::{Array1, Array2};
 use crate::posts::{DataSet, LabelledPost};
 use firewatch_report::AnalysisError;
 
-/// What log-odds are multiplied with, and what is added.
+/// Factor and summand of the log-odds of each head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TextCalibration {
     pub scale: [f32; HEADS],
     pub shift: [f32; HEADS],
 }
 
-/// Log-odds that were said of labelled posts.
+/// Predicted log-odds of labelled posts.
 #[derive(Debug, Default)]
 pub(crate) struct CalibrationSamples {
     classes: Vec<([f32; HEADS], usize, f32)>,
@@ -25,7 +25,7 @@ pub(crate) struct CalibrationSamples {
 }
 
 impl CalibrationSamples {
-    /// Takes what was said of a post; `shares` is how often each class occurs, and makes them equal.
+    /// Adds the log-odds of a post. `shares` are the frequencies of the classes, by which they are balanced.
     pub fn observe(&mut self, post: &LabelledPost, z: [f32; HEADS], shares: &[f32; 3]) {
         self.classes.extend(post.class.map(|class| (z, class, 1.0 / shares[class])));
         let labelled_so = post.complaint.filter(|_| post.set == DataSet::Complaints);
@@ -33,10 +33,10 @@ impl CalibrationSamples {
         self.anger.extend(post.angry.map(|yes| (z[4], yes)));
     }
 
-    /// The calibration under which the labels are most likely.
+    /// Returns the calibration with the highest likelihood of the labels.
     ///
     /// # Errors
-    /// When there is no complaint, or none that is none; and so for anger.
+    /// When complaint or anger labels are all of one kind.
     pub fn calibration(&self) -> Result<TextCalibration, AnalysisError> {
         let t = temperature(&self.classes);
         let (complaint, anger) = (platt(&self.complaints)?, platt(&self.anger)?);
@@ -47,7 +47,7 @@ impl CalibrationSamples {
     }
 }
 
-/// The scale of the classes under which they are most likely. Each is of log-odds, class and weight.
+/// Returns the scale with the highest likelihood of the classes. Samples are log-odds, class and weight.
 fn temperature(seen: &[([f32; HEADS], usize, f32)]) -> f32 {
     let loss = |scale: f32| -> f64 {
         let each = seen.iter().map(|(z, class, weight)| {
@@ -58,7 +58,7 @@ fn temperature(seen: &[([f32; HEADS], usize, f32)]) -> f32 {
         });
         each.sum()
     };
-    // The loss has one valley; a third of the span is left out at each step.
+    // Ternary search: the loss has a single minimum, and each step drops a third of the interval.
     let (mut low, mut high) = (0.2_f32, 5.0_f32);
     for _ in 0..40 {
         let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
@@ -67,7 +67,7 @@ fn temperature(seen: &[([f32; HEADS], usize, f32)]) -> f32 {
     f32::midpoint(low, high)
 }
 
-/// The scale and shift under which yes and no are most likely.
+/// Returns the scale and shift with the highest likelihood of the labels.
 fn platt(seen: &[(f32, bool)]) -> Result<(f32, f32), AnalysisError> {
     let x = Array2::from_shape_fn((seen.len(), 1), |(i, _)| f64::from(seen[i].0));
     let y: Array1<bool> = seen.iter().map(|(_, yes)| *yes).collect();
@@ -75,7 +75,7 @@ fn platt(seen: &[(f32, bool)]) -> Result<(f32, f32), AnalysisError> {
         .alpha(1e-3)
         .fit(&Dataset::new(x, y))
         .map_err(|e| AnalysisError::Step(format!("the calibration failed: {e}")))?;
-    // linfa's positive class is the one that it says it is.
+    // linfa chooses which class is positive; ours is `true`.
     let sign = if model.labels().pos.class { 1.0 } else { -1.0 };
     Ok(((sign * model.params()[0]) as f32, (sign * model.intercept()) as f32))
 }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn overconfident_predictions_are_scaled_down() {
-        // Right in three of four cases, though said with certainty.
+        // Predicted with near certainty, but right in only three of four cases.
         let seen: Vec<_> =
             (0..400).map(|i| ([8.0, 0.0, 0.0, 0.0, 0.0], usize::from(i % 4 == 0), 1.0)).collect();
         let scale = temperature(&seen);

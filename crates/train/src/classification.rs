@@ -1,35 +1,40 @@
-//! Figures for classifiers.
+//! Metrics for classifiers: confusion matrix and average precision.
+//!
+//! The `figures` module computes the text models' figures from them, and a test computes the virality model's
+//! average precision. The three classes are the sentiments in the order of `CLASSES`: negative, neutral,
+//! positive. Figures for complaints use only two of them: 0 is no complaint, 1 is a complaint.
 
-/// A confusion table of three classes: rows are the truth, columns what was said.
+/// A confusion matrix of three classes: rows are true classes, columns are predicted ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Confusion([[u32; 3]; 3]);
 
 impl Confusion {
-    /// Counts one post; classes beyond 2 are not counted.
+    /// Counts a post; classes above 2 are ignored.
     pub fn add(&mut self, truth: usize, predicted: usize) {
         if let Some(cell) = self.0.get_mut(truth).and_then(|row| row.get_mut(predicted)) {
             *cell += 1;
         }
     }
 
-    /// Posts counted.
+    /// Returns the number of counted posts.
     #[must_use]
     pub fn posts(&self) -> u32 {
         self.0.iter().flatten().sum()
     }
 
-    /// Mean over the classes of the share of each that was found: SemEval's measure.
+    /// Returns the macro-averaged recall, SemEval's measure, 0 to 1. A class without posts counts as 0.
     #[must_use]
     pub fn macro_recall(&self) -> f64 {
-        self.mean(|truth_sum, _, hit| hit / truth_sum)
+        self.mean(|truth, _, correct| correct / truth)
     }
 
-    /// Mean over the classes of F1.
+    /// Returns the macro-averaged F1, 0 to 1. A class without posts counts as 0.
     #[must_use]
     pub fn macro_f1(&self) -> f64 {
-        self.mean(|truth_sum, said_sum, hit| 2.0 * hit / (truth_sum + said_sum))
+        self.mean(|truth, predicted, correct| 2.0 * correct / (truth + predicted))
     }
 
+    /// Returns the mean over the classes of `value`, which takes a class's true, predicted and correct posts.
     fn mean(&self, value: impl Fn(f64, f64, f64) -> f64) -> f64 {
         let table = self.0.map(|row| row.map(f64::from));
         let mut sum = 0.0;
@@ -47,12 +52,13 @@ impl Confusion {
 pub struct AveragePrecision(Vec<(f64, bool)>);
 
 impl AveragePrecision {
-    /// Adds one scored example.
+    /// Adds a scored example.
     pub fn add(&mut self, score: f64, positive: bool) {
         self.0.push((score, positive));
     }
 
-    /// The value, 0..1; the share of positives is what chance would give.
+    /// Returns the average precision, 0 to 1; 0 without positives. Equal scores rank in the order in which
+    /// they were added. A random ranking gives about the share of positives.
     #[must_use]
     pub fn value(mut self) -> f64 {
         self.0.sort_by(|a, b| b.0.total_cmp(&a.0));

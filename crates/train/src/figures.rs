@@ -1,4 +1,4 @@
-//! What a model of texts is worth on posts it has not seen.
+//! Figures of a text model on held-out posts.
 
 use std::fmt;
 
@@ -7,25 +7,26 @@ use firewatch_scoring::TextPrediction;
 use crate::classification::{AveragePrecision, Confusion};
 use crate::posts::{DataSet, LabelledPost, MEASURED_EDITION};
 
-/// Figures on one held-out set; what a set has no labels for is left out.
+/// Figures on one held-out set; a figure without labels in the set is `None`.
 #[derive(Debug, Clone)]
 pub struct ClassifierFigures {
-    /// The set's name.
+    /// Name of the set.
     pub set: String,
-    /// Posts in it.
+    /// Number of posts.
     pub posts: usize,
-    /// Macro-averaged recall and F1 of negative, neutral and positive, and average precision for negative.
+    /// Macro-averaged recall and F1 over negative, neutral and positive, and average precision for negative;
+    /// 0 to 1.
     pub sentiment: Option<(f64, f64, f64)>,
-    /// Macro-averaged F1 of complaint and none, and average precision.
+    /// Macro-averaged F1 over complaint and other, and average precision; 0 to 1.
     pub complaint: Option<(f64, f64)>,
-    /// Average precision for anger.
+    /// Average precision for anger, 0 to 1.
     pub anger: Option<f64>,
-    /// What was said of the most likely class, of a complaint and of anger, against what was so. Posts are weighed so
-    /// that the classes are equally common, which is what the probabilities are for.
+    /// Reliability of the most likely class, of complaint and of anger. Classes are weighted to be equally
+    /// frequent, as the probabilities assume.
     pub reliability: [Option<Reliability>; 3],
 }
 
-/// A row of a model card.
+/// Formats a row of a model card's table.
 impl fmt::Display for ClassifierFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{:.1}", 100.0 * v));
@@ -47,7 +48,7 @@ impl fmt::Display for ClassifierFigures {
     }
 }
 
-/// The sets that are measured on.
+/// Returns the evaluated sets with their names.
 #[must_use]
 pub fn measured_sets() -> [(String, DataSet); 4] {
     [
@@ -58,7 +59,7 @@ pub fn measured_sets() -> [(String, DataSet); 4] {
     ]
 }
 
-/// Measures what is said of held-out posts, set by set.
+/// Measures predictions of held-out posts by set.
 pub fn measure(posts: &[LabelledPost], predictions: &[TextPrediction]) -> Vec<ClassifierFigures> {
     let in_set = |set: DataSet| posts.iter().zip(predictions).filter(move |(p, _)| p.set == set);
     measured_sets()
@@ -76,7 +77,7 @@ fn measure_set(set: String, posts: &[(&LabelledPost, &TextPrediction)]) -> Class
     let mut counts = [0.0; 3];
     posts.iter().filter_map(|(post, _)| post.class).for_each(|class| counts[class] += 1.0);
     for (post, prediction) in posts {
-        let (class, p) = most_likely(prediction);
+        let (class, p) = likeliest_class(prediction);
         if let Some(truth) = post.class {
             any[0] = true;
             three.add(truth, class);
@@ -99,16 +100,16 @@ fn measure_set(set: String, posts: &[(&LabelledPost, &TextPrediction)]) -> Class
         set,
         posts: posts.len(),
         sentiment: any[0].then(|| (three.macro_recall(), three.macro_f1(), negative.value())),
-        // Of the three rows of the table only two are used.
+        // The table has three classes, of which only two are used: scale the mean from three to two.
         complaint: any[1].then(|| (1.5 * two.macro_f1(), complaint.value())),
         anger: any[2].then(|| anger.value()),
         reliability: [0, 1, 2].map(|i| any[i].then_some(bins[i])),
     }
 }
 
-/// The most likely class and its probability.
+/// Returns the most likely class and its probability.
 #[must_use]
-pub fn most_likely(prediction: &TextPrediction) -> (usize, f32) {
+pub fn likeliest_class(prediction: &TextPrediction) -> (usize, f32) {
     let s = prediction.sentiment;
     if s.negative >= s.neutral && s.negative >= s.positive {
         (0, s.negative)
@@ -119,7 +120,7 @@ pub fn most_likely(prediction: &TextPrediction) -> (usize, f32) {
     }
 }
 
-/// What was said against what was so, in ten bins of equal width (Naeini et al. 2015).
+/// Predicted against observed frequencies in ten bins of equal width (Naeini et al. 2015).
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Reliability([Bin; 10]);
 
@@ -141,7 +142,7 @@ impl Reliability {
         }
     }
 
-    /// The expected calibration error.
+    /// Returns the expected calibration error.
     #[must_use]
     pub fn error(&self) -> f64 {
         let all: f64 = self.0.iter().map(|bin| bin.weight).sum();
@@ -149,7 +150,7 @@ impl Reliability {
             / all.max(f64::MIN_POSITIVE)
     }
 
-    /// The curve: of each bin the mean that was said, the share that was so, and the posts.
+    /// Returns the mean prediction, the observed share and the number of posts of each bin.
     pub fn curve(&self) -> impl Iterator<Item = (f64, f64, usize)> {
         self.0.iter().map(|bin| {
             let n = bin.weight.max(f64::MIN_POSITIVE);

@@ -1,7 +1,7 @@
-//! Training and evaluation of the shipped models, and the recording that the demo plays.
+//! Trains and evaluates the shipped models, and generates the demo recording.
 //!
-//! Everything here reads data sets and writes files or figures. The shipped models are made by this crate alone; the shipped
-//! binary has it only with the feature `train`.
+//! Everything here reads data sets and writes files or figures. The shipped binary contains this crate only
+//! with the feature `train`.
 
 mod calibrate;
 mod classification;

@@ -1,4 +1,4 @@
-//! The labelled posts: where they are, how they are read, and which are held out.
+//! Reads the labelled posts and splits them into training and held-out sets.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,44 +7,44 @@ use serde_json::Value;
 
 use firewatch_report::{AnalysisError, files::read, random::text_hash};
 
-/// The classes in the order of every model and table.
+/// The sentiment classes, in the order of every model and table.
 pub const CLASSES: [&str; 3] = ["negative", "neutral", "positive"];
-/// The SemEval edition that is measured on.
+/// The edition of SemEval that models are evaluated on.
 pub const MEASURED_EDITION: &str = "2016test";
-/// One post in five of the sets that are measured on is never trained on.
+/// One in this many posts of the evaluated sets is held out and never trained on.
 const HELD_OUT_SHARE: u64 = 5;
-/// Airline labels that fewer raters than this share agreed on are not trained on.
+/// Minimum share of raters who agree on an airline label for training.
 const MIN_CONFIDENCE: f64 = 0.6;
-/// Mean ratings nearer to 0 than this are neutral.
+/// Mean VADER ratings closer to 0 than this are neutral.
 const NEUTRAL_BAND: f64 = 0.6;
 
-/// A data set.
+/// The data set of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DataSet {
-    /// SemEval 2013-2016, the edition measured on.
+    /// SemEval 2013-2016: the edition that models are evaluated on.
     SemevalMeasured,
-    /// The other editions.
+    /// SemEval 2013-2016: the other editions.
     Semeval,
-    /// Complaints to airlines.
+    /// Posts to airlines, labelled by sentiment.
     Airline,
-    /// Posts about four companies.
+    /// Posts about four companies (Sanders).
     Sanders,
-    /// Those that VADER was rated on.
+    /// Posts rated for VADER.
     Vader,
-    /// Complaints and others, nine domains.
+    /// Complaints and other posts from nine domains.
     Complaints,
-    /// Anger, joy, optimism, sadness.
+    /// Posts labelled anger, joy, optimism or sadness.
     Emotion,
 }
 
-/// A post and what is known of it.
+/// A post with its labels; an absent label is `None`.
 #[derive(Debug, Clone)]
 pub struct LabelledPost {
-    /// What was written.
+    /// Text of the post.
     pub text: String,
-    /// Where it is from.
+    /// Data set of the post.
     pub set: DataSet,
-    /// Index in [`CLASSES`].
+    /// Index of its sentiment in [`CLASSES`].
     pub class: Option<usize>,
     /// Whether it is a complaint.
     pub complaint: Option<bool>,
@@ -53,21 +53,21 @@ pub struct LabelledPost {
 }
 
 impl LabelledPost {
-    /// What its label as a complaint counts: an airline post was labelled for something else.
+    /// Returns the weight of its complaint label, which for airline posts is only derived from the sentiment.
     #[must_use]
     pub fn weight_as_complaint(&self) -> f32 {
         if self.set == DataSet::Airline { 0.25 } else { 1.0 }
     }
 }
 
-/// Which posts to use.
+/// Which posts to train on.
 #[derive(Debug, Clone, Copy)]
 pub struct PostSelection {
-    /// Train on the airline posts, whose licence is non-commercial.
+    /// Include the airline posts, whose licence is non-commercial.
     pub airline: bool,
-    /// Hold out the whole measured edition of SemEval instead of a fifth: what the recipe does on a year it has not seen.
+    /// Hold out the whole evaluated edition of SemEval instead of a fifth, to evaluate on an unseen year.
     pub whole_edition: bool,
-    /// Train on every n-th post only.
+    /// Use every n-th post only.
     pub every: usize,
 }
 
@@ -77,22 +77,22 @@ impl Default for PostSelection {
     }
 }
 
-/// The posts to train on and those held out.
+/// The posts, split into training, held-out and unlabelled ones without near-duplicates between them.
 #[derive(Debug, Default)]
 pub struct LabelledPosts {
-    /// To train on.
+    /// Posts to train on.
     pub train: Vec<LabelledPost>,
-    /// Never trained on.
+    /// Posts to evaluate on.
     pub held_out: Vec<LabelledPost>,
-    /// Without labels.
+    /// Texts without labels, for distillation.
     pub unlabelled: Vec<String>,
 }
 
 impl LabelledPosts {
-    /// Reads every set under `data`.
+    /// Reads every data set under `data`.
     ///
     /// # Errors
-    /// Names the file and the line.
+    /// When a file cannot be read or a row is not valid; names the file and the line.
     pub fn read(data: &Path, choice: PostSelection) -> Result<Self, AnalysisError> {
         let mut posts = Self::default();
         for post in labelled(data)? {
@@ -138,7 +138,7 @@ fn labelled(data: &Path) -> Result<Vec<LabelledPost>, AnalysisError> {
         let sure = confidence.parse::<f64>().unwrap_or(0.0) >= MIN_CONFIDENCE;
         let held_out = text_hash(&text).is_multiple_of(HELD_OUT_SHARE);
         if sure || held_out {
-            // What is neutral may be a polite complaint or a question.
+            // A neutral post may be a polite complaint or a question, so it gets no complaint label.
             let complaint = class(&label).filter(|c| *c != 1).map(|c| c == 0);
             push(DataSet::Airline, text, class(&label), complaint, None);
         }
@@ -162,7 +162,7 @@ fn labelled(data: &Path) -> Result<Vec<LabelledPost>, AnalysisError> {
     Ok(posts)
 }
 
-/// Posts whose labels are for other tasks, or that have none; English only.
+/// Reads English posts without labels, or with labels for other tasks.
 fn unlabelled(data: &Path) -> Result<Vec<String>, AnalysisError> {
     let mut texts = Vec::new();
     for name in ["offensive", "irony"] {
@@ -190,7 +190,8 @@ fn unlabelled(data: &Path) -> Result<Vec<String>, AnalysisError> {
     Ok(texts)
 }
 
-/// A column of a comma-separated file, of the rows in which another has the value given. Broken rows are skipped.
+/// Reads a column of a CSV file, optionally only of rows in which another column has a given value. Bad rows
+/// are skipped.
 fn column(path: &Path, name: &str, only: Option<(&str, &str)>) -> Result<Vec<String>, AnalysisError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(|e| odd(path, &e))?;
     let headers = reader.headers().map_err(|e| odd(path, &e))?.clone();
@@ -212,13 +213,14 @@ fn class(label: &str) -> Option<usize> {
     CLASSES.iter().position(|c| *c == label)
 }
 
-/// What makes two posts near-duplicates: the same words, whoever is mentioned and whatever is linked.
+/// Folds a text for the detection of near-duplicates: lower-case letters and digits without mentions and
+/// links.
 fn folded(text: &str) -> String {
     let words = text.split_whitespace().filter(|w| !w.starts_with('@') && !w.starts_with("http"));
     words.flat_map(str::chars).filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The rows of a tab-separated file after its header.
+/// Reads the rows of a tab-separated file after its header.
 fn rows<const N: usize>(path: &Path) -> Result<Vec<[String; N]>, AnalysisError> {
     let text = read(path)?;
     let lines = text.lines().enumerate().skip(1).filter(|(_, line)| !line.is_empty());
@@ -226,7 +228,7 @@ fn rows<const N: usize>(path: &Path) -> Result<Vec<[String; N]>, AnalysisError> 
         .map(|(i, line)| {
             let fields: Vec<String> = line.splitn(N, '\t').map(str::to_owned).collect();
             let found = fields.len();
-            let problem = || format!("{found} columns, not {N}");
+            let problem = || format!("{found} columns, expected {N}");
             <[String; N]>::try_from(fields).map_err(|_| AnalysisError::Line(path.into(), i + 1, problem()))
         })
         .collect()

@@ -1,5 +1,6 @@
-//! What a model card tells: figures by set, figures of posts that have something in common, which is where a model
-//! fails first, and how far what is said holds.
+//! The tables of a text model's card: figures by set, figures by slice, and the reliability of probabilities.
+//!
+//! A slice is a group of posts with a common trait, such as a negation; models tend to fail on slices first.
 
 use std::fmt;
 
@@ -9,12 +10,12 @@ use firewatch_scoring::text::{TokenKind, Tokenizer};
 use crate::figures::{ClassifierFigures, measure};
 use crate::posts::LabelledPost;
 
-/// A slice of fewer posts tells nothing.
+/// Minimum number of posts in a slice.
 const MIN_SLICE_POSTS: usize = 40;
-/// Words from which a post is no longer short.
+/// Posts with fewer words than this are short.
 const SHORT_POST_WORDS: usize = 9;
 
-/// A slice's name, and whether a post is in it.
+/// The name of a slice, and whether a post belongs to it.
 type Slice = (&'static str, fn(&Traits) -> bool);
 
 const SLICES: [Slice; 6] = [
@@ -51,17 +52,17 @@ impl Traits {
     }
 }
 
-/// Figures on held-out posts; displayed as the tables of a card.
+/// Figures on held-out posts; displayed as the tables of a model card.
 #[derive(Debug, Clone)]
 pub struct TextModelReport {
-    /// By set.
+    /// Figures by set.
     pub sets: Vec<ClassifierFigures>,
-    /// By set and slice.
+    /// Figures by set and slice.
     pub slices: Vec<ClassifierFigures>,
 }
 
 impl TextModelReport {
-    /// Measures what is said of held-out posts.
+    /// Measures predictions of held-out posts.
     #[must_use]
     pub fn measure(posts: &[LabelledPost], predictions: &[TextPrediction]) -> Self {
         Self { sets: measure(posts, predictions), slices: measure_slices(posts, predictions) }
@@ -79,10 +80,10 @@ impl fmt::Display for TextModelReport {
             rows.iter().try_for_each(|row| writeln!(f, "{row}"))?;
             writeln!(f)?;
         }
-        writeln!(f, "Of what was said with so many percent, so many were so (posts):\n")?;
+        writeln!(f, "Observed percentage by predicted probability in percent (posts):\n")?;
         writeln!(
             f,
-            "| set, what | 0-10 | 10-20 | 20-30 | 30-40 | 40-50 | 50-60 | 60-70 | 70-80 | 80-90 | 90-100 |"
+            "| set, head | 0-10 | 10-20 | 20-30 | 30-40 | 40-50 | 50-60 | 60-70 | 70-80 | 80-90 | 90-100 |"
         )?;
         writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|")?;
         for ClassifierFigures { set, reliability, .. } in &self.sets {
@@ -96,12 +97,12 @@ impl fmt::Display for TextModelReport {
     }
 }
 
-/// Of a few posts no share is told.
+/// Formats a percentage and its number of posts; empty for fewer than ten posts.
 fn cell(so: f64, posts: usize) -> String {
     if posts < 10 { String::new() } else { format!("{:.0} ({posts})", 100.0 * so) }
 }
 
-/// Every slice of the sets that have the three classes.
+/// Measures every slice of the sets with sentiment labels.
 fn measure_slices(posts: &[LabelledPost], predictions: &[TextPrediction]) -> Vec<ClassifierFigures> {
     let traits: Vec<Traits> = posts.iter().map(|p| Traits::from_text(&p.text)).collect();
     let mut all = Vec::new();

@@ -1,9 +1,9 @@
-//! The policy beside the rule that everybody has, “so many reshares within so many minutes”, on the same history.
+//! Compares the risk policy with the common rule “n reshares within m minutes” on the same history.
 //!
-//! No public data set holds complaints with their text and their reshares, so the history is composed: texts with labels
-//! that no model was trained on, each with a real cascade drawn for it, large ones as rare as they are. The rule is tuned
-//! on the past part; the forecast is trained on the cascades of the past part alone; both are reported on the later part,
-//! whose cascades neither has seen.
+//! No public data set has complaints with both text and reshares, so the history is composed: held-out
+//! labelled texts, each with a randomly drawn real cascade, large ones at a realistic rate. The forecast is
+//! trained and both policies are tuned on the past part; both are evaluated on the later part, whose cascades
+//! neither has seen.
 
 use std::fmt;
 use std::path::Path;
@@ -23,40 +23,40 @@ use firewatch_backtest::labels::Labels;
 use firewatch_backtest::recordings::{CHUNK_RECORDS, Chunk};
 use firewatch_backtest::run::Backtest;
 use firewatch_backtest::tune::{
-    Candidate, Objective, TuneGoal, TuneResult, Variation, candidates, plan, tune,
+    Candidate, Objective, TuneError, TuneGoal, TuneResult, Variation, candidates, plan, tune,
 };
 use firewatch_report::{AnalysisError, random::mix};
 
 /// 2026-03-02T00:00:00Z, a Monday.
 const START: EventTime = EventTime::from_millis(1_772_409_600_000);
 const DAYS: f64 = 70.0;
-/// The share of the days that is the past, and the folds of cascades that are in it: as many in a hundred.
+/// Share of the days in the past part, and the same share of cascades as a number of folds (of five).
 const PAST_SHARE: f64 = 0.6;
 const PAST_FOLDS: u64 = 3;
-/// For each large cascade so many small ones.
+/// Number of small cascades for each large one.
 const SMALL_PER_LARGE: usize = 30;
-/// Reshares at which a complaint is viral here: half of what it is by default, so that there are enough.
+/// The default policy, with half the default viral bar, so that enough complaints cross it.
 const POLICY: &str = "version = \"versus\"\nviral_bar = 500\n[brands.brand]\n[routes.viral]\nteam = \"pr\"\n\
                       when = { medium = \"risk >= 15\" }\n[storms]\nexpected_per_hour = 30.0\n";
-/// The condition that is varied.
+/// Key of the condition that is varied.
 const KEY: &str = "routes.viral.when.medium";
-/// The rule's reshares and minutes.
+/// Thresholds tried for the rule: reshares and minutes.
 const RULE_RESHARES: [u32; 10] = [10, 20, 35, 50, 100, 150, 250, 350, 420, 480];
 const RULE_MINUTES: [u32; 6] = [10, 20, 30, 60, 180, 720];
 
-/// What came of it: for each objective the forecast's threshold and the rule, both tuned on the past.
+/// The comparison: for each objective the tuned risk policy and the tuned rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleComparison {
-    /// Conversations, and records.
+    /// Number of conversations, and of records.
     pub size: (usize, usize),
-    /// By objective: the policy with its threshold tuned, and the rule.
+    /// By objective: the result of the risk policy, and of the rule.
     pub tuned: Vec<(TuneResult, TuneResult)>,
 }
 
-/// Composes the history, trains on its past, and tunes both.
+/// Composes the history, trains a forecast on its past part, and tunes both policies.
 ///
 /// # Errors
-/// A file that cannot be read, or arithmetic that fails.
+/// When a data file cannot be read, or training or tuning fails.
 pub fn compare_with_rule(
     data: &Path,
     progress: &mut dyn FnMut(String),
@@ -67,9 +67,9 @@ pub fn compare_with_rule(
     let policy = Policy::parse("versus", POLICY).map_err(|faults| step(format!("{faults:?}")))?;
     let shipped = Ruleset::shipped(policy.clone()).map_err(|e| step(e.to_string()))?;
     let model = train_on(data, &shipped.sentiment, &past, &mut |_| ())?;
-    progress(format!("a forecast trained on {} cascades of the past", past.len()));
+    progress(format!("trained a forecast on {} cascades of the past part", past.len()));
     let bytes = model.to_bytes().map_err(|e| step(e.to_string()))?;
-    let ruleset = Ruleset::shipped(policy).and_then(|brain| brain.with_model("trained here", &bytes));
+    let ruleset = Ruleset::shipped(policy).and_then(|ruleset| ruleset.with_model("trained here", &bytes));
     let ruleset = ruleset.map_err(|e| step(e.to_string()))?;
     let history = compose(data, &all, ruleset.policy.viral_bar(Some("brand")))?;
     progress(format!("{} conversations, {} records", history.labels.len(), history.events.len()));
@@ -79,34 +79,36 @@ pub fn compare_with_rule(
         .flat_map(|n| RULE_MINUTES.map(|m| format!("reshares + quotes >= {n} && minutes <= {m}.0")));
     let mut worked = Vec::new();
     for values in [risk, rule.collect()] {
-        let tried = candidates(POLICY, &[Variation { key: KEY.into(), values }]).map_err(step)?;
-        worked.push(try_policies(&ruleset, &history, &tried).map_err(step)?);
-        progress(format!("{} policies tried", worked.last().map_or(0, |(_, n)| *n)));
+        let tried = candidates(POLICY, &[Variation { key: KEY.into(), values }]);
+        let tried = tried.map_err(|e| step(e.to_string()))?;
+        worked.push(try_policies(&ruleset, &history, &tried).map_err(|e| step(e.to_string()))?);
+        progress(format!("tried {} policies", worked.last().map_or(0, |(_, n)| *n)));
     }
-    let [(risk, _), (rule, _)] = worked.as_slice() else { return Err(step("nothing was tried".into())) };
+    let [(risk, _), (rule, _)] = worked.as_slice() else { return Err(step("no policies were tried".into())) };
     let tuned = risk.iter().cloned().zip(rule.iter().cloned()).collect();
     Ok(RuleComparison { size: (history.labels.len(), history.events.len()), tuned })
 }
 
-/// Events in the order of time, and what is worth telling.
+/// The composed events in the order of time, and the labels of the conversations.
 struct ComposedHistory {
-    /// Reshares at which a conversation is viral.
+    /// Reshares within a day that make a conversation viral.
     bar: u64,
     events: Vec<Event>,
     labels: Vec<(String, bool)>,
 }
 
-/// Tries policies, and tunes for each objective.
+/// Runs a backtest of the candidates and tunes for each objective; returns the results and the number of
+/// candidates.
 fn try_policies(
     ruleset: &Ruleset,
     history: &ComposedHistory,
     tried: &[Candidate],
-) -> Result<(Vec<TuneResult>, usize), String> {
+) -> Result<(Vec<TuneResult>, usize), TuneError> {
     let labels = Labels::from_pairs(history.labels.iter().cloned());
-    let plan = plan(("the default, risk >= 15", ruleset), tried, Some(labels), "composed");
+    let plan = plan("the default, risk >= 15", ruleset, tried, Some(labels), "composed");
     let (bars, labelled) = (plan.bars(), plan.labelled());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut backtest = Backtest::new(&plan, (&bars, &labelled), threads);
+    let mut backtest = Backtest::new(&plan, &bars, &labelled, threads);
     for events in history.events.chunks(CHUNK_RECORDS) {
         let records = events.iter().cloned().map(Record::Event);
         backtest.process(&Chunk::from_records(records), &mut |_, _| ());
@@ -114,17 +116,17 @@ fn try_policies(
     let ended = backtest.finish(&mut |_, _| ());
     let goal =
         |objective| TuneGoal { team: "pr".into(), objective, budget: f64::INFINITY, split: PAST_SHARE };
-    let current = tune((&plan, &ended), tried, POLICY, &goal(Objective::F1))?;
-    // As many alerts a day as the default had in the past.
+    let current = tune(&plan, &ended, tried, POLICY, &goal(Objective::F1))?;
+    // The budget is the number of alerts a day of the default policy on the past part.
     let budget = current.current.past.alerts_per_day;
     let mut tuned = vec![current];
     for objective in [Objective::Recall, Objective::Minutes] {
-        tuned.push(tune((&plan, &ended), tried, POLICY, &TuneGoal { budget, ..goal(objective) })?);
+        tuned.push(tune(&plan, &ended, tried, POLICY, &TuneGoal { budget, ..goal(objective) })?);
     }
     Ok((tuned, tried.len()))
 }
 
-/// Draws a text and a time for every cascade.
+/// Draws a text and a start time for every cascade.
 fn compose(data: &Path, all: &[CascadeOfSet], bar: u64) -> Result<ComposedHistory, AnalysisError> {
     let small = cascades(&data.join("cascades/auspol_dev.csv"))?;
     let posts = LabelledPosts::read(data, PostSelection::default())?.held_out;
@@ -144,7 +146,7 @@ fn compose(data: &Path, all: &[CascadeOfSet], bar: u64) -> Result<ComposedHistor
             let part = if is_past { (0.0, PAST_SHARE) } else { (PAST_SHARE, 1.0) };
             let day = DAYS * (part.0 + chance(1) * (part.1 - part.0));
             let (text, complaint) = texts[(chance(2) * texts.len() as f64) as usize % texts.len()];
-            history.add(&format!("c{n}"), START + seconds(day * 86_400.0), (text, complaint), cascade);
+            history.add(&format!("c{n}"), START + seconds(day * 86_400.0), text, complaint, cascade);
             n += 1;
         }
     }
@@ -157,7 +159,7 @@ fn seconds(secs: f64) -> Duration {
 }
 
 impl ComposedHistory {
-    fn add(&mut self, id: &str, at: EventTime, (text, complaint): (&str, bool), cascade: &ReshareHistory) {
+    fn add(&mut self, id: &str, at: EventTime, text: &str, complaint: bool, cascade: &ReshareHistory) {
         const DAY: f64 = 86_400.0;
         let event = |name: String, at: EventTime, body: Body| Event {
             v: SCHEMA_VERSION,
@@ -190,20 +192,20 @@ impl fmt::Display for RuleComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} conversations, {} records; on the later part, with 95% intervals:",
+            "{} conversations, {} records; results on the later part with 95% intervals:",
             self.size.0, self.size.1
         )?;
         for (risk, rule) in &self.tuned {
             let budget = if risk.budget.is_finite() {
-                format!(", {:.1} alerts a day at most", risk.budget)
+                format!(", at most {:.1} alerts a day", risk.budget)
             } else {
                 String::new()
             };
-            writeln!(f, "\nbest {} on the past{budget}", risk.objective)?;
+            writeln!(f, "\nbest {} on the past part{budget}", risk.objective)?;
             writeln!(
                 f,
                 "{:<42} {:>10} {:>22} {:>22} {:>22}",
-                "", "alerts/day", "precision", "recall in time", "minutes"
+                "", "alerts/day", "precision", "timely recall", "minutes"
             )?;
             let chosen = |tuned: &TuneResult| tuned.chosen.and_then(|i| tuned.tried.get(i)).cloned();
             for tried in [Some(risk.current.clone()), chosen(risk), chosen(rule)].into_iter().flatten() {

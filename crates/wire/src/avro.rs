@@ -1,8 +1,8 @@
-//! Avro to JSON and back.
+//! Converts between Avro and JSON.
 //!
-//! Schemas are other people's: named types are written out in place, so that reading needs no table of names, and one that
-//! contains itself is refused, as a few kilobytes could make it deeper than a stack. The library takes bytes that end too soon
-//! for empty fields; here they are a fault.
+//! Schemas are untrusted input: named types are expanded in place, so that decoding needs no name table, and
+//! recursive types are rejected, because a few kilobytes of them could overflow the stack. The library
+//! decodes missing bytes as empty fields; here a truncated record is an error.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -18,23 +18,24 @@ use serde_json::Value;
 
 use crate::{WireError, scalar};
 
-/// Types within a schema at most, once its named ones are written out.
+/// Maximum number of types in a schema after the expansion of named types.
 const MAX_TYPES: usize = 10_000;
-/// Types within types, of which one is the other's: what a stack carries easily.
+/// Maximum nesting depth of types, well within the stack.
 const MAX_DEPTH: usize = 100;
-/// Memory that one part of a record may take because its bytes say so.
+/// Maximum allocation for one value of a record, in bytes.
 const MAX_ALLOCATION_BYTES: usize = 64 << 20;
 
-/// A schema without names that point elsewhere.
+/// A schema with all named types expanded.
 pub struct AvroSchema(apache_avro::Schema);
 
 impl AvroSchema {
+    /// Parses a schema and expands its named types.
     pub fn parse(text: &str, references: &[(String, String)]) -> Result<Self, WireError> {
         static LIMIT: Once = Once::new();
         LIMIT.call_once(|| _ = max_allocation_bytes(MAX_ALLOCATION_BYTES));
         let others = references.iter().map(|(_, text)| text);
         let (mut schema, others) = apache_avro::Schema::parse_str_with_list(text, others)
-            .map_err(|e| WireError::new(format!("the schema is no Avro: {e}")))?;
+            .map_err(|e| WireError::new(format!("not a valid Avro schema: {e}")))?;
         let mut names = NamedTypes::default();
         others.iter().for_each(|other| names.collect(other));
         names.collect(&schema);
@@ -42,6 +43,7 @@ impl AvroSchema {
         Ok(Self(schema))
     }
 
+    /// Decodes a payload to JSON. All bytes must be used.
     pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, WireError> {
         let mut bytes = CheckedReader { rest: payload, truncated: false };
         let read = ResolvedSchema::new_with_schemata(Vec::new()).and_then(|no_names| {
@@ -49,21 +51,22 @@ impl AvroSchema {
             reader.read_value(&mut bytes)
         });
         match read {
-            _ if bytes.truncated => Err(WireError::new("the bytes end before the record does")),
+            _ if bytes.truncated => Err(WireError::new("the record is truncated")),
             Err(e) => Err(WireError::new(e.to_string())),
             Ok(_) if !bytes.rest.is_empty() => {
-                Err(WireError::new(format!("{} bytes are left after the record", bytes.rest.len())))
+                Err(WireError::new(format!("{} bytes follow the record", bytes.rest.len())))
             }
             Ok(datum) => serde_json::to_vec(&JsonDatum(&datum)).map_err(|e| WireError::new(e.to_string())),
         }
     }
 
+    /// Encodes a record, given as JSON, and appends it to `out`.
     pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), WireError> {
         encode_value(record, &self.0, out)
     }
 }
 
-/// Bytes that remember whether more were wanted.
+/// A reader that records whether more bytes were requested than available.
 struct CheckedReader<'a> {
     rest: &'a [u8],
     truncated: bool,
@@ -76,17 +79,18 @@ impl Read for CheckedReader<'_> {
     }
 }
 
-/// The named types of a schema and of those it refers to.
+/// The named types of a schema and of its references.
 #[derive(Default)]
 struct NamedTypes {
     known: HashMap<Name, apache_avro::Schema>,
-    /// Those that are being written out.
+    /// The types that are being expanded, outermost first.
     expanding: Vec<Name>,
     type_count: usize,
     depth: usize,
 }
 
 impl NamedTypes {
+    /// Collects the named types of a schema.
     fn collect(&mut self, schema: &apache_avro::Schema) {
         use apache_avro::Schema as S;
         if let Some(name) = schema.name()
@@ -103,25 +107,27 @@ impl NamedTypes {
         }
     }
 
+    /// Replaces references by the types they name.
     fn inline_references(&mut self, schema: &mut apache_avro::Schema) -> Result<(), WireError> {
         use apache_avro::Schema as S;
         self.type_count += 1;
         if self.type_count > MAX_TYPES {
-            return Err(WireError::new(format!("the schema has more than {MAX_TYPES} types within types")));
+            return Err(WireError::new(format!("the schema has more than {MAX_TYPES} types")));
         }
         if self.depth > MAX_DEPTH {
-            return Err(WireError::new(format!("the schema is more than {MAX_DEPTH} types deep")));
+            return Err(WireError::new(format!("the schema is nested more than {MAX_DEPTH} types deep")));
         }
         self.depth += 1;
         if let S::Ref { name } = schema {
             let known = self.known.get(name).cloned();
-            *schema = known.ok_or_else(|| WireError::new(format!("the schema lacks its type {name}")))?;
+            *schema = known
+                .ok_or_else(|| WireError::new(format!("the schema refers to the unknown type {name}")))?;
         }
         match schema {
             S::Record(record) => {
                 if self.expanding.contains(&record.name) {
                     let problem =
-                        format!("the schema's type {} contains itself, which is not read", record.name);
+                        format!("the schema's type {} contains itself, which is not supported", record.name);
                     return Err(WireError::new(problem));
                 }
                 self.expanding.push(record.name.clone());
@@ -144,7 +150,7 @@ impl NamedTypes {
     }
 }
 
-/// A value, as it is told in JSON.
+/// A value that serialises to JSON.
 struct JsonDatum<'a>(&'a Datum);
 
 impl Serialize for JsonDatum<'_> {
@@ -160,7 +166,7 @@ impl Serialize for JsonDatum<'_> {
             Datum::Bytes(bytes) | Datum::Fixed(_, bytes) => to.serialize_str(&scalar::base64(bytes)),
             Datum::Union(_, inner) => JsonDatum(inner).serialize(to),
             Datum::Array(items) => to.collect_seq(items.iter().map(JsonDatum)),
-            // What is null is left out, as it is in our records.
+            // Omits null fields, as in our records.
             Datum::Map(entries) => to.collect_map(
                 entries.iter().filter(|(_, datum)| is_present(datum)).map(|(k, v)| (k, JsonDatum(v))),
             ),
@@ -171,7 +177,7 @@ impl Serialize for JsonDatum<'_> {
             Datum::TimestampMicros(n) => scalar::time(i128::from(*n) * 1000, to),
             Datum::TimestampNanos(n) => scalar::time((*n).into(), to),
             Datum::Uuid(id) => to.collect_str(id),
-            // None of these could fill a field of ours, and none may keep the others from being read.
+            // Our fields use none of these types, but they must not prevent the decoding of other fields.
             Datum::Date(n) => to.serialize_i32(*n),
             Datum::TimeMillis(n) => to.serialize_i32(*n),
             Datum::TimeMicros(n)
@@ -194,7 +200,7 @@ fn is_present(datum: &Datum) -> bool {
     }
 }
 
-/// Writes a value by a schema of ours: the encoding of Avro's specification, of the types that those have.
+/// Encodes a value as in the Avro specification. It supports only the types that our own schemas use.
 fn encode_value(value: &Value, schema: &apache_avro::Schema, out: &mut Vec<u8>) -> Result<(), WireError> {
     use apache_avro::Schema as S;
     let unfit = || scalar::unfit(value);
@@ -216,7 +222,7 @@ fn encode_value(value: &Value, schema: &apache_avro::Schema, out: &mut Vec<u8>) 
             items.iter().try_for_each(|item| encode_value(item, &array.items, out))?;
             encode_long(0, out);
         }
-        // A list that has nothing in it is left out of records.
+        // Records omit empty lists.
         (S::Array(_), Value::Null) => encode_long(0, out),
         (S::Null, Value::Null) => {}
         (S::Boolean, Value::Bool(b)) => out.push(u8::from(*b)),
@@ -235,10 +241,10 @@ fn encode_value(value: &Value, schema: &apache_avro::Schema, out: &mut Vec<u8>) 
     Ok(())
 }
 
-/// Writes the first variant that a value fits.
+/// Encodes a value as the first variant that it fits.
 fn encode_union(value: &Value, union: &UnionSchema, out: &mut Vec<u8>) -> Result<(), WireError> {
     let before = out.len();
-    let mut fault = WireError::new("the schema allows nothing here");
+    let mut fault = WireError::new("the schema allows no value here");
     for (i, schema) in (0..).zip(union.variants()) {
         out.truncate(before);
         encode_long(i, out);
@@ -250,7 +256,7 @@ fn encode_union(value: &Value, union: &UnionSchema, out: &mut Vec<u8>) -> Result
     Err(fault)
 }
 
-/// A whole number: zigzag, then seven bits a byte, the lowest first.
+/// Encodes an integer: zigzag, then a little-endian base-128 varint.
 fn encode_long(n: i64, out: &mut Vec<u8>) {
     encode_varint(((n << 1) ^ (n >> 63)) as u64, out);
 }

@@ -1,38 +1,40 @@
-//! The records whose schemas are published. They are generated from the types, kept as files so that a change is seen when
-//! it is reviewed, and held to both by `tests/schemas`.
+//! The records with published schemas.
+//!
+//! The schemas are generated from the types and kept as files, so that a review shows every change.
+//! `tests/schemas` verifies that types and files agree.
 
-/// A record that is written in a form of one's choice.
+/// A record with a published schema and a configurable format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Contract {
-    /// Of the events topic.
+    /// Records of the events topic.
     Event,
-    /// Of the actions topic.
+    /// Records of the actions topic.
     Action,
-    /// Of the scores topic.
+    /// Records of the scores topic.
     Score,
-    /// Of the teams' topics.
+    /// Records of the teams' topics.
     Escalation,
-    /// Of the dead letters topic.
+    /// Records of the dead letters topic.
     DeadLetter,
 }
 
-/// How records are written.
+/// The format of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// JSON, without a frame.
     #[default]
     Json,
-    /// Avro behind the id of its schema.
+    /// Avro, framed with the id of its schema.
     Avro,
-    /// Protobuf behind the id of its schema.
+    /// Protobuf, framed with the id of its schema.
     Protobuf,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::Json, Self::Avro, Self::Protobuf];
 
-    /// Its name, as in the settings.
+    /// Returns the name used in settings.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,13 +44,13 @@ impl Format {
         }
     }
 
-    /// The one of this name.
+    /// Returns the format with a given name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// Its media type.
+    /// Returns the media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -60,10 +62,10 @@ impl Format {
 }
 
 impl Contract {
-    /// All of them.
+    /// All contracts.
     pub const ALL: [Self; 5] = [Self::Event, Self::Action, Self::Score, Self::Escalation, Self::DeadLetter];
 
-    /// Its name, as in `firewatch schema`.
+    /// Returns the name used in `firewatch schema`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -75,7 +77,7 @@ impl Contract {
         }
     }
 
-    /// The published schema in Avro.
+    /// Returns the published Avro schema.
     #[must_use]
     pub fn avro(self) -> &'static str {
         match self {
@@ -87,7 +89,7 @@ impl Contract {
         }
     }
 
-    /// The published schema in Protobuf. The record is its first message.
+    /// Returns the published Protobuf schema. The record is its first message.
     #[must_use]
     pub fn protobuf(self) -> &'static str {
         match self {

@@ -1,16 +1,16 @@
-//! The frame that clients of a Confluent-compatible schema registry put before a record: a zero, and the schema's id in
-//! four bytes, the highest first. Protobuf adds which message of the schema it is.
+//! The frame of Confluent-compatible schema registries before a record: a zero byte and the schema id (u32,
+//! big-endian). Protobuf adds the index of the message in the schema.
 //!
-//! JSON begins with no zero, so a topic may hold both.
+//! JSON never begins with a zero byte, so a topic may contain both.
 
 use prost::encoding::{decode_varint, encode_varint};
 
 use crate::WireError;
 
-/// Messages within messages that are followed at most.
+/// Maximum number of levels of a message index.
 const MAX_DEPTH: u64 = 32;
 
-/// The schema's id and what follows it, when bytes are framed.
+/// Splits a framed record into schema id and payload. Returns `None` if the bytes are not framed.
 #[must_use]
 pub fn split_frame(bytes: &[u8]) -> Option<(u32, &[u8])> {
     match bytes {
@@ -19,23 +19,24 @@ pub fn split_frame(bytes: &[u8]) -> Option<(u32, &[u8])> {
     }
 }
 
-/// Begins a record of the schema with this id.
+/// Appends the frame for a schema id.
 pub fn write_frame(id: u32, out: &mut Vec<u8>) {
     out.push(0);
     out.extend(id.to_be_bytes());
 }
 
-/// Which message of a Protobuf schema follows: its place in the file, then in the message before; and the bytes after that.
+/// Reads the index of a Protobuf message: its position in the file, then in each enclosing message. Returns
+/// the index and the remaining bytes.
 pub(crate) fn read_message_path(mut bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), WireError> {
-    let broken = |_| WireError::new("the bytes end before they say which message of the schema they are");
+    let broken = |_| WireError::new("the record is truncated before its message index");
     let next = |bytes: &mut &[u8]| decode_varint(bytes).map_err(broken).map(zigzag);
     let length = next(&mut bytes)?;
     if length > MAX_DEPTH {
         return Err(WireError::new(format!(
-            "the message is said to be {length} messages deep; {MAX_DEPTH} are read"
+            "the message index has {length} levels; the maximum is {MAX_DEPTH}"
         )));
     }
-    // The first message is so common that one zero stands for it.
+    // A single zero is the short form of the first message.
     let path: Result<Vec<usize>, WireError> = match length {
         0 => Ok(vec![0]),
         _ => (0..length).map(|_| next(&mut bytes).map(|n| n as usize)).collect(),
@@ -43,12 +44,12 @@ pub(crate) fn read_message_path(mut bytes: &[u8]) -> Result<(Vec<usize>, &[u8]),
     Ok((path?, bytes))
 }
 
-/// Says that the first message of the schema follows.
+/// Appends the index of the first message.
 pub(crate) fn write_first_message_index(out: &mut Vec<u8>) {
     encode_varint(0, out);
 }
 
-/// What a zigzag number stands for; negative ones stand for nothing here and become large.
+/// Decodes a zigzag number. Negative ones are invalid here and become large.
 fn zigzag(n: u64) -> u64 {
     (n >> 1) ^ (n & 1).wrapping_neg()
 }
@@ -71,7 +72,7 @@ mod tests {
     #[test]
     fn message_paths_are_zigzag_numbers() {
         assert_eq!(read_message_path(&[0, 9]).unwrap(), (vec![0], [9].as_slice()));
-        // One deep, the first: the long form of the same.
+        // The long form of the first message: one level, position 0.
         assert_eq!(read_message_path(&[2, 0, 9]).unwrap(), (vec![0], [9].as_slice()));
         assert_eq!(read_message_path(&[4, 2, 6, 9]).unwrap(), (vec![1, 3], [9].as_slice()));
         for broken in [&[][..], &[4, 2], &[0x80], &[0xfe, 0x7f], &[1]] {

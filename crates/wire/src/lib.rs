@@ -1,8 +1,8 @@
-//! Records in Avro and Protobuf.
+//! Encodes and decodes records in Avro and Protobuf.
 //!
-//! A record has one contract, its JSON; what is written in another form is turned into that JSON where it is read, so
-//! that there is one set of checks and of messages, and made of it where it is written. Schemas and bytes are arguments:
-//! who asks a registry is the shell's affair.
+//! The contract of a record is its JSON. Other formats are converted to that JSON on reading and from it on
+//! writing, so that validation and messages exist once. Schemas and bytes are arguments; the shell talks to
+//! the registry.
 
 mod avro;
 mod contract;

@@ -1,7 +1,7 @@
-//! Protobuf to JSON and back, by way of descriptors made from a schema's text.
+//! Converts between Protobuf and JSON, by descriptors compiled from a schema's text.
 //!
-//! A field that tells whether it is there is left out when it is not. One that cannot tell, as those of proto3 without
-//! `optional`, is left out when it has its default: an unknown count would read as zero otherwise.
+//! An absent field with presence is omitted. A field without presence (proto3 without `optional`) is omitted
+//! if it has its default value, because an unknown count would become 0 otherwise.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,17 +20,18 @@ use serde_json::Value;
 use crate::frame::{read_message_path, write_first_message_index};
 use crate::{WireError, scalar};
 
-/// The message that stands for a time.
+/// The message type of times.
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
-/// What the schema is called among those it refers to.
+/// The file name of the schema itself, distinct from those of its references.
 const ROOT_FILE: &str = "firewatch-own-name.proto";
 
-/// A schema with all that it refers to.
+/// A compiled schema with its references.
 pub struct ProtobufSchema(FileDescriptor);
 
 impl ProtobufSchema {
+    /// Compiles a schema, which must have at least one message.
     pub fn parse(text: &str, references: &[(String, String)]) -> Result<Self, WireError> {
-        let parse_error = |e: protox::Error| WireError::new(format!("the schema is no Protobuf: {e}"));
+        let parse_error = |e: protox::Error| WireError::new(format!("not a valid Protobuf schema: {e}"));
         let own = (ROOT_FILE.to_owned(), text.to_owned());
         let files = [own].into_iter().chain(references.iter().cloned()).collect();
         let mut compiler = Compiler::with_file_resolver(SchemaFiles(files));
@@ -40,6 +41,7 @@ impl ProtobufSchema {
         file.map(Self).ok_or_else(|| WireError::new("the schema has no message"))
     }
 
+    /// Decodes a payload, which begins with the message index, to JSON.
     pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, WireError> {
         let (path, bytes) = read_message_path(payload)?;
         let descriptor = self.message(&path);
@@ -49,13 +51,15 @@ impl ProtobufSchema {
         serde_json::to_vec(&JsonMessage(&message)).map_err(|e| WireError::new(e.to_string()))
     }
 
+    /// Encodes a record, given as JSON, as the schema's first message and appends it to `out` with the
+    /// message index.
     pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), WireError> {
         let descriptor = self.message(&[0]).ok_or_else(|| WireError::new("the schema has no message"))?;
         write_first_message_index(out);
         encode_message(record, &descriptor, out)
     }
 
-    /// The message at a path: its place in the file, then in the message before.
+    /// Returns the message at an index: the position in the file, then in each enclosing message.
     fn message(&self, path: &[usize]) -> Option<MessageDescriptor> {
         let (first, rest) = path.split_first()?;
         let outer = self.0.messages().nth(*first)?;
@@ -63,7 +67,7 @@ impl ProtobufSchema {
     }
 }
 
-/// The schema and those it refers to, by name; what comes with every compiler is at hand.
+/// The schema and its references by name. The standard imports of Google are built in.
 struct SchemaFiles(Vec<(String, String)>);
 
 impl FileResolver for SchemaFiles {
@@ -80,13 +84,14 @@ impl FileResolver for SchemaFiles {
     }
 }
 
-/// A schema as some clients register it: compiled, and in base64. No text of a schema is base64, as it has spaces.
+/// Decodes a schema that a client registered as a compiled descriptor in base64. A schema's text contains
+/// blanks, so it is never valid base64.
 fn compiled(text: &str) -> Option<FileDescriptorProto> {
     let bytes = STANDARD.decode(text.trim()).ok()?;
     FileDescriptorProto::decode(bytes.as_slice()).ok()
 }
 
-/// A message, as it is told in JSON.
+/// A message that serialises to JSON.
 struct JsonMessage<'a>(&'a DynamicMessage);
 
 impl Serialize for JsonMessage<'_> {
@@ -100,12 +105,12 @@ impl Serialize for JsonMessage<'_> {
             return scalar::time(i128::from(seconds) * 1_000_000_000 + i128::from(nanos), to);
         }
         if descriptor.full_name().starts_with("google.protobuf.") {
-            // Durations and wrappers have a form in JSON that the library knows; what it says of others may quote them.
+            // The library knows the JSON form of durations and wrappers. Its errors may quote values, so they
+            // are replaced.
             let plain = SerializeOptions::new().stringify_64_bit_integers(false);
             let done = message.serialize_with_options(to, &plain);
-            return done.map_err(|_| {
-                S::Error::custom(format_args!("{} without a form in JSON", descriptor.full_name()))
-            });
+            return done
+                .map_err(|_| S::Error::custom(format_args!("{} has no JSON form", descriptor.full_name())));
         }
         let mut object = to.serialize_map(None)?;
         for field in descriptor.fields().filter(|field| field.is_list() || message.has_field(field)) {
@@ -116,7 +121,7 @@ impl Serialize for JsonMessage<'_> {
     }
 }
 
-/// What is in a field of a kind.
+/// A field value with its kind, which serialises to JSON.
 struct JsonField<'a>(&'a Part, &'a Kind);
 
 impl Serialize for JsonField<'_> {
@@ -149,34 +154,34 @@ impl Serialize for JsonField<'_> {
     }
 }
 
-/// Writes an object by a schema of ours: the encoding of Protobuf's specification, of the types that those have. The library's
-/// own way is by reflection, and the whole takes more than twice as long.
+/// Encodes an object as in the Protobuf specification. It supports only the types that our own schemas use,
+/// and is more than twice as fast as the library's reflection.
 fn encode_message(value: &Value, message: &MessageDescriptor, out: &mut Vec<u8>) -> Result<(), WireError> {
     let Value::Object(object) = value else { return Err(scalar::unfit(value)) };
     for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
         let field = message.get_field_by_name(name);
         let field = field.ok_or_else(|| WireError::new(format!("`{name}`: the schema has no such field")))?;
-        let place = (field.number(), field.kind());
+        let (number, kind) = (field.number(), field.kind());
         let done = match value {
             Value::Array(items) if field.is_list() => {
-                items.iter().try_for_each(|item| encode_field(item, &place, out))
+                items.iter().try_for_each(|item| encode_field(item, number, &kind, out))
             }
-            value => encode_field(value, &place, out),
+            value => encode_field(value, number, &kind, out),
         };
         done.map_err(|fault| fault.within(name))?;
     }
     Ok(())
 }
 
-/// Writes what is in a field, behind its number.
-fn encode_field(value: &Value, (number, kind): &(u32, Kind), out: &mut Vec<u8>) -> Result<(), WireError> {
+/// Encodes a field: its key, then its value.
+fn encode_field(value: &Value, number: u32, kind: &Kind, out: &mut Vec<u8>) -> Result<(), WireError> {
     let unfit = || scalar::unfit(value);
     let varint = |n: u64, out: &mut Vec<u8>| {
-        encode_key(*number, WireType::Varint, out);
+        encode_key(number, WireType::Varint, out);
         encode_varint(n, out);
     };
     let bytes = |bytes: &[u8], out: &mut Vec<u8>| {
-        encode_key(*number, WireType::LengthDelimited, out);
+        encode_key(number, WireType::LengthDelimited, out);
         encode_varint(bytes.len() as u64, out);
         out.extend(bytes);
     };
@@ -184,14 +189,14 @@ fn encode_field(value: &Value, (number, kind): &(u32, Kind), out: &mut Vec<u8>) 
         (Kind::String, Value::String(text)) => bytes(text.as_bytes(), out),
         (Kind::Bool, Value::Bool(b)) => varint((*b).into(), out),
         (Kind::Uint32 | Kind::Uint64, Value::Number(n)) => varint(n.as_u64().ok_or_else(unfit)?, out),
-        // Two's complement, so a negative one takes ten bytes.
+        // Two's complement: a negative number takes ten bytes.
         (Kind::Int32 | Kind::Int64, Value::Number(n)) => varint(n.as_i64().ok_or_else(unfit)? as u64, out),
         (Kind::Float, Value::Number(n)) => {
-            encode_key(*number, WireType::ThirtyTwoBit, out);
+            encode_key(number, WireType::ThirtyTwoBit, out);
             out.extend((n.as_f64().ok_or_else(unfit)? as f32).to_le_bytes());
         }
         (Kind::Double, Value::Number(n)) => {
-            encode_key(*number, WireType::SixtyFourBit, out);
+            encode_key(number, WireType::SixtyFourBit, out);
             out.extend(n.as_f64().ok_or_else(unfit)?.to_le_bytes());
         }
         (Kind::Message(message_type), Value::String(text)) if message_type.full_name() == TIMESTAMP => {

@@ -1,4 +1,4 @@
-//! What has no form of its own in JSON.
+//! Conversion of scalars that JSON lacks: bytes and times.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::WireError;
 
+/// Encodes bytes as base64.
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Writes a time so many nanoseconds after 1970 in RFC 3339; to the millisecond, as our records have it, unless it is more
-/// exact.
+/// Writes Unix nanoseconds as RFC 3339, with milliseconds as in our records, or more digits if needed.
 pub fn time<S: Serializer>(nanos: i128, to: S) -> Result<S::Ok, S::Error> {
     let time = Timestamp::from_nanosecond(nanos);
     let time = time.map_err(|_| S::Error::custom("the time is not between the years -9999 and 9999"))?;
@@ -23,19 +23,19 @@ pub fn time<S: Serializer>(nanos: i128, to: S) -> Result<S::Ok, S::Error> {
     }
 }
 
-/// Milliseconds from 1970 to a time in RFC 3339.
+/// Parses an RFC 3339 time into Unix milliseconds.
 pub fn millis(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }
 
-/// That a value does not fit, without telling it.
+/// Returns the error for a value that does not fit the schema. It names the type, not the value.
 pub fn unfit(value: &Value) -> WireError {
     let kind = match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     };
     WireError::new(format!("{kind} does not fit the schema"))

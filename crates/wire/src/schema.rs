@@ -1,4 +1,4 @@
-//! A schema as a registry has it, made ready to read and write with.
+//! A parsed registry schema, which decodes and encodes records.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::avro::AvroSchema;
 use crate::protobuf::ProtobufSchema;
 
-/// Why a schema cannot be used, or bytes cannot be read by one. It never repeats what is in the bytes.
+/// Why a schema is unusable or a record does not match one. The message never repeats the record's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireError(String);
 
@@ -16,7 +16,7 @@ impl WireError {
         Self(problem.into())
     }
 
-    /// The same at a place within a record.
+    /// Prefixes the field in which the error occurred.
     pub(crate) fn within(self, name: &str) -> Self {
         match self.0.strip_prefix('`') {
             Some(rest) => Self(format!("`{name}.{rest}")),
@@ -33,19 +33,19 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Languages that schemas of a registry are written in.
+/// The language of a registry schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// Apache Avro 1.12.
     Avro,
     /// Protocol Buffers, proto2 or proto3.
     Protobuf,
-    /// JSON Schema: what is framed is JSON.
+    /// JSON Schema; the payload is JSON.
     Json,
 }
 
 impl Language {
-    /// The language that a registry calls so; Avro is what it does not name.
+    /// Returns the language with the registry's name. No name means Avro.
     #[must_use]
     pub fn from_name(name: Option<&str>) -> Option<Self> {
         match name {
@@ -56,7 +56,7 @@ impl Language {
         }
     }
 
-    /// What a registry calls it.
+    /// Returns the registry's name of the language.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -67,21 +67,21 @@ impl Language {
     }
 }
 
-/// A schema to read or write records by.
+/// A schema that decodes and encodes records.
 pub enum Schema {
-    /// In Avro.
+    /// An Avro schema.
     Avro(AvroSchema),
-    /// In Protobuf.
+    /// A Protobuf schema.
     Protobuf(ProtobufSchema),
-    /// In JSON Schema. The record's own checks are stricter, so the schema is not looked at.
+    /// A JSON Schema. It is not evaluated, because the validation of records is stricter.
     Json,
 }
 
 impl Schema {
-    /// Makes a schema ready. `references` are the schemas it refers to, by the names it knows them under.
+    /// Parses a schema. `references` are the schemas it refers to: name and text of each.
     ///
     /// # Errors
-    /// When it is not one, or is not to be read safely.
+    /// If the schema is invalid, recursive or too large.
     pub fn parse(language: Language, text: &str, references: &[(String, String)]) -> Result<Self, WireError> {
         Ok(match language {
             Language::Avro => Self::Avro(AvroSchema::parse(text, references)?),
@@ -90,11 +90,11 @@ impl Schema {
         })
     }
 
-    /// The JSON of a record, from the bytes that follow the schema's id. Times are RFC 3339, bytes base64; what has no value is
-    /// left out.
+    /// Decodes a payload, without its frame, to JSON. Times become RFC 3339, bytes base64; fields without a
+    /// value are omitted.
     ///
     /// # Errors
-    /// When the bytes are not what the schema says.
+    /// If the payload does not match the schema.
     pub fn to_json(&self, payload: &[u8]) -> Result<Vec<u8>, WireError> {
         match self {
             Self::Avro(avro) => avro.to_json(payload),
@@ -103,10 +103,11 @@ impl Schema {
         }
     }
 
-    /// Puts a record, given as its JSON, behind what is in `out`. A field that the schema lacks is a fault, as it would be lost.
+    /// Encodes a record, given as JSON, and appends it to `out`.
     ///
     /// # Errors
-    /// When the record does not fit the schema.
+    /// If the record does not fit the schema. A field that the schema lacks is an error, because it would be
+    /// lost.
     pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), WireError> {
         match self {
             Self::Avro(avro) => avro.encode(record, out),

@@ -1,4 +1,4 @@
-//! Any bytes have an outcome, and an event that was read is written and read again the same.
+//! Decodes any bytes: each input gives an event or a rejection, and an encoded event decodes to itself.
 #![no_main]
 
 use firewatch_domain::EventTime;

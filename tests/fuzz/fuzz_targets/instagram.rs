@@ -1,4 +1,4 @@
-//! Payloads of this platform, and bytes that are none.
+//! Decodes any bytes as payloads of this platform.
 #![no_main]
 
 use firewatch_ingest::Platform;

@@ -1,4 +1,4 @@
-//! Bytes behind the id of a schema, by ours and by one that has every type of Avro.
+//! Decodes any bytes with our schemas, and with schemas that have every type of Avro and Protobuf.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What holds for any bytes that are taken for a platform's payload.
+//! Properties that hold for any bytes decoded as a platform's payload.
 
 mod wire;
 
@@ -11,13 +11,13 @@ use firewatch_ingest::{Frames, Ingester, Mapping, PayloadDecoder, PayloadFrame, 
 
 const ARRIVAL: EventTime = EventTime::from_millis(1_800_000_000_000);
 
-/// By the mapping of the tests' cases.
+/// Decodes with the mapping of the generic test cases.
 static FORUM: LazyLock<PayloadDecoder> = LazyLock::new(|| {
     let mapping = Mapping::parse("mapping", include_str!("../../platforms/generic.toml"));
-    PayloadDecoder::with_mapping(mapping.expect("the mapping of the cases is sound"))
+    PayloadDecoder::with_mapping(mapping.expect("the mapping of the cases is valid"))
 });
 
-/// The payload has an outcome, and every event of it is one that the engine reads.
+/// Checks that the payload has an outcome and that the engine can read each of its events.
 pub fn platform(platform: Platform, bytes: &[u8]) {
     let decoder = match platform {
         Platform::Generic => FORUM.clone(),

@@ -1,8 +1,8 @@
-//! What holds for any bytes that follow the id of a schema.
+//! Properties that hold for any bytes decoded with a schema.
 
 use firewatch_wire::{Contract, Language, Schema};
 
-/// Every type that a schema in Avro can have, and nesting.
+/// Every type that an Avro schema can have, nested.
 const ALL_TYPES: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"a","type":["null","boolean","int","long","float","double","bytes","string"]},
     {"name":"b","type":{"type":"array","items":{"type":"map","values":["null","string",{"type":"fixed","name":"F","size":3}]}}},
@@ -15,7 +15,7 @@ const ALL_TYPES: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"i","type":{"type":"long","logicalType":"timestamp-nanos"}},
     {"name":"j","type":{"type":"long","logicalType":"timestamp-micros"}},
     {"name":"k","type":{"type":"int","logicalType":"date"}}]}"#;
-/// The same of Protobuf, within itself.
+/// Every type that a Protobuf schema can have, nested in itself.
 const ALL_FIELDS: &str = r#"syntax = "proto2";
     import "google/protobuf/timestamp.proto"; import "google/protobuf/duration.proto"; import "google/protobuf/struct.proto";
     message M { optional M m = 1; repeated sint64 s = 2 [packed = true]; map<string, M> n = 3; optional group G = 4 { optional bytes b = 5; }
@@ -38,8 +38,8 @@ thread_local! {
     };
 }
 
-/// The first byte says by which schema the others are read. What is read is JSON; by a schema of ours it can be written again, and
-/// from then on it stays the same.
+/// Decodes the bytes with the schema that the first byte selects. With our own schemas, encoding the result
+/// and decoding it again changes nothing.
 pub fn wire(bytes: &[u8]) {
     let Some((which, payload)) = bytes.split_first() else { return };
     SCHEMAS.with(|schemas| {

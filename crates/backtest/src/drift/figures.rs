@@ -1,93 +1,112 @@
-//! What moved between two spans, and whether the forecast still holds.
+//! Computes the drift of each feature between two spans, and the calibration of the forecast.
 //!
-//! The population stability index sums (q - p) ln(q / p) over ten bins that hold a tenth of the former span each. Between
-//! two samples of one population it is about chi-squared over the sample sizes (Yurdakul 2018): what is within that is
-//! noise, however large it looks.
+//! The population stability index (PSI) sums (q - p) ln(q / p) over ten bins that hold a tenth of the former
+//! span each. For two samples of one population its distribution is about chi-squared, scaled by the sample
+//! sizes (Yurdakul 2018), so values within that noise are ignored.
 
 use std::fmt;
 
 use firewatch_domain::EventTime;
 use serde::Serialize;
+use thiserror::Error;
 
 use super::{FEATURES, FORECAST_HORIZON, Sample, Scores};
 
-/// Bins of the former span.
+/// Number of bins of the former span.
 const BINS: usize = 10;
-/// An index from which a feature is said to have moved some, and much (Siddiqi 2006).
+/// PSI from which drift is moderate, and large (Siddiqi 2006).
 const PSI_SOME: f64 = 0.1;
 const PSI_MUCH: f64 = 0.25;
-/// The normal quantile of chance findings that are let pass: one in two hundred.
+/// Normal quantile of the noise level: chance exceeds it once in two hundred times.
 const NOISE_Z: f64 = 2.576;
-/// Conversations below which a span tells nothing.
+/// Minimum number of conversations in a span.
 const MIN_CONVERSATIONS: usize = 50;
-/// P(complaint) from which a conversation is scored to its end, whatever becomes of it; others are not asked.
+/// Minimum complaint probability for the forecast's calibration; below it the engine may stop re-scoring.
 const MIN_COMPLAINT: f32 = 0.1;
-/// Bins of the forecast, from each share on.
+/// Lower edges of the forecast's bins.
 const FORECAST_BINS: [f64; 6] = [0.0, 0.01, 0.05, 0.2, 0.5, 0.8];
 
-/// How far a feature moved.
+/// Why two spans cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DriftError {
+    /// A span has too few conversations.
+    #[error(
+        "{input}: scores of {conversations} conversations; at least {MIN_CONVERSATIONS} are needed{}",
+        first_fault.as_ref().map_or(String::new(), |fault| format!("; {fault}"))
+    )]
+    TooFewConversations {
+        /// Name of the input.
+        input: String,
+        /// Number of its conversations.
+        conversations: usize,
+        /// The first record that could not be read, if any.
+        first_fault: Option<String>,
+    },
+}
+
+/// The amount of drift of a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftLevel {
-    /// No more than chance or a rule of thumb allows.
+    /// Within chance or below 0.1.
     Not,
-    /// Worth a look.
+    /// Moderate: worth a look.
     Some,
-    /// It is another population.
+    /// Large: another population.
     Much,
 }
 
-/// A feature in both spans.
+/// The drift of a feature between the former and the recent span.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FeatureDrift {
-    /// Its name.
+    /// Name of the feature.
     pub name: &'static str,
-    /// Whether it is as first scored, or half an hour later.
+    /// Time of the sample: `first` or `half an hour later`.
     pub when: &'static str,
-    /// The population stability index.
+    /// Population stability index.
     pub psi: f64,
-    /// What the index can be by chance.
+    /// The largest PSI that chance explains (99.5% quantile).
     pub noise: f64,
-    /// How far it moved.
+    /// Amount of drift.
     pub moved: DriftLevel,
-    /// The means, of values that are known.
+    /// Means of the known values, former and recent.
     pub means: (f64, f64),
-    /// Where bins begin; the last one is of values that are not known, if there are any.
+    /// Lower edges of the bins; `None` is the last bin, of unknown values, if there are any.
     pub bins: Vec<Option<f64>>,
-    /// The shares of both spans in each bin.
+    /// Shares of the former and the recent span in each bin.
     pub shares: Vec<(f64, f64)>,
 }
 
-/// The forecast of crossing the bar, and what became of it, over conversations that a day has passed for. Of what is surely
-/// no complaint only the first score is told, so it is left out.
+/// The forecast of crossing the bar against the outcome, over conversations older than a day. Conversations
+/// that are surely no complaints are left out, because only their first score is emitted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ForecastCalibration {
-    /// Conversations that may be complaints and had not crossed yet.
+    /// Possible complaints that had not crossed the bar when they were sampled.
     pub conversations: u64,
-    /// How many of them were expected to cross within a day.
+    /// Number expected to cross within a day: the sum of the forecasts.
     pub expected: f64,
-    /// The 95% interval of that, if the forecast holds.
+    /// 95% interval of that number if the forecast is calibrated.
     pub interval: (f64, f64),
-    /// How many did.
+    /// Number that crossed.
     pub crossed: u64,
-    /// By forecast: where a bin begins, conversations, the mean forecast and the share that crossed.
+    /// Bins of the forecast: lower edge, conversations, mean forecast and share that crossed.
     pub bins: Vec<(f64, u64, f64, f64)>,
 }
 
-/// The report.
+/// The drift report; pairs hold the former and the recent span.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Drift {
-    /// Where both spans are from.
+    /// Names of the inputs.
     pub inputs: [String; 2],
-    /// The first and the last time of both.
+    /// First and last start of a conversation.
     pub spans: [Option<(EventTime, EventTime)>; 2],
-    /// Conversations of both.
+    /// Number of conversations.
     pub conversations: [usize; 2],
-    /// All features, the one that moved most first.
+    /// All features, the largest drift first.
     pub features: Vec<FeatureDrift>,
-    /// The forecast in both, where there was enough to tell.
+    /// Calibration of the forecast; `None` with too few conversations.
     pub calibration: [Option<ForecastCalibration>; 2],
-    /// What could not be read, the first of it.
+    /// Descriptions of the first records that could not be read.
     pub faults: Vec<String>,
 }
 
@@ -95,15 +114,16 @@ impl Drift {
     /// Compares a recent span with a former one.
     ///
     /// # Errors
-    /// When either holds too few conversations.
-    pub fn compare(inputs: [String; 2], former: &Scores, recent: &Scores) -> Result<Self, String> {
+    /// When either span has fewer than 50 conversations.
+    pub fn compare(inputs: [String; 2], former: &Scores, recent: &Scores) -> Result<Self, DriftError> {
         for (name, scores) in inputs.iter().zip([former, recent]) {
-            let n = scores.conversations();
-            if n < MIN_CONVERSATIONS {
-                let fault = scores.faults.first().map_or(String::new(), |fault| format!("; {fault}"));
-                return Err(format!(
-                    "{name}: scores of {n} conversations; it takes {MIN_CONVERSATIONS} to compare{fault}"
-                ));
+            let conversations = scores.conversations();
+            if conversations < MIN_CONVERSATIONS {
+                return Err(DriftError::TooFewConversations {
+                    input: name.clone(),
+                    conversations,
+                    first_fault: scores.faults.first().cloned(),
+                });
             }
         }
         let samples = [former.ordered(), recent.ordered()];
@@ -149,7 +169,7 @@ fn feature(i: usize, samples: &[Vec<&Sample>; 2]) -> FeatureDrift {
     let (n, m) = (former.len() as f64, recent.len() as f64);
     let both = counts(&former).into_iter().zip(counts(&recent));
     let counts: Vec<(f64, f64)> = both.map(|(a, b)| (a as f64, b as f64)).collect();
-    // Half a count more keeps an empty bin from being worth infinity.
+    // Half a count is added to each bin, so that an empty bin does not make the index infinite.
     let bins_n = counts.len() as f64;
     let share = |count: f64, of: f64| (count + 0.5) / (of + 0.5 * bins_n);
     let psi =
@@ -173,14 +193,14 @@ fn feature(i: usize, samples: &[Vec<&Sample>; 2]) -> FeatureDrift {
     }
 }
 
-/// Where bins begin that hold about equally many of these; equal values are never parted.
+/// Returns the lower edges of bins with about equal numbers of these values; equal values share a bin.
 fn edges(values: &[f64]) -> Vec<f64> {
     let mut known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
     known.sort_by(f64::total_cmp);
     let at = |i: usize| known.get(i * known.len() / BINS).copied();
     let mut edges: Vec<f64> = (0..BINS).filter_map(at).collect();
     edges.dedup();
-    // What is after a value that fills a bin begins another: else one bin would hold both.
+    // The value after one that fills a whole bin starts a new bin; otherwise one bin would hold both.
     let above = |edge: &f64| known.partition_point(|value| value <= edge);
     let fills =
         |edge: &f64| (above(edge) - known.partition_point(|value| value < edge)) * BINS >= known.len();
@@ -200,7 +220,7 @@ fn mean(values: &[f64]) -> f64 {
     known.iter().sum::<f64>() / known.len().max(1) as f64
 }
 
-/// The quantile of chi-squared that chance exceeds once in two hundred times (Wilson and Hilferty 1931).
+/// Returns the 99.5% quantile of chi-squared (Wilson and Hilferty 1931).
 fn chi_squared(degrees: f64) -> f64 {
     if degrees < 1.0 {
         return 0.0;
@@ -241,10 +261,10 @@ impl ForecastCalibration {
         })
     }
 
-    /// Whether as many crossed as were expected to, but for chance.
+    /// Returns whether the number that crossed is within the interval of the forecast.
     #[must_use]
     pub fn holds(&self) -> bool {
-        // A count is whole, so half of one is no difference.
+        // Counts are whole numbers, so allow half a count on either side.
         let crossed = self.crossed as f64;
         (self.interval.0 - 0.5..=self.interval.1 + 0.5).contains(&crossed)
     }
@@ -260,7 +280,8 @@ impl fmt::Display for ForecastCalibration {
         };
         write!(
             f,
-            "of {conversations} that may be complaints {expected:.1} were expected to cross the bar within a day ({low:.1} to {high:.1}), and {crossed} did: {verdict}"
+            "of {conversations} possible complaints, {expected:.1} were expected to cross the bar within a \
+             day ({low:.1} to {high:.1}) and {crossed} did: {verdict}"
         )
     }
 }
@@ -276,13 +297,13 @@ impl fmt::Display for Drift {
         writeln!(
             f,
             "{:<18} {:<19} {:>7} {:>7} {:>12} {:>12}",
-            "", "", "index", "noise", "mean before", "recent"
+            "", "", "PSI", "noise", "former mean", "recent mean"
         )?;
         for FeatureDrift { name, when, psi, noise, moved, means, .. } in &self.features {
             let mark = match moved {
                 DriftLevel::Not => "",
-                DriftLevel::Some => "  moved some",
-                DriftLevel::Much => "  moved much",
+                DriftLevel::Some => "  moderate drift",
+                DriftLevel::Much => "  large drift",
             };
             let (before, now) = means;
             writeln!(f, "{name:<18} {when:<19} {psi:>7.3} {noise:>7.3} {before:>12.3} {now:>12.3}{mark}")?;
@@ -291,10 +312,7 @@ impl fmt::Display for Drift {
         for (name, calibration) in ["former", "recent"].into_iter().zip(&self.calibration) {
             match calibration {
                 Some(calibration) => writeln!(f, "{name}: {calibration}")?,
-                None => writeln!(
-                    f,
-                    "{name}: too few conversations that a day has passed for, so whether the forecast holds cannot be told"
-                )?,
+                None => writeln!(f, "{name}: too few conversations older than a day to check the forecast")?,
             }
         }
         Ok(())
@@ -302,7 +320,7 @@ impl fmt::Display for Drift {
 }
 
 impl Drift {
-    /// What moved.
+    /// Names the features with large and with moderate drift.
     pub(super) fn summary_sentence(&self) -> String {
         let moved = |how: DriftLevel| {
             let names =
@@ -310,10 +328,10 @@ impl Drift {
             names.collect::<Vec<_>>().join(", ")
         };
         match (moved(DriftLevel::Much), moved(DriftLevel::Some)) {
-            (much, some) if much.is_empty() && some.is_empty() => "Nothing moved by more than chance.".into(),
-            (much, some) if some.is_empty() => format!("Moved much: {much}."),
-            (much, some) if much.is_empty() => format!("Moved some: {some}."),
-            (much, some) => format!("Moved much: {much}. Moved some: {some}."),
+            (much, some) if much.is_empty() && some.is_empty() => "No drift beyond chance.".into(),
+            (much, some) if some.is_empty() => format!("Large drift: {much}."),
+            (much, some) if much.is_empty() => format!("Moderate drift: {some}."),
+            (much, some) => format!("Large drift: {much}. Moderate drift: {some}."),
         }
     }
 }
@@ -323,7 +341,8 @@ mod tests {
     use super::*;
     use firewatch_report::random::unit;
 
-    /// Conversations whose forecast is right, and whose complaint is drawn from a power of what is even.
+    /// Simulates conversations: complaint probabilities are a power of uniform numbers, and conversations
+    /// cross the bar with their forecast probability times `right`.
     fn scores(seed: u64, n: u64, power: f64, right: f64) -> Scores {
         let mut scores =
             Scores { last: Some(EventTime::from_millis(2_000_000_000_000)), ..Scores::default() };
@@ -354,7 +373,7 @@ mod tests {
             ForecastCalibration::from_samples(scores.ordered().into_iter())
                 .is_some_and(|calibrated| calibrated.holds())
         });
-        // 380 on average, give or take 4.4.
+        // 380 on average, with a standard deviation of 4.4.
         let n = holds.count();
         assert!((365..=395).contains(&n), "{n}");
     }
@@ -363,12 +382,12 @@ mod tests {
     fn what_moved_is_named_and_a_forecast_that_is_too_high_is_reported() {
         let drift = drift(&scores(1, 2000, 1.0, 1.0), &scores(2, 2000, 2.0, 0.5));
         assert_eq!((drift.features[0].name, drift.features[0].moved), ("complaint", DriftLevel::Much));
-        // Even against its square root: the integral of (q - p) ln(q / p) over tenths.
+        // Uniform numbers against their squares: the sum of (q - p) ln(q / p) over tenths.
         let p = |i: f64| 0.1 * (i + 1.0) - 0.1 * i;
         let q = |i: f64| (0.1 * (i + 1.0)).sqrt() - (0.1 * i).sqrt();
         let wanted: f64 = (0..10).map(f64::from).map(|i| (q(i) - p(i)) * (q(i) / p(i)).ln()).sum();
         assert!((drift.features[0].psi - wanted).abs() < 0.05, "{} and {wanted}", drift.features[0].psi);
-        assert!(drift.to_string().contains("Moved much: complaint."), "{drift}");
+        assert!(drift.to_string().contains("Large drift: complaint."), "{drift}");
         assert!(drift.to_string().contains("did: the forecast is too high"), "{drift}");
     }
 

@@ -1,7 +1,7 @@
-//! Whether scores and what they are made of are still what they were: a recent span against one from before.
+//! The drift report: compares scores and their features in a recent span with those of a former span.
 //!
-//! Both are records of the scores topic, as production told them. A conversation counts once: as it was first scored, and
-//! as it was last scored within half an hour of that.
+//! Both spans are records of the scores topic. Each conversation counts once, with its first score and its
+//! last score within half an hour of that.
 
 mod figures;
 mod page;
@@ -13,20 +13,20 @@ use std::path::Path;
 use firewatch_domain::{Duration, EventTime, Score};
 use serde::Deserialize;
 
-pub use figures::{Drift, DriftLevel, FeatureDrift, ForecastCalibration};
+pub use figures::{Drift, DriftError, DriftLevel, FeatureDrift, ForecastCalibration};
 pub use page::{html, tables};
 
 use crate::recordings::lines::each_line;
 use firewatch_report::AnalysisError;
 
-/// How old a conversation is when it is looked at again.
+/// Time after the first score within which the second sample of a conversation is taken.
 const RESCORE_AFTER: Duration = Duration::from_mins(30);
-/// What P(viral) is about.
+/// Horizon of the viral probability.
 const FORECAST_HORIZON: Duration = Duration::from_mins(24 * 60);
-/// Faults that are told one by one.
+/// Maximum number of faults listed.
 const MAX_REPORTED_FAULTS: usize = 5;
 
-/// What is compared, by name: as first scored, then half an hour later.
+/// Names of the compared features: first those of the first score, then those half an hour later.
 pub(crate) const FEATURES: [&str; 12] = [
     "complaint",
     "arousal",
@@ -41,37 +41,37 @@ pub(crate) const FEATURES: [&str; 12] = [
     "pace",
     "reach",
 ];
-/// How many of them are as first scored.
+/// Number of features that are taken from the first score.
 const FIRST_SCORE_FEATURES: usize = 6;
 
-/// A conversation; absent values are NaN.
+/// The features of a conversation; absent values are NaN.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     began: EventTime,
     values: [f32; FEATURES.len()],
-    /// It crossed the bar: by the time it was looked at again, and ever within a day.
+    /// Whether it crossed the bar: within half an hour of the first score, and within a day.
     crossed: (bool, bool),
 }
 
-/// Score records, as they are read.
+/// Collects score records by conversation.
 #[derive(Debug, Default)]
 pub struct Scores {
     samples: HashMap<String, Sample>,
     last: Option<EventTime>,
-    /// Score records.
+    /// Number of score records.
     pub records: u64,
-    /// What could not be read, the first of it in words.
+    /// Descriptions of the first records that could not be read.
     pub faults: Vec<String>,
 }
 
-/// What tells a score from the other records that `firewatch score` writes.
+/// The field that distinguishes scores from other records that `firewatch score` writes.
 #[derive(Deserialize)]
 struct ScoreProbe {
     risk_low: Option<f64>,
 }
 
 impl Scores {
-    /// Takes a record; one that is of another kind is passed over.
+    /// Adds a record; records other than scores are skipped. `place` names the record in a fault.
     pub fn push(&mut self, place: impl fmt::Display, value: &[u8]) {
         let read = serde_json::from_slice::<ScoreProbe>(value)
             .and_then(|kind| kind.risk_low.map(|_| serde_json::from_slice::<Score>(value)).transpose());
@@ -83,10 +83,10 @@ impl Scores {
         }
     }
 
-    /// Reads a file of JSON lines, plain or packed.
+    /// Reads a file of JSON lines, plain or compressed.
     ///
     /// # Errors
-    /// When it cannot be read to its end.
+    /// When the file cannot be read to its end.
     pub fn read(path: &Path) -> Result<Self, AnalysisError> {
         let mut scores = Self::default();
         each_line(path, |line, value| scores.push(format_args!("{}, line {line}", path.display()), value))?;
@@ -107,12 +107,12 @@ impl Scores {
         sample.crossed.1 |= crossed && score.at < sample.began + FORECAST_HORIZON;
     }
 
-    /// Parts conversations by when they began: before a time, and from then on.
+    /// Splits the conversations into those that began before a time and those that began later.
     #[must_use]
     pub fn split(self, at: EventTime) -> [Self; 2] {
         let mut parts =
             [Self::default(), Self { records: self.records, faults: self.faults, ..Self::default() }];
-        // Of both it is known what became until the end.
+        // The outcomes in both parts were observed until the last record.
         parts.iter_mut().for_each(|part| part.last = self.last);
         for (id, sample) in self.samples {
             parts[usize::from(sample.began >= at)].samples.insert(id, sample);
@@ -120,19 +120,19 @@ impl Scores {
         parts
     }
 
-    /// Conversations.
+    /// Returns the number of conversations.
     #[must_use]
     pub fn conversations(&self) -> usize {
         self.samples.len()
     }
 
-    /// When the first and the last conversation began.
+    /// Returns when the first and the last conversation began.
     fn span(&self) -> Option<(EventTime, EventTime)> {
         let began = || self.samples.values().map(|sample| sample.began);
         Some((began().min()?, began().max()?))
     }
 
-    /// The samples in the order of time, so that sums are the same however they were kept.
+    /// Returns the samples in the order of time, so that sums do not depend on the order of the map.
     fn ordered(&self) -> Vec<&Sample> {
         let mut all: Vec<(&String, &Sample)> = self.samples.iter().collect();
         all.sort_by_key(|(id, sample)| (sample.began, *id));

@@ -1,20 +1,20 @@
-//! The report on drift as a page and as tables.
+//! Renders the drift report as an HTML page and as CSV.
 
 use super::figures::{Drift, DriftLevel, FeatureDrift, ForecastCalibration};
 use firewatch_report::AnalysisError;
-use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, chart, reliability};
+use firewatch_report::chart::{COLOURS, ChartFrame, ChartLabels, ChartLine, Legend, chart, reliability};
 use firewatch_report::page::HtmlPage;
 use firewatch_report::table::table;
 
-/// Features that are drawn.
+/// Maximum number of features with a chart.
 const MAX_CHARTS: usize = 4;
 
-/// Draws the page.
+/// Renders the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn html(drift: &Drift) -> Result<String, AnalysisError> {
-    let mut page = HtmlPage::new("Are scores still what they were?");
+    let mut page = HtmlPage::new("Drift of scores");
     page.lead(drift.summary_sentence());
     if let Some(calibration) = &drift.calibration[1] {
         page.lead(format_args!("Recently, {calibration}."));
@@ -27,16 +27,16 @@ pub fn html(drift: &Drift) -> Result<String, AnalysisError> {
         ));
     }
     drift.faults.iter().for_each(|fault| page.note(fault));
-    page.heading("What moved");
+    page.heading("Drift by feature");
     page.paragraph(
-        "The population stability index of each feature; from 0.1 on it is worth a look, from 0.25 on it is another \
-         population, unless chance alone could give as much.",
+        "Population stability index (PSI) of each feature. From 0.1 on it deserves a look, from 0.25 on it \
+         is another population, unless chance alone explains the value.",
     );
     let rows = drift.features.iter().map(|feature| {
         let moved = match feature.moved {
             DriftLevel::Not => "",
-            DriftLevel::Some => "some",
-            DriftLevel::Much => "much",
+            DriftLevel::Some => "moderate",
+            DriftLevel::Much => "large",
         };
         vec![
             feature.name.into(),
@@ -48,34 +48,34 @@ pub fn html(drift: &Drift) -> Result<String, AnalysisError> {
             format!("{:.3}", feature.means.1),
         ]
     });
-    page.table("", &["feature", "scored", "index", "by chance", "moved", "mean before", "recent"], rows);
+    page.table("", &["feature", "scored", "PSI", "by chance", "drift", "former mean", "recent mean"], rows);
     let moved = drift.features.iter().filter(|feature| feature.moved != DriftLevel::Not);
     for feature in moved.take(MAX_CHARTS) {
-        let words = format!("Conversations by {}, {}: before, and recently.", feature.name, feature.when);
+        let words = format!("Conversations by {}, {}: former and recent span.", feature.name, feature.when);
         page.chart(&shares(feature)?, &words);
     }
-    page.heading("Whether the forecast holds");
-    let names = ["before", "recent"].into_iter().zip(&drift.calibration);
+    page.heading("Calibration of the forecast");
+    let names = ["former", "recent"].into_iter().zip(&drift.calibration);
     let known: Vec<(&str, &ForecastCalibration)> =
         names.filter_map(|(name, calibration)| Some((name, calibration.as_ref()?))).collect();
     if known.is_empty() {
-        page.paragraph("Too few conversations that a day has passed for.");
+        page.paragraph("Too few conversations older than a day.");
         return Ok(page.finish());
     }
     known.iter().for_each(|(name, of)| page.paragraph(format_args!("{name}: {of}.")));
-    let axes = ("Forecast and what became of it", "forecast, %", "% crossed");
+    let labels = ChartLabels { title: "Forecast against outcome", x: "forecast, %", y: "% crossed" };
     let lines = known.iter().map(|(name, of)| {
         let points = of.bins.iter().map(|(_, _, forecast, crossed)| (100.0 * forecast, 100.0 * crossed));
         ((*name).to_owned(), points.collect())
     });
     page.chart(
-        &reliability(axes, lines.collect())?,
-        "The share that crossed the bar, by the forecast half an hour after the first score.",
+        &reliability(&labels, lines.collect())?,
+        "Share that crossed the bar, by the forecast half an hour after the first score.",
     );
     Ok(page.finish())
 }
 
-/// Features, their bins and the forecast as tidy CSV, each with the ending of its name.
+/// Returns features, bins and forecast as tidy CSV, each with the ending of its file name.
 #[must_use]
 pub fn tables(drift: &Drift) -> [(&'static str, String); 3] {
     let features = drift.features.iter().map(|feature| {
@@ -106,10 +106,10 @@ pub fn tables(drift: &Drift) -> [(&'static str, String); 3] {
     ]
 }
 
-/// The shares of both spans, bin by bin.
+/// Draws the shares of both spans by bin.
 fn shares(feature: &FeatureDrift) -> Result<String, AnalysisError> {
     let line = |name: &str, share_of: fn(&(f64, f64)) -> f64, i: usize| {
-        // Steps, as a bin has a width and its neighbours are other bins.
+        // Draw steps, because each bin has a width.
         let points = feature.shares.iter().enumerate().flat_map(|(at, both)| {
             let share = 100.0 * share_of(both);
             [(at as f64, share), (at as f64 + 1.0, share)]
@@ -117,12 +117,12 @@ fn shares(feature: &FeatureDrift) -> Result<String, AnalysisError> {
         ChartLine { name: name.into(), points: points.collect(), thin: i == 0, colour: COLOURS[i] }
     };
     let max = feature.shares.iter().map(|(a, b)| 100.0 * a.max(*b)).fold(1.0, f64::max);
-    let last = if feature.bins.last() == Some(&None) { ", the last one of those not known" } else { "" };
+    let last = if feature.bins.last() == Some(&None) { ", the last for unknown values" } else { "" };
     let frame = ChartFrame {
         title: feature.name,
         x: (&format!("bins, the lowest values first{last}"), 0.0..feature.shares.len() as f64),
         y: ("% of conversations", 0.0..max * 1.15),
         legend: Some(Legend::UpperRight),
     };
-    chart(frame, &[line("before", |both| both.0, 0), line("recent", |both| both.1, 1)])
+    chart(frame, &[line("former", |both| both.0, 0), line("recent", |both| both.1, 1)])
 }

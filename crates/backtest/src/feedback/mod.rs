@@ -1,8 +1,8 @@
-//! What people said of alerts: the precision of each team, route and level as far as it was judged.
+//! The feedback report: precision of judged alerts by team, route and level.
 //!
-//! A verdict is an action, `useful` or `noise`. It holds for the latest alert of its conversation before it, of its team or
-//! of every team that was told; the last verdict on an alert counts. Where the risk is right too often or too seldom,
-//! `recalibrate` learns from the same verdicts.
+//! A verdict is an action of the kind `useful` or `noise`. It applies to the latest earlier alert of its
+//! conversation, for its team or, without one, for every alerted team; the last verdict on an alert counts.
+//! [`recalibrate()`] learns a calibration of the risk from the same verdicts.
 
 mod page;
 mod recalibrate;
@@ -16,41 +16,41 @@ use firewatch_engine::{Record, Stream};
 use serde::Serialize;
 
 pub use page::{html, tables};
-pub use recalibrate::{LearnedCalibration, recalibrate};
+pub use recalibrate::{LearnedCalibration, RecalibrateError, recalibrate};
 
 use crate::recordings::lines::each_line;
 use crate::recordings::{Place, decode_record};
 use crate::run::Alert;
 use firewatch_report::AnalysisError;
 
-/// Route of what was opened by none: storms and digests.
+/// Name shown for alerts without a route: storms and digests.
 const NO_ROUTE: &str = "-";
 
-/// An alert, and what was said of it.
+/// An alert and its verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JudgedAlert {
     /// The alert.
     pub alert: Alert,
-    /// Whether it was worth it, if somebody said so.
+    /// Whether it was useful; `None` if nobody judged it.
     pub useful: Option<bool>,
 }
 
-/// Alerts and verdicts, as they are read.
+/// Collects alerts and verdicts.
 #[derive(Debug, Default)]
 pub struct Feedback {
     alerts: Vec<JudgedAlert>,
     verdicts: Vec<Action>,
-    /// Records that could not be read, the first of them in words.
+    /// Descriptions of the first records that could not be read.
     pub faults: Vec<String>,
-    /// How many those are.
+    /// Number of records that could not be read.
     pub rejected: u64,
 }
 
-/// Faults that are told one by one.
+/// Maximum number of faults listed.
 const MAX_REPORTED_FAULTS: usize = 5;
 
 impl Feedback {
-    /// Takes a record of an escalation topic.
+    /// Adds a record of an escalation topic; `place` names it in a fault.
     pub fn escalation(&mut self, place: impl fmt::Display, value: &[u8]) {
         match serde_json::from_slice::<Escalation>(value) {
             Ok(record) if record.change == EscalationChange::Opened => {
@@ -61,7 +61,7 @@ impl Feedback {
         }
     }
 
-    /// Takes a record of the actions topic.
+    /// Adds a record of the actions topic; `place` names it in a fault.
     pub fn action(&mut self, place: impl fmt::Display, value: &[u8]) {
         match decode_record(Stream::Actions, Place { source: 0, number: 0 }, value) {
             Ok(Record::Action(action)) if action.kind.verdict().is_some() => {
@@ -72,10 +72,10 @@ impl Feedback {
         }
     }
 
-    /// Reads files of both as JSON lines, plain or packed.
+    /// Reads both from files of JSON lines, plain or compressed.
     ///
     /// # Errors
-    /// When one cannot be read to its end.
+    /// When a file cannot be read to its end.
     pub fn read(escalations: &Path, actions: &Path) -> Result<Self, AnalysisError> {
         let mut feedback = Self::default();
         let place = |path: &Path, line: u64| format!("{}, line {line}", path.display());
@@ -91,7 +91,7 @@ impl Feedback {
         }
     }
 
-    /// The alerts in the order of time, each with its verdict.
+    /// Returns the alerts in the order of time, each with its verdict.
     #[must_use]
     pub fn judged(mut self) -> Vec<JudgedAlert> {
         let order = |alert: &Alert| (alert.at, alert.conversation.clone(), alert.team.clone());
@@ -122,41 +122,41 @@ impl Feedback {
     }
 }
 
-/// How right alerts were, as far as they were judged.
+/// The precision of a group of alerts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FeedbackRow {
     /// The team.
     pub team: String,
-    /// The route; all of them when absent.
+    /// The route; `None` for all routes.
     pub route: Option<String>,
-    /// The level; all of them when absent.
+    /// The level; `None` for all levels.
     pub level: Option<&'static str>,
-    /// Alerts.
+    /// Number of alerts.
     pub alerts: u64,
-    /// Those that somebody judged.
+    /// Alerts with a verdict.
     pub judged: u64,
-    /// Those that were worth it.
+    /// Alerts judged useful.
     pub useful: u64,
-    /// The share of the judged ones that were worth it; none without a verdict.
+    /// Share of the judged alerts that were useful; `None` without a verdict.
     pub precision: Option<f64>,
-    /// Its 95% interval (Wilson 1927).
+    /// 95% interval of the precision (Wilson 1927).
     pub interval: Option<(f64, f64)>,
 }
 
-/// The report.
+/// The feedback report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FeedbackReport {
-    /// Where it is from.
+    /// Name of the input.
     pub input: String,
-    /// The first and the last alert.
+    /// Times of the first and the last alert.
     pub span: Option<(EventTime, EventTime)>,
-    /// By team, then by team and route, then by team, route and level.
+    /// Rows by team, by team and route, and by team, route and level.
     pub rows: Vec<FeedbackRow>,
-    /// The calibration that was learned, if one was asked for and could be.
+    /// The learned calibration, if one was requested and the verdicts were enough.
     pub learned: Option<LearnedCalibration>,
-    /// Records that could not be read.
+    /// Number of records that could not be read.
     pub rejected: u64,
-    /// The first of them.
+    /// Descriptions of the first of them.
     pub faults: Vec<String>,
 }
 
@@ -164,7 +164,7 @@ pub struct FeedbackReport {
 type Key<'a> = (&'a str, Option<&'a str>, Option<&'static str>);
 
 impl FeedbackReport {
-    /// From alerts in the order of time.
+    /// Builds the report from alerts in the order of time.
     #[must_use]
     pub fn from_alerts(input: &str, alerts: &[JudgedAlert]) -> Self {
         let mut rows: BTreeMap<Key<'_>, [u64; 3]> = BTreeMap::new();
@@ -198,7 +198,7 @@ impl FeedbackReport {
     }
 }
 
-/// The 95% interval of a share (Wilson 1927); none of nothing.
+/// Returns the 95% interval of a share (Wilson 1927); `None` if `total` is 0.
 fn wilson(hits: u64, total: u64) -> Option<(f64, f64)> {
     const Z: f64 = 1.959_964;
     if total == 0 {
@@ -222,7 +222,7 @@ impl fmt::Display for FeedbackReport {
             writeln!(f, "  {fault}")?;
         }
         if self.rejected > self.faults.len() as u64 {
-            writeln!(f, "  {} records could not be read in all", self.rejected)?;
+            writeln!(f, "  {} records in total could not be read", self.rejected)?;
         }
         writeln!(f, "\n{:<40} {:>7} {:>7} {:>7}  precision (95%)", "", "alerts", "judged", "useful")?;
         for row in &self.rows {
@@ -245,7 +245,7 @@ impl fmt::Display for FeedbackReport {
 }
 
 impl FeedbackRow {
-    /// The precision with its interval, in percent.
+    /// Returns the precision with its interval in percent, or `-`.
     fn describe_precision(&self) -> String {
         match (self.precision, self.interval) {
             (Some(p), Some((low, high))) => {
@@ -291,7 +291,7 @@ mod tests {
             ("a", "noise", 6, "pr"),
             ("b", "noise", 2, ""),
             ("b", "useful", 3, ""),
-            // Before anybody was told, and of nobody.
+            // Before any alert, and for a conversation without alerts.
             ("c", "useful", 8, ""),
             ("d", "useful", 8, ""),
             ("a", "acknowledge", 8, ""),

@@ -1,23 +1,23 @@
-//! The report on verdicts as a page and as a table.
+//! Renders the feedback report as an HTML page and as CSV.
 
 use super::{FeedbackReport, LearnedCalibration};
 use firewatch_report::AnalysisError;
-use firewatch_report::chart::reliability;
+use firewatch_report::chart::{ChartLabels, reliability};
 use firewatch_report::page::HtmlPage;
 use firewatch_report::table::table;
 
-/// Groups of alerts with about the same risk.
+/// Number of risk groups in the chart.
 const RISK_GROUPS: usize = 8;
 
-/// Draws the page.
+/// Renders the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn html(report: &FeedbackReport) -> Result<String, AnalysisError> {
-    let mut page = HtmlPage::new("What people said of alerts");
+    let mut page = HtmlPage::new("Feedback on alerts");
     for row in report.rows.iter().filter(|row| row.route.is_none()) {
         page.lead(format_args!(
-            "{}: {} of {} alerts were judged; {} of those were useful, {}.",
+            "{}: {} of {} alerts judged, {} of those useful; precision {}.",
             row.team,
             row.judged,
             row.alerts,
@@ -27,7 +27,7 @@ pub fn html(report: &FeedbackReport) -> Result<String, AnalysisError> {
     }
     let span = report.span.map_or(String::new(), |(from, to)| format!(", {from} to {to}"));
     page.note(format_args!(
-        "{}{span}. Nobody judges at random, so a precision holds for what was judged. Intervals are of 95%.",
+        "{}{span}. People do not judge at random, so precision holds only for judged alerts. Intervals: 95%.",
         report.input
     ));
     report.faults.iter().for_each(|fault| page.note(fault));
@@ -45,19 +45,20 @@ pub fn html(report: &FeedbackReport) -> Result<String, AnalysisError> {
     });
     page.table("", &["team", "route", "level", "alerts", "judged", "useful", "precision"], rows);
     if let Some(learned) = &report.learned {
-        page.heading("The risk, and what was useful");
+        page.heading("Risk and usefulness");
         page.paragraph(learned.to_string().replace("  ", ""));
-        let words = format!("Share of alerts of {} that were useful, by their risk.", learned.team);
+        let words = format!("Share of the alerts of {} that were useful, by risk.", learned.team);
         let lines = vec![
-            ("risk as told".into(), groups(learned, |point| point.0)),
+            ("risk as emitted".into(), groups(learned, |point| point.0)),
             ("calibrated".into(), groups(learned, |point| point.1)),
         ];
-        page.chart(&reliability(("Useful alerts by risk", "risk", "% useful"), lines)?, &words);
+        let labels = ChartLabels { title: "Useful alerts by risk", x: "risk", y: "% useful" };
+        page.chart(&reliability(&labels, lines)?, &words);
     }
     Ok(page.finish())
 }
 
-/// The rows as tidy CSV.
+/// Returns the rows as tidy CSV.
 #[must_use]
 pub fn tables(report: &FeedbackReport) -> String {
     let number = |n: Option<f64>| n.map_or_else(String::new, |n| format!("{n:.4}"));
@@ -78,7 +79,8 @@ pub fn tables(report: &FeedbackReport) -> String {
     table(["team", "route", "level", "alerts", "judged", "useful", "precision", "low", "high"], rows)
 }
 
-/// The share that was useful among alerts of about the same risk, by that risk.
+/// Groups alerts by risk; returns the mean risk and the share of useful alerts of each group, both in
+/// percent.
 fn groups(learned: &LearnedCalibration, risk: fn(&(f64, f64, bool)) -> f64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, bool)> = learned.points.iter().map(|point| (risk(point), point.2)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -1,71 +1,92 @@
-//! A calibration of the risk from verdicts: a scale and a shift of its log-odds (Platt 1999), drawn to 1 and 0 so that few
-//! verdicts change little, learned on the earlier verdicts and judged on the later ones before all of them are used.
+//! Learns a calibration of the risk from verdicts: a scale and a shift of its log-odds (Platt 1999).
 //!
-//! Only alerts are judged, so below the least risk that was told the calibration is an extrapolation.
+//! A prior pulls the scale to 1 and the shift to 0, so that few verdicts change little. The calibration is
+//! fitted on the earlier verdicts and evaluated on the later ones, then fitted on all. Only alerts are
+//! judged, so below the lowest alerted risk it is an extrapolation.
 
 use std::fmt;
 
 use firewatch_domain::EventTime;
 use firewatch_scoring::Calibration;
 use serde::Serialize;
+use thiserror::Error;
 
 use super::JudgedAlert;
 
-/// Verdicts below which nothing is learned, and how many there must be of either kind.
+/// Minimum number of verdicts, in total and of each kind.
 const MIN_VERDICTS: usize = 30;
 const MIN_VERDICTS_OF_EACH_KIND: usize = 5;
-/// The share of the verdicts that the calibration is judged without.
+/// Share of the verdicts, the earlier ones, that the evaluated calibration is fitted on.
 const TRAINING_SHARE: f64 = 0.7;
-/// How far the scale strays from 1 and the shift from 0 before it takes evidence (standard deviations).
+/// Standard deviations of the normal priors of the scale (around 1) and the shift (around 0).
 const PRIOR_SDS: [f64; 2] = [0.5, 1.0];
-/// Newton's steps; it takes five or so.
+/// Maximum number of Newton steps; about five are enough.
 const MAX_STEPS: usize = 50;
-/// Risks are told to a tenth, so 0 and 100 are this far from their ends at most.
+/// Half of a tenth of a percent, the resolution of emitted risks; keeps the log-odds of 0 and 100 finite.
 const RISK_MARGIN: f64 = 0.0005;
 
-/// A calibration that was learned.
+/// Why no calibration can be learned.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RecalibrateError {
+    /// There are too few verdicts, in total or of one kind.
+    #[error(
+        "{verdicts} verdicts on alerts of {team} with a risk, {useful} of them useful: too few to learn \
+         from; {MIN_VERDICTS} are needed, and {MIN_VERDICTS_OF_EACH_KIND} of each kind"
+    )]
+    TooFewVerdicts {
+        /// The team whose alerts were judged.
+        team: String,
+        /// Number of verdicts.
+        verdicts: usize,
+        /// Number of them that say the alert was useful.
+        useful: usize,
+    },
+}
+
+/// A learned calibration with its evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LearnedCalibration {
-    /// The team whose verdicts it is from.
+    /// Team whose verdicts it is from.
     pub team: String,
-    /// Verdicts, and those that were useful.
+    /// Number of verdicts, and of useful ones.
     pub verdicts: (usize, usize),
-    /// The first and the last alert.
+    /// Times of the first and the last judged alert.
     pub span: (EventTime, EventTime),
-    /// What the log-odds are multiplied with, the calibration in force included.
+    /// Factor of the log-odds, combined with the calibration in force.
     pub scale: f64,
-    /// What is added.
+    /// Summand of the log-odds, combined with the calibration in force.
     pub shift: f64,
-    /// Mean log loss of the risk on the later verdicts, as it was and as it would have been.
+    /// Mean log loss on the later verdicts: with the emitted risk, and with the risk calibrated on the
+    /// earlier verdicts.
     pub log_loss: (f64, f64),
-    /// The mean risk of the later verdicts as it was and as it would have been, and the share of them that were useful.
+    /// Mean probability on the later verdicts, emitted and calibrated, and the share that was useful; each 0
+    /// to 1.
     pub later: (f64, f64, f64),
-    /// The version of the calibration in force when the alerts were told.
+    /// Version of the calibration in force when the alerts were emitted.
     pub after: Option<String>,
-    /// Alerts with a risk and a verdict: risk as it was and as it would have been, and whether useful.
+    /// For each judged alert: emitted and calibrated probability, and whether it was useful.
     #[serde(skip)]
     pub(super) points: Vec<(f64, f64, bool)>,
 }
 
-/// Learns from the verdicts on a team's alerts, in the order of time; `current` was in force when they were told.
+/// Learns from the verdicts on a team's alerts, in the order of time. `current` was in force when they were
+/// emitted.
 ///
 /// # Errors
-/// When there are too few verdicts, or of one kind only.
+/// When there are too few verdicts, in total or of one kind.
 pub fn recalibrate(
     alerts: &[JudgedAlert],
     team: &str,
     current: Option<&Calibration>,
-) -> Result<LearnedCalibration, String> {
+) -> Result<LearnedCalibration, RecalibrateError> {
     let team_alerts = alerts.iter().filter(|judged| judged.alert.team == team);
     let judged: Vec<(EventTime, f64, bool)> = team_alerts
         .filter_map(|JudgedAlert { alert, useful }| Some((alert.at, alert.risk?.value(), (*useful)?)))
         .collect();
     let useful = judged.iter().filter(|(.., useful)| *useful).count();
     if judged.len() < MIN_VERDICTS || useful.min(judged.len() - useful) < MIN_VERDICTS_OF_EACH_KIND {
-        return Err(format!(
-            "{} verdicts on alerts of {team} with a risk, {useful} of them useful, are too few to learn from: it takes {MIN_VERDICTS}, and {MIN_VERDICTS_OF_EACH_KIND} of either kind",
-            judged.len()
-        ));
+        let verdicts = judged.len();
+        return Err(RecalibrateError::TooFewVerdicts { team: team.to_owned(), verdicts, useful });
     }
     let samples: Vec<(f64, bool)> =
         judged.iter().map(|(_, risk, useful)| (log_odds(*risk), *useful)).collect();
@@ -76,7 +97,7 @@ pub fn recalibrate(
     };
     let hits = later.iter().filter(|(_, useful)| *useful).count() as f64 / later.len() as f64;
     let points = samples.iter().map(|(z, useful)| (chance(*z), chance(all[0] * z + all[1]), *useful));
-    // What is in force now comes first, and then what was learned.
+    // The calibration in force is applied first, then the learned one.
     let (scale, shift) = current.map_or((1.0, 0.0), |c| (c.scale, c.shift));
     let (first, last) = (judged.first(), judged.last());
     Ok(LearnedCalibration {
@@ -96,17 +117,17 @@ pub fn recalibrate(
 }
 
 impl LearnedCalibration {
-    /// The file of the calibration, under a name.
+    /// Returns the text of the calibration's TOML file with the given version.
     #[must_use]
     pub fn file(&self, version: &str) -> String {
         let (n, useful) = self.verdicts;
         let after = self.after.as_ref().map_or(String::new(), |after| {
-            format!("# They were told under the calibration {after:?}, which this one contains.\n")
+            format!("# They were emitted under the calibration {after:?}, which this one includes.\n")
         });
         format!(
             "# A calibration of the risk, learned from {n} verdicts on alerts of {}, {useful} of them useful,\n\
-             # told {} to {}.\n{after}\
-             # On the last of them, which it had not seen: log loss {:.3} before, {:.3} after.\n\
+             # emitted {} to {}.\n{after}\
+             # On the last of them, which were held out: log loss {:.3} before, {:.3} after.\n\
              # Try it with `firewatch backtest --model`, use it with [models] files in the settings.\n\n\
              {}\nversion = {version:?}\nscale = {:.4}\nshift = {:.4}\n",
             self.team,
@@ -120,7 +141,7 @@ impl LearnedCalibration {
         )
     }
 
-    /// Whether it was better on what it had not seen.
+    /// Returns whether the log loss on the held-out verdicts is lower with the calibration.
     #[must_use]
     pub fn is_better(&self) -> bool {
         self.log_loss.1 < self.log_loss.0
@@ -136,18 +157,18 @@ impl fmt::Display for LearnedCalibration {
         let (was, is) = self.log_loss;
         writeln!(
             f,
-            "  on the last {:.0}% of them, learned without: log loss {was:.3} before, {is:.3} after;",
+            "  on the last {:.0}% of them, held out: log loss {was:.3} before, {is:.3} after;",
             100.0 * (1.0 - TRAINING_SHARE)
         )?;
         writeln!(
             f,
-            "  the mean risk {:.1} before, {:.1} after, and {:.1}% were useful.",
+            "  mean risk {:.1} before, {:.1} after; {:.1}% were useful.",
             100.0 * before,
             100.0 * after,
             100.0 * hits
         )?;
         if !self.is_better() {
-            writeln!(f, "warning: it is no better on what it had not seen; keep what you have")?;
+            writeln!(f, "warning: not better on the held-out verdicts; keep the current calibration")?;
         }
         Ok(())
     }
@@ -170,7 +191,7 @@ fn log_loss(seen: &[(f64, bool)], [scale, shift]: [f64; 2]) -> f64 {
     seen.iter().map(loss).sum::<f64>() / seen.len() as f64
 }
 
-/// The scale and shift that are likeliest after what was seen, by Newton's method.
+/// Returns the most probable scale and shift given the verdicts, by Newton's method.
 fn fit(seen: &[(f64, bool)]) -> [f64; 2] {
     let prior = PRIOR_SDS.map(|sd| 1.0 / (sd * sd));
     let loss = |at: [f64; 2]| {
@@ -190,7 +211,7 @@ fn fit(seen: &[(f64, bool)]) -> [f64; 2] {
         }
         let det = zz * ones - z1 * z1;
         let step = [(ones * slope[0] - z1 * slope[1]) / det, (zz * slope[1] - z1 * slope[0]) / det];
-        // The way down is right, though a whole step may be too far.
+        // The direction descends, but a whole step may overshoot; halve it until the loss falls.
         let tries = (0..20).map(|half| 0.5_f64.powi(half));
         let next = tries
             .map(|part| [at[0] - part * step[0], at[1] - part * step[1]])
@@ -200,7 +221,7 @@ fn fit(seen: &[(f64, bool)]) -> [f64; 2] {
             None => break,
         }
     }
-    // A scale near 0 or below would turn the order around.
+    // A negative scale would reverse the order of risks.
     [at[0].max(0.05), at[1]]
 }
 
@@ -245,7 +266,7 @@ mod tests {
     fn few_verdicts_change_little_and_fewer_nothing() {
         let learned = recalibrate(&alerts(30, 1.0, 0.0), "pr", None).unwrap();
         assert!((learned.scale - 1.0).abs() < 0.6 && learned.shift.abs() < 1.0, "{learned:?}");
-        let problem = recalibrate(&alerts(29, 1.0, 0.0), "pr", None).unwrap_err();
+        let problem = recalibrate(&alerts(29, 1.0, 0.0), "pr", None).unwrap_err().to_string();
         assert!(problem.starts_with("29 verdicts on alerts of pr"), "{problem}");
         assert!(recalibrate(&alerts(400, 1.0, 90.0), "pr", None).is_err(), "all of one kind");
         assert!(recalibrate(&alerts(400, 1.0, 0.0), "support", None).is_err());

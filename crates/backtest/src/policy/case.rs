@@ -1,45 +1,93 @@
-//! Cases as data: a timeline of what comes in, and what must be told, to whom, between which times, and what must not.
+//! Policy test cases as data: a timeline of inputs, and the escalations that must or must not follow, by team
+//! and time.
 
 use std::path::Path;
 
-use firewatch_domain::{ActionKind, Channel, Duration, EscalationChange, EventTime, Level};
+use firewatch_domain::{ActionKind, Channel, Duration, EscalationChange, EventTime, Level, TimeError};
+use firewatch_engine::StateError;
+use firewatch_ingest::Rejection;
 use firewatch_settings::parse_duration;
 use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
 
+use super::InvalidPolicy;
 use firewatch_report::AnalysisError;
 
-/// When a timeline begins, unless it says otherwise: a Tuesday, 10 o'clock in New York.
+/// Default start of a timeline: a Tuesday, 10 a.m. in New York.
 const START: &str = "2026-03-10T14:00:00Z";
 
-/// A file of cases.
+/// Why a file of cases is not valid; names the place.
+#[derive(Debug, Error)]
+#[error("{}", .0.to_string().trim())]
+pub struct CaseFileError(#[source] toml::de::Error);
+
+/// Why a case cannot be played or judged.
+#[derive(Debug, Error)]
+pub enum CaseError {
+    /// A duration is not valid.
+    #[error("{key}: {text:?}: not a duration; use one such as \"90s\" or \"5m\"")]
+    Duration {
+        /// The key of the duration.
+        key: &'static str,
+        /// Its text.
+        text: String,
+    },
+    /// The start of the case is not a time.
+    #[error("start: {0}")]
+    Start(#[source] TimeError),
+    /// A step of the timeline is not valid: its number from 1, and why.
+    #[error("timeline, step {0}: {1}")]
+    Step(usize, #[source] Box<CaseError>),
+    /// An expectation is not valid: its number from 1 with its description, and why.
+    #[error("{0}: {1}")]
+    Expectation(String, #[source] Box<CaseError>),
+    /// A step has no input, or more than one.
+    #[error("use exactly one of post, answer, engage, act and policy")]
+    NotOneInput,
+    /// Neither the case nor its file has a policy.
+    #[error("no policy; add one to the case or to the file")]
+    NoPolicy,
+    /// A policy of the case is not valid.
+    #[error(transparent)]
+    Policy(#[from] InvalidPolicy),
+    /// The engine rejected an input: the input, and why.
+    #[error("{0} was rejected: {1}")]
+    Rejected(Value, #[source] Rejection),
+    /// The state cannot be written or restored.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A TOML file of cases.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseFile {
-    /// The policy of cases that bring none: a file beside this one.
+    /// Policy of the cases without their own: a path relative to this file.
     pub policy: Option<String>,
     /// The cases.
     #[serde(rename = "case")]
     pub cases: Vec<PolicyCase>,
 }
 
-/// One case.
+/// One test case.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyCase {
-    /// What it shows, as its user would say it.
+    /// What the case shows, in the words of a user.
     pub name: String,
-    /// A policy of its own, as text.
+    /// The case's own policy, as TOML text.
     pub policy: Option<String>,
-    /// When it begins, RFC 3339.
+    /// Start of the timeline, RFC 3339.
     #[serde(default = "start")]
     pub start: String,
-    /// What comes in, by time.
+    /// The inputs.
     pub timeline: Vec<TimelineStep>,
-    /// When it ends, as a span from its start; what is due by then has been told.
+    /// End of the case, as a duration from its start. Everything due by then has been emitted.
     pub until: String,
-    /// What must be told, or must not.
+    /// The escalations that must or must not be emitted.
     pub expect: Vec<Expectation>,
-    /// Other things may be told as well; otherwise whatever is told has to be expected.
+    /// Allows escalations that match no expectation; without it they fail the case.
     #[serde(default)]
     pub others: bool,
 }
@@ -48,93 +96,93 @@ fn start() -> String {
     START.into()
 }
 
-/// One thing that comes in, or happens to the process. Exactly one of all but `at` and `late` is given.
+/// One input, or a change of the policy. Exactly one field besides `at` and `late` must be set.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimelineStep {
-    /// When, as a span from the start.
+    /// Event time, as a duration from the start.
     pub at: String,
-    /// How much later it arrives.
+    /// How much later the input arrives, as a duration.
     pub late: Option<String>,
-    /// Somebody writes.
+    /// A post by a customer.
     pub post: Option<PostStep>,
-    /// The brand answers in public.
+    /// A public reply by the brand.
     pub answer: Option<AnswerStep>,
-    /// Others react.
+    /// Reshares by others.
     pub engage: Option<EngageStep>,
-    /// Somebody of the brand does something about it.
+    /// An action by a person on the team.
     pub act: Option<ActStep>,
-    /// Another policy, as text, from now on.
+    /// A new policy from now on, as TOML text.
     pub policy: Option<String>,
 }
 
-/// A post, or many alike.
+/// A post, or many similar ones.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostStep {
-    /// The conversation; with `times`, the beginning of the name of each.
+    /// The conversation; with `times`, the prefix of each conversation's name.
     pub on: String,
-    /// What is written; `{n}` stands for the number of it.
+    /// Text of the post; `{n}` is replaced by its number.
     pub text: String,
-    /// Its author's followers.
+    /// Followers of the author.
     pub followers: Option<u64>,
-    /// Its author's handle.
+    /// Handle of the author.
     pub handle: Option<String>,
-    /// The brand; the policy's first when left out.
+    /// The brand; by default the policy's first one.
     pub brand: Option<String>,
-    /// It is a reply in the conversation.
+    /// The post is a reply in the conversation.
     #[serde(default)]
     pub reply: bool,
-    /// How many.
+    /// Number of posts.
     #[serde(default = "one")]
     pub times: u32,
-    /// Over which span, evenly.
+    /// Duration over which the posts are spread evenly.
     pub over: Option<String>,
 }
 
-/// A reply of the brand.
+/// A public reply of the brand.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerStep {
-    /// The conversation.
+    /// The conversation that is answered.
     pub on: String,
-    /// The account.
+    /// Account of the brand.
     pub by: String,
-    /// What it says.
+    /// Text of the reply.
     pub text: String,
 }
 
-/// Reactions.
+/// Reshares of a conversation.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngageStep {
-    /// The conversation.
+    /// The conversation with the reshares.
     pub on: String,
-    /// How many reshares.
+    /// Number of reshares.
     pub times: u32,
-    /// Over which span, evenly.
+    /// Duration over which they are spread evenly.
     pub over: String,
-    /// Followers of each who reshares.
+    /// Followers of each resharer.
     #[serde(default)]
     pub followers: u64,
 }
 
-/// What a person does.
+/// An action by a person.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActStep {
-    /// The conversation; `*` at its end stands for anything, of what was told the first.
+    /// The conversation; a trailing `*` matches any ending and selects the first emitted match.
     pub on: String,
-    /// What.
+    /// Kind of action.
     pub kind: ActionKind,
-    /// Who.
+    /// Name of the person.
     #[serde(default = "somebody")]
     pub by: String,
-    /// With `hand_over`: to which team.
+    /// For `hand_over`: the receiving team.
     pub team: Option<String>,
-    /// With `silence`: until when, as a span from the start.
+    /// For `silence`: its end, as a duration from the start.
     pub until: Option<String>,
-    /// With `hand_off`: where.
+    /// For `hand_off`: the channel.
     pub channel: Option<Channel>,
 }
 
@@ -146,32 +194,32 @@ fn somebody() -> String {
     "kim".into()
 }
 
-/// What must be told, or must not.
+/// An escalation that must be emitted, or with `times = 0` must not.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
-    /// The team whose topic has it.
+    /// Team whose topic receives it.
     pub team: String,
-    /// The conversation; `*` at its end stands for anything.
+    /// The conversation; a trailing `*` matches any ending.
     #[serde(default = "anything")]
     pub on: String,
-    /// What it tells; anything when left out.
+    /// Kind of change; any if absent.
     pub news: Option<EscalationChange>,
-    /// The state, by its name on the wire.
+    /// State, by its name on the wire.
     pub state: Option<String>,
-    /// The level.
+    /// Level of the escalation.
     pub level: Option<Level>,
-    /// Words that one of its reasons holds.
+    /// Text that one of its reasons contains.
     pub says: Option<String>,
-    /// Words that one piece of its advice holds.
+    /// Text that one piece of its advice contains.
     pub advises: Option<String>,
-    /// Not before this span from the start.
+    /// Earliest time, as a duration from the start.
     pub from: Option<String>,
-    /// Not after this span from the start.
+    /// Latest time, as a duration from the start.
     pub to: Option<String>,
-    /// The version of the policy that decided.
+    /// Version of the policy that decided.
     pub policy: Option<String>,
-    /// How many times; once or more when left out, and 0 for what must not be told.
+    /// Exact number of matches; one or more if absent, and 0 if it must not be emitted.
     pub times: Option<usize>,
 }
 
@@ -183,33 +231,32 @@ impl CaseFile {
     /// Reads a file of cases.
     ///
     /// # Errors
-    /// Where it is not as it should be.
+    /// When the file cannot be read, or is not a valid file of cases.
     pub fn read(path: &Path) -> Result<Self, AnalysisError> {
         Self::parse(&firewatch_report::files::read(path)?)
             .map_err(|e| AnalysisError::Step(format!("{}: {e}", path.display())))
     }
 
-    /// Reads cases from text.
+    /// Parses cases from TOML text.
     ///
     /// # Errors
-    /// Where it is not as it should be.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|e| e.to_string().trim().to_owned())
+    /// When the text is not a valid file of cases; names the place.
+    pub fn parse(text: &str) -> Result<Self, CaseFileError> {
+        toml::from_str(text).map_err(CaseFileError)
     }
 }
 
-/// A span from the start; `place` is named when it is none.
-pub(super) fn duration(text: &str, place: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .ok_or_else(|| format!("{place}: {text:?} is no span; give one such as \"90s\" or \"5m\""))
+/// Parses a duration; the error names `key`.
+pub(super) fn duration(text: &str, key: &'static str) -> Result<Duration, CaseError> {
+    parse_duration(text).ok_or_else(|| CaseError::Duration { key, text: text.to_owned() })
 }
 
-/// Whether a name is the one wanted, where `*` at the end stands for anything.
+/// Returns whether a name matches a pattern; a trailing `*` matches any ending.
 pub(super) fn matches_name(wanted: &str, name: &str) -> bool {
     wanted.strip_suffix('*').map_or(wanted == name, |begin| name.starts_with(begin))
 }
 
-/// The time at which a case begins.
-pub(super) fn start_time(case: &PolicyCase) -> Result<EventTime, String> {
-    EventTime::parse(&case.start).map_err(|e| format!("start: {e}"))
+/// Parses the start of a case.
+pub(super) fn start_time(case: &PolicyCase) -> Result<EventTime, CaseError> {
+    EventTime::parse(&case.start).map_err(CaseError::Start)
 }

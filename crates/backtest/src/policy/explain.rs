@@ -1,61 +1,53 @@
-//! Every decision about one conversation over a recording, in order, with its reason.
+//! Explains every decision about one conversation in a recording, in order, with its reason.
 
 use std::fmt;
 
 use firewatch_domain::{ConversationChange, EventTime, SignalBody};
-use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
+use firewatch_engine::{Effect, Input, LocalTopology, Ruleset, Stream, Task};
+use firewatch_escalation::Decision;
 
-/// One decision.
+/// One explained decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplainedDecision {
-    /// When, event time.
+    /// When it was made, event time.
     pub at: EventTime,
-    /// Who or what decided: `score`, `routes`, `desk`, or the team that was told.
+    /// What decided: `score`, `routes`, `dispatcher`, or the team that was notified.
     pub by: String,
-    /// What, and why.
+    /// The decision and its reason.
     pub words: String,
 }
 
-/// Plays lines through the engine and explains what was decided about a conversation, or a storm.
+/// Replays event lines through the engine and returns the decisions about a conversation or a storm.
 #[must_use]
 pub fn explain<'l>(
     lines: impl Iterator<Item = &'l str>,
     ruleset: &Ruleset,
     conversation: &str,
 ) -> Vec<ExplainedDecision> {
-    let mut task = Task::new(0, 1).with_decision_trace();
-    let mut decisions = Vec::new();
-    let mut made = Vec::new();
+    let mut topology = LocalTopology::new(Task::new(0, 1).with_decision_trace());
+    let (mut decisions, mut effects) = (Vec::new(), Vec::new());
     for (i, line) in lines.enumerate() {
-        let input = Input {
-            stream: Stream::Events,
-            topic: "recording",
-            partition: 0,
-            offset: i as i64 + 1,
-            // A recording is taken to have arrived in time.
-            arrival: EventTime::END,
-            key: None,
-            trace: None,
-            value: line.as_bytes(),
-        };
-        task.handle(&input, ruleset, &mut made);
-        explain_effects(&mut task, ruleset, (&mut made, conversation), &mut decisions);
+        let input = Input::new(Stream::Events, "recording", line.as_bytes());
+        let input = Input { offset: i as i64 + 1, ..input };
+        topology.handle(&input, ruleset, &mut |effect| effects.push(effect.clone()));
+        explain_effects(effects.drain(..), topology.task().take_decisions(), conversation, &mut decisions);
     }
-    task.end_of_stream(ruleset, &mut made);
-    explain_effects(&mut task, ruleset, (&mut made, conversation), &mut decisions);
-    // A desk decides when a window is over, and by then more was scored.
+    topology.end_of_stream(ruleset, &mut |effect| effects.push(effect.clone()));
+    explain_effects(effects.drain(..), topology.task().take_decisions(), conversation, &mut decisions);
+    // The dispatcher decides at the end of a window, when later events have been scored already.
     decisions.sort_by_key(|decision| decision.at);
     decisions
 }
 
+/// Appends what one record led to: scores and signals, then the dispatcher's decisions, then the escalations.
 fn explain_effects(
-    task: &mut Task,
-    ruleset: &Ruleset,
-    (made, wanted): (&mut Vec<Effect>, &str),
+    effects: impl Iterator<Item = Effect>,
+    traced: Vec<(u32, Decision)>,
+    wanted: &str,
     to: &mut Vec<ExplainedDecision>,
 ) {
     let mut escalations = Vec::new();
-    for effect in made.drain(..) {
+    for effect in effects {
         match effect {
             Effect::Score(score) if score.conversation == wanted => {
                 let why = score.reasons.join("; ");
@@ -68,35 +60,27 @@ fn explain_effects(
             Effect::Signal(signal) => {
                 let words = describe_signal(&signal.body, wanted);
                 to.extend(words.map(|words| ExplainedDecision { at: signal.at, by: "routes".into(), words }));
-                task.handle_signal(*signal, ruleset, &mut escalations);
+            }
+            Effect::Escalation(record) | Effect::HandedOver(record, _) if record.conversation == wanted => {
+                escalations.push(record);
             }
             _ => {}
         }
     }
-    let notes =
-        task.take_decisions().into_iter().map(|(_, note)| note).filter(|note| note.conversation == wanted);
-    to.extend(notes.map(|note| ExplainedDecision {
-        at: note.at,
-        by: "desk".into(),
-        words: note.description,
+    let traced = traced.into_iter().map(|(_, decision)| decision);
+    to.extend(traced.filter(|decision| decision.conversation == wanted).map(|decision| ExplainedDecision {
+        at: decision.at,
+        by: "dispatcher".into(),
+        words: decision.description,
     }));
-    for effect in escalations {
-        if let Effect::Escalation(record) | Effect::HandedOver(record, _) = effect
-            && record.conversation == wanted
-        {
-            let words = format!(
-                "{:?}, {}, {}: {}",
-                record.change,
-                record.state,
-                record.level,
-                record.reasons.join("; ")
-            );
-            to.push(ExplainedDecision { at: record.at, by: record.team.clone(), words });
-        }
-    }
+    to.extend(escalations.into_iter().map(|record| {
+        let reasons = record.reasons.join("; ");
+        let words = format!("{:?}, {}, {}: {reasons}", record.change, record.state, record.level);
+        ExplainedDecision { at: record.at, by: record.team.clone(), words }
+    }));
 }
 
-/// What a conversation tells its desk, in words.
+/// Describes a signal to the dispatcher, if it is about the wanted conversation.
 fn describe_signal(body: &SignalBody, wanted: &str) -> Option<String> {
     match body {
         SignalBody::RoutesMatched(matched) if matched.conversation == wanted => {
@@ -107,7 +91,7 @@ fn describe_signal(body: &SignalBody, wanted: &str) -> Option<String> {
         }
         SignalBody::ConversationUpdated(happened) if happened.conversation == wanted => {
             Some(match &happened.change {
-                ConversationChange::Expired { reason } => format!("over: {reason}"),
+                ConversationChange::Expired { reason } => format!("closed: {reason}"),
                 what @ (ConversationChange::Edited { .. } | ConversationChange::Deleted { .. }) => {
                     describe_change(what)
                 }
@@ -122,22 +106,22 @@ fn describe_change(what: &ConversationChange) -> String {
     match what {
         ConversationChange::Acknowledged => "acknowledged".into(),
         ConversationChange::Answered => "answered".into(),
-        ConversationChange::HandOffAsked { .. } => "asked to go on in private".into(),
-        ConversationChange::HandedOff => "goes on in private".into(),
-        ConversationChange::HandOffAccepted => "said to go on in private".into(),
+        ConversationChange::HandOffAsked { .. } => "hand-off requested".into(),
+        ConversationChange::HandedOff => "handed off".into(),
+        ConversationChange::HandOffAccepted => "hand-off accepted".into(),
         ConversationChange::Resolved => "resolved".into(),
         ConversationChange::Reopened => "reopened".into(),
         ConversationChange::Silenced { until } => format!("silenced until {until}"),
         ConversationChange::HandedOver { team } => format!("handed over to {team}"),
         ConversationChange::Edited { .. } => "the post was edited".into(),
-        ConversationChange::Deleted { is_root: true } => "over: the post was deleted".into(),
-        ConversationChange::Deleted { is_root: false } => "the reply that was a complaint was deleted".into(),
+        ConversationChange::Deleted { is_root: true } => "closed: the post was deleted".into(),
+        ConversationChange::Deleted { is_root: false } => "the reply with the complaint was deleted".into(),
         ConversationChange::Expired { reason } => reason.clone(),
     }
 }
 
 impl fmt::Display for ExplainedDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {:<8} {}", self.at, self.by, self.words)
+        write!(f, "{}  {:<10} {}", self.at, self.by, self.words)
     }
 }

@@ -1,15 +1,15 @@
-//! Compares what was told with what a case expects.
+//! Compares the emitted escalations with the expectations of a case.
 
 use firewatch_domain::EventTime;
 
-use super::case::{Expectation, PolicyCase, duration, matches_name, start_time};
+use super::case::{CaseError, Expectation, PolicyCase, duration, matches_name, start_time};
 use super::play::TeamEscalation;
 
-/// Records named in one problem, at most.
+/// Maximum number of unexpected records listed.
 const MAX_NAMED: usize = 6;
 
-/// What is not as expected.
-pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result<Vec<String>, String> {
+/// Returns the deviations from the expectations; empty if the case passes.
+pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result<Vec<String>, CaseError> {
     let start = start_time(case)?;
     let mut expected = vec![false; escalations.len()];
     let mut problems = Vec::new();
@@ -17,15 +17,17 @@ pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result
         let place = format!("expect {} ({})", n + 1, describe_expectation(expect));
         let mut times = 0;
         for (escalation, expected) in escalations.iter().zip(&mut expected) {
-            if meets(escalation, expect, start).map_err(|e| format!("{place}: {e}"))? {
+            if meets(escalation, expect, start)
+                .map_err(|e| CaseError::Expectation(place.clone(), Box::new(e)))?
+            {
                 times += 1;
                 *expected = true;
             }
         }
         match expect.times {
-            None if times == 0 => problems.push(format!("{place}: not told")),
+            None if times == 0 => problems.push(format!("{place}: not emitted")),
             Some(wanted) if wanted != times => {
-                problems.push(format!("{place}: told {times} times, not {wanted}"));
+                problems.push(format!("{place}: emitted {times} times, expected {wanted}"));
             }
             _ => {}
         }
@@ -41,14 +43,14 @@ pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result
             others
                 .iter()
                 .take(MAX_NAMED)
-                .map(|escalation| format!("not expected: {}", line(escalation, start))),
+                .map(|escalation| format!("unexpected: {}", line(escalation, start))),
         );
         if others.len() > MAX_NAMED {
             problems.push(format!("and {} more", others.len() - MAX_NAMED));
         }
     }
     if !problems.is_empty() {
-        problems.push("told were:".into());
+        problems.push("emitted:".into());
         problems.extend(
             escalations.iter().take(3 * MAX_NAMED).map(|escalation| format!("  {}", line(escalation, start))),
         );
@@ -56,7 +58,7 @@ pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result
     Ok(problems)
 }
 
-fn meets(escalation: &TeamEscalation, expect: &Expectation, start: EventTime) -> Result<bool, String> {
+fn meets(escalation: &TeamEscalation, expect: &Expectation, start: EventTime) -> Result<bool, CaseError> {
     let record = &escalation.record;
     let from = expect.from.as_deref().map(|from| duration(from, "from")).transpose()?;
     let to = expect.to.as_deref().map(|to| duration(to, "to")).transpose()?;
@@ -79,7 +81,7 @@ fn meets(escalation: &TeamEscalation, expect: &Expectation, start: EventTime) ->
 }
 
 fn describe_expectation(expect: &Expectation) -> String {
-    let mut words = format!("{} of {}", expect.team, expect.on);
+    let mut words = format!("{} on {}", expect.team, expect.on);
     if let Some(news) = expect.news {
         words += &format!(", {news:?}").to_lowercase();
     }

@@ -1,35 +1,34 @@
-//! Plays a case's timeline through the engine, as one task would work on it.
-
-use std::collections::BTreeMap;
+//! Plays the timeline of a case through the engine, as a single task.
 
 use firewatch_domain::{Duration, Escalation, EventTime};
-use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
+use firewatch_engine::{Effect, Input, LocalTopology, Ruleset, Stream, Task};
 use serde_json::{Value, json};
 
 use super::case::{
-    ActStep, AnswerStep, EngageStep, PolicyCase, PostStep, TimelineStep, duration, matches_name, start_time,
+    ActStep, AnswerStep, CaseError, EngageStep, PolicyCase, PostStep, TimelineStep, duration, matches_name,
+    start_time,
 };
 use super::parse;
 
-/// An escalation as a team's topic has it.
+/// An escalation in a team's topic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TeamEscalation {
-    /// The team whose topic it is in.
+    /// Team whose topic receives it.
     pub team: String,
-    /// The record.
+    /// The escalation record.
     pub record: Escalation,
 }
 
-/// How often the process is restarted on the way.
+/// How often the task is restarted while a case plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restarts {
     /// Never.
     Never,
-    /// After every so many records.
+    /// After every n records.
     Every(usize),
 }
 
-/// One line of a timeline, by the time it arrives.
+/// One input of a timeline with its arrival time.
 struct TimelineInput {
     arrival: EventTime,
     what: InputKind,
@@ -41,21 +40,22 @@ enum InputKind {
     Policy(String),
 }
 
-/// Plays a case and returns the engine's effects in the order in which a task would write them, signals included.
+/// Plays a case and returns the engine's effects in the order in which a task would write them, signals
+/// included.
 ///
 /// # Errors
 /// When a step of the case, or its policy, is not valid.
-pub fn play(case: &PolicyCase, brain: &Ruleset, restarts: Restarts) -> Result<Vec<Effect>, String> {
+pub fn play(case: &PolicyCase, ruleset: &Ruleset, restarts: Restarts) -> Result<Vec<Effect>, CaseError> {
     let start = start_time(case)?;
-    let brand = brain.policy.brands.keys().next().cloned().unwrap_or_default();
+    let brand = ruleset.policy.brands.keys().next().cloned().unwrap_or_default();
     let mut lines = Vec::new();
     for (n, step) in case.timeline.iter().enumerate() {
-        let place = format!("timeline, step {}", n + 1);
-        inputs_of_step(step, (start, &brand, n), &mut lines).map_err(|e| format!("{place}: {e}"))?;
+        inputs_of_step(step, start, &brand, n, &mut lines)
+            .map_err(|e| CaseError::Step(n + 1, Box::new(e)))?;
     }
-    // Of the same time, in the order in which they are written.
+    // Inputs of the same time keep their order in the file.
     lines.sort_by_key(|line| line.arrival);
-    let mut player = CasePlayer::new(brain.clone());
+    let mut player = CasePlayer::new(ruleset.clone());
     for (i, line) in lines.into_iter().enumerate() {
         player.handle_input(line, i)?;
         if let Restarts::Every(n) = restarts
@@ -68,7 +68,8 @@ pub fn play(case: &PolicyCase, brain: &Ruleset, restarts: Restarts) -> Result<Ve
     Ok(player.effects)
 }
 
-/// The escalations among effects, each as its team's topic has it.
+/// Returns the escalations among effects, each with the team whose topic receives it. A hand-over appears
+/// twice: for the new team and for the previous one.
 pub fn escalations(effects: &[Effect]) -> impl Iterator<Item = TeamEscalation> + '_ {
     effects.iter().filter_map(|effect| match effect {
         Effect::Escalation(record) => {
@@ -83,21 +84,18 @@ pub fn escalations(effects: &[Effect]) -> impl Iterator<Item = TeamEscalation> +
 
 struct CasePlayer {
     ruleset: Ruleset,
-    task: Task,
-    /// State as a changelog would hold it.
-    changelog: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// The latest event's time, or when it was last let pass.
+    topology: LocalTopology,
+    /// The latest event's time, or the time to which a silent partition was advanced.
     now: EventTime,
     effects: Vec<Effect>,
 }
 
 impl CasePlayer {
     fn new(ruleset: Ruleset) -> Self {
-        let changelog = BTreeMap::new();
-        Self { ruleset, task: Task::new(0, 1), changelog, now: EventTime::EARLIEST, effects: vec![] }
+        Self { ruleset, topology: LocalTopology::default(), now: EventTime::EARLIEST, effects: vec![] }
     }
 
-    fn handle_input(&mut self, line: TimelineInput, i: usize) -> Result<(), String> {
+    fn handle_input(&mut self, line: TimelineInput, i: usize) -> Result<(), CaseError> {
         let (stream, value) = match line.what {
             InputKind::Policy(text) => {
                 self.idle(line.arrival);
@@ -105,74 +103,43 @@ impl CasePlayer {
                 return Ok(());
             }
             InputKind::Event(value) => (Stream::Events, value),
-            InputKind::Action(act, at) => (Stream::Actions, self.action(act, (at, i))),
+            InputKind::Action(act, at) => (Stream::Actions, self.action(act, at, i)),
         };
         if stream == Stream::Events {
             self.now = self.now.max(line.arrival);
         }
         let bytes = value.to_string().into_bytes();
-        let input = Input {
-            stream,
-            topic: "case",
-            partition: 0,
-            offset: i as i64,
-            arrival: line.arrival,
-            key: None,
-            trace: None,
-            value: &bytes,
-        };
-        let mut made = Vec::new();
-        let handled = self.task.handle(&input, &self.ruleset, &mut made);
-        self.feed_back(made);
-        handled.rejection.map_or(Ok(()), |why| Err(format!("{value} was rejected: {why}")))
+        let input = Input { offset: i as i64, arrival: line.arrival, ..Input::new(stream, "case", &bytes) };
+        let effects = &mut self.effects;
+        let handled = self.topology.handle(&input, &self.ruleset, &mut |effect| effects.push(effect.clone()));
+        handled.rejection.map_or(Ok(()), |rejection| Err(CaseError::Rejected(value, rejection)))
     }
 
-    /// Lets time pass, as it does for a partition that is silent.
+    /// Lets time pass without records, as for an idle partition.
     fn idle(&mut self, until: EventTime) {
-        let mut made = Vec::new();
         if until > self.now {
-            self.task.mark_idle(until - self.now, &self.ruleset, &mut made);
+            let effects = &mut self.effects;
+            let mut sink = |effect: &Effect| effects.push(effect.clone());
+            self.topology.mark_idle(until - self.now, &self.ruleset, &mut sink);
             self.now = until;
         }
-        self.feed_back(made);
     }
 
-    /// Ends it: what is due by then is decided.
+    /// Ends the case: dispatchers decide what is due by `at`.
     fn end(&mut self, at: EventTime) {
-        // A window is decided when late records have had their time.
+        // A window is decided only after the allowed lateness.
         let windows = &self.ruleset.policy.windows;
         self.idle(at + windows.lateness + windows.step);
         self.effects.retain(|effect| effect.at().is_none_or(|effect| effect <= at));
     }
 
-    /// Writes the state down, and reads it into a new task.
-    fn restart(&mut self) -> Result<(), String> {
-        for change in self.task.changes().map_err(|e| e.to_string())? {
-            match &change.value {
-                Some(value) => self.changelog.insert(change.key.clone(), value.clone()),
-                None => self.changelog.remove(&change.key),
-            };
-        }
-        self.task = Task::new(0, 1);
-        for (key, value) in &self.changelog {
-            self.task.restore(key, Some(value), &self.ruleset).map_err(|e| e.to_string())?;
-        }
-        self.task.finish_restore(&self.ruleset).map_err(|e| e.to_string())
+    /// Commits the state, and restores it into a new task.
+    fn restart(&mut self) -> Result<(), CaseError> {
+        self.topology.commit()?;
+        Ok(self.topology.restart(Task::new(0, 1), &self.ruleset)?)
     }
 
-    /// Feeds signals back to the task that sent them, and keeps all effects.
-    fn feed_back(&mut self, made: Vec<Effect>) {
-        let mut decided = Vec::new();
-        for effect in &made {
-            if let Effect::Signal(signal) = effect {
-                self.task.handle_signal((**signal).clone(), &self.ruleset, &mut decided);
-            }
-        }
-        self.effects.extend(made);
-        self.effects.extend(decided);
-    }
-
-    fn action(&self, act: ActStep, (at, i): (EventTime, usize)) -> Value {
+    fn action(&self, act: ActStep, at: EventTime, i: usize) -> Value {
         let mut known = escalations(&self.effects).map(|escalation| escalation.record.conversation);
         let on = known.find(|name| matches_name(&act.on, name)).unwrap_or(act.on);
         json!({
@@ -184,9 +151,11 @@ impl CasePlayer {
 
 fn inputs_of_step(
     step: &TimelineStep,
-    (start, brand, n): (EventTime, &str, usize),
+    start: EventTime,
+    brand: &str,
+    n: usize,
     to: &mut Vec<TimelineInput>,
-) -> Result<(), String> {
+) -> Result<(), CaseError> {
     let at = start + duration(&step.at, "at")?;
     let late = step.late.as_deref().map_or(Ok(Duration::ZERO), |late| duration(late, "late"))?;
     let event = |id: String, on: &str, at: EventTime, body: Value| {
@@ -200,7 +169,7 @@ fn inputs_of_step(
         TimelineStep { post: Some(post), answer: None, engage: None, act: None, policy: None, .. } => {
             for (i, at) in spread(at, post.times, post.over.as_deref())?.enumerate() {
                 let on = if post.times > 1 { format!("{}{i}", post.on) } else { post.on.clone() };
-                to.push(event(format!("p{n}.{i}"), &on, at, post_body(post, brand, (&on, i))));
+                to.push(event(format!("p{n}.{i}"), &on, at, post_body(post, brand, &on, i)));
             }
         }
         TimelineStep {
@@ -232,12 +201,12 @@ fn inputs_of_step(
         TimelineStep { policy: Some(text), post: None, answer: None, engage: None, act: None, .. } => {
             to.push(TimelineInput { arrival: at, what: InputKind::Policy(text.clone()) });
         }
-        _ => return Err("give exactly one of post, answer, engage, act and policy".into()),
+        _ => return Err(CaseError::NotOneInput),
     }
     Ok(())
 }
 
-fn post_body(post: &PostStep, brand: &str, (on, i): (&str, usize)) -> Value {
+fn post_body(post: &PostStep, brand: &str, on: &str, i: usize) -> Value {
     let text = post.text.replace("{n}", &i.to_string());
     let author =
         json!({ "id": format!("author of {on}"), "followers": post.followers, "handle": post.handle });
@@ -249,8 +218,12 @@ fn post_body(post: &PostStep, brand: &str, (on, i): (&str, usize)) -> Value {
     })
 }
 
-/// Times from one on, evenly over a span.
-fn spread(at: EventTime, times: u32, over: Option<&str>) -> Result<impl Iterator<Item = EventTime>, String> {
+/// Returns `times` times from `at` on, spread evenly over a duration.
+fn spread(
+    at: EventTime,
+    times: u32,
+    over: Option<&str>,
+) -> Result<impl Iterator<Item = EventTime>, CaseError> {
     let over = over.map_or(Ok(Duration::ZERO), |over| duration(over, "over"))?;
     let gap = over.as_millis() / i64::from(times.max(1));
     Ok((0..i64::from(times)).map(move |i| at + Duration::from_millis(gap * i)))

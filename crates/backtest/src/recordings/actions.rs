@@ -1,6 +1,6 @@
-//! What people did, put among the events by its time: an action comes before the first event that is later.
+//! Merges actions into the events by time: an action comes before the first later event.
 //!
-//! Actions are read whole, as people do far less than happens, and they need not be in order.
+//! Actions are read into memory, because there are few of them, and need not be in order.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::lines::each_line;
 use super::{Chunk, ChunkResult, Place, decode_record};
 use firewatch_report::AnalysisError;
 
-/// Actions in the order of time; those that cannot be taken come first.
+/// Actions in the order of time; rejected ones come first.
 pub struct Actions(Vec<(Place, DecodeResult)>);
 
-/// Reads a file of actions as JSON lines, plain or packed; `source` is its place among the sources.
+/// Reads a file of actions as JSON lines, plain or compressed; `source` is its index among the sources.
 ///
 /// # Errors
-/// When it cannot be read to its end.
+/// When the file cannot be read to its end.
 pub fn read(path: &Path, source: u32) -> Result<Actions, AnalysisError> {
     let mut all = Vec::new();
     each_line(path, |number, line| {
@@ -28,7 +28,7 @@ pub fn read(path: &Path, source: u32) -> Result<Actions, AnalysisError> {
 }
 
 impl Actions {
-    /// Puts them among chunks of events.
+    /// Merges the actions into chunks of events.
     pub fn merge_into(
         self,
         chunks: impl Iterator<Item = ChunkResult> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Events as JSON lines, plain or packed with gzip or zstd.
+//! Reads events as JSON lines, plain or compressed with gzip or zstd.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use super::{BUFFER, CHUNK_RECORDS, Chunk, ChunkResult, Place, decode_record, ope
 use crate::lines::next_line;
 use firewatch_report::AnalysisError;
 
-/// Lines.
+/// A reader of decompressed lines.
 pub type Lines = Box<dyn BufRead + Send>;
 
-/// Unpacks what is packed, as its first bytes tell.
+/// Decompresses gzip and zstd, which it detects by the first bytes; passes other input through.
 pub fn decompressed(mut bytes: BufReader<impl Read + Send + 'static>) -> io::Result<Lines> {
     Ok(match bytes.fill_buf()? {
         [0x1f, 0x8b, ..] => {
@@ -26,13 +26,13 @@ pub fn decompressed(mut bytes: BufReader<impl Read + Send + 'static>) -> io::Res
     })
 }
 
-/// Lines as chunks.
+/// Reads lines in chunks.
 pub struct LineChunks {
     path: PathBuf,
     sources: Arc<[String]>,
     lines: Lines,
     line: Vec<u8>,
-    /// The place of the next line.
+    /// Place of the next line.
     next: Place,
 }
 
@@ -51,7 +51,7 @@ impl Iterator for LineChunks {
             match next_line(&mut self.lines, &mut self.line) {
                 Ok(true) => chunk.push(self.next, decode_record(Stream::Events, self.next, &self.line)),
                 Ok(false) => break,
-                // What was read before is still given; the error comes again.
+                // Return the lines read so far; the next call reports the error.
                 Err(_) if !chunk.records.is_empty() => break,
                 Err(e) => return Some(Err(read_error(&self.path, self.next.number, &e))),
             }
@@ -61,10 +61,10 @@ impl Iterator for LineChunks {
     }
 }
 
-/// Reads a file line by line, plain or packed, each with its number from 1.
+/// Reads a file line by line, plain or compressed, and passes each line with its number from 1.
 ///
 /// # Errors
-/// When it cannot be read to its end.
+/// When the file cannot be read to its end.
 pub fn each_line(path: &Path, mut take: impl FnMut(u64, &[u8])) -> Result<(), AnalysisError> {
     let failed = |e| AnalysisError::File(path.into(), e);
     let (bytes, _) = open_bytes(path).map_err(failed)?;
@@ -80,11 +80,11 @@ pub fn each_line(path: &Path, mut take: impl FnMut(u64, &[u8])) -> Result<(), An
     Ok(())
 }
 
-/// Why a file cannot be read on from a line.
+/// Returns the error for a failure at a line.
 fn read_error(path: &Path, line: u64, e: &io::Error) -> AnalysisError {
     let problem = match e.kind() {
         io::ErrorKind::UnexpectedEof => "the file ends in the middle of compressed data".to_owned(),
-        _ => format!("cannot be read on: {e}"),
+        _ => format!("cannot be read: {e}"),
     };
     AnalysisError::Line(path.into(), line as usize, problem)
 }

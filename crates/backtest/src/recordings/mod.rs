@@ -1,7 +1,7 @@
-//! A recording of events, and of what people did about them: read and decoded in chunks on a thread of its own.
+//! Recordings of events and actions, read and decoded in chunks on a separate thread.
 //!
-//! It is a file of JSON lines, plain or compressed, a Parquet file, or whatever else fills chunks, such as a span of a
-//! topic. Every record knows its place, so that what is wrong with one can be told by it.
+//! A recording is a file of JSON lines (plain or compressed), a Parquet file, or any other iterator of
+//! chunks, such as a span of a topic. Every record knows its place, so that a fault can name it.
 
 mod actions;
 pub(crate) mod lines;
@@ -22,45 +22,45 @@ use fnv::FnvHasher;
 
 use firewatch_report::AnalysisError;
 
-/// Size of the buffers.
+/// Size of read buffers, in bytes.
 const BUFFER: usize = 1 << 18;
 /// Records in a chunk.
 pub const CHUNK_RECORDS: usize = 16_384;
-/// Chunks read ahead.
+/// Number of chunks read ahead.
 const CHUNKS_AHEAD: usize = 2;
 
-/// What reading told next.
+/// The next chunk of a recording, or the error that ends it.
 pub type ChunkResult = Result<Chunk, AnalysisError>;
 
-/// Where a record stands: which of a recording's sources it is of, and its number there.
+/// The place of a record: a source of the recording, and the number in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The source, from 0.
+    /// Index of the source, from 0.
     pub source: u32,
-    /// The line or row from 1, or the offset.
+    /// Line or row from 1, or the offset.
     pub number: u64,
 }
 
-/// Records that follow each other, decoded.
+/// Consecutive decoded records.
 #[derive(Debug)]
 pub struct Chunk {
-    /// What numbers count, such as `events.jsonl, line`.
+    /// Names of the sources with the unit of their numbers, such as `events.jsonl, line`.
     sources: Arc<[String]>,
     places: Vec<Place>,
-    /// What each is.
+    /// The decoded records and the rejections.
     pub records: Vec<DecodeResult>,
-    /// Hashes of the records' keys; 0 for those that could not be taken.
+    /// Hashes of the records' keys; 0 for rejected records.
     pub hashes: Vec<u64>,
 }
 
 impl Chunk {
-    /// An empty one of a recording with these sources.
+    /// Creates an empty chunk of a recording with these sources.
     #[must_use]
     pub fn new(sources: &Arc<[String]>) -> Self {
         Self { sources: sources.clone(), places: vec![], records: vec![], hashes: vec![] }
     }
 
-    /// Records made here rather than read.
+    /// Creates a chunk from records in memory, numbered from 1.
     #[must_use]
     pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
         let mut chunk = Self::new(&["record".to_owned()].into());
@@ -70,20 +70,20 @@ impl Chunk {
         chunk
     }
 
-    /// Adds a record.
+    /// Appends a record.
     pub fn push(&mut self, place: Place, record: DecodeResult) {
         self.hashes.push(record.as_ref().map_or(0, |record| key_hash(record.key())));
         self.places.push(place);
         self.records.push(record);
     }
 
-    /// The records, each with its place in words.
+    /// Returns the records, each with its place in readable form.
     pub fn records_with_places(&self) -> impl Iterator<Item = (impl fmt::Display, &DecodeResult)> {
         self.places.iter().map(|place| PlaceText { place: *place, sources: &self.sources }).zip(&self.records)
     }
 }
 
-/// A place in words.
+/// Displays a place, such as `events.jsonl, line 7`.
 struct PlaceText<'a> {
     place: Place,
     sources: &'a [String],
@@ -96,7 +96,7 @@ impl fmt::Display for PlaceText<'_> {
     }
 }
 
-/// The hash by which keys are put into partitions: FNV-1a of 64 bits.
+/// Returns the hash that assigns keys to partitions: FNV-1a, 64 bits.
 #[must_use]
 pub fn key_hash(key: &str) -> u64 {
     let mut hasher = FnvHasher::default();
@@ -104,18 +104,18 @@ pub fn key_hash(key: &str) -> u64 {
     hasher.finish()
 }
 
-/// A recording that is being read.
+/// A recording that is being read in the background.
 pub struct RecordingReader {
-    /// Chunks in order; after an error, none.
+    /// The chunks in order; an error is the last one.
     pub chunks: Receiver<ChunkResult>,
-    /// How much was read so far: bytes of a file before they were unpacked, rows of a Parquet file, records of a topic.
+    /// Amount read so far: compressed bytes of a file, rows of a Parquet file, or records of a topic.
     pub read: Arc<AtomicU64>,
-    /// How much there is, where it has an end.
+    /// Total amount in the same unit, if known.
     pub size: Option<u64>,
 }
 
 impl RecordingReader {
-    /// Reads what fills chunks, on a thread of its own; `read` is counted up by whoever fills them.
+    /// Reads chunks on a new thread. The iterator counts up `read`; `size` is the total, if known.
     #[must_use]
     pub fn spawn(
         chunks: impl Iterator<Item = ChunkResult> + Send + 'static,
@@ -126,7 +126,7 @@ impl RecordingReader {
         std::thread::spawn(move || {
             for next in chunks {
                 let is_last = next.is_err();
-                // Whoever listened has gone when it cannot be sent.
+                // Sending fails once the receiver was dropped.
                 if to.send(next).is_err() || is_last {
                     return;
                 }
@@ -136,11 +136,11 @@ impl RecordingReader {
     }
 }
 
-/// Begins to read a file of events; `-` is standard input. What kind of file it is, is told by its first bytes. With a
-/// file of actions, those go in by their time.
+/// Starts to read a file of events; `-` is standard input. The format is detected by the first bytes. Actions
+/// from a second file are merged by time.
 ///
 /// # Errors
-/// When a file cannot be opened or is of a kind that is not read.
+/// When a file cannot be opened, the actions cannot be read, or a Parquet file lacks columns.
 pub fn open(events: &Path, actions: Option<&Path>) -> Result<RecordingReader, AnalysisError> {
     let name = events.display();
     let mut sources = vec![format!("{name}, line")];
@@ -175,7 +175,7 @@ fn with_actions(
     }
 }
 
-/// A file's bytes, and how many there are.
+/// Opens a file or, for `-`, standard input; returns its size if it is a regular file.
 pub(crate) fn open_bytes(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
@@ -183,12 +183,12 @@ pub(crate) fn open_bytes(path: &Path) -> io::Result<(Box<dyn Read + Send>, Optio
     let file = File::open(path)?;
     let about = file.metadata()?;
     if about.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder; give a file"));
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder; use a file"));
     }
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
-/// Bytes as a record of a stream. A recording is taken to have arrived in time.
+/// Decodes bytes as a record of a stream. Recorded events count as having arrived in time.
 pub fn decode_record(stream: Stream, place: Place, value: &[u8]) -> DecodeResult {
     Record::decode(&Input {
         stream,
@@ -202,7 +202,7 @@ pub fn decode_record(stream: Stream, place: Place, value: &[u8]) -> DecodeResult
     })
 }
 
-/// Counts the bytes that are read.
+/// A reader that counts its bytes.
 struct CountingReader {
     source: Box<dyn Read + Send>,
     read: Arc<AtomicU64>,

@@ -1,7 +1,7 @@
-//! Events as a Parquet file: a column for each field of an event, bodies as structs (`post`) or as columns with dotted
-//! names (`post.author.followers`).
+//! Reads events from a Parquet file: a column for each field of an event, and bodies as structs (`post`) or
+//! columns with dotted names (`post.author.followers`).
 //!
-//! Rows become JSON and are decoded as every other record is, so that one contract holds for all.
+//! Rows are converted to JSON and decoded like any other record, so that the same validation applies.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,19 +22,19 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use super::{CHUNK_RECORDS, Chunk, ChunkResult, Place, decode_record};
 use firewatch_report::AnalysisError;
 
-/// Columns that every file has.
+/// Columns that every file must have.
 const REQUIRED_COLUMNS: [&str; 4] = ["v", "id", "conversation", "at"];
-/// Columns of which it has at least one.
+/// Columns of which every file must have at least one.
 const BODY_COLUMNS: [&str; 4] = ["post", "engagement", "counters", "brand_reply"];
 
-/// The rows of a file.
+/// Reads the rows of a file in chunks.
 pub struct ParquetChunks {
     path: PathBuf,
     sources: Arc<[String]>,
     batches: ParquetRecordBatchReader,
     count: u64,
     read: Arc<AtomicU64>,
-    /// The place of the next row.
+    /// Place of the next row.
     next: Place,
 }
 
@@ -51,7 +51,7 @@ impl ParquetChunks {
         Ok(Self { path: path.into(), sources, batches, count, read, next })
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows in the file.
     pub fn size(&self) -> u64 {
         self.count
     }
@@ -91,7 +91,7 @@ fn unreadable(path: &Path, problem: &str) -> AnalysisError {
     AnalysisError::File(path.into(), std::io::Error::other(problem.to_owned()))
 }
 
-/// What is missing among a file's columns.
+/// Checks that the required columns exist; the error names what is missing.
 fn check_columns(schema: &Schema) -> Result<(), String> {
     let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let has = |name: &str| columns.iter().any(|column| stem(column) == name);
@@ -106,12 +106,12 @@ fn check_columns(schema: &Schema) -> Result<(), String> {
     Err(format!("there is none of the columns `{wanted}`; the columns are {}", there()))
 }
 
-/// What stands before the first dot of a name.
+/// Returns the part of a name before the first dot.
 fn stem(name: &str) -> &str {
     name.split_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// Columns with dotted names gathered into structs. One is there in a row when any of its columns is.
+/// Gathers columns with dotted names into structs. A struct is null in a row if all of its columns are.
 fn nested(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
     let columns =
@@ -143,13 +143,13 @@ fn gathered<'a>(
     Ok((fields.into(), arrays))
 }
 
-/// Where either is there; no nulls stand for everywhere.
+/// Returns the union of two validity masks; `None` means that no value is null.
 fn any_of(a: Option<NullBuffer>, b: Option<NullBuffer>) -> Option<NullBuffer> {
     Some(NullBuffer::new(a?.inner() | b?.inner()))
 }
 
-/// Columns in the shape in which events have them: times with an offset, UTC where a zone is not told, and whole numbers
-/// that are kept as fractions, as pandas does where some are missing, as whole numbers.
+/// Converts columns to the types of events: times get an offset, UTC if they have no zone, and floating-point
+/// columns of whole numbers become integers. pandas stores integer columns with missing values as floats.
 fn as_events_have_them(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let fields = batch.schema_ref().fields().iter().map(|field| field.name());
     let columns = batch.columns().iter().map(|column| match column.data_type() {

@@ -1,4 +1,5 @@
-//! The figures: waits by brand, platform, hour, severity and reach, and what reach goes with, other things equal.
+//! Figures of reply times: by brand, platform, hour, severity and reach, and the effect of reach, other
+//! things equal.
 
 use std::collections::BTreeMap;
 
@@ -10,103 +11,103 @@ use super::survival::{SurvivalCurve, Wait};
 use super::{Request, Requests};
 use firewatch_report::Zone;
 
-/// Requests that a brand or platform needs for a column of its own.
+/// Minimum number of requests for a brand or platform to get a column of its own in the regression.
 const MIN_COLUMN_REQUESTS: usize = 30;
-/// Groups of one kind that are told, the largest.
+/// Maximum number of brands or platforms reported, the largest ones.
 const MAX_GROUPS: usize = 25;
-/// Share of the requests whose author's reach has to be known.
+/// Minimum share of requests with known followers for an estimate of reach.
 const MIN_KNOWN_SHARE: f64 = 0.5;
 
-/// What requests are grouped by, and of a request its group's place and name.
-type Grouping = (&'static str, fn(&Request) -> (u64, String));
+/// The name of a grouping, and a function that returns a request's sort key and group name.
+type GroupKey = fn(&Request) -> (u64, String);
 
-/// Waits of requests that are alike.
+/// Reply times of a group of requests.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WaitGroup {
-    /// What they are alike in.
+    /// Kind of group: `all`, `severity`, `reach`, `brand`, `platform` or `hour`.
     pub by: &'static str,
-    /// In which way.
+    /// Name of the group.
     pub name: String,
-    /// How many.
+    /// Number of requests.
     pub requests: usize,
-    /// How many were answered.
+    /// Number of answered requests.
     pub answered: usize,
-    /// Minutes within which half are answered; none when it is not so many.
+    /// Median reply time in minutes; `None` if fewer than half are answered.
     pub median: Option<f64>,
-    /// ...and nine in ten.
+    /// 90th percentile of the reply time in minutes; `None` if fewer are answered.
     pub p90: Option<f64>,
-    /// The share answered within the target.
+    /// Share answered within the target.
     pub within_target: f64,
-    /// The share asked to go on in private.
+    /// Share with a request to continue in private.
     pub handed_off: f64,
-    /// Minutes within which half of those were.
+    /// Median minutes to that request, over the requests that have one.
     pub median_hand_off: Option<f64>,
-    /// The share that still waits, by time.
+    /// Share still waiting, by time.
     #[serde(skip)]
     pub curve: SurvivalCurve,
 }
 
-/// What goes with the wait, other things equal.
+/// Associations with the reply time, other things equal, as time ratios.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Influences {
-    /// Requests that they were read from.
+    /// Number of requests in the regression.
     pub requests: usize,
-    /// The author's followers, where they are known.
+    /// Followers of the author, if known for enough requests.
     pub reach: Option<ReachInfluence>,
-    /// How angry it is, the ninth tenth of the posts against the first.
+    /// Anger: the 90th against the 10th percentile.
     pub arousal: TimeRatio,
-    /// How sure it is that it is a complaint, likewise.
+    /// Complaint probability: the 90th against the 10th percentile.
     pub complaint: TimeRatio,
-    /// A day of the weekend, against others.
+    /// Weekend against weekdays.
     pub weekend: TimeRatio,
 }
 
-/// What goes with reach.
+/// The association of reach with the reply time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReachInfluence {
-    /// An author with ten times the followers waits so many times as long.
+    /// Time ratio of an author with ten times the followers.
     pub per_tenfold: TimeRatio,
-    /// Followers of which a tenth of the authors have fewer, half, and a tenth more.
+    /// Followers of the authors: 10th percentile, median and 90th percentile.
     pub followers: [u64; 3],
-    /// How many times as long the author at the ninth tenth waits as the one at the first.
+    /// Time ratio of the author at the 90th percentile against the one at the 10th.
     pub top_to_bottom: TimeRatio,
 }
 
-/// All figures.
+/// The figures of the response report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResponseFigures {
-    /// Where from.
+    /// Name of the input.
     pub input: String,
-    /// Which requests they are of.
+    /// Description of the requests.
     #[serde(rename = "about")]
     pub description: String,
-    /// Minutes within which an answer is due.
+    /// Target reply time in minutes.
     pub target: f64,
-    /// Where hours of the day are.
+    /// Time zone of the hours of the day.
     pub zone: Zone,
-    /// The first and the last.
+    /// Times of the first and the last request.
     pub span: Option<(EventTime, EventTime)>,
-    /// Posts left out, as they could not be read.
+    /// Number of posts left out because the text model could not read them.
     pub unread: usize,
-    /// What was wrong with the input.
+    /// Faults of the input.
     pub faults: Vec<String>,
-    /// It is of a part only, and why.
+    /// Why the input was read only in part, if so.
     pub partial: Option<String>,
-    /// Groups, the one of all first.
+    /// Groups; the first one holds all requests.
     pub groups: Vec<WaitGroup>,
-    /// What goes with the wait.
+    /// Associations with the reply time, if they could be estimated.
     pub influences: Option<Influences>,
-    /// Why that, or what goes with reach, cannot be told, if so.
+    /// Why the associations, or that of reach, could not be estimated, if so.
     pub untold: Option<String>,
 }
 
 impl ResponseFigures {
-    /// Works the figures out; `target` is in minutes.
+    /// Computes the figures; `target` is in minutes.
     #[must_use]
     pub fn from_requests(requests: &Requests, target: f64) -> Self {
         let all = &requests.all;
-        let mut groups = vec![group(("all", "all".into()), &all.iter().collect::<Vec<_>>(), target)];
-        let kinds: [Grouping; 5] = [
+        let mut groups = vec![group("all", "all".into(), &all.iter().collect::<Vec<_>>(), target)];
+        let kinds: [(&str, GroupKey); 5] = [
             ("severity", |r| (r.severity() as u64, r.severity().as_str().into())),
             ("reach", |r| {
                 (
@@ -118,8 +119,8 @@ impl ResponseFigures {
             ("platform", |r| (0, r.platform.clone())),
             ("hour", |r| (0, format!("{:02}", r.hour()))),
         ];
-        for (by, name) in kinds {
-            groups.extend(grouped(all, (by, name), target));
+        for (by, key) in kinds {
+            groups.extend(grouped(all, by, key, target));
         }
         let (influences, untold) = influences(all);
         Self {
@@ -137,19 +138,19 @@ impl ResponseFigures {
         }
     }
 
-    /// The groups of one kind.
+    /// Returns the groups of one kind.
     pub fn by(&self, by: &str) -> impl Iterator<Item = &WaitGroup> {
         self.groups.iter().filter(move |group| group.by == by)
     }
 }
 
-fn grouped(all: &[Request], (by, name): Grouping, target: f64) -> Vec<WaitGroup> {
+fn grouped(all: &[Request], by: &'static str, key: GroupKey, target: f64) -> Vec<WaitGroup> {
     let mut requests_by_group: BTreeMap<(u64, String), Vec<&Request>> = BTreeMap::new();
     for request in all {
-        requests_by_group.entry(name(request)).or_default().push(request);
+        requests_by_group.entry(key(request)).or_default().push(request);
     }
     let mut groups: Vec<WaitGroup> =
-        requests_by_group.into_iter().map(|((_, name), all)| group((by, name), &all, target)).collect();
+        requests_by_group.into_iter().map(|((_, name), all)| group(by, name, &all, target)).collect();
     if matches!(by, "brand" | "platform") {
         groups.sort_by_key(|group| std::cmp::Reverse(group.requests));
         groups.truncate(MAX_GROUPS);
@@ -157,7 +158,7 @@ fn grouped(all: &[Request], (by, name): Grouping, target: f64) -> Vec<WaitGroup>
     groups
 }
 
-fn group((by, name): (&'static str, String), all: &[&Request], target: f64) -> WaitGroup {
+fn group(by: &'static str, name: String, all: &[&Request], target: f64) -> WaitGroup {
     let curve = SurvivalCurve::kaplan_meier(&all.iter().map(|request| request.answer).collect::<Vec<Wait>>());
     let handed_off: Vec<Wait> = all.iter().map(|r| r.hand_off).filter(|wait| wait.answered).collect();
     WaitGroup {
@@ -174,7 +175,8 @@ fn group((by, name): (&'static str, String), all: &[&Request], target: f64) -> W
     }
 }
 
-/// What goes with the wait at equal hour, brand and platform; and what cannot be told, and why.
+/// Fits the regression at equal hour, brand and platform; returns the estimates, and why one is missing, if
+/// so.
 fn influences(all: &[Request]) -> (Option<Influences>, Option<String>) {
     let known: Vec<&Request> = all.iter().filter(|request| request.followers.is_some()).collect();
     let is_enough = !known.is_empty() && known.len() as f64 >= MIN_KNOWN_SHARE * all.len() as f64;
@@ -182,16 +184,14 @@ fn influences(all: &[Request]) -> (Option<Influences>, Option<String>) {
         (known, None)
     } else {
         let (known, total) = (known.len(), all.len());
-        let why = format!(
-            "the followers of {known} of {total} authors are known, and of half at least they have to be"
-        );
+        let why = format!("the followers of {known} of {total} authors are known; at least half are needed");
         (all.iter().collect(), Some(why))
     };
     let (brands, platforms) = (own_columns(&requests, |r| &r.brand), own_columns(&requests, |r| &r.platform));
     let cases: Vec<Observation> = requests.iter().map(|request| case(request, &brands, &platforms)).collect();
     let Some(fit) = AftFit::fit(&cases) else {
         let columns = cases.first().map_or(0, |case| case.x.len());
-        let why = format!("{} posts are too few to tell {columns} influences apart", requests.len());
+        let why = format!("{} posts are too few to estimate {columns} effects", requests.len());
         return (None, Some(why));
     };
     let read_influences = || {
@@ -212,7 +212,7 @@ fn reach(requests: &[&Request], per_tenfold: TimeRatio) -> Option<ReachInfluence
     Some(ReachInfluence { per_tenfold, followers: followers.map(|n| n as u64), top_to_bottom })
 }
 
-/// Values of which a tenth is below, half, and nine tenths.
+/// Returns the 10th percentile, the median and the 90th percentile of a value.
 fn tenths(requests: &[&Request], value: impl Fn(&Request) -> f64) -> Option<[f64; 3]> {
     let mut values: Vec<f64> = requests.iter().map(|request| value(request)).collect();
     values.sort_by(f64::total_cmp);
@@ -220,14 +220,14 @@ fn tenths(requests: &[&Request], value: impl Fn(&Request) -> f64) -> Option<[f64
     Some([at(0.1)?, at(0.5)?, at(0.9)?])
 }
 
-/// From what one more goes with to what goes with the way from the first of the tenths to the last.
+/// Converts the time ratio of one unit to that of the distance between the 10th and the 90th percentile.
 fn over_tenths(one_more: TimeRatio, tenths: &[f64; 3]) -> TimeRatio {
     let way = tenths[2] - tenths[0];
     let TimeRatio { times, low, high } = one_more;
     TimeRatio { times: times.powf(way), low: low.powf(way), high: high.powf(way) }
 }
 
-/// Names that are frequent enough for a column, but for the most frequent one, which the others are compared with.
+/// Returns the names frequent enough for a column, without the most frequent one, which is the baseline.
 fn own_columns<'r>(all: &[&'r Request], name: impl Fn(&'r Request) -> &'r str) -> Vec<&'r str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for request in all {
@@ -259,12 +259,12 @@ fn case(request: &Request, brands: &[&str], platforms: &[&str]) -> Observation {
     Observation { wait: request.answer, x }
 }
 
-/// How many tenfolds of one follower these are.
+/// Returns log10(followers + 1).
 fn log10_followers(followers: u64) -> f64 {
     (followers as f64 + 1.0).log10()
 }
 
-/// Saturday and Sunday, UTC. The first of January 1970 was a Thursday.
+/// Returns whether a time is on a Saturday or Sunday. 1 January 1970 was a Thursday.
 fn is_weekend(at: EventTime) -> bool {
     matches!((at.as_millis().div_euclid(86_400_000) + 4).rem_euclid(7), 6 | 0)
 }

@@ -1,4 +1,4 @@
-//! The report on response times as a page.
+//! Renders the response report as an HTML page.
 
 use plotters::prelude::IntoLogRange;
 
@@ -8,19 +8,19 @@ use firewatch_report::AnalysisError;
 use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, bars, chart};
 use firewatch_report::page::HtmlPage;
 
-/// Lines of a chart at most: the colours that can be told apart.
+/// Maximum number of lines in a chart: one for each distinguishable colour.
 const MAX_LINES: usize = COLOURS.len();
-/// Requests that a group needs for a line of its own.
+/// Minimum number of requests for a group to get a line.
 const MIN_LINE_REQUESTS: usize = 10;
-/// The span of the charts, in minutes: a second to thirty days.
+/// Range of the charts in minutes: one second to thirty days.
 const CHART_MINUTES: (f64, f64) = (1.0 / 60.0, 43_200.0);
 
-/// Draws the page.
+/// Renders the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn html(figures: &ResponseFigures) -> Result<String, AnalysisError> {
-    let mut page = HtmlPage::new("How long complaints wait for an answer");
+    let mut page = HtmlPage::new("Reply times of complaints");
     if let Some(why) = &figures.partial {
         page.lead(format_args!("Partial: {why}"));
     }
@@ -31,18 +31,18 @@ pub fn html(figures: &ResponseFigures) -> Result<String, AnalysisError> {
         figures.input, figures.description, figures.unread
     ));
     figures.faults.iter().for_each(|fault| page.note(fault));
-    page.heading("Until the first answer in public");
+    page.heading("Time to the first public reply");
     page.table(
-        "Minutes, with those that were not answered counted as waiting; “-” where it never came to that",
+        "Minutes; unanswered posts count as still waiting (Kaplan-Meier); “-”: share never reached",
         &[
             "",
             "posts",
             "answered",
             "median",
-            "nine in ten",
+            "p90",
             "within target",
-            "asked into private",
-            "median until then",
+            "hand-off requested",
+            "median to hand-off",
         ],
         figures.groups.iter().filter(|group| !matches!(group.by, "hour")).map(row),
     );
@@ -57,11 +57,11 @@ pub fn html(figures: &ResponseFigures) -> Result<String, AnalysisError> {
         if groups.len() > 1 {
             page.chart(
                 &waiting(title, &groups)?,
-                &format!("{title}: the share of posts that still waits, by minutes."),
+                &format!("{title}: share of posts still without a reply, by minutes."),
             );
         }
     }
-    page.heading("Through the day");
+    page.heading("By hour of the day");
     let hours: Vec<(f64, f64, f64)> = figures
         .by("hour")
         .filter_map(|group| Some((group.name.parse::<f64>().ok()?, group.median?)))
@@ -69,26 +69,26 @@ pub fn html(figures: &ResponseFigures) -> Result<String, AnalysisError> {
         .collect();
     let max = hours.iter().map(|(_, _, median)| *median).fold(1.0, f64::max);
     let frame = ChartFrame {
-        title: "Median wait by the hour of the post",
+        title: "Median reply time by the hour of the post",
         x: (&format!("hour of the day, {}", figures.zone.name()), 0.0..24.0),
         y: ("minutes", 0.0..max * 1.1),
         legend: None,
     };
     let svg = bars(frame, &hours)?;
-    page.chart(&svg, "Half of the posts of an hour are answered within so many minutes.");
+    page.chart(&svg, "Median minutes to the first reply, by the hour of the post.");
     influences(&mut page, figures);
     Ok(page.finish())
 }
 
-/// What the report says, in a sentence.
+/// Summarises the report in one or two sentences.
 fn headline(figures: &ResponseFigures) -> String {
     let Some(all) = figures.by("all").next() else { return String::new() };
     let target = figures.target;
-    let median = all.median.map_or("not half are ever answered".to_owned(), |m| {
-        format!("half are answered within {}", minutes(m))
+    let median = all.median.map_or("fewer than half were ever answered".to_owned(), |m| {
+        format!("median reply time {}", minutes(m))
     });
     let headline = format!(
-        "Of {} posts, {median}; {:.0}% are within the target of {}.",
+        "{} posts: {median}; {:.0}% answered within the target of {}.",
         all.requests,
         100.0 * all.within_target,
         minutes(target)
@@ -103,21 +103,22 @@ fn reach_sentence(reach: &ReachInfluence) -> String {
     let TimeRatio { times, low, high } = reach.per_tenfold;
     if low < 1.0 && high > 1.0 {
         return format!(
-            "Whether reach matters cannot be told: an author with ten times the followers waits {times:.2} times as long, and \
-             anything from {low:.2} to {high:.2} fits."
+            "No significant effect of reach: an author with ten times the followers waits {times:.2} times \
+             as long (95% interval {low:.2} to {high:.2})."
         );
     }
     format!(
-        "At equal severity and hour, an author with ten times the followers waits {times:.2} times as long ({low:.2} to \
-         {high:.2}); one with {} followers waits {:.2} times as long as one with {}.",
+        "At equal severity and hour, an author with ten times the followers waits {times:.2} times as long \
+         (95% interval {low:.2} to {high:.2}); one with {} followers waits {:.2} times as long as one \
+         with {}.",
         reach.followers[2], reach.top_to_bottom.times, reach.followers[0]
     )
 }
 
 fn influences(page: &mut HtmlPage, figures: &ResponseFigures) {
-    page.heading("How much of a fast reply is owed to reach");
+    page.heading("Effect of reach on the reply time");
     if let Some(why) = &figures.untold {
-        page.paragraph(format_args!("That cannot be told from this input: {why}."));
+        page.paragraph(format_args!("Not estimated from this input: {why}."));
     }
     let Some(influences) = &figures.influences else { return };
     let row = |name: &str, TimeRatio { times, low, high }: TimeRatio| {
@@ -129,23 +130,20 @@ fn influences(page: &mut HtmlPage, figures: &ResponseFigures) {
         rows.push(row("ten times the followers", reach.per_tenfold));
     }
     rows.extend([
-        row("angry: the ninth tenth of the posts against the first", influences.arousal),
-        row("sure to be a complaint: likewise", influences.complaint),
+        row("anger, 90th against 10th percentile", influences.arousal),
+        row("complaint probability, 90th against 10th percentile", influences.complaint),
         row("Saturday or Sunday", influences.weekend),
     ]);
     page.table(
-        &format!(
-            "How many times as long the wait is, other things equal; from {} posts",
-            influences.requests
-        ),
-        &["", "times", "95% interval"],
+        &format!("Ratio of reply times, other things equal; {} posts", influences.requests),
+        &["", "ratio", "95% interval"],
         rows,
     );
     page.note(
-        "An accelerated failure time model with logistic errors; waits without an answer count as longer than they were \
-         watched; brands, platforms and the hour of the day (as a wave and its overtone) are held equal; intervals by the \
-         sandwich. It tells what goes together, not what causes what: who has many followers may also write at other times, \
-         about other things, or better, in ways that these columns do not hold.",
+        "Accelerated failure time model with logistic errors; unanswered waits are censored. It controls for \
+         brand, platform and hour of the day (two harmonics). Intervals: sandwich estimator. The model shows \
+         association, not causation: authors with many followers may also write at other times, about other \
+         things, or better, in ways that these columns do not capture.",
     );
 }
 
@@ -178,7 +176,7 @@ fn waiting(title: &str, groups: &[&WaitGroup]) -> Result<String, AnalysisError> 
     let frame = ChartFrame {
         title,
         x: ("minutes after the post", (0.1..CHART_MINUTES.1).log_scale()),
-        y: ("still waiting, %", 0.0..100.0),
+        y: ("without a reply, %", 0.0..100.0),
         legend: Some(Legend::LowerLeft),
     };
     chart(frame, &lines)

@@ -1,4 +1,5 @@
-//! Requests from a stream of events, or from conversations of customers with agents as they are published for research.
+//! Reads requests from a stream of events, or from a published data set of conversations between customers
+//! and agents.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,14 +15,14 @@ use super::{Request, Requests};
 use crate::recordings::open;
 use firewatch_report::{AnalysisError, Zone};
 
-/// P(complaint) from which a post of a stream counts.
+/// Minimum complaint probability of a post to count as a request.
 const MIN_COMPLAINT: f32 = 0.5;
-/// Faults that are told one by one.
+/// Maximum number of faults listed.
 const MAX_REPORTED_FAULTS: usize = 5;
-/// An answer within less than this is one at once: minutes.
+/// Shortest wait in minutes; shorter ones are raised to it, so that their logarithm is finite.
 const MIN_WAIT_MINUTES: f64 = 1.0 / 60.0;
 
-/// What requests are read from.
+/// The format of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputFormat {
     /// Events as JSON lines.
@@ -31,10 +32,10 @@ pub enum InputFormat {
 }
 
 impl InputFormat {
-    /// What a file is, by its first character.
+    /// Detects the format of a file by its first character that is not a space.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn detect(path: &Path) -> Result<Self, AnalysisError> {
         use std::io::Read;
         let mut begin = [0; 64];
@@ -45,10 +46,10 @@ impl InputFormat {
     }
 }
 
-/// Reads requests.
+/// Reads requests in the order of time. `ruleset` provides the text model and the brands' accounts.
 ///
 /// # Errors
-/// When the file cannot be opened, or is no list of conversations though it begins as one.
+/// When the file cannot be opened, or starts like a JSON array but is not a list of conversations.
 pub fn read(path: &Path, ruleset: &Ruleset, zone: Zone) -> Result<Requests, AnalysisError> {
     let replies = ReplyChecker::shipped().map_err(|e| AnalysisError::Step(e.to_string()))?;
     let reader = RequestReader { ruleset, replies, scratch: Scratch::default() };
@@ -63,7 +64,7 @@ pub fn read(path: &Path, ruleset: &Ruleset, zone: Zone) -> Result<Requests, Anal
     Ok(requests)
 }
 
-/// A request that is watched.
+/// A request whose replies are still being collected.
 struct PendingRequest {
     request: Request,
     answered: Option<EventTime>,
@@ -81,7 +82,7 @@ impl PendingRequest {
         }
     }
 
-    /// What came of it, as far as it was watched.
+    /// Returns the request with its waits, censored at `until` if there was no reply.
     fn into_request(self, until: EventTime) -> Request {
         let began = self.request.at;
         let wait = |at: Option<EventTime>| Wait {
@@ -99,7 +100,7 @@ struct RequestReader<'a> {
 }
 
 impl RequestReader<'_> {
-    /// A post as a request; none when it cannot be read.
+    /// Returns a post as a request without replies; `None` if the text model cannot read it.
     fn request(&mut self, text: &str, lang: Option<&str>, at: EventTime) -> Option<Request> {
         let prediction = self.ruleset.sentiment.read(&mut self.scratch, text, lang).prediction.ok()?;
         let wait = Wait { minutes: 0.0, answered: false };
@@ -122,7 +123,7 @@ impl RequestReader<'_> {
 
     fn events(mut self, path: &Path) -> Result<Requests, AnalysisError> {
         let mut requests = Requests {
-            description: "posts to a brand that read as a complaint with 50% or more".into(),
+            description: "posts to a brand, at least 50% likely a complaint".into(),
             ..Requests::default()
         };
         let mut watched: HashMap<String, Option<PendingRequest>> = HashMap::new();
@@ -198,7 +199,7 @@ impl RequestReader<'_> {
         let all: Vec<Conversation> = serde_json::from_str(&text)
             .map_err(|e| AnalysisError::Line(path.into(), e.line(), format!("column {}: {e}", e.column())))?;
         let mut requests = Requests {
-            description: "first posts of customers, each of which was answered in the end: how many never were cannot be told"
+            description: "first posts of customers, all of them answered; the data has no unanswered posts"
                 .into(),
             ..Requests::default()
         };
@@ -219,7 +220,7 @@ impl RequestReader<'_> {
         let time = |text: &str| EventTime::parse(text).map_err(|e| format!("datetime: {e}"));
         let turns = &conversation.turns;
         let Some(first) = turns.iter().find(|turn| turn.agent.is_none()) else {
-            return Err("no customer says anything".into());
+            return Err("no turn of a customer".into());
         };
         let Some(request) = self.request(&first.message, None, time(&first.datetime)?) else {
             return Ok(None);
@@ -236,7 +237,7 @@ impl RequestReader<'_> {
             }
         }
         if let Some(answer) = &conversation.answer {
-            let at = answer.at().ok_or_else(|| format!("tweet_ID: {:?} is none", answer.id))?;
+            let at = answer.at().ok_or_else(|| format!("tweet_ID: {:?}: not a tweet id", answer.id))?;
             last = last.max(at);
             watched.answer(at, self.asks_for_private(&answer.text));
         }
@@ -250,7 +251,7 @@ struct Conversation {
     header: Header,
     #[serde(rename = "dialogContent")]
     turns: Vec<Turn>,
-    /// The agent's answer that ends it.
+    /// The agent's reply that ends the conversation.
     #[serde(rename = "agentURL")]
     answer: Option<Answer>,
 }
@@ -262,7 +263,7 @@ struct Header {
 
 #[derive(Deserialize)]
 struct Turn {
-    /// The agent's account, if an agent says it.
+    /// Account of the agent; `None` for a customer's turn.
     agent: Option<String>,
     datetime: String,
     message: String,
@@ -277,7 +278,8 @@ struct Answer {
 }
 
 impl Answer {
-    /// Its time, which ids at X hold: milliseconds since their epoch, above 22 other bits.
+    /// Returns the time encoded in an id of X: milliseconds since the platform's epoch, above the low 22
+    /// bits.
     fn at(&self) -> Option<EventTime> {
         const EPOCH: i64 = 1_288_834_974_657;
         let id: i64 = self.id.parse().ok()?;

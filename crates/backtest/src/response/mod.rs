@@ -1,4 +1,5 @@
-//! How long complaints wait for an answer, and how much of a fast reply is owed to reach.
+//! The response report: how long complaints wait for a public reply, and the effect of the author's reach on
+//! it.
 
 mod figures;
 mod html;
@@ -18,61 +19,61 @@ use survival::Wait;
 use firewatch_report::Zone;
 use firewatch_report::table::table;
 
-/// What somebody asked of a brand in public, and how long it waited.
+/// A public post to a brand, and its waits for a reply and a hand-off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The brand.
     pub brand: String,
-    /// The platform; empty when it is not known.
+    /// The platform; empty if unknown.
     pub platform: String,
     /// When it was posted.
     pub at: EventTime,
-    /// What the clock on the wall showed then, as if it were UTC.
+    /// The local time of the post in the report's zone, as if it were UTC.
     pub wall_time: EventTime,
-    /// The author's followers, where they are known.
+    /// Followers of the author, if known.
     pub followers: Option<u64>,
-    /// P(complaint).
+    /// Probability of a complaint, 0 to 1.
     pub complaint: f32,
-    /// P(angry).
+    /// Probability of anger, 0 to 1.
     pub arousal: f32,
-    /// Until the brand's first answer in public.
+    /// Wait for the brand's first public reply.
     pub answer: Wait,
-    /// Until the brand asked to go on in private.
+    /// Wait for the brand's request to continue in private.
     pub hand_off: Wait,
 }
 
-/// What was read.
+/// The requests of an input.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Requests {
-    /// Where from.
+    /// Name of the input.
     pub input: String,
-    /// Where hours of the day are.
+    /// Time zone of the hours of the day.
     pub zone: Zone,
-    /// Which ones they are, in words.
+    /// Description of the requests.
     pub description: String,
-    /// All of them, in the order of time.
+    /// The requests, in the order of time.
     pub all: Vec<Request>,
-    /// Posts that were left out, as they could not be read.
+    /// Number of posts left out because the text model could not read them.
     pub unread: usize,
-    /// What was wrong with the input, the first of it.
+    /// Descriptions of the first faults of the input.
     pub faults: Vec<String>,
-    /// It could not be read to its end, and why.
+    /// Why the input was read only in part, if so.
     pub partial: Option<String>,
 }
 
-/// How grave a post is, by what was read in it.
+/// The severity of a post, by its complaint and anger probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// No complaint by its words.
+    /// Complaint probability below 50%.
     Question,
-    /// A complaint.
+    /// Complaint and not angry.
     Complaint,
-    /// An angry complaint.
+    /// Complaint with an anger probability of at least 50%.
     Angry,
 }
 
 impl Severity {
-    /// In words.
+    /// Returns the name in reports and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -84,7 +85,7 @@ impl Severity {
 }
 
 impl Requests {
-    /// Puts numbers in place of the brands' names, the brand with the most posts first.
+    /// Replaces the brands' names by numbers; `brand 1` has the most posts.
     pub fn hide_brands(&mut self) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for request in &self.all {
@@ -100,7 +101,7 @@ impl Requests {
     }
 }
 
-/// The requests as tidy CSV, a row each, without what anybody wrote.
+/// Returns the requests as tidy CSV, one row each, without any text of a post.
 #[must_use]
 pub fn csv(requests: &Requests) -> String {
     let head = [
@@ -136,7 +137,7 @@ pub fn csv(requests: &Requests) -> String {
 }
 
 impl Request {
-    /// How grave it is.
+    /// Returns the severity.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match (self.complaint >= 0.5, self.arousal >= 0.5) {
@@ -146,7 +147,7 @@ impl Request {
         }
     }
 
-    /// Who hears it: a tier of followers.
+    /// Returns the tier of the author's followers.
     #[must_use]
     pub fn reach_tier(&self) -> &'static str {
         match self.followers {
@@ -159,7 +160,7 @@ impl Request {
         }
     }
 
-    /// The hour of the day on the wall.
+    /// Returns the local hour of the day, 0 to 23.
     #[must_use]
     pub fn hour(&self) -> u32 {
         ((self.wall_time - self.wall_time.floor(Duration::from_mins(24 * 60))).as_secs() / 3600.0) as u32

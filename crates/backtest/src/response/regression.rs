@@ -1,55 +1,58 @@
-//! What goes with a longer or shorter wait, other things equal: an accelerated failure time model with logistic errors.
+//! An accelerated failure time model with logistic errors, which relates waits to covariates.
 //!
-//! ln T = x b + s e, e logistic (Kalbfleisch and Prentice, *The Statistical Analysis of Failure Time Data*, 2002, chapter
-//! 3): exp(b) is how many times as long the wait is for one more of x. Waits that were not over count as longer than they
-//! were watched. Intervals are by the sandwich of Huber (1967), which holds when errors are not quite logistic.
+//! ln T = x b + s e with logistic e (Kalbfleisch and Prentice, *The Statistical Analysis of Failure Time
+//! Data*, 2002, chapter 3): exp(b) is the ratio of waits for one more unit of x. Waits without a reply are
+//! censored. Intervals use Huber's sandwich estimator (1967), which is valid when the errors are not exactly
+//! logistic.
 
 use linfa_linalg::cholesky::{InverseC, SolveC};
 use ndarray::{Array1, Array2, Axis};
 
 use super::survival::Wait;
 
-/// Steps of Newton's method at most.
+/// Maximum number of Newton steps.
 const MAX_STEPS: usize = 60;
-/// The gradient, for each wait, at which the fit is done.
+/// The fit has converged when every component of the gradient, per wait, is below this.
 const GRADIENT_TOLERANCE: f64 = 1e-8;
-/// Standard errors on either side of a 95% interval.
+/// Half width of a 95% interval, in standard errors.
 const INTERVAL_Z: f64 = 1.96;
-/// What is put on the diagonal, for each wait, so that a column that says next to nothing stays at nothing.
+/// Ridge added to the curvature's diagonal, per wait, so that a column without information keeps a
+/// coefficient of 0.
 const RIDGE: f64 = 1e-6;
 
-/// A wait and what is known beside it.
+/// A wait with its covariates.
 #[derive(Debug, Clone)]
 pub struct Observation {
-    /// How long.
+    /// The wait.
     pub wait: Wait,
-    /// What it is explained by, a column for each; without the constant.
+    /// The covariates, without the constant.
     pub x: Vec<f64>,
 }
 
-/// What one more of a column goes with.
+/// The ratio of waits for one more unit of a covariate.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct TimeRatio {
-    /// How many times as long the wait is.
+    /// The estimated ratio.
     pub times: f64,
-    /// The 95% interval.
+    /// Lower end of the 95% interval.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end of the 95% interval.
     pub high: f64,
 }
 
-/// A fit.
+/// A fitted accelerated failure time model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AftFit {
-    /// The constant, then a coefficient for each column.
+    /// The constant, then the coefficient of each covariate.
     pub coefficients: Vec<f64>,
-    /// The spread of the errors.
+    /// Scale s of the errors.
     pub scale: f64,
     errors: Vec<f64>,
 }
 
 impl AftFit {
-    /// Fits; none when there are too few waits or the columns do not tell each other apart.
+    /// Fits the model by maximum likelihood; returns `None` with fewer than five answered waits per column,
+    /// or if the fit fails.
     #[must_use]
     pub fn fit(cases: &[Observation]) -> Option<Self> {
         let columns = cases.first()?.x.len() + 1;
@@ -64,7 +67,7 @@ impl AftFit {
             }
             let column = now.gradient.view().insert_axis(Axis(1));
             let step = now.curvature.solvec(&column).ok()?.remove_axis(Axis(1));
-            // A whole step can go too far; half of it then goes less far.
+            // A whole step can overshoot; halve it until the likelihood does not fall.
             let halves = (0..30).map(|i| 0.5_f64.powi(i));
             let (next, sums) = halves
                 .map(|part| &at + &(&step * part))
@@ -79,7 +82,7 @@ impl AftFit {
         Some(Self { coefficients: at.iter().take(columns).copied().collect(), scale, errors })
     }
 
-    /// What one more of a column, from 0, goes with.
+    /// Returns the time ratio of a covariate, by its index from 0.
     #[must_use]
     pub fn effect(&self, column: usize) -> Option<TimeRatio> {
         let (b, error) = (self.coefficients.get(column + 1)?, self.errors.get(column + 1)?);
@@ -88,7 +91,7 @@ impl AftFit {
     }
 }
 
-/// At first no column says anything.
+/// Returns the start of the fit: all coefficients 0, the constant and the scale from the waits' logarithms.
 fn start(cases: &[Observation], columns: usize) -> Array1<f64> {
     let logs: Vec<f64> = cases.iter().map(|case| case.wait.minutes.ln()).collect();
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
@@ -99,13 +102,14 @@ fn start(cases: &[Observation], columns: usize) -> Array1<f64> {
     at
 }
 
-/// The likelihood and its derivatives: by the coefficients, and by the logarithm of the scale, which comes last.
+/// The log-likelihood and its derivatives by the coefficients and, as the last one, the logarithm of the
+/// scale.
 struct Sums {
     likelihood: f64,
     gradient: Array1<f64>,
-    /// The second derivatives, with the sign turned.
+    /// Negative second derivatives.
     curvature: Array2<f64>,
-    /// The sum of each wait's gradient times itself.
+    /// Sum of the outer products of each wait's gradient.
     outer: Array2<f64>,
 }
 
@@ -124,7 +128,7 @@ fn sums(cases: &[Observation], at: &Array1<f64>) -> Sums {
         let predicted: f64 = x.iter().take(size - 1).zip(at).map(|(x, b)| x * b).sum();
         let z = (wait.minutes.ln() - predicted) / scale;
         let p = 1.0 / (1.0 + (-z).exp());
-        // ln(1 + exp(z)), which does not overflow.
+        // ln(1 + exp(z)) without overflow.
         let softplus = z.max(0.0) + (-z.abs()).exp().ln_1p();
         let times = if wait.answered { 2.0 } else { 1.0 };
         sums.likelihood -= times * softplus;
@@ -157,12 +161,13 @@ mod tests {
     use super::*;
     use firewatch_report::random::mix;
 
-    /// Between 0 and 1.
+    /// Returns a uniform number between 0 and 1.
     fn chance(seed: u64, i: u64) -> f64 {
         ((mix(seed, i) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
-    /// Waits that a column halves for each one more, watched for six hours; errors that are normal, not logistic.
+    /// Simulates waits that halve for each unit of the first covariate, observed for six hours, with normal
+    /// errors.
     fn simulated(seed: u64, n: u64) -> Vec<Observation> {
         let case = |i: u64| {
             let [a, b, c, d] = [0, 1, 2, 3].map(|k| chance(seed, 4 * i + k));
@@ -195,6 +200,6 @@ mod tests {
         let mut same = simulated(1, 400);
         same.iter_mut().for_each(|case| case.x[1] = 0.0);
         let effect = AftFit::fit(&same).unwrap().effect(1).unwrap();
-        assert!((effect.times - 1.0).abs() < 1e-6, "what is always 0 has no effect");
+        assert!((effect.times - 1.0).abs() < 1e-6, "a covariate that is always 0 has no effect");
     }
 }

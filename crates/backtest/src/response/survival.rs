@@ -1,30 +1,30 @@
-//! How long answers take when some have not come yet: the estimator of Kaplan and Meier (1958).
+//! Kaplan-Meier estimate (1958) of the time to a reply when some replies have not come yet.
 //!
-//! A complaint that was not answered while it was watched is known to have waited so long and no more; leaving it out
-//! would make a brand that never answers look fast.
+//! A complaint without a reply is censored: it is known to have waited at least as long as it was observed.
+//! Leaving it out would make a brand that never replies look fast.
 
-/// A wait in minutes, and whether it ended with an answer.
+/// A wait for a reply, which may be censored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Wait {
-    /// Minutes.
+    /// Length in minutes.
     pub minutes: f64,
-    /// It ended with an answer; otherwise it was watched no longer.
+    /// Whether it ended with a reply; otherwise the observation ended.
     pub answered: bool,
 }
 
-/// The share that still waits, by time.
+/// The share of requests still waiting, by time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SurvivalCurve {
-    /// How many waits it is of.
+    /// Number of waits.
     pub waits: usize,
-    /// How many were answered.
+    /// Number of waits that ended with a reply.
     pub answered: usize,
-    /// Minutes, and the share that still waits from then on.
+    /// Times in minutes, each with the share still waiting after it.
     pub steps: Vec<(f64, f64)>,
 }
 
 impl SurvivalCurve {
-    /// The curve of waits.
+    /// Estimates the curve from waits.
     #[must_use]
     pub fn kaplan_meier(waits: &[Wait]) -> Self {
         let mut waits = waits.to_vec();
@@ -42,13 +42,13 @@ impl SurvivalCurve {
         Self { waits: waits.len(), answered: waits.iter().filter(|wait| wait.answered).count(), steps }
     }
 
-    /// Minutes within which a share is answered; none when that is not reached.
+    /// Returns the minutes within which a share (0 to 1) is answered; `None` if the share is never reached.
     #[must_use]
     pub fn within(&self, share: f64) -> Option<f64> {
         self.steps.iter().find(|(_, still)| 1.0 - still >= share - 1e-12).map(|(minutes, _)| *minutes)
     }
 
-    /// The share answered within so many minutes.
+    /// Returns the share answered within a number of minutes.
     #[must_use]
     pub fn answered_within(&self, minutes: f64) -> f64 {
         let by_then = self.steps.partition_point(|(at, _)| *at <= minutes);
@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn the_curve_is_that_of_the_textbook() {
-        // Freireich et al. 1963, remission under 6-MP, as in Cox and Oakes 1984: S(6) 0.857, S(10) 0.753, S(23) 0.448.
+        // Freireich et al. 1963, remission under 6-MP, as in Cox and Oakes 1984: S(6) 0.857, S(10) 0.753,
+        // S(23) 0.448.
         let answered = [6, 6, 6, 7, 10, 13, 16, 22, 23];
         let watched = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35];
         let wait = |answered| move |minutes: &i32| Wait { minutes: f64::from(*minutes), answered };

@@ -1,4 +1,5 @@
-//! What a policy told, as it is told: counts by day, hour, team and level, and the first alert of each conversation.
+//! Counts the alerts of a policy by day, hour, team and level, and keeps the first alert of each
+//! conversation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,27 +8,27 @@ use serde::Serialize;
 
 use firewatch_report::Zone;
 
-/// The first time that a team was told of a conversation.
+/// The first alert of a conversation to a team.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Alert {
-    /// The conversation.
+    /// Id of the conversation.
     pub conversation: String,
-    /// The team that owned it.
+    /// Team that owned the escalation.
     pub team: String,
-    /// When.
+    /// When it was opened.
     pub at: EventTime,
-    /// The level.
+    /// Level at that time.
     pub level: Level,
-    /// Why, in words.
+    /// First reason.
     pub reason: String,
-    /// The route that opened it, if one did.
+    /// Route that opened it, if one did.
     pub route: Option<String>,
-    /// The risk, where it has one.
+    /// Risk at that time, if it has one.
     pub risk: Option<Tenths>,
 }
 
 impl Alert {
-    /// The alert that a record opens.
+    /// Creates the alert of the record that opens an escalation.
     #[must_use]
     pub fn from_escalation(record: &Escalation) -> Self {
         Self {
@@ -42,24 +43,24 @@ impl Alert {
     }
 }
 
-/// What a policy told.
+/// The alerts of a policy, counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertTally {
-    /// Where days begin.
+    /// Time zone of the days.
     pub zone: Zone,
-    /// What was opened, by team and level.
+    /// Alerts by team and level.
     pub opened: BTreeMap<(String, Level), u64>,
-    /// What was opened, by the day on the wall, as midnight of that date, and team.
+    /// Alerts by local day, as midnight of that date, and team.
     pub by_day: BTreeMap<(EventTime, String), u64>,
-    /// What was opened in each hour in which something was, by team.
+    /// Alerts by hour (UTC) and team; hours without alerts are absent.
     pub by_hour: BTreeMap<(EventTime, String), u64>,
-    /// Records by what they tell.
+    /// Records by kind of change.
     pub news: BTreeMap<&'static str, u64>,
-    /// Storms, groups and digests that were opened.
+    /// Opened storms, groups and digests.
     pub gathered: u64,
-    /// Conversations of which alerts were held back, by the reason.
+    /// Conversations with suppressed alerts, by reason.
     pub held_back: BTreeMap<&'static str, u64>,
-    /// What has held back alerts of conversations that another policy told of.
+    /// The reason for suppressed alerts, for conversations that some policy alerted on.
     pub held_back_by_conversation: BTreeMap<String, &'static str>,
     /// The first alert of each conversation for each team.
     pub first_alerts: BTreeMap<(String, String), Alert>,
@@ -69,7 +70,7 @@ const DAY: Duration = Duration::from_mins(24 * 60);
 const HOUR: Duration = Duration::from_mins(60);
 
 impl AlertTally {
-    /// Takes a record that was told.
+    /// Counts an emitted escalation record.
     pub fn record(&mut self, record: &Escalation) {
         *self.news.entry(record.change.as_str()).or_default() += 1;
         if record.change != EscalationChange::Opened {
@@ -87,26 +88,26 @@ impl AlertTally {
         self.first_alerts.entry(key).or_insert_with(|| Alert::from_escalation(record));
     }
 
-    /// The teams that were told of conversations by themselves, in order.
+    /// Returns the teams with alerts about single conversations, in alphabetical order.
     #[must_use]
     pub fn teams(&self) -> BTreeSet<&str> {
         self.first_alerts.keys().map(|(_, team)| team.as_str()).collect()
     }
 
-    /// What was opened in all.
+    /// Returns the total number of alerts.
     #[must_use]
     pub fn alerts(&self) -> u64 {
         self.opened.values().sum()
     }
 
-    /// What was opened for a team from one hour to another.
+    /// Returns the number of alerts of a team from one hour up to, not including, another.
     #[must_use]
-    pub fn opened_between(&self, team: &str, (from, to): (EventTime, EventTime)) -> u64 {
+    pub fn opened_between(&self, team: &str, from: EventTime, to: EventTime) -> u64 {
         let hours = self.by_hour.range((from, String::new())..(to, String::new()));
         hours.filter(|((_, alert_team), _)| alert_team == team).map(|(_, n)| n).sum()
     }
 
-    /// The hour in which most was opened, and how much.
+    /// Returns the hour with the most alerts and their number.
     #[must_use]
     pub fn busiest(&self) -> Option<(EventTime, u64)> {
         let mut hours: BTreeMap<EventTime, u64> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! How a conversation went, kept beside the engine: when it reached how many, when it crossed the bar, when it was
-//! answered. What alerts are judged by.
+//! Tracks what became of each conversation: its reach over time, when it crossed the viral bars and when it
+//! was answered. Alerts are evaluated against these tracks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,27 +8,27 @@ use firewatch_engine::{ConversationView, Fold, Outcome, Record};
 
 use super::partitions::ProcessedRecord;
 
-/// Growth of the reach from which it is noted again.
+/// Factor by which the reach must grow before it is recorded again.
 const MIN_REACH_GROWTH: f64 = 1.05;
 
-/// A conversation, so far.
+/// The history of a conversation so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConversationTrack {
-    /// The brand, once it is known.
+    /// The brand, once known.
     pub brand: Option<Box<str>>,
-    /// When its post was written; when it was first heard of, if the post was not seen.
+    /// Time of its root post; of its first event if the post was not seen.
     pub began: EventTime,
-    /// When it was last heard of.
+    /// Time of its latest event.
     pub last: EventTime,
-    /// When it crossed each of the bars, mildest first, as far as it has.
+    /// When it crossed each bar so far, the lowest bar first.
     pub crossed: Vec<EventTime>,
-    /// When the brand answered first.
+    /// When the brand first answered.
     pub answered: Option<EventTime>,
-    /// The brand began it itself.
+    /// Whether the brand started the conversation.
     pub is_brands_own: bool,
-    /// Reach at times, noted when it has grown by a twentieth.
+    /// Reach over time, recorded at each growth by 5%.
     reach: Vec<(EventTime, u64)>,
-    /// The reach by now.
+    /// Largest reach so far.
     pub max_reach: u64,
 }
 
@@ -54,7 +54,7 @@ impl ConversationTrack {
         while bars.get(self.crossed.len()).is_some_and(|bar| conversation.reshares >= *bar) {
             self.crossed.push(at);
         }
-        // A later record can say that fewer are reached than was thought.
+        // A later record can lower the estimated reach.
         self.max_reach = self.max_reach.max(conversation.reach);
         let noted = self.reach.last().map_or(0.0, |(_, reach)| *reach as f64 * MIN_REACH_GROWTH);
         if conversation.reach > 0 && conversation.reach as f64 >= noted {
@@ -62,42 +62,42 @@ impl ConversationTrack {
         }
     }
 
-    /// The share of its reach that was still to come at a time.
+    /// Returns the share of its final reach that was still to come at a time, 0 to 1.
     pub fn to_come(&self, at: EventTime) -> f64 {
         let by_then = self.reach.partition_point(|(noted, _)| *noted <= at);
         let reach = by_then.checked_sub(1).and_then(|i| self.reach.get(i)).map_or(0, |(_, reach)| *reach);
         1.0 - reach as f64 / self.max_reach.max(1) as f64
     }
 
-    /// When half of its reach was reached.
+    /// Returns when it had half of its final reach.
     pub fn half(&self) -> Option<EventTime> {
         self.reach.iter().find(|(_, reach)| 2 * reach >= self.max_reach).map(|(at, _)| *at)
     }
 }
 
-/// The conversations of a partition.
+/// The tracks of the conversations in a partition.
 pub struct Tracks<'a> {
     bars: &'a [u64],
     horizon: Duration,
-    /// Conversations whose end is kept, whatever became of them.
+    /// Conversations whose track is always kept.
     labelled: &'a HashSet<String>,
     open: HashMap<Box<str>, ConversationTrack>,
-    /// Those that are over and matter: the ones that somebody was told of, that crossed a bar, or that have a label.
+    /// Ended conversations that matter: those with an alert, a crossed bar or a label.
     pub finished: Vec<(Box<str>, ConversationTrack)>,
     alerted: HashSet<Box<str>>,
     swept: Option<EventTime>,
-    /// Of conversations in all.
+    /// Total number of conversations.
     pub started: u64,
 }
 
 impl<'a> Tracks<'a> {
-    /// None yet; bars are in order, mildest first.
+    /// Creates an empty set of tracks; `bars` are in ascending order.
     pub fn new(bars: &'a [u64], horizon: Duration, labelled: &'a HashSet<String>) -> Self {
         let (open, finished, alerted) = (HashMap::new(), vec![], HashSet::new());
         Self { bars, horizon, labelled, open, finished, alerted, swept: None, started: 0 }
     }
 
-    /// Sees a record that was taken.
+    /// Updates the track of a processed record's conversation.
     pub fn observe(&mut self, processed: &ProcessedRecord<'_>) {
         let (Record::Event(event), Some(conversation)) = (processed.record, processed.conversation) else {
             return;
@@ -108,7 +108,7 @@ impl<'a> Tracks<'a> {
             _ => {
                 *begun += 1;
                 let new = ConversationTrack::new(event.at);
-                // One of the same name that is over: whether it matters is not known before the chunk ends.
+                // An ended conversation of the same id: keep it, because its alerts may still be undecided.
                 let before = self.open.insert(event.conversation.as_str().into(), new);
                 self.finished.extend(before.map(|before| (event.conversation.as_str().into(), before)));
                 let Some(track) = self.open.get_mut(event.conversation.as_str()) else { return };
@@ -125,14 +125,14 @@ impl<'a> Tracks<'a> {
         track.update(conversation, event.at, self.bars);
     }
 
-    /// Somebody was told of a conversation.
+    /// Records that a team was alerted on a conversation.
     pub fn mark_alerted(&mut self, conversation: &str) {
         if !self.alerted.contains(conversation) {
             self.alerted.insert(conversation.into());
         }
     }
 
-    /// Lets go of those that are over by a time.
+    /// Removes the conversations that have ended by a time, and keeps the tracks that matter.
     pub fn sweep(&mut self, now: EventTime) {
         let quarter = Duration::from_millis(self.horizon.as_millis() / 4);
         if self.swept.is_some_and(|swept| now < swept + quarter) {
@@ -147,7 +147,7 @@ impl<'a> Tracks<'a> {
         }
     }
 
-    /// Ends all that are open.
+    /// Ends all open conversations.
     pub fn finish(&mut self) {
         let Self { open, finished, alerted, labelled, .. } = self;
         finished.extend(
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!((track.half(), track.max_reach), (Some(at(40)), 1000));
         assert!((track.to_come(at(25)) - 0.6).abs() < 1e-9);
         assert!((track.to_come(at(-1)) - 1.0).abs() < 1e-9 && track.to_come(at(99)).abs() < 1e-9);
-        assert_eq!(track.reach.len(), 3, "growth of less than a twentieth is not noted");
+        assert_eq!(track.reach.len(), 3, "growth below 5% is not recorded");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What policies would have done with a recording: the engine of production over all of it, several policies at once.
+//! The backtest: runs the production engine with several policies at once over a recording.
 //!
-//! Policies that agree on brands, horizon and windows work on the same conversations; those that do not have
-//! conversations of their own. What is read is decoded once for all.
+//! Policies with the same brands, horizon and windows share conversations; others get their own. Each record
+//! is decoded once for all policies.
 
 mod alert_tally;
 mod conversation_track;
@@ -32,56 +32,56 @@ use firewatch_report::Zone;
 use partitions::Partitions;
 use verdicts::Truth;
 
-/// A jump of time so far ahead is worth a word: what was open is over by then.
+/// A jump ahead in time beyond this is reported, because it ends all open conversations.
 const MAX_TIME_JUMP: Duration = Duration::from_mins(7 * 24 * 60);
-/// Faults of the input that are told one by one.
+/// Maximum number of faults listed.
 const MAX_REPORTED_FAULTS: usize = 5;
 
-/// Policies by name, and what they are tried on.
+/// The policies to test, and how to evaluate them.
 pub struct BacktestPlan {
-    /// Names and policies; the first is what the others are compared with.
+    /// Names and rulesets; the others are compared with the first.
     pub policies: Vec<(String, Ruleset)>,
-    /// What people said of conversations, if they did.
+    /// Labels of conversations, if there are any.
     pub labels: Option<Labels>,
-    /// The recording's name in messages.
+    /// Name of the recording in messages.
     pub input: String,
-    /// Where days begin.
+    /// Time zone of days and hours.
     pub zone: Zone,
 }
 
-/// Policies that work on the same conversations.
+/// Policies that share conversations.
 struct PolicyGroup {
-    /// The places of its policies in the plan, the one in force first.
+    /// Indices of its policies in the plan; the first is the active policy of the group.
     policies: Vec<usize>,
     partitions: Partitions,
 }
 
-/// How a recording looked.
+/// Statistics of a recording.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Survey {
-    /// Records read.
+    /// Number of records.
     pub records: u64,
-    /// Records that could not be taken.
+    /// Number of rejected records.
     pub rejected: u64,
-    /// Records older than one before them by more than the windows wait for.
+    /// Number of records behind an earlier one by more than the allowed lateness.
     pub late: u64,
-    /// The first and the last time.
+    /// Earliest and latest event time.
     pub span: Option<(EventTime, EventTime)>,
-    /// Conversations begun.
+    /// Number of conversations.
     pub conversations: u64,
-    /// The first of what was wrong, each with its place.
+    /// The first faults, each with its place.
     pub faults: Vec<String>,
 }
 
 impl Survey {
-    /// How many days long it is, from one day on.
+    /// Returns the length in days; `None` if it is shorter than a day.
     pub(crate) fn days(&self) -> Option<f64> {
         let days = self.span.map(|(from, to)| (to - from).as_secs() / 86_400.0);
         days.filter(|days| *days >= 1.0)
     }
 }
 
-/// A recording as it is worked on.
+/// A backtest in progress.
 pub struct Backtest<'a> {
     plan: &'a BacktestPlan,
     bars: &'a [u64],
@@ -89,24 +89,24 @@ pub struct Backtest<'a> {
     tracks: Vec<Tracks<'a>>,
     tallies: Vec<AlertTally>,
     lateness: Duration,
-    /// How far the desks have come.
+    /// Time up to which the dispatchers have decided.
     decided_until: Option<EventTime>,
     survey: Survey,
 }
 
-/// A recording that was worked through.
+/// A finished backtest.
 pub struct FinishedBacktest<'a> {
     plan: &'a BacktestPlan,
     bars: &'a [u64],
-    /// How the recording looked.
+    /// Statistics of the recording.
     pub survey: Survey,
-    /// What each policy told.
+    /// Alerts of each policy.
     pub tallies: Vec<AlertTally>,
     finished_tracks: Vec<(Box<str>, ConversationTrack)>,
 }
 
 impl BacktestPlan {
-    /// All viral bars of all policies, mildest first.
+    /// Returns the viral bars of all policies in ascending order.
     #[must_use]
     pub fn bars(&self) -> Vec<u64> {
         let bars_of_policy = |policy: &Policy| {
@@ -120,13 +120,13 @@ impl BacktestPlan {
         bars
     }
 
-    /// The conversations that have labels.
+    /// Returns the ids of the labelled conversations.
     #[must_use]
     pub fn labelled(&self) -> HashSet<String> {
         self.labels.iter().flat_map(Labels::conversations).map(|(id, _)| id.to_owned()).collect()
     }
 
-    /// Policies that can share conversations, together.
+    /// Groups the policies that can share conversations.
     fn groups(&self, partitions: usize) -> Vec<PolicyGroup> {
         let mut groups: Vec<(Vec<usize>, &Ruleset, Vec<Policy>)> = Vec::new();
         for (i, (_, ruleset)) in self.policies.iter().enumerate() {
@@ -139,7 +139,7 @@ impl BacktestPlan {
             }
         }
         let group = |(policies, ruleset, shadow_policies): (Vec<usize>, &Ruleset, Vec<Policy>)| {
-            // They were found to share.
+            // The policies were checked to be compatible, so this cannot fail.
             let with_trials = ruleset.clone().without_scores().with_shadow_policies(shadow_policies);
             let ruleset = with_trials.unwrap_or_else(|_| ruleset.clone().without_scores());
             PolicyGroup { policies, partitions: Partitions::new(ruleset, partitions) }
@@ -149,11 +149,12 @@ impl BacktestPlan {
 }
 
 impl<'a> Backtest<'a> {
-    /// Ready for the first chunk; on so many threads.
+    /// Creates a backtest on `threads` threads.
     #[must_use]
     pub fn new(
         plan: &'a BacktestPlan,
-        (bars, labelled): (&'a [u64], &'a HashSet<String>),
+        bars: &'a [u64],
+        labelled: &'a HashSet<String>,
         threads: usize,
     ) -> Self {
         let policies = || plan.policies.iter().map(|(_, ruleset)| &ruleset.policy);
@@ -173,7 +174,8 @@ impl<'a> Backtest<'a> {
         }
     }
 
-    /// Takes the next records; hands on what each policy, by its place in the plan, tells.
+    /// Processes the next chunk; passes emitted escalations to `sink`, each with the index of its policy in
+    /// the plan.
     pub fn process(&mut self, chunk: &Chunk, sink: &mut impl FnMut(usize, &Escalation)) {
         self.survey_chunk(chunk);
         let mut emitted = Vec::new();
@@ -187,14 +189,14 @@ impl<'a> Backtest<'a> {
                 group.partitions.process(chunk, &mut none, |(), _| (), &mut sink);
             }
         }
-        tally_emitted((tracks, tallies), emitted, sink);
-        // What was told now is of the chunk before.
+        tally_emitted(tracks, tallies, emitted, sink);
+        // The emitted escalations are those of the chunk before, so sweep only up to its time.
         if let Some(now) = std::mem::replace(&mut self.decided_until, self.survey.span.map(|(_, now)| now)) {
             self.tracks.iter_mut().for_each(|tracks| tracks.sweep(now));
         }
     }
 
-    /// Ends it: what waits is decided.
+    /// Ends the recording, decides everything that waits and returns the finished backtest.
     #[must_use]
     pub fn finish(mut self, sink: &mut impl FnMut(usize, &Escalation)) -> FinishedBacktest<'a> {
         let mut emitted = Vec::new();
@@ -202,7 +204,7 @@ impl<'a> Backtest<'a> {
             let policies = &group.policies;
             group.partitions.finish(&mut |effect| emitted.extend(by_policy(policies, effect)));
         }
-        tally_emitted((&mut self.tracks, &mut self.tallies), emitted, sink);
+        tally_emitted(&mut self.tracks, &mut self.tallies, emitted, sink);
         let alerted =
             self.tallies.iter().flat_map(|account| account.first_alerts.keys().map(|(id, _)| id.clone()));
         let alerted: BTreeSet<String> = alerted.collect();
@@ -225,19 +227,19 @@ impl<'a> Backtest<'a> {
         }
     }
 
-    /// How far it has come, in records.
+    /// Returns the number of records processed so far.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.survey.records
     }
 
-    /// Conversations that are followed now.
+    /// Returns the number of conversations followed now.
     #[must_use]
     pub fn conversations(&self) -> usize {
         self.groups.first().map_or(0, |group| group.partitions.conversations())
     }
 
-    /// Takes note of what is wrong with records, and of time that goes back or jumps.
+    /// Counts rejected and late records, and records faults, including jumps in time.
     fn survey_chunk(&mut self, chunk: &Chunk) {
         let Survey { records, rejected, late, span, faults, .. } = &mut self.survey;
         for (place, record) in chunk.records_with_places() {
@@ -260,7 +262,7 @@ impl<'a> Backtest<'a> {
                         fault(format!("goes back from {last} to {at}; sort the recording by time"));
                     }
                     if at > last + MAX_TIME_JUMP {
-                        fault(format!("jumps ahead from {last} to {at}; what was open is over by then"));
+                        fault(format!("jumps ahead from {last} to {at}; open conversations end before that"));
                     }
                     *span = Some((first.min(at), last.max(at)));
                 }
@@ -270,13 +272,13 @@ impl<'a> Backtest<'a> {
 }
 
 impl FinishedBacktest<'_> {
-    /// The report on all of it.
+    /// Builds the report.
     #[must_use]
     pub fn report(&self) -> BacktestReport {
         report::build_report(self.plan, &self.survey, &self.tallies, &self.truth())
     }
 
-    /// What the alerts of each policy for a team were worth, in the order of time.
+    /// Returns the verdicts on each policy's alerts for a team, in the order of time.
     #[must_use]
     pub fn verdicts(&self, team: &str) -> Vec<Vec<ConversationVerdict>> {
         let truth = self.truth();
@@ -291,7 +293,7 @@ impl FinishedBacktest<'_> {
     }
 }
 
-/// What an effect tells, and of which policy.
+/// Returns the escalation of an effect with the index of its policy in the plan.
 fn by_policy(policies: &[usize], effect: Effect) -> Option<(usize, Escalation)> {
     match effect {
         Effect::Escalation(record) => Some((*policies.first()?, *record)),
@@ -301,7 +303,8 @@ fn by_policy(policies: &[usize], effect: Effect) -> Option<(usize, Escalation)> 
 }
 
 fn tally_emitted(
-    (tracks, tallies): (&mut [Tracks<'_>], &mut [AlertTally]),
+    tracks: &mut [Tracks<'_>],
+    tallies: &mut [AlertTally],
     mut emitted: Vec<(usize, Escalation)>,
     sink: &mut impl FnMut(usize, &Escalation),
 ) {

@@ -1,4 +1,4 @@
-//! The report of a backtest as a page.
+//! Renders the backtest report as an HTML page.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, bars, char
 use firewatch_report::page::HtmlPage;
 use firewatch_report::{AnalysisError, Zone};
 
-/// Conversations on which policies differ that are shown.
+/// Maximum number of differing conversations shown.
 const MAX_DIFFERENCES: usize = 50;
 
-/// Draws the page.
+/// Renders the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn html(report: &BacktestReport) -> Result<String, AnalysisError> {
-    let mut page = HtmlPage::new("What policies would have told");
+    let mut page = HtmlPage::new("Backtest");
     if let Some(why) = &report.partial {
         page.lead(format_args!("Partial: {why}"));
     }
@@ -42,13 +42,13 @@ pub fn html(report: &BacktestReport) -> Result<String, AnalysisError> {
     page.table("By team and level", &["policy", "team", "level", "alerts"], levels);
     for policy in report.policies.iter().filter(|policy| !policy.held_back.is_empty()) {
         page.paragraph(format_args!(
-            "{} held back alerts of conversations: {}.",
+            "{} suppressed alerts of conversations: {}.",
             policy.name,
             policy.held_back()
         ));
     }
     if report.policies.iter().any(|policy| days(policy).len() > 1) {
-        page.chart(&by_day(report)?, "Alerts of each day, all teams.");
+        page.chart(&by_day(report)?, "Alerts per day, all teams.");
     }
     for policy in &report.policies {
         page.chart(
@@ -56,18 +56,18 @@ pub fn html(report: &BacktestReport) -> Result<String, AnalysisError> {
             &format!("Alerts by the hour of the day, {}.", policy.name),
         );
     }
-    page.heading("How right, and how early");
-    page.paragraph(format_args!("Right is what {}.", report.what_is_right()));
+    page.heading("Precision, recall and lead time");
+    page.paragraph(format_args!("An alert is right if {}.", report.what_is_right()));
     let judged =
         report.policies.iter().flat_map(|policy| policy.judged.iter().map(|judged| row(policy, judged)));
     page.table(
-        "Minutes and reach are medians over what was right",
+        "Minutes and reach: medians over right alerts",
         &[
             "policy",
             "team",
-            "told",
+            "alerted",
             "precision",
-            "recall in time",
+            "timely recall",
             "minutes before half of the reach",
             "reach to come",
         ],
@@ -101,7 +101,7 @@ fn row(policy: &PolicyOutcome, judged: &TeamAccuracy) -> Vec<String> {
     ]
 }
 
-/// Alerts of each day.
+/// Returns the alerts of each day, over all teams.
 fn days(policy: &PolicyOutcome) -> BTreeMap<EventTime, u64> {
     let mut days = BTreeMap::new();
     for (day, _, n) in &policy.by_day {
@@ -154,7 +154,7 @@ fn by_hour(policy: &PolicyOutcome, zone: &Zone) -> Result<String, AnalysisError>
 fn differences(page: &mut HtmlPage, report: &BacktestReport) {
     page.heading("Where they differ");
     page.paragraph(format_args!(
-        "On {} conversations; the {} with the largest reach, each policy with its reason:",
+        "{} conversations; shown are the {} with the largest reach, with the reason of each policy:",
         report.differ.len(),
         report.differ.len().min(MAX_DIFFERENCES)
     ));
@@ -169,5 +169,5 @@ fn differences(page: &mut HtmlPage, report: &BacktestReport) {
             vec![conversation.clone(), reach.clone(), wanted.into(), policy.name.clone(), alert_texts]
         })
     });
-    page.table("", &["conversation", "reach", "right", "policy", "tells"], rows);
+    page.table("", &["conversation", "reach", "right", "policy", "alert"], rows);
 }

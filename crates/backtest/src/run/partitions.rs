@@ -1,62 +1,62 @@
-//! The engine over several partitions in one process, a chunk of records at a time, on all cores.
+//! Runs the engine over several partitions in one process, a chunk of records at a time, on all cores.
 //!
-//! A conversation is in the partition that its id hashes to, as with Kafka; a brand's desks, one for each policy, lie with as
-//! many tasks. What comes of it is the same as there, however many partitions there are.
+//! A conversation belongs to the partition that its id hashes to, as in Kafka. A brand's dispatchers, one for
+//! each policy, are spread over as many tasks. The output does not depend on the number of partitions.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use firewatch_domain::{EventTime, Signal, SignalBody};
-use firewatch_engine::{ConversationView, Effect, Outcome, Record, Ruleset, Task};
+use firewatch_engine::{ConversationView, Effect, Outcome, Record, RecordMeta, Ruleset, Task};
 
 use crate::recordings::{Chunk, key_hash};
 
-/// Records after which a task packs its conversations.
+/// Number of records after which a task packs its conversations to save memory.
 const PACK_EVERY: usize = 200_000;
 
-/// What became of a record in its conversation.
+/// A processed record with its effect on its conversation.
 pub struct ProcessedRecord<'r> {
     /// The record.
     pub record: &'r Record,
-    /// What became of it.
+    /// The outcome of processing.
     pub outcome: Outcome,
-    /// Its conversation as it is now, if it is followed.
+    /// The conversation after the record, if it is followed.
     pub conversation: Option<&'r ConversationView<'r>>,
 }
 
-/// The conversations of a partition, and what they have to hand on.
+/// The conversations of a partition, and the signals they emit.
 struct ConversationPartition {
     task: Task,
     processed: usize,
-    /// What they tell the desks.
+    /// Signals for the dispatchers.
     signals: Vec<Signal>,
     effects: Vec<Effect>,
 }
 
-/// Some of the desks, a brand's under one policy here and under the next one there: a task of their own, so that they
-/// work beside the conversations of the next chunk.
+/// Some of the dispatchers, in a task of their own, so that they decide while the next chunk's conversations
+/// are processed. A brand's dispatchers for different policies are in different partitions.
 struct DispatcherPartition {
     task: Task,
     waiting: Arc<Vec<Signal>>,
     effects: Vec<Effect>,
-    /// What held alerts back, by policy: the conversations, each once.
+    /// Conversations with suppressed alerts, by policy slot and reason.
     held_back: BTreeMap<(u32, &'static str), HashSet<Box<str>>>,
 }
 
-/// All partitions.
+/// All partitions of conversations and dispatchers.
 pub struct Partitions {
     ruleset: Ruleset,
     conversations: Vec<ConversationPartition>,
     dispatchers: Vec<DispatcherPartition>,
 }
 
-/// The partition of a key.
+/// Returns the partition of a key.
 pub fn partition_of(key: &str, partitions: usize) -> usize {
     (key_hash(key) % partitions.max(1) as u64) as usize
 }
 
 impl Partitions {
-    /// Empty ones.
+    /// Creates empty partitions.
     pub fn new(ruleset: Ruleset, partitions: usize) -> Self {
         let task = |i| Task::new(i as u32, partitions as u32).with_max_conversations(usize::MAX);
         let conversations =
@@ -74,8 +74,8 @@ impl Partitions {
         }
     }
 
-    /// Takes records in; `watch` sees each with what became of it, on the thread of its partition, beside that partition's
-    /// own `watchers` entry. Hands on what was told of the records before.
+    /// Processes a chunk, and passes the effects of the chunk before to `sink`. `watch` sees each processed
+    /// record on the thread of its partition, with that partition's entry of `watchers`.
     pub fn process<W: Send>(
         &mut self,
         chunk: &Chunk,
@@ -86,20 +86,20 @@ impl Partitions {
         let (ruleset, count) = (&self.ruleset, self.dispatchers.len());
         std::thread::scope(|scope| {
             for (i, dispatchers) in self.dispatchers.iter_mut().enumerate() {
-                scope.spawn(move || dispatchers.decide((i, count), ruleset));
+                scope.spawn(move || dispatchers.decide(i, count, ruleset));
             }
             for ((i, conversations), watcher) in self.conversations.iter_mut().enumerate().zip(watchers) {
                 let watch = &watch;
                 scope.spawn(move || {
-                    conversations
-                        .process((chunk, i, count), ruleset, &mut |processed| watch(watcher, processed));
+                    let mut watch = |processed: ProcessedRecord<'_>| watch(watcher, processed);
+                    conversations.process(chunk, i, count, ruleset, &mut watch);
                 });
             }
         });
         self.forward(sink);
     }
 
-    /// Nothing more comes: what waits is decided.
+    /// Ends the stream and decides everything that waits.
     pub fn finish(&mut self, sink: &mut impl FnMut(Effect)) {
         self.decide();
         for conversations in &mut self.conversations {
@@ -111,17 +111,17 @@ impl Partitions {
         self.forward(sink);
     }
 
-    /// Lets the desks take what waits for them.
+    /// Lets the dispatchers process the waiting signals.
     fn decide(&mut self) {
         let (ruleset, count) = (&self.ruleset, self.dispatchers.len());
         std::thread::scope(|scope| {
             for (i, dispatchers) in self.dispatchers.iter_mut().enumerate() {
-                scope.spawn(move || dispatchers.decide((i, count), ruleset));
+                scope.spawn(move || dispatchers.decide(i, count, ruleset));
             }
         });
     }
 
-    /// How many conversations each reason has held back alerts of, for a policy.
+    /// Returns the number of conversations with suppressed alerts by reason, for a policy slot.
     pub fn held_back(&self, slot: u32) -> BTreeMap<&'static str, u64> {
         let mut held = BTreeMap::new();
         for ((of_slot, reason), conversations) in self.dispatchers.iter().flat_map(|desks| &desks.held_back) {
@@ -132,19 +132,19 @@ impl Partitions {
         held
     }
 
-    /// What has held back alerts of a conversation, for a policy.
+    /// Returns why alerts of a conversation were suppressed, for a policy slot.
     pub fn held_back_reason(&self, slot: u32, conversation: &str) -> Option<&'static str> {
         let mut held = self.dispatchers.iter().flat_map(|dispatchers| &dispatchers.held_back);
         held.find(|((of_slot, _), all)| *of_slot == slot && all.contains(conversation))
             .map(|((_, reason), _)| *reason)
     }
 
-    /// Conversations that are followed.
+    /// Returns the number of followed conversations.
     pub fn conversations(&self) -> usize {
         self.conversations.iter().map(|partition| partition.task.conversations()).sum()
     }
 
-    /// Hands what was decided to the sink, and signals to the desks.
+    /// Passes the dispatchers' effects to the sink, and the new signals to the dispatchers.
     fn forward(&mut self, sink: &mut impl FnMut(Effect)) {
         self.dispatchers.iter_mut().flat_map(|desks| desks.effects.drain(..)).for_each(sink);
         let signals: Vec<Signal> =
@@ -155,8 +155,8 @@ impl Partitions {
 }
 
 impl DispatcherPartition {
-    /// Takes the signals that are for desks of this place among so many.
-    fn decide(&mut self, (place, count): (usize, usize), ruleset: &Ruleset) {
+    /// Processes the waiting signals that belong to the dispatchers of partition `place` of `count`.
+    fn decide(&mut self, place: usize, count: usize, ruleset: &Ruleset) {
         for signal in std::mem::take(&mut self.waiting).iter() {
             let first = partition_of(&signal.brand, count);
             let is_own = |slot: u32| (first + slot as usize) % count == place;
@@ -173,10 +173,12 @@ impl DispatcherPartition {
 }
 
 impl ConversationPartition {
-    /// Takes the records of a partition among so many.
+    /// Processes the records of a chunk that belong to one partition of `count`.
     fn process(
         &mut self,
-        (chunk, partition, count): (&Chunk, usize, usize),
+        chunk: &Chunk,
+        partition: usize,
+        count: usize,
         ruleset: &Ruleset,
         watch: &mut impl FnMut(ProcessedRecord<'_>),
     ) {
@@ -185,7 +187,7 @@ impl ConversationPartition {
                 self.process_record(record, ruleset, watch);
             }
         }
-        // Time passes here too, as the other partitions have come so far.
+        // Advance to the time of the whole chunk, because the other partitions have come that far.
         if let Some(until) = chunk.records.iter().flatten().map(Record::at).max() {
             self.task.advance_time(until, ruleset, &mut self.effects);
             self.keep_signals();
@@ -198,11 +200,11 @@ impl ConversationPartition {
         ruleset: &Ruleset,
         watch: &mut impl FnMut(ProcessedRecord<'_>),
     ) {
-        let from = (EventTime::END, None);
+        let meta = RecordMeta { arrival: EventTime::END, trace: None };
         let outcome = match record {
-            Record::Event(event) => self.task.handle_event(event, from, ruleset, &mut self.effects),
-            Record::Action(action) => self.task.handle_action(action, from, ruleset, &mut self.effects),
-            // They are made here, and not recorded.
+            Record::Event(event) => self.task.handle_event(event, meta, ruleset, &mut self.effects),
+            Record::Action(action) => self.task.handle_action(action, meta, ruleset, &mut self.effects),
+            // Signals are produced here and not part of a recording.
             Record::Signal(_) => return,
         };
         let key = record.key();
@@ -219,7 +221,7 @@ impl ConversationPartition {
         }
     }
 
-    /// Keeps the signals for the desks; nothing else that conversations make is asked for.
+    /// Keeps the signals for the dispatchers and drops other effects of conversations.
     fn keep_signals(&mut self) {
         for effect in self.effects.drain(..) {
             if let Effect::Signal(signal) = effect {

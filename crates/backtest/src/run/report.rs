@@ -1,4 +1,4 @@
-//! The figures of a backtest, as a table for people and as JSON for programs.
+//! The figures of a backtest: displayed as text for people and serialised as JSON for programs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,75 +12,75 @@ use super::{BacktestPlan, MAX_REPORTED_FAULTS, Survey};
 use crate::labels::Labels;
 use firewatch_report::Zone;
 
-/// What policies would have done.
+/// The report of a backtest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BacktestReport {
-    /// The recording.
+    /// Name of the recording.
     pub input: String,
-    /// How it looked.
+    /// Statistics of the recording.
     #[serde(flatten)]
     pub survey: Survey,
-    /// Labels of conversations that are not in the recording.
+    /// Number of labels for conversations that are not in the recording.
     pub unknown_labels: u64,
-    /// It ended before the recording did, and why.
+    /// Why the recording was read only in part, if so.
     pub partial: Option<String>,
-    /// Where days begin and hours are.
+    /// Time zone of days and hours.
     pub zone: Zone,
-    /// What right is: `labels`, `crossed the viral bar`, or `verdicts`.
+    /// Criterion for a right alert: `labels`, `crossed the viral bar`, or `verdicts`.
     pub judged_by: &'static str,
-    /// Each policy.
+    /// Results of each policy.
     pub policies: Vec<PolicyOutcome>,
-    /// Conversations that not all policies told the same teams of, those with the largest reach first.
+    /// Conversations on which policies alerted different teams, the largest reach first.
     pub differ: Vec<PolicyDifference>,
 }
 
-/// What one policy would have told.
+/// The results of a policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PolicyOutcome {
-    /// Its name.
+    /// Name of the policy.
     pub name: String,
-    /// Its version and hash.
+    /// Version and hash of the policy.
     pub policy: (String, String),
-    /// What was opened.
+    /// Number of alerts.
     pub alerts: u64,
-    /// ...a day, where the recording is a day long.
+    /// Alerts a day; `None` if the recording is shorter than a day.
     pub alerts_per_day: Option<f64>,
-    /// The hour in which most was opened.
+    /// The hour with the most alerts, and their number.
     pub busiest_hour: Option<(EventTime, u64)>,
-    /// By team and level.
+    /// Alerts by team and level.
     pub by_level: Vec<(String, String, u64)>,
-    /// By the day on the wall, as midnight of that date, and team.
+    /// Alerts by local day, as midnight of that date, and team.
     pub by_day: Vec<(EventTime, String, u64)>,
-    /// By hour and team.
+    /// Alerts by hour (UTC) and team.
     pub by_hour: Vec<(EventTime, String, u64)>,
-    /// Records by what they tell.
+    /// Escalation records by kind of change.
     pub records: BTreeMap<&'static str, u64>,
-    /// Storms, groups and digests.
+    /// Number of storms, groups and digests.
     pub gathered: u64,
-    /// Conversations of which alerts were held back, by the reason.
+    /// Conversations with suppressed alerts, by reason.
     pub held_back: BTreeMap<&'static str, u64>,
-    /// Conversations that anybody was told of by themselves.
+    /// Conversations with an alert of their own.
     pub conversations: u64,
-    /// How each team's alerts did.
+    /// Accuracy of each team's alerts.
     pub judged: Vec<TeamAccuracy>,
 }
 
 /// A conversation on which policies differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PolicyDifference {
-    /// The conversation.
+    /// Id of the conversation.
     pub conversation: String,
-    /// Accounts that could have seen it in the end, where that is known.
+    /// Final reach, if known.
     pub reach: Option<u64>,
-    /// What people said of it, or whether it crossed the bar.
+    /// Whether it was worth an alert, if known.
     pub wanted: Option<bool>,
-    /// For each policy, its alerts.
+    /// Alerts of each policy.
     pub alerts: Vec<Vec<Alert>>,
-    /// For each policy, what has held alerts of it back, if that is known and anything has.
+    /// For each policy, why it suppressed alerts, if it did.
     pub held_back: Vec<Option<&'static str>>,
 }
 
-/// Conversations that differ in a report, at most.
+/// Maximum number of differing conversations in a report.
 const MAX_DIFFERENCES: usize = 1_000;
 
 pub(super) fn build_report(
@@ -96,7 +96,7 @@ pub(super) fn build_report(
         let policy = &ruleset.policy;
         let bar_of = |brand: Option<&str>| policy.viral_bar(brand);
         let judged = |team: &str| TeamAccuracy::from_verdicts(team, &truth.verdicts(team, tally, &bar_of));
-        PolicyOutcome::from_tally(name, (policy.version.clone(), policy.hash.clone()), days, tally, &judged)
+        PolicyOutcome::from_tally(name, policy.version.clone(), policy.hash.clone(), days, tally, &judged)
     });
     let first = plan.policies.first().map(|(_, ruleset)| &ruleset.policy);
     let bar_of = |brand: Option<&str>| first.map_or(u64::MAX, |policy| policy.viral_bar(brand));
@@ -112,7 +112,7 @@ pub(super) fn build_report(
     }
 }
 
-/// Counts labels of conversations that are not there, and notes the first of them as faults.
+/// Counts labels for conversations that are not in the recording, and adds the first ones to the faults.
 fn unknown_labels(plan: &BacktestPlan, truth: &Truth<'_>, faults: &mut Vec<String>) -> u64 {
     let labels = plan.labels.iter().flat_map(Labels::conversations);
     let unknown: Vec<(&str, u64)> = labels.filter(|(id, _)| !truth.tracks.contains_key(id)).collect();
@@ -125,10 +125,10 @@ fn unknown_labels(plan: &BacktestPlan, truth: &Truth<'_>, faults: &mut Vec<Strin
     unknown.len() as u64
 }
 
-/// How many a conversation reached, and whether it was right to tell, as far as that is known.
+/// The final reach of a conversation, and whether it was worth an alert; `None` if unknown.
 pub(crate) type ReachAndLabel = (Option<u64>, Option<bool>);
 
-/// Conversations on which policies differ in whom they tell; `truth` says what became of one.
+/// Returns the conversations on which policies alerted different teams; `truth` returns the outcome of one.
 pub(crate) fn differ(tallies: &[AlertTally], truth: &dyn Fn(&str) -> ReachAndLabel) -> Vec<PolicyDifference> {
     let mut all: BTreeMap<&str, Vec<Vec<Alert>>> = BTreeMap::new();
     for (i, tally) in tallies.iter().enumerate() {
@@ -155,13 +155,13 @@ pub(crate) fn differ(tallies: &[AlertTally], truth: &dyn Fn(&str) -> ReachAndLab
 }
 
 impl PolicyDifference {
-    /// That a policy tells nobody, with what has held it back.
+    /// Describes that a policy has no alert, with the reason if it was suppressed.
     pub(super) fn no_alert_text(&self, policy: usize) -> String {
         let why = self.held_back.get(policy).copied().flatten();
-        why.map_or("tells nobody".into(), |why| format!("tells nobody: {}", why.replace('_', " ")))
+        why.map_or("no alert".into(), |why| format!("no alert: {}", why.replace('_', " ")))
     }
 
-    /// What it is worth to look at: its reach, or where that is not known its level and risk.
+    /// Sort key of differences: reach, then the highest level and risk, which order those of unknown reach.
     fn weight(&self) -> (Option<u64>, Option<Level>, Option<Tenths>) {
         let alerts = || self.alerts.iter().flatten();
         (self.reach, alerts().map(|alert| alert.level).max(), alerts().filter_map(|alert| alert.risk).max())
@@ -180,7 +180,7 @@ impl fmt::Display for BacktestReport {
         }
         writeln!(f, "\n{rejected} records rejected, {late} too late for their windows")?;
         if self.unknown_labels > 0 {
-            writeln!(f, "{} labels are of conversations that are not in it", self.unknown_labels)?;
+            writeln!(f, "{} labels name conversations that are not in the recording", self.unknown_labels)?;
         }
         for fault in faults {
             writeln!(f, "  {fault}")?;
@@ -192,7 +192,7 @@ impl fmt::Display for BacktestReport {
         for policy in &self.policies {
             write!(f, "\n{policy}")?;
         }
-        writeln!(f, "\nright is what {}", self.what_is_right())?;
+        writeln!(f, "\nan alert is right if {}", self.what_is_right())?;
         if self.policies.len() > 1 {
             self.differences(f)?;
         }
@@ -203,13 +203,13 @@ impl fmt::Display for BacktestReport {
 impl BacktestReport {
     pub(super) fn what_is_right(&self) -> &'static str {
         match self.judged_by {
-            "labels" => "the labels say",
-            "verdicts" => "people said was useful, as far as they said",
-            _ => "crossed its brand's viral bar, at any time",
+            "labels" => "its conversation is labelled as worth one",
+            "verdicts" => "people judged it useful; unjudged alerts do not count",
+            _ => "its conversation crossed the brand's viral bar at any time",
         }
     }
 
-    /// The first conversations on which policies differ, with both reasons.
+    /// Writes the first differing conversations with each policy's reason.
     fn differences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         writeln!(
@@ -221,8 +221,8 @@ impl BacktestReport {
         for differs in self.differ.iter().take(SHOWN) {
             let PolicyDifference { conversation, reach, wanted, alerts, .. } = differs;
             let wanted = match wanted {
-                Some(true) => ", right to tell",
-                Some(false) => ", not worth telling",
+                Some(true) => ", worth an alert",
+                Some(false) => ", not worth an alert",
                 None => "",
             };
             let reach = reach.map_or(String::new(), |reach| format!(", reach {reach}"));
@@ -243,10 +243,12 @@ impl BacktestReport {
 }
 
 impl PolicyOutcome {
-    /// What was told, where the recording is so many days long.
+    /// Builds the results from a tally; `days` is the length of the recording, `judged` returns a team's
+    /// accuracy.
     pub(crate) fn from_tally(
         name: &str,
-        policy: (String, String),
+        version: String,
+        hash: String,
         days: Option<f64>,
         tally: &AlertTally,
         judged: &dyn Fn(&str) -> TeamAccuracy,
@@ -255,7 +257,7 @@ impl PolicyOutcome {
         conversations.dedup();
         Self {
             name: name.to_owned(),
-            policy,
+            policy: (version, hash),
             alerts: tally.alerts(),
             alerts_per_day: days.map(|days| tally.alerts() as f64 / days),
             busiest_hour: tally.busiest(),
@@ -270,7 +272,7 @@ impl PolicyOutcome {
         }
     }
 
-    /// How many conversations each reason has held back alerts of, in words.
+    /// Returns the number of conversations with suppressed alerts by reason, as text.
     pub(super) fn held_back(&self) -> String {
         let each = self.held_back.iter().map(|(reason, n)| format!("{n} {}", reason.replace('_', " ")));
         each.collect::<Vec<_>>().join(", ")
@@ -293,7 +295,7 @@ impl fmt::Display for PolicyOutcome {
             writeln!(f, "    {team:<12} {level:<9} {n:>8}")?;
         }
         if !self.held_back.is_empty() {
-            writeln!(f, "  held back: {}", self.held_back())?;
+            writeln!(f, "  suppressed: {}", self.held_back())?;
         }
         for judged in &self.judged {
             write!(f, "{judged}")?;
@@ -319,14 +321,14 @@ impl fmt::Display for TeamAccuracy {
             let to_come = 100.0 * at(&self.reach_to_come, 0.5);
             writeln!(
                 f,
-                "    minutes before half of the reach: median {mid:.1}, half of them {low:.1} to {high:.1}; reach still to \
-                 come: median {to_come:.0}%"
+                "    minutes before half of the reach: median {mid:.1}, quartiles {low:.1} to {high:.1}; reach still \
+                 to come: median {to_come:.0}%"
             )?;
         }
         if !self.answered.is_empty() {
             let (mid, high) = (at(&self.answered, 0.5), at(&self.answered, 0.9));
             let n = self.answered.len();
-            writeln!(f, "    {n} answered in public: median {mid:.1} min, nine in ten within {high:.1}")?;
+            writeln!(f, "    {n} answered in public: median {mid:.1} min, p90 {high:.1} min")?;
         }
         Ok(())
     }

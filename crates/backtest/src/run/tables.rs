@@ -1,4 +1,5 @@
-//! Every number of a report as tidy CSV: one thing a row, so that it opens in pandas, polars or a spreadsheet as it is.
+//! Writes every number of a report as tidy CSV, one observation per row, which pandas, polars and
+//! spreadsheets can read.
 
 use firewatch_domain::EventTime;
 
@@ -6,7 +7,7 @@ use super::report::BacktestReport;
 use super::verdicts::quantile;
 use firewatch_report::table::table;
 
-/// The tables, each with the name of its file.
+/// Returns the tables, each with its file name.
 #[must_use]
 pub fn tables(report: &BacktestReport) -> Vec<(&'static str, String)> {
     vec![
@@ -121,7 +122,7 @@ fn differ(report: &BacktestReport) -> String {
     table(["conversation", "reach", "wanted", "policy", "team", "at", "level", "reason", "held_back"], rows)
 }
 
-/// The day of a time.
+/// Returns the date of a time.
 fn date(at: EventTime) -> String {
     at.to_string().chars().take(10).collect()
 }

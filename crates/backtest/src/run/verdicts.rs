@@ -1,4 +1,5 @@
-//! Whether alerts were right, and in time: against labels, or against what crossed the viral bar later.
+//! Evaluates alerts, whether they were right and in time, against labels or against crossings of the viral
+//! bar.
 
 use std::collections::HashMap;
 
@@ -9,70 +10,70 @@ use super::alert_tally::{Alert, AlertTally};
 use super::conversation_track::ConversationTrack;
 use crate::labels::Labels;
 
-/// What a conversation turned out to be, for a team that was told of it or wanted to be.
+/// The evaluation of a conversation for a team that was alerted on it or should have been.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConversationVerdict {
-    /// The conversation.
+    /// Id of the conversation.
     pub conversation: String,
     /// When it began.
     pub began: EventTime,
-    /// Whether the team wants to be told of it; none when that is not known.
+    /// Whether it was worth an alert; `None` if unknown.
     pub wanted: Option<bool>,
-    /// When it was told, if it was.
+    /// The team's alert, if there was one.
     pub alert: Option<AlertVerdict>,
     /// Minutes from the post to the brand's first answer.
     pub answered: Option<f64>,
 }
 
-/// How an alert came.
+/// The timing of an alert.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlertVerdict {
-    /// When.
+    /// When it was opened.
     pub at: EventTime,
-    /// Before the conversation crossed the bar, if it did.
+    /// Whether it came before the conversation crossed the bar, or the conversation never crossed it.
     pub in_time: bool,
-    /// Minutes from then to half of the reach; below 0 when half was reached before.
+    /// Minutes from the alert to half of the final reach; negative if half was reached before.
     pub lead_minutes: Option<f64>,
-    /// The share of the reach that was still to come, where that is known.
+    /// Share of the final reach still to come, if known.
     pub reach_to_come: Option<f64>,
 }
 
-/// How the alerts of one team did.
+/// The accuracy of a team's alerts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TeamAccuracy {
-    /// The team.
+    /// Name of the team.
     pub team: String,
-    /// Conversations that it was told of, as far as it is known what they were.
+    /// Alerted conversations with a known outcome.
     #[serde(rename = "told")]
     pub alerted: u64,
-    /// Those of them that were what it wants to be told of.
+    /// Alerted conversations that were worth it.
     pub right: u64,
-    /// Right ones that were told before they crossed the bar, if they did.
+    /// Right alerts that came before the conversation crossed the bar.
     pub in_time: u64,
-    /// Conversations that it would have wanted to be told of.
+    /// Conversations worth an alert, alerted or not.
     pub wanted: u64,
-    /// Minutes from the alert to half of the reach, for right ones; below 0 when half was reached before. In order.
+    /// Minutes from each right alert to half of the reach, ascending; negative if half was reached before.
     #[serde(rename = "gained")]
     pub lead_minutes: Vec<f64>,
-    /// The share of the reach that was still to come at the alert, for right ones. In order.
+    /// Share of the reach still to come at each right alert, ascending.
     #[serde(rename = "to_come")]
     pub reach_to_come: Vec<f64>,
-    /// Minutes from the post to the brand's first answer, for those it was told of that were answered. In order.
+    /// Minutes from the post to the brand's first answer, for alerted and answered conversations, ascending.
     pub answered: Vec<f64>,
 }
 
-/// What conversations turned out to be.
+/// The outcomes that alerts are evaluated against.
 pub struct Truth<'a> {
-    /// By conversation, in the order of time.
+    /// Tracks by conversation id, in the order of time.
     pub tracks: HashMap<&'a str, Vec<&'a ConversationTrack>>,
-    /// What people said of them, if they did.
+    /// Labels, if there are any.
     pub labels: Option<&'a Labels>,
-    /// Bars in order, as tracks have them.
+    /// The bars of the tracks, in ascending order.
     pub bars: &'a [u64],
 }
 
 impl<'a> Truth<'a> {
-    /// From what is over.
+    /// Creates the outcomes from ended conversations; those that the brand started are left out.
     pub fn new(
         over: &'a [(Box<str>, ConversationTrack)],
         labels: Option<&'a Labels>,
@@ -88,20 +89,21 @@ impl<'a> Truth<'a> {
         Self { tracks, labels, bars }
     }
 
-    /// The conversation that an alert was about.
+    /// Returns the track of the conversation that an alert is about.
     fn track(&self, alert: &Alert) -> Option<&'a ConversationTrack> {
         let all = self.tracks.get(alert.conversation.as_str())?;
         all.iter().rev().find(|track| track.began <= alert.at).or(all.first()).copied()
     }
 
-    /// When a conversation crossed the bar of its brand.
+    /// Returns when a conversation crossed the bar of its brand.
     fn crossed(&self, track: &ConversationTrack, bar_of: &impl Fn(Option<&str>) -> u64) -> Option<EventTime> {
         let bar = bar_of(track.brand.as_deref());
         let i = self.bars.iter().position(|other| *other == bar)?;
         track.crossed.get(i).copied()
     }
 
-    /// Whether a team wants to be told of a conversation; none when that is not known.
+    /// Returns whether a conversation is worth an alert: by its label, or without labels by crossing the bar.
+    /// `None` if it has no label.
     fn is_wanted(
         &self,
         id: &str,
@@ -114,7 +116,7 @@ impl<'a> Truth<'a> {
         }
     }
 
-    /// The reach of a conversation in the end, and whether anybody wants to be told of it.
+    /// Returns the final reach of a conversation, and whether it is worth an alert.
     pub fn reach_and_label(
         &self,
         id: &str,
@@ -124,7 +126,7 @@ impl<'a> Truth<'a> {
         track.map_or((None, None), |track| (Some(track.max_reach), self.is_wanted(id, track, bar_of)))
     }
 
-    /// The verdicts on what a team was told of, and on what it was not told of but wanted to be; in the order of time.
+    /// Returns the verdicts on a team's alerts and on the conversations it missed, in the order of time.
     pub fn verdicts(
         &self,
         team: &str,
@@ -162,7 +164,7 @@ impl<'a> Truth<'a> {
 }
 
 impl TeamAccuracy {
-    /// Sums verdicts up.
+    /// Summarises verdicts.
     #[must_use]
     pub fn from_verdicts<'v>(
         team: &str,
@@ -198,20 +200,21 @@ impl TeamAccuracy {
         all
     }
 
-    /// The share of what it was told that was right.
+    /// Returns the share of the alerted conversations that were worth it; `None` without alerts.
     #[must_use]
     pub fn precision(&self) -> Option<f64> {
         (self.alerted > 0).then(|| self.right as f64 / self.alerted as f64)
     }
 
-    /// The share of what it wants to know that it was told in time.
+    /// Returns the share of the conversations worth an alert that were alerted in time; `None` if there are
+    /// none.
     #[must_use]
     pub fn recall(&self) -> Option<f64> {
         (self.wanted > 0).then(|| self.in_time as f64 / self.wanted as f64)
     }
 }
 
-/// A quantile of values in order, the nearest one.
+/// Returns the value nearest to a quantile (0 to 1) of ascending values; `None` without values.
 #[must_use]
 pub fn quantile(ordered: &[f64], q: f64) -> Option<f64> {
     let last = ordered.len().checked_sub(1)?;

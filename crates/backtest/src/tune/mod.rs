@@ -1,8 +1,9 @@
-//! Tuning a policy: thresholds are swept on one part of history and judged on a later part that the choice has not seen.
+//! Tunes a policy: sweeps thresholds on the past part of the history and evaluates the choice on the later
+//! part.
 //!
-//! Conversations belong to the part in which they began; those of the last horizon before the split are left out, as
-//! what became of them lies after it. Intervals are by the bootstrap over conversations, with Poisson weights that are
-//! the same for every policy, so that differences between policies are paired.
+//! A conversation belongs to the part in which it began. Those that began within one horizon before the split
+//! are left out, because their outcome lies after it. Intervals come from the bootstrap over conversations,
+//! with the same Poisson weights for every policy, so that differences between policies are paired.
 
 mod page;
 mod selection;
@@ -13,95 +14,118 @@ use std::fmt;
 use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::Ruleset;
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::labels::Labels;
 use crate::run::{BacktestPlan, ConversationVerdict, FinishedBacktest};
 use firewatch_report::Zone;
 pub use page::{html, tables};
 pub use selection::{ConfidenceInterval, Objective, PeriodResult};
-pub use variation::{Candidate, Variation, candidates, changed_lines};
+pub use variation::{Candidate, CandidateError, Variation, VariationError, candidates, changed_lines};
 
-/// Wanted conversations in each part below which a choice is a guess.
+/// Minimum number of conversations worth an alert in each part; with fewer the choice is a guess.
 const MIN_WANTED: usize = 20;
-/// Days of each part below which it holds no week's rhythm.
+/// Minimum length of each part in days; a shorter part misses the weekly cycle.
 const MIN_DAYS: f64 = 7.0;
 
-/// What is asked for.
+/// Why a recording cannot be tuned on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TuneError {
+    /// The recording is empty.
+    #[error("the recording has no record with a time")]
+    NoTime,
+    /// The past part would be shorter than the horizon.
+    #[error("{from} to {to} is too short to split; the past must be longer than the horizon of {horizon}")]
+    TooShort {
+        /// Start of the recording.
+        from: EventTime,
+        /// End of the recording.
+        to: EventTime,
+        /// The longest retention of the policies.
+        horizon: Duration,
+    },
+    /// The backtest has no policy.
+    #[error("no policy to tune")]
+    NoPolicy,
+}
+
+/// The goal of a tuning.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TuneGoal {
     /// The team whose alerts are tuned.
     pub team: String,
-    /// What is to be as good as it can be.
+    /// What to maximise.
     pub objective: Objective,
-    /// Alerts a day for the team, at most.
+    /// Maximum number of alerts a day for the team.
     pub budget: f64,
-    /// The share of history that the choice sees.
+    /// The share of the history that the choice sees, 0 to 1.
     pub split: f64,
 }
 
-/// A policy on both parts.
+/// The results of a policy on both parts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TriedPolicy {
-    /// What it sets.
+    /// What it sets, as `key = value`; for the current policy its name.
     pub name: String,
-    /// On the part that the choice sees.
+    /// Results on the past part, which the choice sees.
     pub past: PeriodResult,
-    /// On the later part.
+    /// Results on the later part.
     pub later: PeriodResult,
 }
 
-/// What came of it.
+/// The result of a tuning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TuneResult {
-    /// The recording.
+    /// Name of the recording.
     pub input: String,
-    /// The team.
+    /// The team whose alerts were tuned.
     pub team: String,
-    /// What was to be as good as it can be.
+    /// What was maximised.
     pub objective: Objective,
-    /// Alerts a day at most.
+    /// Maximum number of alerts a day.
     pub budget: f64,
-    /// The first time, where the later part begins, and the last time.
+    /// Start of the history, start of the later part, and end.
     pub span: [EventTime; 3],
-    /// The policy as it is, and every one that was tried.
+    /// Results of the current policy.
     pub current: TriedPolicy,
-    /// Those that were tried.
+    /// Results of the candidates.
     pub tried: Vec<TriedPolicy>,
-    /// Which of them is best on the past within the budget.
+    /// Index in `tried` of the best candidate on the past within the budget, if any keeps to it.
     pub chosen: Option<usize>,
-    /// How much better the chosen one is than the current one, on the later part, by the objective.
+    /// Change of the objective on the later part, from the current policy to the chosen one.
     pub gain: Option<ConfidenceInterval>,
-    /// Lines of the policy's file that change.
+    /// Lines of the policy file that the choice changes.
     pub changed: Vec<String>,
-    /// What to keep in mind.
+    /// Warnings about the reliability of the choice.
     pub warnings: Vec<String>,
 }
 
-/// The plan of a backtest that tries the current policy and all candidates.
+/// Returns the plan of a backtest of the current policy and all candidates.
 #[must_use]
 pub fn plan(
-    current: (&str, &Ruleset),
+    name: &str,
+    ruleset: &Ruleset,
     candidates: &[Candidate],
     labels: Option<Labels>,
     input: &str,
 ) -> BacktestPlan {
-    let (name, ruleset) = current;
     let tried = candidates.iter().map(|c| (c.name.clone(), ruleset.with_policy(c.policy.clone())));
     let policies = std::iter::once((name.to_owned(), ruleset.clone())).chain(tried).collect();
     BacktestPlan { policies, labels, input: input.to_owned(), zone: Zone::default() }
 }
 
-/// Chooses among the candidates of a plan that was worked through; `text` is the current policy's file.
+/// Chooses among the candidates of a finished backtest; `text` is the current policy file.
 ///
 /// # Errors
-/// When the recording holds no time to split.
+/// When the recording is empty or too short to split.
 pub fn tune(
-    (plan, ended): (&BacktestPlan, &FinishedBacktest<'_>),
+    plan: &BacktestPlan,
+    ended: &FinishedBacktest<'_>,
     candidates: &[Candidate],
     text: &str,
     goal: &TuneGoal,
-) -> Result<TuneResult, String> {
-    let (from, to) = ended.survey.span.ok_or("nothing in the recording has a time")?;
+) -> Result<TuneResult, TuneError> {
+    let (from, to) = ended.survey.span.ok_or(TuneError::NoTime)?;
     let hour = Duration::from_mins(60);
     let to = to.floor(hour) + hour;
     let whole = (to - from).as_millis() as f64;
@@ -109,15 +133,13 @@ pub fn tune(
     let horizon = plan.policies.iter().map(|(_, ruleset)| ruleset.policy.retention).max().unwrap_or_default();
     let past_end = (split - horizon).floor(hour);
     if past_end <= from || split >= to {
-        return Err(format!(
-            "{from} to {to} is too short to split: the past has to be longer than the horizon of {horizon}"
-        ));
+        return Err(TuneError::TooShort { from, to, horizon });
     }
     let verdicts = ended.verdicts(&goal.team);
     let part = |i: usize, (from, to): (EventTime, EventTime), seed: u64| {
         let own: Vec<&ConversationVerdict> =
             verdicts[i].iter().filter(|v| (from..to).contains(&v.began)).collect();
-        let alerts = ended.tallies[i].opened_between(&goal.team, (from.floor(hour), to));
+        let alerts = ended.tallies[i].opened_between(&goal.team, from.floor(hour), to);
         PeriodResult::from_verdicts(&own, alerts, (to - from).as_secs() / 86_400.0, seed)
     };
     let tried = |i: usize| TriedPolicy {
@@ -126,7 +148,7 @@ pub fn tune(
         later: part(i, (split, to), 2),
     };
     let all: Vec<TriedPolicy> = (0..plan.policies.len()).map(tried).collect();
-    let (current, tried) = all.split_first().ok_or("there is no policy")?;
+    let (current, tried) = all.split_first().ok_or(TuneError::NoPolicy)?;
     let changes = |candidate: &Candidate| changed_lines(text, &candidate.text);
     let sizes: Vec<usize> = candidates.iter().map(|candidate| changes(candidate).len()).collect();
     let chosen = selection::best(tried, goal, &sizes);
@@ -138,7 +160,7 @@ pub fn tune(
         objective: goal.objective,
         budget: goal.budget,
         span: [from, split, to],
-        warnings: warnings((current, tried, chosen), goal, (past_end - from, to - split)),
+        warnings: warnings(current, tried, chosen, goal, past_end - from, to - split),
         current: current.clone(),
         tried: tried.to_vec(),
         chosen,
@@ -148,20 +170,24 @@ pub fn tune(
 }
 
 fn warnings(
-    (current, tried, chosen): (&TriedPolicy, &[TriedPolicy], Option<usize>),
+    current: &TriedPolicy,
+    tried: &[TriedPolicy],
+    chosen: Option<usize>,
     goal: &TuneGoal,
-    (past, later): (Duration, Duration),
+    past: Duration,
+    later: Duration,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, part, span) in [("past", &current.past, past), ("later part", &current.later, later)] {
         let (wanted, days) = (part.wanted, span.as_secs() / 86_400.0);
         if wanted < MIN_WANTED {
             warnings.push(format!(
-                "only {wanted} conversations of the {name} were worth telling; below {MIN_WANTED} the choice is a guess"
+                "only {wanted} conversations of the {name} were worth an alert; with fewer than {MIN_WANTED} \
+                 the choice is a guess"
             ));
         }
         if days < MIN_DAYS {
-            warnings.push(format!("the {name} is {days:.1} days long, and a week has a rhythm of its own"));
+            warnings.push(format!("the {name} is {days:.1} days long, less than a weekly cycle"));
         }
     }
     let value = |tried: &TriedPolicy| tried.past.objective_value(goal.objective).value;
@@ -169,14 +195,17 @@ fn warnings(
         && current.past.alerts_per_day <= goal.budget
         && value(&tried[i]) <= value(current)
     {
-        warnings.push(format!("none has a better {} in the past than the policy as it is", goal.objective));
+        warnings.push(format!(
+            "no candidate has a better {} in the past than the current policy",
+            goal.objective
+        ));
     }
     if let Some(i) = chosen.filter(|_| tried.len() > 2) {
         let alerts = tried[i].past.alerts_per_day;
         let mut others =
             tried.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, t)| t.past.alerts_per_day);
         if others.clone().all(|other| other < alerts) || others.all(|other| other > alerts) {
-            warnings.push("the choice is at the edge of what was tried; widen the range".into());
+            warnings.push("the choice is at the edge of the tried range; widen it".into());
         }
     }
     warnings
@@ -185,9 +214,9 @@ fn warnings(
 impl fmt::Display for TuneResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [from, split, to] = self.span;
-        writeln!(f, "{}: chosen on {from} to {split}, reported on {split} to {to}", self.input)?;
-        writeln!(f, "(conversations of the last horizon before the split are in neither)")?;
-        writeln!(f, "alerts of {}: best {} with {} a day at most\n", self.team, self.objective, self.budget)?;
+        writeln!(f, "{}: chosen on {from} to {split}, evaluated on {split} to {to}", self.input)?;
+        writeln!(f, "(conversations that began within one horizon before the split are left out)")?;
+        writeln!(f, "team {}: best {} within {} alerts a day\n", self.team, self.objective, self.budget)?;
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
@@ -202,14 +231,14 @@ impl fmt::Display for TuneResult {
             row(if self.chosen == Some(i) { ">" } else { " " }, tried)?;
         }
         let Some(chosen) = self.chosen.and_then(|i| self.tried.get(i)) else {
-            return writeln!(f, "\nnone of them keeps to {} alerts a day in the past", self.budget);
+            return writeln!(f, "\nno candidate keeps to {} alerts a day in the past", self.budget);
         };
         let (now, then) = (&self.current.later, &chosen.later);
         writeln!(f, "\non the later part, with 95% intervals:")?;
         for (name, now, then) in [
             ("alerts a day", &now.alerted_per_day, &then.alerted_per_day),
             ("precision", &now.precision, &then.precision),
-            ("recall in time", &now.recall, &then.recall),
+            ("timely recall", &now.recall, &then.recall),
             ("minutes gained", &now.minutes, &then.minutes),
         ] {
             writeln!(f, "  {name:<16} {now}  ->  {then}")?;
@@ -220,19 +249,19 @@ impl fmt::Display for TuneResult {
             } else if gain.high < 0.0 {
                 "worse"
             } else {
-                "which cannot be told from none"
+                "not significant"
             };
             writeln!(f, "  the {} changes by {gain}: {word}", self.objective)?;
         }
         if self.changed.is_empty() {
-            return writeln!(f, "\nthe policy is the best of them as it is");
+            return writeln!(f, "\nthe current policy is already the best of them");
         }
-        writeln!(f, "\nlines of the policy that change:")?;
+        writeln!(f, "\nchanged lines of the policy:")?;
         self.changed.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 
-/// A name that fits its column.
+/// Cuts the beginning of a name that is too long for its column.
 fn shorten(name: &str) -> String {
     const ROOM: usize = 46;
     let n = name.chars().count();

@@ -1,4 +1,4 @@
-//! The page and the tables of a tuning.
+//! Renders a tuning result as an HTML page and as CSV.
 
 use super::selection::PeriodResult;
 use super::{TriedPolicy, TuneResult};
@@ -7,45 +7,44 @@ use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, chart};
 use firewatch_report::page::HtmlPage;
 use firewatch_report::table::table;
 
-/// Draws the page.
+/// Renders the page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn html(tuned: &TuneResult) -> Result<String, AnalysisError> {
-    let mut page = HtmlPage::new(&format!("Tuning of what {} is told", tuned.team));
+    let mut page = HtmlPage::new(&format!("Policy tuning for team {}", tuned.team));
     let [from, split, to] = tuned.span;
     match (tuned.chosen.and_then(|i| tuned.tried.get(i)), &tuned.gain) {
         (Some(chosen), Some(gain)) => page.lead(format_args!(
-            "{}: on the part that the choice has not seen, the {} changes by {gain}.",
+            "{}: on the later part, which the choice has not seen, {} changes by {gain}.",
             chosen.name, tuned.objective
         )),
-        _ => page.lead(format_args!("No policy that was tried keeps to {} alerts a day.", tuned.budget)),
+        _ => page.lead(format_args!("No candidate keeps to {} alerts a day.", tuned.budget)),
     }
     page.note(format_args!(
-        "{}: chosen on {from} to {split} as the best {} with {} alerts a day at most; reported on {split} to {to}. \
-         Intervals are 95%, by the bootstrap over conversations.",
+        "{}: chosen on {from} to {split} for the best {} within {} alerts a day, and evaluated on {split} to \
+         {to}. Intervals: 95%, by the bootstrap over conversations.",
         tuned.input, tuned.objective, tuned.budget
     ));
     tuned.warnings.iter().for_each(|warning| page.note(format_args!("Warning: {warning}.")));
     const ALERTS: AxisSpec = ("alerts a day", |p| p.alerts_per_day);
-    const RECALL: AxisSpec = ("recall in time, %", |p| 100.0 * p.recall.value);
+    const RECALL: AxisSpec = ("timely recall, %", |p| 100.0 * p.recall.value);
     const PRECISION: AxisSpec = ("precision, %", |p| 100.0 * p.precision.value);
     const MINUTES: AxisSpec = ("minutes gained", |p| p.minutes.value);
-    let of_recall =
-        "How much of what is worth telling is told before it crosses the bar, for so many alerts.";
-    let of_minutes = "Minutes before half of the reach, on average over all that is worth telling.";
+    let of_recall = "Share of conversations worth an alert that were alerted before they crossed the bar.";
+    let of_minutes = "Mean minutes from alert to half of the reach, over all conversations worth an alert.";
     for (title, x, y, words) in [
-        ("Recall in time, by alerts", ALERTS, RECALL, of_recall),
-        ("Precision and recall", RECALL, PRECISION, "How much of what is told is worth telling."),
-        ("Lead time, by alerts", ALERTS, MINUTES, of_minutes),
+        ("Timely recall by alerts", ALERTS, RECALL, of_recall),
+        ("Precision and recall", RECALL, PRECISION, "Share of alerts that were worth it."),
+        ("Lead time by alerts", ALERTS, MINUTES, of_minutes),
     ] {
         page.chart(&curve(tuned, title, x, y)?, words);
     }
     if !tuned.changed.is_empty() {
-        page.heading("Lines of the policy that change");
+        page.heading("Changed lines of the policy");
         page.table("", &["line"], tuned.changed.iter().map(|line| vec![line.clone()]));
     }
-    page.heading("Every policy that was tried");
+    page.heading("All candidates");
     let row = |tried: &TriedPolicy| {
         let part = |p: &PeriodResult| {
             let shares = [&p.precision, &p.recall].map(|share| format!("{:.3}", share.value));
@@ -59,7 +58,7 @@ pub fn html(tuned: &TuneResult) -> Result<String, AnalysisError> {
         [vec![tried.name.clone()], part(&tried.past).to_vec(), part(&tried.later).to_vec()].concat()
     };
     page.table(
-        "The past, on which was chosen, then the later part",
+        "The past, used for the choice, then the later part",
         &[
             "",
             "alerts a day",
@@ -76,7 +75,7 @@ pub fn html(tuned: &TuneResult) -> Result<String, AnalysisError> {
     Ok(page.finish())
 }
 
-/// What an axis shows, and its name.
+/// The name of an axis, and the value it shows.
 type AxisSpec = (&'static str, fn(&PeriodResult) -> f64);
 
 fn curve(tuned: &TuneResult, title: &str, x: AxisSpec, y: AxisSpec) -> Result<String, AnalysisError> {
@@ -95,7 +94,7 @@ fn curve(tuned: &TuneResult, title: &str, x: AxisSpec, y: AxisSpec) -> Result<St
     let mut lines =
         vec![line("past", points(|t| &t.past), true, 0), line("later part", points(|t| &t.later), false, 0)];
     let dot = |p: &PeriodResult| vec![(x.1(p), y.1(p))];
-    lines.push(line("as it is, later part", dot(&tuned.current.later), false, 1));
+    lines.push(line("current, later part", dot(&tuned.current.later), false, 1));
     if let Some(chosen) = tuned.chosen.and_then(|i| tuned.tried.get(i)) {
         lines.push(line("chosen, later part", dot(&chosen.later), false, 2));
     }
@@ -112,7 +111,7 @@ fn curve(tuned: &TuneResult, title: &str, x: AxisSpec, y: AxisSpec) -> Result<St
     chart(frame, &lines)
 }
 
-/// Every number, as tidy CSV.
+/// Returns every number as tidy CSV.
 #[must_use]
 pub fn tables(tuned: &TuneResult) -> String {
     let head = ["policy", "chosen", "part", "measure", "value", "low", "high"];

@@ -1,4 +1,5 @@
-//! How good a policy is on a part of history, how sure that is, and which one is best within a budget.
+//! Measures a policy on a part of the history with confidence intervals, and selects the best one within a
+//! budget.
 
 use std::fmt;
 
@@ -8,27 +9,29 @@ use super::{TriedPolicy, TuneGoal};
 use crate::run::ConversationVerdict;
 use firewatch_report::{random::mix, random::text_hash, random::unit};
 
-/// Resamples of the bootstrap.
+/// Number of bootstrap resamples.
 const RESAMPLES: usize = 1_000;
 
-/// What is to be as good as it can be.
+/// What a tuning maximises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
-    /// The share of what is wanted that is told in time.
+    /// Timely recall: share of the conversations worth an alert that were alerted before they crossed the
+    /// bar.
     Recall,
-    /// The share of what is told that is wanted.
+    /// Precision: share of the alerted conversations that were worth it.
     Precision,
-    /// The harmonic mean of both.
+    /// Harmonic mean of precision and timely recall.
     F1,
-    /// Minutes before half of the reach, on average over what is wanted; none for what is told later or not at all.
+    /// Mean minutes from the alert to half of the reach, over all conversations worth an alert; 0 for a later
+    /// alert or none.
     Minutes,
 }
 
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Recall => "recall in time",
+            Self::Recall => "timely recall",
             Self::Precision => "precision",
             Self::F1 => "F1",
             Self::Minutes => "minutes gained",
@@ -45,7 +48,7 @@ pub struct ConfidenceInterval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// The value in each resample; the same resamples for every policy.
+    /// The value in each resample. Every policy has the same resamples, so differences can be taken pairwise.
     #[serde(skip)]
     resampled: Vec<f64>,
 }
@@ -65,23 +68,23 @@ impl ConfidenceInterval {
     }
 }
 
-/// A policy on a part of history.
+/// The results of a policy on a part of the history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PeriodResult {
-    /// Alerts a day, storms and groups among them.
+    /// Alerts a day, including storms and groups.
     pub alerts_per_day: f64,
-    /// Conversations worth telling.
+    /// Conversations worth an alert.
     pub wanted: usize,
-    /// Conversations told a day.
+    /// Conversations alerted a day.
     #[serde(rename = "told_per_day")]
     pub alerted_per_day: ConfidenceInterval,
-    /// The share of what was told that was wanted.
+    /// Share of the alerted conversations that were worth it.
     pub precision: ConfidenceInterval,
-    /// The share of what was wanted that was told in time.
+    /// Share of the conversations worth an alert that were alerted before they crossed the bar.
     pub recall: ConfidenceInterval,
-    /// Minutes before half of the reach, on average over what was wanted.
+    /// Mean minutes from the alert to half of the reach, over the conversations worth an alert.
     pub minutes: ConfidenceInterval,
-    /// The harmonic mean of precision and recall.
+    /// F1: twice the timely alerts over the alerted plus the wanted conversations.
     pub f1: ConfidenceInterval,
 }
 
@@ -96,7 +99,7 @@ impl fmt::Display for PeriodResult {
     }
 }
 
-/// Sums over verdicts, each counted so often as its weight says.
+/// Weighted sums over verdicts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     alerted: f64,
@@ -137,7 +140,8 @@ impl Sums {
 }
 
 impl PeriodResult {
-    /// Sums verdicts up; `seed` is the part's own.
+    /// Measures verdicts over `days` days with `alerts` alerts. Each part has its own `seed` for the
+    /// resamples.
     pub(super) fn from_verdicts(
         verdicts: &[&ConversationVerdict],
         alerts: u64,
@@ -174,7 +178,7 @@ impl PeriodResult {
         }
     }
 
-    /// What is to be as good as it can be.
+    /// Returns the value of an objective.
     pub(super) fn objective_value(&self, objective: Objective) -> &ConfidenceInterval {
         match objective {
             Objective::Recall => &self.recall,
@@ -185,7 +189,8 @@ impl PeriodResult {
     }
 }
 
-/// How often a conversation is in a resample: Poisson with mean 1, from a number from 0 to 1.
+/// Returns a Poisson number with mean 1 (at most 12) from a uniform number in 0..1: the weight of a
+/// conversation in a resample.
 fn poisson(chance: f64) -> f64 {
     let (mut n, mut term, mut below) = (0.0, (-1.0_f64).exp(), (-1.0_f64).exp());
     while chance >= below && n < 12.0 {
@@ -196,7 +201,8 @@ fn poisson(chance: f64) -> f64 {
     n
 }
 
-/// The best on the past that keeps to the budget; of equals the quieter one, and then the one with the fewest changes.
+/// Returns the index of the best policy on the past within the budget. Ties go to the one with fewer alerts,
+/// then to the one with fewer changed lines.
 pub(super) fn best(tried: &[TriedPolicy], goal: &TuneGoal, changes: &[usize]) -> Option<usize> {
     let value = |i: usize| tried[i].past.objective_value(goal.objective).value;
     let fits = |i: &usize| tried[*i].past.alerts_per_day <= goal.budget && !value(*i).is_nan();
@@ -207,7 +213,7 @@ pub(super) fn best(tried: &[TriedPolicy], goal: &TuneGoal, changes: &[usize]) ->
     })
 }
 
-/// How much better one part is than another, resample by resample.
+/// Returns the difference of an objective between two policies on the same part, with a paired interval.
 pub(super) fn gain(
     chosen: &PeriodResult,
     current: &PeriodResult,
@@ -250,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_interval_of_a_share_is_as_wide_as_the_binomial_says() {
-        // 60 right of 100: 1.96 standard errors are 0.096.
+        // 60 of 100 are right: 1.96 standard errors are 0.096.
         let verdicts: Vec<ConversationVerdict> = (0..100).map(|i| verdict(i, i < 60, true)).collect();
         let ConfidenceInterval { value, low, high, .. } = part(&verdicts).precision;
         assert!((value - 0.6).abs() < 1e-9);
@@ -265,6 +271,6 @@ mod tests {
         let (few, more) = (part(&all(|i| i < 50)), part(&all(|i| i < 60)));
         let gain = gain(&more, &few, Objective::Recall);
         assert!((gain.value - 0.1).abs() < 1e-9 && gain.low > 0.03 && gain.high < 0.18, "{gain}");
-        assert!(few.recall.high > more.recall.low, "each by itself would not tell them apart");
+        assert!(few.recall.high > more.recall.low, "the intervals of the two overlap");
     }
 }

@@ -1,56 +1,109 @@
-//! What is varied in a policy: a key, and a template with the values to try in braces.
+//! Variations of a policy file: a key, and a template with the values to try in braces.
 
 use firewatch_escalation::Policy;
-use toml_edit::{DocumentMut, Item, Value};
+use thiserror::Error;
+use toml_edit::{DocumentMut, Item, TomlError, Value};
 
-/// Policies that are tried at once, at most.
+use crate::policy::InvalidPolicy;
+
+/// Maximum number of candidates tried at once.
 const MAX_CANDIDATES: usize = 64;
 
-/// A key of the policy, and the texts that it takes.
+/// The shape of a variation.
+const SHAPE: &str = "use KEY=TEMPLATE with values in braces, such as \
+                     routes.viral.when.medium=risk >= {5..40/5} or routes.viral.for={0s,60s}";
+
+/// Why a variation cannot be parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum VariationError {
+    /// The text has another shape than `KEY=TEMPLATE`.
+    #[error("`{0}`: {SHAPE}")]
+    Shape(String),
+    /// The text in braces is not a range, or the range has too many values.
+    #[error("`{{{0}}}`: not a range; use one such as {{5..40/5}}, with at most {MAX_CANDIDATES} values")]
+    Range(String),
+}
+
+/// Why a policy file cannot be varied.
+#[derive(Debug, Error)]
+pub enum CandidateError {
+    /// There are too many combinations: their number.
+    #[error("{0} candidates are too many; use fewer values, for at most {MAX_CANDIDATES} combinations")]
+    TooMany(usize),
+    /// The policy file is not valid TOML.
+    #[error(transparent)]
+    Syntax(#[from] TomlError),
+    /// The policy file lacks a part of a varied key.
+    #[error("{key}: the policy file has no `{part}`; write the key into the file first")]
+    MissingPart {
+        /// The varied key.
+        key: String,
+        /// The part that is missing.
+        part: String,
+    },
+    /// What holds a varied key is not a section.
+    #[error("{key}: `{section}` is not a section")]
+    NotASection {
+        /// The varied key.
+        key: String,
+        /// What holds it.
+        section: String,
+    },
+    /// A candidate is not a valid policy.
+    #[error("with {name}: {cause}")]
+    Policy {
+        /// The candidate's name.
+        name: String,
+        /// What is wrong.
+        #[source]
+        cause: InvalidPolicy,
+    },
+}
+
+/// A key of the policy and the values to try for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variation {
     /// The dotted key.
     pub key: String,
-    /// What it is set to, one after the other.
+    /// The values to try, as TOML text.
     pub values: Vec<String>,
 }
 
-/// A policy to try.
+/// A candidate policy.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// What it sets, as `key = value`.
     pub name: String,
-    /// Its file.
+    /// Text of its policy file.
     pub text: String,
-    /// The policy.
+    /// The parsed policy.
     pub policy: Policy,
 }
 
 impl Variation {
-    /// Reads `KEY=TEMPLATE`, with `{a,b,c}` or `{from..to/step}` in the template.
+    /// Parses `KEY=TEMPLATE`, with `{a,b,c}` or `{from..to/step}` in the template.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let shape = "give KEY=TEMPLATE with values in braces, such as \
-                     routes.viral.when.medium=risk >= {5..40/5} or routes.viral.for={0s,60s}";
-        let (key, template) = text.split_once('=').ok_or_else(|| format!("`{text}`: {shape}"))?;
-        let (before, rest) = template.split_once('{').ok_or_else(|| format!("`{text}`: {shape}"))?;
-        let (values, after) = rest.split_once('}').ok_or_else(|| format!("`{text}`: {shape}"))?;
+    /// When the text has another shape, or the range is not valid.
+    pub fn parse(text: &str) -> Result<Self, VariationError> {
+        let other_shape = || VariationError::Shape(text.to_owned());
+        let (key, template) = text.split_once('=').ok_or_else(other_shape)?;
+        let (before, rest) = template.split_once('{').ok_or_else(other_shape)?;
+        let (values, after) = rest.split_once('}').ok_or_else(other_shape)?;
         let values = match range(values) {
             Some(range) => range?,
             None => values.split(',').map(|value| value.trim().to_owned()).collect(),
         };
         if key.trim().is_empty() || values.iter().any(String::is_empty) || after.contains('{') {
-            return Err(format!("`{text}`: {shape}"));
+            return Err(other_shape());
         }
         let values = values.into_iter().map(|value| format!("{before}{value}{after}").trim().to_owned());
         Ok(Self { key: key.trim().into(), values: values.collect() })
     }
 }
 
-/// `from..to/step` as its values; none for what is no range.
-fn range(text: &str) -> Option<Result<Vec<String>, String>> {
+/// Expands `from..to/step` into its values; `None` if the text is not a range.
+fn range(text: &str) -> Option<Result<Vec<String>, VariationError>> {
     let (from, rest) = text.split_once("..")?;
     let (to, step) = rest.split_once('/').unwrap_or((rest, "1"));
     let [from, to, step] = [from, to, step].map(|number| number.trim().parse::<f64>());
@@ -59,31 +112,27 @@ fn range(text: &str) -> Option<Result<Vec<String>, String>> {
             if step > 0.0 && to >= from && (to - from) / step < MAX_CANDIDATES as f64 =>
         {
             let n = ((to - from) / step + 1e-9) as usize;
-            // As many digits as it takes, and no remainders of binary fractions.
+            // Round away the remainders of binary fractions, such as 0.30000000000000004.
             Ok((0..=n).map(|i| format!("{}", ((from + i as f64 * step) * 1e6).round() / 1e6)).collect())
         }
-        _ => Err(format!(
-            "`{{{text}}}` is no range; give one such as {{5..40/5}}, of at most {MAX_CANDIDATES} values"
-        )),
+        _ => Err(VariationError::Range(text.to_owned())),
     })
 }
 
-/// All combinations of what is varied in a policy's file.
+/// Returns a candidate for each combination of the varied values in a policy file.
 ///
 /// # Errors
-/// Which key is not there, or what makes one of the policies unsound.
-pub fn candidates(text: &str, vary: &[Variation]) -> Result<Vec<Candidate>, String> {
+/// When there are too many combinations, a key is missing in the file, or a candidate is not a valid policy.
+pub fn candidates(text: &str, vary: &[Variation]) -> Result<Vec<Candidate>, CandidateError> {
     let n: usize = vary.iter().map(|vary| vary.values.len()).product();
     if n > MAX_CANDIDATES {
-        return Err(format!(
-            "{n} policies are too many to try at once; give fewer values, {MAX_CANDIDATES} in all at most"
-        ));
+        return Err(CandidateError::TooMany(n));
     }
-    let file: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
+    let file: DocumentMut = text.parse()?;
     (0..n).map(|i| candidate(&file, vary, i)).collect()
 }
 
-fn candidate(file: &DocumentMut, vary: &[Variation], mut i: usize) -> Result<Candidate, String> {
+fn candidate(file: &DocumentMut, vary: &[Variation], mut i: usize) -> Result<Candidate, CandidateError> {
     let mut file = file.clone();
     let mut name = Vec::new();
     for Variation { key, values } in vary {
@@ -93,24 +142,23 @@ fn candidate(file: &DocumentMut, vary: &[Variation], mut i: usize) -> Result<Can
         name.push(format!("{key} = {value}"));
     }
     let (name, text) = (name.join(", "), file.to_string());
-    let policy = Policy::parse(&name, &text).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        format!("with {name}: {}", faults.join("; "))
-    })?;
+    let policy = crate::policy::parse(&name, &text)
+        .map_err(|cause| CandidateError::Policy { name: name.clone(), cause })?;
     Ok(Candidate { name, text, policy })
 }
 
-fn set(file: &mut DocumentMut, key: &str, value: &str) -> Result<(), String> {
+fn set(file: &mut DocumentMut, key: &str, value: &str) -> Result<(), CandidateError> {
     let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
     let mut at: &mut Item = file.as_item_mut();
     for part in section.split('.').filter(|part| !part.is_empty()) {
-        at = at.get_mut(part).filter(|item| !item.is_none()).ok_or_else(|| {
-            format!(
-                "{key}: the policy's file has no `{part}`; write what is to be varied into the file first"
-            )
-        })?;
+        at = at
+            .get_mut(part)
+            .filter(|item| !item.is_none())
+            .ok_or_else(|| CandidateError::MissingPart { key: key.to_owned(), part: part.to_owned() })?;
     }
-    let table = at.as_table_like_mut().ok_or_else(|| format!("{key}: `{section}` is no section"))?;
+    let table = at
+        .as_table_like_mut()
+        .ok_or_else(|| CandidateError::NotASection { key: key.to_owned(), section: section.to_owned() })?;
     let new: Value = match (value.parse::<i64>(), value.parse::<f64>()) {
         (Ok(whole), _) => whole.into(),
         (_, Ok(number)) => number.into(),
@@ -118,7 +166,7 @@ fn set(file: &mut DocumentMut, key: &str, value: &str) -> Result<(), String> {
     };
     match table.get_mut(last) {
         Some(old) => {
-            // What stands around the value, such as a comment, stays.
+            // Keep the decoration of the value, such as a comment.
             let decor = old.as_value().map(|old| old.decor().clone());
             *old = Item::Value(new);
             if let (Some(decor), Some(new)) = (decor, old.as_value_mut()) {
@@ -130,7 +178,8 @@ fn set(file: &mut DocumentMut, key: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The lines in which two files differ, as `- before` and `+ after`.
+/// Returns the lines in which two files differ, as `- before` and `+ after`. The order of lines is not
+/// compared.
 #[must_use]
 pub fn changed_lines(before: &str, after: &str) -> Vec<String> {
     let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
@@ -179,8 +228,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_varied_is_reported() {
-        let problem_with = |text: &str| candidates(FILE, &[Variation::parse(text).unwrap()]).unwrap_err();
-        assert!(problem_with("routes.other.for={0s}").contains("the policy's file has no `other`"));
+        let problem_with =
+            |text: &str| candidates(FILE, &[Variation::parse(text).unwrap()]).unwrap_err().to_string();
+        assert!(problem_with("routes.other.for={0s}").contains("the policy file has no `other`"));
         assert!(
             problem_with("routes.viral.when.medium=risk > {15..16} &&")
                 .contains("with routes.viral.when.medium")

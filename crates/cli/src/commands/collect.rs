@@ -1,16 +1,16 @@
-//! `firewatch collect`: payloads from the networks into raw topics, by webhooks and streams, until told to stop.
+//! `firewatch collect`: collects payloads from platforms into raw topics, by webhooks and streams, until
+//! stopped.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use firewatch_collect::{
-    CollectorContext, Notice, PutFuture, RawPayload, StreamErrors, follow_jetstream, follow_mastodon,
-    hook_routes,
+    CollectorContext, Notice, PutError, PutFuture, RawPayload, StreamErrors, follow_jetstream,
+    follow_mastodon, hook_routes,
 };
-use firewatch_http::{listen, serve_probes};
+use firewatch_http::{ProbeError, listen, serve_probes};
 use firewatch_kafka::{AckedProducer, KafkaSettings, last_header};
 use firewatch_telemetry::{CollectMetrics, Metrics};
 
@@ -18,28 +18,20 @@ use crate::common::{Failure, print_stdout};
 use crate::config::sources::{CollectSettings, StreamSource};
 use crate::{clock, config, process};
 
-/// The header in which a raw record tells where its stream goes on.
+/// Header of a raw record that holds where its stream continues.
 const CURSOR_HEADER: &str = "firewatch_cursor";
-/// How often to look whether to stop.
+/// How often to check for a stop request or a failure.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Where the receiver of webhooks listens.
-pub struct HookListener {
-    /// The address.
-    pub listen: SocketAddr,
-    /// A certificate and its key.
-    pub tls: Option<(PathBuf, PathBuf)>,
-}
 
 /// Collects until SIGINT or SIGTERM.
 pub fn collect(path: &Path) -> Result<(), Failure> {
-    let (runtime, stop) = process::start()?;
+    let (runtime, stop) = process::start(Some(path))?;
     let config = config::load(path, std::env::vars())?;
     let CollectSettings { listener, hooks, streams } = config.collect;
     if hooks.is_empty() && streams.is_empty() {
         return Err(Failure::setting(
             "sources",
-            "none has a webhook or a stream; give a [sources.NAME.webhook] or [sources.NAME.stream] section",
+            "none has a webhook or a stream; add a [sources.NAME.webhook] or [sources.NAME.stream] section",
         ));
     }
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
@@ -47,7 +39,8 @@ pub fn collect(path: &Path) -> Result<(), Failure> {
         Arc::new(StreamErrors::new(streams.iter().map(|stream| stream.name().to_owned()).collect()));
     let context = collector_context(&config.kafka, metrics.collect.clone(), stream_errors.clone())?;
     let (address, failed) = (config.listen, Arc::new(Mutex::new(None)));
-    let probes = process::probes(metrics, Arc::new(|| Ok(())), Arc::new(move || stream_errors.readiness()));
+    let ready = move || stream_errors.readiness().map_err(ProbeError::new);
+    let probes = process::probes(metrics, Arc::new(|| Ok(())), Arc::new(ready));
     let own = failed.clone();
     runtime.spawn(async move {
         if let Err(e) = serve_probes(address, probes).await {
@@ -58,11 +51,11 @@ pub fn collect(path: &Path) -> Result<(), Failure> {
         let listening = runtime.block_on(listen(listener.listen, listener.tls.as_ref()));
         let listening = listening.map_err(|e| Failure::setting(&format!("collect.{}", e.setting()), e))?;
         let names: Vec<String> = hooks.iter().map(|source| format!("/hooks/{}", source.name)).collect();
-        print_stdout(format_args!("webhooks are taken at {}: {}\n", listening.at, names.join(", ")));
+        print_stdout(format_args!("receiving webhooks at {}: {}\n", listening.at, names.join(", ")));
         let (routes, own) = (hook_routes(hooks, context.clone()), failed.clone());
         runtime.spawn(async move {
             if let Err(e) = listening.serve(routes).await {
-                record_failure(&own, format!("the receiver does not listen any more: {e}"));
+                record_failure(&own, format!("the webhook receiver stopped listening: {e}"));
             }
         });
     }
@@ -71,16 +64,16 @@ pub fn collect(path: &Path) -> Result<(), Failure> {
         let cursor = cursor.map_err(|e| Failure::Running(e.to_string()))?;
         follow(&runtime, stream, cursor, context.clone(), failed.clone());
     }
-    eprintln!("firewatch: collecting; metrics at http://{address}/metrics");
+    tracing::info!("collecting; metrics at http://{address}/metrics");
     while !stop.load(Ordering::Relaxed) {
         if let Some(problem) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(Failure::Running(problem));
         }
         runtime.block_on(async { tokio::time::sleep(STOP_CHECK_INTERVAL).await });
     }
-    // What is under way was not acknowledged, and will be sent or asked for again.
+    // Payloads in flight were not acknowledged, so platforms send them again or streams replay them.
     runtime.shutdown_background();
-    eprintln!("firewatch: stopped; what was acknowledged is in its topic");
+    tracing::info!("stopped; every acknowledged payload is in its topic");
     Ok(())
 }
 
@@ -105,14 +98,14 @@ fn follow(
         StreamSource::Mastodon(source) => {
             runtime.spawn(async move {
                 if let Err(e) = follow_mastodon(source, cursor, context).await {
-                    record_failure(&failed, e);
+                    record_failure(&failed, e.to_string());
                 }
             });
         }
     }
 }
 
-/// Raw topics, the clock, and who is told.
+/// Builds the context of the collectors: the writer of raw topics, the clock and the handler of notices.
 fn collector_context(
     kafka: &KafkaSettings,
     metrics: CollectMetrics,
@@ -122,7 +115,7 @@ fn collector_context(
     let put = move |RawPayload { topic, payload, cursor }: RawPayload| -> PutFuture {
         let headers: Vec<_> = cursor.map(|cursor| (CURSOR_HEADER, cursor)).into_iter().collect();
         let put = acked.send(topic, payload, &headers);
-        Box::pin(async move { put.await.map_err(|e| e.to_string()) })
+        Box::pin(async move { put.await.map_err(PutError::new) })
     };
     let notify = move |source: &str, notice: &Notice| {
         match notice {
@@ -130,15 +123,15 @@ fn collector_context(
             Notice::Accepted => metrics.occurred(source, "taken"),
             Notice::Failed(problem) => {
                 metrics.occurred(source, "trouble");
-                eprintln!("firewatch: {source}: {problem}");
+                tracing::warn!(source, "{source}: {problem}");
             }
             Notice::Skipped(why) => {
                 metrics.occurred(source, "left_out");
-                eprintln!("firewatch: {source}: left out: {why}");
+                tracing::warn!(source, "{source}: skipped: {why}");
             }
             Notice::Gap(gap) => {
                 metrics.gap(source, (gap.to - gap.from).as_secs());
-                eprintln!("firewatch: {source}: gap: {gap}");
+                tracing::warn!(source, "{source}: gap: {gap}");
             }
         }
         troubles.observe(source, notice);

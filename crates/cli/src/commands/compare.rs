@@ -1,4 +1,4 @@
-//! `firewatch compare --live`: what the policy in force and the one on trial told on the live stream.
+//! `firewatch compare --live`: compares the alerts of two policies on the live stream.
 
 use firewatch_backtest::live::LiveComparison;
 use firewatch_engine::SHADOW_TEAM;
@@ -9,10 +9,10 @@ use crate::commands::recording_input::read_records;
 use crate::common::{Failure, print_stdout};
 use crate::config::{self, Config};
 
-/// Reads what both told, prints the report and writes what was asked for.
+/// Reads the alerts of both, prints the report and writes the requested files.
 pub fn compare(options: &CompareOptions) -> Result<(), Failure> {
     if !options.live {
-        let problem = "it is what is live that is compared here; for a recording give `firewatch backtest` several policies";
+        let problem = "is required; `firewatch backtest` compares policies on a recording";
         return Err(Failure::setting("--live", problem));
     }
     let active = config::load(&options.config, std::env::vars())?;
@@ -26,17 +26,17 @@ pub fn compare(options: &CompareOptions) -> Result<(), Failure> {
     match &other {
         Some(other) => read(1, other, &teams(other))?,
         None if active.ruleset.shadow_policies().is_empty() => {
-            let problem = "no policy is on trial; set `trial` in [policy] of the settings, or give --with";
+            let problem = "no shadow policy; set `trial` in [policy] of the settings, or give --with";
             return Err(Failure::setting(&options.config.display().to_string(), problem));
         }
         None => read(1, &active, &[active.topics.team_topic(SHADOW_TEAM)])?,
     }
     let actions = [active.topics.actions.clone()];
     read_records(&active, &actions, range, &mut |place, value| live.push_action(place, value))?;
-    let with = options.with.as_ref().map_or_else(|| "on trial".into(), |path| path.display().to_string());
-    let report = live.report(&options.config.display().to_string(), ["in force", &with]);
+    let with = options.with.as_ref().map_or_else(|| "shadow".into(), |path| path.display().to_string());
+    let report = live.report(&options.config.display().to_string(), ["active", &with]);
     if report.survey.records == 0 {
-        return Err(Failure::Running("neither told anything in this time".into()));
+        return Err(Failure::Running("neither policy sent an alert in this time".into()));
     }
     print_stdout(&report);
     options.out.as_deref().map_or(Ok(()), |folder| write_report(folder, &report))

@@ -1,4 +1,4 @@
-//! Whether a drafted public reply may be sent, and if not, why.
+//! `firewatch guard`: decides whether a drafted public reply may be sent, and gives the reasons if not.
 
 use std::io::{Read, stdin};
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::args::GuardOptions;
 use crate::common::{Failure, print_stdout};
 
-/// Bytes of a draft at most: more is not looked at, and no public reply is so long.
+/// Bytes of a draft at most: the rest would not be scanned, and no public reply is that long.
 const MAX_DRAFT_BYTES: u64 = MAX_SCANNED_BYTES as u64;
 
-/// Reads the draft and tells the verdict; a failure when it must not be sent.
+/// Reads the draft and prints the verdict. Fails when it must not be sent.
 pub fn guard(options: &GuardOptions) -> Result<(), Failure> {
     let replies = ReplyChecker::shipped().map_err(|e| Failure::running("guard", e))?;
     let mut draft = String::new();
@@ -31,7 +31,7 @@ pub fn guard(options: &GuardOptions) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// Whether a draft may be sent, and in words why not.
+/// Returns whether a draft may be sent, and the verdict as text.
 pub fn check_draft(draft: &str) -> Result<(bool, String), String> {
     if draft.len() as u64 > MAX_DRAFT_BYTES {
         return Err(format!("it is longer than {MAX_DRAFT_BYTES} bytes; give one reply"));
@@ -44,7 +44,7 @@ pub fn check_draft(draft: &str) -> Result<(bool, String), String> {
 fn describe_verdict(draft: &str, faults: &[ReplyFault], channels: &[Channel]) -> String {
     if faults.is_empty() {
         let named: Vec<&str> = channels.iter().map(|channel| name(*channel)).collect();
-        let offers = if named.is_empty() { "a private place".into() } else { named.join(", ") };
+        let offers = if named.is_empty() { "a private channel".into() } else { named.join(", ") };
         return format!("may be sent; it offers {offers}\n");
     }
     let line = |fault: &ReplyFault| match part(draft, fault) {
@@ -77,6 +77,6 @@ fn name(channel: Channel) -> &'static str {
     match channel {
         Channel::Dm => "direct messages",
         Channel::Email => "e-mail",
-        Channel::Phone => "the phone",
+        Channel::Phone => "phone",
     }
 }

@@ -1,4 +1,4 @@
-//! `firewatch ingest`: payloads as platforms send them in, events out; of raw topics, or of a file.
+//! `firewatch ingest`: decodes platform payloads into events, from raw topics or from a file.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -16,10 +16,10 @@ use crate::common::{Failure, count, read};
 use crate::process::Watched;
 use crate::{clock, config, process};
 
-/// Answers and authors that are known at once, of a file.
+/// Answers and authors that are remembered at once when reading a file.
 const MAX_REMEMBERED: usize = 1_000_000;
 
-/// Reads raw topics until told to stop, or a file.
+/// Reads raw topics until stopped, or a file.
 pub fn ingest(options: &IngestOptions) -> Result<(), Failure> {
     match options.platform {
         Some(platform) => ingest_file(options, platform),
@@ -28,12 +28,12 @@ pub fn ingest(options: &IngestOptions) -> Result<(), Failure> {
 }
 
 fn ingest_topics(path: &Path) -> Result<(), Failure> {
-    let (runtime, stop) = process::start()?;
+    let (runtime, stop) = process::start(Some(path))?;
     let config = config::load(path, std::env::vars())?;
     if config.sources.is_empty() {
         return Err(Failure::setting(
             "sources",
-            "none is named; give a [sources.NAME] section for each raw topic",
+            "there are none; add a [sources.NAME] section for each raw topic",
         ));
     }
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
@@ -41,12 +41,12 @@ fn ingest_topics(path: &Path) -> Result<(), Failure> {
     let intakes =
         IngestRunner::new(&config.kafka, &config.topics, config.sources, &metrics.ingest, clock::now);
     let (listen, from, to) = (config.listen, names.join(", "), &config.topics.events);
-    eprintln!("firewatch: reading {from} into {to}; metrics at http://{listen}/metrics");
+    tracing::info!("reading {from} into {to}; metrics at http://{listen}/metrics");
     let watched = Watched { listen, metrics, healths: intakes.source_health() };
     process::run_watched(runtime, watched, &stop, || intakes.run(&stop))
 }
 
-/// Reads payloads and writes events; tells on standard error what was rejected, and at the end how much of each there was.
+/// Reads payloads and writes events. Reports rejections and the totals on standard error.
 fn ingest_file(options: &IngestOptions, platform: Platform) -> Result<(), Failure> {
     let reader = payload_decoder(options, platform)?;
     let arrival = match &options.now {
@@ -78,7 +78,7 @@ fn ingest_file(options: &IngestOptions, platform: Platform) -> Result<(), Failur
     Ok(())
 }
 
-/// Whoever read us has seen enough; all else is a failure.
+/// Returns a failure, except when the reader closed the pipe because it has seen enough.
 fn read_error(name: &str, error: io::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(Failure::running(name, error)) }
 }
@@ -92,18 +92,21 @@ fn payload_decoder(options: &IngestOptions, platform: Platform) -> Result<Payloa
         (None, Platform::Generic) => {
             return Err(Failure::setting(
                 "--mapping",
-                "is missing; give the file that says where things are",
+                "is missing; give the TOML file that maps the fields of a payload",
             ));
         }
         (Some(_), platform) => {
-            return Err(Failure::setting("--mapping", format!("is for `generic`; {platform} needs none")));
+            return Err(Failure::setting(
+                "--mapping",
+                format!("is only for `generic`; remove it for {platform}"),
+            ));
         }
         (None, platform) => PayloadDecoder::new(platform),
     };
     Ok(reader.with_scope(options.account.clone()))
 }
 
-/// Where events go, and what was seen.
+/// Decodes payloads, writes their events and counts them.
 struct EventWriter {
     ingester: Ingester,
     arrival: EventTime,

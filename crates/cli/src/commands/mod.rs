@@ -1,4 +1,4 @@
-//! One module a command: each reads its arguments, calls the crates below and prints what came of it.
+//! One module for each command: it reads the arguments, calls the crates below and prints the result.
 
 pub mod backtest;
 pub mod check;

@@ -1,4 +1,4 @@
-//! `firewatch policy`: what its owners do with a policy before it runs.
+//! `firewatch policy`: checks, tests and explains a policy before it runs.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::args::PolicyCommand;
 use crate::commands::demo::RECORDING;
 use crate::common::{Failure, count, load_ruleset, print_stdout, read};
 
-/// Does what was asked.
+/// Runs the requested subcommand.
 pub fn policy(what: &PolicyCommand) -> Result<(), Failure> {
     match what {
         PolicyCommand::Check { file } => check(file),
@@ -31,7 +31,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     }
     let (routes, teams) = (count(policy.routes.len(), "route"), count(policy.teams.len(), "team"));
     print_stdout(format_args!(
-        "{} is sound: version {}, hash {}, {routes} to {teams}\n",
+        "{} is valid: version {}, hash {}, {routes} to {teams}\n",
         file.display(),
         policy.version,
         policy.hash
@@ -48,7 +48,7 @@ fn explain(file: &Path, conversation: &str, input: Option<&Path>) -> Result<(), 
         print_stdout(format_args!("{decision}\n"));
     }
     if decisions.is_empty() {
-        let problem = format!("{conversation:?} is not in the events, and no storm of this name was seen");
+        let problem = format!("{conversation:?} is not in the events, and no storm has this id");
         return Err(Failure::setting("--conversation", problem));
     }
     Ok(())
@@ -60,6 +60,6 @@ fn test(file: &Path, all: bool) -> Result<(), Failure> {
     for verdict in verdicts.iter().filter(|verdict| all || !verdict.problems.is_empty()) {
         print_stdout(format_args!("{verdict}\n"));
     }
-    print_stdout(format_args!("{}, {failed} not as expected\n", count(verdicts.len(), "case")));
+    print_stdout(format_args!("{}, {failed} failed\n", count(verdicts.len(), "case")));
     if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
 }

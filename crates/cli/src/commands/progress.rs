@@ -1,4 +1,4 @@
-//! A recording worked through, with a bar that tells how far it has come.
+//! Runs a backtest over a recording, with a progress bar.
 
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
@@ -8,12 +8,13 @@ use firewatch_backtest::run::{Backtest, FinishedBacktest};
 use firewatch_domain::Escalation;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// So many as were asked for, or as there are cores.
+/// Returns the number of threads requested, or one per core.
 pub fn threads(requested: Option<usize>) -> usize {
     requested.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Works through a recording; tells why it did not come to its end, if so.
+/// Runs a backtest over a recording. Returns it with the reason why the recording could not be read to its
+/// end, if so.
 pub fn work_through<'a>(
     recording: &RecordingReader,
     mut backtest: Backtest<'a>,
@@ -33,7 +34,7 @@ pub fn work_through<'a>(
     (ended, partial)
 }
 
-/// How far it has come, on a terminal.
+/// A progress bar on standard error, if that is a terminal.
 struct ProgressScreen(Option<ProgressBar>);
 
 impl ProgressScreen {
@@ -54,9 +55,7 @@ impl ProgressScreen {
         bar.set_position(recording.read.load(Ordering::Relaxed));
         let per_second = backtest.records() as f64 / bar.elapsed().as_secs_f64().max(0.001);
         let (records, conversations) = (backtest.records(), backtest.conversations());
-        bar.set_message(format!(
-            "{records} records, {per_second:.0} a second, {conversations} conversations open"
-        ));
+        bar.set_message(format!("{records} records, {per_second:.0}/s, {conversations} open conversations"));
     }
 
     fn end(&self) {

@@ -1,4 +1,4 @@
-//! Where history comes from: a file, or topics and a span of them.
+//! Opens recorded history for the analysts' commands: a file, or a span of the topics.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -14,35 +14,37 @@ use crate::common::Failure;
 use crate::config::{self, Config};
 
 impl SpanOptions {
-    /// The span.
+    /// Returns the bounds of the span.
     pub fn bounds(&self) -> SpanBounds {
         SpanBounds { from: self.from.clone(), to: self.to.clone() }
     }
 }
 
 impl TimeRangeOptions {
-    /// The span.
+    /// Returns the time range.
     pub fn range(self) -> TimeRange {
         TimeRange { from: self.from, to: self.to }
     }
 
-    /// Says that there is none where files are read.
+    /// Fails when a range is given, for commands that read files.
     pub fn require_none(self) -> Result<(), Failure> {
         match (self.from, self.to) {
             (None, None) => Ok(()),
-            _ => Err(Failure::setting("--from, --to", "are for topics; give --config in place of files")),
+            _ => {
+                Err(Failure::setting("--from, --to", "apply to topics only; give --config instead of files"))
+            }
         }
     }
 }
 
 impl HistorySource {
-    /// Its name in reports.
+    /// Returns the path that reports name as the source.
     pub fn name(&self) -> String {
         let path = self.input.as_ref().or(self.config.as_ref());
         path.map_or_else(String::new, |path| path.display().to_string())
     }
 
-    /// The policies to work with: those given, or that of the settings.
+    /// Returns the policies given, or that of the settings when none is given.
     pub fn policies(&self, given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         match &self.config {
             Some(path) if given.is_empty() => Ok(vec![config::load(path, std::env::vars())?.policy_file]),
@@ -50,22 +52,21 @@ impl HistorySource {
         }
     }
 
-    /// Begins to read it.
+    /// Opens the history for reading.
     pub fn open(&self) -> Result<RecordingReader, Failure> {
         if let Some(path) = &self.config {
             let config = config::load(path, std::env::vars())?;
-            let live = (&config.kafka, &config.topics);
-            let span_reader = SpanReader::open(live, &self.bounds.bounds());
+            let span_reader = SpanReader::open(&config.kafka, &config.topics, &self.bounds.bounds());
             return Ok(recording_from_span(span_reader.map_err(|e| Failure::Running(e.to_string()))?));
         }
         let Some(input) = &self.input else {
-            return Err(Failure::setting("--input", "give a file, or --config"));
+            return Err(Failure::setting("--input", "is missing; give a file, or --config"));
         };
         open(input, self.actions.as_deref()).map_err(|e| Failure::setting("--input", e))
     }
 }
 
-/// Chunks of what the topics hold.
+/// Returns a reader of the span's records, in chunks.
 fn recording_from_span(mut span_reader: SpanReader) -> RecordingReader {
     let sources: Arc<[String]> = span_reader.logs().iter().map(|log| format!("{log}, offset")).collect();
     let (read, size) = (Arc::new(AtomicU64::new(0)), span_reader.records());
@@ -82,7 +83,7 @@ fn recording_from_span(mut span_reader: SpanReader) -> RecordingReader {
                     let place = Place { source: record.log as u32, number: record.offset as u64 };
                     chunk.push(place, record.record);
                 }
-                // What was read before is still given.
+                // The records read before the error are still delivered.
                 Some(Err(e)) => {
                     failed = Some(AnalysisError::Step(e.to_string()));
                     break;
@@ -96,7 +97,7 @@ fn recording_from_span(mut span_reader: SpanReader) -> RecordingReader {
     RecordingReader::spawn(chunks, read, Some(size))
 }
 
-/// Hands on the values in topics, each with its place in words.
+/// Passes the values in topics to `take`, each with its place as text.
 pub fn read_records(
     config: &Config,
     topics: &[String],

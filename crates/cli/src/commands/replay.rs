@@ -1,9 +1,9 @@
-//! `firewatch replay`: what another policy or model would have done with a span of the input.
+//! `firewatch replay`: processes a span of the input again with another policy or model.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
-use firewatch_domain::{Duration, EventTime};
+use firewatch_domain::Duration;
 use firewatch_engine::Stream;
 use firewatch_kafka::{Replay, Span};
 use firewatch_telemetry::{EngineMetrics, Metrics};
@@ -12,10 +12,10 @@ use crate::args::ReplayOptions;
 use crate::common::{Failure, count, load_ruleset, print_stdout, with_models};
 use crate::{clock, config, process};
 
-/// How often to tell how far it has come.
+/// How often the progress is printed.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Works on the span, or with `--dry-run` tells what would be read and made.
+/// Processes the span, or with `--dry-run` prints what would be read and created.
 pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
     let config = config::load(&options.config, std::env::vars())?;
     let ruleset = match &options.policy {
@@ -24,22 +24,23 @@ pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
     };
     let ruleset = Arc::new(with_models(ruleset, &options.model)?);
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
-    let tools = (metrics.engine.clone(), clock::now as fn() -> EventTime);
     let replay = Replay::new(
-        (&config.kafka, &config.topics),
+        &config.kafka,
+        &config.topics,
         &options.prefix,
         &options.bounds.bounds(),
         ruleset,
-        tools,
+        metrics.engine.clone(),
+        clock::now,
     )
     .map_err(|e| Failure::Running(e.to_string()))?;
     let records = print_spans(replay.spans());
     replay.outputs().iter().for_each(|plan| print_stdout(format_args!("{plan}\n")));
     if options.dry_run {
-        print_stdout("dry run: nothing was made or read\n");
+        print_stdout("dry run: nothing was created or read\n");
         return Ok(());
     }
-    let (runtime, stop) = process::start()?;
+    let (runtime, stop) = process::start(Some(&options.config))?;
     let (start, last_report) = (clock::now(), Cell::new(clock::now()));
     let report_progress = || {
         if clock::now() - last_report.get() >= PROGRESS_INTERVAL {
@@ -51,18 +52,18 @@ pub fn replay(options: &ReplayOptions) -> Result<(), Failure> {
     let whole = replay.run(&stop, report_progress).map_err(|e| {
         let prefix = &options.prefix;
         Failure::Running(format!(
-            "{e}; the topics behind `{prefix}` hold a part. Delete them and replay again"
+            "{e}; the topics with the prefix `{prefix}` are incomplete; delete them and replay again"
         ))
     })?;
     runtime.shutdown_background();
-    tell_result(&metrics.engine, clock::now() - start);
+    print_result(&metrics.engine, clock::now() - start);
     if whole {
         return Ok(());
     }
     Err(Failure::Running("stopped before the end; the topics hold what was replayed until then".into()))
 }
 
-/// Offsets of each partition, and how many records that is.
+/// Prints the offsets of each partition and returns the number of records.
 fn print_spans(spans: &[Span]) -> u64 {
     for (partition, span) in spans.iter().enumerate() {
         let (events, actions) = (span.offsets(Stream::Events), span.offsets(Stream::Actions));
@@ -76,7 +77,7 @@ fn print_spans(spans: &[Span]) -> u64 {
     records
 }
 
-fn tell_result(metrics: &EngineMetrics, took: Duration) {
+fn print_result(metrics: &EngineMetrics, took: Duration) {
     let read = metrics.records_read("events") + metrics.records_read("actions");
     let per_second = read as f64 / took.as_secs().max(0.001);
     print_stdout(format_args!(

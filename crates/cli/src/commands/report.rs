@@ -1,4 +1,4 @@
-//! `firewatch report`: how a brand answers, what people said of alerts, and whether scores are still what they were.
+//! `firewatch report`: a brand's response times, people's verdicts on alerts, and drift of the scores.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::commands::recording_input::read_records;
 use crate::common::{Failure, count, load_ruleset, print_stdout, read, write};
 use crate::config;
 
-/// Writes the report that was asked for.
+/// Writes the requested report.
 pub fn report(what: &ReportCommand) -> Result<(), Failure> {
     match what {
         ReportCommand::Response(options) => response(options),
@@ -30,20 +30,21 @@ fn response(options: &ResponseOptions) -> Result<(), Failure> {
     if requests.all.is_empty() {
         let fault = requests.faults.first().map_or(String::new(), |fault| format!("; {fault}"));
         let input = options.input.display();
-        return Err(Failure::Running(format!("{input}: no post in it asks anything of a brand{fault}")));
+        return Err(Failure::Running(format!("{input}: no post asks a brand for anything{fault}")));
     }
     if options.pseudonyms {
         requests.hide_brands();
     }
     let figures =
         ResponseFigures::from_requests(&requests, ruleset.policy.unlisted.first_response.as_secs() / 60.0);
-    let page = html(&figures).map_err(|e| Failure::running("the page", e))?;
-    let json = serde_json::to_string_pretty(&figures).map_err(|e| Failure::running("the figures", e))?;
+    let page = html(&figures).map_err(|e| Failure::running("render the page", e))?;
+    let json =
+        serde_json::to_string_pretty(&figures).map_err(|e| Failure::running("encode the figures", e))?;
     write(&options.out, [("html", page), ("json", json), ("csv", csv(&requests))])?;
-    print_stdout(format_args!("{} of {}\n", count(requests.all.len(), "post"), requests.input));
+    print_stdout(format_args!("{} from {}\n", count(requests.all.len(), "post"), requests.input));
     match requests.partial {
         None => Ok(()),
-        Some(why) => Err(Failure::Running(format!("{why}; the report is of what was read until then"))),
+        Some(why) => Err(Failure::Running(format!("{why}; the report covers what was read until then"))),
     }
 }
 
@@ -70,11 +71,11 @@ fn drift(options: &DriftOptions) -> Result<(), Failure> {
             (former, recent, [name.clone(), name])
         }
     };
-    let drift = Drift::compare(names, &former, &recent).map_err(Failure::Running)?;
+    let drift = Drift::compare(names, &former, &recent).map_err(|e| Failure::Running(e.to_string()))?;
     print_stdout(&drift);
     let Some(out) = &options.out else { return Ok(()) };
-    let page = drift::html(&drift).map_err(|e| Failure::running("the page", e))?;
-    let json = serde_json::to_string_pretty(&drift).map_err(|e| Failure::running("the figures", e))?;
+    let page = drift::html(&drift).map_err(|e| Failure::running("render the page", e))?;
+    let json = serde_json::to_string_pretty(&drift).map_err(|e| Failure::running("encode the figures", e))?;
     write(out, [("html", page), ("json", json)])?;
     write(out, drift::tables(&drift))
 }
@@ -82,7 +83,7 @@ fn drift(options: &DriftOptions) -> Result<(), Failure> {
 fn feedback(options: &FeedbackOptions) -> Result<(), Failure> {
     let new = options.calibration.as_deref();
     if let Some(path) = new.filter(|path| path.exists()) {
-        let problem = format!("{} is there already; a calibration is never changed in place", path.display());
+        let problem = format!("{} already exists; a calibration is never changed in place", path.display());
         return Err(Failure::setting("--calibration", problem));
     }
     let (feedback, current) = read_feedback(options)?;
@@ -99,23 +100,24 @@ fn feedback(options: &FeedbackOptions) -> Result<(), Failure> {
     let problem = learned.map(|learned| report.learned = learned).err();
     print_stdout(&report);
     if let Some(problem) = problem {
-        return Err(Failure::Running(problem));
+        return Err(Failure::Running(problem.to_string()));
     }
     if let (Some(path), Some(learned)) = (new, &report.learned) {
         let version = path.file_stem().map_or_else(|| "-".into(), |stem| stem.to_string_lossy());
-        // Somebody else's is not written over, even if it has come since.
+        // Never overwrites a file, even one created since the check.
         let file = std::fs::File::create_new(path);
         file.and_then(|mut file| file.write_all(learned.file(&version).as_bytes()))
             .map_err(|e| Failure::running(&path.display().to_string(), e))?;
         print_stdout(format_args!("{}\n", path.display()));
     }
     let Some(out) = &options.out else { return Ok(()) };
-    let page = feedback::html(&report).map_err(|e| Failure::running("the page", e))?;
-    let json = serde_json::to_string_pretty(&report).map_err(|e| Failure::running("the figures", e))?;
+    let page = feedback::html(&report).map_err(|e| Failure::running("render the page", e))?;
+    let json =
+        serde_json::to_string_pretty(&report).map_err(|e| Failure::running("encode the figures", e))?;
     write(out, [("html", page), ("json", json), ("csv", feedback::tables(&report))])
 }
 
-/// What was told and done, and the calibration in force then.
+/// Reads the alerts, the verdicts on them, and the calibration that was active.
 fn read_feedback(options: &FeedbackOptions) -> Result<(Feedback, Option<Calibration>), Failure> {
     let given = options
         .current
@@ -126,7 +128,10 @@ fn read_feedback(options: &FeedbackOptions) -> Result<(Feedback, Option<Calibrat
     let Some(config) = config else {
         options.outcomes.range.require_none()?;
         let (Some(escalations), Some(actions)) = (escalations, actions) else {
-            return Err(Failure::setting("--escalations", "give it with --actions, or give --config"));
+            return Err(Failure::setting(
+                "--escalations",
+                "is missing; give it with --actions, or give --config",
+            ));
         };
         let feedback =
             Feedback::read(escalations, actions).map_err(|e| Failure::setting("--escalations", e))?;

@@ -1,4 +1,4 @@
-//! `firewatch run`: the engine behind Kafka, until it is asked to stop.
+//! `firewatch run`: runs the engine on Kafka until stopped.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::policy_reload::PolicyWatcher;
 use crate::process::Watched;
 use crate::{clock, config, process};
 
-/// Consumes and emits until SIGINT or SIGTERM; then finishes the batch, commits and leaves the group.
+/// Consumes and emits until SIGINT or SIGTERM, then finishes the batch, commits and leaves the group.
 pub fn run(path: &Path) -> Result<(), Failure> {
-    let (runtime, stop) = process::start()?;
+    let (runtime, stop) = process::start(Some(path))?;
     let config = config::load(path, std::env::vars())?;
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let (brokers, file) = (config.kafka.brokers.clone(), config.policy_file.clone());
@@ -22,7 +22,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         Runner::new(config.kafka, config.topics, Arc::new(config.ruleset), engine.clone(), clock::now);
     runtime.spawn(PolicyWatcher { file, active_ruleset: runner.active_ruleset(), metrics: engine }.watch());
     let listen = config.listen;
-    eprintln!("firewatch: reading from {brokers}; metrics at http://{listen}/metrics");
+    tracing::info!("reading from {brokers}; metrics at http://{listen}/metrics");
     let watched = Watched { listen, metrics, healths: vec![runner.health()] };
     process::run_watched(runtime, watched, &stop, || runner.run(&stop))
 }

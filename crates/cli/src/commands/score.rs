@@ -1,20 +1,20 @@
-//! `firewatch score`: the engine behind a pipe.
+//! `firewatch score`: runs the engine on JSON lines, without a broker.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 
 use firewatch_backtest::lines::next_line;
 use firewatch_domain::EventTime;
-use firewatch_engine::{Effect, LocalTopology, Tally};
+use firewatch_engine::{Effect, LineSource, LocalTopology, Ruleset, Tally};
 
 use crate::args::ScoreOptions;
 use crate::clock;
 use crate::common::{Failure, count, load_ruleset};
 
-/// Size of the buffers on either side.
+/// Size of the input and output buffers, bytes.
 const BUFFER: usize = 1 << 16;
 
-/// Reads events, writes scores and escalations, and tells on standard error what became of every line.
+/// Reads events and writes scores and escalations. Reports rejected lines and the totals on standard error.
 pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
     let ruleset = load_ruleset(options.policy.as_deref())?;
     let arrival = match &options.now {
@@ -40,7 +40,8 @@ pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
     };
     let tally = score_lines(
         &mut BufReader::with_capacity(BUFFER, input),
-        LocalTopology::new(&ruleset, &name, arrival),
+        &ruleset,
+        LineSource { name: &name, arrival },
         &mut out,
     );
     let flushed = tally.and_then(|tally| out.flush().map(|()| tally));
@@ -49,7 +50,7 @@ pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
             eprintln!("{}", describe_tally(&tally));
             Ok(())
         }
-        // Whoever read us has seen enough.
+        // The reader closed the pipe, because it has seen enough.
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(e) => Err(Failure::running(&name, e)),
     }
@@ -57,25 +58,27 @@ pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
 
 fn score_lines(
     input: &mut BufReader<Box<dyn Read>>,
-    mut topology: LocalTopology<'_>,
+    ruleset: &Ruleset,
+    file: LineSource<'_>,
     out: &mut EffectWriter<'_>,
 ) -> io::Result<Tally> {
+    let mut topology = LocalTopology::default();
     let mut line = Vec::new();
     let mut number = 0_u64;
     while next_line(input, &mut line)? {
         number += 1;
-        let rejected = topology.push(&line, &mut |effect| out.write(&effect));
+        let rejected = topology.push_line(&line, file, ruleset, &mut |effect| out.write(effect));
         if let Some(rejection) = rejected.filter(|_| out.dead_letters.is_none()) {
             eprintln!("line {number}: {rejection}");
         }
         out.check()?;
     }
-    let tally = topology.finish(&mut |effect| out.write(&effect));
+    let tally = topology.end_of_stream(ruleset, &mut |effect| out.write(effect));
     out.check()?;
     Ok(tally)
 }
 
-/// Where effects go.
+/// Writes effects and keeps the first error.
 struct EffectWriter<'a> {
     out: BufWriter<io::StdoutLock<'a>>,
     dead_letters: Option<BufWriter<File>>,
@@ -85,7 +88,7 @@ struct EffectWriter<'a> {
 impl EffectWriter<'_> {
     fn write(&mut self, effect: &Effect) {
         let written = match (effect, &mut self.dead_letters) {
-            (Effect::DeadLetter(..), None) => Ok(()),
+            (Effect::DeadLetter(..), None) | (Effect::Signal(_), _) => Ok(()),
             (Effect::DeadLetter(..), Some(file)) => write_line(effect, file),
             _ => write_line(effect, &mut self.out),
         };

@@ -1,4 +1,4 @@
-//! `firewatch topics create`: the topics that the settings name, made as they should be.
+//! `firewatch topics create`: creates the topics that the settings name.
 
 use firewatch_kafka::{create_topics, plan_sources, plan_topics};
 
@@ -6,7 +6,7 @@ use crate::args::TopicsOptions;
 use crate::common::{Failure, count, print_stdout};
 use crate::config;
 
-/// Makes what is missing, or tells what would be made.
+/// Creates the missing topics, or prints what would be created.
 pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
     let config = config::load(&options.config, std::env::vars())?;
     let teams = config.ruleset.output_teams();
@@ -19,10 +19,10 @@ pub fn create(options: &TopicsOptions) -> Result<(), Failure> {
     plans.iter().for_each(|plan| print_stdout(format_args!("{plan}\n")));
     let missing = plans.iter().filter(|plan| plan.existing_partitions.is_none()).count();
     if options.dry_run {
-        print_stdout(format_args!("dry run: {} would be made\n", count(missing, "topic")));
+        print_stdout(format_args!("dry run: {} would be created\n", count(missing, "topic")));
         return Ok(());
     }
     create_topics(&config.kafka, &plans).map_err(|e| Failure::Running(e.to_string()))?;
-    print_stdout(format_args!("{} made\n", count(missing, "topic")));
+    print_stdout(format_args!("{} created\n", count(missing, "topic")));
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `firewatch train` makes what is shipped, again; `firewatch evaluate` measures how good the recipe is.
+//! `firewatch train` rebuilds the shipped models and the demo's recording; `firewatch evaluate` measures
+//! them.
 
 use firewatch_engine::ModelFiles;
 use firewatch_escalation::Policy;
@@ -11,7 +12,7 @@ use firewatch_train::{encoder, recording, sentiment, storms, virality};
 use crate::args::{EvaluateCommand, TextTraining, TrainCommand};
 use crate::common::{Failure, print_stdout};
 
-/// Trains a model or makes the recording, and prints its figures.
+/// Trains a model or generates the recording, and prints the figures.
 pub fn train(what: TrainCommand) -> Result<(), Failure> {
     let mut progress = |line: String| eprintln!("{line}");
     match what {
@@ -31,15 +32,15 @@ pub fn train(what: TrainCommand) -> Result<(), Failure> {
         }
         TrainCommand::Recording { files, seed } => {
             let out = files.out.join("recording.jsonl");
-            let lines =
-                recording::generate(&files.data, &out, seed).map_err(|e| Failure::running("record", e))?;
+            let lines = recording::generate(&files.data, &out, seed)
+                .map_err(|e| Failure::running("generate the recording", e))?;
             print_stdout(format_args!("{lines} lines in {}\n", out.display()));
         }
     }
     Ok(())
 }
 
-/// Measures a recipe, prints its figures and draws its charts.
+/// Measures a model, a policy or storm detection, prints the figures and draws the charts.
 pub fn evaluate(what: &EvaluateCommand) -> Result<(), Failure> {
     let mut progress = |line: String| eprintln!("{line}");
     let files = match what {
@@ -69,7 +70,7 @@ pub fn evaluate(what: &EvaluateCommand) -> Result<(), Failure> {
 
 fn text_model() -> Result<SentimentModel, Failure> {
     SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment)
-        .map_err(|e| Failure::running("the shipped text model", e))
+        .map_err(|e| Failure::running("load the shipped text model", e))
 }
 
 fn choice(text: &TextTraining) -> PostSelection {

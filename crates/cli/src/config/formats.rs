@@ -1,4 +1,4 @@
-//! `[formats]` and `[registry]`: what records are written in, and who knows the schemas of those that are read.
+//! `[formats]` and `[registry]`: the formats that records are written in, and the schema registry.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use firewatch_kafka::{Formats, RegistrySettings, registry_url};
 use firewatch_settings::Settings;
 use firewatch_wire::{Contract, Format};
 
-/// The records one may choose for, by the names of their topics.
+/// Contracts with a configurable format, by the settings key of their topic.
 const CONTRACTS_BY_TOPIC: [(&str, Contract); 5] = [
     ("events", Contract::Event),
     ("actions", Contract::Action),
@@ -15,7 +15,7 @@ const CONTRACTS_BY_TOPIC: [(&str, Contract); 5] = [
     ("dead_letters", Contract::DeadLetter),
 ];
 
-/// Reads both sections; files are beside the settings file.
+/// Reads both sections. Relative paths start at `folder`, which holds the settings file.
 pub fn formats(s: &mut Settings, folder: &Path) -> Formats {
     let written =
         CONTRACTS_BY_TOPIC.map(|(name, contract)| (contract, format(s, &format!("formats.{name}"))));
@@ -23,7 +23,7 @@ pub fn formats(s: &mut Settings, folder: &Path) -> Formats {
     if registry.is_none()
         && let Some(i) = written.iter().position(|(_, format)| *format != Format::Json)
     {
-        let problem = format!("is missing, and formats.{} needs a registry", CONTRACTS_BY_TOPIC[i].0);
+        let problem = format!("is missing; formats.{} needs a schema registry", CONTRACTS_BY_TOPIC[i].0);
         s.add_fault("registry.url", problem);
     }
     Formats::new(written.into(), registry)
@@ -34,7 +34,7 @@ fn format(s: &mut Settings, key: &str) -> Format {
     Format::from_name(&chosen).unwrap_or_default()
 }
 
-/// What is not written in JSON; none when all is.
+/// Lists the records that are not written as JSON; `None` when all are.
 pub fn describe_formats(formats: &Formats) -> Option<String> {
     let others = CONTRACTS_BY_TOPIC.iter().map(|(name, contract)| (name, formats.format_for(*contract)));
     let others = others.filter(|(_, format)| *format != Format::Json);
@@ -55,14 +55,14 @@ fn registry(s: &mut Settings, folder: &Path) -> Option<RegistrySettings> {
         }
     }
     if is_given(&user) && is_given(&token) {
-        s.add_fault("registry.token", "is given beside registry.user; give one of them");
+        s.add_fault("registry.token", "conflicts with registry.user; give only one of them");
     }
     if is_given(&user) != is_given(&password) {
-        s.add_fault("registry.user", "and registry.password go together; give both or neither");
+        s.add_fault("registry.user", "needs registry.password, and the reverse; give both or neither");
     }
     let ca = is_given(&ca).then(|| std::fs::read(folder.join(&ca)));
     let ca = ca.transpose().unwrap_or_else(|e| {
-        s.add_fault("registry.ca", format!("cannot be read: {e}; give a file of certificates in PEM"));
+        s.add_fault("registry.ca", format!("cannot be read: {e}; give a PEM file of certificates"));
         None
     });
     let user = is_given(&user).then_some((user, password));

@@ -1,6 +1,7 @@
-//! The settings file of `firewatch run`.
+//! The settings file of all commands: reads and checks it, the environment and the policy it names.
 
 pub mod formats;
+pub mod reference;
 pub mod sources;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use firewatch_engine::Ruleset;
 use firewatch_escalation::Policy;
 use firewatch_kafka::{Guarantee, KafkaSettings, RawSource, Topics, check_properties};
 use firewatch_settings::{Fault, Settings};
+use firewatch_telemetry::{LogFormat, LogSettings};
 
 use crate::common::{self, Failure};
 use formats::formats;
@@ -19,30 +21,30 @@ use sources::{CollectSettings, collect_settings, sources};
 
 /// Prefix of environment variables that override keys.
 const PREFIX: &str = "FIREWATCH_";
-/// Variables with our prefix that are no keys: they steer tests and training, or Kubernetes sets them for a service
-/// called firewatch.
+/// Variables with the prefix that are no keys: they control tests and training, or Kubernetes sets them for a
+/// service called firewatch.
 const NON_SETTING_VARIABLES: [&str; 5] =
     ["FIREWATCH_DATA", "FIREWATCH_PICTURES", "FIREWATCH_REQUIRE_", "FIREWATCH_SERVICE_", "FIREWATCH_PORT"];
 
-/// Everything `run` needs, checked.
+/// The checked settings of a deployment.
 pub struct Config {
     pub kafka: KafkaSettings,
     pub topics: Topics,
     pub ruleset: Ruleset,
-    /// The policy's file.
+    /// Path of the policy file.
     pub policy_file: PathBuf,
     pub listen: SocketAddr,
     pub console: ConsoleSettings,
-    /// What `firewatch ingest` reads.
+    /// Raw topics that `firewatch ingest` reads.
     pub sources: Vec<RawSource>,
-    /// What `firewatch collect` does.
+    /// Webhooks and streams of `firewatch collect`.
     pub collect: CollectSettings,
 }
 
 /// Reads and checks a settings file, the environment and the policy it names.
 ///
 /// # Errors
-/// Everything that is wrong in any of them.
+/// All faults of all three.
 pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Failure> {
     let name = path.display().to_string();
     let mut s = Settings::parse(&name, &common::read(path)?).map_err(Failure::Settings)?;
@@ -52,32 +54,23 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
             .into_iter()
             .filter(|(name, _)| !NON_SETTING_VARIABLES.iter().any(|no| name.starts_with(no))),
     );
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let kafka = kafka(&mut s, folder);
-    let topics = topics(&mut s);
-    let listen = listen(&mut s);
-    let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
-    let shadow_policy = s.text("policy.trial", "");
-    let shadow_policy = (!shadow_policy.is_empty()).then(|| path.with_file_name(shadow_policy));
-    let ruleset = common::load_ruleset(Some(&policy)).map_err(|failure| name_policy_file(failure, &policy));
-    let models: Vec<PathBuf> = s.texts("models.files").iter().map(|file| path.with_file_name(file)).collect();
-    let ruleset = ruleset.and_then(|brain| common::with_models(brain, &models));
-    let ruleset = ruleset.and_then(|brain| with_shadow_policy(brain, shadow_policy.as_deref()));
-    let teams = ruleset.as_ref().map_or_else(|_| vec![], |ruleset| ruleset.policy.team_names());
-    let teams: Vec<String> = teams.into_iter().map(str::to_owned).collect();
-    let console = ConsoleSettings::read(&mut s, folder, &teams);
-    let sources = sources(&mut s);
-    let collecting = collect_settings(&mut s, &sources, folder);
+    let mut ruleset = Err(Failure::Reported);
+    let keys = read_keys(&mut s, path, |policies| {
+        ruleset = load_ruleset(policies);
+        let teams = ruleset.as_ref().map_or_else(|_| vec![], |ruleset| ruleset.policy.team_names());
+        teams.into_iter().map(str::to_owned).collect()
+    });
+    let Keys { kafka, topics, listen, policies, console, sources, collect } = keys;
     match (s.finish(()), ruleset) {
         (Ok(()), Ok(ruleset)) => Ok(Config {
             kafka,
             topics,
             ruleset,
-            policy_file: policy,
+            policy_file: policies.policy,
             listen,
             console,
             sources,
-            collect: collecting,
+            collect,
         }),
         (Err(mut faults), Err(Failure::Settings(of_policy))) => {
             faults.extend(of_policy);
@@ -88,7 +81,70 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     }
 }
 
-/// The same with the policy of a file on trial, if there is one.
+/// What a settings file holds, the contents of the files it names aside.
+struct Keys {
+    kafka: KafkaSettings,
+    topics: Topics,
+    listen: SocketAddr,
+    policies: PolicyFiles,
+    console: ConsoleSettings,
+    sources: Vec<RawSource>,
+    collect: CollectSettings,
+}
+
+/// The policy, shadow policy and model files that a settings file names.
+struct PolicyFiles {
+    policy: PathBuf,
+    shadow: Option<PathBuf>,
+    models: Vec<PathBuf>,
+}
+
+/// Reads every key of a settings file. Notifications name teams, so `teams` loads the policy in between.
+fn read_keys(s: &mut Settings, path: &Path, teams: impl FnOnce(&PolicyFiles) -> Vec<String>) -> Keys {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let kafka = kafka(s, folder);
+    let topics = topics(s);
+    log(s);
+    let listen = listen(s);
+    let policy = path.with_file_name(s.text("policy.file", "policy.toml"));
+    let shadow = s.text("policy.trial", "");
+    let shadow = (!shadow.is_empty()).then(|| path.with_file_name(shadow));
+    let models = s.texts("models.files").iter().map(|file| path.with_file_name(file)).collect();
+    let policies = PolicyFiles { policy, shadow, models };
+    let teams = teams(&policies);
+    let console = ConsoleSettings::read(s, folder, &teams);
+    let sources = sources(s);
+    let collect = collect_settings(s, &sources, folder);
+    Keys { kafka, topics, listen, policies, console, sources, collect }
+}
+
+/// Loads the policies and models that a settings file names.
+fn load_ruleset(files: &PolicyFiles) -> Result<Ruleset, Failure> {
+    let ruleset = common::load_ruleset(Some(&files.policy))
+        .map_err(|failure| name_policy_file(failure, &files.policy))?;
+    let ruleset = common::with_models(ruleset, &files.models)?;
+    with_shadow_policy(ruleset, files.shadow.as_deref())
+}
+
+/// Returns the log settings of a file, or the defaults where they cannot be read: the log starts before
+/// everything else, and [`load`] reports the errors.
+pub fn log_settings(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> LogSettings {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let Ok(mut s) = Settings::parse("settings", &text) else { return LogSettings::default() };
+    s.override_from(PREFIX, variables);
+    log(&mut s)
+}
+
+fn log(s: &mut Settings) -> LogSettings {
+    let format = s.choice("log.format", "text", &["text", "json"]);
+    let level = s.choice("log.level", "info", &["error", "warn", "info", "debug", "trace"]);
+    LogSettings {
+        format: if format == "json" { LogFormat::Json } else { LogFormat::Text },
+        level: level.parse().unwrap_or(LogSettings::default().level),
+    }
+}
+
+/// Adds the shadow policy of a file, if there is one.
 fn with_shadow_policy(ruleset: Ruleset, shadow_policy: Option<&Path>) -> Result<Ruleset, Failure> {
     let Some(path) = shadow_policy else { return Ok(ruleset) };
     let text = common::read(path)?;
@@ -145,7 +201,7 @@ fn topics(s: &mut Settings) -> Topics {
     let mut all = topics.all(&[]);
     all.sort();
     if let Some([twice, _]) = all.windows(2).find(|w| w.first() == w.last()) {
-        s.add_fault("topics", format_args!("`{twice}` is given twice; each topic needs a name of its own"));
+        s.add_fault("topics", format_args!("`{twice}` is used twice; each topic needs a name of its own"));
     }
     topics
 }
@@ -171,7 +227,8 @@ fn listen(s: &mut Settings) -> SocketAddr {
         Ok(address) if address.ip().is_loopback() || exposed => address,
         Ok(address) => {
             let problem = format!(
-                "{address} can be reached from other machines; give a loopback address, or set http.expose = \"yes\""
+                "{address} can be reached from other machines; give a loopback address, \
+                 or set http.expose = \"yes\""
             );
             s.add_fault("http.listen", problem);
             fallback
@@ -186,7 +243,7 @@ fn listen(s: &mut Settings) -> SocketAddr {
     }
 }
 
-/// Faults in the policy are told under its file's name.
+/// Puts the policy's file name before the keys of its faults.
 fn name_policy_file(failure: Failure, policy: &Path) -> Failure {
     let file: PathBuf = policy.into();
     match failure {
@@ -246,7 +303,7 @@ mod tests {
         let loaded = load(&config, []).unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(loaded.ruleset.calibration.as_ref().map(|c| c.shift), Some(-1.0));
         write("c.toml", "[calibration]\nversion = \"c\"\nscale = 1\n");
-        let Err(Failure::Settings(faults)) = load(&config, []) else { panic!("it is taken") };
+        let Err(Failure::Settings(faults)) = load(&config, []) else { panic!("it is accepted") };
         assert!(faults[0].to_string().contains("c.toml: calibration.shift: is missing"), "{faults:?}");
     }
 
@@ -265,7 +322,7 @@ mod tests {
         check(&registry("url = \"http://registry:8081, https://other\""), &[], &[]);
         check(&registry("url = \"https://registry\"\nuser = \"f\""), &secret, &[]);
         check(&registry("url = \"http://127.0.0.1:1/api\"\nuser = \"f\""), &secret, &[]);
-        check(&registry(""), &[], &["registry.url: is missing, and formats.scores needs a registry"]);
+        check(&registry(""), &[], &["registry.url: is missing; formats.scores needs a schema registry"]);
         check(
             "[formats]\nscores = \"xml\"\n",
             &[],
@@ -274,18 +331,18 @@ mod tests {
         check(
             &registry("url = \"http://registry\"\nuser = \"f\""),
             &secret,
-            &["registry.url: would send a password or token in the clear; give an https:// address"],
+            &["registry.url: would send a password or token unencrypted; give an https:// address"],
         );
         let faulty = "url = \"https://f:hush@registry, ftp://registry, registry, https://good\"\nuser = \"f\"\ntoken = \"t\"\nca = \"no.pem\"";
         check(
             &registry(faulty),
             &[],
             &[
-                "registry.url: holds a name or password; give registry.user and registry.password",
+                "registry.url: contains a user name or password; set registry.user and registry.password",
                 "registry.url: `ftp` is not allowed; give one such as https://",
-                "registry.url: is no address: relative URL without a base; give one such as",
-                "registry.token: is given beside registry.user; give one of them",
-                "registry.user: and registry.password go together; give both or neither",
+                "registry.url: is not a URL: relative URL without a base; give one such as",
+                "registry.token: conflicts with registry.user; give only one of them",
+                "registry.user: needs registry.password, and the reverse; give both or neither",
                 "registry.ca: cannot be read: No such file or directory",
             ],
         );
@@ -300,16 +357,16 @@ mod tests {
             &[("FIREWATCH_KAFKA_GROUPE", "g"), ("FIREWATCH_SERVICE_HOST", "10.0.0.1")],
         );
         let starts = [
-            "engine.commit_records: 0 is not allowed; give a whole number 1 to 1000000",
+            "engine.commit_records: 0 is not allowed; give a whole number from 1 to 1000000",
             "kafka.common.no.such: ",
             "kafka.consumer.session.timeout.ms: ",
-            "kafka.producer.transactional.id: is firewatch's own to set; leave it out",
+            "kafka.producer.transactional.id: is set by firewatch; remove it",
             "topics.events: `a b` is not allowed",
-            "topics: `firewatch.dlq` is given twice",
+            "topics: `firewatch.dlq` is used twice",
             "http.listen: 0.0.0.0:80 can be reached from other machines",
             "kafka.broker: unknown key; did you mean `kafka.brokers`?",
-            "FIREWATCH_KAFKA_GROUPE: environment variable that names no key",
-            "policy.toml: storms.deviations: 200 is not allowed; give a number 1 to 20",
+            "FIREWATCH_KAFKA_GROUPE: no key matches this variable",
+            "policy.toml: storms.deviations: 200 is not allowed; give a number from 1 to 20",
             "policy.toml: brands: no brand is listed",
         ];
         assert_eq!(got.len(), starts.len(), "{got:#?}");

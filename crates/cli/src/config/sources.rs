@@ -1,8 +1,8 @@
-//! The sources of payloads that a settings file names: a raw topic each, how what is in it is read, and how it comes there.
+//! The payload sources of a settings file: their raw topics, decoders, webhooks and streams.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firewatch_collect::{HookSource, Jetstream, MastodonStream};
@@ -11,11 +11,17 @@ use firewatch_ingest::{HookAuth, Mapping, PayloadDecoder, Platform};
 use firewatch_kafka::RawSource;
 use firewatch_settings::Settings;
 
-use crate::commands::collect::HookListener;
+/// Where the receiver of webhooks listens.
+pub struct HookListener {
+    /// Socket address to listen on.
+    pub listen: SocketAddr,
+    /// Paths of a certificate and its key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
 
-/// A stream that is silent for so long is not there any more.
+/// Silence after which a stream counts as dead.
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(45);
-/// Wait after a server refused a token: only a person can mend that.
+/// Wait after a server refused a token, which only a person can fix.
 const TOKEN_RETRY_WAIT: Duration = Duration::from_secs(60);
 
 /// Reads every `[sources.NAME]` section.
@@ -25,7 +31,7 @@ pub fn sources(s: &mut Settings) -> Vec<RawSource> {
     let mut topics: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
     topics.sort_unstable();
     if let Some([twice, _]) = topics.windows(2).find(|pair| pair.first() == pair.last()) {
-        let problem = format!("`{twice}` is the topic of two sources; each needs one of its own");
+        let problem = format!("`{twice}` is the topic of two sources; each source needs its own topic");
         s.add_fault("sources", problem);
     }
     sources
@@ -38,7 +44,7 @@ fn source(s: &mut Settings, name: &str) -> RawSource {
     if !is_plain {
         s.add_fault(
             &format!("sources.{name}"),
-            "is not allowed; give a name of a-z, 0-9, `_` and `-`, as it is a part of a group's",
+            "is not allowed; give a-z, 0-9, `_` and `-`, as for a consumer group's name",
         );
     }
     let all: Vec<&str> = Platform::ALL.iter().map(|platform| platform.as_str()).collect();
@@ -61,16 +67,16 @@ fn source(s: &mut Settings, name: &str) -> RawSource {
     RawSource { name: name.to_owned(), topic, decoder: reader }
 }
 
-/// A stream that is followed.
+/// A stream that `firewatch collect` follows.
 pub enum StreamSource {
-    /// Bluesky's.
+    /// Bluesky's Jetstream.
     Jetstream(Jetstream),
-    /// Mastodon's.
+    /// Mastodon's streaming API.
     Mastodon(MastodonStream),
 }
 
 impl StreamSource {
-    /// The source's name.
+    /// Returns the source's name.
     pub fn name(&self) -> &str {
         match self {
             Self::Jetstream(source) => &source.name,
@@ -78,7 +84,7 @@ impl StreamSource {
         }
     }
 
-    /// The raw topic.
+    /// Returns the raw topic.
     pub fn topic(&self) -> &str {
         match self {
             Self::Jetstream(source) => &source.topic,
@@ -87,17 +93,18 @@ impl StreamSource {
     }
 }
 
-/// What `firewatch collect` does.
+/// Settings of `firewatch collect`.
 pub struct CollectSettings {
-    /// Where webhooks are taken.
+    /// Where the receiver of webhooks listens.
     pub listener: HookListener,
-    /// Sources that have one.
+    /// Sources with a webhook.
     pub hooks: Vec<HookSource>,
-    /// Sources that have a stream.
+    /// Sources with a stream.
     pub streams: Vec<StreamSource>,
 }
 
-/// Reads `[collect]`, and of every source its `webhook` and `stream`; files are beside the settings file.
+/// Reads `[collect]`, and `webhook` and `stream` of every source. Relative paths start at `folder`, which
+/// holds the settings file.
 pub fn collect_settings(s: &mut Settings, sources: &[RawSource], folder: &Path) -> CollectSettings {
     let listener = hook_listener(s, folder);
     let hooks = sources.iter().filter_map(|source| hook_source(s, source)).collect();
@@ -117,8 +124,8 @@ fn hook_listener(s: &mut Settings, folder: &Path) -> HookListener {
     });
     if !listen.ip().is_loopback() && tls.is_none() && !proxy {
         let problem = format!(
-            "{listen} can be reached from other machines; give collect.tls.certificate and collect.tls.key, or set \
-             collect.proxy = true when a proxy in front has them"
+            "{listen} can be reached from other machines; give collect.tls.certificate and collect.tls.key, \
+             or set collect.proxy = true when a proxy in front has them"
         );
         s.add_fault("collect.listen", problem);
     }
@@ -154,14 +161,14 @@ fn hook_source(s: &mut Settings, source: &RawSource) -> Option<HookSource> {
     Some(HookSource { name: source.name.clone(), topic: source.topic.clone(), hook, rate })
 }
 
-/// A secret has to be there, and long enough that nobody guesses it.
+/// Reads a secret. It must have at least 8 characters, so that nobody guesses it.
 fn secret(s: &mut Settings, key: &str) -> String {
     let secret = s.text(key, "");
     if secret.len() < 8 {
         let variable = format!("FIREWATCH_{}", key.to_uppercase().replace('.', "_"));
         s.add_fault(
             key,
-            format!("is missing or shorter than 8 characters; give it, best by the variable {variable}"),
+            format!("is missing or shorter than 8 characters; set it, preferably by the variable {variable}"),
         );
     }
     secret
@@ -206,11 +213,11 @@ fn stream_source(s: &mut Settings, source: &RawSource) -> Option<StreamSource> {
             let stream = s.choice(&key("stream"), "public", &["public", "public/local", "hashtag"]);
             let tag = s.text(&key("tag"), "");
             if (stream == "hashtag") == tag.is_empty() {
-                s.add_fault(&key("tag"), "is for stream = \"hashtag\", which needs one");
+                s.add_fault(&key("tag"), "is required by stream = \"hashtag\", and allowed only with it");
             } else if !tag.chars().all(|c| c.is_alphanumeric() || c == '_') {
                 s.add_fault(
                     &key("tag"),
-                    format!("`{tag}` is no hashtag; give its letters, digits and `_` alone"),
+                    format!("`{tag}` is not a hashtag; give only its letters, digits and `_`"),
                 );
             }
             let token = s.text(&key("token"), "");
@@ -230,7 +237,7 @@ fn stream_source(s: &mut Settings, source: &RawSource) -> Option<StreamSource> {
         platform => {
             s.add_fault(
                 &section,
-                format!("{platform} has no stream that is followed; bluesky and mastodon have"),
+                format!("streams of {platform} are not supported; those of bluesky and mastodon are"),
             );
             None
         }

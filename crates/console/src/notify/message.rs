@@ -1,4 +1,9 @@
-//! What a message says: who should do what about which escalation, and where it is. It holds no excerpt and no name of an account.
+//! The content of a notification, and its rendering for each transport.
+//!
+//! A message names the team, the escalation, the reason and the link to its page. The reason is the record's
+//! first, which states what the policy matched or a person did. The later reasons can quote the post, so they
+//! are left out: a message never holds an excerpt of a post or its author's name. The advice is the record's,
+//! which comes from the policy or, if the policy has none, from the built-in advice.
 
 use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, Level};
 use serde::{Deserialize, Serialize};
@@ -6,46 +11,46 @@ use serde_json::{Value, json};
 
 use crate::percent_encoding::percent_encoded;
 
-/// Longest text of a reason, characters.
+/// Maximum length of a reason, in characters.
 const MAX_REASON_CHARS: usize = 300;
 
-/// What a channel tells of a record.
+/// A notification about one escalation record. Its JSON form is stored in the outbox and sent by webhooks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// The record's id: the same for a repeat.
+    /// Id of the escalation record; a repeated notification has the same id.
     pub id: String,
-    /// The escalation.
+    /// Id of the escalation.
     pub escalation: String,
-    /// What it tells.
+    /// What changed in the escalation.
     pub news: EscalationChange,
-    /// Where it stands.
+    /// State of the escalation after the change.
     pub state: EscalationState,
-    /// Whose it is.
+    /// The team that owns the escalation.
     pub team: String,
-    /// How bad it is.
+    /// Level of the escalation.
     pub level: Level,
-    /// The brand, when known.
+    /// The brand, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
-    /// When it was decided.
+    /// When the change was decided.
     pub at: EventTime,
-    /// The risk, 0 to 100; none for a storm.
+    /// Risk, 0 to 100; `None` for a storm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<f64>,
-    /// Why, in words.
+    /// The record's first reason, cut to 300 characters.
     pub reason: String,
-    /// What to do next.
+    /// Up to three next steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<String>,
-    /// When a first answer is due.
+    /// When the first reply is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond_by: Option<EventTime>,
-    /// Its page.
+    /// URL of the escalation's page.
     pub url: String,
 }
 
 impl Message {
-    /// What is told of a record; the console is at `base`.
+    /// Builds the message for a record. `base` is the console's URL without a trailing slash.
     #[must_use]
     pub fn from_escalation(e: &Escalation, base: &str) -> Self {
         let reason = e.reasons.first().map_or("", String::as_str);
@@ -66,7 +71,8 @@ impl Message {
         }
     }
 
-    /// One that says that a channel works.
+    /// Builds a test message, which shows that a channel works. Its state is open, so at `PagerDuty` it
+    /// triggers an incident of severity `info`, which no later message resolves: resolve it there by hand.
     #[must_use]
     pub fn test(id: String, base: &str, at: EventTime) -> Self {
         Self {
@@ -79,14 +85,14 @@ impl Message {
             brand: None,
             at,
             risk: None,
-            reason: "this is a test of firewatch's notifications; nothing has to be done".into(),
+            reason: "test notification from firewatch; no action needed".into(),
             advice: vec![],
             respond_by: None,
             url: format!("{base}/"),
         }
     }
 
-    /// In one line.
+    /// Returns the message as one line: level, team, brand, risk and what changed.
     #[must_use]
     pub fn line(&self) -> String {
         let brand = self.brand.as_ref().map_or_else(String::new, |brand| format!(" for {brand}"));
@@ -95,34 +101,34 @@ impl Message {
             EscalationChange::Opened => "new",
             EscalationChange::Raised => "raised",
             EscalationChange::Moved => self.state.as_str(),
-            EscalationChange::Grew => "has grown",
+            EscalationChange::Grew => "grew",
             EscalationChange::HandedOver => "handed over",
-            EscalationChange::Late => "the first answer is late",
-            EscalationChange::Stalled => "the hand-off has stalled",
-            EscalationChange::Waits => "nobody has taken it",
+            EscalationChange::Late => "reply overdue",
+            EscalationChange::Stalled => "hand-off stalled",
+            EscalationChange::Waits => "still unassigned",
         };
         format!(
             "{} \u{b7} {}{brand}{risk}: {}",
-            capital(self.level.as_str()),
+            capitalized(self.level.as_str()),
             self.team,
             news.replace('_', " ")
         )
     }
 
-    /// What stands under the line.
+    /// Returns the lines below the headline: the reason, the due time and the next steps.
     fn details(&self) -> Vec<String> {
-        let due = self.respond_by.map(|due| format!("First answer due by {due}"));
+        let due = self.respond_by.map(|due| format!("First reply due by {due}"));
         let advice = self.advice.iter().map(|advice| format!("Next: {advice}"));
-        std::iter::once(capital(&self.reason)).chain(due).chain(advice).collect()
+        std::iter::once(capitalized(&self.reason)).chain(due).chain(advice).collect()
     }
 
-    /// As mail: the subject, and the text.
+    /// Returns the subject and the text of an e-mail.
     #[must_use]
     pub fn mail(&self) -> (String, String) {
         (format!("[firewatch] {}", self.line()), format!("{}\n\n{}\n", self.details().join("\n"), self.url))
     }
 
-    /// As Slack's incoming webhooks take it.
+    /// Returns the body for a Slack incoming webhook.
     #[must_use]
     pub fn slack(&self) -> Value {
         let text = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -138,12 +144,13 @@ impl Message {
         })
     }
 
-    /// As a workflow of Microsoft Teams takes it: an Adaptive Card.
+    /// Returns the body for a Microsoft Teams workflow: an Adaptive Card.
     #[must_use]
     pub fn teams(&self) -> Value {
-        let line = |text: &str| json!({ "type": "TextBlock", "text": text, "wrap": true });
-        let head = json!({ "type": "TextBlock", "text": self.line(), "wrap": true, "weight": "Bolder" });
-        let body: Vec<Value> = std::iter::once(head).chain(self.details().iter().map(|d| line(d))).collect();
+        let text_block = |text: &str| json!({ "type": "TextBlock", "text": text, "wrap": true });
+        let headline = json!({ "type": "TextBlock", "text": self.line(), "wrap": true, "weight": "Bolder" });
+        let body: Vec<Value> =
+            std::iter::once(headline).chain(self.details().iter().map(|d| text_block(d))).collect();
         json!({
             "type": "message",
             "attachments": [{
@@ -159,7 +166,8 @@ impl Message {
         })
     }
 
-    /// As `PagerDuty`'s Events API v2 takes it. All records of an escalation are one incident.
+    /// Returns the event for `PagerDuty`'s Events API v2; `key` is the integration's routing key. All records
+    /// of an escalation share one `dedup_key`, so `PagerDuty` shows them as one incident.
     #[must_use]
     pub fn pagerduty(&self, key: &str) -> Value {
         let action = match self.state {
@@ -177,7 +185,7 @@ impl Message {
             json!({ "routing_key": key, "event_action": action, "dedup_key": dedup(&self.escalation) });
         if action == "trigger" {
             event["payload"] = json!({
-                "summary": format!("{}. {}", self.line(), capital(&self.reason)),
+                "summary": format!("{}. {}", self.line(), capitalized(&self.reason)),
                 "source": self.brand.as_deref().unwrap_or("firewatch"),
                 "severity": severity,
                 "timestamp": self.at,
@@ -190,7 +198,8 @@ impl Message {
     }
 }
 
-/// `PagerDuty` takes keys of up to 255 characters; longer ones are told by their hash.
+/// Returns the `dedup_key` of an escalation: its id, or the SHA-256 of an id longer than 255 bytes.
+/// `PagerDuty` accepts 255 characters, and a text never has more characters than bytes.
 fn dedup(escalation: &str) -> String {
     use sha2::{Digest, Sha256};
     if escalation.len() <= 255 {
@@ -199,7 +208,7 @@ fn dedup(escalation: &str) -> String {
     Sha256::digest(escalation).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn capital(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
@@ -227,7 +236,7 @@ mod tests {
         assert_eq!(
             text,
             format!(
-                "<b> & it spreads\nFirst answer due by 2026-03-10T14:09:00.000Z\nNext: Answer it\n\n{url}\n"
+                "<b> & it spreads\nFirst reply due by 2026-03-10T14:09:00.000Z\nNext: Answer it\n\n{url}\n"
             )
         );
         let ways = [

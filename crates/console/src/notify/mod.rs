@@ -1,7 +1,8 @@
-//! Who is told outside of the console, by which way, of what and when.
+//! Notification channels: who is notified outside the console, by which transport, of which changes and when.
 //!
-//! A channel is a section of the settings. What it has to tell is queued in the transaction that takes the record in, so nothing is
-//! lost, and sent under a key that follows from the record, so a receiver can know a repeat. No message holds what a person wrote.
+//! Each `[notifications.*]` section of the settings is a channel. A notification is queued in the transaction
+//! that applies its record, so none is lost, and is sent under an id derived from the record, so a receiver
+//! can detect a repeat. No notification holds text that a person wrote.
 
 mod message;
 mod outbox;
@@ -17,82 +18,82 @@ pub use message::Message;
 pub use outbox::{ChannelState, Delivery, Outbox};
 pub use send::{SendResult, Sender};
 
-/// A way to tell somebody.
+/// A configured channel: a transport, and which escalation changes it sends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotificationChannel {
-    /// Its name in the settings.
+    /// Name of its section in the settings.
     pub name: String,
-    /// By what.
+    /// How messages are sent.
     pub transport: Transport,
-    /// The teams whose escalations it tells; all when empty.
+    /// The teams whose escalations it sends; all teams if empty.
     pub teams: Vec<String>,
-    /// The mildest level it tells.
+    /// The lowest level it sends.
     pub min_level: Level,
-    /// What news it tells.
+    /// The kinds of change it sends.
     pub news: Vec<EscalationChange>,
-    /// When it waits.
+    /// Quiet hours, in which messages below a level wait.
     pub quiet: Option<QuietHours>,
-    /// Where it may lead.
+    /// The addresses it may connect to.
     pub address_scope: AddressScope,
 }
 
-/// By what somebody is told.
+/// How messages are sent.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Transport {
-    /// An incoming webhook of Slack, or of what understands the same, such as Mattermost.
+    /// An incoming webhook of Slack, or of a compatible service such as Mattermost.
     Slack {
-        /// Where it is; the path is a secret.
+        /// Webhook URL; its path is a secret.
         url: String,
     },
     /// A workflow webhook of Microsoft Teams.
     Teams {
-        /// Where it is; the path is a secret.
+        /// Webhook URL; its path is a secret.
         url: String,
     },
-    /// `PagerDuty`, Events API v2: opens, acknowledges and resolves.
+    /// `PagerDuty`, Events API v2: triggers, acknowledges and resolves incidents.
     PagerDuty {
-        /// Where it is.
+        /// URL of the events endpoint.
         url: String,
-        /// The integration's key.
+        /// Routing key of the integration; a secret.
         key: String,
     },
-    /// A webhook, signed as Standard Webhooks says.
+    /// A generic webhook, signed as Standard Webhooks specifies.
     Webhook {
-        /// Where it is.
+        /// Webhook URL.
         url: String,
-        /// The key of the signature.
+        /// Key of the signature, 24 to 64 bytes.
         secret: Vec<u8>,
     },
-    /// Mail.
+    /// E-mail over SMTP.
     Email(Mail),
 }
 
-/// How mail is sent.
+/// An SMTP server and the addresses of a channel's e-mails.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The server.
+    /// Host name of the server.
     pub server: String,
-    /// Its port.
+    /// Port of the server.
     pub port: u16,
-    /// How TLS is done: `tls`, `starttls`, or `none` for a server on this machine.
+    /// TLS mode: `tls`, `starttls`, or `none` for a server on this machine.
     pub tls: String,
-    /// The sender.
+    /// Address of the sender.
     pub from: String,
-    /// The recipients.
+    /// Addresses of the recipients.
     pub to: Vec<String>,
-    /// The user, if the server asks for one, and the password.
+    /// User name and password, if the server requires them.
     pub user: Option<(String, String)>,
 }
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // URLs, keys and passwords are secrets.
+        // URLs, keys and passwords are secrets, so only the kind is printed.
         f.write_str(self.name())
     }
 }
 
 impl Transport {
-    /// The kind, as the settings say it.
+    /// Returns the kind as the settings name it.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -106,19 +107,21 @@ impl Transport {
 }
 
 impl NotificationChannel {
-    /// Whether it tells of a record.
+    /// Returns whether the channel sends a message for a record: it must match by team, level and kind of
+    /// change. A hand-over matches the team that gave the escalation away, too.
     #[must_use]
     pub fn wants(&self, e: &Escalation) -> bool {
         let concerns = |team: &String| *team == e.team || e.handed_over_by.as_ref() == Some(team);
         let by_team = self.teams.is_empty() || self.teams.iter().any(concerns);
         let by_news = self.news.contains(&e.change);
-        // What PagerDuty has opened it also has to close.
+        // An incident that PagerDuty opened must also be acknowledged and resolved there.
         let ends =
             matches!(self.transport, Transport::PagerDuty { .. }) && e.change == EscalationChange::Moved;
         by_team && e.level >= self.min_level && (by_news || ends)
     }
 
-    /// When it may tell of something of this level.
+    /// Returns the earliest time at which the channel may send a message of this level: now, or the end of
+    /// its quiet hours.
     #[must_use]
     pub fn due(&self, now: EventTime, level: Level) -> EventTime {
         self.quiet.as_ref().map_or(now, |quiet| quiet.awake_at(now, level))
@@ -135,7 +138,7 @@ const ALL_NEWS: [EscalationChange; 8] = [
     EscalationChange::Stalled,
     EscalationChange::Waits,
 ];
-/// What is told unless a channel says otherwise: what somebody has to do something about.
+/// The changes that a channel sends by default: those that need somebody to act.
 const DEFAULT_NEWS: [EscalationChange; 4] = [
     EscalationChange::Opened,
     EscalationChange::Raised,
@@ -143,7 +146,8 @@ const DEFAULT_NEWS: [EscalationChange; 4] = [
     EscalationChange::Late,
 ];
 
-/// Reads the sections of channels.
+/// Reads every `[notifications.*]` section. `teams` are the policy's teams; if it is empty, any team name is
+/// accepted.
 pub(crate) fn read_channels(s: &mut Settings, teams: &[String]) -> Vec<NotificationChannel> {
     let names = s.sections("notifications");
     names.iter().filter_map(|name| channel(s, name, teams)).collect()
@@ -153,14 +157,11 @@ fn channel(s: &mut Settings, name: &str, all: &[String]) -> Option<NotificationC
     let key = |field: &str| format!("notifications.{name}.{field}");
     let kind = s.choice(&key("kind"), "", &["slack", "teams", "pagerduty", "webhook", "email"]);
     if kind.is_empty() {
-        s.add_fault(&key("kind"), "is missing; give one of slack, teams, pagerduty, webhook, email");
+        s.add_fault(&key("kind"), "missing; use one of slack, teams, pagerduty, webhook, email");
     }
     let teams = s.texts(&key("teams"));
     for team in teams.iter().filter(|team| !all.is_empty() && !all.contains(team)) {
-        s.add_fault(
-            &key("teams"),
-            format_args!("{team:?} is no team of the policy; there are {}", all.join(", ")),
-        );
+        s.add_fault(&key("teams"), format_args!("{team:?}: unknown team; use one of {}", all.join(", ")));
     }
     let levels = Level::ALL.map(Level::as_str);
     let from = s.choice(&key("from"), "low", &levels);
@@ -183,7 +184,7 @@ fn channel(s: &mut Settings, name: &str, all: &[String]) -> Option<NotificationC
             };
             Some(Transport::PagerDuty {
                 url,
-                key: required_text(s, &key("routing_key"), "PagerDuty's integration tells it")?,
+                key: required_text(s, &key("routing_key"), "copy it from the PagerDuty integration")?,
             })
         }
         "email" => mail(s, name).map(Transport::Email),
@@ -210,7 +211,7 @@ fn news(s: &mut Settings, key: &str) -> Vec<EscalationChange> {
                 s.add_fault(
                     key,
                     format_args!(
-                        "{name:?} is no news; give some of {}",
+                        "{name:?}: unknown kind of change; use any of {}",
                         ALL_NEWS.map(EscalationChange::as_str).join(", ")
                     ),
                 );
@@ -223,7 +224,7 @@ fn news(s: &mut Settings, key: &str) -> Vec<EscalationChange> {
 fn required_text(s: &mut Settings, key: &str, hint: &str) -> Option<String> {
     let value = s.text(key, "-");
     if value == "-" {
-        s.add_fault(key, format_args!("is missing; {hint}"));
+        s.add_fault(key, format_args!("missing; {hint}"));
         return None;
     }
     Some(value)
@@ -233,14 +234,14 @@ fn url(s: &mut Settings, key: &str, address_scope: AddressScope) -> Option<Strin
     let url = required_text(
         s,
         key,
-        "give it here, or keep it out of the file in the environment variable of this key",
+        "set it here, or in the environment variable of this key to keep it out of the file",
     )?;
     let parsed = reqwest::Url::parse(&url).ok();
     let scheme = parsed.as_ref().map_or("", reqwest::Url::scheme);
     let is_good = scheme == "https" || (scheme == "http" && address_scope == AddressScope::Anywhere);
     if !is_good {
-        // The value may be a secret and is not repeated.
-        s.add_fault(key, "is no https URL; only a channel with allow_private = true may use http");
+        // The value may be a secret, so the message does not repeat it.
+        s.add_fault(key, "not an https URL; http is allowed only with allow_private = true");
         return None;
     }
     Some(url)
@@ -251,29 +252,29 @@ fn secret(s: &mut Settings, key: &str) -> Option<Vec<u8>> {
     let text = required_text(
         s,
         key,
-        "give `whsec_` and at least 24 bytes in base64; `openssl rand -base64 32` makes some",
+        "use `whsec_` followed by 24 to 64 bytes in base64, for example from `openssl rand -base64 32`",
     )?;
     let decoded = text
         .strip_prefix("whsec_")
         .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
     let secret = decoded.filter(|secret| (24..=64).contains(&secret.len()));
     if secret.is_none() {
-        s.add_fault(key, "is no secret of a webhook; give `whsec_` and 24 to 64 bytes in base64");
+        s.add_fault(key, "not a webhook secret; use `whsec_` followed by 24 to 64 bytes in base64");
     }
     secret
 }
 
 fn mail(s: &mut Settings, name: &str) -> Option<Mail> {
     let key = |field: &str| format!("notifications.{name}.{field}");
-    let server = required_text(s, &key("server"), "the mail server that takes it");
-    let from = required_text(s, &key("sender"), "the address it comes from");
+    let server = required_text(s, &key("server"), "use the mail server's host name");
+    let from = required_text(s, &key("sender"), "use the sender's mail address");
     let to = s.texts(&key("to"));
     if to.is_empty() {
-        s.add_fault(&key("to"), "is missing; give the addresses of those who are told");
+        s.add_fault(&key("to"), "missing; list the recipients' mail addresses");
     }
     for address in from.iter().chain(&to) {
         if address.parse::<lettre::message::Mailbox>().is_err() {
-            s.add_fault(&key("to"), format_args!("{address:?} is no mail address"));
+            s.add_fault(&key("to"), format_args!("{address:?}: not a mail address; use name@example.org"));
         }
     }
     let tls = s.choice(&key("tls"), "starttls", &["tls", "starttls", "none"]);
@@ -282,7 +283,7 @@ fn mail(s: &mut Settings, name: &str) -> Option<Mail> {
     let (user, password) = (s.text(&key("user"), "-"), s.text(&key("password"), "-"));
     let server = server?;
     if tls == "none" && !matches!(server.as_str(), "localhost" | "127.0.0.1" | "::1") {
-        s.add_fault(&key("tls"), "\"none\" is for a server on this machine; give \"starttls\" or \"tls\"");
+        s.add_fault(&key("tls"), "\"none\": only for a server on this machine; use \"starttls\" or \"tls\"");
     }
     let user = (user != "-").then_some((user, password));
     Some(Mail { server, port, tls, from: from?, to, user })
@@ -308,14 +309,14 @@ mod tests {
         )
         .unwrap_err();
         let wanted = [
-            "notifications.a.teams: \"press\" is no team of the policy; there are pr, support",
-            "notifications.a.news: \"gossip\" is no news; give some of opened",
-            "notifications.a.url: is no https URL; only a channel with allow_private",
-            "notifications.b.secret: is no secret of a webhook; give `whsec_`",
-            "notifications.c.to: is missing",
-            "notifications.c.to: \"SENDER\" is no mail address",
-            "notifications.c.tls: \"none\" is for a server on this machine",
-            "notifications.d.kind: is missing",
+            "notifications.a.teams: \"press\": unknown team; use one of pr, support",
+            "notifications.a.news: \"gossip\": unknown kind of change; use any of opened",
+            "notifications.a.url: not an https URL; http is allowed only with allow_private",
+            "notifications.b.secret: not a webhook secret; use `whsec_`",
+            "notifications.c.to: missing; list the recipients",
+            "notifications.c.to: \"SENDER\": not a mail address",
+            "notifications.c.tls: \"none\": only for a server on this machine",
+            "notifications.d.kind: missing; use one of",
             "notifications.d.quiet.from: \"25:00\" is not allowed",
         ];
         assert_eq!(faults.len(), wanted.len(), "{faults:#?}");

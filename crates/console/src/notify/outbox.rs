@@ -1,8 +1,8 @@
-//! What is still to be told: queued with the record, sent at least once, tried again with longer and longer waits, and kept with its
-//! reason when it is refused for good.
+//! The outbox: queues notifications in the transaction that applies the record and sends them at least once.
 //!
-//! How far each channel has come in each topic is kept apart from the projection, so a projection that is built again tells nothing
-//! twice, and a new channel tells nothing old.
+//! A failed delivery is retried with growing waits; a refused one is kept with its reason. Each channel's
+//! position in each topic is stored apart from the projection, so a rebuilt projection repeats no
+//! notification and a new channel sends none for old records.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use sqlx::{Any, AnyPool, Transaction};
 use super::{Message, NotificationChannel, SendResult, Sender};
 use crate::store::{StoreError, TopicPositions};
 
-/// Waits before the second, third and further tries, seconds; the last one stays.
+/// Waits before the second and later tries, in seconds; the last value repeats.
 const RETRY_WAITS_SECS: [i64; 7] = [2, 10, 30, 120, 300, 600, 1800];
-/// What was not taken within this is given up.
+/// A delivery that still fails after this time is marked as refused.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(24 * 60);
-/// While one is being sent nobody else sends it.
+/// How long a console holds its claim on a delivery before another console may send it.
 const CLAIM_DURATION: Duration = Duration::from_secs(60);
-/// What was sent is kept so long, to be shown.
+/// How long sent deliveries are kept, so that the page can count them.
 const SENT_RETENTION: Duration = Duration::from_mins(7 * 24 * 60);
-/// Sent in one round, at most.
+/// Maximum number of deliveries sent at once.
 const MAX_BATCH: i64 = 50;
 
 const TABLES: [&str; 3] = [
@@ -34,53 +34,54 @@ const TABLES: [&str; 3] = [
     "CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (state, due)",
 ];
 
-/// What is queued, and for whom.
+/// Queues and sends the notifications of all channels.
 #[derive(Clone)]
 pub struct Outbox {
     pool: AnyPool,
     channels: Arc<[NotificationChannel]>,
-    /// Where the console is reached, for links.
+    /// The console's URL, for links.
     base: Arc<str>,
 }
 
-/// A delivery, as the page shows it.
+/// A delivery that has not succeeded, as the notifications page shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Delivery {
-    /// The channel.
+    /// Name of the channel.
     pub channel: String,
-    /// The record.
+    /// Id of the escalation record.
     pub id: String,
-    /// The escalation.
+    /// Id of the escalation.
     pub escalation: String,
     /// `waiting`, `sent` or `refused`.
     pub state: String,
-    /// How often it was tried.
+    /// Number of tries so far.
     pub tries: i64,
-    /// Why it was not taken, the last time.
+    /// Why the last try failed.
     pub problem: String,
-    /// When it was queued.
+    /// When the delivery was queued.
     pub made: EventTime,
 }
 
-/// How a channel does.
+/// The delivery counts of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChannelState {
-    /// Its name.
+    /// Name of the channel.
     pub name: String,
-    /// What kind it is.
+    /// Kind of the transport, such as `slack`.
     pub kind: String,
-    /// What it still has to tell.
+    /// Deliveries still to be sent.
     pub waiting: i64,
-    /// What it told within a week.
+    /// Deliveries sent in the last seven days.
     pub sent: i64,
-    /// What was refused for good.
+    /// Deliveries refused for good.
     pub refused: i64,
 }
 
-/// What is due: the channel, the record's id, the message, and when it is due, how often it was tried and when it was queued.
+/// A row of `deliveries` that is due: channel, record id, message (JSON), due time, tries and queueing time
+/// (both times in milliseconds).
 type DueDelivery = (String, String, String, i64, i64, i64);
 
-/// Where a delivery stands after a try, why, and when it is due.
+/// Returns the state of a delivery after a try, the problem if it failed, and the time it is due next.
 fn next_state(
     sent: SendResult,
     tries: usize,
@@ -91,7 +92,7 @@ fn next_state(
         SendResult::Accepted => ("sent", String::new(), now),
         SendResult::Refused(problem) => ("refused", problem, now),
         SendResult::RetryLater(problem) if now - made > GIVE_UP_AFTER => {
-            ("refused", format!("given up after a day: {problem}"), now)
+            ("refused", format!("gave up after 24 h: {problem}"), now)
         }
         SendResult::RetryLater(problem) => {
             let wait = RETRY_WAITS_SECS.get(tries).or(RETRY_WAITS_SECS.last()).copied().unwrap_or_default();
@@ -101,13 +102,15 @@ fn next_state(
 }
 
 impl Outbox {
-    /// For these channels. `ends` is where the topics end now: a channel that is new tells what comes after.
+    /// Opens the outbox for `channels` and creates its tables; `base` is the console's URL. `ends` holds the
+    /// end of each topic partition: a new channel starts there and sends only later changes.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn open(
         pool: AnyPool,
-        (channels, base): (&[NotificationChannel], &str),
+        channels: &[NotificationChannel],
+        base: &str,
         ends: &TopicPositions,
     ) -> Result<Self, StoreError> {
         for table in TABLES {
@@ -115,7 +118,7 @@ impl Outbox {
         }
         for channel in channels {
             for ((topic, part), end) in ends {
-                // A topic that was made anew is shorter than what was told of it.
+                // A recreated topic can end before the stored position; start again at its end.
                 sqlx::query(
                     "INSERT INTO channels VALUES ($1, $2, $3, $4) ON CONFLICT (name, topic, part) DO UPDATE SET \
                      next = CASE WHEN channels.next > excluded.next THEN excluded.next ELSE channels.next END",
@@ -131,13 +134,14 @@ impl Outbox {
         Ok(Self { pool, channels: channels.into(), base: base.into() })
     }
 
-    /// Where the console is reached.
+    /// The console's URL without a trailing slash.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Queues what the channels tell of records, each with its place, in the transaction that takes them in.
+    /// Queues the notifications for records, in the transaction that applies them. Each record comes with its
+    /// topic, partition and offset; a channel skips records before its position.
     pub(crate) async fn queue(
         &self,
         change: &mut Transaction<'_, Any>,
@@ -206,7 +210,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Sends what is due; tells how many were tried. Of an escalation the earlier news goes first.
+    /// Sends the deliveries that are due and returns how many were tried. Deliveries of one escalation are
+    /// sent in the order of its steps.
     ///
     /// # Errors
     /// When the database fails.
@@ -235,7 +240,8 @@ impl Outbox {
         clock: fn() -> EventTime,
     ) -> Result<(), StoreError> {
         let (channel, id, message, due, tries, made) = one;
-        // Of several consoles on one database one sends it; if that one dies, it is sent again later.
+        // Several consoles may share the database: the first to move `due` sends. If it dies, the delivery
+        // becomes due again when the claim runs out.
         let claimed = sqlx::query(
             "UPDATE deliveries SET due = $1 WHERE channel = $2 AND id = $3 AND due = $4 AND state = 'waiting'",
         )
@@ -266,7 +272,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Forgets what was sent long ago. What was refused stays until somebody has it sent again.
+    /// Deletes deliveries sent more than seven days ago. Refused ones stay until somebody requeues them.
     ///
     /// # Errors
     /// When the database fails.
@@ -278,7 +284,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// How each channel does.
+    /// Returns the delivery counts of every channel.
     ///
     /// # Errors
     /// When the database fails.
@@ -300,7 +306,7 @@ impl Outbox {
         Ok(self.channels.iter().map(state).collect())
     }
 
-    /// What was not taken: refused for good, or tried and waiting; the newest first.
+    /// Returns the deliveries that were refused or that wait after a failed try, the newest first.
     ///
     /// # Errors
     /// When the database fails.
@@ -324,7 +330,7 @@ impl Outbox {
         Ok(rows.into_iter().map(delivery).collect())
     }
 
-    /// Has what a channel refused sent again; tells how many.
+    /// Requeues the refused deliveries of a channel and returns how many there were.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,4 @@
-//! Sending: each way with its own words, and what its answer means.
+//! Sends messages by each transport and classifies the response: accepted, retry later, or refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Mail, Message, NotificationChannel, Transport};
-use crate::outbound_client::{AddressScope, OutboundClient};
+use crate::outbound_client::{AddressScope, HttpClientError, OutboundClient};
 use firewatch_http::install_tls_provider;
 
-/// What came of sending.
+/// The outcome of one try to send a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendResult {
-    /// It was taken.
+    /// The receiver accepted the message.
     Accepted,
-    /// It may be taken later; why not now.
+    /// The try failed for a reason that may pass; holds the reason.
     RetryLater(String),
-    /// It will never be taken; why.
+    /// A retry cannot succeed; holds the reason.
     Refused(String),
 }
 
-/// Sends messages.
+/// Sends messages by the configured channels.
 #[derive(Clone)]
 pub struct Sender {
     channels: Arc<BTreeMap<String, NotificationChannel>>,
@@ -38,11 +38,11 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// By these channels.
+    /// Creates a sender for these channels.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(channels: &[NotificationChannel]) -> Result<Self, String> {
+    pub fn new(channels: &[NotificationChannel]) -> Result<Self, HttpClientError> {
         install_tls_provider();
         let channels = channels.iter().map(|channel| (channel.name.clone(), channel.clone())).collect();
         let (public, anywhere) =
@@ -50,15 +50,15 @@ impl Sender {
         Ok(Self { channels: Arc::new(channels), public, anywhere })
     }
 
-    /// The channels, by name.
+    /// Returns the channels in the order of their names.
     pub fn channels(&self) -> impl Iterator<Item = &NotificationChannel> {
         self.channels.values()
     }
 
-    /// Sends a message by a channel.
+    /// Sends a message by the named channel. `now` is the timestamp of a webhook's signature.
     pub async fn send(&self, channel: &str, message: &Message, now: EventTime) -> SendResult {
         let Some(channel) = self.channels.get(channel) else {
-            return SendResult::Refused("the settings have no such channel any more".into());
+            return SendResult::Refused("the channel was removed from the settings".into());
         };
         match &channel.transport {
             Transport::Slack { url } => self.post(channel, url, &message.slack(), &[]).await,
@@ -83,7 +83,7 @@ impl Sender {
         headers: &[(&str, String)],
     ) -> SendResult {
         let Some(request) = request(url, body, headers) else {
-            return SendResult::Refused("the URL or a header of it cannot be sent".into());
+            return SendResult::Refused("the channel's URL is not valid in an HTTP request".into());
         };
         let outbound =
             if channel.address_scope == AddressScope::Anywhere { &self.anywhere } else { &self.public };
@@ -95,8 +95,8 @@ impl Sender {
         let excerpt: String = String::from_utf8_lossy(answer.body()).chars().take(200).collect();
         match status.as_u16() {
             200..=299 => SendResult::Accepted,
-            408 | 425 | 429 | 500..=599 => SendResult::RetryLater(format!("it answers {status}: {excerpt}")),
-            _ => SendResult::Refused(format!("it answers {status}: {excerpt}")),
+            408 | 425 | 429 | 500..=599 => SendResult::RetryLater(format!("response {status}: {excerpt}")),
+            _ => SendResult::Refused(format!("response {status}: {excerpt}")),
         }
     }
 }
@@ -114,8 +114,8 @@ fn request(url: &str, body: &Value, headers: &[(&str, String)]) -> Option<HttpRe
     Some(request)
 }
 
-/// The headers of Standard Webhooks (standardwebhooks.com): the signature covers the id and the time, so that neither can be changed
-/// and a receiver can refuse what is old or known.
+/// Returns the headers of Standard Webhooks (standardwebhooks.com). The signature covers the id, the time and
+/// the body, so a receiver can trust them and refuse messages that are old or repeated.
 fn signature(secret: &[u8], id: &str, now: EventTime, body: &str) -> [(&'static str, String); 3] {
     let id = format!("msg_{}", hashed_id(id));
     let secs = now.as_millis() / 1000;
@@ -127,7 +127,7 @@ fn signature(secret: &[u8], id: &str, now: EventTime, body: &str) -> [(&'static 
     [("webhook-id", id), ("webhook-timestamp", secs.to_string()), ("webhook-signature", format!("v1,{mac}"))]
 }
 
-/// An id of 128 bits for any text.
+/// Returns the first 128 bits of the text's SHA-256 in hex.
 fn hashed_id(text: &str) -> String {
     Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -161,7 +161,7 @@ fn build_mail(mail: &Mail, message: &Message) -> Result<lettre::Message, String>
     let address = |text: &str| text.parse::<Mailbox>().map_err(|e| format!("{text}: {e}"));
     let from = address(&mail.from)?;
     let (subject, text) = message.mail();
-    // A repeat has the same id, by which mail programs know it.
+    // A repeat has the same Message-ID, so that mail programs can detect it.
     let id = format!("<{}@{}>", hashed_id(&message.id), from.email.domain());
     let to = mail.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?;
     let head = lettre::Message::builder().from(from).message_id(Some(id)).subject(subject);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_that_of_the_standard() {
-        // Worked out with openssl: echo -n 'msg_….1.{}' | openssl dgst -sha256 -hmac key.
+        // Expected value from openssl: echo -n 'msg_….1.{}' | openssl dgst -sha256 -hmac key.
         let [id, time, signed] = signature(b"key", "x", EventTime::from_millis(1_000), "{}");
         assert_eq!((id.1.as_str(), time.1.as_str()), ("msg_2d711642b726b04401627ca9fbac32f5", "1"));
         assert_eq!(signed.1, "v1,Le62E8Us1qb39qJhzgnDl97MuVM7BDjEpFtbl2CXW3o=");

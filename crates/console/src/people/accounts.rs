@@ -1,5 +1,6 @@
-//! Local accounts: who is known by name and password, and how one comes to be. Passwords are hashed by argon2id; the first account
-//! is made with a token that is told at the start, others with an invitation.
+//! Local accounts with name and password, hashed with argon2id.
+//!
+//! The first account is created with a token that the console prints at start; later ones with an invitation.
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
@@ -7,38 +8,64 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use firewatch_domain::{Duration, EventTime};
 use schemars::JsonSchema;
 use serde::Serialize;
+use thiserror::Error;
 
 use super::{People, Role, hash, join_roles, parse_roles, token};
 use crate::store::StoreError;
 
-/// Shortest password, characters; what NIST SP 800-63B asks of one that is used alone.
+/// Minimum length of a password in characters: what NIST SP 800-63B requires without a second factor.
 pub const MIN_PASSWORD_CHARS: usize = 15;
 const MAX_PASSWORD_CHARS: usize = 512;
 const MAX_NAME_CHARS: usize = 64;
-/// How long an invitation holds.
+/// How long an invitation is valid.
 const INVITATION_LIFETIME: Duration = Duration::from_mins(24 * 60);
 
-/// An account, without its password.
+/// Why an account is not created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AccountError {
+    /// No invitation has the token, or it has expired.
+    #[error("this link was used or has expired; ask for a new one")]
+    NoInvitation,
+    /// Another request used the invitation at the same time.
+    #[error("this link was used; ask for a new one")]
+    InvitationUsed,
+    /// The name is too long, empty or has other characters.
+    #[error("invalid name; use 1 to {MAX_NAME_CHARS} letters, digits, spaces, `.`, `-`, `_` or `@`")]
+    Name,
+    /// The password is too short or too long.
+    #[error(
+        "wrong length; use {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters, such as several words"
+    )]
+    PasswordLength,
+    /// The password contains the name.
+    #[error("the password contains the name; choose another")]
+    PasswordContainsName,
+    /// The password is one character, repeated.
+    #[error("the password repeats one character; choose another")]
+    PasswordRepeatsCharacter,
+}
+
+/// A local account, without its password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Account")]
 pub struct LocalAccount {
-    /// The name.
+    /// Name to sign in with.
     pub name: String,
-    /// The roles.
+    /// Roles of the account.
     pub roles: Vec<Role>,
 }
 
-/// What an account is made with.
+/// The account that a token allows to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// Whose it is to be; empty for the first one, who chooses.
+    /// Name of the account; empty for the first account, whose owner chooses it.
     pub name: String,
-    /// The roles it will have.
+    /// Roles the account will have.
     pub roles: Vec<Role>,
 }
 
 impl People {
-    /// The accounts, by name.
+    /// Returns the accounts in the order of their names.
     ///
     /// # Errors
     /// When the database fails.
@@ -48,7 +75,8 @@ impl People {
         Ok(rows.into_iter().map(|(name, roles)| LocalAccount { name, roles: parse_roles(&roles) }).collect())
     }
 
-    /// A token for the first account, when there is none yet. Tokens told before are void.
+    /// Returns a token for the first account, or `None` if there is an account already. Earlier tokens become
+    /// void.
     ///
     /// # Errors
     /// When the database fails.
@@ -60,7 +88,7 @@ impl People {
         self.invite("", &Role::ALL, now).await.map(Some)
     }
 
-    /// Invites somebody; tells the token.
+    /// Creates an invitation and returns its token.
     ///
     /// # Errors
     /// When the database fails.
@@ -76,7 +104,7 @@ impl People {
         Ok(token)
     }
 
-    /// What a token invites to; none when it is void, used or too old.
+    /// Returns the invitation of a token; `None` if the token is unknown, used or expired.
     ///
     /// # Errors
     /// When the database fails.
@@ -90,19 +118,20 @@ impl People {
         Ok(found.map(|(name, roles)| Invitation { name, roles: parse_roles(&roles) }))
     }
 
-    /// Makes the account that a token invites to, or gives it another password; the token is used up. Tells what is wrong with
-    /// the name or password, or that the token is void.
+    /// Creates the account of an invitation, or replaces its roles and password; the token is used up.
+    /// Returns the name, or why the token, the name or the password was refused.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn accept(
         &self,
-        (token, now): (&str, EventTime),
+        token: &str,
         name: &str,
         password: String,
-    ) -> Result<Result<String, String>, StoreError> {
+        now: EventTime,
+    ) -> Result<Result<String, AccountError>, StoreError> {
         let Some(invitation) = self.invitation(token, now).await? else {
-            return Ok(Err("this link was used or is too old; ask for another".into()));
+            return Ok(Err(AccountError::NoInvitation));
         };
         let name = if invitation.name.is_empty() { name.trim() } else { &invitation.name };
         if let Err(problem) = check_name(name).and_then(|()| check_password(&password, name)) {
@@ -115,7 +144,7 @@ impl People {
             .execute(&mut *change)
             .await?;
         if used.rows_affected() == 0 {
-            return Ok(Err("this link was used; ask for another".into()));
+            return Ok(Err(AccountError::InvitationUsed));
         }
         sqlx::query(
             "INSERT INTO people VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE SET roles = excluded.roles, \
@@ -131,7 +160,8 @@ impl People {
         Ok(Ok(name.to_owned()))
     }
 
-    /// Whether somebody of this name has this password. One who is not known takes as long.
+    /// Verifies a password. An unknown name takes as long as a wrong password, so that names cannot be
+    /// probed.
     ///
     /// # Errors
     /// When the database fails.
@@ -150,7 +180,7 @@ impl People {
         Ok(tokio::task::spawn_blocking(check).await.ok().flatten().is_some())
     }
 
-    /// Removes somebody, with all sessions and invitations; tells whether there was one.
+    /// Removes an account with its sessions and invitations; returns whether it existed.
     ///
     /// # Errors
     /// When the database fails.
@@ -166,32 +196,30 @@ impl People {
     }
 }
 
-/// Whether a name can be one, or why not.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
+/// Checks that a name is allowed; returns the rule if it is not.
+pub(crate) fn check_name(name: &str) -> Result<(), AccountError> {
     let legal = |c: char| c.is_alphanumeric() || ".-_@ ".contains(c);
     if (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && name.chars().all(legal) {
         return Ok(());
     }
-    Err(format!("a name has 1 to {MAX_NAME_CHARS} letters, digits, spaces, `.`, `-`, `_` or `@`"))
+    Err(AccountError::Name)
 }
 
-fn check_password(password: &str, name: &str) -> Result<(), String> {
+fn check_password(password: &str, name: &str) -> Result<(), AccountError> {
     if !(MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
-        return Err(format!(
-            "a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters; several words will do"
-        ));
+        return Err(AccountError::PasswordLength);
     }
     let first = password.chars().next();
     if password.to_lowercase().contains(&name.to_lowercase()) && name.chars().count() > 2 {
-        return Err("the password holds the name; choose another".into());
+        return Err(AccountError::PasswordContainsName);
     }
     if password.chars().all(|c| Some(c) == first) {
-        return Err("the password is one character over and over; choose another".into());
+        return Err(AccountError::PasswordRepeatsCharacter);
     }
     Ok(())
 }
 
-/// Argon2id with 19 MiB, two passes and a salt of its own: what OWASP asks.
+/// Hashes a password with argon2id: 19 MiB, two passes and a random salt, as OWASP recommends.
 async fn hash_password(password: String) -> Result<String, StoreError> {
     let hash = move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string());
     let done = tokio::task::spawn_blocking(hash).await;

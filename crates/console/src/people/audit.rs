@@ -1,5 +1,7 @@
-//! The audit trail: who signed in, who did what, and who saw what was written unredacted. It is written before the thing is done, and
-//! nothing in the console deletes from it.
+//! The audit trail: who signed in, who acted on what, and who viewed unredacted text.
+//!
+//! Except for new accounts and sign-outs, an entry is written before the operation it describes. The console
+//! never deletes entries.
 
 use firewatch_domain::EventTime;
 use schemars::JsonSchema;
@@ -8,30 +10,30 @@ use serde::Serialize;
 use super::{People, token};
 use crate::store::StoreError;
 
-/// What was done.
+/// The kind of an audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditAction {
     /// Signed in.
     SignedIn,
-    /// Tried to, and was refused.
+    /// Was refused at sign-in.
     Refused,
     /// Signed out.
     SignedOut,
-    /// A session's cookie was used by somebody else.
+    /// A session's cookie was used by another browser, which ended the session.
     SessionStolen,
-    /// Made an account of an invitation.
+    /// Created an account from an invitation.
     Joined,
     /// Invited somebody.
     Invited,
-    /// Removed somebody.
+    /// Removed an account.
     Removed,
     /// Acted on an escalation.
     Acted,
-    /// Saw what was written, unredacted.
+    /// Viewed unredacted text.
     ViewedUnredacted,
     /// Read the audit trail.
     ReadAuditTrail,
-    /// Had a notification sent: a test, or one that was refused before.
+    /// Sent a test notification, or resent refused ones.
     Notified,
 }
 
@@ -57,26 +59,27 @@ impl AuditAction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Entry")]
 pub struct AuditEntry {
-    /// When.
+    /// When it was done.
     pub at: EventTime,
-    /// Who.
+    /// Name of the person.
     pub who: String,
-    /// What was done.
+    /// What was done, such as `signed in`.
     pub deed: String,
-    /// To what.
+    /// What it was done to, such as a conversation or an account.
     pub about: String,
-    /// From where.
+    /// Address of the client; `-` if unknown.
     pub address: String,
 }
 
 impl People {
-    /// Writes an entry: by whom and from where, what, and to what.
+    /// Writes an entry: the person and their address, the action and its object.
     ///
     /// # Errors
-    /// When it could not be written; the thing must not be done then.
+    /// When the entry cannot be written; the caller must not do the action then.
     pub async fn write_audit(
         &self,
-        (who, address): (&str, &str),
+        who: &str,
+        address: &str,
         deed: AuditAction,
         about: &str,
         now: EventTime,
@@ -93,7 +96,7 @@ impl People {
         Ok(())
     }
 
-    /// The latest entries, the newest first.
+    /// Returns the latest entries, the newest first.
     ///
     /// # Errors
     /// When the database fails.

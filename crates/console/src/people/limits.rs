@@ -1,4 +1,4 @@
-//! How often somebody may ask: sign-ins by name and by address, so that passwords cannot be guessed, and requests by person.
+//! Rate limits: sign-ins per name and per address, against password guessing, and requests per person.
 
 use std::num::NonZeroU32;
 
@@ -8,16 +8,17 @@ use governor::{Quota, RateLimiter};
 
 type Keyed = RateLimiter<String, DefaultKeyedStateStore<String>, DefaultClock>;
 
-/// Sign-ins of a name in a minute.
+/// Sign-in attempts per name and minute.
 const MAX_SIGN_INS_PER_NAME: u32 = 5;
-/// Sign-ins from an address in a minute.
+/// Sign-in attempts per address and minute.
 const MAX_SIGN_INS_PER_ADDRESS: u32 = 20;
-/// Requests of a person in a second, and at once.
+/// Requests per person: the rate per second, and the burst.
 const REQUESTS: (u32, u32) = (50, 200);
-/// Keys kept before those that are idle are let go.
-const MAX_KEYS: usize = 10_000;
+/// Number of keys above which each check first drops the keys that are back at their full allowance. It does
+/// not limit the number of keys: those still in use stay.
+const PRUNE_ABOVE_KEYS: usize = 10_000;
 
-/// The limits, with what they have counted.
+/// The rate limiters with their counts.
 pub struct Limits {
     names: Keyed,
     addresses: Keyed,
@@ -37,28 +38,29 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether somebody may try to sign in under this name from this address.
+    /// Counts a sign-in attempt; returns whether it is within the limits of its name and address.
     #[must_use]
     pub fn sign_in(&self, name: &str, address: &str) -> bool {
+        // The address first: a blocked address must not use up a name's attempts.
         let by_address = is_within(&self.addresses, address);
         by_address && is_within(&self.names, &name.to_lowercase())
     }
 
-    /// Whether somebody may try a link from this address.
+    /// Counts a use of a sign-in or invitation link; returns whether it is within the address's limit.
     #[must_use]
     pub fn try_link(&self, address: &str) -> bool {
         is_within(&self.addresses, address)
     }
 
-    /// Whether a person may ask for something more.
+    /// Counts a request; returns whether it is within the person's limit.
     #[must_use]
-    pub fn request(&self, who: &str) -> bool {
-        is_within(&self.people, who)
+    pub fn request(&self, person: &str) -> bool {
+        is_within(&self.people, person)
     }
 }
 
 fn is_within(limiter: &Keyed, key: &str) -> bool {
-    if limiter.len() > MAX_KEYS {
+    if limiter.len() > PRUNE_ABOVE_KEYS {
         limiter.retain_recent();
     }
     limiter.check_key(&key.to_owned()).is_ok()
@@ -69,11 +71,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guesses_are_few_for_a_name_from_anywhere_and_from_an_address_for_any_name() {
+    fn sign_ins_are_limited_by_name_and_by_address() {
         let limits = Limits::default();
         let tries = (0..9).filter(|i| limits.sign_in("Kim", &format!("10.0.0.{i}"))).count();
         assert_eq!(tries, MAX_SIGN_INS_PER_NAME as usize);
-        assert!(!limits.sign_in("kim", "10.0.1.1"), "in capitals it is the same name");
+        assert!(!limits.sign_in("kim", "10.0.1.1"), "names are compared without case");
         let tries = (0..40).filter(|i| limits.sign_in(&format!("name {i}"), "10.9.9.9")).count();
         assert_eq!(tries, MAX_SIGN_INS_PER_ADDRESS as usize);
         assert!(limits.sign_in("lee", "10.0.1.2"));

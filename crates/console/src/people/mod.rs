@@ -1,7 +1,7 @@
-//! Who uses the console, what they may do, and what they did.
+//! People: accounts, roles, sessions and the audit trail.
 //!
-//! People, their sessions and the audit trail are in the console's database beside the projection, but they come from no topic:
-//! they stay when the projection is built again. Of tokens and passwords only hashes are kept.
+//! They are stored in the console's database beside the projection, but come from no topic, so they stay when
+//! the projection is rebuilt. Tokens and passwords are stored as hashes only.
 
 mod accounts;
 mod audit;
@@ -21,44 +21,44 @@ use sqlx::AnyPool;
 use crate::store::StoreError;
 
 pub(crate) use accounts::check_name;
-pub use accounts::{Invitation, LocalAccount, MIN_PASSWORD_CHARS};
+pub use accounts::{AccountError, Invitation, LocalAccount, MIN_PASSWORD_CHARS};
 pub use audit::{AuditAction, AuditEntry};
 pub use limits::Limits;
-pub use oidc::{Oidc, OidcSettings, StartedSignIn};
+pub use oidc::{Oidc, OidcError, OidcSettings, StartedSignIn};
 pub use sessions::{IDLE_TIMEOUT, MAX_SESSION};
 
-/// What somebody is to the console. Everybody who is known may look; the others add to that.
+/// A role. Every role may view; the others add rights to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Looks.
+    /// Views redacted text.
     Viewer,
     /// Acts on escalations.
     Responder,
-    /// Acts, decides who else may use the console, and looks after notifications.
+    /// Acts on escalations, manages accounts and notifications.
     PolicyOwner,
-    /// Sees what was written unredacted, and the audit trail.
+    /// Views unredacted text and the audit trail.
     PrivacyOfficer,
 }
 
-/// What a role allows.
+/// A right that roles grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// To look, at what is redacted.
+    /// To view redacted text.
     View,
     /// To act on escalations.
     Act,
-    /// To invite and remove people, and to look after notifications.
+    /// To invite and remove people, and to manage notifications.
     Manage,
-    /// To see what was written, unredacted, and who saw it.
+    /// To view unredacted text and the audit trail.
     Unredacted,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 4] = [Self::Viewer, Self::Responder, Self::PolicyOwner, Self::PrivacyOfficer];
 
-    /// The role as it is written.
+    /// Returns the role's name in settings, the API and the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Role {
         }
     }
 
-    /// Reads one.
+    /// Parses a role's name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == text)
@@ -91,32 +91,32 @@ impl fmt::Display for Role {
     }
 }
 
-/// Somebody who is signed in.
+/// A signed-in person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Person {
-    /// The name that actions bear.
+    /// Name, which becomes the author of actions.
     pub name: String,
-    /// What they are.
+    /// Roles of the person.
     pub roles: Vec<Role>,
-    /// What a request that changes something has to bear in `x-csrf-token`.
+    /// CSRF token, which requests that change something must send in `x-csrf-token`.
     pub csrf: String,
 }
 
 impl Person {
-    /// Who is at this machine, where nobody signs in.
+    /// Returns the person of a console without sign-in: a policy owner named `console`.
     #[must_use]
     pub fn at_this_machine() -> Self {
         Self { name: "console".into(), roles: vec![Role::PolicyOwner], csrf: String::new() }
     }
 
-    /// Whether any of the roles allows it.
+    /// Returns whether any of the person's roles grants the right.
     #[must_use]
     pub fn may(&self, right: Right) -> bool {
         self.roles.iter().any(|role| role.allows(right))
     }
 }
 
-/// Roles as they are kept, and back.
+/// Joins roles for storage; [`parse_roles`] is the inverse.
 fn join_roles(roles: &[Role]) -> String {
     roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",")
 }
@@ -125,7 +125,7 @@ fn parse_roles(roles: &str) -> Vec<Role> {
     roles.split(',').filter_map(Role::parse).collect()
 }
 
-/// People, sessions and the audit trail.
+/// A handle to the accounts, sessions and the audit trail.
 #[derive(Clone)]
 pub struct People {
     pool: AnyPool,
@@ -151,14 +151,14 @@ impl People {
     }
 }
 
-/// A name that nobody can guess: 256 bits.
+/// Returns a random token of 256 bits in URL-safe base64.
 pub(crate) fn token() -> Result<String, StoreError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|e| StoreError::Row(format!("no random bytes: {e}")))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// What is kept of a token. It has 256 bits, so a plain hash cannot be searched.
+/// Hashes a token for storage. A fast hash is enough, because 256 random bits cannot be guessed.
 fn hash(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }

@@ -1,84 +1,127 @@
-//! Sign-in by an identity provider: OpenID Connect, authorization code with PKCE. The provider says who somebody is and in which groups;
-//! the settings say which groups have which role. Its keys are asked for anew with each sign-in, so they may change at any time.
+//! Sign-in by an identity provider: OpenID Connect, authorization code flow with PKCE.
+//!
+//! The provider's token holds a person's name and groups; the settings map groups to roles. The provider's
+//! configuration and keys are fetched for each sign-in, so the keys can rotate at any time.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use firewatch_domain::{Duration, EventTime};
-use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreResponseType};
+use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreRequestTokenError, CoreResponseType};
+use openidconnect::url::ParseError;
 use openidconnect::{
-    AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, IssuerUrl, Nonce,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
+    AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    ConfigurationError, CsrfToken, DiscoveryError, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, Scope, TokenResponse,
 };
 use serde_json::Value;
+use thiserror::Error;
 
 use super::{People, Role, hash};
-use crate::outbound_client::{self, OutboundClient};
+use crate::outbound_client::{AddressScope, HttpClientError, OutboundClient, RequestError};
 use crate::store::StoreError;
 
-/// A sign-in that was begun has to be ended within this.
+/// Time within which a started sign-in must be finished.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How the provider is reached, and what its groups are here.
+/// The settings of the identity provider, and the roles of its groups.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OidcSettings {
-    /// The provider's issuer URL.
+    /// Issuer URL of the provider.
     pub issuer: String,
-    /// What the provider knows this console by.
+    /// Client id of this console at the provider.
     pub client_id: String,
-    /// And its secret; empty for a public client.
+    /// Client secret; empty for a public client.
     pub client_secret: String,
-    /// Where the provider sends browsers back to.
+    /// URL to which the provider redirects browsers.
     pub redirect_url: String,
-    /// The claim that holds the groups.
+    /// Name of the claim that holds the groups.
     pub claim: String,
-    /// Scopes to ask for beside `openid`.
+    /// Scopes to request in addition to `openid`.
     pub scopes: Vec<String>,
-    /// The groups of each role.
+    /// Groups that have each role.
     pub groups: Vec<(Role, Vec<String>)>,
 }
 
 impl std::fmt::Debug for OidcSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The client's secret is one.
+        // The client secret must not be printed.
         write!(f, "{} as {}", self.issuer, self.client_id)
     }
 }
 
-/// Signs in by a provider.
+/// Signs people in with an identity provider.
 pub struct Oidc {
     settings: OidcSettings,
     outbound: OutboundClient,
 }
 
-/// A sign-in that was begun.
+/// Why a sign-in with the identity provider failed.
+#[derive(Debug, Error)]
+pub enum OidcError {
+    /// The issuer or the redirect URL of the settings is not a URL.
+    #[error(transparent)]
+    Url(#[from] ParseError),
+    /// The provider's configuration cannot be read.
+    #[error("cannot read the identity provider's configuration: {0}")]
+    Discovery(#[source] Box<DiscoveryError<RequestError>>),
+    /// The provider's configuration lacks an endpoint.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state is unknown or has expired.
+    #[error("this sign-in expired or was already used; start again")]
+    Expired,
+    /// The provider gave no token for the code.
+    #[error("the identity provider rejected the code: {0}")]
+    Code(#[source] Box<CoreRequestTokenError<RequestError>>),
+    /// The provider's response has no ID token.
+    #[error("the identity provider sent no ID token")]
+    NoToken,
+    /// The ID token does not verify.
+    #[error("the identity provider's token is not valid: {0}")]
+    InvalidToken(#[from] ClaimsVerificationError),
+    /// The claims of the ID token cannot be decoded.
+    #[error("the identity provider's token cannot be read")]
+    UnreadableToken,
+    /// The ID token has no name that is allowed here.
+    #[error("the identity provider's token has no usable name")]
+    NoName,
+    /// No group of the person has a role here: the person's name.
+    #[error("{0} is in no group with a role in this console; ask its administrator")]
+    NoRole(String),
+}
+
+/// A started sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartedSignIn {
-    /// Where the browser goes.
+    /// URL at the provider to redirect the browser to.
     pub url: String,
-    /// What it has to bring back, by its cookie and by the provider.
+    /// The state that must come back both in the browser's cookie and from the provider.
     pub state: String,
 }
 
 impl Oidc {
-    /// With these settings. The provider may be on a private network; it is the settings' owner who says where it is.
+    /// Creates the client. The provider may be on a private network, because its URL comes from the settings.
     ///
     /// # Errors
-    /// When no client for it can be made.
-    pub fn new(settings: OidcSettings) -> Result<Self, String> {
-        Ok(Self { settings, outbound: OutboundClient::new(outbound_client::AddressScope::Anywhere)? })
+    /// When the HTTP client cannot be created.
+    pub fn new(settings: OidcSettings) -> Result<Self, HttpClientError> {
+        Ok(Self { settings, outbound: OutboundClient::new(AddressScope::Anywhere)? })
     }
 
-    async fn provider(&self) -> Result<CoreProviderMetadata, String> {
-        let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|e| e.to_string())?;
+    async fn provider(&self) -> Result<CoreProviderMetadata, OidcError> {
+        let issuer = IssuerUrl::new(self.settings.issuer.clone())?;
         let found = CoreProviderMetadata::discover_async(issuer, &self.outbound).await;
-        found.map_err(|e| format!("the identity provider does not answer as one: {e}"))
+        found.map_err(|e| OidcError::Discovery(Box::new(e)))
     }
 
-    /// Begins a sign-in.
+    /// Starts a sign-in and stores its state.
     ///
     /// # Errors
     /// When the provider does not answer, or the database fails.
-    pub async fn start(&self, people: &People, now: EventTime) -> Result<StartedSignIn, String> {
+    pub async fn start(&self, people: &People, now: EventTime) -> Result<StartedSignIn, OidcError> {
         let provider = self.provider().await?;
         let client = self.client(provider)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -87,45 +130,43 @@ impl Oidc {
         let scopes = self.settings.scopes.iter().cloned().map(Scope::new);
         let (url, state, nonce) = request.add_scopes(scopes).set_pkce_challenge(challenge).url();
         let state = state.secret().clone();
-        let begun = (state.as_str(), nonce.secret().as_str(), verifier.secret().as_str());
-        people.save_sign_in(begun, now).await.map_err(|e| e.to_string())?;
+        people.save_sign_in(&state, nonce.secret(), verifier.secret(), now).await?;
         Ok(StartedSignIn { url: url.into(), state })
     }
 
-    /// Ends a sign-in with what the browser brings back: the name, and the roles. No role is no way in.
+    /// Finishes a sign-in with the code and state from the redirect; returns the name and the roles.
     ///
     /// # Errors
-    /// When the provider does not vouch for anybody, or nobody here knows the groups.
+    /// When the state or the code is not valid, the provider's token does not verify, or no group has a role
+    /// here.
     pub async fn finish(
         &self,
         people: &People,
-        (code, state): (&str, &str),
+        code: &str,
+        state: &str,
         now: EventTime,
-    ) -> Result<(String, Vec<Role>), String> {
-        let begun = people.take_sign_in(state, now).await.map_err(|e| e.to_string())?;
-        let (nonce, verifier) = begun.ok_or("this sign-in took too long or was used; begin again")?;
+    ) -> Result<(String, Vec<Role>), OidcError> {
+        let begun = people.take_sign_in(state, now).await?;
+        let (nonce, verifier) = begun.ok_or(OidcError::Expired)?;
         let provider = self.provider().await?;
         let client = self.client(provider)?;
-        let exchange =
-            client.exchange_code(AuthorizationCode::new(code.to_owned())).map_err(|e| e.to_string())?;
+        let exchange = client.exchange_code(AuthorizationCode::new(code.to_owned()))?;
         let answer = exchange
             .set_pkce_verifier(PkceCodeVerifier::new(verifier))
             .request_async(&self.outbound)
             .await
-            .map_err(|e| format!("the identity provider refuses the code: {e}"))?;
-        let token = answer.id_token().ok_or("the identity provider sent no ID token")?;
-        token
-            .claims(&client.id_token_verifier(), &Nonce::new(nonce))
-            .map_err(|e| format!("the identity provider's token does not hold: {e}"))?;
-        let claims = claims(&token.to_string()).ok_or("the identity provider's token cannot be read")?;
+            .map_err(|e| OidcError::Code(Box::new(e)))?;
+        let token = answer.id_token().ok_or(OidcError::NoToken)?;
+        token.claims(&client.id_token_verifier(), &Nonce::new(nonce))?;
+        let claims = claims(&token.to_string()).ok_or(OidcError::UnreadableToken)?;
         self.person(&claims)
     }
 
-    /// Who the claims of a verified token speak of.
-    fn person(&self, claims: &Value) -> Result<(String, Vec<Role>), String> {
+    /// Returns the name and the roles in the claims of a verified token.
+    fn person(&self, claims: &Value) -> Result<(String, Vec<Role>), OidcError> {
         let text = |key: &str| claims[key].as_str().filter(|text| super::accounts::check_name(text).is_ok());
         let name = text("preferred_username").or_else(|| text("email")).or_else(|| text("sub"));
-        let name = name.ok_or("the identity provider tells no name that can be used")?;
+        let name = name.ok_or(OidcError::NoName)?;
         let groups: Vec<&str> = match &claims[&self.settings.claim] {
             Value::Array(groups) => groups.iter().filter_map(Value::as_str).collect(),
             Value::String(group) => vec![group],
@@ -135,7 +176,7 @@ impl Oidc {
         let roles: Vec<Role> =
             self.settings.groups.iter().filter(|(_, of)| is_in(of)).map(|(role, _)| *role).collect();
         if roles.is_empty() {
-            return Err(format!("{name} is in no group that may use this console; ask whoever runs it"));
+            return Err(OidcError::NoRole(name.to_owned()));
         }
         Ok((name.to_owned(), roles))
     }
@@ -151,16 +192,16 @@ type Client = CoreClient<
 >;
 
 impl Oidc {
-    fn client(&self, provider: CoreProviderMetadata) -> Result<Client, String> {
+    fn client(&self, provider: CoreProviderMetadata) -> Result<Client, OidcError> {
         let secret = Some(self.settings.client_secret.clone()).filter(|secret| !secret.is_empty());
         let id = ClientId::new(self.settings.client_id.clone());
-        let back = RedirectUrl::new(self.settings.redirect_url.clone()).map_err(|e| e.to_string())?;
+        let back = RedirectUrl::new(self.settings.redirect_url.clone())?;
         let client = CoreClient::from_provider_metadata(provider, id, secret.map(ClientSecret::new));
         Ok(client.set_redirect_uri(back))
     }
 }
 
-/// The claims of a token whose signature was verified.
+/// Decodes the claims of a token whose signature was already verified.
 fn claims(token: &str) -> Option<Value> {
     let payload = token.split('.').nth(1)?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
@@ -169,7 +210,9 @@ fn claims(token: &str) -> Option<Value> {
 impl People {
     async fn save_sign_in(
         &self,
-        (state, nonce, verifier): (&str, &str, &str),
+        state: &str,
+        nonce: &str,
+        verifier: &str,
         now: EventTime,
     ) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sign_ins WHERE until <= $1")
@@ -186,7 +229,7 @@ impl People {
         Ok(())
     }
 
-    /// What was kept of a sign-in; it is used up.
+    /// Removes a started sign-in and returns its nonce and PKCE verifier; `None` if it is unknown or expired.
     async fn take_sign_in(
         &self,
         state: &str,

@@ -1,5 +1,7 @@
-//! Sessions: a cookie with 256 random bits, of which the hash is kept. A session ends when it is not used, after half a day, when its
-//! account is gone, and when another browser shows up with its cookie.
+//! Sessions: a cookie with 256 random bits, stored as a hash.
+//!
+//! A session ends after two idle hours, after twelve hours, when its account is removed, and when another
+//! browser sends its cookie.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,43 +11,47 @@ use sha2::{Digest, Sha256};
 use super::{AuditAction, People, Person, Role, hash, join_roles, parse_roles, token};
 use crate::store::StoreError;
 
-/// A session that is not used for so long is over.
+/// A session ends after this time without a request.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2 * 60);
-/// No session lasts longer.
+/// Maximum lifetime of a session.
 pub const MAX_SESSION: Duration = Duration::from_mins(12 * 60);
-/// The last use is kept to within this.
+/// Resolution at which the time of the last request is stored.
 const LAST_USE_RESOLUTION: Duration = Duration::from_mins(1);
 
-/// Of whom the roles are looked up anew with each request; who came by another's word keeps those of the sign-in.
+/// Marks sessions of local accounts, whose roles are looked up for each request. Sessions from an identity
+/// provider store the roles of the sign-in.
 const LOCAL_ROLES: &str = "local";
 
 impl People {
-    /// Begins a session of a local account; tells its token.
+    /// Starts a session of a local account and returns its token.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn begin_session(&self, name: &str, agent: &str, now: EventTime) -> Result<String, StoreError> {
-        self.insert_session(name, LOCAL_ROLES, (agent, now)).await
+        self.insert_session(name, LOCAL_ROLES, agent, now).await
     }
 
-    /// Begins a session of somebody whom an identity provider vouches for, with the roles it tells.
+    /// Starts a session of a person from an identity provider, with the roles of their groups; returns its
+    /// token.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn begin_session_with_roles(
         &self,
-        person: (&str, &[Role]),
+        name: &str,
+        roles: &[Role],
         agent: &str,
         now: EventTime,
     ) -> Result<String, StoreError> {
-        self.insert_session(person.0, &join_roles(person.1), (agent, now)).await
+        self.insert_session(name, &join_roles(roles), agent, now).await
     }
 
     async fn insert_session(
         &self,
         name: &str,
         roles: &str,
-        (agent, now): (&str, EventTime),
+        agent: &str,
+        now: EventTime,
     ) -> Result<String, StoreError> {
         let token = token()?;
         sqlx::query("DELETE FROM sessions WHERE made < $1 OR seen < $2")
@@ -64,7 +70,8 @@ impl People {
         Ok(token)
     }
 
-    /// Whose session it is; none when there is no such session any more.
+    /// Returns the person of a session; `None` if the session has ended. A request from another browser ends
+    /// the session and is audited.
     ///
     /// # Errors
     /// When the database fails.
@@ -88,13 +95,8 @@ impl People {
         let Some((name, roles, expected_agent, seen)) = found else { return Ok(None) };
         if expected_agent != hash(agent) {
             self.end_session(token).await?;
-            self.write_audit(
-                (&name, "-"),
-                AuditAction::SessionStolen,
-                "its cookie came from another browser",
-                now,
-            )
-            .await?;
+            let about = "another browser sent its cookie";
+            self.write_audit(&name, "-", AuditAction::SessionStolen, about, now).await?;
             return Ok(None);
         }
         if now.as_millis() - seen >= LAST_USE_RESOLUTION.as_millis() {
@@ -107,7 +109,7 @@ impl People {
         Ok(Some(Person { name, roles: parse_roles(&roles), csrf: csrf(token) }))
     }
 
-    /// Ends a session.
+    /// Ends the session of a token, if there is one.
     ///
     /// # Errors
     /// When the database fails.
@@ -117,7 +119,8 @@ impl People {
     }
 }
 
-/// What proves that a request comes from a page of the session: it follows from the cookie, which no other site can read.
+/// Derives the CSRF token of a session. It proves that a request comes from the console's pages, because no
+/// other site can read the cookie it is derived from.
 fn csrf(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(format!("csrf {token}")))
 }

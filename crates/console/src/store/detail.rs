@@ -1,4 +1,4 @@
-//! All about one escalation: its records, what people did, how its conversation went.
+//! The detail of one escalation: its records, the actions on it, and the scores of its conversation.
 
 use firewatch_domain::{Action, Escalation, EventTime, Score};
 use schemars::JsonSchema;
@@ -8,23 +8,23 @@ use serde_json::value::RawValue;
 use super::inbox::{EscalationRow, InboxItem, item};
 use super::{Store, StoreError};
 
-/// All about one escalation.
+/// One escalation with its history, actions and scores.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Detail")]
 pub struct EscalationDetail {
-    /// As in the inbox.
+    /// The escalation as in the inbox.
     #[serde(flatten)]
     pub item: InboxItem,
-    /// Every record of it, the first one first.
+    /// Every record of the escalation, in the order of its steps.
     #[schemars(with = "Vec<Escalation>")]
     pub history: Vec<Box<RawValue>>,
-    /// What people did about its conversation, in order.
+    /// Actions on its conversation, in order of time.
     #[schemars(with = "Vec<Action>")]
     pub actions: Vec<Box<RawValue>>,
-    /// The last score of its conversation.
+    /// The latest score of its conversation.
     #[schemars(with = "Option<Score>")]
     pub score: Option<Box<RawValue>>,
-    /// How risk, reshares and reach went: time in milliseconds, then the three.
+    /// History of the scores: time in milliseconds, risk, reshares and reach.
     pub points: Vec<(i64, f64, i64, i64)>,
 }
 
@@ -34,7 +34,8 @@ fn raw(rows: Vec<(String,)>) -> Result<Vec<Box<RawValue>>, StoreError> {
 }
 
 impl Store {
-    /// The conversation of an escalation, and since when it may have been spoken in; none when there is no such escalation.
+    /// Returns the conversation of an escalation and the time of its first post; `None` if there is no such
+    /// escalation.
     ///
     /// # Errors
     /// When the database fails.
@@ -47,7 +48,7 @@ impl Store {
         Ok(found.map(|(conversation, posted)| (conversation, EventTime::from_millis(posted))))
     }
 
-    /// Whether any escalation is about a conversation.
+    /// Returns whether any escalation is about a conversation.
     ///
     /// # Errors
     /// When the database fails.
@@ -60,7 +61,7 @@ impl Store {
         Ok(found.is_some())
     }
 
-    /// All about one escalation; none when there is no such.
+    /// Returns the detail of an escalation; `None` if there is no such escalation.
     ///
     /// # Errors
     /// When the database fails.

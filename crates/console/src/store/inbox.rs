@@ -1,49 +1,50 @@
-//! What the projection is asked: the inbox a page at a time, and what changed since.
+//! Queries of the inbox: pages of escalations, and the changes since a change number.
 
 use firewatch_domain::{Escalation, Level};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use super::{Store, StoreError};
 
-/// Items of a page, at most.
+/// Maximum number of items on a page.
 pub const MAX_ITEMS: u32 = 200;
 
-/// Which escalations are asked for.
+/// Filters of the inbox; an empty text matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
-    /// The owning team.
+    /// Team that owns the escalation.
     pub team: String,
-    /// The brand.
+    /// Brand of the escalation.
     pub brand: String,
-    /// The network.
+    /// Platform of the post.
     pub platform: String,
-    /// Who took it last; `-` for what nobody has taken.
+    /// Assignee; `-` for unassigned escalations.
     pub owner: String,
-    /// The mildest level.
+    /// Minimum level.
     pub level: Option<Level>,
-    /// What is over, instead of what is open.
+    /// Closed escalations instead of open ones.
     pub over: bool,
-    /// Words in the excerpt, the reasons or the conversation's id.
+    /// Text to find in the excerpt, the reasons, the topics or the conversation's id.
     pub text: String,
 }
 
-/// What can be filtered by.
+/// The values that the filters offer, from the open escalations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facets {
-    /// Brands of what is open.
+    /// Brands.
     pub brands: Vec<String>,
-    /// Networks it was seen on.
+    /// Platforms.
     pub platforms: Vec<String>,
-    /// People who have taken some.
+    /// Assignees.
     pub owners: Vec<String>,
-    /// How many are open.
+    /// Number of open escalations.
     pub open: i64,
 }
 
-/// Where a page ends, and the next one goes on.
+/// The last item of a page; the next page starts after it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
     level: i64,
@@ -52,54 +53,60 @@ pub struct Cursor {
     id: String,
 }
 
-/// An escalation in the inbox.
+/// An escalation as the inbox shows it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Item")]
 pub struct InboxItem {
-    /// The number of its last change.
+    /// Number of its last change.
     pub seq: i64,
-    /// It is still somebody's to deal with.
+    /// Whether the escalation is still open.
     pub live: bool,
-    /// How its post begins, redacted, where the record does not tell it and a signal did.
+    /// The beginning of its post, redacted, as received by a signal; empty if unknown. For records without an
+    /// excerpt.
     #[serde(rename = "said")]
     pub signal_excerpt: String,
-    /// Who took it last, as far as the actions tell; empty: nobody.
+    /// The assignee, derived from the actions; empty if unassigned.
     pub taken_by: String,
-    /// The last record of it, as the teams' topic has it.
+    /// The latest escalation record, completed with details of earlier ones.
     #[schemars(with = "Escalation")]
     pub record: Box<RawValue>,
 }
 
-/// A page of the inbox, the most urgent first.
+/// A page of the inbox, the most urgent escalations first.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Page")]
 pub struct InboxPage {
     /// The items.
     pub items: Vec<InboxItem>,
-    /// Where the next page begins; none for the last one.
+    /// Cursor of the next page; `None` on the last page.
     pub next: Option<String>,
-    /// The number of the last change that the page knows of.
+    /// Number of the last change that the page includes.
     pub seq: i64,
 }
 
+/// A text is not a cursor.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?}: not a cursor; use the `next` value of the previous page")]
+pub struct InvalidCursor(pub String);
+
 impl Cursor {
-    /// Before the first item.
+    /// Returns the cursor before the first item.
     fn start() -> Self {
         Self { level: i64::MAX, due: 0, risk: 0.0, id: String::new() }
     }
 
-    /// Reads what [`Page::next`] told.
+    /// Parses a cursor from [`InboxPage::next`].
     ///
     /// # Errors
-    /// When it is none.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// When the text is not a cursor.
+    pub fn parse(text: &str) -> Result<Self, InvalidCursor> {
         let parts: Option<Self> = (|| {
             let mut parts = text.splitn(4, '~');
             let (level, due) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
             let risk = parts.next()?.parse::<f64>().ok().filter(|risk| risk.is_finite())?;
             Some(Self { level, due, risk, id: parts.next()?.to_owned() })
         })();
-        parts.ok_or_else(|| format!("{text:?} is no cursor; give what `next` of the page before told"))
+        parts.ok_or_else(|| InvalidCursor(text.to_owned()))
     }
 
     fn encode(&self) -> String {
@@ -109,10 +116,8 @@ impl Cursor {
 
 pub(super) type EscalationRow = (String, String, i64, i64, i64, i64, f64, String, String);
 
-pub(super) fn item(
-    (_, taken_by, seq, live, .., signal_excerpt): &EscalationRow,
-    record: &str,
-) -> Result<InboxItem, StoreError> {
+pub(super) fn item(row: &EscalationRow, record: &str) -> Result<InboxItem, StoreError> {
+    let (_, taken_by, seq, live, .., signal_excerpt) = row;
     let record = RawValue::from_string(record.to_owned()).map_err(|e| StoreError::Row(e.to_string()))?;
     Ok(InboxItem {
         seq: *seq,
@@ -128,7 +133,8 @@ fn items(rows: &[EscalationRow]) -> Result<Vec<InboxItem>, StoreError> {
 }
 
 impl Store {
-    /// A page of what is open, the most urgent first: by level, storms first, then by what is due soonest, then by risk.
+    /// Returns a page of escalations, the most urgent first: by level, within a level storms first, then the
+    /// earliest due, then the highest risk. `limit` is clamped to 1 to [`MAX_ITEMS`].
     ///
     /// # Errors
     /// When the database fails.
@@ -174,17 +180,18 @@ impl Store {
         Ok(InboxPage { items: items(&rows)?, next, seq })
     }
 
-    /// The number of the last change.
+    /// Returns the number of the last change.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn seq(&self) -> Result<i64, StoreError> {
         let (seq,): (String,) =
             sqlx::query_as("SELECT value FROM meta WHERE name = 'seq'").fetch_one(&self.pool).await?;
-        seq.parse().map_err(|_| StoreError::Row(format!("`{seq}` is no number of a change")))
+        seq.parse().map_err(|_| StoreError::Row(format!("`{seq}`: not a change number")))
     }
 
-    /// What changed after a change, in the order of the changes; those that are over are among them.
+    /// Returns up to [`MAX_ITEMS`] escalations that changed after change `seq`, in the order of their
+    /// changes, closed ones included.
     ///
     /// # Errors
     /// When the database fails.
@@ -201,7 +208,7 @@ impl Store {
         items(&rows)
     }
 
-    /// What can be filtered by: brands, platforms and owners of what is open, and how much there is.
+    /// Returns the brands, platforms and assignees of the open escalations, and how many are open.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,7 +1,8 @@
-//! The projection: what the topics say now, in a database that can be asked.
+//! The projection: the current state of the topics in a database that pages can query.
 //!
-//! A batch of records and the places after them are one transaction, so a console that was killed goes on where its
-//! projection is. Every change of an escalation has a number; who knows the last number can ask what came after it.
+//! A batch of records and the positions after it are one transaction, so a console that is killed resumes
+//! exactly where its projection stands. Every change of an escalation gets a number; a client that knows the
+//! last number can ask for the changes after it.
 
 mod apply;
 mod detail;
@@ -16,80 +17,61 @@ mod tests;
 mod wallboard;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use firewatch_domain::{Duration, EventTime};
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
+use thiserror::Error;
 
 use crate::notify::{NotificationChannel, Outbox};
 use crate::people::People;
 
 pub use apply::{IncomingRecord, Kind};
 pub use detail::EscalationDetail;
-pub use inbox::{Cursor, Facets, Filter, InboxItem, InboxPage};
+pub use inbox::{Cursor, Facets, Filter, InboxItem, InboxPage, InvalidCursor};
 pub use project_records::VOLUME_SLOT;
 pub use storm::{Complaint, StormDetail};
 pub use wallboard::{ReplyTimes, Wallboard};
 
-/// Longest wait for a connection: who asks is told that the database is away.
+/// Maximum wait for a connection; after it the request fails with a database error.
 const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-/// Connections to the database. SQLite has one writer at a time.
+/// Size of the connection pool. SQLite allows one writer at a time.
 const CONNECTIONS: u32 = 8;
 
 /// Why the projection cannot be read or written.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database's own words.
-    Database(sqlx::Error),
-    /// A row that does not read as it should; the projection has to be built again.
+    /// An error from the database.
+    #[error("console database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A row that cannot be read; the projection has to be rebuilt.
+    #[error("console database: {0}; start with --rebuild to recreate the projection")]
     Row(String),
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Database(e) => write!(f, "the console's database: {e}"),
-            Self::Row(problem) => {
-                write!(
-                    f,
-                    "the console's database: {problem}; start with --rebuild, and what the topics say is taken in again"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(e: sqlx::Error) -> Self {
-        Self::Database(e)
-    }
-}
-
-/// The projection.
+/// A handle to the projection's database; clones share one connection pool.
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
     outbox: Option<Outbox>,
 }
 
-/// What was closed so long ago is no longer shown.
+/// How long closed escalations are kept.
 const CLOSED_RETENTION: Duration = Duration::from_mins(30 * 24 * 60);
-/// Complaints, and scores of what no team was told of, are kept so long: two weeks show what is usual at an hour.
+/// How long complaints are kept: two weeks show the usual volume at each hour.
 const COMPLAINT_RETENTION: Duration = Duration::from_mins(14 * 24 * 60);
+/// How long scores of conversations without an escalation are kept.
 const SCORE_RETENTION: Duration = Duration::from_mins(2 * 24 * 60);
 
-/// The offset after the last record taken in, by topic and partition.
+/// The next offset to read, by topic and partition.
 pub type TopicPositions = BTreeMap<(String, u32), i64>;
 
 impl Store {
-    /// Opens the database at a URL, such as `sqlite://console.db` or `postgres://…`, and makes what is missing. One of another
-    /// version is emptied, to be built again.
+    /// Opens the database at a URL, such as `sqlite://console.db` or `postgres://…`, and creates missing
+    /// tables. A projection of another version is emptied, to be rebuilt.
     ///
     /// # Errors
-    /// When it cannot be reached or made.
+    /// When the database cannot be reached or created.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let url = match url.strip_prefix("sqlite:") {
@@ -102,7 +84,8 @@ impl Store {
             .connect(&url)
             .await?;
         if url.starts_with("sqlite:") {
-            // Readers do not wait for the writer, and a crash loses no transaction's half.
+            // With a write-ahead log readers do not wait for the writer, and a crash leaves no partial
+            // transaction.
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
         }
         let store = Self { pool, outbox: None };
@@ -110,7 +93,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Empties the projection, to be built again. People, the audit trail and what was sent stay.
+    /// Empties the projection, to be rebuilt. Accounts, the audit trail and notifications stay.
     ///
     /// # Errors
     /// When the database fails.
@@ -118,7 +101,7 @@ impl Store {
         self.create_tables(true).await
     }
 
-    /// People, in the same database.
+    /// Opens the accounts and the audit trail in the same database.
     ///
     /// # Errors
     /// When the database fails.
@@ -126,21 +109,23 @@ impl Store {
         People::open(self.pool.clone()).await
     }
 
-    /// The same, queueing for channels what it takes in. The console is reached at `base`, and the topics end at `ends` now.
+    /// Adds an outbox, which queues notifications for applied records. `base` is the console's URL, and
+    /// `ends` holds the current end of each topic partition, where new channels start.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn with_channels(
         mut self,
-        channels: (&[NotificationChannel], &str),
+        channels: &[NotificationChannel],
+        base: &str,
         ends: &TopicPositions,
     ) -> Result<(Self, Outbox), StoreError> {
-        let outbox = Outbox::open(self.pool.clone(), channels, ends).await?;
+        let outbox = Outbox::open(self.pool.clone(), channels, base, ends).await?;
         self.outbox = Some(outbox.clone());
         Ok((self, outbox))
     }
 
-    /// Lets go of what is too old to be shown.
+    /// Deletes what is past its retention time.
     ///
     /// # Errors
     /// When the database fails.
@@ -165,7 +150,7 @@ impl Store {
         Ok(())
     }
 
-    /// Where reading goes on.
+    /// Returns the positions from which to read on.
     ///
     /// # Errors
     /// When the database fails.

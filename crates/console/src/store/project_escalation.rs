@@ -1,4 +1,5 @@
-//! An escalation's record into the projection: an older step never undoes a newer one, and what an earlier one told stays.
+//! Applies escalation records to the projection: an older step never overwrites a newer one, and details that
+//! only an earlier step had are kept.
 
 use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime};
 use firewatch_escalation::storm_brand;
@@ -8,7 +9,8 @@ use super::StoreError;
 use super::project_records::ActionRecord;
 use super::retraction::{Retraction, parse_record, record_text};
 
-/// Tells whether it was news: a hand-over comes by two topics.
+/// Stores a record and returns whether it changed the escalation. A repeat does not: a hand-over, for
+/// example, arrives by the topics of both teams.
 pub(super) async fn project_escalation(
     change: &mut Transaction<'_, Any>,
     e: &Escalation,
@@ -16,7 +18,7 @@ pub(super) async fn project_escalation(
 ) -> Result<bool, StoreError> {
     let (before, rewritten) = previous_record(change, e).await?;
     let mut e = e.clone();
-    // Topics are read in no order: what its author has taken back since does not come back.
+    // Topics are read in no fixed order: text that its author has since edited or deleted must not return.
     if let Some(now) = rewritten {
         now.apply(&mut e);
     }
@@ -70,7 +72,8 @@ pub(super) async fn project_escalation(
     Ok(done.rows_affected() > 0)
 }
 
-/// When an answer is due, far away where none is; a storm comes before all else of its level.
+/// Returns the sort key of the inbox: when a reply is due in milliseconds, `i64::MAX` if none is, and 0 for a
+/// storm, which comes first in its level.
 fn due(e: &Escalation) -> i64 {
     if storm_brand(&e.conversation).is_some() {
         return 0;
@@ -78,7 +81,7 @@ fn due(e: &Escalation) -> i64 {
     e.respond_by.map_or(i64::MAX, EventTime::as_millis)
 }
 
-/// The last record of the same escalation, with what those before it told, and whether its post was rewritten.
+/// Returns the stored record of the same escalation, and the edit or deletion of its post, if any.
 async fn previous_record(
     change: &mut Transaction<'_, Any>,
     e: &Escalation,
@@ -96,7 +99,8 @@ async fn previous_record(
     Ok((before, rewritten))
 }
 
-/// Who took it, when the action was read before the escalation: topics are read in no order.
+/// Returns the owner from actions that were applied before the escalation; empty if there is none. Topics are
+/// read in no fixed order.
 async fn owner_from_actions(change: &mut Transaction<'_, Any>, e: &Escalation) -> Result<String, StoreError> {
     let rows: Vec<(String,)> = sqlx::query_as(
         "SELECT record FROM actions WHERE conversation = $1 AND at >= $2 ORDER BY at DESC, id DESC LIMIT 20",
@@ -110,11 +114,11 @@ async fn owner_from_actions(change: &mut Transaction<'_, Any>, e: &Escalation) -
     Ok(shown.into_iter().next().unwrap_or_default())
 }
 
-/// A record with what earlier ones of its escalation told and it does not tell again: what was said, and what to do.
+/// Fills in the details that only earlier records of the escalation have, such as the excerpt and the advice.
 fn merge_previous(mut e: Escalation, before: Option<Escalation>) -> Escalation {
     let Some(before) = before else { return e };
     e.excerpt = e.excerpt.or(before.excerpt);
-    // A step tells what is new; why it was opened stays true.
+    // A step holds only its own reason; the reasons for opening the escalation still apply.
     if e.reasons.len() == 1 {
         let known = usize::from(before.change != EscalationChange::Opened);
         e.reasons.extend(before.reasons.into_iter().skip(known));
@@ -133,7 +137,7 @@ fn merge_previous(mut e: Escalation, before: Option<Escalation>) -> Escalation {
     e
 }
 
-/// What a search looks through: in small letters, the excerpt, the reasons and the topics.
+/// Returns the text that a search matches, in lower case: conversation id, excerpt, reasons and topics.
 pub(super) fn search_text(e: &Escalation) -> String {
     let excerpt = e.excerpt.as_deref().unwrap_or_default();
     let texts = e.reasons.iter().chain(&e.topics).map(String::as_str);

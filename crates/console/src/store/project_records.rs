@@ -1,4 +1,4 @@
-//! What else is heard of: scores, what people did, and complaints as storms count them.
+//! Applies scores, actions and signals to the projection.
 
 use firewatch_domain::{ActionKind, Duration, EventTime, RoutesMatched, Score, Signal, SignalBody};
 use serde::Deserialize;
@@ -7,12 +7,12 @@ use sqlx::{Any, Transaction};
 use super::StoreError;
 use super::retraction::{Retraction, retract};
 
-/// Complaints are counted in slots of this length.
+/// Length of the slots in which complaints are counted.
 pub const VOLUME_SLOT: Duration = Duration::from_mins(5);
-/// Of the scores of a conversation one is kept for each of these.
+/// One score of a conversation is kept for each interval of this length.
 const POINT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Of an action, what the projection needs.
+/// The fields of an action that the projection needs.
 #[derive(Deserialize)]
 pub(super) struct ActionRecord {
     id: String,
@@ -24,7 +24,8 @@ pub(super) struct ActionRecord {
 }
 
 impl ActionRecord {
-    /// Who has it then; none for a verdict.
+    /// Returns the owner after the action: the new team after a hand-over, else the person; `None` for a
+    /// verdict.
     pub(super) fn new_owner(&self) -> Option<String> {
         match self.kind {
             ActionKind::HandOver => Some(self.team.clone().unwrap_or_default()),
@@ -34,7 +35,8 @@ impl ActionRecord {
     }
 }
 
-/// Counts a complaint, once, and takes what its author took back; tells whether somebody's list changed.
+/// Counts a complaint once and applies edits and deletions; returns whether an escalation changed. Signals of
+/// shadow policies are ignored.
 pub(super) async fn project_signal(
     change: &mut Transaction<'_, Any>,
     signal: &Signal,
@@ -83,7 +85,7 @@ async fn count_complaint(
     Ok(())
 }
 
-/// Topics as they are written, each between bars so that one can be looked for.
+/// Joins the display forms of topics, each between bars, so that a query can match a whole topic.
 fn join_topics(topics: &[String]) -> String {
     let written = topics.iter().map(|topic| topic.rsplit('|').next().unwrap_or(topic));
     written.fold(String::from("|"), |all, topic| all + topic + "|")
@@ -119,7 +121,8 @@ pub(super) async fn project_score(
     Ok(())
 }
 
-/// Keeps what was done; who takes an escalation is shown at once, and not when the engine has heard of it.
+/// Stores an action and returns whether an escalation changed. The new owner is shown at once, without
+/// waiting for the engine to process the action.
 pub(super) async fn project_action(
     change: &mut Transaction<'_, Any>,
     action: &ActionRecord,

@@ -1,4 +1,5 @@
-//! What an author took back: of an edited post only what it says now is kept, of a deleted one no word.
+//! Edits and deletions of posts: an edited post keeps only its new text, and a deleted one keeps no text at
+//! all.
 
 use firewatch_domain::{ConversationChange, ConversationUpdate, Escalation, EventTime};
 use sqlx::{Any, Transaction};
@@ -6,18 +7,19 @@ use sqlx::{Any, Transaction};
 use super::StoreError;
 use super::project_escalation::search_text;
 
-/// How the words of a conversation stand since one of its posts was edited or deleted.
+/// The effect of the latest edit or deletion in a conversation on its stored texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Retraction {
     at: EventTime,
-    /// What quotes a post goes: its topics, and the reasons after the first.
+    /// A post was deleted: topics, contributions and all reasons after the first, which quote it, are
+    /// removed.
     is_deleted: bool,
-    /// How the first post begins now, empty when it is not shown any more; none when that stays as it was.
+    /// The new excerpt of the root post, empty to remove it; `None` if the excerpt is unchanged.
     excerpt: Option<String>,
 }
 
 impl Retraction {
-    /// What happened, if it is such a thing.
+    /// Returns the retraction for an edit or deletion; `None` for other changes.
     pub(super) fn from_change(happened: &ConversationUpdate, at: EventTime) -> Option<Self> {
         let (is_deleted, excerpt) = match &happened.change {
             ConversationChange::Edited { excerpt } => (false, Some(excerpt.clone().unwrap_or_default())),
@@ -43,12 +45,13 @@ impl Retraction {
         }))
     }
 
-    /// Takes out of a record what was taken back; one of later reads as the post does.
+    /// Removes retracted text from a record. A record decided after an edit already has the new text and
+    /// keeps it.
     pub(super) fn apply(&self, e: &mut Escalation) {
         if self.is_deleted {
             e.topics.clear();
             e.contributions.clear();
-            // The first says what the policy saw or a person did; the others quote the post.
+            // The first reason states what the policy matched or a person did; the others quote the post.
             e.reasons.truncate(1);
         }
         if let Some(now) = self.excerpt.as_ref().filter(|_| self.is_deleted || e.at <= self.at) {
@@ -57,7 +60,8 @@ impl Retraction {
     }
 }
 
-/// Rewrites all that is kept of a conversation; tells whether an escalation is of it.
+/// Applies a retraction to everything stored about a conversation; returns whether any escalation is about
+/// it.
 pub(super) async fn retract(
     change: &mut Transaction<'_, Any>,
     conversation: &str,

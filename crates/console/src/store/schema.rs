@@ -1,4 +1,5 @@
-//! The tables. Their version is kept beside them; a projection of another version is made anew.
+//! The tables of the projection. Their version is stored in `meta`; a projection of another version is
+//! recreated.
 
 use super::{Store, StoreError};
 
@@ -8,8 +9,8 @@ const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS positions (topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
      PRIMARY KEY (topic, part))",
-    // `due` is far away where no answer is due; `seq` is the number of the last change. `promised` and `answered` are when a first answer
-    // was due and when it came, 0 when not.
+    // `due` is the largest integer if no reply is due; `seq` is the number of the last change. `promised` is
+    // when the first reply was due and `answered` when it came, 0 if it did not.
     "CREATE TABLE IF NOT EXISTS escalations (id TEXT PRIMARY KEY, step BIGINT NOT NULL, live BIGINT NOT NULL, \
      level BIGINT NOT NULL, due BIGINT NOT NULL, risk DOUBLE PRECISION NOT NULL, team TEXT NOT NULL, \
      brand TEXT NOT NULL, conversation TEXT NOT NULL, at BIGINT NOT NULL, seq BIGINT NOT NULL, words TEXT NOT NULL, \
@@ -29,11 +30,11 @@ const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS complaints (conversation TEXT PRIMARY KEY, brand TEXT NOT NULL, at BIGINT NOT NULL, \
      risk DOUBLE PRECISION NOT NULL, topics TEXT NOT NULL, near TEXT NOT NULL, excerpt TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS complaints_of ON complaints (brand, at)",
-    // Complaints of a brand in a slot of five minutes.
+    // Number of complaints about a brand in a slot of five minutes.
     "CREATE TABLE IF NOT EXISTS volume (brand TEXT NOT NULL, slot BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (brand, slot))",
     "CREATE INDEX IF NOT EXISTS scores_at ON scores (at)",
-    // Conversations of which a post was edited or deleted: whether reasons and topics have to go, and, unless it stays, how the first
-    // post begins now.
+    // Conversations with an edited or deleted post. `gone`: topics and reasons must be removed; `stays`: the
+    // excerpt is unchanged, else `excerpt` is the new one.
     "CREATE TABLE IF NOT EXISTS rewritten (conversation TEXT PRIMARY KEY, at BIGINT NOT NULL, gone BIGINT NOT NULL, \
      stays BIGINT NOT NULL, excerpt TEXT NOT NULL)",
 ];
@@ -52,7 +53,7 @@ const DROP_TABLES: [&str; 10] = [
 ];
 
 impl Store {
-    /// Makes the tables; `anew`: whatever is in them, as if nothing was ever taken in.
+    /// Creates the tables. With `reset`, or if they have another version, drops them first.
     pub(super) async fn create_tables(&self, reset: bool) -> Result<(), StoreError> {
         let mut change = self.pool.begin().await?;
         sqlx::query(TABLES[0]).execute(&mut *change).await?;

@@ -1,5 +1,5 @@
-//! What a storm's page shows: how many complaints there were beside what is usual, and which they are. And what is nearly the same as one
-//! complaint.
+//! The data of a storm's page: its complaints, and their volume against the usual one. Also finds near-copies
+//! of a complaint.
 
 use firewatch_domain::{Escalation, EventTime, SimHash};
 use firewatch_escalation::storm_brand;
@@ -8,55 +8,57 @@ use serde::Serialize;
 
 use super::{Store, StoreError, VOLUME_SLOT};
 
-/// Complaints that are shown of a storm.
+/// Maximum number of complaints shown for a storm.
 const MAX_MEMBERS: i64 = 50;
-/// Near-copies that are shown.
+/// Maximum number of near-copies shown.
 const MAX_NEAR_COPIES: usize = 10;
-/// Complaints that are looked through for near-copies, the latest.
+/// Maximum number of complaints searched for members of a storm or for near-copies.
 const MAX_COMPARED: i64 = 5_000;
 
-/// A storm, as far as the signals tell.
+/// A storm, reconstructed from the signals.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Storm")]
 pub struct StormDetail {
-    /// Complaints by slot of five minutes: its start in milliseconds, how many there were, and how many are usual at that hour.
+    /// Complaints by slot of five minutes: start in milliseconds, number of complaints, and the usual number
+    /// at that time.
     pub volume: Vec<(i64, i64, f64)>,
-    /// From when complaints may be part of it.
+    /// Time from which complaints can belong to the storm.
     pub from: EventTime,
-    /// Complaints that may be part of it, the riskiest first.
+    /// Complaints that can belong to the storm, the highest risk first; at most 50.
     pub members: Vec<Complaint>,
-    /// How many there are of them.
+    /// Number of complaints that can belong to the storm.
     pub count: i64,
-    /// Their words, the most frequent first.
+    /// Topics of the complaints with their counts, the most frequent first; at most 12.
     pub words: Vec<(String, usize)>,
 }
 
-/// A complaint.
+/// A conversation that counts as a complaint.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Complaint {
-    /// The conversation.
+    /// Id of the conversation.
     pub conversation: String,
-    /// When it came to count as one.
+    /// When it first counted as a complaint.
     pub at: EventTime,
-    /// Its risk then.
+    /// Its risk at that time, 0 to 100.
     pub risk: f64,
-    /// What it is about.
+    /// Its topics.
     pub topics: Vec<String>,
-    /// How it begins, with what is personal replaced, when that was kept.
+    /// The redacted beginning of its post; empty if it was not kept.
     pub excerpt: String,
-    /// The escalation about it, if there is one.
+    /// Id of an escalation about it, if there is one.
     pub escalation: Option<String>,
 }
 
 type ComplaintRow = (String, i64, f64, String, String, Option<String>);
 
-fn complaint((conversation, at, risk, topics, excerpt, escalation): ComplaintRow) -> Complaint {
+fn complaint(row: ComplaintRow) -> Complaint {
+    let (conversation, at, risk, topics, excerpt, escalation) = row;
     let topics = topics.split('|').filter(|topic| !topic.is_empty()).map(str::to_owned).collect();
     Complaint { conversation, at: EventTime::from_millis(at), risk, topics, excerpt, escalation }
 }
 
 impl Store {
-    /// What there is to a storm that an escalation tells of; none when there is no such.
+    /// Returns the storm of an escalation; `None` if the escalation does not exist or is not about a storm.
     ///
     /// # Errors
     /// When the database fails.
@@ -70,12 +72,13 @@ impl Store {
         let Some((record, posted, at, live)) = found else { return Ok(None) };
         let record: Escalation = serde_json::from_str(&record).map_err(|e| StoreError::Row(e.to_string()))?;
         let brand = storm_brand(&record.conversation).unwrap_or_default();
-        // While it is on, whatever comes may be part of it.
+        // Later complaints can still belong to a storm that is not over.
         let to = if live == 1 { EventTime::END } else { EventTime::from_millis(at) };
-        self.storm(brand, &record.topics, (EventTime::from_millis(posted), to)).await.map(Some)
+        self.storm(brand, &record.topics, EventTime::from_millis(posted), to).await.map(Some)
     }
 
-    /// A brand's complaints between two times that have one of these topics; all when there are none.
+    /// Returns a brand's complaints between two times that have one of these topics; without topics, all of
+    /// them.
     ///
     /// # Errors
     /// When the database fails.
@@ -83,7 +86,8 @@ impl Store {
         &self,
         brand: &str,
         topics: &[String],
-        (from, to): (EventTime, EventTime),
+        from: EventTime,
+        to: EventTime,
     ) -> Result<StormDetail, StoreError> {
         let rows: Vec<ComplaintRow> = sqlx::query_as(
             "SELECT c.conversation, c.at, c.risk, c.topics, c.excerpt, (SELECT MIN(e.id) FROM escalations e \
@@ -102,15 +106,17 @@ impl Store {
         let words = topic_counts(&all);
         let count = all.len() as i64;
         let members = all.into_iter().take(MAX_MEMBERS as usize).collect();
-        Ok(StormDetail { volume: self.volume(brand, (from, to)).await?, from, members, count, words })
+        Ok(StormDetail { volume: self.volume(brand, from, to).await?, from, members, count, words })
     }
 
-    /// Complaints by slot from three hours before a span to its end, with what is usual: the same hour on other days, and else the day
-    /// before the span.
+    /// Returns complaints by slot, from three hours before the span to its end, each with the usual number:
+    /// the mean of the same hour on up to 13 days before, or of the day before the span if no such day was
+    /// counted.
     async fn volume(
         &self,
         brand: &str,
-        (from, to): (EventTime, EventTime),
+        from: EventTime,
+        to: EventTime,
     ) -> Result<Vec<(i64, i64, f64)>, StoreError> {
         const DAY: i64 = 86_400_000;
         let slot = VOLUME_SLOT.as_millis();
@@ -127,7 +133,7 @@ impl Store {
         let storm = from.floor(VOLUME_SLOT).as_millis();
         let begin = (storm - 36 * slot).max(first);
         let usual = |at: i64| {
-            // An hour around the same time of the days before, those that were counted.
+            // The hour around the same time on each earlier day that was counted.
             let days = (1..=13).map(|day| at - day * DAY).filter(|at| at - 6 * slot >= first);
             let (sums, n) = days.fold((0, 0), |(s, n), at| (s + sum(at - 6 * slot, at + 6 * slot), n + 12));
             let before = (storm - DAY).max(first);
@@ -136,13 +142,13 @@ impl Store {
                 n => sums as f64 / f64::from(n),
             }
         };
-        // Nothing is known of what comes after the last one that was counted.
+        // Nothing is known about the time after the last counted slot.
         let end = rows.last().map_or(begin, |(at, _)| *at).min(to.as_millis());
         let slots = (0..).map(|i| begin + i * slot).take_while(|at| *at <= end);
         Ok(slots.take(2_000).map(|at| (at, sum(at, at + slot), usual(at))).collect())
     }
 
-    /// Up to ten complaints of the same brand that are near-copies of a conversation's, the latest first.
+    /// Returns up to ten near-copies of a conversation's complaint within its brand, the latest first.
     ///
     /// # Errors
     /// When the database fails.
@@ -156,7 +162,7 @@ impl Store {
         let Some((brand, Some(own))) = own.map(|(brand, near)| (brand, hash(&near))) else {
             return Ok(vec![]);
         };
-        // Of all of them the hash alone is looked at.
+        // Read only the hashes of all candidates; the matches are read in full below.
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT c.conversation, c.near FROM complaints c WHERE c.brand = $1 AND c.conversation <> $2 \
              ORDER BY c.at DESC LIMIT $3",

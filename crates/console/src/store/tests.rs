@@ -1,4 +1,4 @@
-//! The projection as it is fed and asked.
+//! Tests of the projection: records go in through [`Store::apply`], queries read the result.
 
 use firewatch_domain::{EventTime, Level};
 use serde_json::Value;
@@ -79,7 +79,7 @@ async fn the_inbox_is_ranked_paged_filtered_and_holds_what_is_open() {
     loop {
         let page = fed.store.inbox(&Filter::default(), after, 2).await.unwrap();
         paged.extend(page.items.iter().map(id));
-        assert!(paged.len() <= ranked.len(), "it repeats: {paged:?}");
+        assert!(paged.len() <= ranked.len(), "an item is repeated: {paged:?}");
         let Some(next) = page.next else { break };
         after = Some(Cursor::parse(&next).unwrap());
     }
@@ -125,7 +125,7 @@ async fn what_is_old_is_let_go_and_of_a_minute_one_score_is_kept() {
     fed.store.prune(EventTime::parse("2026-03-11T14:00:00Z").unwrap()).await.unwrap();
     assert_eq!(kept(&fed).await, [2, 9, 2, 2, 2]);
     fed.store.prune(EventTime::parse("2026-04-20T14:00:00Z").unwrap()).await.unwrap();
-    assert_eq!(kept(&fed).await, [2, 9, 1, 1, 1], "what is open stays, whatever its age");
+    assert_eq!(kept(&fed).await, [2, 9, 1, 1, 1], "open escalations stay at any age");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn who_comes_back_learns_of_every_change_and_repeats_change_nothing() {
     let opened = [escalation("a", 0, "open", "low", 5.0), escalation("b", 0, "open", "low", 5.0)];
     let (seq, unread) = fed.feed(Kind::Escalation, &opened).await;
     assert_eq!((seq, unread), (2, 0));
-    // A hand-over comes by two topics, and one that is behind comes late.
+    // A hand-over arrives by two topics, and a topic that lags delivers late.
     let mut raised = escalation("b", 1, "open", "low", 5.0);
     raised["news"] = "raised".into();
     raised["excerpt"] = "the app is down".into();
@@ -159,7 +159,7 @@ async fn who_comes_back_learns_of_every_change_and_repeats_change_nothing() {
     let did = |id: &str, kind: &str| serde_json::json!({ "v": 1, "id": id, "conversation": "c-b", "at": "2026-03-10T14:05:00Z", "by": "kim", "kind": kind });
     let (last, _) =
         fed.feed(Kind::Action, &[did("1", "acknowledge"), did("1", "acknowledge"), did("2", "useful")]).await;
-    assert_eq!(last, 6, "a verdict changes nothing that is seen");
+    assert_eq!(last, 6, "a verdict changes nothing in the inbox");
     let changes = fed.store.since(after).await.unwrap();
     assert_eq!(
         changes.iter().map(|item| (id(item), item.taken_by.clone())).collect::<Vec<_>>(),
@@ -168,7 +168,7 @@ async fn who_comes_back_learns_of_every_change_and_repeats_change_nothing() {
     let detail = fed.store.escalation("b").await.unwrap().unwrap();
     assert_eq!((detail.history.len(), detail.actions.len()), (3, 2));
     assert!(fed.store.escalation("nobody").await.unwrap().is_none());
-    // One that was killed goes on where it was.
+    // A restarted console resumes at its positions.
     let url = format!("sqlite://{}", fed.folder.path().join("console.db").display());
     let again = Store::open(&url).await.unwrap();
     assert_eq!(again.positions().await.unwrap(), [(("t".to_owned(), 0), 11)].into());
@@ -211,7 +211,7 @@ fn matched() -> Value {
     } })
 }
 
-/// All that the projection holds, as one text.
+/// Returns all text in the projection, in lower case.
 async fn everything(fed: &Fed) -> String {
     let mut all = String::new();
     for (table, column) in [
@@ -250,11 +250,11 @@ async fn what_an_author_takes_back_is_gone_whichever_topic_was_read_first() {
             fed.feed(Kind::Escalation, &[opened()]).await;
             let before = fed.store.seq().await.unwrap();
             let (after, _) = fed.feed(Kind::Signal, &signals).await;
-            assert!(after > before, "who looks at it hears of it");
+            assert!(after > before, "viewers get the change");
         }
         let all = everything(&fed).await;
         assert!(all.contains("it is calm now") && !all.contains("my secret begins"), "{all}");
-        assert!(all.contains("“secret”"), "why it was told stays, as long as the post does");
+        assert!(all.contains("“secret”"), "the reasons stay while the post exists");
         fed.feed(Kind::Signal, &[signal("2026-03-10T14:03:00Z", deleted.clone())]).await;
         fed.feed(Kind::Escalation, &[opened(), escalation("a", 1, "expired", "high", 70.0)]).await;
         let all = everything(&fed).await;

@@ -1,4 +1,4 @@
-//! What the wallboard shows: how fast first answers come, what is open, storms, and today beside last week.
+//! The data of the wallboard: reply times, open escalations, active storms, and a comparison with last week.
 
 use firewatch_domain::{Duration, EventTime};
 use schemars::JsonSchema;
@@ -9,43 +9,43 @@ use super::{Store, StoreError};
 const DAY: Duration = Duration::from_mins(24 * 60);
 const WEEK: Duration = Duration::from_mins(7 * 24 * 60);
 
-/// The wallboard.
+/// The figures of the wallboard.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Wall")]
 pub struct Wallboard {
-    /// Open escalations by level, the mildest first.
+    /// Open escalations by level, the lowest level first.
     pub open: [i64; 4],
-    /// Of those, what nobody has taken.
+    /// Open escalations that are unassigned.
     pub untaken: i64,
-    /// Of those, whose first answer is late.
+    /// Open escalations with the first reply overdue.
     pub late: i64,
-    /// First answers of the last 24 hours.
+    /// First replies of the last 24 hours.
     pub replies: ReplyTimes,
-    /// And of the same 24 hours a week ago.
+    /// First replies of the same 24 hours a week ago.
     pub replies_last_week: ReplyTimes,
-    /// Escalations opened in the last 24 hours, and in the same a week ago.
+    /// Escalations opened in the last 24 hours, and in the same 24 hours a week ago.
     pub opened: [i64; 2],
-    /// Storms that are on: the escalation, the brand, and how many posts are in it.
+    /// Active storms: escalation id, brand and number of posts.
     pub storms: Vec<(String, String, i64)>,
 }
 
-/// How first answers came.
+/// Statistics of first replies.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[schemars(rename = "Replies")]
 pub struct ReplyTimes {
-    /// How many.
+    /// Number of replies.
     pub count: usize,
-    /// Within the time they were due.
+    /// Replies that came before they were due.
     pub in_time: usize,
-    /// The median from post to answer, minutes.
+    /// Median time from post to reply, in minutes.
     pub median: f64,
-    /// Nine in ten came within this, minutes.
+    /// 90th percentile of the time from post to reply, in minutes.
     #[serde(rename = "ninth")]
     pub p90: f64,
 }
 
 impl Store {
-    /// The wallboard at a time, of one team or of all.
+    /// Returns the wallboard at a time, of one team or, if `team` is empty, of all.
     ///
     /// # Errors
     /// When the database fails.
@@ -87,7 +87,7 @@ impl Store {
         })
     }
 
-    /// First answers in the 24 hours before a time.
+    /// Returns the statistics of first replies in the 24 hours before a time.
     async fn replies(&self, team: &str, to: EventTime) -> Result<ReplyTimes, StoreError> {
         let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
             "SELECT posted, promised, answered FROM escalations WHERE answered > $1 AND answered <= $2 AND ($3 = '' OR team = $3)",

@@ -1,4 +1,4 @@
-//! What people do: one action, sent to the actions topic under the key that the browser gave it; and whether a reply may be sent.
+//! What people do about escalations: sends actions to the actions topic, and checks drafts of public replies.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -12,30 +12,30 @@ use super::auth::{ClientAddress, text};
 use super::{Console, Problem};
 use crate::people::{AuditAction, Person, Right};
 
-/// Longest key.
+/// Maximum length of the `idempotency-key` header, in bytes.
 const KEY_BYTES: usize = 100;
 
-/// What is done, without who and when.
+/// An action to send; the server adds its author and time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Wanted")]
 pub(super) struct ActionRequest {
-    /// The conversation of an escalation, or a storm's.
+    /// The conversation id of the escalation's record; storms have one, too.
     conversation: String,
-    /// What is done.
+    /// The kind of action.
     kind: ActionKind,
-    /// With `hand_off`: where the talk goes on.
+    /// For `hand_off`: the channel in which the conversation continues.
     #[serde(default)]
     channel: Option<Channel>,
-    /// With `hand_over`: the team that is to own it.
+    /// For `hand_over`: the team that takes over.
     #[serde(default)]
     team: Option<String>,
-    /// With `silence`: until when.
+    /// For `silence`: when the silence ends.
     #[serde(default)]
     until: Option<EventTime>,
 }
 
-/// Sends an action. Sent again with its key it changes nothing.
+/// Sends an action to the actions topic. A repeat with the same `idempotency-key` has no effect.
 pub(super) async fn act(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -45,13 +45,15 @@ pub(super) async fn act(
 ) -> Result<StatusCode, Problem> {
     let bad = |problem: String| Problem(StatusCode::BAD_REQUEST, problem);
     person.require(Right::Act)?;
-    // Another site's page can send a form here, but not this.
+    // Another site's page can submit a form here, but cannot send JSON.
     if !text(&headers, header::CONTENT_TYPE).starts_with("application/json") {
-        return Err(Problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json".into()));
+        return Err(Problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content type: use application/json".into()));
     }
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
     let key = key.filter(|key| (1..=KEY_BYTES).contains(&key.len())).ok_or_else(|| {
-        bad(format!("the header idempotency-key is missing; give 1 to {KEY_BYTES} characters that stay when it is sent again"))
+        bad(format!(
+            "the header idempotency-key is missing; use 1 to {KEY_BYTES} characters, the same in a retry"
+        ))
     })?;
     let wanted: ActionRequest = serde_json::from_slice(&body).map_err(|e| bad(e.to_string()))?;
     let missing = match wanted.kind {
@@ -61,10 +63,10 @@ pub(super) async fn act(
         _ => None,
     };
     if let Some(missing) = missing {
-        return Err(bad(format!("`{missing}` is missing; it must be there")));
+        return Err(bad(format!("`{missing}` is missing; this kind of action requires it")));
     }
     if let Some(team) = wanted.team.as_ref().filter(|team| !console.teams.contains(team)) {
-        return Err(bad(format!("{team:?} is no team; there are {}", console.teams.join(", "))));
+        return Err(bad(format!("{team:?}: unknown team; use one of {}", console.teams.join(", "))));
     }
     if !console.store.has_conversation(&wanted.conversation).await? {
         let problem = format!("there is no escalation about the conversation {:?}", wanted.conversation);
@@ -76,7 +78,7 @@ pub(super) async fn act(
         serde_json::to_string(&wanted.kind).unwrap_or_default().trim_matches('"'),
         wanted.conversation
     );
-    console.people.write_audit((&person.name, &from), AuditAction::Acted, &about, now).await?;
+    console.people.write_audit(&person.name, &from, AuditAction::Acted, &about, now).await?;
     let action = Action {
         v: SCHEMA_VERSION,
         id: key.to_owned(),
@@ -92,30 +94,30 @@ pub(super) async fn act(
     let sent = tokio::task::spawn_blocking(move || act(&action)).await;
     match sent {
         Ok(Ok(())) => Ok(StatusCode::ACCEPTED),
-        Ok(Err(problem)) => Err(Problem(StatusCode::BAD_GATEWAY, format!("it was not sent: {problem}"))),
-        Err(_) => Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, "it was not sent".into())),
+        Ok(Err(problem)) => Err(Problem(StatusCode::BAD_GATEWAY, format!("action not sent: {problem}"))),
+        Err(_) => Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, "action not sent".into())),
     }
 }
 
-/// A drafted public reply.
+/// The draft of a public reply.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Draft {
-    /// What it says.
+    /// The text of the draft.
     draft: String,
 }
 
-/// What is thought of it.
+/// The result of checking a draft.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Verdict {
-    /// It may be sent.
+    /// Whether the draft may be sent.
     send: bool,
-    /// Why not, or what it offers.
+    /// Why it may not be sent, or what it offers the customer.
     #[serde(rename = "said")]
     explanation: String,
 }
 
-/// Whether a drafted reply may be sent. The draft is kept nowhere.
+/// Checks whether a drafted reply may be sent. The draft is never stored.
 pub(super) async fn guard(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -124,6 +126,6 @@ pub(super) async fn guard(
     person.require(Right::Act)?;
     let guard = console.tools.guard.clone();
     let checked = tokio::task::spawn_blocking(move || guard(&draft)).await;
-    let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "the draft could not be looked at".into());
+    let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "the draft could not be checked".into());
     checked.map(|(send, explanation)| Json(Verdict { send, explanation })).map_err(broken)
 }

@@ -1,4 +1,5 @@
-//! The HTTP API, and its OpenAPI document: a route is added with what it takes and answers, so the document cannot leave one out.
+//! The HTTP API and its OpenAPI document. A route can only be added with its description, so the document is
+//! always complete.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -14,25 +15,25 @@ use crate::notify::{ChannelState, Delivery};
 use crate::people::{AuditEntry, LocalAccount, Person, Right};
 use crate::store::{Cursor, EscalationDetail, InboxItem, InboxPage, StormDetail, Wallboard};
 
-/// The API's routes.
+/// Builds the router of the API.
 pub(super) fn router() -> Router<Console> {
     build_api().router
 }
 
-/// The OpenAPI 3.1 document of the API.
+/// Returns the OpenAPI 3.1 document of the API.
 #[must_use]
 pub fn openapi() -> Value {
     build_api().document()
 }
 
-/// A type's schema.
+/// Generates the JSON Schema of a type.
 type SchemaFn = fn(&mut SchemaGenerator) -> Schema;
 
 fn schema_fn<T: JsonSchema>() -> SchemaFn {
     SchemaGenerator::subschema_for::<T>
 }
 
-/// What is said of a route.
+/// The description of a route in the OpenAPI document.
 #[derive(Clone, Copy)]
 struct Operation {
     method: &'static str,
@@ -76,7 +77,7 @@ impl Operation {
     }
 }
 
-/// Routes with what is said of them.
+/// Collects the routes and their descriptions.
 struct ApiBuilder {
     router: Router<Console>,
     paths: Map<String, Value>,
@@ -95,51 +96,51 @@ fn build_api() -> ApiBuilder {
 
 fn escalations(api: &mut ApiBuilder) {
     let (page, detail) =
-        ("Open escalations, the most urgent first; a page at a time", "All about one escalation");
+        ("List escalations, the most urgent first, page by page", "Get one escalation with its history");
     api.add(
         get(list_escalations),
         Operation::get::<InboxPage>("/api/escalations", page).with_query::<InboxQuery>(),
     );
     api.add(get(get_escalation), Operation::get::<EscalationDetail>("/api/escalations/{*id}", detail));
-    let thread = "What was said in its conversation, redacted unless asked otherwise by who may";
+    let thread = "Get the posts of an escalation's conversation, redacted by default";
     let thread =
         Operation::get::<thread::Thread>("/api/threads/{*id}", thread).with_query::<thread::ThreadQuery>();
     api.add(get(thread::thread), thread);
-    let changes = "Changes as server-sent events named `escalation`, each with its number as id; asked again with Last-Event-ID";
+    let changes = "Stream changes as server-sent events named `escalation`; resume with Last-Event-ID";
     api.add(
         get(changes::stream),
         Operation::get::<InboxItem>("/api/changes", changes).with_query::<changes::ChangesQuery>(),
     );
-    let act = "Act on an escalation; the header idempotency-key makes a repeat harmless";
+    let act = "Act on an escalation; a retry with the same idempotency-key header has no effect";
     api.add(post(actions::act), Operation::post::<actions::ActionRequest>("/api/actions", act).status(202));
-    let guard = "Whether a drafted public reply may be sent";
+    let guard = "Check whether a drafted public reply may be sent";
     api.add(
         post(actions::guard),
         Operation::post::<actions::Draft>("/api/guard", guard).with_response::<actions::Verdict>(),
     );
-    let storm = "A storm: volume beside what is usual, and its complaints";
+    let storm = "Get a storm's volume against the usual one, and its complaints";
     api.add(get(get_storm), Operation::get::<StormDetail>("/api/storms/{*id}", storm));
-    let wall = "Reply times against target, what is open, storms";
+    let wall = "Get the wallboard: reply times, open escalations and active storms";
     api.add(get(get_wall), Operation::get::<Wallboard>("/api/wall", wall).with_query::<WallQuery>());
 }
 
 fn people_and_channels(api: &mut ApiBuilder) {
-    let me = "Who is signed in, and what changes have to bear in x-csrf-token";
+    let me = "Get the signed-in person and the session's x-csrf-token";
     api.add(get(sign_in::me), Operation::get::<Person>("/api/me", me));
-    let list = Operation::get::<Vec<LocalAccount>>("/api/people", "Local accounts");
+    let list = Operation::get::<Vec<LocalAccount>>("/api/people", "List local accounts");
     api.add(get(people::list), list.requires(Right::Manage));
-    let invite = "Invite somebody, or give somebody other roles and a new password";
+    let invite = "Invite somebody, or replace an account's roles and password";
     let invite = Operation::post::<people::Invite>("/api/people", invite).with_response::<people::Invited>();
     api.add(post(people::invite), invite.requires(Right::Manage));
-    let remove = Operation::new("delete", "/api/people/{name}", "Remove somebody").status(204);
+    let remove = Operation::new("delete", "/api/people/{name}", "Remove an account").status(204);
     api.add(delete(people::remove), remove.requires(Right::Manage));
-    let audit = Operation::get::<Vec<AuditEntry>>("/api/audit", "The audit trail, the newest first");
+    let audit = Operation::get::<Vec<AuditEntry>>("/api/audit", "List the audit trail, the newest first");
     api.add(get(people::audit), audit.requires(Right::Unredacted));
-    let notifications = "How each channel does, and what was not taken";
+    let notifications = "Get delivery counts by channel, and failed deliveries";
     let notifications =
         Operation::get::<(Vec<ChannelState>, Vec<Delivery>)>("/api/notifications", notifications);
     api.add(get(notifications::list), notifications.requires(Right::Manage));
-    let send = "Send a test, or again what a channel refused";
+    let send = "Send a test message, or resend what a channel refused";
     let send = Operation::post::<notifications::SendRequest>("/api/notifications", send)
         .with_response::<notifications::SendOutcome>();
     api.add(post(notifications::send), send.requires(Right::Manage));
@@ -163,17 +164,17 @@ impl ApiBuilder {
             json!({ media: { "schema": schema } })
         };
         let problem = json!({
-            "description": "Why not",
+            "description": "Error",
             "content": content(&json!({ "$ref": "#/components/schemas/problem" })),
         });
         let mut responses = json!({ "4XX": problem, "5XX": problem });
-        responses[about.status.to_string()] = json!({ "description": "Done" });
+        responses[about.status.to_string()] = json!({ "description": "Success" });
         if let Some(schema) = &answers {
             responses[about.status.to_string()]["content"] = content(schema);
         }
         let mut operation = json!({
             "summary": about.summary,
-            "description": format!("Needs the right to {}.", describe_right(about.right)),
+            "description": format!("Requires the right to {}.", describe_right(about.right)),
             "parameters": parameters,
             "responses": responses,
         });
@@ -183,7 +184,7 @@ impl ApiBuilder {
         self.paths.entry(path).or_insert_with(|| json!({}))[about.method] = operation;
     }
 
-    /// The fields of a query's schema, each as a parameter.
+    /// Returns the fields of a query's schema as OpenAPI parameters.
     fn parameters(&self, query: &Value) -> Vec<Value> {
         let name = query["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
         let schema = self.schemas.definitions().get(name).unwrap_or(query);
@@ -206,7 +207,7 @@ impl ApiBuilder {
             "info": {
                 "title": "firewatch console",
                 "version": env!("CARGO_PKG_VERSION"),
-                "description": "The API behind the console's pages, with the same sign-in and the same rights.",
+                "description": "The API behind the console's pages, with the same sign-in and rights.",
             },
             "security": [{ "session": [] }],
             "paths": self.paths,
@@ -220,10 +221,10 @@ impl ApiBuilder {
 
 fn describe_right(right: Right) -> &'static str {
     match right {
-        Right::View => "look: any role",
-        Right::Act => "act: a responder or policy owner",
-        Right::Manage => "manage: a policy owner",
-        Right::Unredacted => "see what is unredacted: a privacy officer",
+        Right::View => "view (any role)",
+        Right::Act => "act (responder or policy owner)",
+        Right::Manage => "manage (policy owner)",
+        Right::Unredacted => "see unredacted text (privacy officer)",
     }
 }
 
@@ -233,9 +234,9 @@ async fn list_escalations(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let after = query.after.as_deref().map(Cursor::parse).transpose();
-    let after = after.map_err(|problem| Problem(StatusCode::BAD_REQUEST, problem))?;
+    let after = after.map_err(|e| Problem(StatusCode::BAD_REQUEST, e.to_string()))?;
     let page = console.store.inbox(&query.filter()?, after, query.limit.unwrap_or(50)).await?;
-    // Whatever is asked for, nothing is different before the next change.
+    // The change number identifies the content of every page, whatever its filters.
     let tag = format!("\"{}\"", page.seq);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -263,7 +264,7 @@ async fn get_storm(
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "WallOf")]
 pub(super) struct WallQuery {
-    /// Of this team; of all when left out.
+    /// Only this team; all teams if empty.
     pub team: String,
 }
 

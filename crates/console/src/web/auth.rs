@@ -1,4 +1,4 @@
-//! Who may come in: names that are ours, sessions that hold, requests that come from our own pages, and not too many of them.
+//! Request authentication: checks the host name, the origin, the session, the CSRF token and the rate limits.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,36 +13,38 @@ use axum::response::{IntoResponse, Redirect, Response};
 use tokio::sync::Semaphore;
 
 use super::{Console, Problem};
+use crate::outbound_client::HttpClientError;
 use crate::people::{Limits, Oidc, Person, Right};
 use crate::settings::{ConsoleSettings, SignIn};
 use crate::store::StoreError;
 
-/// Longest wait for a request to be sent whole and answered; changes are a stream and go on.
+/// Deadline for receiving and answering a request. It ends when the response starts, so the stream of changes
+/// is not cut.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Looks through the events at the same time, at most.
+/// Maximum number of concurrent thread lookups.
 const MAX_THREAD_LOOKUPS: usize = 4;
 /// The header that holds [`Person::csrf`].
 pub(super) const CSRF: &str = "x-csrf-token";
 
-/// How people come in.
+/// The sign-in method, the rate limits and the host names of this console.
 pub struct Auth {
     pub(super) sign_in: SignIn,
     pub(super) oidc: Option<Oidc>,
     pub(super) limits: Limits,
-    /// Looks through the events at the same time.
+    /// Permits for concurrent thread lookups.
     pub(super) thread_lookups: Semaphore,
-    /// Names that the console is reached by, beside those of this machine.
+    /// Host names of the console, in addition to the local ones.
     hosts: Vec<String>,
     proxy: bool,
     secure: bool,
 }
 
 impl Auth {
-    /// By these settings.
+    /// Creates the authentication state from the settings.
     ///
     /// # Errors
-    /// When no client for the identity provider can be made.
-    pub fn new(settings: &ConsoleSettings) -> Result<Arc<Self>, String> {
+    /// When the HTTP client for the identity provider cannot be created.
+    pub fn new(settings: &ConsoleSettings) -> Result<Arc<Self>, HttpClientError> {
         let oidc = match &settings.sign_in {
             SignIn::Oidc(oidc) => Some(Oidc::new(oidc.clone())?),
             _ => None,
@@ -60,22 +62,23 @@ impl Auth {
         }))
     }
 
-    /// The cookie of a session; where TLS protects it, its name keeps other hosts from setting it.
+    /// Returns the name of the session cookie. Over TLS it has the `__Host-` prefix, which keeps other hosts
+    /// from setting it.
     pub(super) fn session_cookie_name(&self) -> &'static str {
         if self.secure { "__Host-firewatch" } else { "firewatch" }
     }
 
-    /// A cookie for so long, in seconds; 0 takes it away. It comes along when a link elsewhere leads here, and with no other request
-    /// of another site.
+    /// Returns a `Set-Cookie` value that lasts `secs` seconds; 0 deletes the cookie. `SameSite=Lax`: browsers
+    /// send it when a link on another site leads here, but with no other cross-site request.
     pub(super) fn set_cookie(&self, name: &str, value: &str, secs: i64) -> String {
         let secure = if self.secure { "; Secure" } else { "" };
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={secs}{secure}")
     }
 
-    /// From where a request comes.
+    /// Returns the client's address: the peer's, or behind a proxy the last entry of `x-forwarded-for`.
     pub(super) fn client_address(&self, request: &(impl RequestHead + ?Sized)) -> String {
         let forwarded = request.headers().get("x-forwarded-for").and_then(|list| list.to_str().ok());
-        // The last one is the proxy's own word; those before it are the client's.
+        // The proxy wrote the last entry; the client could forge the ones before it.
         let last = forwarded.and_then(|list| list.rsplit(',').next()).filter(|_| self.proxy);
         last.map_or_else(|| request.peer(), |last| last.trim().to_owned())
     }
@@ -89,7 +92,7 @@ impl Auth {
     }
 }
 
-/// What has headers and comes from somewhere.
+/// The headers and the peer address of a request.
 pub(super) trait RequestHead {
     fn headers(&self) -> &HeaderMap;
     fn peer(&self) -> String;
@@ -116,52 +119,55 @@ impl RequestHead for (&HeaderMap, SocketAddr) {
     }
 }
 
-/// From where a request comes; told to what follows.
+/// The client's address, passed to the handlers as an extension.
 #[derive(Clone)]
 pub(super) struct ClientAddress(pub String);
 
-/// Refuses requests for another name: a stranger's site can make its own name stand for this machine, and its pages would
-/// be taken for ours.
+/// Refuses requests for an unknown host name. This prevents DNS rebinding, by which another site's name
+/// resolves to this machine and its pages count as same-origin.
 pub(super) async fn check_host(State(console): State<Console>, request: Request, next: Next) -> Response {
     let host = host(&request).to_owned();
     if console.auth.is_own_host(&host) {
         return next.run(request).await;
     }
-    let problem = format!(
-        "{host:?} is not this console; open it by a loopback address, as localhost, or as console.url says"
-    );
+    let problem =
+        format!("{host:?}: unknown host; open the console at localhost, a loopback address or console.url");
     Problem(StatusCode::MISDIRECTED_REQUEST, problem).into_response()
 }
 
-/// Lets nobody take longer than is sensible.
+/// Answers with 408 when a request takes longer than [`REQUEST_TIMEOUT`].
 pub(super) async fn with_timeout(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(answer) => answer,
         Err(_) => {
-            Problem(StatusCode::REQUEST_TIMEOUT, "this took too long; try again".into()).into_response()
+            Problem(StatusCode::REQUEST_TIMEOUT, "the request timed out; try again".into()).into_response()
         }
     }
 }
 
-/// Refuses what would change something and does not come from a page of ours.
+/// Refuses requests that change something and come from another site's page.
 pub(super) async fn check_origin(State(console): State<Console>, request: Request, next: Next) -> Response {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let headers = request.headers();
     let origin = text(headers, header::ORIGIN);
     let is_own = match origin.split_once("://") {
-        // A proxy may ask by another name than people do; of this machine's names only the one that is asked for is ours.
-        Some((_, of)) => console.auth.is_configured_host(of) || (is_local(of) && of == host(&request)),
+        // Behind a proxy, `Host` can differ from the name that people use, so the configured name always
+        // counts. A local name counts only if it is the requested host.
+        Some((_, origin_host)) => {
+            console.auth.is_configured_host(origin_host)
+                || (is_local(origin_host) && origin_host == host(&request))
+        }
         None => origin.is_empty(),
     };
     let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok()).unwrap_or("same-origin");
     if changes && !(is_own && matches!(site, "same-origin" | "none")) {
-        return Problem(StatusCode::FORBIDDEN, "this has to come from a page of this console".into())
+        return Problem(StatusCode::FORBIDDEN, "cross-site request; send it from the console's pages".into())
             .into_response();
     }
     next.run(request).await
 }
 
-/// Lets in whoever is known, and tells what follows who it is.
+/// Requires a session outside the public paths, and passes the [`Person`] to the handlers as an extension.
 pub(super) async fn authenticate(
     State(console): State<Console>,
     mut request: Request,
@@ -185,16 +191,16 @@ pub(super) async fn authenticate(
         Err(e) => return Problem::from(e).into_response(),
     };
     if !console.auth.limits.request(&person.name) {
-        let problem = "you ask too often; wait a second".to_owned();
+        let problem = "too many requests; wait a second".to_owned();
         return Problem(StatusCode::TOO_MANY_REQUESTS, problem).into_response();
     }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let sent = request.headers().get(CSRF).map(axum::http::HeaderValue::as_bytes).unwrap_or_default();
-    // Forms bear it as a field, which their handlers look at.
+    // Forms carry the token as a field, which their handlers check.
     let is_form =
         text(request.headers(), header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
     if changes && !is_form && sent != person.csrf.as_bytes() {
-        let problem = format!("the header {CSRF} is missing or not this session's; GET /api/me tells it");
+        let problem = format!("the header {CSRF} is missing or of another session; read it from GET /api/me");
         return Problem(StatusCode::FORBIDDEN, problem).into_response();
     }
     request.extensions_mut().insert(person);
@@ -206,11 +212,13 @@ async fn session_person(console: &Console, headers: &HeaderMap) -> Result<Option
         return Ok(Some(Person::at_this_machine()));
     }
     let Some(token) = cookie(headers, console.auth.session_cookie_name()) else { return Ok(None) };
+    // A session belongs to the user agent that began it: a stolen cookie that another browser sends ends the
+    // session and is audited.
     let agent = text(headers, header::USER_AGENT);
     console.people.session(token, agent, console.now()).await
 }
 
-/// The name that is asked for: HTTP/2 tells it beside the path.
+/// Returns the requested host: HTTP/2 has it in the URI, HTTP/1.1 in the `Host` header.
 fn host(request: &Request) -> &str {
     request.uri().authority().map_or_else(|| text(request.headers(), header::HOST), Authority::as_str)
 }
@@ -226,26 +234,27 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 }
 
 impl Person {
-    /// Refuses what the person may not do.
+    /// Returns a 403 problem if no role of the person grants the right.
     pub(super) fn require(&self, right: Right) -> Result<(), Problem> {
         if self.may(right) {
             return Ok(());
         }
+        // `who` is a role that grants the right, the least powerful one; it must agree with `Person::may`.
         let (what, who) = match right {
-            Right::View => ("look", "a viewer"),
-            Right::Act => ("act on escalations", "a responder"),
-            Right::Manage => ("look after people and notifications", "a policy owner"),
-            Right::Unredacted => ("see this", "a privacy officer"),
+            Right::View => ("view the console", "viewer"),
+            Right::Act => ("act on escalations", "responder"),
+            Right::Manage => ("manage people and notifications", "policy owner"),
+            Right::Unredacted => ("see unredacted text or the audit trail", "privacy officer"),
         };
-        Err(Problem(StatusCode::FORBIDDEN, format!("you may not {what}; {who} may")))
+        Err(Problem(StatusCode::FORBIDDEN, format!("you may not {what}; the role {who} may")))
     }
 
-    /// Refuses a form that is not of the session's own pages.
+    /// Returns a 403 problem if a form's CSRF token is not the session's.
     pub(super) fn check_csrf(&self, csrf: &str) -> Result<(), Problem> {
         if csrf == self.csrf {
             return Ok(());
         }
-        Err(Problem(StatusCode::FORBIDDEN, "this page is of another session; load it again".into()))
+        Err(Problem(StatusCode::FORBIDDEN, "this page belongs to another session; reload it".into()))
     }
 }
 
@@ -253,8 +262,8 @@ fn is_local(host: &str) -> bool {
     let is_port = |port: &str| port.parse::<u16>().is_ok();
     let by_name = host == "localhost" || host.strip_prefix("localhost:").is_some_and(is_port);
     let by_address = host.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback());
-    let alone = host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    by_name || by_address || alone
+    let bare_ip = host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    by_name || by_address || bare_ip
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
-//! Changes as they come, as server-sent events. Each bears the number of its change, so a browser that was away asks for
-//! what came since and misses nothing.
+//! The live stream of changed escalations, as server-sent events.
+//!
+//! The event id is the number of the change, so a browser that reconnects asks for later changes and misses
+//! none.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,24 +19,24 @@ use tokio::sync::watch;
 use super::Console;
 use crate::store::{InboxItem, Store};
 
-/// Where a browser that has not been here begins.
+/// Where the stream starts for a browser that sends no `Last-Event-ID`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "Since")]
 pub(super) struct ChangesQuery {
-    /// The number of the last change that is known.
+    /// Number of the last change that the client knows.
     since: i64,
 }
 
 struct ChangeReader {
     store: Store,
     changed: watch::Receiver<i64>,
-    /// The number of the last change that was sent.
+    /// Number of the last change that was read from the store.
     seq: i64,
     waiting: VecDeque<InboxItem>,
 }
 
-/// Sends what changed since, and goes on.
+/// Streams the changes after `since`, then each later one as it happens.
 pub(super) async fn stream(
     State(console): State<Console>,
     Query(ChangesQuery { since }): Query<ChangesQuery>,
@@ -53,13 +55,14 @@ pub(super) async fn stream(
 async fn next(mut reader: ChangeReader) -> Option<(Result<Event, Infallible>, ChangeReader)> {
     loop {
         if let Some(item) = reader.waiting.pop_front() {
-            // Several can bear one number: it is told with the last of them, so that none is missed.
+            // One change can cover several escalations. Only the last of them carries the number, so that a
+            // client that reconnects in between gets all of them again.
             let is_last = reader.waiting.front().is_none_or(|next| next.seq != item.seq);
             let event = Event::default().event("escalation").json_data(&item).ok()?;
             let event = if is_last { event.id(item.seq.to_string()) } else { event };
             return Some((Ok(event), reader));
         }
-        // What is marked as seen before the question is asked again after it.
+        // Mark the change as seen before the query, so that a change during the query wakes the loop again.
         reader.changed.mark_unchanged();
         match reader.store.since(reader.seq).await {
             Ok(items) if !items.is_empty() => {
@@ -68,7 +71,7 @@ async fn next(mut reader: ChangeReader) -> Option<(Result<Event, Infallible>, Ch
             }
             Ok(_) => reader.changed.changed().await.ok()?,
             Err(e) => {
-                eprintln!("firewatch: {e}");
+                tracing::error!("{e}");
                 return None;
             }
         }

@@ -1,4 +1,4 @@
-//! Charts as SVG, each with the same in words for who cannot see it.
+//! Charts as SVG, each with a text alternative for screen readers.
 
 use std::error::Error;
 use std::ops::Range;
@@ -6,26 +6,26 @@ use std::ops::Range;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-/// What was seen, in every chart.
+/// Colour of observed values.
 pub const OBSERVED_COLOUR: RGBColor = RGBColor(0, 114, 178);
-/// What is expected, or usual.
+/// Colour of forecast or usual values.
 pub const EXPECTED_COLOUR: RGBColor = RGBColor(213, 94, 0);
 
-/// The axes of a chart.
+/// Ranges and labels of a chart's axes.
 pub struct Axes {
     pub x: Range<f64>,
-    /// Where the other one, which begins at 0, ends.
+    /// Upper end of the vertical axis, which starts at 0.
     pub y_max: f64,
     pub x_label: &'static str,
     pub y_label: &'static str,
-    /// In pixels.
+    /// Width and height in pixels.
     pub size: (u32, u32),
 }
 
-/// What is drawn on.
+/// A chart with linear axes, drawn as SVG.
 pub type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// A chart that says what it shows.
+/// Draws a chart and adds `words` as its `aria-label`; returns `None` if drawing fails.
 pub fn svg(
     axes: &Axes,
     words: &str,
@@ -43,7 +43,7 @@ fn draw_svg(
 ) -> Result<(), Box<dyn Error>> {
     let area = SVGBackend::with_string(svg, axes.size).into_drawing_area();
     area.fill(&WHITE)?;
-    // Room for letters that a phone shows larger.
+    // Leave room for the larger letters on a phone.
     let mut chart = ChartBuilder::on(&area)
         .margin(10)
         .x_label_area_size(50)

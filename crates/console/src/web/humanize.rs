@@ -1,6 +1,6 @@
-//! Numbers and times as a person would say them.
+//! Numbers and durations in readable form.
 
-/// A whole number, or a reference to one.
+/// A whole number or a reference to one; templates pass both.
 pub trait Whole {
     fn whole(&self) -> u64;
 }
@@ -29,7 +29,7 @@ impl<T: Whole> Whole for &T {
     }
 }
 
-/// A count: `940`, `12,400`, `1.2 million`.
+/// Formats a count: `940`, `12,400`, `1.2 million`.
 pub fn count(n: impl Whole) -> String {
     let n = n.whole();
     match n {
@@ -49,13 +49,13 @@ pub fn count(n: impl Whole) -> String {
     }
 }
 
-/// A count of things: `1 post`, `2 posts`.
+/// Formats a count with its noun: `1 post`, `2 posts`.
 pub fn counted(n: impl Whole, noun: &str) -> String {
     let ending = if n.whole() == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", count(n))
 }
 
-/// Minutes: `9 min`, `3 h`, `2 days`.
+/// Formats a duration given in minutes: `9 min`, `3 h`, `2 days`.
 pub fn minutes(minutes: &f64) -> String {
     match *minutes {
         m if m < 1.0 => "under a minute".into(),

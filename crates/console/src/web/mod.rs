@@ -1,4 +1,5 @@
-//! The pages and the HTTP API: the inbox, one escalation, storms, the wallboard, changes as they come, what people do, and who they are.
+//! The web pages and the HTTP API: inbox, escalations, storms, wallboard, live changes, actions, people and
+//! sign-in.
 
 mod actions;
 mod api;
@@ -25,6 +26,7 @@ use axum::{Json, Router};
 use firewatch_domain::{Action, EventTime, Level};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
+use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::notify::{Outbox, Sender};
@@ -35,46 +37,58 @@ pub use api::openapi;
 pub use auth::Auth;
 pub use thread::{Participant, Thread, ThreadPost};
 
-/// Sends an action to its topic; it is there when this returns.
-pub type SendAction = Arc<dyn Fn(&Action) -> Result<(), String> + Send + Sync>;
-/// Looks up in the events what was said and passed on in a conversation since a time.
-pub type FindThread = Arc<dyn Fn(&str, EventTime) -> Result<Thread, String> + Send + Sync>;
-/// A text with what is personal replaced by what it is.
+/// Why a function from outside this crate failed.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct ToolError(Box<dyn std::error::Error + Send + Sync>);
+
+impl ToolError {
+    /// Wraps the cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+/// Sends an action to the actions topic and returns once the broker has acknowledged it.
+pub type SendAction = Arc<dyn Fn(&Action) -> Result<(), ToolError> + Send + Sync>;
+/// Reads a conversation's posts and reshares since a time from the events topic.
+pub type FindThread = Arc<dyn Fn(&str, EventTime) -> Result<Thread, ToolError> + Send + Sync>;
+/// Replaces personal data in a text by its kind, such as `[phone]`.
 pub type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
-/// Whether a drafted public reply may be sent, and why not, in words.
+/// Checks a draft: whether it may be sent, with an explanation.
 pub type Guard = Arc<dyn Fn(&str) -> (bool, String) + Send + Sync>;
-/// The time.
+/// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> EventTime + Send + Sync>;
 
-/// What the console asks of others.
+/// The functions that the console needs from outside.
 #[derive(Clone)]
 pub struct Tools {
-    /// Sends actions.
+    /// Sends an action.
     pub send_action: SendAction,
-    /// Looks threads up.
+    /// Reads a conversation from the events.
     pub find_thread: FindThread,
-    /// Redacts.
+    /// Redacts a text.
     pub redact: Redact,
-    /// Checks drafts.
+    /// Checks the draft of a public reply.
     pub guard: Guard,
-    /// Tells the time.
+    /// Returns the current time.
     pub clock: Clock,
 }
 
-/// What requests share.
+/// The state that all requests share.
 #[derive(Clone)]
 pub struct Console {
     /// The projection.
     pub store: Store,
-    /// Who may come in.
+    /// Accounts, sessions and the audit trail.
     pub people: People,
-    /// How they come in.
+    /// Authentication and rate limits.
     pub auth: Arc<Auth>,
-    /// The number of the last change.
+    /// Number of the last change, updated when records are applied.
     pub changed: watch::Receiver<i64>,
-    /// What is told outside of the console.
+    /// The queue of notifications, and their sender.
     pub notifications: (Outbox, Sender),
-    /// What it asks of others.
+    /// Functions from outside this crate.
     pub tools: Tools,
     /// The teams that escalations can be handed over to.
     pub teams: Arc<[String]>,
@@ -86,10 +100,10 @@ impl Console {
     }
 }
 
-/// Largest request, bytes.
+/// Maximum size of a request body, in bytes.
 const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// Nothing from elsewhere is loaded, run or framed, and nothing is kept by the browser.
+/// Security headers of every response: no content from other origins, no framing and no caching.
 const HEADERS: [(header::HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -98,13 +112,13 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    // With no referrer at all a form of our own would come from an origin called null.
+    // With `no-referrer` browsers would send `Origin: null` with the console's own forms.
     (header::REFERRER_POLICY, "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
 ];
 
-/// Everything that is served.
+/// Builds the router with all pages, the API and the middleware.
 pub fn routes(console: Console) -> Router {
     Router::new()
         .route("/", get(page::inbox))
@@ -122,7 +136,7 @@ pub fn routes(console: Console) -> Router {
         .route("/assets/console.css", get(page::style))
         .route("/assets/console.js", get(page::script))
         .merge(api::router())
-        .fallback(|| async { Problem(StatusCode::NOT_FOUND, "there is nothing here".into()) })
+        .fallback(|| async { Problem(StatusCode::NOT_FOUND, "page not found".into()) })
         .layer(from_fn_with_state(console.clone(), auth::authenticate))
         .layer(from_fn_with_state(console.clone(), auth::check_origin))
         .layer(from_fn_with_state(console.clone(), auth::check_host))
@@ -133,7 +147,7 @@ pub fn routes(console: Console) -> Router {
         .with_state(console)
 }
 
-/// Whether it serves and its database answers.
+/// Answers 200 if the database can be read.
 async fn healthy(State(console): State<Console>) -> Result<&'static str, Problem> {
     console.store.seq().await?;
     Ok("ok\n")
@@ -147,7 +161,7 @@ async fn with_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Why a request was not answered: as JSON for programs, and as a page for people.
+/// An error response: a status and a message. Sent as JSON to programs and as a page to browsers.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem(pub StatusCode, pub String);
 
@@ -161,39 +175,39 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(e: StoreError) -> Self {
-        eprintln!("firewatch: {e}");
-        Self(StatusCode::INTERNAL_SERVER_ERROR, "the console's database fails; its log says why".into())
+        tracing::error!("{e}");
+        Self(StatusCode::INTERNAL_SERVER_ERROR, "database error; see the console's log".into())
     }
 }
 
-/// What the inbox is asked.
+/// The filters of the inbox.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Asked")]
 struct InboxQuery {
-    /// Of this team.
+    /// Only escalations of this team.
     team: String,
-    /// Of this brand.
+    /// Only escalations of this brand.
     brand: String,
-    /// Seen on this network.
+    /// Only escalations from this platform.
     platform: String,
-    /// Taken by this person; `-` for what nobody took.
+    /// Only escalations assigned to this person; `-` for unassigned ones.
     owner: String,
-    /// From this level on: low, medium, high or critical.
+    /// Minimum level: low, medium, high or critical.
     level: String,
-    /// What is over, instead of what is open.
+    /// Closed escalations instead of open ones.
     #[serde(deserialize_with = "is_true")]
     over: bool,
-    /// With these words in the excerpt, the reasons or the conversation's id.
+    /// Text to find in the excerpt, the reasons, the topics or the conversation's id.
     text: String,
-    /// Where the page before ended: its `next`.
+    /// The `next` value of the previous page.
     after: Option<String>,
-    /// Items at most, 1 to 200.
+    /// Maximum number of items, 1 to 200.
     #[serde(rename = "most")]
     limit: Option<u32>,
 }
 
-/// A form sends a choice that was left open as nothing.
+/// Deserialises a flag; an empty value, which forms send for an open choice, is `false`.
 fn is_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     match String::deserialize(deserializer)?.as_str() {
         "" | "false" => Ok(false),
@@ -207,7 +221,7 @@ impl InboxQuery {
         let level = match self.level.as_str() {
             "" => None,
             text => Some(Level::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
-                let problem = format!("{text:?} is no level; give low, medium, high or critical");
+                let problem = format!("{text:?}: unknown level; use low, medium, high or critical");
                 Problem(StatusCode::BAD_REQUEST, problem)
             })?),
         };

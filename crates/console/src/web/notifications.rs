@@ -1,4 +1,4 @@
-//! Notifications: how each channel does, what was refused, and a test.
+//! The notifications page and its API: delivery counts, failed deliveries, test messages and resends.
 
 use askama::Template;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use super::{Console, Problem, humanize};
 use crate::notify::{ChannelState, Delivery, Message, SendResult};
 use crate::people::{AuditAction, Person, Right};
 
-/// Deliveries that are shown.
+/// Maximum number of failed deliveries shown.
 const MAX_DELIVERIES: u32 = 200;
 
 #[derive(Template)]
@@ -25,7 +25,7 @@ struct NotificationsPage {
     undelivered: Vec<Delivery>,
 }
 
-/// How each channel does, and what was not taken.
+/// Returns the delivery counts of each channel and the failed deliveries.
 pub(super) async fn list(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -35,7 +35,7 @@ pub(super) async fn list(
     Ok(Json((outbox.channel_states().await?, outbox.undelivered(MAX_DELIVERIES).await?)))
 }
 
-/// The same, as a page.
+/// Serves the notifications page.
 pub(super) async fn page(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -46,14 +46,14 @@ pub(super) async fn page(
     html(&NotificationsPage { frame: PageFrame::new(&console, person), channels, undelivered: troubled })
 }
 
-/// What is to be sent.
+/// What to send, and by which channel.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Send")]
 pub(super) struct SendRequest {
-    /// By this channel.
+    /// Name of the channel.
     channel: String,
-    /// A test, or again all that it refused.
+    /// `test` for a test message, `again` to resend everything that the channel refused.
     what: SendKind,
 }
 
@@ -65,16 +65,16 @@ enum SendKind {
     Again,
 }
 
-/// What came of it.
+/// The result of sending.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Outcome")]
 pub(super) struct SendOutcome {
-    /// In words.
+    /// A sentence for the user.
     #[serde(rename = "said")]
     message: String,
 }
 
-/// Sends a test, or again what was refused.
+/// Sends a test message, or requeues the refused deliveries of a channel.
 pub(super) async fn send(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -84,19 +84,19 @@ pub(super) async fn send(
     person.require(Right::Manage)?;
     let (outbox, sender) = &console.notifications;
     if !sender.channels().any(|known| known.name == channel) {
-        return Err(Problem(StatusCode::NOT_FOUND, format!("the settings have no channel {channel:?}")));
+        return Err(Problem(StatusCode::NOT_FOUND, format!("unknown channel {channel:?}")));
     }
     let now = console.now();
-    console.people.write_audit((&person.name, &from), AuditAction::Notified, &channel, now).await?;
+    console.people.write_audit(&person.name, &from, AuditAction::Notified, &channel, now).await?;
     if what == SendKind::Again {
         let again = outbox.requeue_refused(&channel, now).await?;
-        return Ok(Json(SendOutcome { message: format!("{again} will be sent again") }));
+        return Ok(Json(SendOutcome { message: format!("{again} queued to be sent again") }));
     }
     let id = format!("test/{channel}/{}", now.as_millis());
     match sender.send(&channel, &Message::test(id, outbox.base(), now), now).await {
-        SendResult::Accepted => Ok(Json(SendOutcome { message: format!("{channel} has taken the test") })),
+        SendResult::Accepted => Ok(Json(SendOutcome { message: format!("{channel} accepted the test") })),
         SendResult::RetryLater(problem) | SendResult::Refused(problem) => {
-            Err(Problem(StatusCode::BAD_GATEWAY, format!("{channel} has not taken the test: {problem}")))
+            Err(Problem(StatusCode::BAD_GATEWAY, format!("{channel} did not accept the test: {problem}")))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The pages. They are whole without the script, which keeps them as things are.
+//! The HTML pages. Each is complete without JavaScript; the script only keeps it up to date.
 
 use askama::Template;
 use axum::Extension;
@@ -20,14 +20,14 @@ use crate::percent_encoding::percent_encoded;
 use crate::settings::SignIn;
 use crate::store::{Complaint, Cursor, Facets, InboxItem, StormDetail, Wallboard};
 
-/// Rows of the inbox's page.
+/// Rows on a page of the inbox.
 const INBOX_ROWS: u32 = 100;
 
-/// What every page bears: who looks at it, and when.
+/// What every page needs: the person who views it and the current time.
 pub(super) struct PageFrame {
     pub person: Person,
     pub now: EventTime,
-    /// There is somebody to sign out.
+    /// Sign-in is on, so the page offers to sign out.
     pub signed_in: bool,
 }
 
@@ -49,7 +49,7 @@ impl PageFrame {
     }
 }
 
-/// An escalation as a row.
+/// An escalation as a row of the inbox.
 struct InboxRow {
     seq: i64,
     live: bool,
@@ -60,7 +60,7 @@ struct InboxRow {
 
 impl InboxRow {
     fn from_item(item: &InboxItem) -> Result<Self, Problem> {
-        let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "a record does not read as one".into());
+        let broken = |_| Problem(StatusCode::INTERNAL_SERVER_ERROR, "a stored record is damaged".into());
         let record = serde_json::from_str(item.record.get()).map_err(broken)?;
         Ok(Self {
             seq: item.seq,
@@ -83,7 +83,8 @@ impl InboxRow {
         storm_brand(&self.record.conversation).is_some()
     }
 
-    /// How the post begins, or what is known of it.
+    /// Returns the row's title: the beginning of the post, or for a storm its brand, topics and size. Without
+    /// an excerpt it falls back to a reason, then to the conversation's id.
     fn excerpt(&self) -> String {
         if self.is_storm() {
             let brand = self.record.brand.as_deref().unwrap_or("a brand");
@@ -107,21 +108,21 @@ impl InboxRow {
         self.record.respond_by.map_or_else(String::new, |due: EventTime| due.to_string())
     }
 
-    /// Whose it is and where it stands.
+    /// Returns team, brand, platform, state and assignee in one line.
     fn who(&self) -> String {
         let record = &self.record;
         let known = [record.brand.clone(), record.platform.clone(), Some(self.state())];
-        let taken = (!self.taken_by.is_empty()).then(|| format!("{} has it", self.taken_by));
+        let taken = (!self.taken_by.is_empty()).then(|| format!("assigned to {}", self.taken_by));
         let all = std::iter::once(record.team.clone()).chain(known.into_iter().flatten()).chain(taken);
         all.collect::<Vec<_>>().join(" \u{b7} ")
     }
 }
 
-/// A step of an escalation's life.
+/// A step in the history of an escalation.
 struct Step(Escalation);
 
 impl Step {
-    /// What it told, in words.
+    /// Returns what changed, the new state and the reason.
     fn what(&self) -> String {
         let words = |text: &str| text.replace('_', " ");
         let reason = self.0.reasons.first().map_or("", String::as_str);
@@ -134,7 +135,7 @@ impl Step {
 }
 
 impl InboxQuery {
-    /// The query of the same view, a page further.
+    /// Returns the query string of the next page of the same view.
     fn query_after(&self, next: &str) -> String {
         let fields = [
             ("team", &self.team),
@@ -166,7 +167,7 @@ struct Inbox {
     frame: PageFrame,
     rows: Vec<InboxRow>,
     seq: i64,
-    /// The query of the next page.
+    /// Query string of the next page.
     next: Option<String>,
     teams: Vec<String>,
     facets: Facets,
@@ -179,9 +180,9 @@ struct EscalationPage {
     frame: PageFrame,
     row: InboxRow,
     parts: Vec<ContributionBar>,
-    /// The spread as a chart, and in words.
+    /// The spread as an SVG chart with its text alternative.
     spread: Option<(String, String)>,
-    /// What a storm is made of, with its chart and that in words.
+    /// For a storm: its complaints, and its volume as an SVG chart with its text alternative.
     storm: Option<(StormDetail, Option<(String, String)>)>,
     copies: Vec<Complaint>,
     history: Vec<Step>,
@@ -196,7 +197,7 @@ struct WallPage {
     wall: Wallboard,
     team: String,
     teams: Vec<String>,
-    /// How many are open of each level, the gravest first.
+    /// Open escalations of each level, the highest level first.
     levels: Vec<(Level, i64)>,
 }
 
@@ -206,14 +207,14 @@ struct ProblemPage {
     problem: String,
 }
 
-/// The inbox.
+/// Serves the inbox.
 pub(super) async fn inbox(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
     Query(query): Query<InboxQuery>,
 ) -> Result<Response, Problem> {
     let after = query.after.as_deref().map(Cursor::parse).transpose();
-    let after = after.map_err(|problem| Problem(StatusCode::BAD_REQUEST, problem))?;
+    let after = after.map_err(|e| Problem(StatusCode::BAD_REQUEST, e.to_string()))?;
     let page = console.store.inbox(&query.filter()?, after, INBOX_ROWS).await?;
     let rows = page.items.iter().map(InboxRow::from_item).collect::<Result<_, _>>()?;
     let next = page.next.as_deref().map(|next| query.query_after(next));
@@ -222,7 +223,7 @@ pub(super) async fn inbox(
     html(&Inbox { frame, rows, seq: page.seq, next, teams: console.teams.to_vec(), facets, query })
 }
 
-/// One escalation; a storm shows what it is made of.
+/// Serves the page of one escalation; a storm's page also shows its volume and complaints.
 pub(super) async fn escalation(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -246,7 +247,7 @@ pub(super) async fn escalation(
     html(&EscalationPage { frame, row, parts, spread, storm, copies, history, teams: console.teams.to_vec() })
 }
 
-/// The wallboard.
+/// Serves the wallboard.
 pub(super) async fn wall(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -260,20 +261,20 @@ pub(super) async fn wall(
 }
 
 impl WallPage {
-    /// Of the last day's first answers, how many came in time, in hundredths.
+    /// Returns the percentage of the last 24 hours' first replies that were on time; `None` without replies.
     fn in_time(&self) -> Option<usize> {
         let replies = &self.wall.replies;
         (replies.count > 0).then(|| 100 * replies.in_time / replies.count)
     }
 
-    /// The last day beside the same a week ago, in words.
+    /// Compares the escalations opened in the last 24 hours with those of the same 24 hours a week ago.
     fn beside_last_week(&self) -> String {
         let [now, then] = self.wall.opened;
         match (now, then) {
-            (_, 0) => "nothing to compare with a week ago".into(),
-            (now, then) if now == then => "as many as a week ago".into(),
+            (_, 0) => "none in the same 24 hours a week ago".into(),
+            (now, then) if now == then => "same number as a week ago".into(),
             (now, then) if now > then => {
-                format!("{:.1} times as many as a week ago", now as f64 / then as f64)
+                format!("{:.1} times the number a week ago", now as f64 / then as f64)
             }
             (now, then) => format!("{} fewer than a week ago", count((then - now) as u64)),
         }
@@ -285,7 +286,7 @@ pub(super) fn html(page: &impl Template) -> Result<Response, Problem> {
     Ok(Html(text).into_response())
 }
 
-/// Shows a problem as a page to whoever asked for one.
+/// Renders a [`Problem`] as a page if the client accepts HTML; others get it as JSON.
 pub(super) async fn problem_pages(request: Request, next: Next) -> Response {
     let is_page = text(request.headers(), header::ACCEPT).contains("text/html");
     let response = next.run(request).await;

@@ -1,4 +1,4 @@
-//! Who may use the console, and the audit trail.
+//! The pages and the API of accounts, invitations and the audit trail.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -14,7 +14,7 @@ use super::{Console, Problem};
 use crate::people::{AuditAction, AuditEntry, LocalAccount, Person, Right, Role, check_name};
 use crate::settings::SignIn;
 
-/// Entries of the audit trail that are shown.
+/// Maximum number of audit entries shown.
 const MAX_AUDIT_ENTRIES: u32 = 500;
 
 #[derive(Template)]
@@ -23,7 +23,7 @@ struct PeoplePage {
     frame: PageFrame,
     accounts: Vec<LocalAccount>,
     roles: [Role; 4],
-    /// Accounts are kept here, and not by an identity provider.
+    /// Accounts are local and not managed by an identity provider.
     are_local: bool,
 }
 
@@ -34,7 +34,7 @@ struct AuditPage {
     entries: Vec<AuditEntry>,
 }
 
-/// Local accounts.
+/// Returns the local accounts.
 pub(super) async fn list(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -43,7 +43,7 @@ pub(super) async fn list(
     Ok(Json(console.people.accounts().await?))
 }
 
-/// Accounts, with a form to invite somebody.
+/// Serves the page of accounts, with the invitation form.
 pub(super) async fn page(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -54,24 +54,25 @@ pub(super) async fn page(
     html(&PeoplePage { frame: PageFrame::new(&console, person), accounts, roles: Role::ALL, are_local })
 }
 
-/// Whom to invite.
+/// An invitation to create.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Invite {
-    /// The name they sign in with. One that has an account gets these roles and a new password.
+    /// The name to sign in with. If it has an account, the invitation replaces its roles and password.
     name: String,
-    /// Their roles.
+    /// The roles of the account.
     roles: Vec<Role>,
 }
 
-/// The invitation.
+/// A created invitation.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Invited {
-    /// The path of the page at which they choose a password; it holds for a day, once.
+    /// Path of the page to choose a password at; valid for 24 hours and one use.
     path: String,
 }
 
-/// Makes an invitation. Roles that one has not oneself can be given only by who is a privacy officer, too, for that one.
+/// Creates an invitation. Only a privacy officer may grant that role, or invite the name of an account that
+/// has it.
 pub(super) async fn invite(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -81,11 +82,11 @@ pub(super) async fn invite(
     person.require(Right::Manage)?;
     let bad = |problem: String| Problem(StatusCode::BAD_REQUEST, problem);
     let name = name.trim();
-    check_name(name).map_err(bad)?;
+    check_name(name).map_err(|e| bad(e.to_string()))?;
     if roles.is_empty() {
-        return Err(bad("give at least one role".into()));
+        return Err(bad("at least one role is required".into()));
     }
-    // Whoever may not see what is unredacted may let nobody see it, and take over nobody who does.
+    // Without the right to unredacted text nobody may grant it, or take over an account that has it.
     let accounts = console.people.accounts().await?;
     let taken_over = accounts.iter().filter(|account| account.name == name);
     if taken_over.flat_map(|account| &account.roles).chain(&roles).any(|role| *role == Role::PrivacyOfficer) {
@@ -95,13 +96,13 @@ pub(super) async fn invite(
     let listed = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
     console
         .people
-        .write_audit((&person.name, &from), AuditAction::Invited, &format!("{name} as {listed}"), now)
+        .write_audit(&person.name, &from, AuditAction::Invited, &format!("{name} as {listed}"), now)
         .await?;
     let token = console.people.invite(name, &roles, now).await?;
     Ok(Json(Invited { path: format!("/set-up?token={token}") }))
 }
 
-/// Removes an account.
+/// Removes an account with its sessions and invitations.
 pub(super) async fn remove(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -115,14 +116,14 @@ pub(super) async fn remove(
             "you cannot remove yourself; ask another policy owner".into(),
         ));
     }
-    console.people.write_audit((&person.name, &from), AuditAction::Removed, &name, console.now()).await?;
+    console.people.write_audit(&person.name, &from, AuditAction::Removed, &name, console.now()).await?;
     if console.people.remove(&name).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem(StatusCode::NOT_FOUND, format!("there is no account {name:?}")))
 }
 
-/// The audit trail.
+/// Returns the audit trail.
 pub(super) async fn audit(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -131,7 +132,7 @@ pub(super) async fn audit(
     Ok(Json(entries(&console, &person, &from).await?))
 }
 
-/// The audit trail, as a page.
+/// Serves the audit trail as a page.
 pub(super) async fn audit_page(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -143,6 +144,6 @@ pub(super) async fn audit_page(
 
 async fn entries(console: &Console, person: &Person, from: &str) -> Result<Vec<AuditEntry>, Problem> {
     person.require(Right::Unredacted)?;
-    console.people.write_audit((&person.name, from), AuditAction::ReadAuditTrail, "", console.now()).await?;
+    console.people.write_audit(&person.name, from, AuditAction::ReadAuditTrail, "", console.now()).await?;
     Ok(console.people.audit_entries(MAX_AUDIT_ENTRIES).await?)
 }

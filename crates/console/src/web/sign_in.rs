@@ -1,4 +1,4 @@
-//! Coming in and going: sign-in by password or identity provider, accounts by invitation, and sign-out.
+//! Sign-in by password or identity provider, account set-up by invitation, and sign-out.
 
 use askama::Template;
 use axum::extract::{Form, Query, State};
@@ -14,13 +14,13 @@ use crate::people::{AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
 use crate::percent_encoding::percent_encoded;
 use crate::settings::SignIn;
 
-/// The cookie that ties a sign-in at the provider to the browser that began it.
+/// The cookie that binds a sign-in at the identity provider to the browser that started it.
 const SIGN_IN_COOKIE: &str = "firewatch-sign-in";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage {
-    /// Where to go then.
+    /// Path to go to after sign-in.
     to: String,
     problem: String,
     by_password: bool,
@@ -36,19 +36,19 @@ struct SetUpPage {
     min_password_chars: usize,
 }
 
-/// Where the page is that lets somebody in who wanted another.
+/// Returns the URL of the sign-in page that leads back to the wanted page.
 pub(super) fn sign_in_url(wanted: &Uri) -> String {
     let path = wanted.path_and_query().map_or("/", |path| path.as_str());
     format!("/sign-in?to={}", percent_encoded(path, b"/"))
 }
 
-/// A path of ours, whatever was asked for: nobody is sent elsewhere after signing in.
+/// Returns `to` if it is a path of this console, else `/`. This prevents open redirects after sign-in.
 fn local_path(to: &str) -> &str {
     let is_path = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
     if is_path { to } else { "/" }
 }
 
-/// A path that can stand in a cookie; what cannot is left behind.
+/// Returns `to` if it is valid in a cookie value, else `/`.
 fn cookie_safe(to: &str) -> &str {
     let is_plain = to.bytes().all(|b| b.is_ascii_graphic() && !b",;\"|".contains(&b));
     if is_plain { to } else { "/" }
@@ -60,7 +60,7 @@ pub(super) struct ReturnTo {
     to: String,
 }
 
-/// The page to sign in at.
+/// Serves the sign-in page.
 pub(super) async fn page(
     State(console): State<Console>,
     Query(ReturnTo { to }): Query<ReturnTo>,
@@ -81,7 +81,7 @@ pub(super) struct Credentials {
     to: String,
 }
 
-/// Signs in by name and password.
+/// Signs in by name and password and starts a session.
 pub(super) async fn sign_in(
     State(console): State<Console>,
     Extension(ClientAddress(from)): Extension<ClientAddress>,
@@ -89,24 +89,21 @@ pub(super) async fn sign_in(
     Form(Credentials { name, password, to }): Form<Credentials>,
 ) -> Result<Response, Problem> {
     if console.auth.sign_in != SignIn::Local {
-        return Err(Problem(StatusCode::NOT_FOUND, "nobody signs in here by password".into()));
+        return Err(Problem(StatusCode::NOT_FOUND, "password sign-in is not enabled".into()));
     }
     let (name, now) = (name.trim(), console.now());
     let who: String = name.chars().take(64).collect();
     if !console.auth.limits.sign_in(name, &from) {
-        console.people.write_audit((&who, &from), AuditAction::Refused, "too many tries", now).await?;
-        let page = sign_in_page(&console, &to, "Too many tries. Wait a minute, then try again.")?;
+        console.people.write_audit(&who, &from, AuditAction::Refused, "too many attempts", now).await?;
+        let page = sign_in_page(&console, &to, "Too many attempts. Wait a minute, then try again.")?;
         return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
     }
     if !console.people.verify_password(name, password).await? {
-        console
-            .people
-            .write_audit((&who, &from), AuditAction::Refused, "wrong name or password", now)
-            .await?;
-        let page = sign_in_page(&console, &to, "Name and password do not go together.")?;
+        console.people.write_audit(&who, &from, AuditAction::Refused, "wrong name or password", now).await?;
+        let page = sign_in_page(&console, &to, "Wrong name or password.")?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     }
-    console.people.write_audit((name, &from), AuditAction::SignedIn, "by password", now).await?;
+    console.people.write_audit(name, &from, AuditAction::SignedIn, "by password", now).await?;
     let token = console.people.begin_session(name, text(&headers, header::USER_AGENT), now).await?;
     Ok(start_session(&console, &token, local_path(&to)))
 }
@@ -117,7 +114,7 @@ fn start_session(console: &Console, token: &str, to: &str) -> Response {
     ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
 }
 
-/// Sends the browser to the identity provider.
+/// Redirects the browser to the identity provider.
 pub(super) async fn start(
     State(console): State<Console>,
     Extension(ClientAddress(from)): Extension<ClientAddress>,
@@ -126,7 +123,7 @@ pub(super) async fn start(
     let Some(oidc) = &console.auth.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
     check_address_limit(&console, &from)?;
     let started = oidc.start(&console.people, console.now()).await;
-    let started = started.map_err(|problem| Problem(StatusCode::BAD_GATEWAY, problem))?;
+    let started = started.map_err(|e| Problem(StatusCode::BAD_GATEWAY, e.to_string()))?;
     let cookie = console.auth.set_cookie(
         SIGN_IN_COOKIE,
         &format!("{}|{}", started.state, cookie_safe(local_path(&to))),
@@ -139,7 +136,7 @@ fn check_address_limit(console: &Console, from: &str) -> Result<(), Problem> {
     if console.auth.limits.try_link(from) {
         return Ok(());
     }
-    Err(Problem(StatusCode::TOO_MANY_REQUESTS, "too many tries; wait a minute".into()))
+    Err(Problem(StatusCode::TOO_MANY_REQUESTS, "too many attempts; wait a minute".into()))
 }
 
 #[derive(Deserialize)]
@@ -152,7 +149,7 @@ pub(super) struct ProviderCallback {
     error: String,
 }
 
-/// Takes what the browser brings back from the identity provider.
+/// Handles the redirect back from the identity provider and starts a session.
 pub(super) async fn callback(
     State(console): State<Console>,
     Extension(ClientAddress(from)): Extension<ClientAddress>,
@@ -166,27 +163,28 @@ pub(super) async fn callback(
         let shown: String =
             error.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
         let why = if shown.is_empty() {
-            "It was not begun in this browser.".into()
+            "The sign-in was not started in this browser.".into()
         } else {
-            format!("The identity provider says {shown}.")
+            format!("The identity provider returned the error {shown}.")
         };
-        let page = sign_in_page(&console, to, &format!("You are not signed in. {why}"))?;
+        let page = sign_in_page(&console, to, &format!("Sign-in failed. {why}"))?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     }
     let now = console.now();
-    match oidc.finish(&console.people, (&code, &state), now).await {
+    match oidc.finish(&console.people, &code, &state, now).await {
         Ok((name, roles)) => {
             console
                 .people
-                .write_audit((&name, &from), AuditAction::SignedIn, "by the identity provider", now)
+                .write_audit(&name, &from, AuditAction::SignedIn, "by the identity provider", now)
                 .await?;
             let agent = text(&headers, header::USER_AGENT);
-            let token = console.people.begin_session_with_roles((&name, &roles), agent, now).await?;
+            let token = console.people.begin_session_with_roles(&name, &roles, agent, now).await?;
             Ok(start_session(&console, &token, local_path(to)))
         }
-        Err(problem) => {
-            console.people.write_audit(("-", &from), AuditAction::Refused, &problem, now).await?;
-            let page = sign_in_page(&console, to, &format!("You are not signed in: {problem}."))?;
+        Err(e) => {
+            let problem = e.to_string();
+            console.people.write_audit("-", &from, AuditAction::Refused, &problem, now).await?;
+            let page = sign_in_page(&console, to, &format!("Sign-in failed: {problem}."))?;
             Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }
     }
@@ -198,7 +196,7 @@ pub(super) struct InvitationToken {
     token: String,
 }
 
-/// The page of an invitation, or of the first account.
+/// Serves the account page of an invitation, or of the first account.
 pub(super) async fn set_up_page(
     State(console): State<Console>,
     Query(InvitationToken { token }): Query<InvitationToken>,
@@ -211,7 +209,7 @@ pub(super) async fn set_up_page(
             min_password_chars: MIN_PASSWORD_CHARS,
         }),
         None => {
-            Err(Problem(StatusCode::FORBIDDEN, "this link was used or is too old; ask for another".into()))
+            Err(Problem(StatusCode::FORBIDDEN, "this link was used or has expired; ask for a new one".into()))
         }
     }
 }
@@ -224,7 +222,7 @@ pub(super) struct NewAccount {
     password: String,
 }
 
-/// Makes an account.
+/// Creates the account of an invitation and starts a session.
 pub(super) async fn set_up(
     State(console): State<Console>,
     Extension(ClientAddress(from)): Extension<ClientAddress>,
@@ -233,14 +231,15 @@ pub(super) async fn set_up(
 ) -> Result<Response, Problem> {
     let now = console.now();
     check_address_limit(&console, &from)?;
-    match console.people.accept((&token, now), &name, password).await? {
+    match console.people.accept(&token, &name, password, now).await? {
         Ok(name) => {
-            console.people.write_audit((&name, &from), AuditAction::Joined, "with a password", now).await?;
+            console.people.write_audit(&name, &from, AuditAction::Joined, "with a password", now).await?;
             let session =
                 console.people.begin_session(&name, text(&headers, header::USER_AGENT), now).await?;
             Ok(start_session(&console, &session, "/"))
         }
-        Err(problem) => {
+        Err(e) => {
+            let problem = e.to_string();
             let invited = console.people.invitation(&token, now).await?.map(|invitation| invitation.name);
             let name = invited.unwrap_or_default();
             let page = html(&SetUpPage { token, name, problem, min_password_chars: MIN_PASSWORD_CHARS })?;
@@ -249,7 +248,7 @@ pub(super) async fn set_up(
     }
 }
 
-/// Ends the session.
+/// Ends the session and clears its cookie.
 pub(super) async fn sign_out(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -260,7 +259,7 @@ pub(super) async fn sign_out(
     person.check_csrf(&csrf)?;
     if let Some(token) = cookie(&headers, console.auth.session_cookie_name()) {
         console.people.end_session(token).await?;
-        console.people.write_audit((&person.name, &from), AuditAction::SignedOut, "", console.now()).await?;
+        console.people.write_audit(&person.name, &from, AuditAction::SignedOut, "", console.now()).await?;
     }
     let gone = console.auth.set_cookie(console.auth.session_cookie_name(), "", 0);
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response())
@@ -271,7 +270,7 @@ pub(super) struct CsrfForm {
     pub csrf: String,
 }
 
-/// Who is signed in.
+/// Returns the person who is signed in, with the CSRF token of the session.
 pub(super) async fn me(Extension(person): Extension<Person>) -> Json<Person> {
     Json(person)
 }

@@ -1,4 +1,4 @@
-//! How a conversation spread so far and how far it is expected to go, as a chart; and what made its risk, in words.
+//! The chart of a conversation's spread and forecast, and the contributions to its risk.
 
 use firewatch_domain::{Contribution, Score};
 use plotters::prelude::*;
@@ -7,33 +7,33 @@ use super::chart::{Axes, EXPECTED_COLOUR, OBSERVED_COLOUR, svg};
 use super::humanize::{count, counted};
 
 const SIZE: (u32, u32) = (720, 300);
-/// Longest bar of a contribution, in parts of its picture.
+/// Width of the longest bar, in units of the SVG's view box.
 const BAR: f64 = 100.0;
 
-/// What made a part of the risk.
+/// One contribution to the risk, as a bar.
 pub struct ContributionBar {
-    /// In words.
+    /// Label of the contribution.
     pub words: &'static str,
-    /// The points, with their sign.
+    /// The points with their sign, such as `+44.3`.
     pub points: String,
-    /// How long its bar is, of a hundred.
+    /// Length of the bar, 0 to 100.
     pub long: f64,
-    /// It lowers the risk.
+    /// Whether it lowers the risk.
     pub lowers: bool,
 }
 
-/// The parts of a risk that are worth a bar, the largest first.
+/// Returns a bar for each contribution that is not zero, the largest first.
 pub fn parts(contributions: &[Contribution]) -> Vec<ContributionBar> {
     let largest = contributions.iter().map(|c| c.points.value().abs()).fold(1.0, f64::max);
     let mut all: Vec<&Contribution> = contributions.iter().filter(|c| c.points.0 != 0).collect();
     all.sort_by_key(|c| std::cmp::Reverse(c.points.0.abs()));
     let part = |c: &Contribution| ContributionBar {
         words: match &*c.name {
-            "base" => "what any post has",
-            "words" => "what it says",
-            "size" => "how often it was passed on",
-            "velocity" => "how fast it moves",
-            "reach" => "who can see it",
+            "base" => "baseline of any post",
+            "words" => "text of the post",
+            "size" => "reshares so far",
+            "velocity" => "velocity",
+            "reach" => "reach",
             "feedback" => "verdicts on earlier alerts",
             _ => "other",
         },
@@ -44,22 +44,25 @@ pub fn parts(contributions: &[Contribution]) -> Vec<ContributionBar> {
     all.into_iter().map(part).collect()
 }
 
-/// Reshares by time with the forecast and its interval, as SVG with the same in words; none before there is a score.
+/// Draws the reshares over time with the forecast and its 80% interval; returns the SVG and its text
+/// alternative.
+///
+/// Each point is a time in milliseconds, the risk, the reshares and the reach. Returns `None` without points.
 pub fn spread(points: &[(i64, f64, i64, i64)], score: &Score) -> Option<(String, String)> {
     let (first, ..) = points.first()?;
     let hours = |at: i64| (at - first) as f64 / 3_600_000.0;
     let so_far: Vec<(f64, f64)> = points.iter().map(|(at, _, n, _)| (hours(*at), *n as f64)).collect();
     let now = *so_far.last()?;
     let ahead = |field: fn(&firewatch_domain::ForecastInterval) -> u64| {
-        let later = score.forecast.iter().filter_map(|outlook| {
-            Some((now.0 + f64::from(outlook.hours?), now.1 + field(&outlook.reshares) as f64))
+        let later = score.forecast.iter().filter_map(|forecast| {
+            Some((now.0 + f64::from(forecast.hours?), now.1 + field(&forecast.reshares) as f64))
         });
         std::iter::once(now).chain(later).collect::<Vec<_>>()
     };
     let (low, expected, high) = (ahead(|r| r.low), ahead(|r| r.point), ahead(|r| r.high));
     let ends = |line: &[(f64, f64)]| line.last().map_or(now, |end| *end);
     let words = format!(
-        "Passed on {} so far; {} expected a day from now, between {} and {} in four of five cases.",
+        "Reshared {} so far; forecast for 24 h from now: {} (80% interval {} to {}).",
         times(now.1),
         whole(ends(&expected).1),
         whole(ends(&low).1),
@@ -113,11 +116,7 @@ mod tests {
             .collect();
         assert_eq!(
             shown,
-            [
-                "how often it was passed on +44.3 100 false",
-                "what it says +20.5 46 false",
-                "who can see it -5.0 11 true"
-            ]
+            ["reshares so far +44.3 100 false", "text of the post +20.5 46 false", "reach -5.0 11 true"]
         );
     }
 
@@ -139,10 +138,10 @@ mod tests {
         let (svg, words) = spread(&[(0, 1.0, 0, 1), (3_600_000, 20.0, 40, 9)], &score).unwrap();
         assert_eq!(
             words,
-            "Passed on 40 times so far; 100 expected a day from now, between 50 and 340 in four of five cases."
+            "Reshared 40 times so far; forecast for 24 h from now: 100 (80% interval 50 to 340)."
         );
         assert!(
-            svg.starts_with("<svg role=\"img\" aria-label=\"Passed on 40 times so far")
+            svg.starts_with("<svg role=\"img\" aria-label=\"Reshared 40 times so far")
                 && svg.contains("<polygon"),
             "{svg}"
         );

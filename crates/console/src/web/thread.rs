@@ -1,5 +1,7 @@
-//! What was said and passed on in a conversation, looked up in the events when somebody asks. The console keeps none of it. All see it
-//! redacted; who may see it as it was written says so, and that is put on record first.
+//! The posts of a conversation, read from the events topic on demand and never stored by the console.
+//!
+//! Everybody sees the text redacted. A privacy officer can ask for the original text; the request is written
+//! to the audit trail before the text is read.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -12,46 +14,46 @@ use super::auth::ClientAddress;
 use super::{Console, Problem};
 use crate::people::{AuditAction, Person, Right};
 
-/// From so many followers on an account is a public voice, whose name PR is shown.
+/// Accounts with at least this many followers are public voices: responders see their names.
 const PUBLIC_FOLLOWERS: u64 = 10_000;
-/// Voices that are told.
+/// Maximum number of voices in a response.
 const MAX_VOICES: usize = 5;
 
-/// A conversation as the events have it.
+/// The posts and the largest accounts of a conversation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Thread {
-    /// What was said, in order.
+    /// The posts, in order of time.
     #[serde(rename = "said")]
     pub posts: Vec<ThreadPost>,
-    /// Who carried it furthest, the largest first.
+    /// The accounts with the most followers, the largest first.
     pub voices: Vec<Participant>,
-    /// There is more than could be looked through.
+    /// The search hit its limit, so posts may be missing.
     pub is_cut: bool,
 }
 
-/// Something that was said.
+/// A post of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Said")]
 pub struct ThreadPost {
-    /// When.
+    /// When it was posted.
     pub at: EventTime,
-    /// By whom.
+    /// Its author.
     pub by: Participant,
-    /// It is the brand's own answer.
+    /// Whether it is the brand's own reply.
     pub is_brand: bool,
-    /// What.
+    /// Its text, redacted unless the original was asked for.
     pub text: String,
 }
 
-/// An account.
+/// An account that took part in a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Voice")]
 pub struct Participant {
-    /// Its name; none where it is not told.
+    /// Its name; `None` if it is hidden or unknown.
     pub name: Option<String>,
-    /// Its followers, when known.
+    /// Its followers, if known.
     pub followers: Option<u64>,
-    /// What it did, in words.
+    /// What it did, such as posting or resharing.
     pub did: String,
 }
 
@@ -60,11 +62,12 @@ pub struct Participant {
 #[derive(Default)]
 #[schemars(rename = "Asked")]
 pub(super) struct ThreadQuery {
-    /// As it was written. Only a privacy officer may ask for that, and it is put on record.
+    /// Return the original text instead of the redacted one. Requires a privacy officer; every request is
+    /// audited.
     pub unredacted: bool,
 }
 
-/// The thread of an escalation's conversation.
+/// Returns the posts of an escalation's conversation.
 pub(super) async fn thread(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -79,19 +82,19 @@ pub(super) async fn thread(
     if unredacted {
         console
             .people
-            .write_audit((&person.name, &from), AuditAction::ViewedUnredacted, &conversation, console.now())
+            .write_audit(&person.name, &from, AuditAction::ViewedUnredacted, &conversation, console.now())
             .await?;
     }
-    // A look goes through much of a log: who asks waits for those who asked before.
+    // A lookup scans much of a log, so only a few run at a time and later requests wait.
     let _turn = console.auth.thread_lookups.acquire().await;
     let find_thread = console.tools.find_thread.clone();
     let found = tokio::task::spawn_blocking(move || find_thread(&conversation, since)).await;
     let mut thread = match found {
         Ok(Ok(thread)) => thread,
         Ok(Err(problem)) => {
-            return Err(Problem(StatusCode::BAD_GATEWAY, format!("the events cannot be read: {problem}")));
+            return Err(Problem(StatusCode::BAD_GATEWAY, format!("cannot read the events: {problem}")));
         }
-        Err(_) => return Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, "the events cannot be read".into())),
+        Err(_) => return Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, "cannot read the events".into())),
     };
     thread.voices.sort_by_key(|voice| std::cmp::Reverse(voice.followers));
     thread.voices.truncate(MAX_VOICES);

@@ -1,4 +1,4 @@
-//! A storm's complaints beside what is usual, as a chart and in words.
+//! The chart of a storm's complaints against their usual volume, with its text alternative.
 
 use firewatch_domain::EventTime;
 use plotters::prelude::*;
@@ -9,24 +9,25 @@ use crate::store::{StormDetail, VOLUME_SLOT};
 
 const SIZE: (u32, u32) = (720, 260);
 
-/// Complaints by five minutes with the usual, as SVG and in words; none before any were counted.
+/// Draws complaints per five minutes against the usual number; returns the SVG and its text alternative, or
+/// `None` if there are no counts yet.
 pub fn volume(storm: &StormDetail) -> Option<(String, String)> {
     let (at, peak, usual) = storm.volume.iter().copied().max_by_key(|(_, n, _)| *n)?;
     let at = EventTime::from_millis(at).to_string();
     let clock = at.get(11..16).unwrap_or_default();
     let words = format!(
-        "At most {} in five minutes, from {clock} UTC on; about {usual:.0} are usual then.",
+        "Peak: {} in five minutes from {clock} UTC; usual at that time: about {usual:.0}.",
         counted(peak as u64, "complaint"),
     );
     let slots = &storm.volume;
     let minutes = |i: usize| i as f64 * VOLUME_SLOT.as_millis() as f64 / 60_000.0;
-    // Before and after the storm's first post.
+    // Minutes relative to the storm's first post; the chart starts before it.
     let first = slots.first().map_or(0.0, |(at, ..)| (at - storm.from.as_millis()) as f64 / 60_000.0);
     let axes = Axes {
         x: first..first + minutes(slots.len()),
         y_max: slots.iter().map(|(_, n, usual)| usual.max(*n as f64)).fold(5.0, f64::max) * 1.1,
-        x_label: "minutes since its first post",
-        y_label: "complaints in five minutes",
+        x_label: "minutes since the first post",
+        y_label: "complaints per five minutes",
         size: SIZE,
     };
     let svg = svg(&axes, &words, |chart| {
@@ -53,11 +54,8 @@ mod tests {
         let slots = vec![slot(-1, 3, 2.0), slot(0, 41, 2.4), slot(1, 12, 2.0)];
         let storm = StormDetail { volume: slots, from: start, members: vec![], count: 0, words: vec![] };
         let (svg, words) = volume(&storm).unwrap();
-        assert_eq!(
-            words,
-            "At most 41 complaints in five minutes, from 14:00 UTC on; about 2 are usual then."
-        );
-        assert!(svg.starts_with("<svg role=\"img\" aria-label=\"At most 41") && !svg.contains("style="));
+        assert_eq!(words, "Peak: 41 complaints in five minutes from 14:00 UTC; usual at that time: about 2.");
+        assert!(svg.starts_with("<svg role=\"img\" aria-label=\"Peak: 41") && !svg.contains("style="));
         assert!(volume(&StormDetail { volume: vec![], ..storm }).is_none());
     }
 }

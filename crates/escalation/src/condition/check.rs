@@ -1,13 +1,42 @@
-//! Checks the types of a parsed expression and lowers it to what runs.
+//! Checks the types of a parsed expression and lowers it to the form that is evaluated.
 
-use cel::Program;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
+use cel::{ParseErrors, Program};
 use firewatch_domain::FlagKind;
+use thiserror::Error;
 
 use super::facts::{BOOL_FACTS, FLAGS_NAME, FactType, NUMERIC_FACT_SPECS, TEXT_FACTS, TextFact, fact_names};
 use super::{BoolExpr, Comparison, NumExpr, TextMatch};
 
-/// A part of an expression, with its type.
+/// Why a condition is not valid: what is wrong, where, and the remedy.
+#[derive(Debug, Error)]
+pub enum ConditionError {
+    /// The text does not follow the grammar.
+    #[error("{condition:?}, character {column}: {problem}")]
+    Syntax {
+        /// The condition as it was written.
+        condition: String,
+        /// Position of the first fault, from 1.
+        column: isize,
+        /// The first fault.
+        problem: String,
+        /// All faults that the parser found.
+        #[source]
+        cause: ParseErrors,
+    },
+    /// A part is unknown, not supported or of the wrong type.
+    #[error("{condition:?}, character {column}: {problem}")]
+    Type {
+        /// The condition as it was written.
+        condition: String,
+        /// Position of the part, from 1.
+        column: u32,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
+}
+
+/// A part of an expression with its type.
 enum TypedExpr {
     Bool(BoolExpr),
     Int(NumExpr),
@@ -30,27 +59,33 @@ impl TypedExpr {
     }
 }
 
-/// A fault and the part of the expression it is in.
+/// A fault, with the id of the expression it is in.
 struct TypeError(u64, String);
 
-/// Parses, checks and lowers.
-pub(super) fn compile(source: &str) -> Result<BoolExpr, String> {
-    let program = Program::compile(source).map_err(|e| {
-        let first = e.errors.first().map(|e| (e.pos.1, e.msg.clone()));
-        let (column, problem) = first.unwrap_or((1, "cannot be read".into()));
-        format!("{source:?}, character {column}: {problem}")
+/// Parses, checks and lowers a condition.
+///
+/// # Errors
+/// The first fault, with its position and the remedy.
+pub(super) fn compile(source: &str) -> Result<BoolExpr, ConditionError> {
+    let program = Program::compile(source).map_err(|cause| {
+        let first = cause.errors.first().map(|e| (e.pos.1, e.msg.clone()));
+        let (column, problem) = first.unwrap_or((1, "syntax error".into()));
+        ConditionError::Syntax { condition: source.into(), column, problem, cause }
     })?;
     let whole = program.expression();
     let checked = lower(whole).and_then(|part| match part {
         TypedExpr::Bool(test) => Ok(test),
         other => Err(TypeError(
             whole.id,
-            format!("this is of type {}; a condition is a bool, such as `risk >= 15`", other.kind().name()),
+            format!(
+                "this is of type {}; a condition must be a bool, such as `risk >= 15`",
+                other.kind().name()
+            ),
         )),
     });
     checked.map_err(|TypeError(id, problem)| {
         let column = program.source_info().offset_for(id).map_or(1, |(start, _)| start + 1);
-        format!("{source:?}, character {column}: {problem}")
+        ConditionError::Type { condition: source.into(), column, problem }
     })
 }
 
@@ -63,20 +98,20 @@ fn lower(e: &IdedExpr) -> Result<TypedExpr, TypeError> {
                 TypedExpr::Quoted(text) => Ok(text),
                 other => Err(TypeError(
                     element.id,
-                    format!("a list holds texts in quotes, and this is of type {}", other.kind().name()),
+                    format!("elements of a list must be quoted strings, not of type {}", other.kind().name()),
                 )),
             });
             Ok(TypedExpr::List(texts.collect::<Result<_, _>>()?))
         }
         Expr::Call(call) => self::call(e.id, call),
         Expr::Comprehension(_) => {
-            Err(TypeError(e.id, "loops are not for conditions; write `\"press\" in flags`".into()))
+            Err(TypeError(e.id, "loops are not supported; write `\"press\" in flags`".into()))
         }
         Expr::Select(select) => {
-            Err(TypeError(e.id, format!("there is no `.{}`; names have no parts", select.field)))
+            Err(TypeError(e.id, format!("`.{}` is not supported; names have no fields", select.field)))
         }
         Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
-            Err(TypeError(e.id, "maps are not for conditions".into()))
+            Err(TypeError(e.id, "maps are not supported".into()))
         }
     }
 }
@@ -89,10 +124,7 @@ fn literal(id: u64, literal: &LiteralValue) -> Result<TypedExpr, TypeError> {
         LiteralValue::String(text) => TypedExpr::Quoted(text.inner().into()),
         LiteralValue::UInt(_) => return Err(TypeError(id, "write the number without the `u`".into())),
         LiteralValue::Bytes(_) | LiteralValue::Null => {
-            return Err(TypeError(
-                id,
-                "only numbers, texts in quotes, true and false are for conditions".into(),
-            ));
+            return Err(TypeError(id, "only numbers, quoted strings, true and false are supported".into()));
         }
     })
 }
@@ -119,13 +151,13 @@ fn ident(id: u64, name: &str) -> Result<TypedExpr, TypeError> {
     Err(TypeError(id, unknown("name", name, &all)))
 }
 
-/// Says that something is not known, and what may have been meant.
+/// Reports an unknown name or flag, with the closest known one or all of them.
 fn unknown(kind: &str, given: &str, known: &[&str]) -> String {
     let close = |k: &&&str| strsim::jaro_winkler(k, given);
     let closest = known.iter().max_by(|a, b| close(a).total_cmp(&close(b))).filter(|k| close(k) > 0.8);
     match closest {
-        Some(closest) => format!("{kind} `{given}` is not known; did you mean `{closest}`?"),
-        None => format!("{kind} `{given}` is not known; there are {}", known.join(", ")),
+        Some(closest) => format!("unknown {kind} `{given}`; did you mean `{closest}`?"),
+        None => format!("unknown {kind} `{given}`; give one of {}", known.join(", ")),
     }
 }
 
@@ -145,7 +177,7 @@ fn call(id: u64, call: &CallExpr) -> Result<TypedExpr, TypeError> {
 
 fn no_function(name: &str) -> String {
     format!(
-        "`{}` is not for these; there are && || ! == != < <= > >= + - * / in ?: size() double() startsWith() endsWith() \
+        "`{}` is not supported here; use && || ! == != < <= > >= + - * / in ?: size() double() startsWith() endsWith() \
          contains()",
         name.trim_matches(['_', '@'])
     )
@@ -159,10 +191,7 @@ fn lower_unary(id: u64, name: &str, x: TypedExpr) -> Result<TypedExpr, TypeError
         ("double", TypedExpr::Int(n) | TypedExpr::Double(n)) => TypedExpr::Double(n),
         ("size", TypedExpr::Flags) => TypedExpr::Int(NumExpr::CountFlags),
         (name, x) => {
-            return Err(TypeError(
-                id,
-                format!("{}, and this is of type {}", no_function(name), x.kind().name()),
-            ));
+            return Err(TypeError(id, format!("{}; this is of type {}", no_function(name), x.kind().name())));
         }
     })
 }
@@ -178,7 +207,7 @@ fn lower_binary(id: u64, name: &str, x: TypedExpr, y: TypedExpr) -> Result<Typed
         );
         let hint =
             if mixed { "; write double(...) around the whole number, or 2.0 instead of 2" } else { "" };
-        TypeError(id, format!("{} and {} do not go together here{hint}", x.kind().name(), y.kind().name()))
+        TypeError(id, format!("{} and {} cannot be combined here{hint}", x.kind().name(), y.kind().name()))
     };
     Ok(match (name, x, y) {
         (op::LOGICAL_AND, TypedExpr::Bool(x), TypedExpr::Bool(y)) => {
@@ -209,7 +238,7 @@ fn lower_binary(id: u64, name: &str, x: TypedExpr, y: TypedExpr) -> Result<Typed
             TypedExpr::Double(lower_arithmetic(name, x, y))
         }
         (op::DIVIDE | op::MODULO, TypedExpr::Int(_), TypedExpr::Int(_)) => {
-            return Err(TypeError(id, "whole numbers are divided as double(...) / double(...)".into()));
+            return Err(TypeError(id, "divide whole numbers as double(...) / double(...)".into()));
         }
         (
             op::LOGICAL_AND | op::LOGICAL_OR | op::IN | op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE,
@@ -238,7 +267,7 @@ fn lower_conditional(id: u64, test: BoolExpr, x: TypedExpr, y: TypedExpr) -> Res
             return Err(TypeError(
                 id,
                 format!(
-                    "both sides of ?: must be of one type, and are {} and {}",
+                    "both branches of ?: must have the same type, not {} and {}",
                     x.kind().name(),
                     y.kind().name()
                 ),
@@ -299,7 +328,7 @@ fn flag_kind(id: u64, name: &str) -> Result<FlagKind, TypeError> {
     found.ok_or_else(|| TypeError(id, unknown("flag", name, &all)))
 }
 
-/// Joins tests, and those of the same kind within them.
+/// Joins two tests, and nested tests of the same kind.
 fn flatten(x: BoolExpr, y: BoolExpr, all: bool) -> Vec<BoolExpr> {
     let open = |test: BoolExpr| match test {
         BoolExpr::All(tests) if all => tests,

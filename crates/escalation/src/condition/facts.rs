@@ -1,11 +1,10 @@
-//! What a condition can ask about a conversation: names, types and ranges.
+//! Facts that a condition can use: names, types and ranges.
 //!
-//! One table says it all: the checker takes types from it, the search for conditions that never hold takes ranges, and
-//! the documentation its words.
+//! One table serves the type checker, the search for conditions that never hold, and the documentation.
 
 use firewatch_domain::FlagKind;
 
-/// The type of a fact, as in the expression language.
+/// Type of a fact, as in the expression language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FactType {
     /// `true` or `false`.
@@ -14,14 +13,14 @@ pub enum FactType {
     Int,
     /// A number with a fraction.
     Double,
-    /// Text.
+    /// A string.
     String,
-    /// A list of texts.
+    /// A list of strings.
     Strings,
 }
 
 impl FactType {
-    /// The type as the expression language spells it.
+    /// Returns the type as the expression language spells it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,45 +33,45 @@ impl FactType {
     }
 }
 
-/// A number that can be asked for.
+/// A numeric fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum NumericFact {
-    /// The risk.
+    /// Risk, 0..100.
     Risk,
-    /// The risk if what is unknown were at its mildest.
+    /// Lower bound of the risk, 0..100: unknown values at their mildest.
     RiskLow,
-    /// The risk if what is unknown were at its worst.
+    /// Upper bound of the risk, 0..100: unknown values at their worst.
     RiskHigh,
-    /// Probability that it is a complaint.
+    /// Probability that it is a complaint, 0..1.
     Complaint,
-    /// The highest probability that a reply in it is a complaint; 0 when none was read.
+    /// Highest probability that a reply in it is a complaint, 0..1; 0 when no reply was readable.
     ReplyComplaint,
-    /// Probability that it crosses the viral bar within a day.
+    /// Probability that it passes the viral bar within a day, 0..1.
     Viral,
-    /// Probability that the post is negative; 0 when unread.
+    /// Probability that the post is negative, 0..1; 0 without readable text.
     Negative,
-    /// Probability that it is written in anger; 0 when unread.
+    /// Probability that the post is angry, 0..1; 0 without readable text.
     Arousal,
-    /// Spreading engagements a minute, over one minute.
+    /// Spreading engagements per minute, over one minute.
     PerMinute1,
-    /// The same over five minutes.
+    /// Spreading engagements per minute, over five minutes.
     PerMinute5,
-    /// The same over an hour.
+    /// Spreading engagements per minute, over one hour.
     PerMinute60,
-    /// Over five minutes, tiny and repeated accounts discounted.
+    /// Spreading engagements per minute, over five minutes, with tiny and repeated accounts discounted.
     Discounted5,
-    /// Above 0 it gathers pace.
+    /// Trend of the velocity: above 0 it accelerates.
     Trend,
-    /// Minutes since it was posted or first heard of.
+    /// Minutes since the post was written or first seen.
     Minutes,
     /// The author's followers; 0 when unknown.
     Followers,
-    /// Accounts that could have seen it.
+    /// Number of accounts that could have seen it.
     Reach,
-    /// The same, accounts of unknown audience counted as having none.
+    /// Lower bound of the reach: accounts with an unknown audience count as having none.
     ReachLow,
-    /// The same, accounts of unknown audience counted as large ones.
+    /// Upper bound of the reach: accounts with an unknown audience count as large ones.
     ReachHigh,
     /// Reshares so far.
     Reshares,
@@ -82,14 +81,14 @@ pub enum NumericFact {
     Quotes,
     /// Likes so far.
     Likes,
-    /// Reshares and quotes expected within a day from now.
+    /// Forecast of further reshares and quotes within a day.
     ToCome,
 }
 
-/// How many numbers there are.
+/// Number of numeric facts.
 pub const NUMERIC_FACT_COUNT: usize = 23;
 
-/// A number's place, name, type, least and greatest value, and what it is.
+/// Name, type, range and description of a numeric fact.
 pub struct NumericFactSpec {
     pub number: NumericFact,
     pub name: &'static str,
@@ -111,62 +110,62 @@ const fn int(number: NumericFact, name: &'static str, about: &'static str) -> Nu
     NumericFactSpec { number, name, kind: FactType::Int, range: (0.0, 1e13), about }
 }
 
-/// More engagements a minute than any post can have.
+/// Above the engagements per minute that any post can have.
 const MAX_PER_MINUTE: f64 = 1e9;
 
-/// Every number, in the order of [`Number`].
+/// All numeric facts, in the order of [`NumericFact`].
 pub const NUMERIC_FACT_SPECS: [NumericFactSpec; NUMERIC_FACT_COUNT] = [
-    double(NumericFact::Risk, "risk", (0.0, 100.0), "the risk"),
-    double(NumericFact::RiskLow, "risk_low", (0.0, 100.0), "the risk if what is unknown were at its mildest"),
-    double(NumericFact::RiskHigh, "risk_high", (0.0, 100.0), "the risk if what is unknown were at its worst"),
+    double(NumericFact::Risk, "risk", (0.0, 100.0), "the risk, 0..100"),
+    double(NumericFact::RiskLow, "risk_low", (0.0, 100.0), "the risk with unknown values at their mildest"),
+    double(NumericFact::RiskHigh, "risk_high", (0.0, 100.0), "the risk with unknown values at their worst"),
     double(NumericFact::Complaint, "complaint", (0.0, 1.0), "probability that it is a complaint"),
     double(
         NumericFact::ReplyComplaint,
         "reply_complaint",
         (0.0, 1.0),
-        "the highest probability that a reply in it is a complaint; 0 when none was read",
+        "highest probability that a reply in it is a complaint; 0 when no reply was readable",
     ),
-    double(NumericFact::Viral, "viral", (0.0, 1.0), "probability that it crosses the viral bar within a day"),
+    double(NumericFact::Viral, "viral", (0.0, 1.0), "probability that it passes the viral bar within a day"),
     double(
         NumericFact::Negative,
         "negative",
         (0.0, 1.0),
-        "probability that the post is negative; 0 when unread",
+        "probability that the post is negative; 0 without readable text",
     ),
     double(
         NumericFact::Arousal,
         "arousal",
         (0.0, 1.0),
-        "probability that it is written in anger; 0 when unread",
+        "probability that the post is angry; 0 without readable text",
     ),
     double(
         NumericFact::PerMinute1,
         "per_minute_1",
         (0.0, MAX_PER_MINUTE),
-        "spreading engagements a minute, over one minute",
+        "spreading engagements per minute, over one minute",
     ),
     double(NumericFact::PerMinute5, "per_minute_5", (0.0, MAX_PER_MINUTE), "the same over five minutes"),
-    double(NumericFact::PerMinute60, "per_minute_60", (0.0, MAX_PER_MINUTE), "the same over an hour"),
+    double(NumericFact::PerMinute60, "per_minute_60", (0.0, MAX_PER_MINUTE), "the same over one hour"),
     double(
         NumericFact::Discounted5,
         "discounted_5",
         (0.0, MAX_PER_MINUTE),
-        "over five minutes, tiny and repeated accounts discounted",
+        "the same over five minutes, with tiny and repeated accounts discounted",
     ),
-    double(NumericFact::Trend, "trend", (-100.0, 100.0), "above 0 it gathers pace"),
-    double(NumericFact::Minutes, "minutes", (0.0, 1e9), "minutes since it was posted or first heard of"),
+    double(NumericFact::Trend, "trend", (-100.0, 100.0), "trend of the velocity; above 0 it accelerates"),
+    double(NumericFact::Minutes, "minutes", (0.0, 1e9), "minutes since the post was written or first seen"),
     int(NumericFact::Followers, "followers", "the author's followers; 0 when unknown"),
-    int(NumericFact::Reach, "reach", "accounts that could have seen it"),
-    int(NumericFact::ReachLow, "reach_low", "the same, accounts of unknown audience counted as having none"),
-    int(NumericFact::ReachHigh, "reach_high", "the same, accounts of unknown audience counted as large ones"),
+    int(NumericFact::Reach, "reach", "number of accounts that could have seen it"),
+    int(NumericFact::ReachLow, "reach_low", "the reach without accounts of unknown audience"),
+    int(NumericFact::ReachHigh, "reach_high", "the reach with accounts of unknown audience as large ones"),
     int(NumericFact::Reshares, "reshares", "reshares so far"),
     int(NumericFact::Replies, "replies", "replies so far"),
     int(NumericFact::Quotes, "quotes", "quotes so far"),
     int(NumericFact::Likes, "likes", "likes so far"),
-    int(NumericFact::ToCome, "to_come", "reshares and quotes expected within a day from now"),
+    int(NumericFact::ToCome, "to_come", "forecast of further reshares and quotes within a day"),
 ];
 
-/// A yes or no that can be asked for.
+/// A boolean fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BoolFact {
     Answered,
@@ -174,14 +173,14 @@ pub enum BoolFact {
     FollowersKnown,
 }
 
-/// Every yes or no.
+/// All boolean facts, with names and descriptions.
 pub const BOOL_FACTS: [(BoolFact, &str, &str); 3] = [
     (BoolFact::Answered, "answered", "the brand has answered"),
-    (BoolFact::Read, "read", "the post was seen and could be read"),
-    (BoolFact::FollowersKnown, "followers_known", "the platform told the author's followers"),
+    (BoolFact::Read, "read", "the post was seen, and its text is readable"),
+    (BoolFact::FollowersKnown, "followers_known", "the platform provides the author's number of followers"),
 ];
 
-/// A text that can be asked for.
+/// A string fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextFact {
     Brand,
@@ -189,34 +188,34 @@ pub enum TextFact {
     Lang,
 }
 
-/// Every text.
+/// All string facts, with names and descriptions.
 pub const TEXT_FACTS: [(TextFact, &str, &str); 3] = [
     (TextFact::Brand, "brand", "the brand, as the policy names it; empty when unknown"),
     (TextFact::Platform, "platform", "the network, such as \"x\"; empty when unknown"),
-    (TextFact::Lang, "lang", "the post's language; empty when unread"),
+    (TextFact::Lang, "lang", "the post's language; empty without readable text"),
 ];
 
-/// The list of what makes the post urgent or harmful whatever its mood.
+/// Name of the list of flags: what makes the post urgent or harmful whatever its sentiment.
 pub const FLAGS_NAME: &str = "flags";
 
-/// What is known of a conversation.
+/// Facts of one conversation, which conditions are evaluated on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts<'a> {
-    /// By [`Number`].
+    /// Values by [`NumericFact`].
     pub numbers: [f64; NUMERIC_FACT_COUNT],
     /// The brand has answered.
     pub answered: bool,
-    /// The post was seen and could be read.
+    /// The post was seen, and its text is readable.
     pub read: bool,
-    /// The platform told the author's followers.
+    /// The platform provides the author's number of followers.
     pub followers_known: bool,
     /// The brand; empty when unknown.
     pub brand: &'a str,
     /// The network; empty when unknown.
     pub platform: &'a str,
-    /// The post's language; empty when unread.
+    /// The post's language; empty without readable text.
     pub lang: &'a str,
-    /// What makes the post urgent or harmful.
+    /// Flags of the post, most severe first.
     pub flags: &'a [FlagKind],
 }
 
@@ -238,16 +237,17 @@ impl Facts<'_> {
     }
 }
 
-/// Every name with its type and what it is, for the documentation.
+/// Returns every name with its type and description, for the documentation.
 pub fn fact_names() -> impl Iterator<Item = (&'static str, FactType, &'static str)> {
     let numbers = NUMERIC_FACT_SPECS.iter().map(|fact| (fact.name, fact.kind, fact.about));
     let bools = BOOL_FACTS.iter().map(|(_, name, about)| (*name, FactType::Bool, *about));
     let texts = TEXT_FACTS.iter().map(|(_, name, about)| (*name, FactType::String, *about));
-    let flags = (FLAGS_NAME, FactType::Strings, "what makes the post urgent or harmful whatever its mood");
+    let flags =
+        (FLAGS_NAME, FactType::Strings, "what makes the post urgent or harmful whatever its sentiment");
     numbers.chain(bools).chain(texts).chain([flags])
 }
 
-/// A number with its name, for reasons.
+/// Formats a number with its name, for reasons.
 pub(super) fn describe_number(number: NumericFact, facts: &Facts<'_>) -> String {
     let (fact, value) = (&NUMERIC_FACT_SPECS[number as usize], facts.numbers[number as usize]);
     let name = fact.name.replace('_', " ");

@@ -1,8 +1,8 @@
 //! Conditions of the policy, written in the Common Expression Language (CEL).
 //!
-//! The `cel` crate parses; types are checked here, when the policy loads, so that a condition that exists cannot fail.
-//! What is left runs over plain numbers in nanoseconds, where a general interpreter takes microseconds for a policy's
-//! routes; a test holds the two against each other.
+//! The `cel` crate parses. Types are checked here, when the policy loads, so that evaluating a [`Condition`]
+//! cannot fail. Evaluation of the lowered form takes nanoseconds, where a general interpreter takes
+//! microseconds for the routes of a policy. A test compares the two.
 
 mod check;
 mod facts;
@@ -10,25 +10,26 @@ mod range;
 
 use firewatch_domain::FlagKind;
 
+pub use check::ConditionError;
 pub use facts::{FactType, Facts, NumericFact, fact_names};
 
 use facts::{BoolFact, TextFact};
 
-/// A condition that is sound: every name is known, and the whole is a `bool`.
+/// A valid condition: every name is known, and the whole is a `bool`.
 #[derive(Debug, Clone)]
 pub struct Condition {
     source: Box<str>,
     expr: BoolExpr,
 }
 
-/// Whether it can hold at all.
+/// Whether a condition can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Satisfiability {
-    /// For some conversations.
+    /// It holds for some conversations.
     Sometimes,
-    /// For none.
+    /// It holds for no conversation.
     Never,
-    /// For all.
+    /// It holds for every conversation.
     Always,
 }
 
@@ -41,7 +42,7 @@ enum BoolExpr {
     Any(Vec<BoolExpr>),
     Compare(NumExpr, Comparison, NumExpr),
     Text(TextFact, TextMatch),
-    /// Whether any of these flags is there.
+    /// The post has at least one of these flags.
     Flagged(Vec<FlagKind>),
 }
 
@@ -77,39 +78,40 @@ enum TextMatch {
 }
 
 impl Condition {
-    /// Reads and checks a condition.
+    /// Parses and checks a condition.
     ///
     /// # Errors
-    /// What is wrong with it, where, and what to write instead.
-    pub fn parse(source: &str) -> Result<Self, String> {
+    /// What is wrong, where, and the remedy.
+    pub fn parse(source: &str) -> Result<Self, ConditionError> {
         Ok(Self { source: source.into(), expr: check::compile(source)? })
     }
 
-    /// The condition as it was written.
+    /// Returns the condition as it was written.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Whether it holds.
+    /// Returns whether the condition holds.
     #[must_use]
     pub fn holds(&self, facts: &Facts<'_>) -> bool {
         self.expr.holds(facts)
     }
 
-    /// Whether it can hold, by the ranges that its numbers have.
+    /// Returns whether the condition can hold, by the ranges of its numbers.
     #[must_use]
     pub fn satisfiability(&self) -> Satisfiability {
         range::satisfiability(&self.expr)
     }
 
-    /// One that never holds.
+    /// Returns a condition that never holds.
     #[must_use]
     pub fn never() -> Self {
         Self { source: "false".into(), expr: BoolExpr::Const(false) }
     }
 
-    /// The P(complaint) below which it cannot hold for a post without flags, whatever its spread; to a hundredth.
+    /// Returns the P(complaint), 0..1, below which it cannot hold for a post without flags, whatever its
+    /// spread. It is accurate to 0.01.
     #[must_use]
     pub fn min_complaint(&self) -> f64 {
         let possible = |percent: u32| range::can_hold_below(&self.expr, f64::from(percent) / 100.0);
@@ -117,7 +119,7 @@ impl Condition {
             / 100.0
     }
 
-    /// The flags it names.
+    /// Returns the flags that it names.
     #[must_use]
     pub fn flags(&self) -> Vec<FlagKind> {
         let mut flags = Vec::new();
@@ -129,7 +131,7 @@ impl Condition {
         flags
     }
 
-    /// The brands it names.
+    /// Returns the brands that it names.
     #[must_use]
     pub fn brands(&self) -> Vec<&str> {
         let mut brands = Vec::new();
@@ -141,7 +143,7 @@ impl Condition {
         brands
     }
 
-    /// The facts it asks for with their values, for reasons: `risk 37.2`.
+    /// Describes the facts that it uses with their values, for reasons: `risk 37.2`.
     #[must_use]
     pub fn describe(&self, facts: &Facts<'_>) -> String {
         let mut descriptions: Vec<String> = Vec::new();
@@ -153,7 +155,7 @@ impl Condition {
             };
             match test {
                 BoolExpr::Compare(left, _, right) => {
-                    // What is not there says nothing.
+                    // A value of 0 adds nothing to a reason.
                     let numbers = left.facts().into_iter().chain(right.facts());
                     for number in numbers.filter(|number| facts.numbers[*number as usize] != 0.0) {
                         push(facts::describe_number(number, facts));

@@ -1,12 +1,13 @@
-//! Finds conditions that can never hold or always do, from the ranges that numbers have.
+//! Finds conditions that never or always hold, from the ranges of numbers.
 //!
-//! Comparisons of a number with a constant narrow its range; where it becomes empty the condition cannot hold. What is
-//! not such a comparison is taken as possible, so a warning is always right, but not every such condition is found.
+//! Comparisons of a number with a constant narrow its range; where the range becomes empty, the condition
+//! cannot hold. Anything else counts as possible. So a warning is always right, but not every such condition
+//! is found.
 
 use super::facts::{FactType, NUMERIC_FACT_COUNT, NUMERIC_FACT_SPECS, NumericFact, TextFact};
 use super::{BoolExpr, Comparison, NumExpr, Satisfiability, TextMatch};
 
-/// What numbers can be, and texts if they are pinned.
+/// Possible values of numbers, and of strings that are restricted.
 #[derive(Clone)]
 struct Assumptions<'t> {
     ranges: [ValueRange; NUMERIC_FACT_COUNT],
@@ -19,7 +20,7 @@ struct Assumptions<'t> {
 struct ValueRange {
     low: f64,
     high: f64,
-    /// Whether the ends themselves are out.
+    /// Whether the bounds themselves are excluded.
     low_excluded: bool,
     high_excluded: bool,
     is_integer: bool,
@@ -65,7 +66,8 @@ impl Assumptions<'_> {
     }
 }
 
-/// Whether a test can hold for a post without flags and with at most such a P(complaint), replies included.
+/// Returns whether a test can hold for a post without flags whose P(complaint), replies included, is at most
+/// `complaint`.
 pub(super) fn can_hold_below(test: &BoolExpr, complaint: f64) -> bool {
     let mut world = Assumptions { no_flags: true, ..Assumptions::any() };
     for number in [NumericFact::Complaint, NumericFact::ReplyComplaint] {
@@ -77,7 +79,7 @@ pub(super) fn can_hold_below(test: &BoolExpr, complaint: f64) -> bool {
     is_possible(test, true, &world)
 }
 
-/// Whether a test can hold.
+/// Returns whether a test can hold.
 pub(super) fn satisfiability(test: &BoolExpr) -> Satisfiability {
     let world = Assumptions::any();
     match (is_possible(test, true, &world), is_possible(test, false, &world)) {
@@ -87,7 +89,7 @@ pub(super) fn satisfiability(test: &BoolExpr) -> Satisfiability {
     }
 }
 
-/// Whether the test can come out so.
+/// Returns whether the test can have the given result.
 fn is_possible<'t>(test: &'t BoolExpr, holds: bool, world: &Assumptions<'t>) -> bool {
     match (test, holds) {
         (BoolExpr::Const(is), _) => *is == holds,
@@ -103,7 +105,7 @@ fn is_possible<'t>(test: &'t BoolExpr, holds: bool, world: &Assumptions<'t>) -> 
     }
 }
 
-/// Whether all can come out so at once.
+/// Returns whether all tests can have the given result at once.
 fn all_possible<'t>(tests: &'t [BoolExpr], holds: bool, world: &Assumptions<'t>) -> bool {
     let mut world = world.clone();
     let (atoms, others): (Vec<_>, Vec<_>) =
@@ -112,7 +114,7 @@ fn all_possible<'t>(tests: &'t [BoolExpr], holds: bool, world: &Assumptions<'t>)
         && others.into_iter().all(|(test, holds)| is_possible(test, holds, &world))
 }
 
-/// A test without its negations.
+/// Strips negations from a test and adjusts the expected result.
 fn without_negations(test: &BoolExpr, holds: bool) -> (&BoolExpr, bool) {
     match test {
         BoolExpr::Not(inner) => without_negations(inner, !holds),
@@ -124,7 +126,7 @@ fn is_atom(test: &BoolExpr) -> bool {
     matches!(test, BoolExpr::Compare(..) | BoolExpr::Text(..) | BoolExpr::Flagged(_))
 }
 
-/// Takes in that a test comes out so. Tells whether that is possible.
+/// Assumes that a test has the given result. Returns whether that is possible.
 fn narrow<'t>(test: &'t BoolExpr, holds: bool, world: &mut Assumptions<'t>) -> bool {
     match test {
         BoolExpr::Compare(NumExpr::Const(x), order, NumExpr::Const(y)) => order.holds(*x, *y) == holds,

@@ -5,21 +5,21 @@ use super::facts::{BOOL_FACTS, FLAGS_NAME, NUMERIC_FACT_SPECS, TEXT_FACTS};
 use super::*;
 
 fn fault(source: &str) -> String {
-    Condition::parse(source).unwrap_err()
+    Condition::parse(source).unwrap_err().to_string()
 }
 
 #[test]
 fn faults_name_the_place_and_what_to_write() {
     let cases = [
-        ("risk", "character 1: this is of type double; a condition is a bool, such as `risk >= 15`"),
-        ("complaint > 0.5 && riks > 15", "character 20: name `riks` is not known; did you mean `risk`?"),
-        ("\"saftey_harm\" in flags", "flag `saftey_harm` is not known; did you mean `safety_harm`?"),
-        ("risk + reach > 3", "double and int do not go together here; write double(...)"),
+        ("risk", "character 1: this is of type double; a condition must be a bool, such as `risk >= 15`"),
+        ("complaint > 0.5 && riks > 15", "character 20: unknown name `riks`; did you mean `risk`?"),
+        ("\"saftey_harm\" in flags", "unknown flag `saftey_harm`; did you mean `safety_harm`?"),
+        ("risk + reach > 3", "double and int cannot be combined here; write double(...)"),
         ("risk > \"high\"", "double and string cannot be compared like this"),
-        ("reshares / 2 > 3", "whole numbers are divided as double(...) / double(...)"),
-        ("flags.exists(f, f == \"press\")", "loops are not for conditions"),
+        ("reshares / 2 > 3", "divide whole numbers as double(...) / double(...)"),
+        ("flags.exists(f, f == \"press\")", "loops are not supported"),
         ("risk >", "character 7"),
-        ("brand.matches(\"a+\")", "`matches` is not for these"),
+        ("brand.matches(\"a+\")", "`matches` is not supported here"),
         ("risk > 15 and viral > 0.5", "character 11"),
     ];
     for (source, start) in cases {
@@ -75,7 +75,7 @@ fn a_condition_is_described_with_the_values_it_reads() {
     facts.numbers[NumericFact::Risk as usize] = 37.25;
     facts.numbers[NumericFact::Viral as usize] = 0.4;
     assert!(condition.holds(&facts));
-    assert_eq!(condition.describe(&facts), "risk 37.2, viral 40%, speaks of journalists or the press, acme");
+    assert_eq!(condition.describe(&facts), "risk 37.2, viral 40%, mentions journalists or the press, acme");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_table_of_numbers_is_in_their_order() {
     }
 }
 
-/// The same facts for the interpreter that comes with the parser.
+/// Returns the same facts for the interpreter that comes with the parser.
 fn context(facts: &Facts<'_>) -> Context<'static, 'static> {
     let mut context = Context::default();
     for fact in &NUMERIC_FACT_SPECS {
@@ -104,7 +104,7 @@ fn context(facts: &Facts<'_>) -> Context<'static, 'static> {
     context
 }
 
-/// Conditions as people write them, with numbers filled in by chance.
+/// Generates conditions as people write them, with random numbers.
 fn source() -> impl Strategy<Value = String> {
     let number = (0..20_i32).prop_map(|n| format!("{:.1}", f64::from(n) * 5.0));
     let whole = (0..6_i32).prop_map(|n| (n * n * n).to_string());
@@ -155,7 +155,7 @@ proptest! {
         facts.numbers[NumericFact::Risk as usize] = risk;
         facts.numbers[NumericFact::RiskHigh as usize] = risk + 5.0;
         facts.numbers[NumericFact::Reshares as usize] = reshares as f64;
-        let own = Condition::parse(&source).map_err(TestCaseError::fail)?;
+        let own = Condition::parse(&source).map_err(|e| TestCaseError::fail(e.to_string()))?;
         let theirs = Program::compile(&source).unwrap().execute(&context(&facts)).unwrap();
         prop_assert_eq!(Value::Bool(own.holds(&facts)), theirs, "{}", source);
         match own.satisfiability() {

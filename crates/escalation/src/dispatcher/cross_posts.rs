@@ -1,7 +1,7 @@
-//! Complaints that belong together across networks: what the same author wrote on another one within minutes, and what quotes another.
+//! Links complaints across networks: cross-posts by one author within minutes, and quotes.
 //!
-//! Authors are compared by a hash of their names as people keep them alike on several networks. Where one network tells no name,
-//! the same words are all that is known, and that is what is said.
+//! Authors are compared by a hash of their normalised handle. Where a network provides no handle, only
+//! identical text is evidence, and the reason says so.
 
 use std::collections::VecDeque;
 
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::incident::Incident;
 
-/// How far apart two posts of one author are written at most.
+/// Maximum time between two posts that count as a cross-post.
 const MAX_TIME_APART: Duration = Duration::from_mins(10);
-/// How many are remembered; in a storm that is less than ten minutes.
+/// Maximum number of remembered complaints. In a storm they span less than ten minutes.
 const MAX_REMEMBERED: usize = 64;
-/// What a case is told to belong with at most.
+/// Maximum number of related conversations for each incident.
 const MAX_RELATED: usize = 4;
 
-/// A complaint that another may be a twin of.
+/// A recent complaint that may be cross-posted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct CrossPostCandidate {
     conversation: String,
@@ -27,22 +27,22 @@ struct CrossPostCandidate {
     at: EventTime,
 }
 
-/// Complaints of the last minutes.
+/// Complaints of the last minutes, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CrossPostIndex(VecDeque<CrossPostCandidate>);
 
-/// Why a conversation belongs with another.
+/// Why two conversations are related.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RelationKind {
-    /// The same author wrote the same on another network.
+    /// The same author wrote nearly the same text on another network.
     SameAuthor,
-    /// The same words are on another network, and it is not told by whom.
+    /// The same text is on another network, and at least one author is unknown.
     SameText,
-    /// It quotes the other.
+    /// It quotes the other conversation.
     Quote,
 }
 
-/// A conversation that another belongs with.
+/// A related conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Related {
     pub conversation: String,
@@ -50,7 +50,7 @@ pub(crate) struct Related {
 }
 
 impl CrossPostIndex {
-    /// Remembers a complaint; tells the twin that it has, if it has one.
+    /// Remembers a complaint, and returns the complaint that it cross-posts, if any.
     pub fn observe(&mut self, routes_matched: &RoutesMatched, at: EventTime) -> Option<Related> {
         let (sim_hash, platform) = (routes_matched.sim_hash?, routes_matched.platform.clone()?);
         let at = routes_matched.posted_at.unwrap_or(at);
@@ -83,14 +83,14 @@ impl CrossPostIndex {
         related
     }
 
-    /// Forgets a conversation whose words were taken back.
+    /// Forgets a conversation whose text was deleted.
     pub fn forget(&mut self, conversation: &str) {
         self.0.retain(|candidate| candidate.conversation != conversation);
     }
 }
 
 impl Incident {
-    /// Takes note that it belongs with another.
+    /// Adds a related conversation, unless it is known or there are enough.
     pub(crate) fn relate(&mut self, related: Related) {
         let is_known = self.related.iter().any(|known| known.conversation == related.conversation);
         if !is_known && self.related.len() < MAX_RELATED {
@@ -100,15 +100,15 @@ impl Incident {
 }
 
 impl Related {
-    /// In words.
+    /// Returns the reason in plain words.
     pub fn describe(&self) -> String {
         let Self { conversation, kind } = self;
         match kind {
             RelationKind::SameAuthor => {
-                format!("its author wrote the same on another network: {conversation}")
+                format!("same complaint by the same author on another network: {conversation}")
             }
-            RelationKind::SameText => format!("the same words are on another network: {conversation}"),
-            RelationKind::Quote => format!("it quotes {conversation}"),
+            RelationKind::SameText => format!("same text on another network, author unknown: {conversation}"),
+            RelationKind::Quote => format!("quotes {conversation}"),
         }
     }
 }

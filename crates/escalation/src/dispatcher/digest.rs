@@ -1,4 +1,4 @@
-//! What a team is told, in one escalation that is kept up to date, of those that wait for its budget.
+//! Digests: one escalation for each team and brand that lists what waits for the team's budget.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use super::incident::Incident;
 use crate::Lifecycle;
 use crate::lifecycle::Trigger;
 
-/// The route that digests are on.
+/// Pseudo-route of digests.
 const DIGEST_ROUTE: &str = "digest";
-/// Cases that a digest names.
+/// Maximum number of incidents that a digest names.
 const MAX_NAMED: usize = 5;
 
-/// A digest that is open.
+/// An open digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Digest {
     id: String,
@@ -25,7 +25,8 @@ pub(crate) struct Digest {
 }
 
 impl Dispatcher {
-    /// Opens, updates and ends the digests: `waits` has the teams for whose budget something waits since just now.
+    /// Opens, updates and ends digests. `waiting_teams` has the teams for whose budget something started to
+    /// wait in this window.
     pub(super) fn update_digests(&mut self, mut waiting_teams: BTreeSet<String>, out: &mut Emitter<'_>) {
         waiting_teams.retain(|team| !self.core.digests.contains_key(team));
         let interval = out.policy.storms.group_interval;
@@ -68,7 +69,7 @@ impl Dispatcher {
         let Some(mut incident) = self.incidents.remove(&id) else { return };
         if waiting.is_empty() {
             self.core.digests.remove(team);
-            out.move_all(&id, &mut incident, EscalationState::Resolved, "none waits any more");
+            out.move_all(&id, &mut incident, EscalationState::Resolved, "no escalation waits any more");
             self.incidents.insert(id.clone(), incident);
             self.remove_incident(&id);
             return;
@@ -88,7 +89,7 @@ impl Dispatcher {
         self.put_back(id, incident, out.policy);
     }
 
-    /// Cases that wait for a team's budget, those that matter most first.
+    /// Returns the incidents that wait for a team's budget, the most severe first.
     fn waiting(&self, team: &str) -> Vec<(Level, Tenths, String)> {
         let waiting = self
             .incidents
@@ -114,7 +115,7 @@ fn emit_digest(
     let team = &escalation.lifecycle.team;
     let budget = out.policy.teams.get(team).and_then(|team| team.budget).unwrap_or_default();
     let mut reasons = vec![format!(
-        "{} more wait, as {team} is told of {budget} an hour; those that matter most:",
+        "{} more escalations wait: the budget of {team} is {budget} an hour; the most severe are:",
         waiting.len(),
     )];
     reasons.extend(

@@ -1,4 +1,4 @@
-//! Looks at the cases that are due: who is told, who is told again, and what ends.
+//! Processes incidents that are due: openings, reminders, tiers and endings.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use super::{Dispatcher, STORM_ROUTE};
 use crate::Lifecycle;
 use crate::lifecycle::Trigger;
 
-/// Time over which a team's budget counts.
+/// Span over which a team's budget counts.
 const BUDGET_WINDOW: Duration = Duration::from_mins(60);
 
-/// When what is on a route that this policy does not have is looked at again.
+/// When to retry an incident on a route that this policy does not have.
 const UNKNOWN_ROUTE_RETRY: Duration = Duration::from_mins(1);
 
-/// An escalation that would be opened, if the team's budget allows it.
+/// An escalation that opens if the team's budget allows it.
 struct PendingOpening {
     id: String,
     team: String,
@@ -27,7 +27,7 @@ struct PendingOpening {
 }
 
 impl Dispatcher {
-    /// Looks at every case that is due by now. Teams for whose budget some wait since then are handed back.
+    /// Processes every incident that is due. Returns the teams for whose budget some started to wait.
     pub(super) fn process_due(&mut self, out: &mut Emitter<'_>) -> BTreeSet<String> {
         let mut openings = Vec::new();
         while let Some((due, id)) = self.agenda.first().cloned()
@@ -43,7 +43,7 @@ impl Dispatcher {
         self.open_by_rank(openings, out)
     }
 
-    /// Looks at one case. It comes back to the agenda at once, or after it was told of.
+    /// Processes one incident. It returns to the agenda at once, or after its openings have been decided.
     fn process_incident(
         &mut self,
         id: &str,
@@ -63,14 +63,15 @@ impl Dispatcher {
         incident.remind(id, out);
         if openings.len() == before {
             incident.clear_details();
-            // Never at once again: a window must end.
+            // The next time is later than now, so that the window ends.
             incident.next_due =
                 incident.compute_next_due(out.policy).map(|due| due.max(out.now + Duration::from_millis(1)));
             self.agenda.extend(incident.next_due.map(|next| (next, id.to_owned())));
         }
     }
 
-    /// What a team would be told anew. Raises one that is open, and settles what is no news.
+    /// Decides what a team is notified of. Raises an open escalation itself and returns a trigger only for a
+    /// new opening; everything else is suppressed or deferred with its reason.
     fn decide_opening(
         &mut self,
         id: &str,
@@ -81,7 +82,7 @@ impl Dispatcher {
         let (now, policy) = (out.now, out.policy);
         let Some(trigger) = incident.due_trigger(team, now, policy) else {
             out.record_decision(DecisionKind::Answered, id, || {
-                format!("{team} is not told: the brand has answered")
+                format!("{team} is not notified: the brand has answered")
             });
             incident.mark_decided(team, now, policy);
             return None;
@@ -97,7 +98,7 @@ impl Dispatcher {
         } else if muted && !is_open {
             out.record_decision(DecisionKind::InStorm, id, || {
                 format!(
-                    "{team} is not told of it alone: it is part of a storm, and {} at most",
+                    "{team} is not notified separately: part of a storm, which mutes levels up to {}",
                     policy.storms.mutes_up_to
                 )
             });
@@ -106,7 +107,7 @@ impl Dispatcher {
             incident.defer(team, now, until, policy);
         } else if awake > now {
             out.record_decision(DecisionKind::Asleep, id, || {
-                format!("{team} sleeps until {awake}, and {} does not wake it", trigger.level)
+                format!("{team} has quiet hours until {awake}; level {} does not wake it", trigger.level)
             });
             incident.defer(team, now, awake, policy);
         } else if !is_open && self.join_group(id, incident, &trigger, out) {
@@ -125,7 +126,8 @@ impl Dispatcher {
         None
     }
 
-    /// Opens by rank as many as the teams' budgets allow; the others wait and are told of in a digest.
+    /// Opens as many escalations as the budgets allow, in the order of level and risk. The others wait and
+    /// are listed in a digest.
     fn open_by_rank(&mut self, mut openings: Vec<PendingOpening>, out: &mut Emitter<'_>) -> BTreeSet<String> {
         let mut waiting_teams = BTreeSet::new();
         openings.sort_by(|a, b| {
@@ -135,7 +137,7 @@ impl Dispatcher {
         for opening in openings {
             let PendingOpening { id, team, trigger, .. } = opening;
             let Some(mut incident) = self.incidents.remove(&id) else { continue };
-            // A storm is told instead of many, so it never waits for a budget.
+            // A storm replaces many escalations, so it never waits for a budget.
             let blocked_until = if trigger.route == STORM_ROUTE {
                 None
             } else {
@@ -145,7 +147,7 @@ impl Dispatcher {
                 None => incident.open(&id, &team, trigger, out),
                 Some(free_at) => {
                     out.record_decision(DecisionKind::OverBudget, &id, || {
-                        format!("waits for the budget of {team} until {free_at}")
+                        format!("over the budget of {team}; waits until {free_at}")
                     });
                     incident.defer(&team, out.now, free_at, out.policy);
                     if !incident.over_budget_teams.contains(&team) {
@@ -160,7 +162,7 @@ impl Dispatcher {
         waiting_teams
     }
 
-    /// Takes one from a team's budget; when there is none left, tells when there will be.
+    /// Counts an opening against a team's budget. Returns when the budget is free again, if it is used up.
     fn reserve_budget(&mut self, team: &str, level: Level, out: &Emitter<'_>) -> Option<EventTime> {
         let budget = out.policy.teams.get(team)?.budget? as usize;
         let openings = self.core.openings.entry(team.to_owned()).or_default();
@@ -176,8 +178,8 @@ impl Dispatcher {
 }
 
 impl Incident {
-    /// Puts off what is on a route that this policy does not have: another process may have taken a policy over earlier, and
-    /// a conversation leaves a route that is gone when it is heard of next.
+    /// Defers routes that this policy does not have. Another process may have loaded a newer policy first;
+    /// and a conversation leaves a removed route at its next signal.
     fn defer_unknown_routes(&mut self, out: &Emitter<'_>) {
         for active in self.routes.iter_mut().filter(|active| route_team(active, out.policy).is_none()) {
             active.due =
@@ -185,7 +187,7 @@ impl Incident {
         }
     }
 
-    /// Opens an escalation, or opens it again.
+    /// Opens an escalation, for the first time or again.
     fn open(&mut self, id: &str, team: &str, trigger: Trigger, out: &mut Emitter<'_>) {
         self.mark_decided(team, out.now, out.policy);
         let i = match self.lifecycles.iter().position(|lifecycle| lifecycle.team == team) {
@@ -200,7 +202,7 @@ impl Incident {
         };
         let waits_for_answer = out.policy.routes.get(&trigger.route).is_some_and(|r| r.unless_answered);
         let due = self.respond_by(out.brand_policy()).filter(|due| waits_for_answer && *due > out.now);
-        // An answer in time may come at the last moment.
+        // An answer at the deadline itself is still in time.
         self.lifecycles[i].overdue_at = due.map(|due| due + Duration::from_millis(1));
         out.emit_full(
             EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] },
@@ -209,7 +211,7 @@ impl Incident {
         );
     }
 
-    /// Takes the case off routes that have ended, and resolves what had no other.
+    /// Removes routes that have ended, and resolves escalations whose team has no other route.
     fn end_lapsed_routes(&mut self, id: &str, out: &mut Emitter<'_>) {
         let over = |at: Option<EventTime>| at.is_some_and(|at| at <= out.now);
         let ended: Vec<_> = self.routes.iter().filter(|active| over(active.ends_at)).cloned().collect();
@@ -230,7 +232,7 @@ impl Incident {
                     format_duration(route.clear_after.unwrap_or_default())
                 ),
                 None => format!(
-                    "the conditions of {} have not held for {}",
+                    "no condition of {} has held for {}",
                     active.route,
                     format_duration(route.clear_after.unwrap_or_default())
                 ),
@@ -247,7 +249,7 @@ impl Incident {
         }
     }
 
-    /// Tells again what nobody took, what was forgotten, and what is late.
+    /// Emits reminders: overdue answers, forgotten and unacknowledged escalations, and stalled hand-offs.
     fn remind(&mut self, id: &str, out: &mut Emitter<'_>) {
         let (now, policy) = (out.now, out.policy);
         let is_due = |at: Option<EventTime>| at.is_some_and(|at| at <= now);
@@ -264,7 +266,7 @@ impl Incident {
                 out.emit_step(
                     EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] },
                     EscalationChange::Late,
-                    format!("not answered within {target}{business}"),
+                    format!("no public answer within {target}{business}"),
                 );
             }
             let lifecycle = &mut self.lifecycles[i];
@@ -274,7 +276,7 @@ impl Incident {
                 out.emit_step(
                     EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] },
                     EscalationChange::Moved,
-                    format!("acknowledged, and nothing has followed for {since}"),
+                    format!("acknowledged, but no progress for {since}"),
                 );
             }
             let lifecycle = &self.lifecycles[i];
@@ -288,7 +290,7 @@ impl Incident {
                 out.emit_step(
                     EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] },
                     EscalationChange::Waits,
-                    format!("nobody has taken it for {since}"),
+                    format!("unacknowledged for {since}"),
                 );
             }
         }
@@ -299,7 +301,7 @@ impl Incident {
         {
             request.stall_notified = true;
             let reason = format!(
-                "asked to go on in private {} ago, and nothing has followed",
+                "asked to continue in private {} ago; nothing has followed",
                 format_duration(now - request.at)
             );
             for i in 0..self.lifecycles.len() {
@@ -315,7 +317,7 @@ impl Incident {
         }
     }
 
-    /// Gives one that nobody took to the next tier.
+    /// Hands an unacknowledged escalation to the next tier.
     fn next_tier(&mut self, id: &str, i: usize, out: &mut Emitter<'_>) {
         let lifecycle = &mut self.lifecycles[i];
         let Some(tier) =

@@ -1,4 +1,4 @@
-//! From a case and its life to the record that a team reads.
+//! Builds the escalation records that teams receive, and records decisions that notify nobody.
 
 use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, SCHEMA_VERSION};
 
@@ -7,40 +7,40 @@ use super::incident::Incident;
 use crate::policy::{Brand, Policy};
 use crate::{Lifecycle, PR, storm_brand};
 
-/// A decision that tells nobody, or not yet, and its reason.
+/// A decision that notifies nobody, or not yet, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// When it was taken.
+    /// Event time of the decision.
     pub at: EventTime,
-    /// What was decided.
+    /// Kind of decision.
     pub kind: DecisionKind,
-    /// The conversation.
+    /// The incident's id: a conversation, storm or group.
     pub conversation: String,
-    /// What was decided and why, in words.
+    /// The decision and its reason in plain words. Empty unless the trace is `DecisionTrace::All`.
     pub description: String,
 }
 
-/// Decisions that tell nobody, or not yet.
+/// Kinds of decision that notify nobody, or not yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DecisionKind {
-    /// A route holds, or does no more.
+    /// A route matches, or no longer does.
     RouteChanged,
-    /// The brand has answered, and the route asks for nothing then.
+    /// The brand has answered, and the route has `unless_answered`.
     Answered,
-    /// It is part of a storm, which is told instead.
+    /// It is part of a storm, which is emitted instead.
     InStorm,
-    /// It is part of a group, which is told instead.
+    /// It is part of a group, which is emitted instead.
     InGroup,
-    /// The team sleeps.
+    /// The team has quiet hours.
     Asleep,
-    /// The team's budget is used up for now.
+    /// The team's budget is used up.
     OverBudget,
-    /// It is silenced.
+    /// A silence applies.
     Silenced,
 }
 
 impl DecisionKind {
-    /// What keeps a team from being told, by name; none for what keeps nobody from it.
+    /// Returns the name of the suppression reason; `None` for a change of routes, which suppresses nothing.
     #[must_use]
     pub fn suppression_reason(self) -> Option<&'static str> {
         Some(match self {
@@ -55,20 +55,20 @@ impl DecisionKind {
     }
 }
 
-/// Which notes are taken.
+/// Which decisions that notify nobody are recorded.
 #[derive(Debug, Default)]
 pub enum DecisionTrace<'a> {
-    /// None.
+    /// None of them.
     #[default]
     Off,
-    /// Of what holds alerts back, without words.
+    /// Suppressions only, without descriptions.
     Suppressions(&'a mut Vec<Decision>),
-    /// All of them, in words.
+    /// All of them, with descriptions.
     All(&'a mut Vec<Decision>),
 }
 
 impl DecisionTrace<'_> {
-    /// The same for a while.
+    /// Borrows the trace again for a shorter time.
     pub(crate) fn reborrow(&mut self) -> DecisionTrace<'_> {
         match self {
             Self::Off => DecisionTrace::Off,
@@ -78,17 +78,17 @@ impl DecisionTrace<'_> {
     }
 }
 
-/// Where decisions go, and what they need to be told.
+/// Collects the escalations of a window, with the time, the brand and the policy they need.
 pub(crate) struct Emitter<'a> {
     pub now: EventTime,
     pub brand: &'a str,
     pub policy: &'a Policy,
     pub escalations: &'a mut Vec<Escalation>,
-    /// Where decisions that tell nobody go, when somebody asks.
+    /// Receives decisions that notify nobody.
     pub decision_trace: DecisionTrace<'a>,
 }
 
-/// A case by its id, with one of its lives.
+/// An incident with its id and one of its lifecycles.
 #[derive(Clone, Copy)]
 pub(crate) struct EscalationRef<'a> {
     pub id: &'a str,
@@ -97,12 +97,12 @@ pub(crate) struct EscalationRef<'a> {
 }
 
 impl Emitter<'_> {
-    /// The policy's words about this brand.
+    /// Returns the policy's settings for this brand.
     pub fn brand_policy(&self) -> &Brand {
         self.policy.brand(Some(self.brand))
     }
 
-    /// Takes note of a decision that tells nobody.
+    /// Records a decision that notifies nobody. The description is built only when somebody reads it.
     pub fn record_decision(
         &mut self,
         kind: DecisionKind,
@@ -120,13 +120,13 @@ impl Emitter<'_> {
         }
     }
 
-    /// Tells a step whose reason is all that is new.
+    /// Emits a step with a single reason.
     pub fn emit_step(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, reason: String) {
         let record = self.record(escalation, change, vec![reason]);
         self.escalations.push(record);
     }
 
-    /// Tells a step with all that is known.
+    /// Emits a step with all reasons, contributions and advice.
     pub fn emit_full(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, reason: String) {
         let mut reasons = vec![reason];
         reasons.extend_from_slice(&escalation.incident.reasons);
@@ -137,7 +137,7 @@ impl Emitter<'_> {
         self.escalations.push(record);
     }
 
-    /// The record of a step.
+    /// Builds the record of a step, without contributions and advice.
     pub fn record(
         &self,
         EscalationRef { id, incident, lifecycle }: EscalationRef<'_>,
@@ -181,7 +181,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Moves every escalation of a case on to a state, and tells those that moved.
+    /// Moves every escalation of an incident to a state, and emits those that moved.
     pub fn move_all(&mut self, id: &str, incident: &mut Incident, state: EscalationState, reason: &str) {
         for i in 0..incident.lifecycles.len() {
             if incident.lifecycles[i].move_to(state, self.now) {

@@ -1,4 +1,4 @@
-//! Groups: conversations on one route that are alike in what its owner named, told as one escalation that grows.
+//! Groups: conversations on one route with equal `group_by` values share one escalation that grows.
 
 use firewatch_domain::{Duration, EscalationState, EventTime};
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,12 @@ use super::incident::{ActiveRoute, Incident};
 use super::state::StatePartKey;
 use crate::lifecycle::Trigger;
 
-/// A group without a new member for so long is over.
+/// Time without a new member after which a group ends.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(60);
-/// Conversations that a group names.
+/// Maximum number of conversations that a group names.
 const MAX_NAMED: usize = 5;
 
-/// A group that is open.
+/// An open group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct IncidentGroup {
     id: String,
@@ -24,7 +24,7 @@ pub(crate) struct IncidentGroup {
 }
 
 impl Dispatcher {
-    /// Makes a case a member of the group that it belongs to, if its route has groups. Tells whether it did.
+    /// Adds an incident to its group, if its route has groups. Returns whether it did.
     pub(super) fn join_group(
         &mut self,
         id: &str,
@@ -53,28 +53,28 @@ impl Dispatcher {
         group_incident.members = Some(members);
         group_incident.posted_at = group_incident.posted_at.into_iter().chain(incident.posted_at).min();
         if joins && group_incident.reasons.len() < MAX_NAMED {
-            group_incident.reasons.push(format!("in it: {id}"));
+            group_incident.reasons.push(format!("member: {id}"));
         }
         if let Some(active) = group_incident.routes.first_mut().filter(|active| trigger.level > active.level)
         {
             (active.level, active.reason, active.due) =
                 (trigger.level, trigger.reason.clone(), Some(out.now));
         }
-        out.record_decision(DecisionKind::InGroup, id, || format!("told of as part of {group_id}"));
+        out.record_decision(DecisionKind::InGroup, id, || format!("notified as part of {group_id}"));
         self.put_back(group_id, group_incident, out.policy);
         true
     }
 
-    /// Tells of groups that have grown, and ends those that do not any more.
+    /// Emits growth of groups, and ends those without new members.
     pub(super) fn update_groups(&mut self, out: &mut Emitter<'_>) {
         let mut groups = std::mem::take(&mut self.core.groups);
         groups.retain(|(route, _), group| {
             let Some(mut incident) = self.incidents.remove(&group.id) else { return false };
             let interval = out.policy.routes.get(route).map_or(IDLE_TIMEOUT, |route| route.group_interval);
-            group.growth.notify_growth((&group.id, &mut incident), interval, out);
+            group.growth.notify_growth(&group.id, &mut incident, interval, out);
             let is_over = out.now - group.last_joined_at >= IDLE_TIMEOUT;
             if is_over {
-                let reason = format!("none joined for {IDLE_TIMEOUT}");
+                let reason = format!("no new member for {IDLE_TIMEOUT}");
                 out.move_all(&group.id, &mut incident, EscalationState::Resolved, &reason);
             }
             self.changed.insert(StatePartKey::Incident(group.id.clone()));

@@ -1,4 +1,4 @@
-//! What is told as one and grows: how many are in it, how many of them are near-copies, and how far that was told.
+//! Growth of a storm or group: its members, near-copies among them, and what has been emitted of it.
 
 use firewatch_domain::{Duration, EscalationChange, EventTime, SimHash};
 use serde::{Deserialize, Serialize};
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::Incident;
 
-/// Texts whose copies are counted, at most.
+/// Maximum number of texts whose copies are counted.
 const MAX_TEXTS: usize = 16;
-/// Copies from which a text is said to be copied.
+/// Number of copies from which a text counts as copied.
 const MIN_COPIES: u64 = 3;
-/// Share of the members from which copies are worth a word.
+/// Minimum share of the members at which copies are reported.
 const MIN_COPY_SHARE: f64 = 0.1;
 
-/// How far something that grows has come.
+/// Number of members, the last emitted number, and counts of near-copies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Growth {
     pub members: u64,
     notified_members: u64,
     notified_at: EventTime,
-    /// Texts of members, by the first that came, and how many there are of each.
+    /// First text of each set of near-copies, with the number of copies.
     texts: Vec<(SimHash, u64)>,
 }
 
 impl Growth {
-    /// With nothing in it.
+    /// Creates a growth without members.
     pub fn new(now: EventTime) -> Self {
         Self { members: 0, notified_members: 0, notified_at: now, texts: vec![] }
     }
 
-    /// Takes a member in, whose text is known by this.
+    /// Adds a member, with the SimHash of its text if known.
     pub fn add_member(&mut self, sim_hash: Option<SimHash>) {
         self.members += 1;
         let Some(sim_hash) = sim_hash else { return };
@@ -38,30 +38,31 @@ impl Growth {
             return;
         }
         if self.texts.len() == MAX_TEXTS {
-            // The oldest that was not copied makes room; when all were, the new one is not counted.
+            // The oldest text without copies makes room. When all have copies, the new one is not counted.
             let Some(single) = self.texts.iter().position(|(_, copies)| *copies == 1) else { return };
             self.texts.remove(single);
         }
         self.texts.push((sim_hash, 1));
     }
 
-    /// Whether a text is a near-copy of one that is copied in it.
+    /// Returns whether a text is a near-copy of a copied one.
     pub fn is_copied(&self, sim_hash: Option<SimHash>) -> bool {
         let copied = self.texts.iter().filter(|(_, copies)| *copies >= MIN_COPIES);
         sim_hash.is_some_and(|sim_hash| copied.into_iter().any(|(text, _)| text.is_near(sim_hash)))
     }
 
-    /// How much of it is copies, in words, when that is worth a word.
+    /// Describes the most frequent copies in plain words, when there are enough to report.
     pub fn describe_copies(&self) -> Option<String> {
         let max_copies = self.texts.iter().map(|(_, copies)| *copies).max()?;
         let is_worth = max_copies >= MIN_COPIES && max_copies as f64 >= MIN_COPY_SHARE * self.members as f64;
         is_worth.then(|| format!("{max_copies} of {} are near-copies of one text", self.members))
     }
 
-    /// Tells that a case has grown, when it is time for that and nobody has called it done.
+    /// Emits growth when the interval has passed, unless the incident has ended.
     pub fn notify_growth(
         &mut self,
-        (id, incident): (&str, &mut Incident),
+        id: &str,
+        incident: &mut Incident,
         interval: Duration,
         out: &mut Emitter<'_>,
     ) {

@@ -1,4 +1,4 @@
-//! What a desk keeps of one conversation, or of one storm: the routes it is on, and the escalations about it.
+//! An incident: the routes it is on, and one lifecycle of escalations for each team.
 
 use firewatch_domain::{Contribution, EventTime, Level, RoutesMatched, SimHash, Tenths};
 use serde::{Deserialize, Serialize};
@@ -9,71 +9,73 @@ use crate::policy::Policy;
 
 use super::cross_posts::Related;
 
-/// A conversation that a team may have to be told of.
+/// What a dispatcher keeps of one thing worth an alert: a conversation, storm, group, digest or silence
+/// notice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Incident {
-    /// When it began: part of the names of its escalations. None for a storm, whose own name tells.
+    /// When the conversation began: part of its escalation ids. `None` for other incidents, whose own id is
+    /// unique.
     pub(crate) began: Option<EventTime>,
     pub(crate) posted_at: Option<EventTime>,
     pub(crate) platform: Option<String>,
     pub(crate) risk: Option<Tenths>,
     pub(crate) excerpt: Option<String>,
-    /// What it says when it is told first, or raised.
+    /// Reasons that follow the first one when it opens or is raised.
     pub(crate) reasons: Vec<String>,
     pub(crate) contributions: Vec<Contribution>,
     pub(crate) advice: Vec<String>,
-    /// What it is about; of a storm, as most people write it.
+    /// Topic words; for a storm in their most common spelling.
     pub(crate) topics: Vec<String>,
-    /// By which near-copies of it are known.
+    /// SimHash by which near-copies are recognised.
     pub(crate) sim_hash: Option<SimHash>,
-    /// Conversations that it belongs with.
+    /// Related conversations.
     pub(crate) related: Vec<Related>,
     /// Routes that it is on.
     pub(crate) routes: Vec<ActiveRoute>,
-    /// Escalations about it, one for each team.
+    /// Lifecycles of its escalations, one for each team.
     pub(crate) lifecycles: Vec<Lifecycle>,
-    /// When the brand answered first.
+    /// When the brand first answered.
     pub(crate) answered_at: Option<EventTime>,
-    /// When the brand asked to go on in private, and by when that should have happened.
+    /// The brand's request to continue in private, if nothing has followed yet.
     pub(crate) hand_off_request: Option<HandOffRequest>,
     pub(crate) silenced_until: Option<EventTime>,
-    /// The policy's silences that are on it.
+    /// Silences of the policy that match it.
     pub(crate) silences: Vec<String>,
-    /// It counts for storms.
+    /// It counts as a complaint for storm detection.
     pub(crate) counts_for_storms: bool,
-    /// The storm that it is told of as a part of.
+    /// The storm that it is a member of.
     pub(crate) storm_id: Option<String>,
-    /// Routes by whose groups it is told of.
+    /// Routes in whose groups it is a member.
     pub(crate) in_groups: Vec<String>,
-    /// Of a storm or a group: how many are in it.
+    /// For a storm, a group or a silence notice: number of conversations.
     pub(crate) members: Option<u64>,
     /// Teams whose budget it waits for.
     pub(crate) over_budget_teams: Vec<String>,
-    /// The trace context of what it was last heard of by.
+    /// Trace context of its latest signal.
     pub(crate) trace: Option<String>,
-    /// When it has to be looked at next.
+    /// When it must be processed next.
     pub(crate) next_due: Option<EventTime>,
 }
 
-/// A route that a case is on.
+/// A route that an incident is on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ActiveRoute {
     pub route: String,
     pub level: Level,
     pub reason: String,
-    /// The group of the route that it belongs to.
+    /// Values of the route's `group_by` keys.
     pub group: Option<String>,
-    /// When its team is told, at the earliest; none once it was.
+    /// Earliest time to notify the team; `None` once that is decided.
     pub due: Option<EventTime>,
-    /// When it is over by itself, since its conditions do not hold any more.
+    /// When the route ends by itself, because its conditions no longer hold.
     pub ends_at: Option<EventTime>,
-    /// Its conditions do not hold any more.
+    /// Its conditions no longer hold.
     pub lapsed: bool,
-    /// Its team was told, or has its reason not to be.
+    /// The team was notified, or there was a reason not to.
     pub decided: bool,
 }
 
-/// A hand-off that was asked for.
+/// A request by the brand to continue in private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HandOffRequest {
     pub at: EventTime,
@@ -82,7 +84,7 @@ pub(crate) struct HandOffRequest {
 }
 
 impl ActiveRoute {
-    /// One that its team is told of from a time on.
+    /// Creates a route whose team may be notified from `at` on.
     pub(crate) fn new(route: &str, level: Level, reason: String, at: EventTime) -> Self {
         Self {
             route: route.into(),
@@ -96,16 +98,16 @@ impl ActiveRoute {
         }
     }
 
-    /// Where it stands, as a note says it.
+    /// Describes the route for `policy explain`.
     pub(crate) fn describe(&self) -> String {
         let Self { route, level, due, ends_at, lapsed, .. } = self;
         match (due, ends_at) {
-            (Some(due), _) => format!("on route {route} at {level}; told from {due} on, if it stays"),
+            (Some(due), _) => format!("on route {route} at {level}; notifies from {due} if it still holds"),
             (None, Some(over_at)) => {
-                format!("the conditions of {route} do not hold any more; it is over at {over_at}")
+                format!("the conditions of {route} no longer hold; it leaves the route at {over_at}")
             }
             (None, None) if *lapsed => {
-                format!("the conditions of {route} do not hold any more; a person ends it")
+                format!("the conditions of {route} no longer hold; a person has to resolve it")
             }
             (None, None) => format!("on route {route} at {level}"),
         }
@@ -113,7 +115,7 @@ impl ActiveRoute {
 }
 
 impl Incident {
-    /// One that nothing is known of yet.
+    /// Creates an empty incident.
     pub(crate) fn new(began: Option<EventTime>) -> Self {
         Self {
             began,
@@ -143,7 +145,7 @@ impl Incident {
         }
     }
 
-    /// Takes in what a conversation is now.
+    /// Applies the present state of a conversation.
     pub(crate) fn apply_match(&mut self, routes_matched: RoutesMatched, at: EventTime, policy: &Policy) {
         let RoutesMatched {
             posted_at,
@@ -186,7 +188,7 @@ impl Incident {
                 active.ends_at = route.and_then(|route| route.clear_after).map(|after| at + after);
             }
         }
-        // One that nobody was told of yet has not held for long enough.
+        // A lapsed route whose team has not been notified did not hold for long enough.
         self.routes.retain(|active| !active.lapsed || active.decided);
         self.routes.iter_mut().filter(|active| active.lapsed).for_each(|active| active.due = None);
         for new in routes {
@@ -208,7 +210,7 @@ impl Incident {
         }
     }
 
-    /// What the routes of a team that are due have reached, the highest.
+    /// Returns the highest level that the due routes of a team have reached.
     pub(crate) fn due_trigger(&self, team: &str, now: EventTime, policy: &Policy) -> Option<Trigger> {
         let due = self.routes.iter().filter(|active| active.due.is_some_and(|due| due <= now));
         let own = due.filter(|active| route_team(active, policy) == Some(team));
@@ -216,12 +218,12 @@ impl Incident {
             let route = policy.routes.get(&active.route);
             !(route.is_some_and(|r| r.unless_answered) && self.answered_at.is_some())
         });
-        // Of the same level, the risk is what is told: its route comes last by name, and the last maximum is taken.
+        // Of routes with the same level, the one that matched last decides.
         let highest = open.max_by_key(|active| active.level)?;
         Some(Trigger { route: highest.route.clone(), level: highest.level, reason: highest.reason.clone() })
     }
 
-    /// Teams that routes which are due would tell.
+    /// Returns the teams whose routes are due, sorted.
     pub(crate) fn teams_due(&self, now: EventTime, policy: &Policy) -> Vec<String> {
         let due = self.routes.iter().filter(|active| active.due.is_some_and(|due| due <= now));
         let mut teams: Vec<String> =
@@ -231,7 +233,7 @@ impl Incident {
         teams
     }
 
-    /// Puts off what is due for a team.
+    /// Defers the due routes of a team.
     pub(crate) fn defer(&mut self, team: &str, now: EventTime, until: EventTime, policy: &Policy) {
         for active in &mut self.routes {
             if active.due.is_some_and(|due| due <= now) && route_team(active, policy) == Some(team) {
@@ -240,7 +242,7 @@ impl Incident {
         }
     }
 
-    /// What was due for a team has been told, or is not to be told.
+    /// Marks the due routes of a team as decided: the team was notified, or there was a reason not to.
     pub(crate) fn mark_decided(&mut self, team: &str, now: EventTime, policy: &Policy) {
         for active in &mut self.routes {
             if active.due.is_some_and(|due| due <= now) && route_team(active, policy) == Some(team) {
@@ -250,12 +252,12 @@ impl Incident {
         self.over_budget_teams.retain(|waiting| waiting != team);
     }
 
-    /// Whether a team has a route left that has not ended.
+    /// Returns whether a team has a route left that has not ended.
     pub(crate) fn has_route(&self, team: &str, policy: &Policy) -> bool {
         self.routes.iter().any(|active| route_team(active, policy) == Some(team))
     }
 
-    /// Drops what was only needed to tell it first.
+    /// Drops details that only an opening needs, once no route is due.
     pub(crate) fn clear_details(&mut self) {
         if self.routes.iter().all(|active| active.due.is_none()) {
             self.reasons.clear();
@@ -266,14 +268,14 @@ impl Incident {
         }
     }
 
-    /// Whether somebody has to be told of it, or was and it is not over.
+    /// Returns whether a route is due or an escalation has not ended.
     pub(crate) fn is_alive(&self) -> bool {
         self.routes.iter().any(|active| active.due.is_some())
             || self.lifecycles.iter().any(|lifecycle| !lifecycle.state.is_final())
     }
 }
 
-/// The team of a route, as long as the policy has it.
+/// Returns the team of a route; `None` when the policy no longer has the route.
 pub(crate) fn route_team<'p>(active: &ActiveRoute, policy: &'p Policy) -> Option<&'p str> {
     if active.route == super::STORM_ROUTE {
         return Some(policy.storms.team.as_str());

@@ -1,8 +1,8 @@
-//! A brand's desk: all that its conversations are, seen together, and who is told of what.
+//! The dispatcher of a brand: sees all its conversations together and decides who is notified of what.
 //!
-//! Signals wait in windows of event time. A window is decided when every source partition has passed its
-//! end, and its contents are taken in order of time and id, so that the outcome does not depend on how
-//! the partitions interleave.
+//! Signals wait in windows of event time. A window is decided when every source partition has passed its end.
+//! Its signals are applied in the order of time and id, so the outcome does not depend on how partitions
+//! interleave.
 
 mod cross_posts;
 mod deadlines;
@@ -32,14 +32,14 @@ use emitter::Emitter;
 pub use emitter::{Decision, DecisionKind, DecisionTrace};
 use state::SourceProgress;
 
-/// The name of the route that storms are on.
+/// Pseudo-route of storms.
 pub(crate) const STORM_ROUTE: &str = "storm";
-/// Signals that wait at most; beyond it the oldest window is decided without the sources that lag.
+/// Maximum number of pending signals. Beyond it, the oldest window is decided without the lagging sources.
 const MAX_PENDING_SIGNALS: usize = 50_000;
-/// Empty windows looked at one by one after a gap, at most.
+/// Maximum number of empty windows decided one by one after a gap.
 const MAX_EMPTY_WINDOWS: i64 = 20_000;
 
-/// One brand's desk.
+/// The dispatcher of one brand.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     pub(crate) core: DispatcherCore,
@@ -47,16 +47,16 @@ pub struct Dispatcher {
     pub(crate) history: VolumeHistory,
     /// Signals that wait for their window, by time and id.
     pending: BTreeMap<(EventTime, String), SignalBody>,
-    /// Conversations, storms and digests by id.
+    /// Incidents by id.
     pub(crate) incidents: BTreeMap<String, Incident>,
-    /// Those that have to be looked at, by when.
+    /// Incidents to process, by due time and id.
     agenda: BTreeSet<(EventTime, String)>,
-    /// What differs from what was last written down.
+    /// Parts of the state that differ from the changelog.
     pub(crate) changed: BTreeSet<StatePartKey>,
 }
 
 impl Dispatcher {
-    /// A brand not heard of before.
+    /// Creates the dispatcher of a new brand.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
@@ -70,12 +70,12 @@ impl Dispatcher {
         }
     }
 
-    /// Takes a signal, and tells what is decided by it.
+    /// Applies a signal, and returns the escalations that it causes.
     pub fn apply(&mut self, signal: Signal, policy: &Policy) -> Vec<Escalation> {
         self.apply_traced(signal, policy, DecisionTrace::Off)
     }
 
-    /// The same, with notes of the decisions that tell nobody.
+    /// Applies a signal like [`Self::apply`], and records decisions that notify nobody.
     pub fn apply_traced(
         &mut self,
         signal: Signal,
@@ -117,7 +117,7 @@ impl Dispatcher {
             while self.pending.len() > MAX_PENDING_SIGNALS {
                 let step = policy.windows.step;
                 let Some(((oldest, _), _)) = self.pending.first_key_value() else { break };
-                // A late signal is decided with the window that is next.
+                // A late signal is decided with the next window.
                 let start =
                     self.core.next_window.map_or(oldest.floor(step), |next| next.max(oldest.floor(step)));
                 let decision_trace = decision_trace.reborrow();
@@ -134,13 +134,14 @@ impl Dispatcher {
         escalations
     }
 
-    /// Cases that somebody was told of or will be, and signals that wait: what this desk keeps in memory.
+    /// Returns the number of live incidents and pending signals: what this dispatcher keeps in memory.
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.incidents.values().filter(|incident| incident.is_alive()).count() + self.pending.len()
     }
 
-    /// The parts that changed since this was last asked, each as it is now; none for one that is over.
+    /// Returns the parts that changed since the last call, in their present form; `None` for a part that is
+    /// gone.
     pub fn changes(&mut self) -> Vec<(StatePartKey, Option<StatePart>)> {
         let changed = std::mem::take(&mut self.changed);
         changed
@@ -164,7 +165,7 @@ impl Dispatcher {
             .collect()
     }
 
-    /// Puts a part in its place, as it was written down.
+    /// Restores a part from the changelog.
     pub fn restore_part(&mut self, part: StatePart) {
         match part {
             StatePart::Core(core) => self.core = *core,
@@ -180,8 +181,8 @@ impl Dispatcher {
         }
     }
 
-    /// The time that every source has passed which is not silent; the latest of all when all are. When all have
-    /// ended, that is where the last of them came to, or when the last that waits is due.
+    /// Returns the time that every active source has passed, or the latest time when all are idle. At the end
+    /// of all streams it is late enough to decide everything that still waits.
     fn watermark(&self, policy: &Policy) -> Option<EventTime> {
         let step = policy.windows.step;
         if self.core.sources.len() < self.core.expected_sources as usize {
@@ -213,7 +214,7 @@ impl Dispatcher {
         }
     }
 
-    /// Takes out what waits from before a time; most windows are empty.
+    /// Takes the pending signals before a time. Most windows are empty.
     fn take_pending_before(&mut self, end: EventTime) -> BTreeMap<(EventTime, String), SignalBody> {
         if self.pending.first_key_value().is_none_or(|((at, _), _)| *at >= end) {
             return BTreeMap::new();
@@ -224,8 +225,8 @@ impl Dispatcher {
         window
     }
 
-    /// The start of the next window that ends at or before `passed`. The first one is that of the first signal; in a
-    /// long silence most empty ones are passed over.
+    /// Returns the start of the next window that ends at or before the watermark. The first window is that of
+    /// the first signal; in a long gap, most empty windows are skipped.
     fn next_window(&self, watermark: EventTime, step: Duration) -> Option<EventTime> {
         let first_pending = self.pending.first_key_value().map(|((at, _), _)| at.floor(step));
         let next = self.core.next_window.or(first_pending)?;
@@ -236,7 +237,7 @@ impl Dispatcher {
         (start + step <= watermark).then_some(start)
     }
 
-    /// Decides a window that ends now.
+    /// Decides the window that ends now.
     fn decide(&mut self, window: BTreeMap<(EventTime, String), SignalBody>, out: &mut Emitter<'_>) {
         let mut counts = ComplaintCounts::default();
         let mut new = Vec::new();
@@ -269,7 +270,7 @@ impl Dispatcher {
         self.notify_expiring_silences(out);
     }
 
-    /// What is known of the volume of complaints.
+    /// Returns the complaint volume of the brand.
     pub(crate) fn volume(&mut self) -> VolumeMonitor<'_> {
         VolumeMonitor {
             profile: &mut self.profile,
@@ -278,11 +279,11 @@ impl Dispatcher {
         }
     }
 
-    /// Takes in what a conversation is now.
+    /// Applies the present state of a conversation to its incident.
     fn apply_match(&mut self, routes_matched: RoutesMatched, at: EventTime, out: &mut Emitter<'_>) {
         let (id, began) = (routes_matched.conversation.clone(), Some(routes_matched.began));
         let mut incident = match self.incidents.remove(&id) {
-            // One that began anew after it was over has nothing to do with the one before.
+            // A conversation that began again after its end is a new incident.
             Some(old) if old.began == began => old,
             _ => Incident::new(began),
         };
@@ -295,7 +296,7 @@ impl Dispatcher {
         self.put_back(id, incident, out.policy);
     }
 
-    /// Takes note of what a new complaint belongs with, on both sides.
+    /// Relates a new complaint to the conversations it belongs with, on both sides.
     fn relate(&mut self, incident: &mut Incident, routes_matched: &RoutesMatched, at: EventTime) {
         if !routes_matched.counts_for_storms {
             return;
@@ -312,7 +313,7 @@ impl Dispatcher {
         incident.relate(cross_post);
     }
 
-    /// Puts a case back in its place, and notes when it has to be looked at next.
+    /// Stores an incident, and schedules when to process it next.
     pub(crate) fn put_back(&mut self, id: String, mut incident: Incident, policy: &Policy) {
         if let Some(old) = incident.next_due {
             self.agenda.remove(&(old, id.clone()));
@@ -323,7 +324,7 @@ impl Dispatcher {
         self.incidents.insert(id, incident);
     }
 
-    /// Takes a case out for good.
+    /// Removes an incident for good.
     pub(crate) fn remove_incident(&mut self, id: &str) {
         if let Some(next) = self.incidents.remove(id).and_then(|incident| incident.next_due) {
             self.agenda.remove(&(next, id.to_owned()));

@@ -1,4 +1,4 @@
-//! The policy's silences at work: what they hide is counted, and told of before they lapse.
+//! Policy silences: counts what they hide, and notifies each team before a silence lapses.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,26 @@ use super::incident::Incident;
 use crate::Lifecycle;
 use crate::lifecycle::Trigger;
 
-/// The route that notices of silences are on.
+/// Pseudo-route of silence notices.
 const SILENCE_ROUTE: &str = "silence";
-/// Conversations that a notice names.
+/// Maximum number of conversations that a notice names.
 const MAX_NAMED: usize = 5;
 
-/// What a silence has hidden from one team.
+/// What one silence has hidden from one team.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct HiddenIncidents {
     count: u64,
-    /// The first of them.
+    /// Ids of the first hidden incidents.
     named: Vec<String>,
     notified: bool,
 }
 
-/// What silences have hidden, by silence and team.
+/// Hidden incidents by silence and team.
 pub(crate) type HiddenBySilence = BTreeMap<(String, String), HiddenIncidents>;
 
 impl Dispatcher {
-    /// Until when a case is silenced by the policy, if it is; counts it as hidden from a team.
+    /// Returns until when the policy silences an incident, if it does, and counts the incident as hidden from
+    /// the team.
     pub(super) fn hide_if_silenced(
         &mut self,
         id: &str,
@@ -49,12 +50,12 @@ impl Dispatcher {
         }
         let (by, until) = (&silence.by, silence.until);
         out.record_decision(DecisionKind::Silenced, id, || {
-            format!("{team} is not told: silenced by {by} until {until} ({})", silence.reason)
+            format!("{team} is not notified: silenced by {by} until {until} ({})", silence.reason)
         });
         Some(silence.until)
     }
 
-    /// Tells teams of silences that are about to lapse, and ends what was told of those that have.
+    /// Emits notices of silences that are about to lapse, and ends the notices of those that have lapsed.
     pub(super) fn notify_expiring_silences(&mut self, out: &mut Emitter<'_>) {
         let mut hidden = std::mem::take(&mut self.core.hidden);
         hidden.retain(|(name, team), hidden| {
@@ -71,7 +72,7 @@ impl Dispatcher {
                         "the silence {name} lapses at {}; it hides {} from {team}",
                         silence.until, hidden.count
                     ),
-                    format!("made by {}: {}", silence.by, silence.reason),
+                    format!("created by {}: {}", silence.by, silence.reason),
                 ];
                 reasons.extend(hidden.named.iter().map(|id| format!("hidden: {id}")));
                 let mut incident = self.incidents.remove(&id).unwrap_or_else(|| Incident::new(None));
@@ -95,7 +96,7 @@ impl Dispatcher {
 
     fn end_notice(&mut self, id: &str, out: &mut Emitter<'_>) {
         if let Some(mut incident) = self.incidents.remove(id) {
-            out.move_all(id, &mut incident, EscalationState::Resolved, "it has lapsed");
+            out.move_all(id, &mut incident, EscalationState::Resolved, "the silence has lapsed");
             self.incidents.insert(id.to_owned(), incident);
             self.remove_incident(id);
         }

@@ -1,6 +1,6 @@
-//! A brand's state in parts, each written down when it changes.
+//! State of a brand in parts, each written to the changelog when it changes.
 //!
-//! A brand can have thousands of open complaints; a change of one must not cost the writing of all.
+//! A brand can have thousands of open complaints, so a change of one must not write all of them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,59 +17,59 @@ use super::group::IncidentGroup;
 use super::incident::Incident;
 use super::silence::HiddenBySilence;
 
-/// Which part of a brand's state.
+/// Key of one part of a brand's state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StatePartKey {
-    /// All but what the others hold.
+    /// Everything that has no part of its own.
     Core,
-    /// What is usual; it changes by the hour.
+    /// Usual volume. It changes hourly.
     Profile,
-    /// The last two hours; it changes every five minutes.
+    /// Volume of the last two hours. It changes every five minutes.
     History,
-    /// A conversation, a storm or a digest.
+    /// An incident, by id.
     Incident(String),
-    /// A signal that waits, by time and id.
+    /// A pending signal, by time and id.
     Pending(EventTime, String),
 }
 
-/// A part of a brand's state.
+/// One part of a brand's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum StatePart {
-    /// All but what the others hold.
+    /// Everything that has no part of its own.
     Core(Box<DispatcherCore>),
-    /// What is usual; it changes by the hour.
+    /// Usual volume. It changes hourly.
     Profile(Box<SeasonalProfile>),
-    /// The last two hours; it changes every five minutes.
+    /// Volume of the last two hours. It changes every five minutes.
     History(Box<VolumeHistory>),
-    /// A conversation, a storm or a digest.
+    /// An incident, with its id.
     Incident(String, Box<Incident>),
-    /// A signal that waits.
+    /// A pending signal, with its time and id.
     Pending(EventTime, String, #[serde(with = "as_json")] SignalBody),
 }
 
-/// What is known of a brand but for its cases.
+/// State of a brand apart from its incidents, pending signals and volume.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DispatcherCore {
-    /// How far each source partition has come.
+    /// Progress of each source partition.
     pub(crate) sources: BTreeMap<u32, SourceProgress>,
-    /// How many there are.
+    /// Number of source partitions.
     pub(crate) expected_sources: u32,
-    /// The latest tick of any source but that of its end.
+    /// The latest watermark of any source before its end.
     pub(crate) latest_watermark: EventTime,
-    /// The start of the next window to decide.
+    /// Start of the next window to decide.
     pub(crate) next_window: Option<EventTime>,
-    /// The last five minutes.
+    /// Volume of the last five minutes.
     pub(crate) current_bucket: CurrentBucket,
     pub(crate) storms: Vec<Storm>,
-    /// When each team with a budget was told of something new, within the last hour.
+    /// Openings of each team with a budget within the last hour.
     pub(crate) openings: BTreeMap<String, VecDeque<EventTime>>,
-    /// Groups that are open, by route and what is alike in them.
+    /// Open groups, by route and `group_by` values.
     pub(crate) groups: BTreeMap<(String, String), IncidentGroup>,
-    /// What the policy's silences hide.
+    /// What policy silences hide, by silence and team.
     pub(crate) hidden: HiddenBySilence,
-    /// What is told of those that wait for a team's budget.
+    /// Open digests, by team.
     pub(crate) digests: BTreeMap<String, Digest>,
-    /// By which posts of one author on several networks are known.
+    /// Recent complaints, to recognise cross-posts.
     pub(crate) cross_posts: CrossPostIndex,
 }
 
@@ -91,14 +91,14 @@ impl DispatcherCore {
     }
 }
 
-/// How far a source has come, and whether it is silent.
+/// Watermark of a source, and whether the source is idle.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct SourceProgress {
     pub at: EventTime,
     pub idle: bool,
 }
 
-/// The wire's records leave out what is absent, which a binary format cannot: a signal is kept as it came.
+/// Serialises a signal as JSON: wire records omit absent fields, which a binary format cannot.
 mod as_json {
     use firewatch_domain::SignalBody;
     use serde::de::Error as _;

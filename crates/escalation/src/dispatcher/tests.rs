@@ -1,4 +1,4 @@
-//! Windows, storms and silent sources, as streams of signals.
+//! Windows, storms and idle sources as streams of signals.
 
 use firewatch_domain::{
     ConversationChange, ConversationUpdate, Escalation, EscalationState, Level, RouteMatch, SCHEMA_VERSION,
@@ -56,7 +56,7 @@ fn run(signals: impl IntoIterator<Item = Signal>) -> Vec<Escalation> {
 }
 
 fn lines(escalations: &[Escalation]) -> Vec<String> {
-    // Without the time that a complaint began, which is part of its id.
+    // Without the start time of the complaint, which is part of its id.
     let line = |e: &Escalation| {
         let id = e.posted_at.map_or(e.id.clone(), |at| e.id.replacen(&format!("{at}/"), "", 1));
         format!("{id} {} {}", e.state, e.members.unwrap_or(0))
@@ -71,7 +71,7 @@ fn a_complaint_is_escalated_when_its_window_has_passed_everywhere() {
     assert!(dispatcher.apply(watermark(0, 60, 2), &policy()).is_empty(), "the other source lags");
     assert!(
         dispatcher.apply(watermark(1, 30, 2), &policy()).is_empty(),
-        "it waits for a storm to be told instead"
+        "it waits in case a storm replaces it"
     );
     let escalations = dispatcher.apply(watermark(1, 40, 2), &policy());
     assert_eq!(lines(&escalations), ["c1/support/1/0 open 0"]);
@@ -79,7 +79,7 @@ fn a_complaint_is_escalated_when_its_window_has_passed_everywhere() {
     let again = Signal { at: at(61), ..complaint(0, 1, "c1", "bill") };
     assert!(dispatcher.apply(again, &policy()).is_empty());
     dispatcher.apply(watermark(0, 100, 2), &policy());
-    assert!(dispatcher.apply(watermark(1, 100, 2), &policy()).is_empty(), "told once");
+    assert!(dispatcher.apply(watermark(1, 100, 2), &policy()).is_empty(), "emitted once");
 }
 
 #[test]
@@ -117,7 +117,8 @@ fn what_was_answered_while_it_waited_is_not_escalated() {
     assert_eq!(lines(&escalations), ["c1/support/1/0 open 0", "c1/support/1/1 answered 0"]);
 }
 
-/// Ten minutes of the usual, then 400 complaints about one thing in six minutes, one about another; then calm.
+/// Ten minutes of usual volume, then 400 complaints with one topic in six minutes and one with another, then
+/// calm.
 fn outage() -> Vec<Signal> {
     let mut all = Vec::new();
     for i in 0..4_i64 {
@@ -145,8 +146,8 @@ fn a_wave_about_one_thing_is_one_storm_that_grows_and_ends() {
     assert!(storm.iter().all(|e| e.escalation == storm[0].escalation));
     assert!(storm[0].reasons.iter().any(|r| r.contains("portal")));
     let alone = escalations.iter().filter(|e| e.conversation.starts_with("out")).count();
-    assert!(alone < 20, "{alone} told before the storm was seen");
-    assert!(escalations.iter().any(|e| e.conversation == "other"), "another matter is told on its own");
+    assert!(alone < 20, "{alone} emitted before the storm was detected");
+    assert!(escalations.iter().any(|e| e.conversation == "other"), "another topic is emitted on its own");
     assert_eq!(escalations.iter().filter(|e| e.conversation.starts_with("usual") && e.step == 0).count(), 4);
     assert_eq!(storm_brand(&storm[0].conversation), Some("acme"));
 }
@@ -222,10 +223,7 @@ fn a_route_that_this_policy_does_not_have_yet_waits_for_the_one_that_has_it() {
     }
     let mut dispatcher = Dispatcher::new(&policy());
     assert!(dispatcher.apply(early, &policy()).is_empty());
-    assert!(
-        dispatcher.apply(watermark(0, 60, 1), &policy()).is_empty(),
-        "nobody is known who should be told"
-    );
+    assert!(dispatcher.apply(watermark(0, 60, 1), &policy()).is_empty(), "no team is known for the route");
     let escalations = dispatcher.apply(watermark(0, 200, 1), &other.unwrap());
     assert_eq!(lines(&escalations), ["c1/support/1/0 open 0"]);
 }

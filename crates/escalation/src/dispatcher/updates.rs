@@ -1,4 +1,4 @@
-//! What is done about a case, and what is told of that.
+//! Applies actions and answers to an incident, and emits the changes.
 
 use firewatch_domain::{
     Channel, ConversationChange, ConversationUpdate, EscalationChange, EscalationState, EventTime,
@@ -11,7 +11,7 @@ use super::{Dispatcher, StatePartKey};
 use crate::policy::hours;
 
 impl Dispatcher {
-    /// Takes in what was done about a case; what nobody knows of needs nothing done about it.
+    /// Applies an update to its incident. Updates of unknown incidents are ignored.
     pub(super) fn apply_update(&mut self, update: ConversationUpdate, at: EventTime, out: &mut Emitter<'_>) {
         let ConversationUpdate { conversation: id, change, by, trace } = update;
         let Some(mut incident) = self.incidents.remove(&id) else { return };
@@ -24,7 +24,7 @@ impl Dispatcher {
             change,
             ConversationChange::Expired { .. } | ConversationChange::Deleted { is_root: true }
         );
-        incident.apply_change(&id, change, (&by, at), out);
+        incident.apply_change(&id, change, &by, at, out);
         if is_over {
             self.incidents.insert(id.clone(), incident);
             self.remove_incident(&id);
@@ -39,7 +39,8 @@ impl Incident {
         &mut self,
         id: &str,
         change: ConversationChange,
-        (by, at): (&str, EventTime),
+        by: &str,
+        at: EventTime,
         out: &mut Emitter<'_>,
     ) {
         use EscalationState as State;
@@ -56,21 +57,26 @@ impl Incident {
                 let deadline =
                     hours::after(out.brand_policy().hours.as_ref(), at, out.brand_policy().hand_off);
                 self.hand_off_request = Some(HandOffRequest { at, deadline, stall_notified: false });
-                let reason = format!("{by} asked to go on {}{late}", describe_channels(&channels));
+                let reason = format!("{by} asked to continue {}{late}", describe_channels(&channels));
                 out.move_all(id, self, State::HandOffAsked, &reason);
             }
             ConversationChange::HandedOff => {
                 self.hand_off_request = None;
                 let late = self.record_answer(at, out);
-                out.move_all(id, self, State::HandedOff, &format!("goes on in private, by {by}{late}"));
+                out.move_all(
+                    id,
+                    self,
+                    State::HandedOff,
+                    &format!("handed off to a private channel by {by}{late}"),
+                );
             }
             ConversationChange::HandOffAccepted if self.hand_off_request.is_none() => {}
             ConversationChange::HandOffAccepted => {
                 self.hand_off_request = None;
-                out.move_all(id, self, State::HandedOff, "goes on in private, says a reply");
+                out.move_all(id, self, State::HandedOff, "continues in private, according to a reply");
             }
             ConversationChange::Resolved => {
-                // What waits to be told needs nobody any more.
+                // Nobody has to be notified of what is still due.
                 self.routes.iter_mut().for_each(|active| (active.due, active.decided) = (None, true));
                 out.move_all(id, self, State::Resolved, &format!("resolved by {by}"));
             }
@@ -88,19 +94,14 @@ impl Incident {
             ConversationChange::Deleted { is_root: all } => {
                 self.erase_text(all);
                 if all {
-                    out.move_all(
-                        id,
-                        self,
-                        State::Expired,
-                        "the post was deleted, and what it said is forgotten",
-                    );
+                    out.move_all(id, self, State::Expired, "the post was deleted; its text has been erased");
                 }
             }
             ConversationChange::Expired { reason } => out.move_all(id, self, State::Expired, &reason),
         }
     }
 
-    /// Drops what a post said: of its first one, or of the answer that it was told of for.
+    /// Erases text of a deleted post. The excerpt is that of the root post, so it goes only with that.
     fn erase_text(&mut self, first: bool) {
         self.reasons.clear();
         self.contributions.clear();
@@ -111,7 +112,7 @@ impl Incident {
         }
     }
 
-    /// The brand has spoken. How late that is, in words; nothing when it had spoken before.
+    /// Records the brand's first answer. Returns how long it took, in plain words; empty for later answers.
     fn record_answer(&mut self, at: EventTime, out: &Emitter<'_>) -> String {
         if self.answered_at.is_some() {
             return String::new();
@@ -120,7 +121,7 @@ impl Incident {
         self.lifecycles.iter_mut().for_each(|lifecycle| lifecycle.overdue_at = None);
         for active in self.routes.iter_mut().filter(|active| active.due.is_some()) {
             if out.policy.routes.get(&active.route).is_some_and(|route| route.unless_answered) {
-                // It needs to wait no longer to be told that nobody needs to be told.
+                // Decide now that nobody has to be notified.
                 active.due = Some(at);
             }
         }
@@ -130,13 +131,13 @@ impl Incident {
         let business = if terms.hours.is_some() { " in business hours" } else { "" };
         let verdict = if took <= target { "within" } else { "later than" };
         format!(
-            ", after {}{business}, {verdict} the {} of the target",
+            ", after {}{business}, {verdict} the target of {}",
             format_duration(took),
             format_duration(target)
         )
     }
 
-    /// Gives every escalation that is not over to a team; that one and the one before are told.
+    /// Makes a team the owner of every open escalation, and emits that to both owners.
     pub(super) fn hand_over(&mut self, id: &str, to: &str, reason: &str, out: &mut Emitter<'_>) {
         if !out.policy.teams.contains_key(to) {
             return;

@@ -1,4 +1,4 @@
-//! The brands' accounts, by platform: who answers for which brand, and whom a post is about.
+//! Accounts of the brands by platform: which brand an account answers for, and which brand a post is about.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,19 +12,19 @@ use super::names::BrandNames;
 /// Brands by handle, in lower case and without the `@`.
 type ByHandle = BTreeMap<String, String>;
 
-/// Whose each account is.
+/// Finds the brand of an account or of a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
-    /// On platforms for which no brand has handles of their own.
+    /// Handles for platforms on which no brand has handles of its own.
     default_handles: ByHandle,
-    /// On each of the others.
+    /// Handles for each of the other platforms, by name in lower case.
     by_platform: BTreeMap<String, ByHandle>,
-    /// What they are called besides.
+    /// Names and hashtags of the brands.
     names: BrandNames,
 }
 
 impl Accounts {
-    /// Of all brands; two that claim the same account are a fault.
+    /// Collects the accounts of all brands. An account that two brands claim is a fault.
     pub(super) fn from_brands(brands: &BTreeMap<String, Brand>, s: &mut Settings) -> Self {
         let platforms: BTreeSet<&String> =
             brands.values().flat_map(|brand| brand.handles_on.keys()).collect();
@@ -37,14 +37,14 @@ impl Accounts {
         }
     }
 
-    /// The brand that an account is of.
+    /// Returns the brand that an account belongs to.
     #[must_use]
     pub fn brand(&self, platform: Option<&str>, handle: &str) -> Option<&str> {
         let there = platform.and_then(|platform| self.by_platform.get(&platform.to_lowercase()));
         there.unwrap_or(&self.default_handles).get(&plain(handle)).map(String::as_str)
     }
 
-    /// Whether a brand's account wrote a post: the platform says so, or it is one by its handle or its id.
+    /// Returns whether a brand's account wrote a post: the platform says so, or its handle or id is listed.
     #[must_use]
     pub fn is_by_brand(&self, platform: Option<&str>, post: &Post) -> bool {
         if post.account_kind() == Some(AccountKind::Brand) {
@@ -54,7 +54,8 @@ impl Accounts {
         post.author.as_ref().is_some_and(|by| by.handle.as_ref().is_some_and(is_own) || is_own(&by.id))
     }
 
-    /// The brand that a text mentions: by a handle, or else by a hashtag or a name; the first one if several.
+    /// Returns the brand that a text mentions, by a handle or else by a hashtag or name; the first one if
+    /// there are several.
     #[must_use]
     pub fn mentioned(&self, platform: Option<&str>, text: &str) -> Option<&str> {
         let mut mentions = text.split_whitespace().filter(|word| word.starts_with('@'));
@@ -73,8 +74,7 @@ fn by_handle(brands: &BTreeMap<String, Brand>, platform: Option<&String>, s: &mu
         for handle in handles {
             match all.entry(plain(handle)) {
                 Entry::Occupied(other) if other.get() != name => {
-                    let problem =
-                        format!("{handle:?} is brand {}'s too; an account is of one brand", other.get());
+                    let problem = format!("{handle:?} also belongs to brand {}; list it once", other.get());
                     s.add_fault(&key, problem);
                 }
                 free => drop(free.or_insert_with(|| name.clone())),
@@ -112,7 +112,11 @@ mod tests {
             (brand("acme.care"), brand("1784"), brand("@AcmeCare")),
             (Some("acme"), Some("acme"), None)
         );
-        assert_eq!(brand("bolt"), Some("bolt"), "one that names no others has the same everywhere");
+        assert_eq!(
+            brand("bolt"),
+            Some("bolt"),
+            "without handles of its own there, the others count everywhere"
+        );
     }
 
     #[test]
@@ -120,7 +124,7 @@ mod tests {
         let faults = Policy::parse("p", &TWO.replace("@bolt", "@ACMEcare")).unwrap_err();
         let messages: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert!(
-            messages[0].contains("brands.bolt.handles: \"@ACMEcare\" is brand acme's too"),
+            messages[0].contains("brands.bolt.handles: \"@ACMEcare\" also belongs to brand acme"),
             "{messages:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! Hours of the week in a time zone: business hours, in which clocks run, and quiet hours, in which teams sleep.
+//! Hours of the week in a time zone: business hours, which response targets count, and quiet hours of teams.
 
 use firewatch_domain::{Duration, EventTime};
 use firewatch_settings::Settings;
@@ -6,7 +6,7 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-/// Days looked ahead for the next hours, at most: any week has them.
+/// Maximum number of days to look ahead for the next hours.
 const MAX_DAYS_AHEAD: i64 = 400;
 const DAYS: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
@@ -18,7 +18,7 @@ const DAYS: [(&str, Weekday); 7] = [
     ("sun", Weekday::Sunday),
 ];
 
-/// Hours of the week. Those that end before they begin end on the day after.
+/// Hours of the week. Hours that end before they begin end on the next day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeeklyHours {
     zone: TimeZone,
@@ -27,20 +27,23 @@ pub struct WeeklyHours {
     to: Time,
 }
 
-/// Reads a section of hours; none when it is not there.
+/// Reads an hours section; `None` when it is absent.
 pub(super) fn read(s: &mut Settings, key: &str) -> Option<WeeklyHours> {
     if !s.has(key) {
         return None;
     }
     let name = s.text(&format!("{key}.zone"), "UTC");
     let zone = TimeZone::get(&name).unwrap_or_else(|_| {
-        let problem = format!("{name:?} is no time zone; give a name such as \"America/New_York\"");
+        let problem = format!("{name:?} is not a time zone; give a name such as \"America/New_York\"");
         s.add_fault(&format!("{key}.zone"), problem);
         TimeZone::UTC
     });
     let (from, to) = (time(s, &format!("{key}.from"), "09:00"), time(s, &format!("{key}.to"), "17:00"));
     if from == to {
-        s.add_fault(key, format_args!("from {from} to {to} is nothing; leave the section out for always"));
+        s.add_fault(
+            key,
+            format_args!("{from} to {to} is empty; give two different times, or remove the section"),
+        );
     }
     Some(WeeklyHours { zone, days: days(s, &format!("{key}.days")), from, to })
 }
@@ -62,7 +65,7 @@ fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
             Some((_, day)) => days.push(*day),
             None => s.add_fault(
                 key,
-                format_args!("{name:?} is no day; give some of {}", DAYS.map(|(n, _)| n).join(", ")),
+                format_args!("{name:?} is not a day; give any of {}", DAYS.map(|(n, _)| n).join(", ")),
             ),
         }
     }
@@ -70,13 +73,13 @@ fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
 }
 
 impl WeeklyHours {
-    /// When the hours that hold at a time end; none when they do not hold.
+    /// Returns when the hours at a time end; `None` outside of the hours.
     #[must_use]
     pub fn end(&self, at: EventTime) -> Option<EventTime> {
         self.spans(at).take_while(|(from, _)| *from <= at).find(|(_, to)| at < *to).map(|(_, to)| to)
     }
 
-    /// The time at which so much of these hours has passed since `from`.
+    /// Returns when `span` of these hours has passed since `from`.
     #[must_use]
     pub fn after(&self, from: EventTime, span: Duration) -> EventTime {
         let mut remaining = span;
@@ -93,7 +96,7 @@ impl WeeklyHours {
         from + span
     }
 
-    /// How much of these hours lies between two times.
+    /// Returns how much of these hours lies between two times.
     #[must_use]
     pub fn between(&self, from: EventTime, to: EventTime) -> Duration {
         let inside = self.spans(from).take_while(|(begin, _)| *begin < to);
@@ -103,7 +106,7 @@ impl WeeklyHours {
         })
     }
 
-    /// The hours from the day before a time on, in order.
+    /// Returns the hours from the day before a time on, in order.
     fn spans(&self, at: EventTime) -> impl Iterator<Item = (EventTime, EventTime)> + '_ {
         let now = Timestamp::from_millisecond(at.as_millis()).unwrap_or(Timestamp::UNIX_EPOCH);
         let today = now.to_zoned_datetime(self.zone.clone()).date();
@@ -121,12 +124,12 @@ impl WeeklyHours {
     }
 }
 
-/// The time by which so much has passed, within the hours if there are any.
+/// Returns when `span` has passed since `from`, counting only the hours if there are any.
 pub(crate) fn after(hours: Option<&WeeklyHours>, from: EventTime, span: Duration) -> EventTime {
     hours.map_or(from + span, |hours| hours.after(from, span))
 }
 
-/// How long it is from one time to another, within the hours if there are any.
+/// Returns the span between two times, counting only the hours if there are any.
 pub(crate) fn between(hours: Option<&WeeklyHours>, from: EventTime, to: EventTime) -> Duration {
     hours.map_or_else(|| to - from, |hours| hours.between(from, to))
 }

@@ -1,4 +1,6 @@
-//! The policy file: what analysts own. Checked before it loads; a policy that exists is sound.
+//! The policy file, which analysts own.
+//!
+//! It is checked before it loads, so a [`Policy`] that exists is valid.
 
 mod accounts;
 mod advice;
@@ -26,97 +28,97 @@ pub use schema::policy_schema;
 pub use silences::Silence;
 pub use teams::{QuietHours, Team, Tier, quiet_hours};
 
-/// Thresholds, routes and clocks; every field within its range.
+/// Thresholds, routes, teams and deadlines. Every value is within its range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// The name of this version, told with each escalation.
+    /// Name of this version. Every escalation carries it.
     pub version: String,
-    /// Hash of the file's text: FNV-1a of 64 bits, in hexadecimal.
+    /// Hash of the file's text: 64-bit FNV-1a in hexadecimal.
     pub hash: String,
-    /// A conversation silent for so long is over.
+    /// Span of silence after which a conversation expires.
     pub retention: Duration,
-    /// A score is told again when the risk has moved by so many points.
+    /// Change of risk, in points, at which a score is emitted again.
     pub score_step: f64,
     /// Brands by name.
     pub brands: BTreeMap<String, Brand>,
-    /// Whose each account is.
+    /// Finds the brand of an account or of a text.
     pub accounts: Accounts,
-    /// What holds for a brand that is not listed.
+    /// Settings for a brand that is not listed.
     pub unlisted: Brand,
-    /// Teams by name; PR and support are always there.
+    /// Teams by name. `pr` and `support` always exist.
     pub teams: BTreeMap<String, Team>,
-    /// What to do next, by the names it was given.
+    /// Advice, in the order of its names.
     pub advice: Vec<Advice>,
     /// Routes by name.
     pub routes: BTreeMap<String, Route>,
     /// Silences by name.
     pub silences: BTreeMap<String, Silence>,
-    /// When the desks decide.
+    /// Timing of the dispatchers' decisions.
     pub windows: Windows,
-    /// How storms are seen and told.
+    /// Storm detection.
     pub storms: Storms,
-    /// P(complaint) below which no route can match and nothing can count, unless the post is flagged.
+    /// P(complaint) below which no route can match and no storm can count a post, unless it is flagged. 0..1.
     pub min_route_complaint: f64,
-    /// P(complaint) from which a post can count as a complaint, unless it is flagged.
+    /// P(complaint) below which no storm can count a post, unless it is flagged. 0..1.
     pub min_storm_complaint: f64,
-    /// Flags that conditions name.
+    /// Flags that conditions of routes and storms name.
     pub flags: Vec<FlagKind>,
 }
 
-/// One brand.
+/// Settings of one brand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Brand {
-    /// Its accounts, main and care; any of them answers for it.
+    /// Handles or ids of its accounts. An answer by any of them counts.
     pub handles: Vec<String>,
-    /// Those on platforms where it has others, by platform in lower case.
+    /// Handles on platforms where it has others, by platform in lower case.
     pub handles_on: BTreeMap<String, Vec<String>>,
     /// What people call it in a text.
     pub names: Vec<String>,
-    /// Hashtags that are about it.
+    /// Hashtags about it.
     pub hashtags: Vec<String>,
-    /// Reshares at which a complaint counts as viral.
+    /// Reshares and quotes at which a complaint is viral.
     pub viral_bar: u64,
-    /// The time within which a complaint should have its first answer in public.
+    /// Target time from the post to the first public answer.
     pub first_response: Duration,
-    /// The time within which somebody asked to go on in private should have done so.
+    /// Target time from the request to continue in private until that happens.
     pub hand_off: Duration,
-    /// When its clocks run; always, when not given.
+    /// Business hours, in which the targets count; `None`: every hour counts.
     pub hours: Option<WeeklyHours>,
 }
 
-/// The desks' pace: records wait for those of the same time from other partitions.
+/// Timing of the dispatchers: decisions wait for records of the same time from other partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Windows {
-    /// Decisions are taken at multiples of this.
+    /// Interval of event time at which decisions are made.
     pub step: Duration,
     /// How late a record may be and still count at its own time.
     pub lateness: Duration,
 }
 
-/// Storm detection, all counts per brand.
+/// Storm detection. All counts are for one brand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Storms {
     /// The team that owns storms.
     pub team: String,
-    /// What counts as a complaint.
+    /// Condition under which a conversation counts as a complaint.
     pub complaint_when: Condition,
-    /// A storm's own posts are not told one by one up to this level.
+    /// Highest level at which alerts for a storm's own posts are muted.
     pub mutes_up_to: Level,
-    /// A growing storm is told again after so long.
+    /// Minimum time between two updates of a growing storm.
     pub group_interval: Duration,
-    /// Complaints an hour that a new brand is taken to have.
+    /// Expected complaints per hour of a new brand.
     pub expected_per_hour: f64,
-    /// Least complaints that make a storm, over any span.
+    /// Minimum number of complaints for a storm, over any span.
     pub min_posts: u32,
-    /// Standard deviations above the usual that make a storm.
+    /// Standard deviations above the usual volume at which a storm opens.
     pub deviations: f64,
 }
 
 impl Policy {
-    /// Reads a policy file; `name` stands for it in faults.
+    /// Parses a policy file. `name` stands for the file in faults.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// Every fault in the file.
     pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Fault>> {
         let mut s = Settings::parse(name, text)?;
         let policy = Self::read(&mut s, text);
@@ -161,81 +163,81 @@ impl Policy {
         policy
     }
 
-    /// Every team that it can tell.
+    /// Returns the names of all teams.
     #[must_use]
     pub fn team_names(&self) -> Vec<&str> {
         self.teams.keys().map(String::as_str).collect()
     }
 
-    /// A brand, known or not.
+    /// Returns the settings of a brand, listed or not.
     #[must_use]
     pub fn brand(&self, name: Option<&str>) -> &Brand {
         name.and_then(|b| self.brands.get(b)).unwrap_or(&self.unlisted)
     }
 
-    /// What is advised for a conversation.
+    /// Returns the advice for a conversation.
     #[must_use]
     pub fn advice_for(&self, facts: &Facts<'_>) -> Vec<String> {
         advice::matching_advice(&self.advice, facts)
     }
 
-    /// The silences that are on a conversation, whether they have lapsed or not.
+    /// Returns the silences that match a conversation, lapsed ones included.
     #[must_use]
     pub fn silences_matching(&self, facts: &Facts<'_>) -> Vec<String> {
         silences::matching(&self.silences, facts)
     }
 
-    /// What is advised for storms.
+    /// Returns the advice for storms.
     #[must_use]
     pub fn storm_advice(&self) -> Vec<String> {
         self.advice.iter().filter(|advice| advice.when.is_none()).map(|advice| advice.text.clone()).collect()
     }
 
-    /// The viral bar of a brand, known or not.
+    /// Returns the viral bar of a brand, listed or not.
     #[must_use]
     pub fn viral_bar(&self, brand: Option<&str>) -> u64 {
         self.brand(brand).viral_bar
     }
 
-    /// Whether this one may take the place of another while that is in force.
+    /// Checks whether this policy can replace the active one at run time.
     ///
     /// # Errors
-    /// What needs a restart.
+    /// Every difference that needs a restart.
     pub fn may_replace(&self, old: &Self) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         let mut fault = |key: String, problem: &str| faults.push(Fault { key, problem: problem.into() });
         if self.retention != old.retention {
             fault(
                 "horizon".into(),
-                "changes only with a restart, as conversations are kept by when they end",
+                "cannot change at run time, because conversations are stored by expiry time; restart",
             );
         }
         for team in self.teams.keys().filter(|team| !old.teams.contains_key(*team)) {
-            let remedy = "is new; make its topic with `firewatch topics create`, then restart";
+            let remedy = "is a new team; create its topic with `firewatch topics create`, then restart";
             fault(format!("teams.{team}"), remedy);
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    /// Whether this one can decide on the same conversations beside another: what they have to agree on is what
-    /// conversations are made of, and when desks decide.
+    /// Checks whether this policy can decide beside another on the same conversations. They must agree on
+    /// what conversations are made of and on when dispatchers decide.
     ///
     /// # Errors
-    /// What they do not agree on.
+    /// Every key on which they disagree.
     pub fn check_compatible(&self, other: &Self) -> Result<(), Vec<Fault>> {
         let faults = [
             (self.retention != other.retention, "horizon"),
             (self.accounts != other.accounts || !self.brands.keys().eq(other.brands.keys()), "brands"),
             (self.windows != other.windows, "windows"),
         ];
-        let problem = "is not that of the policy in force, and both work on the same conversations";
+        let problem = "differs from the active policy; both must agree, as they share conversations";
         let fault = |key: &str| Fault { key: key.into(), problem: problem.into() };
         let faults: Vec<Fault> =
             faults.iter().filter(|(differs, _)| *differs).map(|(_, key)| fault(key)).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    /// What is allowed and yet hardly meant.
+    /// Returns settings that are allowed but probably not intended.
     #[must_use]
     pub fn warnings(&self) -> Vec<Fault> {
         let mut warnings = Vec::new();
@@ -243,7 +245,7 @@ impl Policy {
         for (name, route) in &self.routes {
             for (level, condition) in &route.when {
                 let problem = match condition.satisfiability() {
-                    Satisfiability::Never => "can never hold, so it tells nobody",
+                    Satisfiability::Never => "can never hold, so it notifies nobody",
                     Satisfiability::Always => "holds for every conversation",
                     Satisfiability::Sometimes => continue,
                 };
@@ -253,7 +255,7 @@ impl Policy {
                 Some((until, Satisfiability::Never)) => {
                     warn(
                         format!("routes.{name}.until"),
-                        format!("`{}` can never hold, so it never ends", until.source()),
+                        format!("`{}` can never hold, so the route never ends", until.source()),
                     );
                 }
                 Some((until, Satisfiability::Always)) => {
@@ -269,7 +271,7 @@ impl Policy {
             .filter(|(_, brand)| brand.handles.is_empty() && brand.handles_on.is_empty())
             .map(|(name, _)| name)
         {
-            let problem = "none are given, so only `brand_reply` events answer for it";
+            let problem = "no handles are given, so only `brand_reply` events count as its answers";
             warn(format!("brands.{name}.handles"), problem.into());
         }
         let is_notified = |team: &String| {
@@ -277,7 +279,7 @@ impl Policy {
             tiers || self.storms.team == *team || self.routes.values().any(|route| route.team == *team)
         };
         for name in self.teams.keys().filter(|name| !is_notified(name)) {
-            warn(format!("teams.{name}"), "no route, tier or storm tells this team".into());
+            warn(format!("teams.{name}"), "no route, tier or storm notifies this team".into());
         }
         warnings
     }
@@ -287,7 +289,7 @@ impl Policy {
             for brand in route.conditions().flat_map(Condition::brands) {
                 if !brand.is_empty() && !self.brands.contains_key(brand) {
                     let known: Vec<&str> = self.brands.keys().map(String::as_str).collect();
-                    let problem = format!("brand {brand:?} is not listed; there are {}", known.join(", "));
+                    let problem = format!("brand {brand:?} is not listed; give one of {}", known.join(", "));
                     s.add_fault(&format!("routes.{name}"), problem);
                 }
             }
@@ -295,7 +297,7 @@ impl Policy {
     }
 }
 
-/// FNV-1a of 64 bits.
+/// Returns the 64-bit FNV-1a hash of a text.
 fn hash(text: &str) -> u64 {
     let mut hasher = FnvHasher::default();
     hasher.write(text.as_bytes());
@@ -315,7 +317,7 @@ fn default_brand() -> Brand {
     }
 }
 
-/// The keys of a brand, or those at the top that hold for all of them.
+/// Reads the keys of a brand, or the top-level ones that hold for all brands.
 fn read_brand(s: &mut Settings, prefix: &str, defaults: &Brand) -> Brand {
     let key = |name: &str| format!("{prefix}{name}");
     let bar = s.integer(&key("viral_bar"), defaults.viral_bar as i64, 10..=1_000_000) as u64;
@@ -334,7 +336,7 @@ fn read_brand(s: &mut Settings, prefix: &str, defaults: &Brand) -> Brand {
 fn read_brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
     let names = s.sections("brands");
     if names.is_empty() {
-        s.add_fault("brands", "no brand is listed; give at least one section such as [brands.acme]");
+        s.add_fault("brands", "no brand is listed; add at least one section such as [brands.acme]");
     }
     let mut brands = BTreeMap::new();
     for name in names {

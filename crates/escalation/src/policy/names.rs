@@ -1,4 +1,6 @@
-//! What a brand is called in a text: hashtags and names, found all at once (Aho and Corasick, 1975), within the borders of words.
+//! Finds the brand that a text names.
+//!
+//! All names and hashtags are matched at once (Aho and Corasick, 1975), as whole words.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +9,10 @@ use firewatch_settings::Settings;
 
 use super::Brand;
 
-/// Names of all brands, in lower case.
+/// Names and hashtags of all brands, in lower case.
 #[derive(Debug, Clone, Default)]
 pub struct BrandNames {
-    /// The brand of each name or hashtag, in the automaton's order.
+    /// Each name or hashtag with its brand, in the order of the automaton's patterns.
     brands: Vec<(String, String)>,
     automaton: Option<AhoCorasick>,
 }
@@ -24,7 +26,7 @@ impl PartialEq for BrandNames {
 impl Eq for BrandNames {}
 
 impl BrandNames {
-    /// Of all brands; two that claim the same name are a fault.
+    /// Collects the names of all brands. A name that two brands claim is a fault.
     pub(super) fn from_brands(brands: &BTreeMap<String, Brand>, s: &mut Settings) -> Self {
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         for (brand, called) in brands {
@@ -36,12 +38,12 @@ impl BrandNames {
                 if plain.chars().filter(|c| c.is_alphanumeric()).count() < 2 {
                     s.add_fault(
                         &format!("brands.{brand}.{key}"),
-                        format!("{name:?} is too short to be found; give at least two letters"),
+                        format!("{name:?} is too short to match; give at least two letters or digits"),
                     );
                     continue;
                 }
                 if let Some(other) = all.get(&plain).filter(|other| *other != brand) {
-                    let problem = format!("{name:?} is brand {other}'s too; a name is of one brand");
+                    let problem = format!("{name:?} also belongs to brand {other}; list it once");
                     s.add_fault(&format!("brands.{brand}.{key}"), problem);
                 }
                 all.insert(plain, brand.clone());
@@ -52,13 +54,13 @@ impl BrandNames {
             .then(|| AhoCorasick::new(brands.iter().map(|(name, _)| name)))
             .transpose()
             .unwrap_or_else(|e| {
-                s.add_fault("brands", format!("their names cannot be looked for: {e}"));
+                s.add_fault("brands", format!("the matcher for their names cannot be built: {e}"));
                 None
             });
         Self { brands, automaton }
     }
 
-    /// The brand that a text names first; of two names that begin together the longer one.
+    /// Returns the brand that a text names first. Of two names that start together, the longer one counts.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<&str> {
         let automaton = self.automaton.as_ref()?;
@@ -69,12 +71,13 @@ impl BrandNames {
     }
 }
 
-/// Lower case without the folding of widths and accents that would change what a name is.
+/// Returns the text in lower case, without folding widths and accents, which would change names.
 fn lowered(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// Whether a place in a text is not a part of a longer word. Scripts that write words without spaces have no such borders.
+/// Returns whether a match is not part of a longer word. Scripts without spaces between words have no such
+/// boundaries.
 fn is_whole(text: &str, start: usize, end: usize) -> bool {
     let (before, found, after) = (text.get(..start), text.get(start..end), text.get(end..));
     let (Some(before), Some(found), Some(after)) = (before, found, after) else { return false };
@@ -85,7 +88,7 @@ fn is_whole(text: &str, start: usize, end: usize) -> bool {
         && !joins(found.chars().next_back(), after.chars().next())
 }
 
-/// A letter or digit of a script that sets words apart.
+/// Returns whether a character is a letter or digit of a script that separates words.
 fn is_word_char(c: char) -> bool {
     let has_no_spaces = matches!(u32::from(c), 0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3040..=0x30FF | 0x3400..=0x9FFF | 0xAC00..=0xD7AF | 0x20000..=0x3134F);
     (c.is_alphanumeric() || c == '_') && !has_no_spaces
@@ -133,7 +136,7 @@ mod tests {
             Policy::parse("p", text).unwrap_err().iter().map(ToString::to_string).collect()
         };
         let twice = faults("[brands.a]\nnames = [\"Acme\"]\n[brands.b]\nnames = [\"ACME\"]\n");
-        assert!(twice[0].contains("brands.b.names: \"ACME\" is brand a's too"), "{twice:?}");
+        assert!(twice[0].contains("brands.b.names: \"ACME\" also belongs to brand a"), "{twice:?}");
         let short = faults("[brands.a]\nhashtags = [\"#x\"]\n");
         assert!(short[0].contains("brands.a.hashtags: \"#x\" is too short"), "{short:?}");
     }

@@ -1,4 +1,4 @@
-//! Routes: which team is told of what, from when, and until when.
+//! Routes: which team is notified of what, from when, and until when.
 
 use std::collections::BTreeMap;
 
@@ -8,43 +8,43 @@ use firewatch_settings::Settings;
 use super::hash;
 use crate::{Condition, Facts, PR};
 
-/// One route.
+/// One route of the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// A hash of its name, unlike that of any other route of the policy: FNV-1a, the lower 32 bits.
+    /// Hash of its name, unique in the policy: the lower 32 bits of FNV-1a.
     pub id: u32,
-    /// The team that it tells.
+    /// The team that it notifies.
     pub team: String,
-    /// What must hold for each level, mildest first; never empty.
+    /// Condition of each level, mildest first; never empty.
     pub when: Vec<(Level, Condition)>,
-    /// What must hold for it to end, once no level's condition does; none: nothing more.
+    /// Condition for leaving the route, once no level's condition holds; `None`: leave at once.
     pub until: Option<Condition>,
-    /// How long a condition must hold before anybody is told.
+    /// How long a condition must hold before the team is notified.
     pub hold: Duration,
-    /// How long it must have ended before the escalation is over by itself; none: a person ends it.
+    /// Time off the route after which the escalation resolves by itself; `None`: a person has to resolve it.
     pub clear_after: Option<Duration>,
-    /// It opens nothing once the brand has answered.
+    /// Opens nothing once the brand has answered.
     pub unless_answered: bool,
-    /// It waits so long before it is told, so that a storm or a group is told instead.
+    /// Further wait before a new escalation opens, so that a storm or a group can replace it.
     pub group_wait: Duration,
-    /// Conversations on it that are alike in these are told as one escalation that grows; none: each on its own.
+    /// What its conversations have in common to share one escalation that grows; empty: each has its own.
     pub group_by: Vec<GroupBy>,
-    /// A group that grows is told again after so long.
+    /// Minimum time between two updates of a growing group.
     pub group_interval: Duration,
-    /// It is told again, while nobody has taken it, after so long.
+    /// Time after which an unacknowledged escalation is emitted again; `None`: never.
     pub repeat_interval: Option<Duration>,
 }
 
 /// What conversations of a group have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupBy {
-    /// The brand, which they have in any case.
+    /// The brand, which all conversations of a dispatcher share.
     Brand,
     /// The network.
     Platform,
     /// The language.
     Lang,
-    /// The gravest flag.
+    /// The most severe flag.
     Flag,
     /// The level.
     Level,
@@ -61,7 +61,7 @@ impl GroupBy {
 }
 
 impl Route {
-    /// What a conversation on it is grouped by; none when each is told on its own.
+    /// Returns the group of a conversation on this route; `None` when the route has no groups.
     #[must_use]
     pub fn group_key(&self, facts: &Facts<'_>, level: Level) -> Option<String> {
         let part = |by: &GroupBy| match by {
@@ -74,25 +74,25 @@ impl Route {
         (!self.group_by.is_empty()).then(|| self.group_by.iter().map(part).collect::<Vec<_>>().join("+"))
     }
 
-    /// All of its conditions.
+    /// Returns all of its conditions.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.when.iter().map(|(_, condition)| condition).chain(&self.until)
     }
 
-    /// The highest level whose condition holds.
+    /// Returns the highest level whose condition holds, with the condition.
     #[must_use]
     pub fn highest_level(&self, facts: &Facts<'_>) -> Option<(Level, &Condition)> {
         self.when.iter().rev().find(|(_, c)| c.holds(facts)).map(|(level, c)| (*level, c))
     }
 
-    /// Whether one that was matched, and whose conditions do not hold any more, is matched still.
+    /// Returns whether a matched route is kept although no level's condition holds any more.
     #[must_use]
     pub fn still_holds(&self, facts: &Facts<'_>) -> bool {
         self.until.as_ref().is_some_and(|until| !until.holds(facts))
     }
 }
 
-/// The routes of a policy that names none.
+/// Routes of a policy without route sections.
 const DEFAULT_ROUTES: &str = r#"
 [routes.viral]
 team = "pr"
@@ -109,11 +109,11 @@ unless_answered = true
 group_wait = "30s"
 "#;
 
-/// Reads the sections of routes; without any, the usual ones hold.
+/// Reads the route sections. Without any, the built-in routes apply.
 pub(super) fn read(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> {
     let names = s.sections("routes");
     if names.is_empty()
-        && let Ok(mut defaults) = Settings::parse("the usual routes", DEFAULT_ROUTES)
+        && let Ok(mut defaults) = Settings::parse("built-in routes", DEFAULT_ROUTES)
     {
         return all(&mut defaults, teams);
     }
@@ -128,7 +128,7 @@ fn all(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> {
         if let Some((other, _)) = routes.iter().find(|(_, other)| other.id == route.id) {
             s.add_fault(
                 &format!("routes.{name}"),
-                format_args!("its name and `{other}` have the same hash; rename it"),
+                format_args!("the name has the same hash as `{other}`; rename it"),
             );
         }
         routes.insert(name, route);
@@ -146,7 +146,8 @@ fn route(s: &mut Settings, name: &str, teams: &[&str]) -> Route {
         }
     }
     if !s.has(&key("when")) {
-        let problem = "nothing says when it matches; give conditions by level, such as when = { medium = \"risk >= 15\" }";
+        let problem =
+            "is missing; give a condition for at least one level, such as when = { medium = \"risk >= 15\" }";
         s.add_fault(&key("when"), problem);
     }
     let default = if teams.contains(&name) { name } else { PR };
@@ -172,14 +173,14 @@ fn group_by(s: &mut Settings, key: &str) -> Vec<GroupBy> {
             Some((_, by)) => all.push(by),
             None => {
                 let known = GroupBy::ALL.map(|(name, _)| name).join(", ");
-                s.add_fault(key, format_args!("{name:?} is nothing to group by; give some of {known}"));
+                s.add_fault(key, format_args!("{name:?} is not a grouping key; give any of {known}"));
             }
         }
     }
     all
 }
 
-/// A condition with a default that is sound.
+/// Reads a condition. `default` must be valid.
 pub(super) fn condition(s: &mut Settings, key: &str, default: &str) -> Condition {
     optional_condition(s, key).or_else(|| Condition::parse(default).ok()).unwrap_or_else(Condition::never)
 }
@@ -198,7 +199,7 @@ pub(super) fn optional_condition(s: &mut Settings, key: &str) -> Option<Conditio
     }
 }
 
-/// A level.
+/// Reads a level.
 pub(super) fn level(s: &mut Settings, key: &str, default: Level) -> Level {
     let chosen = s.choice(key, default.as_str(), &Level::ALL.map(Level::as_str));
     Level::ALL.into_iter().find(|level| level.as_str() == chosen).unwrap_or(default)

@@ -1,4 +1,4 @@
-//! Silences: what nobody wants to hear of for a while, with who says so and why.
+//! Silences of the policy: what is withheld for a while, with an author, a reason and an end.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use firewatch_settings::Settings;
 use super::routes::optional_condition;
 use crate::{Condition, Facts};
 
-/// A silence.
+/// One silence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Silence {
-    /// What it hides.
+    /// Condition for what it hides.
     pub when: Condition,
-    /// Until when.
+    /// When it lapses.
     pub until: EventTime,
-    /// Teams from which it hides something are told so long before it lapses.
+    /// How long before it lapses teams get a notice of what it hid.
     pub warn_before: Duration,
     /// Who made it.
     pub by: String,
-    /// Why.
+    /// Why it was made.
     pub reason: String,
 }
 
-/// Reads the sections of silences.
+/// Reads the silence sections.
 pub(super) fn read(s: &mut Settings) -> BTreeMap<String, Silence> {
     let names = s.sections("silences");
     names.into_iter().filter_map(|name| Some((name.clone(), silence(s, &name)?))).collect()
@@ -39,8 +39,8 @@ fn silence(s: &mut Settings, name: &str) -> Option<Silence> {
         }
         text
     };
-    let (by, reason) = (required("by", "who made it"), required("reason", "why"));
-    let until = required("until", "when it lapses, such as \"2026-04-01T06:00:00Z\"");
+    let (by, reason) = (required("by", "its author"), required("reason", "the reason for it"));
+    let until = required("until", "the time at which it lapses, such as \"2026-04-01T06:00:00Z\"");
     let until = match EventTime::parse(&until) {
         Ok(until) => until,
         Err(e) => {
@@ -57,7 +57,7 @@ fn silence(s: &mut Settings, name: &str) -> Option<Silence> {
     Some(Silence { when: when?, until, warn_before, by, reason })
 }
 
-/// The silences that are on a conversation, whether they have lapsed or not.
+/// Returns the silences that match a conversation, lapsed ones included.
 pub(crate) fn matching(all: &BTreeMap<String, Silence>, facts: &Facts<'_>) -> Vec<String> {
     all.iter().filter(|(_, silence)| silence.when.holds(facts)).map(|(name, _)| name.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! Teams: who they are, how much they can take, when they sleep, and who is next when they do not answer.
+//! Teams: their budgets, quiet hours and tiers.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +9,39 @@ use super::hours::{self, WeeklyHours};
 use super::routes::level;
 use crate::{PR, SUPPORT};
 
-/// A team.
+/// Settings of one team.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Team {
-    /// Escalations an hour that it is told one by one, for each brand; none: all. What is critical is always told.
+    /// Maximum number of new escalations in an hour, for each brand; `None`: unlimited. Critical ones always
+    /// open.
     pub budget: Option<u32>,
-    /// When it sleeps.
+    /// Quiet hours.
     pub quiet: Option<QuietHours>,
-    /// One that it took and did nothing about for so long counts as not taken.
+    /// Time without progress after which an acknowledged escalation is reopened; `None`: never.
     pub forgotten_after: Option<Duration>,
-    /// Who owns what it has not taken in time, soonest first.
+    /// Teams that take over unacknowledged escalations, soonest first.
     pub tiers: Vec<Tier>,
 }
 
-/// Quiet hours.
+/// Quiet hours of a team or a channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuietHours {
     hours: WeeklyHours,
-    /// From this level on it is woken.
+    /// Lowest level that notifies during quiet hours.
     wakes_from: Level,
 }
 
-/// The next to own what nobody took.
+/// The next owner of an unacknowledged escalation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tier {
-    /// Since it was told first.
+    /// Time since the escalation was opened.
     pub after: Duration,
-    /// The team.
+    /// Name of the next team.
     pub team: String,
 }
 
 impl Team {
-    /// When the team may be told of something of this level.
+    /// Returns the earliest time to notify the team of this level.
     #[must_use]
     pub fn awake_at(&self, at: EventTime, level: Level) -> EventTime {
         self.quiet.as_ref().map_or(at, |quiet| quiet.awake_at(at, level))
@@ -48,21 +49,21 @@ impl Team {
 }
 
 impl QuietHours {
-    /// When somebody may be told of something of this level.
+    /// Returns the earliest time to notify of this level.
     #[must_use]
     pub fn awake_at(&self, at: EventTime, level: Level) -> EventTime {
         if level < self.wakes_from { self.hours.end(at).unwrap_or(at) } else { at }
     }
 }
 
-/// Reads a section of quiet hours, with the level from which on somebody is woken; none when it is not there.
+/// Reads a section of quiet hours; `None` when it is absent.
 pub fn quiet_hours(s: &mut Settings, key: &str) -> Option<QuietHours> {
     let hours = hours::read(s, key);
     let wakes = level(s, &format!("{key}.wakes"), Level::Critical);
     hours.map(|hours| QuietHours { hours, wakes_from: wakes })
 }
 
-/// Reads the sections of teams.
+/// Reads the team sections.
 pub(super) fn read(s: &mut Settings) -> BTreeMap<String, Team> {
     let mut names = s.sections("teams");
     names.extend([PR, SUPPORT].map(str::to_owned));
@@ -71,7 +72,7 @@ pub(super) fn read(s: &mut Settings) -> BTreeMap<String, Team> {
     if names.iter().any(|name| name == "trial") {
         s.add_fault(
             "teams.trial",
-            "this name stands for what a policy on trial would tell; give the team another",
+            "this name is reserved for the topic of the shadow policy; choose another",
         );
     }
     let teams = names.iter().map(|name| (name.clone(), team(s, name, &names)));
@@ -81,7 +82,7 @@ pub(super) fn read(s: &mut Settings) -> BTreeMap<String, Team> {
 fn team(s: &mut Settings, name: &str, all: &[String]) -> Team {
     let key = |field: &str| format!("teams.{name}.{field}");
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-        let problem = "a team's name is part of a topic's; give letters, digits, `.`, `_` and `-`";
+        let problem = "a team's name is part of a topic name; use only letters, digits, `.`, `_` and `-`";
         s.add_fault(&format!("teams.{name}"), problem);
     }
     let budget = s.optional_integer(&key("budget"), 1..=100_000).map(|budget| budget as u32);
@@ -100,12 +101,18 @@ fn tiers(s: &mut Settings, key: &str, own: &str, all: &[String]) -> Vec<Tier> {
         let place = format!("{key}.{team}");
         if team == own || !all.contains(&team) {
             let others: Vec<&str> = all.iter().map(String::as_str).filter(|t| *t != own).collect();
-            s.add_fault(&place, format_args!("no such team to go to; there are {}", others.join(", ")));
+            s.add_fault(
+                &place,
+                format_args!("not another team of this policy; give one of {}", others.join(", ")),
+            );
         }
         match parse_duration(&after).filter(|after| *after > Duration::ZERO) {
             Some(after) => tiers.push(Tier { after, team }),
             None => {
-                s.add_fault(&place, format_args!("{after:?} is not allowed; give a span such as \"15m\""));
+                s.add_fault(
+                    &place,
+                    format_args!("{after:?} is not allowed; give a duration such as \"15m\""),
+                );
             }
         }
     }

@@ -30,12 +30,12 @@ fn values_that_contradict_each_other_are_faults_all_reported_at_once() {
         "teams.pr.quiet.zone: \"Mars\"",
         "teams.pr.quiet.from: \"25:00\"",
         "teams.pr.quiet.days: \"funday\"",
-        "teams.pr.tiers.legal: no such team",
-        "routes.x.when.medium: \"riks > 3\", character 1: name `riks`",
+        "teams.pr.tiers.legal: not another team",
+        "routes.x.when.medium: \"riks > 3\", character 1: unknown name `riks`",
         "routes.x.team: \"nobody\"",
-        "routes.y.when: nothing says",
+        "routes.y.when: is missing; give a condition",
         "brands.a.viral_bar: 1 ",
-        "routes.z: brand \"b\" is not listed; there are a",
+        "routes.z: brand \"b\" is not listed; give one of a",
         "storm.x: unknown key",
     ];
     for start in starts {

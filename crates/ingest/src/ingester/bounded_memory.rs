@@ -1,4 +1,4 @@
-//! A map that is bounded, forgets what is old, can be undone, and tells what a restart needs of it.
+//! A bounded map with expiry by event time, undo since the last commit, and a changelog for restarts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hasher as _;
@@ -6,9 +6,11 @@ use std::hash::Hasher as _;
 use firewatch_domain::{Duration, EventTime};
 use fnv::FnvHasher;
 
-/// What a value is, as bytes of a changelog.
+/// A value with a byte encoding for the changelog.
 pub(crate) trait StoredBytes: Clone + PartialEq {
+    /// Encodes the value.
     fn write(&self) -> Vec<u8>;
+    /// Decodes a value. Returns `None` for invalid bytes.
     fn read(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -32,34 +34,29 @@ impl StoredBytes for u64 {
     }
 }
 
-/// The map. Keys are hashes: two things share one once in ten thousand million million.
+/// The map. Keys are 64-bit hashes; a given pair of keys collides with a probability of 1 in 1.8e19.
 #[derive(Debug)]
 pub(crate) struct BoundedMemory<V> {
     entries: HashMap<u64, (V, EventTime)>,
     by_age: BTreeSet<(EventTime, u64)>,
     max_entries: usize,
     lifetime: Duration,
-    /// What was there before, for each change since the last commit, in order.
+    /// The previous entry of each change since the last commit, in order.
     journal: Vec<(u64, Option<(V, EventTime)>)>,
 }
 
 impl<V: StoredBytes> BoundedMemory<V> {
-    /// One that keeps at most so many, for so long after they were last put in.
+    /// Builds an empty map. Entries expire `lifetime` after they were last put; beyond `max_entries` the
+    /// oldest is removed.
     pub fn new(max_entries: usize, lifetime: Duration) -> Self {
-        Self {
-            entries: HashMap::new(),
-            by_age: BTreeSet::new(),
-            max_entries,
-            lifetime,
-            journal: Vec::new(),
-        }
+        Self { entries: HashMap::new(), by_age: BTreeSet::new(), max_entries, lifetime, journal: Vec::new() }
     }
 
     pub fn get(&self, key: u64) -> Option<&(V, EventTime)> {
         self.entries.get(&key)
     }
 
-    /// Puts an entry in, and lets go of what is too old or too much by then.
+    /// Puts an entry, and removes entries that are expired at `at` or exceed the limit.
     pub fn put(&mut self, key: u64, value: V, at: EventTime) {
         self.set(key, Some((value, at)));
         while let Some((oldest, key)) = self.by_age.first().copied()
@@ -69,6 +66,7 @@ impl<V: StoredBytes> BoundedMemory<V> {
         }
     }
 
+    /// Replaces an entry and records the previous one in the journal.
     fn set(&mut self, key: u64, entry: Option<(V, EventTime)>) {
         let before = self.replace(key, entry);
         self.journal.push((key, before));
@@ -90,7 +88,7 @@ impl<V: StoredBytes> BoundedMemory<V> {
         before
     }
 
-    /// What differs from the last commit: the key, and the bytes or nothing.
+    /// Returns the changed keys since the last commit with their encoded entries; `None` for removed ones.
     pub fn changes(&self) -> impl Iterator<Item = (u64, Option<Vec<u8>>)> {
         let changed: BTreeSet<u64> = self.journal.iter().map(|(key, _)| *key).collect();
         changed.into_iter().map(|key| {
@@ -103,19 +101,19 @@ impl<V: StoredBytes> BoundedMemory<V> {
         })
     }
 
-    /// The changes are written for good.
+    /// Marks all changes as committed.
     pub fn committed(&mut self) {
         self.journal.clear();
     }
 
-    /// Undoes all since the last commit.
+    /// Undoes all changes since the last commit.
     pub fn rewind(&mut self) {
         for (key, before) in std::mem::take(&mut self.journal).into_iter().rev() {
             self.replace(key, before);
         }
     }
 
-    /// Takes an entry of the changelog in; tells whether it could be read.
+    /// Restores a changelog entry. Returns whether it could be read.
     pub fn restore(&mut self, key: u64, bytes: Option<&[u8]>) -> bool {
         let Some(bytes) = bytes else {
             self.replace(key, None);
@@ -138,7 +136,8 @@ impl<V: StoredBytes> BoundedMemory<V> {
     }
 }
 
-/// 64-bit FNV-1a: the same on every machine and in every version.
+/// Returns the 64-bit FNV-1a hash of the parts. Changelogs contain it, so it must not change between
+/// versions.
 pub(crate) fn hash(parts: &[&str]) -> u64 {
     let mut hasher = FnvHasher::default();
     for part in parts {
@@ -158,7 +157,7 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_every_build() {
-        // FNV-1a of "a", a zero, "b" and a zero: changelogs hold it.
+        // FNV-1a of "a", a zero, "b" and a zero.
         let by_hand = [b'a', 0, b'b', 0].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         });

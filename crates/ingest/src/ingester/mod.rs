@@ -1,8 +1,8 @@
-//! One source's work: a payload in, events out, with what earlier payloads told.
+//! Ingests the payloads of one source, and completes their events from earlier payloads.
 //!
-//! A platform may tell what a post answers and not the root of its thread, a deletion only the post, and an author's followers only
-//! now and then. What was seen before answers that. It is bounded, kept by event time, and told as entries of a changelog,
-//! so that a restart knows it too.
+//! Platforms may omit the root of a reply's thread, the conversation of a deleted post, or an author's
+//! follower count. The ingester remembers them. Its memory is bounded, expires by event time, and is written
+//! to a changelog, so that it survives a restart.
 
 mod bounded_memory;
 
@@ -12,35 +12,35 @@ use crate::decode_output::not_relevant;
 use crate::{DecodedPayload, DeletedAccount, PayloadDecoder};
 use bounded_memory::{BoundedMemory, StoredBytes, hash};
 
-/// How long answers are known by the root of their thread: as long as conversations are followed, and an hour.
+/// How long the root of a reply is remembered, in event time: 49 hours.
 const THREAD_LIFETIME: Duration = Duration::from_mins(49 * 60);
-/// How long an author's followers are believed.
+/// How long a follower count is used, in event time.
 const FOLLOWERS_LIFETIME: Duration = Duration::from_mins(30 * 24 * 60);
-/// Followers are noted anew when they are older than this, or have changed by a tenth.
+/// Age from which a follower count is stored again. A change by a tenth is stored at once.
 const FOLLOWERS_REFRESH: Duration = Duration::from_mins(24 * 60);
-/// Answers to answers are followed up to here; a longer chain is a circle.
+/// Maximum number of replies that are followed up to the root. A longer chain is a cycle.
 const MAX_THREAD_DEPTH: usize = 32;
 
-/// Posts of an author that are known; of one who writes more the last ones.
+/// Maximum number of remembered posts of an author, the latest ones.
 const MAX_POSTS_PER_AUTHOR: usize = 32;
 
-/// An entry of the changelog: its key, and its bytes or nothing.
+/// A changelog entry: key and value. `None` deletes the entry.
 pub type MemoryEntry = (Vec<u8>, Option<Vec<u8>>);
 
-/// The work.
+/// The decoder of one source with its memory.
 #[derive(Debug)]
 pub struct Ingester {
     reader: PayloadDecoder,
-    /// Roots by what hangs on them: posts that answer, and reshares that are passed on themselves.
+    /// The parent conversation of replies and of reshares that were reshared again.
     threads: BoundedMemory<String>,
-    /// Followers by author.
+    /// Follower counts by author.
     followers: BoundedMemory<u64>,
-    /// Posts by author, where the platform tells that an account is gone.
+    /// Posts by author, for platforms that report deleted accounts.
     posts: BoundedMemory<Posts>,
 }
 
 impl Ingester {
-    /// One that knows nothing yet, and will know at most so many answers and as many authors.
+    /// Builds an ingester with empty memory. `max_entries` limits each of its maps.
     #[must_use]
     pub fn new(reader: PayloadDecoder, max_entries: usize) -> Self {
         let (threads, followers) = (
@@ -50,7 +50,7 @@ impl Ingester {
         Self { reader, threads, followers, posts: BoundedMemory::new(max_entries, THREAD_LIFETIME) }
     }
 
-    /// What a payload that arrived at `arrival` tells, each event under the root of its conversation.
+    /// Decodes a payload that arrived at `arrival`, and assigns each event to the root of its conversation.
     pub fn ingest(&mut self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
         let DecodedPayload { events, mut rejections, deleted_accounts } =
             self.reader.decode(payload, arrival);
@@ -59,18 +59,18 @@ impl Ingester {
             let before = events.len();
             events.extend(self.deletions_for(account));
             if events.len() == before {
-                rejections.push(not_relevant("an account that is gone, of which no post is known"));
+                rejections.push(not_relevant("a deleted account without known posts"));
             }
         }
         DecodedPayload { events, rejections, deleted_accounts }
     }
 
-    /// The deletions of all that is known of an account.
+    /// Returns deletions for all remembered posts of an account.
     fn deletions_for(&self, DeletedAccount { author, at }: &DeletedAccount) -> impl Iterator<Item = Event> {
         let posts = self.posts.get(hash(&[author])).map(|(posts, _)| posts.0.clone());
         posts.into_iter().flatten().map(|(conversation, post)| Event {
             v: SCHEMA_VERSION,
-            // As if the post alone had been deleted: if it is later, that changes nothing.
+            // The id that a deletion of the post itself has, so that receiving both has no further effect.
             id: format!("{post}/delete"),
             conversation,
             at: *at,
@@ -80,7 +80,8 @@ impl Ingester {
         })
     }
 
-    /// Puts an event where it belongs; running totals of an answer belong nowhere.
+    /// Moves an event to its root conversation. Returns `None` for the counters of a reply, which say nothing
+    /// about the conversation.
     fn assign_root(&mut self, mut event: Event) -> Option<Event> {
         let root = self.find_root(&event.conversation);
         let moved = root != event.conversation;
@@ -98,14 +99,14 @@ impl Ingester {
                     if self.reader.reports_deleted_accounts() {
                         let key = hash(&[&author.id]);
                         let known = self.posts.get(key).map(|(posts, _)| posts.clone()).unwrap_or_default();
-                        if let Some(posts) = known.with((root.clone(), post.id.clone())) {
+                        if let Some(posts) = known.with(root.clone(), post.id.clone()) {
                             self.posts.put(key, posts, event.at);
                         }
                     }
                 }
             }
             Body::Engagement(engagement) => {
-                // What is passed on may be passed on again under the id of that.
+                // A later reshare may refer to this reshare instead of the original.
                 let own = self.reader.conversation(&event.id);
                 if self.reader.has_nested_reshares() && own != root {
                     self.threads.put(hash(&[&own]), root.clone(), event.at);
@@ -123,7 +124,7 @@ impl Ingester {
         Some(event)
     }
 
-    /// The root of a conversation that may only be a part of one.
+    /// Returns the root of a conversation, following remembered parents.
     fn find_root(&self, conversation: &str) -> String {
         let mut root = conversation;
         for _ in 0..MAX_THREAD_DEPTH {
@@ -135,7 +136,7 @@ impl Ingester {
         root.to_owned()
     }
 
-    /// What differs from the last commit.
+    /// Returns the changes since the last commit, as changelog entries.
     pub fn changes(&self) -> impl Iterator<Item = MemoryEntry> {
         let threads = self.threads.changes().map(|(key, value)| (memory_key(b't', key), value));
         let followers = self.followers.changes().map(|(key, value)| (memory_key(b'f', key), value));
@@ -144,21 +145,21 @@ impl Ingester {
             .chain(self.posts.changes().map(|(key, value)| (memory_key(b'p', key), value)))
     }
 
-    /// The changes are written for good.
+    /// Marks all changes as committed.
     pub fn committed(&mut self) {
         self.threads.committed();
         self.followers.committed();
         self.posts.committed();
     }
 
-    /// Undoes all since the last commit.
+    /// Undoes all changes since the last commit.
     pub fn rewind(&mut self) {
         self.threads.rewind();
         self.followers.rewind();
         self.posts.rewind();
     }
 
-    /// Takes an entry of the changelog in; tells whether it could be read.
+    /// Restores a changelog entry. Returns whether it could be read.
     pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
         let Some((kind, rest)) = key.split_first() else { return false };
         let Ok(hash) = rest.try_into().map(u64::from_be_bytes) else { return false };
@@ -171,13 +172,14 @@ impl Ingester {
     }
 }
 
-/// Posts of an author, the oldest first: the conversation of each, and its own id.
+/// Posts of an author, oldest first: the conversation and the post id of each.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Posts(Vec<(String, String)>);
 
 impl Posts {
-    /// The same and one more; none when that is among them.
-    fn with(mut self, post: (String, String)) -> Option<Self> {
+    /// Appends a post. Returns `None` if it is already among them.
+    fn with(mut self, conversation: String, id: String) -> Option<Self> {
+        let post = (conversation, id);
         if self.0.contains(&post) {
             return None;
         }
@@ -203,7 +205,7 @@ fn memory_key(kind: u8, key: u64) -> Vec<u8> {
     [&[kind][..], &key.to_be_bytes()].concat()
 }
 
-/// Notes an author's followers, or fills in what was last known of them.
+/// Remembers an author's follower count, or fills in the last known one with its time.
 fn remember_followers(known: &mut BoundedMemory<u64>, author: &mut Author, at: EventTime) {
     let key = hash(&[&author.id]);
     let before = known.get(key).copied();

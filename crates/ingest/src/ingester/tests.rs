@@ -6,7 +6,7 @@ use crate::Platform;
 
 const ARRIVAL: EventTime = EventTime::from_millis(1_790_000_000_000);
 
-/// A post of the first API of X, which does not tell the root.
+/// A post of X's API v1.1, which does not name the root of the thread.
 fn post(id: &str, answers: Option<&str>, followers: Option<u64>) -> Value {
     json!({
         "id_str": id, "created_at": "Sat May 30 09:00:00 +0000 2026", "text": "words", "in_reply_to_status_id_str": answers,
@@ -121,7 +121,7 @@ fn a_circle_of_answers_comes_to_an_end() {
     assert_eq!(ingest(&mut intake, &post("3", Some("1"), None)).len(), 1);
 }
 
-/// A post on Bluesky, which tells the root of its thread.
+/// A post on Bluesky, which names the root of its thread.
 fn skeet(by: &str, rkey: &str, root: Option<&str>) -> Value {
     let link = |uri: &str| json!({ "uri": uri, "cid": "c" });
     json!({
@@ -140,7 +140,7 @@ fn account(by: &str, active: bool, status: &str) -> Value {
     json!({ "did": by, "time_us": 1_780_135_200_000_000_u64, "kind": "account", "account": account })
 }
 
-/// What is deleted: conversations and posts.
+/// Returns the conversation and post of each deletion.
 fn deleted(events: &[Event]) -> Vec<(&str, &str)> {
     let each = events.iter().map(|event| match &event.body {
         Body::Delete(Delete { post }) if event.id == format!("{post}/delete") => {
@@ -176,7 +176,8 @@ fn of_an_account_that_is_gone_every_known_post_is() {
     }
     let unknown = intake.ingest(account("did:c", false, "deleted").to_string().as_bytes(), ARRIVAL);
     assert!(
-        unknown.events.is_empty() && unknown.rejections[0].to_string().contains("of which no post is known")
+        unknown.events.is_empty()
+            && unknown.rejections[0].to_string().contains("a deleted account without known posts")
     );
 }
 
@@ -197,7 +198,7 @@ fn of_an_account_that_writes_much_the_last_posts_are_known() {
     let mut intake = ingester();
     for i in 0..MAX_POSTS_PER_AUTHOR + 5 {
         ingest(&mut intake, &post(&i.to_string(), None, None));
-        // The same again, edited, is no other post.
+        // A repeat of the same post does not count as another.
         ingest(&mut intake, &post(&i.to_string(), None, Some(1)));
     }
     let event = json!({ "user": { "id": "u" }, "event_at": "2026-05-30T10:00:00Z" });

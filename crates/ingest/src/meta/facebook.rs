@@ -1,7 +1,8 @@
-//! Facebook: what a Page's webhook tells of its feed and of mentions.
+//! Decodes Facebook: webhooks of a Page for its feed and mentions.
 //!
-//! A conversation is a post on the page with its comments; a post's id begins with the page's. Nobody's followers are told. Who speaks
-//! as the page is the brand. Reactions of all kinds count as likes; those taken back stay counted.
+//! A conversation is a post on the page with its comments; the post's id begins with the page's id. Follower
+//! counts are not provided. Posts by the page are the brand's. Reactions of all kinds count as likes;
+//! withdrawn ones stay counted.
 
 use firewatch_domain::{AccountKind, Author, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
@@ -27,15 +28,15 @@ struct Value {
     published: Option<u8>,
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let webhook: Webhook<Value> = json::one(bytes)?;
     if webhook.entry.is_none() {
-        return Err(unknown_payload("no webhook of Facebook's: `entry` is not there"));
+        return Err(unknown_payload("not a Facebook webhook: `entry` is missing"));
     }
     webhook.read("page", out, |source, field, value, out| match field {
         "feed" | "mention" => value.read(source, out),
-        _ => Err(not_relevant("a change of the page's that is no post, comment or reaction")),
+        _ => Err(not_relevant("a page change other than a post, comment or reaction")),
     })
 }
 
@@ -45,7 +46,7 @@ impl Value {
         if !["post", "status", "photo", "video", "share", "link", "note", "comment", "like", "reaction"]
             .contains(&item)
         {
-            return Err(not_relevant("an album, event or other change of the page's; no post"));
+            return Err(not_relevant("an album, event or other page change; no post"));
         }
         let sent_at = platform_time::required("time", source.time.clone())?;
         let is_reaction = item == "like" || item == "reaction";
@@ -54,16 +55,18 @@ impl Value {
             (Some("add"), false) => self.post(None, source, sent_at, out),
             (Some("edit" | "edited"), false) => self.post(Some(sent_at), source, sent_at, out),
             (Some("edit" | "edited"), true) => {
-                Err(not_relevant("a reaction became another, and is counted already"))
+                Err(not_relevant("a reaction changed its kind and is counted already"))
             }
             (Some("remove" | "delete"), true) => {
-                Err(not_relevant("a reaction was taken back; totals never shrink"))
+                Err(not_relevant("a reaction was withdrawn; totals never decrease"))
             }
             (Some("remove" | "delete"), false) => {
                 let post = self.id()?;
                 out.delete(Occurrence { root: &self.root(source)?, at: sent_at }, &post)
             }
-            (Some(_), _) => Err(not_relevant("hidden, shown, blocked or muted by the page; its text stays")),
+            (Some(_), _) => {
+                Err(not_relevant("hidden, shown, blocked or muted by the page; the text is unchanged"))
+            }
             (None, _) => Err(missing("verb")),
         }
     }
@@ -76,11 +79,11 @@ impl Value {
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         if self.published == Some(0) {
-            return Err(not_relevant("a draft of the page's that is not published"));
+            return Err(not_relevant("an unpublished draft of the page"));
         }
         let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
         let (id, root) = (self.id()?, self.root(source)?);
-        // A picture may come without words; a mention without them tells nothing.
+        // A photo, video or link may have no text; any other post must have one.
         let has_no_words = matches!(self.item.as_deref(), Some("photo" | "video" | "share" | "link"));
         let text = self.message.clone().or_else(|| has_no_words.then(String::new));
         let post = Post {
@@ -97,7 +100,7 @@ impl Value {
 
     fn reaction(self, source: &Source, sent_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.post_id.is_none() && self.comment_id.is_none() {
-            return Err(not_relevant("somebody likes the page; no post"));
+            return Err(not_relevant("a like of the page; no post"));
         }
         let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
         let (reacted_to, root) = (self.id()?, self.root(source)?);
@@ -108,14 +111,15 @@ impl Value {
         out.engagement(Occurrence { root: &root, at }, id, like)
     }
 
-    /// The comment, or the post.
+    /// Returns the id of the comment, otherwise of the post.
     fn id(&self) -> Result<String> {
         non_empty_id(self.comment_id.clone())
             .or(non_empty_id(self.post_id.clone()))
             .ok_or_else(|| missing("post_id"))
     }
 
-    /// The post on the page; a comment's id begins with the part of it that is the post's own.
+    /// Returns the id of the post on the page. Without a post id it is built from the page's id and the first
+    /// part of the comment's id.
     fn root(&self, source: &Source) -> Result<String> {
         if let Some(post) = non_empty_id(self.post_id.clone()) {
             return Ok(post);

@@ -1,7 +1,8 @@
-//! Instagram: an account's webhooks, and comments as the Graph API gives them.
+//! Decodes Instagram: webhooks of an account, and comments of the Graph API.
 //!
-//! A conversation is a picture with its comments. A comment's webhook tells its text, since 2021 who wrote it and under which picture, and
-//! nothing of followers or likes; one without the picture is a conversation of its own. Insights are counters without a text.
+//! A conversation is a media object with its comments. The webhook of a comment has its text and, since 2021,
+//! its author and media id, but no follower or like counts. A comment without media id is a conversation of
+//! its own. Story insights become counters.
 
 use firewatch_domain::{AccountKind, Author, Counters, EventTime, Post};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ struct Value {
     from: Option<From>,
     media: Option<Media>,
     parent_id: Option<Id>,
-    /// Of a mention or of insights.
+    /// The media object of a mention or of insights.
     media_id: Option<Id>,
     impressions: Option<Count>,
     reach: Option<Count>,
@@ -34,7 +35,7 @@ struct Media {
     id: Option<Id>,
 }
 
-/// A comment of the Graph API's, or a webhook.
+/// A Graph API comment, or a webhook.
 #[derive(Debug, Deserialize)]
 struct Payload {
     entry: Option<IgnoredAny>,
@@ -61,7 +62,7 @@ struct Replies {
     data: Vec<Comment>,
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let payload: Payload = json::one(bytes)?;
     if payload.entry.is_some() {
@@ -69,9 +70,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         return webhook.read("instagram", out, |source, field, value, out| value.read(source, field, out));
     }
     if payload.mentioned_media.is_some() || payload.mentioned_comment.is_some() {
-        return Err(not_relevant(
-            "a mention as it is looked up: it does not tell when it was written or by whom",
-        ));
+        return Err(not_relevant("a mention lookup without time and author"));
     }
     if let Some(comments) = payload.data {
         out.each("data", comments, |out, comment| comment.read(None, out));
@@ -86,10 +85,10 @@ impl Value {
         match field {
             "comments" | "live_comments" => self.comment(source, at, out),
             "story_insights" => self.insights(at, out),
-            "mentions" => Err(not_relevant(
-                "a mention is told by its ids and not by its text; look it up and send what comes back",
-            )),
-            _ => Err(not_relevant("a change of the account's that is no comment")),
+            "mentions" => {
+                Err(not_relevant("a mention with ids but no text; fetch the comment and send the response"))
+            }
+            _ => Err(not_relevant("an account change other than a comment")),
         }
     }
 
@@ -107,7 +106,7 @@ impl Value {
         out.post(Occurrence { root: &root, at }, post)
     }
 
-    /// Who could have seen a story: impressions are views, and its reach is a part of them.
+    /// Emits story insights as counters. Views are the impressions, otherwise the reach, which is smaller.
     fn insights(self, at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let media = non_empty_id(self.media_id).ok_or_else(|| missing("media_id"))?;
         let counters = Counters {
@@ -121,12 +120,10 @@ impl Value {
 }
 
 impl Comment {
-    /// A comment, and its replies, which are under the same picture.
+    /// Emits a comment and its replies. `under` holds the root and the parent comment of a reply.
     fn read(&self, under: Option<(&str, &str)>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let Some(id) = non_empty_id(self.id.clone()) else {
-            return Err(unknown_payload(
-                "neither a webhook nor a comment of Instagram: `entry` and `id` are not there",
-            ));
+            return Err(unknown_payload("not an Instagram webhook or comment: `entry` and `id` are missing"));
         };
         let at = platform_time::required("timestamp", self.timestamp.clone())?;
         let media = self.media.as_ref().and_then(|media| non_empty_id(media.id.clone()));
@@ -150,7 +147,7 @@ impl Comment {
 }
 
 impl From {
-    /// Somebody who wrote; the account that the webhook is of is the brand's.
+    /// Returns the author. The account that owns the webhook is the brand.
     fn author(self, own: Option<&str>) -> Option<Author> {
         let id = non_empty_id(self.id)?;
         let account = (own == Some(&id)).then_some(AccountKind::Brand);

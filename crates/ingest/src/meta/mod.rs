@@ -1,4 +1,4 @@
-//! Meta's webhooks, which Facebook Pages and Instagram accounts share: entries of changes.
+//! The webhook format that Facebook Pages and Instagram share: entries with changes.
 
 pub(crate) mod facebook;
 pub(crate) mod instagram;
@@ -11,7 +11,7 @@ use crate::decode_output::{DecodeOutput, not_relevant, unknown_payload};
 use crate::json_values::Id;
 use crate::platform_time::PlatformTime;
 
-/// What a webhook sends: changes of one page or account, or several.
+/// A webhook payload: changes of one or more pages or accounts.
 #[derive(Debug, Deserialize)]
 #[serde(bound = "V: Deserialize<'de>")]
 struct Webhook<V> {
@@ -24,7 +24,7 @@ struct Webhook<V> {
 struct Entry<V> {
     /// The page or account.
     id: Option<Id>,
-    /// When it was sent.
+    /// The time of sending.
     time: Option<PlatformTime>,
     changes: Option<Vec<Change<V>>>,
     messaging: Option<IgnoredAny>,
@@ -37,7 +37,7 @@ struct Change<V> {
     value: Option<V>,
 }
 
-/// Somebody, as far as Meta tells.
+/// A user, with the fields that Meta may provide.
 #[derive(Debug, Clone, Deserialize)]
 struct From {
     id: Option<Id>,
@@ -45,7 +45,7 @@ struct From {
 }
 
 impl<V> Webhook<V> {
-    /// Takes each change of an object that must be the expected one.
+    /// Calls `take` with each change. Rejects a payload whose `object` is not `expected`.
     fn read(
         self,
         expected: &str,
@@ -54,7 +54,7 @@ impl<V> Webhook<V> {
     ) -> Result<()> {
         if self.object.as_deref().is_some_and(|object| object != expected) {
             return Err(unknown_payload(&format!(
-                "`object` is not `{expected}`: it is of another product of Meta's, read it as that platform"
+                "`object` is not `{expected}`: the payload is of another Meta product; read it as that platform"
             )));
         }
         out.each("entry", self.entry.unwrap_or_default(), |out, entry| {
@@ -65,7 +65,7 @@ impl<V> Webhook<V> {
             out.each("changes", entry.changes.unwrap_or_default(), |out, change| {
                 match (change.field, change.value) {
                     (Some(field), Some(value)) => take(&source, &field, value, out),
-                    _ => Err(not_relevant("a change of the page's that holds no post")),
+                    _ => Err(not_relevant("a page change without a post")),
                 }
             });
             Ok(())
@@ -74,7 +74,7 @@ impl<V> Webhook<V> {
     }
 }
 
-/// The page or account that a change is of, and when it was told.
+/// The page or account of a change, and the time of sending.
 struct Source {
     id: Option<String>,
     time: Option<PlatformTime>,

@@ -1,4 +1,4 @@
-//! What the first API's stream and account activity webhooks tell beside posts: likes and deletions.
+//! Likes and deletions in the API v1.1 stream and in account activity webhooks.
 
 use firewatch_domain::EngagementKind;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::decode_output::{DecodeOutput, Occurrence};
 use crate::json_values::{Count, Id};
 use crate::{Result, platform_time};
 
-/// Somebody liked a post.
+/// A like of a post.
 #[derive(Debug, Deserialize)]
 pub(super) struct Favorite {
     id: Option<Id>,
@@ -19,7 +19,7 @@ pub(super) struct Favorite {
     user: Option<User>,
 }
 
-/// A post was deleted.
+/// The deletion of a post.
 #[derive(Debug, Deserialize)]
 pub(super) struct Deletion {
     status: Option<Gone>,

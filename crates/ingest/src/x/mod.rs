@@ -1,7 +1,8 @@
-//! X (Twitter): API v2 answers and streams, the first API's statuses, and account activity webhooks.
+//! Decodes X (Twitter): responses and streams of API v2, statuses of API v1.1, and account activity webhooks.
 //!
-//! Ids hold the time of a post (a snowflake), so a post without `created_at` still has its time. The first API does not tell
-//! the root of a thread: an answer belongs to what it answers, until more is known.
+//! An id contains the time of the post (snowflake), so that a post without `created_at` still has a time. API
+//! v1.1 does not name the root of a thread: a reply is assigned to the post it replies to until the root is
+//! known.
 
 mod activity;
 mod v1;
@@ -15,7 +16,7 @@ use crate::decode_output::{DecodeOutput, not_relevant, unknown_payload};
 use crate::json_values::OneOrMany;
 use crate::{Result, html, json};
 
-/// What tells the kinds of payload apart. One that has none of these is a post by itself.
+/// The fields that distinguish the kinds of payload. A payload without any of them is a single post.
 #[derive(Deserialize)]
 struct Envelope {
     /// API v2.
@@ -23,12 +24,12 @@ struct Envelope {
     includes: Option<v2::Includes>,
     errors: Option<IgnoredAny>,
     meta: Option<IgnoredAny>,
-    /// An `includes` object by itself.
+    /// An `includes` object without a response around it.
     tweets: Option<Vec<v2::Item>>,
     users: Option<Vec<v2::User>>,
-    /// A search of the first API.
+    /// A search response of API v1.1.
     statuses: Option<Vec<v1::Status>>,
-    /// Its stream.
+    /// Messages of the API v1.1 stream.
     delete: Option<activity::Deletion>,
     limit: Option<IgnoredAny>,
     disconnect: Option<IgnoredAny>,
@@ -37,14 +38,14 @@ struct Envelope {
     status_withheld: Option<IgnoredAny>,
     user_withheld: Option<IgnoredAny>,
     friends: Option<IgnoredAny>,
-    /// Account activity.
+    /// Account activity webhooks.
     for_user_id: Option<IgnoredAny>,
     tweet_create_events: Option<Vec<v1::Status>>,
     favorite_events: Option<Vec<activity::Favorite>>,
     tweet_delete_events: Option<Vec<activity::Deletion>>,
 }
 
-/// Reads a payload.
+/// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let OneOrMany::One(envelope) = json::payload::<Envelope>(bytes)? else {
         if let OneOrMany::Many(statuses) = json::payload::<v1::Status>(bytes)? {
@@ -75,7 +76,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 }
 
 impl Envelope {
-    /// What happened to an account that is subscribed to.
+    /// Decodes an account activity webhook.
     fn activity(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let has_posts = self.tweet_create_events.is_some() || self.favorite_events.is_some();
         if !has_posts && self.tweet_delete_events.is_none() {
@@ -90,13 +91,13 @@ impl Envelope {
         Ok(())
     }
 
-    /// Whether it may be a post by itself, or why it is none.
+    /// Checks that the payload may be a single post. Returns a rejection with the reason if it is not.
     fn holds_a_post(&self) -> Result<()> {
         if self.errors.is_some() {
-            return Err(unknown_payload("the answer is an error of the platform's and holds no post"));
+            return Err(unknown_payload("an error response of X; no post"));
         }
         if self.meta.is_some() {
-            return Err(not_relevant("an answer of `meta` alone; no post"));
+            return Err(not_relevant("a response with only `meta`; no post"));
         }
         if self.users.is_some() {
             return Err(not_relevant("accounts; no post"));
@@ -111,13 +112,13 @@ impl Envelope {
             &self.friends,
         ];
         if notices.iter().any(|notice| notice.is_some()) {
-            return Err(not_relevant("a notice of the stream's; no post"));
+            return Err(not_relevant("a stream notice; no post"));
         }
         Ok(())
     }
 }
 
-/// A post by itself, of either API.
+/// Decodes a single post of either API.
 fn read_bare(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if let OneOrMany::One(status) = json::payload::<v1::Status>(bytes)?
         && status.is_status()
@@ -127,8 +128,9 @@ fn read_bare(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     v2::read(&OneOrMany::One(Box::new(json::one(bytes)?)), &v2::Includes::default(), out)
 }
 
-/// The time in a post's id: milliseconds since 4 November 2010, above 22 bits of machine and sequence. Earlier ids are
-/// plain numbers and hold none. Source: X's announcement of snowflake, 2010.
+/// Returns the time in a snowflake id: milliseconds since 4 November 2010, above 22 bits of machine and
+/// sequence. Earlier ids are plain sequence numbers without a time. Source: X's announcement of snowflake,
+/// 2010.
 fn time_of_id(id: &str) -> Option<EventTime> {
     const EPOCH: i64 = 1_288_834_974_657;
     const FIRST: i64 = 29_700_859_247;
@@ -136,12 +138,13 @@ fn time_of_id(id: &str) -> Option<EventTime> {
     (id >= FIRST).then(|| EventTime::from_millis((id >> 22) + EPOCH))
 }
 
-/// What was written: X escapes `&`, `<` and `>`.
+/// Decodes a post's text, in which X escapes `&`, `<` and `>`.
 fn unescape_text(text: &str) -> String {
     html::unescaped(text).into_owned()
 }
 
-/// A language that was told: `und` is one that X could not determine, `zxx` none, and `q..` marks posts of nothing but links.
+/// Returns a known language. X uses `und` for an undetermined language, `zxx` for none, and `q..` for posts
+/// without text, such as links only.
 fn language(lang: Option<String>) -> Option<String> {
     lang.filter(|lang| lang != "und" && lang != "zxx" && !lang.starts_with('q'))
 }

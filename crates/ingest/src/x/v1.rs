@@ -1,4 +1,4 @@
-//! Statuses of the first API, as searches, streams and webhooks hold them.
+//! Statuses of API v1.1, as contained in searches, streams and webhooks.
 
 use firewatch_domain::{Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
 use crate::json_values::{Count, Id, known_count, non_empty_id};
 use crate::{Result, platform_time};
 
-/// A post, with those that it passes on inside.
+/// A post. A retweeted or quoted post is nested.
 #[derive(Debug, Deserialize)]
 pub(super) struct Status {
     id: Option<Id>,
@@ -47,15 +47,15 @@ pub(super) struct User {
 }
 
 impl Status {
-    /// Whether it is one at all.
+    /// Returns whether the object has the fields of a status.
     pub(super) fn is_status(&self) -> bool {
         self.id_str.is_some() || self.user.is_some()
     }
 
-    /// Reads it, and what it passes on before it.
+    /// Decodes the status, after the retweeted status if there is one.
     pub(super) fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         if !self.is_status() {
-            return Err(unknown_payload("no status of X: `id_str` and `user` are not there"));
+            return Err(unknown_payload("not a status of X: `id_str` and `user` are missing"));
         }
         let (id, at) = (self.id()?, self.time()?);
         if let Some(original) = &self.retweeted_status {
@@ -70,7 +70,7 @@ impl Status {
         self.post(out.arrival, out)
     }
 
-    /// A post, whose totals were counted at a time.
+    /// Emits a post and its counters as of `counted_at`.
     fn post(&self, counted_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, at) = (self.id()?, self.time()?);
         if let Some(quoted) = &self.quoted_status {
@@ -98,18 +98,18 @@ impl Status {
             )?;
         }
         if self.answers().is_some() {
-            // The totals of an answer are not those of its conversation.
+            // The counters of a reply are not those of the conversation.
             return Ok(());
         }
         out.counters(Occurrence { root, at: counted_at.max(at) }, self.counters())
     }
 
-    /// Its id: the text, as the number is too large for some who wrote it down.
+    /// Returns the id, preferring the string, because some recorders rounded the number.
     pub(super) fn id(&self) -> Result<&str> {
         self.id_str.as_ref().or(self.id.as_ref()).map(|id| id.0.as_str()).ok_or_else(|| missing("id_str"))
     }
 
-    /// The root of its conversation as far as it tells: what it answers, or itself.
+    /// Returns the root as far as it is known: the post it replies to, otherwise itself.
     pub(super) fn root(&self) -> Result<&str> {
         self.answers().map_or_else(|| self.id(), Ok)
     }
@@ -136,7 +136,7 @@ impl Status {
         }
     }
 
-    /// What was written, as whole as it is told.
+    /// Returns the longest available version of the text.
     fn full_text(&self) -> Option<String> {
         let extended = self.extended_tweet.as_ref().map(|extended| &extended.full_text);
         extended.or(self.full_text.as_ref()).or(self.text.as_ref()).map(|text| unescape_text(text))
@@ -173,7 +173,7 @@ impl User {
         })
     }
 
-    /// What it did.
+    /// Returns an engagement by this user.
     pub(super) fn reaction(&self, kind: EngagementKind) -> Engagement {
         Engagement::new(kind, self.id(), known_count(self.followers_count))
     }

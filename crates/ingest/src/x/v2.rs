@@ -1,4 +1,5 @@
-//! Posts of API v2, in answers and in the filtered stream, with what their expansions tell of authors and of posts referred to.
+//! Posts of API v2 in responses and in the filtered stream, with authors and referenced posts from their
+//! expansions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_paylo
 use crate::json_values::{Count, Id, OneOrMany, known_count, non_empty_id};
 use crate::{Rejection, Result, platform_time};
 
-/// A post, or whatever else an answer's `data` may hold.
+/// A post, or another object in the `data` of a response.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item {
     id: Option<Id>,
@@ -42,7 +43,7 @@ pub(super) struct Item {
     user_unsuspend: Option<IgnoredAny>,
     user_withheld: Option<IgnoredAny>,
     user_profile_modification: Option<IgnoredAny>,
-    /// What other objects have.
+    /// Fields of objects other than posts.
     username: Option<IgnoredAny>,
     tweet_count: Option<IgnoredAny>,
     value: Option<IgnoredAny>,
@@ -82,7 +83,7 @@ struct Gone {
     id: Id,
 }
 
-/// What an answer holds beside its posts.
+/// The expansions of a response.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Includes {
     #[serde(default)]
@@ -110,14 +111,14 @@ impl Includes {
     }
 }
 
-/// The accounts and posts that a payload's posts refer to, each post told once.
+/// The expanded accounts and posts by id, and the posts emitted so far. Each post is emitted once.
 struct Context<'a> {
     users: BTreeMap<&'a str, &'a User>,
     tweets: BTreeMap<&'a str, &'a Item>,
     emitted: BTreeSet<&'a str>,
 }
 
-/// Reads what `data` holds.
+/// Decodes the `data` of a response.
 pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut DecodeOutput<'_>) -> Result<()> {
     let mut context = Context {
         users: includes.users.iter().map(|user| (user.id.0.as_str(), user)).collect(),
@@ -157,7 +158,7 @@ impl Item {
         self.post(id, context, out)
     }
 
-    /// A retweet: a reaction to the original, in the original's conversation.
+    /// Emits a retweet as an engagement in the original's conversation.
     fn reshare<'a>(
         &'a self,
         id: &str,
@@ -173,7 +174,7 @@ impl Item {
         if root != original {
             return Ok(());
         }
-        // On a retweet this is the count of the original's.
+        // On a retweet this is the count of the original.
         let reshares =
             known.is_none().then(|| known_count(self.public_metrics.and_then(|m| m.retweet_count)));
         out.counters(
@@ -182,7 +183,7 @@ impl Item {
         )
     }
 
-    /// A post that somebody wrote; one that quotes is also a reaction to what it quotes.
+    /// Emits a post and its counters. A quote is also an engagement with the quoted post.
     fn post<'a>(&'a self, id: &'a str, context: &mut Context<'a>, out: &mut DecodeOutput<'_>) -> Result<()> {
         if !context.emitted.insert(id) {
             return Ok(());
@@ -191,7 +192,7 @@ impl Item {
         for other in [answers, quotes].into_iter().flatten() {
             context.emit_referenced(other, out);
         }
-        // An edited post has a new id each time, and the first of them is the post.
+        // Each edit has a new id. The first one identifies the post.
         let first = self.edit_history_tweet_ids.first().map_or(id, |first| first.0.as_str());
         let created = self.time(id)?;
         let edited_at = (first != id).then_some(created);
@@ -216,13 +217,13 @@ impl Item {
             out.engagement(Occurrence { root, at }, format!("quote/{first}"), reaction)?;
         }
         if !is_root {
-            // The totals of an answer are not those of its conversation.
+            // The counters of a reply are not those of the conversation.
             return Ok(());
         }
         out.counters(Occurrence { root, at: out.arrival }, self.public_metrics.unwrap_or_default().counters())
     }
 
-    /// The root of its conversation, as far as it is told.
+    /// Returns the root as far as it is known.
     fn root<'a>(&'a self, id: &'a str) -> &'a str {
         let conversation_root = self.conversation_id.as_ref().map(|root| root.0.as_str());
         conversation_root.or_else(|| self.reference("replied_to")).unwrap_or(id)
@@ -252,18 +253,19 @@ impl Item {
         )
     }
 
+    /// Checks that the object is a post with all fields. Returns a rejection with the reason if it is not.
     fn is_post(&self) -> Result<()> {
         if self.username.is_some() {
             return Err(not_relevant("an account; no post"));
         }
         if self.tweet_count.is_some() {
-            return Err(not_relevant("a number of posts over time; no post"));
+            return Err(not_relevant("post counts over time; no post"));
         }
         if self.value.is_some() {
-            return Err(not_relevant("a rule of the stream's; no post"));
+            return Err(not_relevant("a stream rule; no post"));
         }
         if self.undrop.is_some() || self.withheld.is_some() {
-            return Err(not_relevant("a post is shown or withheld in some places; what it says stays"));
+            return Err(not_relevant("a post is shown or withheld in some countries; the text is unchanged"));
         }
         let others = [
             &self.user_undelete,
@@ -274,36 +276,40 @@ impl Item {
         ];
         if others.into_iter().any(Option::is_some) {
             return Err(not_relevant(
-                "an account is back, withheld in some places or described anew; no post",
+                "an account is restored, withheld in some countries or edited; no post",
             ));
         }
         if self.tweet_edit.is_some() {
-            return Err(not_relevant("a post was edited, and its new text is not in here; fetch the post"));
+            return Err(not_relevant(
+                "a post was edited, but the payload lacks the new text; fetch the post",
+            ));
         }
         if self.referenced_tweets.is_none() && self.text.as_ref().is_some_and(|text| is_retweet(text)) {
             return Err(Rejection::new(
                 Code::MissingField,
-                "`referenced_tweets` is missing: the post passes another one on, and which is not told; ask for that field",
+                "`referenced_tweets` is missing: the post is a retweet of an unknown post; request that field",
             ));
         }
         if self.text.is_none() && (self.id.is_none() || self.media_key.is_some()) {
-            return Err(unknown_payload("no post of X: `text` and `id` are not there"));
+            return Err(unknown_payload("not a post of X: `text` and `id` are missing"));
         }
         if self.text.is_none() && self.author_id.is_none() {
-            return Err(unknown_payload("no post of X: it has an `id` and neither `text` nor `author_id`"));
+            return Err(unknown_payload(
+                "not a post of X: it has an `id`, but neither `text` nor `author_id`",
+            ));
         }
         Ok(())
     }
 }
 
-/// Whether a text is what X writes in the place of a retweet's own: `RT @name: ` and how the original begins.
+/// Returns whether a text is that of a retweet: `RT @name: ` followed by the beginning of the original.
 fn is_retweet(text: &str) -> bool {
     let name = text.strip_prefix("RT @").and_then(|rest| rest.split_once(": "));
     name.is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 
 impl<'a> Context<'a> {
-    /// The post that another refers to, told before that if it is in the payload.
+    /// Emits a referenced post before the one that refers to it, and returns it, if the payload contains it.
     fn emit_referenced(&mut self, id: &'a str, out: &mut DecodeOutput<'_>) -> Option<&'a Item> {
         let tweet = *self.tweets.get(id)?;
         if let Err(rejection) = tweet.read(self, out) {
@@ -332,7 +338,7 @@ impl Metrics {
             replies: known_count(self.reply_count),
             quotes: known_count(self.quote_count),
             likes: known_count(self.like_count),
-            // Zero where X does not tell it: of posts before 2022, and of those of others.
+            // X gives 0 for unknown counts: posts before 2022, and posts of other accounts.
             views: known_count(self.impression_count).filter(|n| *n > 0),
         }
     }

@@ -1,7 +1,7 @@
-//! Raw topics into the events topic: payloads as platforms send them are read, and each event is written under the key of its
-//! conversation, exactly once.
+//! Decodes the payloads of raw topics and writes their events to the events topic, exactly once, each under
+//! the key of its conversation.
 //!
-//! Every source has a group, workers and changelogs of its own, made of the same parts as the engine's.
+//! Every source has its own group, workers and changelog, built from the same parts as the engine's.
 
 mod worker;
 
@@ -22,26 +22,26 @@ use crate::workers::Workers;
 use crate::{Health, KafkaSettings, RunError, Topics, WallClock};
 use worker::IngestWorker;
 
-/// How long to wait for news of the groups before looking around.
+/// Longest wait for an event of one group before the next group is polled.
 const GROUP_POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// A raw topic, and how what is in it is read.
+/// A raw topic and the decoder of its payloads.
 #[derive(Debug, Clone)]
 pub struct RawSource {
-    /// Its name in the settings.
+    /// Name of the source in the settings.
     pub name: String,
-    /// The topic.
+    /// Name of the raw topic.
     pub topic: String,
-    /// How its payloads are read.
+    /// Decodes the payloads.
     pub decoder: PayloadDecoder,
 }
 
 /// One source with its workers.
 struct SourceContext {
     settings: KafkaSettings,
-    /// Its raw topic in the place of the events, and its own state.
+    /// The raw topic in place of the events topic, and the source's own state topic.
     topics: Topics,
-    /// Where events go.
+    /// The topic that events are written to.
     events_topic: String,
     raw_source: RawSource,
     metrics: IngestMetrics,
@@ -49,7 +49,7 @@ struct SourceContext {
     workers: Arc<Workers>,
 }
 
-/// The run loop of all sources.
+/// The run loop of all sources: one group member each, with a worker for each assigned partition.
 pub struct IngestRunner {
     sources: Vec<Arc<SourceContext>>,
     source_health: Vec<Arc<Health>>,
@@ -57,7 +57,7 @@ pub struct IngestRunner {
 }
 
 impl IngestRunner {
-    /// A loop that has not begun; nothing is connected yet.
+    /// Creates a run loop; nothing is connected yet.
     #[must_use]
     pub fn new(
         settings: &KafkaSettings,
@@ -84,16 +84,16 @@ impl IngestRunner {
         Self { sources: contexts, source_health, clock }
     }
 
-    /// Whether the process is well, source by source.
+    /// Returns the health of each source, for the probes.
     #[must_use]
     pub fn source_health(&self) -> Vec<Arc<Health>> {
         self.source_health.clone()
     }
 
-    /// Waits for brokers, joins the groups and runs until told to stop; then every worker commits.
+    /// Waits for brokers, joins the groups and runs until `stop` is set. Then every worker commits.
     ///
     /// # Errors
-    /// When topics are not as they must be, no broker answers for too long, or a worker cannot go on.
+    /// When the topics do not fit, no broker answers within the retry timeout, or a worker fails permanently.
     pub fn run(&self, stop: &AtomicBool) -> Result<(), RunError> {
         if !self.wait_for_topics(stop)? {
             return Ok(());
@@ -125,7 +125,8 @@ impl IngestRunner {
         ran.and(failure.map_or(Ok(()), Err))
     }
 
-    /// Checks the topics as soon as a broker answers. Tells whether to go on.
+    /// Checks the topics and registers the output schemas, as soon as a broker answers. Returns whether to go
+    /// on: false when `stop` is set first.
     fn wait_for_topics(&self, stop: &AtomicBool) -> Result<bool, RunError> {
         let mut backoff = Backoff::new();
         let wanted = || !stop.load(Ordering::Relaxed);
@@ -144,7 +145,7 @@ impl IngestRunner {
                     Err(e) if e.remedy() == Remedy::Stop => return Err(e),
                     Err(e) => {
                         let wait = backoff.next_within(settings.retry_timeout_ms, &e)?;
-                        eprintln!("firewatch: {e}; trying again in {} ms", wait.as_millis());
+                        tracing::warn!("{e}; trying again in {} ms", wait.as_millis());
                         pause_unless_cancelled(wait, wanted, heartbeat);
                     }
                 }
@@ -155,7 +156,8 @@ impl IngestRunner {
 }
 
 impl SourceContext {
-    /// Starts a worker for each partition that became ours, and for each whose worker hangs.
+    /// Starts a worker for each newly assigned partition, and a new one for each partition whose worker
+    /// hangs.
     fn start_workers(self: &Arc<Self>, member: &Arc<GroupMember>) -> Result<(), RunError> {
         let hung = self.workers.abandon_hung((self.clock)());
         for partition in member.context().take_newly_assigned().into_iter().chain(hung) {

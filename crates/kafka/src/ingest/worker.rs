@@ -1,7 +1,8 @@
-//! One partition of a raw topic at work: take it over, restore what is known, then read, decode and commit, round after round.
+//! One partition of a raw topic at work: takes it over, restores the ingester's memory, then reads, decodes
+//! and commits, round after round.
 //!
-//! Events, what is known and the position are one transaction. Whatever goes wrong, the partition is taken over anew from the
-//! changelog: what is known is small.
+//! Events, memory and position are committed in one transaction. After any failure the worker takes over the
+//! partition again and restores from the changelog, which is small.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -27,12 +28,12 @@ use crate::task_writer::TaskWriter;
 use crate::workers::{Phase, WorkerControl};
 use crate::{RunError, client_error};
 
-/// Longest wait for the next payload before looking around.
+/// Longest wait for the next payload before the worker checks the time and its orders.
 const POLL_TIMEOUT: Duration = Duration::from_millis(5);
-/// Faults of one payload that are told with it.
+/// Faults of one payload that its dead letter lists.
 const MAX_REPORTED_FAULTS: usize = 3;
 
-/// One worker.
+/// The worker of one partition.
 pub(super) struct IngestWorker<'a> {
     pub source: &'a SourceContext,
     pub partition: u32,
@@ -40,7 +41,7 @@ pub(super) struct IngestWorker<'a> {
     pub member: Weak<GroupMember>,
 }
 
-/// What a worker has while it works.
+/// State of a worker from taking over the partition until it restarts or ends.
 struct IngestSession {
     ingester: Ingester,
     writer: TaskWriter,
@@ -48,7 +49,7 @@ struct IngestSession {
     reader: PartitionReader,
 }
 
-/// What a round counts, once it is committed.
+/// Counts of a round, metered once it is committed.
 #[derive(Default)]
 struct RoundCounts {
     payloads: u64,
@@ -57,7 +58,7 @@ struct RoundCounts {
 }
 
 impl IngestWorker<'_> {
-    /// Works until told to finish.
+    /// Processes payloads until asked to finish. Fails with the first error that no retry can resolve.
     pub fn run(&self) -> Result<(), RunError> {
         let SourceContext { settings, raw_source: source, clock, .. } = self.source;
         let mut backoff = Backoff::new();
@@ -83,7 +84,8 @@ impl IngestWorker<'_> {
         Ok(())
     }
 
-    /// Shuts out whoever worked on the partition before, and reads what it has committed.
+    /// Fences the previous owner of the partition and restores what it committed. Returns `None` when asked
+    /// to finish meanwhile.
     fn open_session(&self) -> Result<Option<IngestSession>, RunError> {
         let SourceContext { settings, topics, raw_source: source, clock, .. } = self.source;
         let mut writer = TaskWriter::open(settings, topics, self.partition)?;
@@ -92,14 +94,14 @@ impl IngestWorker<'_> {
             self.control.heartbeat(clock());
             self.control.should_finish()
         };
-        let changelog = (topics.state.as_str(), self.partition);
         let take = |key: &[u8], value: Option<&[u8]>| {
             if ingester.restore(key, value) {
                 return Ok(());
             }
-            Err(RunError::Topics(format!("{} holds an entry that this build does not read", topics.state)))
+            Err(RunError::Changelog(format!("{} holds an entry that this build cannot read", topics.state)))
         };
-        let Some(positions) = read_changelog(settings, changelog, &mut writer, unwanted, take)? else {
+        let restored = read_changelog(settings, &topics.state, self.partition, &mut writer, unwanted, take)?;
+        let Some(positions) = restored else {
             return Ok(None);
         };
         let consumer = Arc::new(create_consumer(settings)?);
@@ -111,8 +113,7 @@ impl IngestWorker<'_> {
             None if settings.begins_at_end() => high,
             None => low,
         };
-        let reader =
-            PartitionReader::open(&consumer, (&source.topic, partition), Stream::Events, (next, None))?;
+        let reader = PartitionReader::open(&consumer, &source.topic, partition, Stream::Events, next, None)?;
         let mut wanted = TopicPartitionList::new();
         wanted
             .add_partition_offset(&source.topic, partition, Offset::Offset(next))
@@ -121,7 +122,7 @@ impl IngestWorker<'_> {
         Ok(Some(IngestSession { ingester, writer, consumer, reader }))
     }
 
-    /// Reads for a commit interval, writes what comes of it, and commits.
+    /// Reads for one commit interval, writes the decoded events and commits.
     fn run_round(&self, session: &mut IngestSession) -> Result<(), RunError> {
         let SourceContext { settings, raw_source: source, metrics, clock, .. } = self.source;
         self.control.heartbeat(clock());
@@ -132,7 +133,7 @@ impl IngestWorker<'_> {
             poll_client(consumer)?;
             let left = interval.saturating_sub(start.elapsed());
             match reader.poll(left.min(POLL_TIMEOUT))? {
-                Some(message) => self.ingest_payload(&message, (ingester, writer), &mut counts)?,
+                Some(message) => self.ingest_payload(&message, ingester, writer, &mut counts)?,
                 None if left.is_zero() => break,
                 None => {}
             }
@@ -158,11 +159,12 @@ impl IngestWorker<'_> {
         Ok(())
     }
 
-    /// Works on a payload.
+    /// Decodes a payload and writes its events and dead letters.
     fn ingest_payload(
         &self,
         message: &BorrowedMessage<'_>,
-        (ingester, writer): (&mut Ingester, &mut TaskWriter),
+        ingester: &mut Ingester,
+        writer: &mut TaskWriter,
         counts: &mut RoundCounts,
     ) -> Result<(), RunError> {
         let now = (self.source.clock)();
@@ -199,7 +201,8 @@ impl IngestWorker<'_> {
     }
 }
 
-/// What is to be mended in a payload, as one: what is only of no interest is not.
+/// Combines the faults of a payload into one rejection. Rejections that are no faults, such as content of no
+/// interest, are left out.
 fn combine_faults(rejections: &[Rejection]) -> Option<Rejection> {
     let mut faults = rejections.iter().filter(|rejection| rejection.code.is_fault());
     let first = faults.next()?;

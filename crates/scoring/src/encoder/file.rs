@@ -1,4 +1,4 @@
-//! The encoder as a file: matrices as 8-bit integers with a step for each row, the rest as it is.
+//! The encoder file: matrices as 8-bit integers with one step size a row, vectors as 32-bit floats.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ const FORMAT: ModelFormat = ModelFormat { magic: b"FWENCO\r\n", version: 1, desc
 #[derive(Serialize, Deserialize)]
 struct FileHeader {
     pieces: Vec<Box<str>>,
-    /// What a step of each row is worth, matrix by matrix.
+    /// The step size of each matrix row, matrix by matrix.
     steps: Vec<f32>,
     vectors: Vec<f32>,
 }

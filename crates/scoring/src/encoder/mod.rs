@@ -1,7 +1,8 @@
-//! The second tier: a small transformer, asked only about posts where a better opinion is worth milliseconds.
+//! The second sentiment model: a small transformer for posts whose prediction is worth several milliseconds.
 //!
-//! A BERT encoder (Devlin et al. 2019) of six layers, started from all-MiniLM-L6-v2 (Apache-2.0), tuned on labelled
-//! posts by `firewatch train encoder` and kept as 8-bit integers. It also teaches the fast tier when that is trained.
+//! A BERT encoder (Devlin et al. 2019) with six layers, initialised from all-MiniLM-L6-v2 (Apache-2.0),
+//! fine-tuned on labelled posts by `firewatch train encoder` and stored as 8-bit integers. It is also the
+//! teacher of the linear text model.
 
 mod file;
 mod network;
@@ -15,23 +16,23 @@ pub use network::{
 };
 pub use wordpiece::{Vocabulary, normalize};
 
-/// The encoder.
+/// A fine-tuned encoder: vocabulary and weights.
 pub struct Encoder {
     vocabulary: Vocabulary,
     weights: EncoderWeights,
 }
 
 impl Encoder {
-    /// Joins a vocabulary with weights.
+    /// Builds an encoder from a vocabulary and weights.
     ///
     /// # Errors
-    /// When the sizes do not fit each other or a weight is no number.
+    /// If the shapes do not match or a weight is not finite.
     pub fn new(vocabulary: Vocabulary, weights: EncoderWeights) -> Result<Self, ModelError> {
         weights.check(vocabulary.len())?;
         Ok(Self { vocabulary, weights })
     }
 
-    /// Its vocabulary and weights.
+    /// Returns the vocabulary and the weights.
     #[must_use]
     pub fn parts(&self) -> (&Vocabulary, &EncoderWeights) {
         (&self.vocabulary, &self.weights)
@@ -40,21 +41,21 @@ impl Encoder {
     /// Reads an encoder file.
     ///
     /// # Errors
-    /// When the bytes are no such file, of another version, cut off or altered.
+    /// If the bytes are not an encoder file of this version, or are truncated or altered.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let (vocabulary, weights) = file::read(bytes)?;
         Self::new(vocabulary, weights)
     }
 
-    /// Writes an encoder file, weights rounded to 8 bits.
+    /// Writes an encoder file, with weights rounded to 8 bits.
     ///
     /// # Errors
-    /// When it would be larger than 16 MiB.
+    /// If the file would exceed 16 MiB.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         file::write(&self.vocabulary, &self.weights)
     }
 
-    /// Says what it thinks of an English text, of which it reads the first 96 pieces of words.
+    /// Predicts the sentiment of an English text from its first 96 word pieces.
     #[must_use]
     pub fn predict(&self, text: &str) -> TextPrediction {
         TextPrediction::from_log_odds(&self.weights.forward(&self.vocabulary.encode(text)))

@@ -1,81 +1,82 @@
-//! The encoder's arithmetic, for one post at a time.
+//! The encoder's forward pass, for one post at a time.
 //!
-//! x = LN(word + position + type); each layer: x = LN(x + O softmax(QK'/sqrt(d)) V), x = LN(x + W2 gelu(W1 x)); the
-//! heads read the mean over the pieces. LN is the layer norm with epsilon 1e-12; gelu is its tanh form.
+//! x = LN(word + position + type); each layer: x = LN(x + O softmax(QK'/sqrt(d)) V), x = LN(x + W2 gelu(W1
+//! x)). The output heads read the mean over the pieces. LN is the layer norm with epsilon 1e-12; gelu is the
+//! tanh approximation.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::{HEADS, ModelError};
 
-/// Width of the encoder.
+/// Width of the hidden states.
 pub const HIDDEN_SIZE: usize = 384;
-/// Width inside a layer.
+/// Width of the feed-forward part of a layer.
 pub const INTERMEDIATE_SIZE: usize = 1536;
-/// Layers.
+/// Number of layers.
 pub const LAYERS: usize = 6;
-/// Heads of attention.
+/// Number of attention heads.
 pub const ATTENTION_HEADS: usize = 12;
-/// Most pieces of a text that are read.
+/// Maximum number of pieces of a text; the rest is ignored.
 pub const MAX_PIECES: usize = 96;
-/// Width of a head of attention.
+/// Width of an attention head.
 const HEAD_SIZE: usize = HIDDEN_SIZE / ATTENTION_HEADS;
 
 /// Rows and columns of a matrix.
 pub type MatrixShape = (usize, usize);
 
-/// y = W x + b; `weight` has a row for each output.
+/// A linear layer y = W x + b. `weight` has one row for each output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dense {
-    /// W, row by row.
+    /// W in row-major order, shape (outputs, inputs).
     pub weight: Vec<f32>,
-    /// b.
+    /// b, one value for each output.
     pub bias: Vec<f32>,
 }
 
-/// A layer norm.
+/// A layer norm over the hidden width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerNorm {
-    /// What it multiplies with.
+    /// The scale, one value for each hidden unit.
     pub weight: Vec<f32>,
-    /// What it adds.
+    /// The offset, one value for each hidden unit.
     pub bias: Vec<f32>,
 }
 
-/// One layer.
+/// One transformer layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransformerLayer {
-    /// Query, key and value.
+    /// Query, key and value projections, each (hidden, hidden).
     pub attention: [Dense; 3],
-    /// From the heads back to the width.
+    /// The projection of the concatenated heads, (hidden, hidden).
     pub output: Dense,
-    /// After the attention.
+    /// The norm after the attention.
     pub output_norm: LayerNorm,
-    /// Into the wide part.
+    /// The first feed-forward layer, (intermediate, hidden).
     pub inner: Dense,
-    /// And back.
+    /// The second feed-forward layer, (hidden, intermediate).
     pub outer: Dense,
-    /// After both.
+    /// The norm after the feed-forward layers.
     pub outer_norm: LayerNorm,
 }
 
-/// All weights.
+/// All weights of the encoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderWeights {
-    /// A row for each piece.
+    /// The embeddings of the pieces, shape (pieces, hidden).
     pub piece_embeddings: Vec<f32>,
-    /// A row for each place, the type of the text already added; 96 of them.
+    /// The embeddings of the positions with the text type already added, shape (96, hidden).
     pub position_embeddings: Vec<f32>,
-    /// After the sum of the two.
+    /// The norm after the sum of both embeddings.
     pub norm: LayerNorm,
-    /// The layers.
+    /// The layers, [`LAYERS`] of them.
     pub layers: Vec<TransformerLayer>,
-    /// What is said.
+    /// The output heads, shape (heads, hidden).
     pub head: Dense,
 }
 
 impl EncoderWeights {
-    /// Every matrix with its shape, in the order of the file; `pieces` is the size of the vocabulary.
+    /// Returns every matrix with its shape, in the order of the file. `pieces` is the size of the vocabulary.
     pub fn matrices(&self, pieces: usize) -> Vec<(&Vec<f32>, MatrixShape)> {
         let mut all = vec![
             (&self.piece_embeddings, (pieces, HIDDEN_SIZE)),
@@ -91,7 +92,7 @@ impl EncoderWeights {
         all
     }
 
-    /// Every vector with its length, in the order of the file.
+    /// Returns every vector with its length, in the order of the file.
     pub fn vectors(&self) -> Vec<(&Vec<f32>, usize)> {
         let mut all = vec![(&self.norm.weight, HIDDEN_SIZE), (&self.norm.bias, HIDDEN_SIZE)];
         for layer in &self.layers {
@@ -127,32 +128,28 @@ impl EncoderWeights {
             layers.push(TransformerLayer { attention, output, output_norm, inner, outer, outer_norm });
         }
         let head = Dense { weight: matrix((HEADS, HIDDEN_SIZE)), bias: vector(HEADS) };
-        Self {
-            piece_embeddings,
-            position_embeddings,
-            norm,
-            layers,
-            head,
-        }
+        Self { piece_embeddings, position_embeddings, norm, layers, head }
     }
 
+    /// Checks that all shapes are right and all weights finite.
     pub(super) fn check(&self, pieces: usize) -> Result<(), ModelError> {
         let matrices = self.matrices(pieces).into_iter().map(|(m, (rows, columns))| (m, rows * columns));
         for (values, length) in matrices.chain(self.vectors()) {
             if values.len() != length {
                 return Err(ModelError::File(format!(
-                    "an encoder with {} weights where {length} belong",
+                    "an encoder with {} weights instead of {length}",
                     values.len()
                 )));
             }
             if values.iter().any(|w| !w.is_finite()) {
-                return Err(ModelError::File("an encoder with a weight that is no number".into()));
+                return Err(ModelError::File("an encoder with a weight that is not finite".into()));
             }
         }
         Ok(())
     }
 
-    /// The heads' log-odds for the pieces of a text; what is beyond the vocabulary or the 96th place is left out.
+    /// Returns the log-odds of the output heads for the pieces of a text. Pieces outside the vocabulary or
+    /// after the 96th are ignored.
     #[must_use]
     pub fn forward(&self, pieces: &[u32]) -> [f32; HEADS] {
         let rows = pieces
@@ -189,7 +186,7 @@ impl TransformerLayer {
     }
 }
 
-/// Softmax of the scaled products of queries and keys, times the values, head by head.
+/// Returns the attention output softmax(QK'/sqrt(d)) V, head by head.
 fn attend(q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
     let n = q.len() / HIDDEN_SIZE;
     let scale = 1.0 / (HEAD_SIZE as f32).sqrt();
@@ -219,7 +216,7 @@ fn attend(q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
 }
 
 impl Dense {
-    /// Applies it to every row of `x`, each of `width` values.
+    /// Applies the layer to every row of `x`, each of `width` values.
     fn apply(&self, x: &[f32], width: usize) -> Vec<f32> {
         let (rows, outputs) = (x.len() / width, self.bias.len());
         let mut y: Vec<f32> = Vec::with_capacity(rows * outputs);
@@ -227,7 +224,7 @@ impl Dense {
         let x = ArrayView2::from_shape((rows, width), x);
         let weight = ArrayView2::from_shape((outputs, width), &self.weight);
         let to = ArrayViewMut2::from_shape((rows, outputs), &mut y);
-        // The sizes were checked when the weights were read, so that all three are there.
+        // All three views exist, because the shapes were checked when the weights were read.
         if let (Ok(x), Ok(weight), Ok(mut to)) = (x, weight, to) {
             general_mat_mul(1.0, &x, &weight.t(), 1.0, &mut to);
         }
@@ -259,7 +256,7 @@ fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + tanh(ROOT * (x + 0.044_715 * x * x * x)))
 }
 
-/// By one exponential: the library's takes a seventh of the encoder's time.
+/// The hyperbolic tangent by one exponential. The standard library's takes a seventh of the encoder's time.
 fn tanh(x: f32) -> f32 {
     let e = (2.0 * x.clamp(-9.0, 9.0)).exp();
     (e - 1.0) / (e + 1.0)

@@ -1,4 +1,4 @@
-//! From a text to the pieces of words that the encoder knows (WordPiece, as in BERT).
+//! WordPiece tokenizer of the encoder, as in BERT: splits a text into pieces of its vocabulary.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::MAX_PIECES;
 use crate::ModelError;
 
-/// The pieces by number. `##` stands before a piece that goes on a word.
+/// The pieces and their ids. A piece that continues a word begins with `##`.
 pub struct Vocabulary {
     pieces: Vec<Box<str>>,
     // Looked up only, never iterated.
@@ -16,19 +16,19 @@ pub struct Vocabulary {
     unknown: u32,
     begin: u32,
     end: u32,
-    /// Characters of the longest piece: no more need be tried.
+    /// Length of the longest piece, in characters.
     max_piece_chars: usize,
 }
 
 impl Vocabulary {
-    /// A vocabulary of these pieces, numbered as they come.
+    /// Builds a vocabulary whose ids are the positions of the pieces.
     ///
     /// # Errors
-    /// When one of `[UNK]`, `[CLS]` and `[SEP]` is missing.
+    /// If `[UNK]`, `[CLS]` or `[SEP]` is missing.
     pub fn new(pieces: Vec<Box<str>>) -> Result<Self, ModelError> {
         let numbers: HashMap<Box<str>, u32> = pieces.iter().cloned().zip(0..).collect();
         let number = |piece: &str| {
-            let missing = || ModelError::File(format!("an encoder whose vocabulary has no {piece}"));
+            let missing = || ModelError::File(format!("an encoder whose vocabulary lacks {piece}"));
             numbers.get(piece).copied().ok_or_else(missing)
         };
         let (unknown, begin, end) = (number("[UNK]")?, number("[CLS]")?, number("[SEP]")?);
@@ -36,25 +36,25 @@ impl Vocabulary {
         Ok(Self { pieces, ids: numbers, unknown, begin, end, max_piece_chars: longest })
     }
 
-    /// How many pieces there are.
+    /// Returns the number of pieces.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pieces.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the vocabulary is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    /// The pieces in order.
+    /// Returns the pieces by id.
     #[must_use]
     pub fn pieces(&self) -> &[Box<str>] {
         &self.pieces
     }
 
-    /// The numbers of a text's pieces between those of its begin and end; at most 96.
+    /// Returns the ids of a text's pieces between `[CLS]` and `[SEP]`; at most 96 in total.
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut numbers = vec![self.begin];
@@ -70,7 +70,7 @@ impl Vocabulary {
         numbers
     }
 
-    /// The longest piece first, then the longest of the rest; a word that cannot be cut is unknown.
+    /// Splits a word greedily into the longest pieces. A word that cannot be split becomes `[UNK]`.
     fn cut(&self, word: &str, numbers: &mut Vec<u32>) {
         let whole = numbers.len();
         let mut from = 0;
@@ -98,8 +98,8 @@ impl Vocabulary {
     }
 }
 
-/// A text as the encoder reads it: lower case without accents, marks on their own, links and names without what
-/// they name.
+/// Returns a text as the encoder reads it: in lower case without accents, punctuation separated, links
+/// replaced by `http` and mentions by `@ user`.
 #[must_use]
 pub fn normalize(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
@@ -129,7 +129,7 @@ fn push_normalized(word: &str, out: &mut String) {
     }
 }
 
-/// As BERT has it: all ASCII that is no letter or digit, and the punctuation of Unicode.
+/// Returns whether a character is punctuation as in BERT: all ASCII symbols and the punctuation of Unicode.
 fn is_mark(c: char) -> bool {
     c.is_ascii_punctuation()
         || matches!(u32::from(c), 0xA1 | 0xA7 | 0xAB | 0xB6 | 0xB7 | 0xBB | 0xBF | 0x2010..=0x2027 | 0x2030..=0x205E | 0x3001..=0x3003 | 0x3008..=0x3011)

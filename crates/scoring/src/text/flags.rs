@@ -1,7 +1,8 @@
-//! Phrases and numbers that make a post urgent or harmful whatever its mood, with the place they stand at.
+//! Finds flags: phrases and personal data that make a post urgent or harmful regardless of its mood, with
+//! their position.
 //!
-//! Phrases are looked for in the words as the tokenizer reads them, so that spacing, capitals and elongation do not
-//! hide them. What names a person (e-mail, phone, card, social security) is looked for in the text itself.
+//! Phrases are matched against the tokens, so that spacing, capitals and elongation do not hide them.
+//! Personal identifiers (e-mail, phone, card, social security number) are matched against the text itself.
 
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
@@ -13,46 +14,46 @@ use crate::ModelError;
 
 /// The phrases by kind.
 const PHRASES: &str = include_str!("phrases.txt");
-/// Digits below which a text holds no such number.
+/// Minimum number of digits for a text to contain a personal number.
 const MIN_DIGITS: usize = 6;
-/// Most flags of a post.
+/// Maximum number of flags of a post.
 const MAX_FLAGS: usize = 16;
 
-/// A flag and where it stands.
+/// A flagged span of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlagSpan {
-    /// Where it starts, in bytes of the text.
+    /// Start in the text, in bytes.
     pub start: usize,
-    /// Where it ends.
+    /// End in the text, in bytes, exclusive.
     pub end: usize,
-    /// What it is.
+    /// The kind of flag.
     pub kind: FlagKind,
 }
 
-/// Finds flags.
+/// An automaton over all phrases.
 pub struct FlagMatcher {
     phrases: AhoCorasick,
     prefixes: PrefixFilter,
-    /// Of each phrase its kind, and whether its last word may go on.
+    /// For each phrase its kind, and whether any ending of its last word matches.
     kinds: Vec<(FlagKind, bool)>,
 }
 
-/// A text's words in a row, with where each stands. Kept between texts.
+/// The words of a text separated by blanks, with their positions in the text. Reused between texts.
 #[derive(Debug, Default)]
 pub struct WordLine {
     line: String,
-    /// Of each word where it starts in the line, and where it starts and ends in the text.
+    /// For each word its start in the line, and its start and end in the text.
     places: Vec<(usize, usize, usize)>,
 }
 
 impl WordLine {
-    /// Forgets the last text.
+    /// Removes all words.
     pub fn clear(&mut self) {
         self.line.clear();
         self.places.clear();
     }
 
-    /// Takes a token.
+    /// Appends a token. Punctuation becomes `.`, which no phrase matches across; other kinds are ignored.
     pub fn push(&mut self, token: &Token<'_>) {
         let word = match token.kind {
             TokenKind::Word | TokenKind::Number | TokenKind::Money => token.word,
@@ -64,7 +65,7 @@ impl WordLine {
         self.line.push_str(word);
     }
 
-    /// Where the words from `start` to `end` of the line stand in the text.
+    /// Returns the start and end in the text of the words from `start` to `end` of the line.
     fn place(&self, start: usize, end: usize) -> (usize, usize) {
         let first = self.places.partition_point(|(at, ..)| *at < start);
         let last = self.places.partition_point(|(at, ..)| *at < end).saturating_sub(1);
@@ -74,10 +75,10 @@ impl WordLine {
 }
 
 impl FlagMatcher {
-    /// Those that come with this build.
+    /// Builds the matcher for the phrases of this build.
     ///
     /// # Errors
-    /// When the list of phrases has a heading that is no kind.
+    /// If the phrase list has an unknown heading, which is a bug.
     pub fn shipped() -> Result<Self, ModelError> {
         let (mut phrases, mut kinds, mut kind) = (Vec::new(), Vec::new(), None);
         let mut prefixes = PrefixFilter([0; 64]);
@@ -91,7 +92,7 @@ impl FlagMatcher {
                 phrases.push(phrase);
                 kinds.push((kind, open));
             } else {
-                return Err(ModelError::File(format!("the phrase `{line}` stands under no kind of flag")));
+                return Err(ModelError::File(format!("the phrase `{line}` is not under a kind of flag")));
             }
         }
         let phrases = AhoCorasick::builder()
@@ -103,7 +104,7 @@ impl FlagMatcher {
         Ok(Self { phrases, prefixes, kinds })
     }
 
-    /// Finds the flags of a text, whose words were taken, in order of place; at most 16.
+    /// Writes the flags of a text to `found`, in order of position; at most 16. `words` must hold its tokens.
     pub fn find(&self, text: &str, words: &WordLine, found: &mut Vec<FlagSpan>) {
         found.clear();
         for (at, ..) in &words.places {
@@ -126,7 +127,7 @@ impl FlagMatcher {
         found.truncate(MAX_FLAGS);
     }
 
-    /// Finds the phrases that begin with the word at a place of the line.
+    /// Adds the phrases that begin with the word at position `at` of the line.
     fn find_at(&self, at: usize, words: &WordLine, found: &mut Vec<FlagSpan>) {
         let rest = Input::new(&words.line).span(at..words.line.len()).anchored(Anchored::Yes);
         let mut state = OverlappingState::start();
@@ -143,7 +144,8 @@ impl FlagMatcher {
     }
 }
 
-/// With which three letters phrases begin, as bits by a hash: few words begin so, and only those need be looked at.
+/// A Bloom filter of the first three letters of all phrases. Few words pass it, and only those need the
+/// automaton.
 #[derive(Debug)]
 struct PrefixFilter([u64; 64]);
 
@@ -158,7 +160,7 @@ impl PrefixFilter {
         self.0[word] & bit != 0
     }
 
-    /// A text of less than three letters is as if blanks followed.
+    /// Returns the word and bit of a text's first three bytes. A shorter text counts as followed by blanks.
     fn place(text: &[u8]) -> (usize, u64) {
         let letter = |i: usize| u32::from(text.get(i).copied().unwrap_or(b' '));
         let hash = (letter(0) | letter(1) << 8 | letter(2) << 16).wrapping_mul(0x9e37_79b1) >> 20;
@@ -166,7 +168,7 @@ impl PrefixFilter {
     }
 }
 
-/// Sorts by place and joins those of a kind that overlap.
+/// Merges overlapping spans of the same kind and sorts by position.
 fn merge_overlapping(found: &mut Vec<FlagSpan>) {
     found.sort_unstable_by_key(|f| (f.kind, f.start, f.end));
     found.dedup_by(|next, last| {
@@ -180,7 +182,7 @@ fn merge_overlapping(found: &mut Vec<FlagSpan>) {
 }
 
 fn could_identify(text: &str) -> bool {
-    // All of them first, as that is quick and most texts have few.
+    // Counts all digits first: that is fast, and most texts have few.
     (text.bytes().filter(u8::is_ascii_digit).count() >= MIN_DIGITS && digits(text) >= MIN_DIGITS)
         || text.match_indices('@').any(|(at, _)| text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()))
 }

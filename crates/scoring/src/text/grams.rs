@@ -1,8 +1,8 @@
-//! From tokens to features, named by 64-bit keys: words, negated words, stems, parts of words and pairs of words.
+//! Features of tokens, identified by 64-bit keys: words, negated words, stems, subwords and word pairs.
 //!
-//! Parts of three to five letters let the model read words it has not seen; a tag reads as the words it runs together.
-//! Keys are FNV-1a (Fowler, Noll, Vo) through the finaliser of MurmurHash3, so that a model file means the same on
-//! every machine.
+//! Subwords of three to five letters let the model read words that it has not seen. A hashtag is split into
+//! words. Keys are FNV-1a hashes (Fowler, Noll, Vo) passed through the MurmurHash3 finaliser, so that a model
+//! file means the same on every machine.
 
 use std::hash::Hasher;
 
@@ -10,14 +10,14 @@ use fnv::FnvHasher;
 
 use super::{CachedStemmer, Token, TokenKind};
 
-/// The value of a part of a word; whole words count 1.
+/// The value of a subword feature; whole words have the value 1.
 pub const SUBWORD_WEIGHT: f32 = 0.3;
-/// Letters of the parts, from and to.
+/// Minimum and maximum length of a subword, in letters.
 const SUBWORD_LETTERS: (usize, usize) = (3, 5);
-/// Longest tag that is split, in letters.
+/// Maximum length of a hashtag that is split, in letters.
 const MAX_TAG_LETTERS: usize = 30;
 
-/// Sorts of features; each makes other keys of the same letters.
+/// Kinds of features. The same letters have a different key in each kind.
 #[derive(Debug, Clone, Copy)]
 enum FeatureKind {
     Word = 1,
@@ -31,40 +31,41 @@ enum FeatureKind {
 /// A feature of a token and its value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gram {
-    /// The key.
+    /// The feature's key in the weight table.
     pub key: u64,
-    /// The value.
+    /// The factor of its weight: 1, or 0.3 for a subword.
     pub value: f32,
-    /// The token's own word: what a lexicon knows.
+    /// Whether the feature is the whole word, which a lexicon may rate.
     pub word: bool,
 }
 
-/// The key of a word, by which it is known.
+/// Returns the key of a word.
 #[must_use]
 pub fn word_key(word: &str) -> u64 {
     key(FeatureKind::Word, word.as_bytes())
 }
 
-/// What names a token in pairs and memories: its word, or its kind.
+/// Returns the key of a token in pairs and caches: that of its word, or of its fixed name for other kinds.
 #[must_use]
 pub fn token_key(token: &Token<'_>) -> u64 {
     let sort = if token.kind == TokenKind::Word { FeatureKind::Word } else { FeatureKind::Other };
     key(sort, token.word.as_bytes())
 }
 
-/// The key of two tokens that follow each other.
+/// Returns the key of two adjacent tokens. The order matters.
 #[must_use]
 pub fn pair_key(before: u64, after: u64) -> u64 {
     mix(before.rotate_left(23).wrapping_add(FeatureKind::Pair as u64) ^ after)
 }
 
-/// The key of a word under a negation.
+/// Returns the key of a negated word.
 #[must_use]
 pub fn negated_key(word: &str) -> u64 {
     key(FeatureKind::Negated, word.as_bytes())
 }
 
-/// Visits the features of one token, pairs left out. `known` tells which words tags may be split into.
+/// Visits the features of one token, except pairs. `known` returns whether a hashtag may be split into the
+/// word with a given key.
 pub fn token_grams(
     token: &Token<'_>,
     stems: &mut CachedStemmer,
@@ -82,14 +83,14 @@ pub fn token_grams(
     });
 }
 
-/// Visits the features of a word: itself, its stem and its parts.
+/// Visits the features of a word: itself, its stem and its subwords.
 pub fn word_grams(word: &str, stems: &mut CachedStemmer, visit: &mut impl FnMut(Gram)) {
     visit(Gram { key: word_key(word), value: 1.0, word: true });
     visit(Gram { key: key(FeatureKind::Stem, stems.stem(word).as_bytes()), value: 1.0, word: false });
     subwords(word, &mut |key| visit(Gram { key, value: SUBWORD_WEIGHT, word: false }));
 }
 
-/// Parts of three to five letters of the word between its borders.
+/// Visits the keys of the word's subwords, with `<` and `>` marking its start and end.
 fn subwords(word: &str, visit: &mut impl FnMut(u64)) {
     let mut buffer = [0_u8; 48];
     let length = word.len() + 2;
@@ -101,7 +102,7 @@ fn subwords(word: &str, visit: &mut impl FnMut(u64)) {
     if let Some(last) = framed.last_mut() {
         *last = b'>';
     }
-    // Borders between characters are those of the word, moved by one.
+    // Character boundaries are those of the word, shifted by one.
     let border = |at: usize| at == 0 || at == length || word.is_char_boundary(at - 1);
     for from in (0..length).filter(|at| border(*at)) {
         let mut hash = FnvHasher::default();
@@ -121,14 +122,14 @@ fn subwords(word: &str, visit: &mut impl FnMut(u64)) {
     }
 }
 
-/// Visits the words of a token: of a tag the fewest known words that it can be split into, if there are any; a piece
-/// that is no known word costs more than any word.
+/// Visits the words of a token. A hashtag is split at minimum cost, where known words are cheap and other
+/// pieces cost more than any known word.
 pub fn token_words(token: &Token<'_>, known: &impl Fn(u64) -> bool, visit: &mut impl FnMut(&str)) {
     let tag = token.word;
     if !token.tag || !tag.is_ascii() || tag.len() > MAX_TAG_LETTERS || tag.len() < 4 {
         return visit(tag);
     }
-    // best[end]: the least cost of the letters before `end`, and where the last piece starts.
+    // best[end]: the minimum cost of the letters before `end`, and the start of the last piece.
     let mut best = [(u32::MAX, 0_usize); MAX_TAG_LETTERS + 1];
     best[0] = (0, 0);
     for end in 1..=tag.len() {
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn parts_have_three_to_five_letters_between_borders() {
-        // "<ab>" has "<ab", "<ab>" and "ab>"; three letters have six, however many bytes they take.
+        // "<ab>" has the subwords "<ab", "<ab>" and "ab>". Three letters have six, regardless of their bytes.
         let count = |word| {
             let mut n = 0;
             subwords(word, &mut |_| n += 1);

@@ -1,14 +1,14 @@
-//! Which language a post is in, when most of its words are strange.
+//! Language detection for posts of which the text model knows few words.
 
 use whichlang::{Lang, detect_language};
 
-/// Letters below which nothing can be told.
+/// Minimum number of letters for a detection.
 const MIN_LETTERS: usize = 12;
 
-/// The ISO 639-1 code of a language that is not English, if the text is in one of those that can be told apart.
+/// Returns the ISO 639-1 code of a text's language. `None` if the text is in English or too short.
 #[must_use]
 pub fn detect_foreign(text: &str) -> Option<&'static str> {
-    // Bytes stand in for letters: scripts of three bytes a letter say more in each.
+    // Counts bytes instead of letters: letters of three bytes carry more information each.
     if text.bytes().filter(|b| b.is_ascii_alphabetic() || *b >= 0x80).count() < MIN_LETTERS {
         return None;
     }

@@ -1,12 +1,13 @@
-//! Marks that carry a mood: emoji, emoticons, and the entities that HTML writes for them.
+//! Recognises emoji, emoticons and the HTML entities that encode them.
 
-/// Emoji and symbols; variation selectors, joiners and skin tones are none, so that variants read alike.
+/// Returns whether a character is an emoji or symbol. Variation selectors, joiners and skin tones are not, so
+/// that variants of an emoji become the same token.
 pub(super) fn is_pictograph(c: char) -> bool {
     let c = u32::from(c);
     matches!(c, 0x2190..=0x2BFF | 0x1F000..=0x1FAFF) && !matches!(c, 0x1F3FB..=0x1F3FF)
 }
 
-/// The character that an entity at the start stands for, and the entity's length.
+/// Decodes the HTML entity at the start of a text. Returns its character and its length in bytes.
 pub(super) fn entity(text: &str) -> Option<(char, usize)> {
     const NAMED: [(&str, char); 7] = [
         ("&amp;", '&'),
@@ -30,7 +31,7 @@ pub(super) fn entity(text: &str) -> Option<(char, usize)> {
     Some((c, end + 3))
 }
 
-/// Emoticons by their mood, longest first where one begins another. Letters are written in lower case.
+/// Emoticons by mood. An emoticon that is a prefix of another follows it. Letters are in lower case.
 const EMOTICONS: [(&str, &[&str]); 12] = [
     (":)", &[":-))", ":-)", ":))", ":)", "=)", "=]", ":]", ":-]", "(:", "^_^", "^.^", "^^", ":3"]),
     (":d", &[":-d", ":d", "=d", "xd", "x-d"]),
@@ -46,7 +47,7 @@ const EMOTICONS: [(&str, &[&str]); 12] = [
     (":o", &[":-o", ":o", "o_o"]),
 ];
 
-/// Which two first bytes a face can have, by the first: a bit for each second.
+/// The possible first two bytes of an emoticon: for each first byte a bit set of second bytes.
 const BEGINNINGS: [u128; 128] = {
     let mut beginnings = [0; 128];
     let (mut mood, mut face) = (0, 0);
@@ -63,7 +64,8 @@ const BEGINNINGS: [u128; 128] = {
     beginnings
 };
 
-/// The mood of an emoticon at the start, and its length. `fresh` says that no letter or digit stands before it.
+/// Returns the mood of the emoticon at the start of a text and its length in bytes. `fresh` tests that no
+/// letter or digit precedes it.
 pub(super) fn emoticon(text: &str, fresh: impl Fn() -> bool) -> Option<(&'static str, usize)> {
     let [first @ ..128, second @ ..128, ..] = *text.as_bytes() else { return None };
     if BEGINNINGS[first as usize] & 1 << second == 0 || (first.is_ascii_alphabetic() && !fresh()) {
@@ -80,8 +82,8 @@ pub(super) fn emoticon(text: &str, fresh: impl Fn() -> bool) -> Option<(&'static
     None
 }
 
-/// A face ends where no letter or digit follows; one that is all marks may be followed by anything but `/`, as in
-/// `://`.
+/// Returns whether an emoticon may end before `rest`. A slash must never follow, as in `://`, and after one
+/// with a letter at its end or of two characters no letter or digit.
 fn ends(face: &str, rest: &str) -> bool {
     let lettered = face.ends_with(|c: char| c.is_ascii_alphanumeric());
     !rest.starts_with(|c: char| c == '/' || (c.is_alphanumeric() && (lettered || face.len() == 2)))

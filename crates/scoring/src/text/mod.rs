@@ -1,4 +1,5 @@
-//! The text path: tokens, the features they make, the table that weighs them, and the phrases that are flagged.
+//! Text processing: tokenizer, features and their weight table, flagged phrases, personal data, reply checks
+//! and language detection.
 
 mod flags;
 mod grams;

@@ -1,20 +1,21 @@
-//! What a lexicon and the manner of writing say of a post as a whole: the few features that are no sums of words.
+//! Post-level features from a sentiment lexicon and the style of writing: the features that are not sums over
+//! words.
 //!
-//! The mood of a word is its mean rating in VADER's lexicon (Hutto and Gilbert 2014), -4..4; a negation turns it
-//! by -0.74 and capitals add 0.73, as there.
+//! The mood of a word is its mean rating in the VADER lexicon (Hutto and Gilbert 2014), -4..4. As in VADER, a
+//! negation multiplies it by -0.74 and capitals add 0.73.
 
 use super::{Token, TokenKind};
 
-/// How many there are.
+/// Number of mood features.
 pub const MOOD_FEATURES: usize = 13;
-/// What a negation makes of a mood.
+/// The factor of a negated word's mood.
 const NEGATION: f32 = -0.74;
-/// What capitals add to it.
+/// The absolute amount that capitals add to a mood.
 const CAPITALS: f32 = 0.73;
-/// Softens sums, as VADER's does.
+/// The constant a of the normalisation x / sqrt(x^2 + a), as in VADER.
 const SOFT: f32 = 15.0;
 
-/// Gathers them, token by token.
+/// Accumulates the features token by token.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct MoodFeatures {
     positive: f32,
@@ -32,7 +33,7 @@ pub struct MoodFeatures {
 }
 
 impl MoodFeatures {
-    /// Takes a token and the mood of its word, 0 for none.
+    /// Adds a token and the mood of its word; 0 if the lexicon does not rate it.
     pub fn push(&mut self, token: &Token<'_>, mood: f32) {
         self.stretched += f32::from(u8::from(token.stretched));
         match token.kind {
@@ -65,7 +66,9 @@ impl MoodFeatures {
         self.last = mood;
     }
 
-    /// The features, each about -1..1.
+    /// Returns the features, each roughly in -1..1: the sums of all, positive and negative moods
+    /// (normalised), the best, worst, first and last mood, the logarithm of the word count, and the counts of
+    /// capitalised words, elongations, exclamation marks, question marks and numbers, each capped at 3.
     #[must_use]
     pub fn values(&self) -> [f32; MOOD_FEATURES] {
         let soft = |x: f32| x / (x * x + SOFT).sqrt();

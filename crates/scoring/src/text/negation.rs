@@ -1,27 +1,29 @@
-//! Which words a negation reaches: the next four, up to a mark or "but".
+//! Negation scope: a negation affects the next four words, up to punctuation or "but".
 //!
-//! After Das and Chen 2001, as in Pang, Lee and Vaithyanathan 2002, who let it reach to the next mark.
+//! After Das and Chen 2001 and Pang, Lee and Vaithyanathan 2002, who extend the scope to the next punctuation
+//! mark.
 
-/// Words that a negation reaches.
+/// Length of a negation's scope, in words.
 const SCOPE: u8 = 4;
 
-/// How many words the last negation still reaches.
+/// The number of words that the last negation still affects.
 #[derive(Default)]
 pub(super) struct Scope(u8);
 
 impl Scope {
+    /// Ends the scope.
     pub fn end(&mut self) {
         self.0 = 0;
     }
 
-    /// Whether the last negation reaches here; uses up one word of its scope.
+    /// Returns whether the scope covers the next word, and consumes one word of it.
     pub fn reaches(&mut self) -> bool {
         let reached = self.0 > 0;
         self.0 = self.0.saturating_sub(1);
         reached
     }
 
-    /// Whether a word is negated; it may be a negation itself, or end one.
+    /// Returns whether a word is negated. A negation starts a new scope and is not negated itself.
     pub fn negates(&mut self, word: &str) -> bool {
         if word == "but" {
             self.end();

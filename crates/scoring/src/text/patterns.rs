@@ -1,26 +1,28 @@
-//! Regular expressions kept as data: under headings, a line each, so that they can be read and amended without code.
+//! Pattern files: regular expressions under headings, one a line, so that they can be reviewed and extended
+//! without code changes.
 
 use regex::{Regex, RegexBuilder};
 
 use crate::ModelError;
 
-/// The words that speak of health, with "*" for any ending; `{condition}` in a form.
+/// Health terms, where a trailing "*" matches any ending. Patterns refer to them as `{condition}`.
 const CONDITIONS: &str = include_str!("conditions.txt");
-/// Most bytes of a compiled form.
+/// Maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED_BYTES: usize = 64 << 20;
-/// How deep names may stand for lines that name others.
+/// Maximum nesting of `{name}` references.
 const MAX_DEPTH: usize = 3;
 
-/// A file of forms: `[heading]`, then lines; `# ` begins a comment, and `{name}` stands for the lines of `[name]`.
+/// A pattern file: `[heading]`, then one pattern a line. `# ` starts a comment, and `{name}` stands for all
+/// lines of `[name]` as alternatives.
 pub(super) struct PatternFile(pub &'static str);
 
 impl PatternFile {
-    /// Every line under a heading, capitals alike and either apostrophe.
+    /// Compiles each line under a heading, ignoring case and accepting straight and curly apostrophes.
     pub fn compile_each(&self, heading: &str) -> Result<Vec<Regex>, ModelError> {
         self.lines(heading).map(|line| self.compile(heading, line.into())).collect()
     }
 
-    /// The lines under a heading as one alternative.
+    /// Compiles the lines under a heading as alternatives of one pattern.
     pub fn compile_joined(&self, heading: &str) -> Result<Regex, ModelError> {
         self.compile(heading, self.joined(heading))
     }
@@ -46,12 +48,12 @@ impl PatternFile {
                 }
             }
         }
-        // Straight or curly; within a class it is a class of its own.
+        // Accepts both apostrophes. Inside a character class this becomes a nested class.
         let form = form.replace("{condition}", &conditions()).replace('\'', "['\u{2019}]");
-        // The ends of words in ASCII: in Unicode the fast engine gives up at the first curly quote.
+        // ASCII word boundaries: with Unicode ones the fast engine gives up at the first curly quote.
         let form = form.replace(r"\b", r"(?-u:\b)");
         let built = RegexBuilder::new(&form).case_insensitive(true).size_limit(MAX_COMPILED_BYTES).build();
-        built.map_err(|e| ModelError::File(format!("the form [{heading}]: {e}")))
+        built.map_err(|e| ModelError::File(format!("the pattern [{heading}]: {e}")))
     }
 }
 
@@ -60,7 +62,7 @@ fn parse_heading(line: &str) -> Option<&str> {
     heading.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(heading)
 }
 
-/// The words that speak of health, as one alternative.
+/// Returns the health terms as one regular expression.
 fn conditions() -> String {
     let words = CONDITIONS.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', '[']));
     let form = |word: &str| match word.strip_suffix('*') {
@@ -85,6 +87,6 @@ mod tests {
         );
         assert_eq!(forms.compile_each("day").unwrap().len(), 2);
         let fault = PatternFile("[a]\n(b\n").compile_joined("a").unwrap_err().to_string();
-        assert!(fault.contains("the form [a]"), "{fault}");
+        assert!(fault.contains("the pattern [a]"), "{fault}");
     }
 }

@@ -1,7 +1,8 @@
-//! Personal data in a text, with the place it stands at: what names a person, and what is said of somebody's health.
+//! Finds personal data in a text, with its position: identifiers of a person, and statements about a person's
+//! health.
 //!
-//! Numbers and addresses are told by their form or by the word before them; a condition, a treatment or a medicine is
-//! personal when a person is named in the same breath. Public handles are none.
+//! Numbers and addresses are recognised by their format or by the word before them. A condition, treatment or
+//! medicine is personal if the words around it refer to a person. Public handles are not personal data.
 
 use std::sync::LazyLock;
 
@@ -10,34 +11,34 @@ use regex::Regex;
 use super::patterns::PatternFile;
 use crate::ModelError;
 
-/// The forms by kind.
+/// The patterns by kind.
 const PATTERNS: PatternFile = PatternFile(include_str!("personal.txt"));
-/// Bytes of a text that are looked at; what stands behind them is neither kept nor told.
+/// Number of bytes of a text that are scanned. The rest of the text is never stored or shown.
 pub const MAX_SCANNED_BYTES: usize = 4096;
 
-/// What a span is.
+/// The kind of personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PersonalKind {
     /// An e-mail address.
     Email,
-    /// A social security number, or the last digits of one.
+    /// A social security number, or its last digits.
     SocialSecurity,
-    /// The number of a payment card.
+    /// A payment card number.
     Card,
-    /// When somebody was born.
+    /// A date of birth.
     Birth,
-    /// Where somebody lives.
+    /// A postal address.
     Address,
-    /// A number that a company or an office knows somebody by.
+    /// A number that identifies a person to a company or an authority, such as a policy number.
     Number,
     /// A telephone number.
     Phone,
-    /// Somebody's condition, treatment, test or medicine.
+    /// A person's condition, treatment, test or medicine.
     Health,
 }
 
 impl PersonalKind {
-    /// All kinds; of spans that overlap, the kind named first is kept.
+    /// All kinds, in order of precedence: of overlapping spans the first kind is kept.
     pub const ALL: [Self; 8] = [
         Self::Email,
         Self::SocialSecurity,
@@ -49,7 +50,7 @@ impl PersonalKind {
         Self::Health,
     ];
 
-    /// What is written in its place.
+    /// Returns the text that replaces a span of this kind.
     #[must_use]
     pub fn placeholder(self) -> &'static str {
         match self {
@@ -64,7 +65,7 @@ impl PersonalKind {
         }
     }
 
-    /// The heading of its forms.
+    /// Returns the heading of this kind's patterns in `personal.txt`.
     fn heading(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -79,18 +80,18 @@ impl PersonalKind {
     }
 }
 
-/// Personal data and where it stands.
+/// A span of personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PersonalSpan {
-    /// Where it starts, in bytes of the text.
+    /// Start in the text, in bytes.
     pub start: usize,
-    /// Where it ends.
+    /// End in the text, in bytes, exclusive.
     pub end: usize,
-    /// What it is.
+    /// The kind of data.
     pub kind: PersonalKind,
 }
 
-/// Finds personal data.
+/// Compiled patterns for personal data.
 pub struct PersonalDataDetector {
     patterns: Vec<(PersonalKind, Regex)>,
     any_number: Regex,
@@ -100,10 +101,10 @@ pub struct PersonalDataDetector {
 }
 
 impl PersonalDataDetector {
-    /// What this build knows; it is made once, when it is first asked for.
+    /// Returns the detector of this build. It is compiled once, on first use.
     ///
     /// # Errors
-    /// When a form is none, which is a fault of the build.
+    /// If a pattern is not a valid regular expression, which is a bug.
     pub fn shipped() -> Result<&'static Self, ModelError> {
         static SHIPPED: LazyLock<Result<PersonalDataDetector, ModelError>> =
             LazyLock::new(PersonalDataDetector::new);
@@ -124,13 +125,14 @@ impl PersonalDataDetector {
         })
     }
 
-    /// All personal data in the first [`LOOKED_AT`] bytes of a text, in order of place, none overlapping.
+    /// Returns all personal data in the first [`MAX_SCANNED_BYTES`] bytes of a text, in order of position and
+    /// without overlaps.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<PersonalSpan> {
         self.find_kinds(text, |_| true)
     }
 
-    /// What names a person, without what is said of health.
+    /// Returns what [`find`](Self::find) returns, without health data.
     #[must_use]
     pub fn identifiers(&self, text: &str) -> Vec<PersonalSpan> {
         self.find_kinds(text, |kind| kind != PersonalKind::Health)
@@ -138,7 +140,7 @@ impl PersonalDataDetector {
 
     fn find_kinds(&self, text: &str, wanted: impl Fn(PersonalKind) -> bool) -> Vec<PersonalSpan> {
         let text = scanned_part(text);
-        // Most posts hold no digit but in links and handles, and no word of health.
+        // A cheap test first: most posts have no digits outside links and handles, and no health terms.
         let (numbered, of_health) = (digits(text) > 0, self.health.is_match(text));
         let may_be = |kind: PersonalKind| match kind {
             PersonalKind::Email => true,
@@ -170,7 +172,7 @@ impl PersonalDataDetector {
     }
 }
 
-/// Digits of a text, but for those of handles, hashtags and links, which are full of them and name nobody.
+/// Counts the digits of a text outside handles, hashtags and links, whose digits identify nobody.
 pub(super) fn digits(text: &str) -> usize {
     let is_tag =
         |word: &str| word.strip_prefix('#').is_some_and(|tag| !tag.starts_with(|c: char| c.is_ascii_digit()));
@@ -191,12 +193,12 @@ fn find_pattern(text: &str, kind: PersonalKind, form: &Regex, found: &mut Vec<Pe
         let before = text.get(..it.start()).unwrap_or_default();
         let new = is_personal(kind, it.as_str(), before)
             && add_if_free(PersonalSpan { start: it.start(), end: it.end(), kind }, found);
-        // What is none may hold the beginning of one.
+        // A rejected match may contain the start of a real one.
         from = if new { it.end() } else { text.ceil_char_boundary(whole.start() + 1) };
     }
 }
 
-/// A text, as far as it is looked at, with spans that were found in it replaced by what they are.
+/// Returns the scanned part of a text with the found spans replaced by their placeholders.
 #[must_use]
 pub fn redacted(text: &str, found: &[PersonalSpan]) -> String {
     let text = scanned_part(text);
@@ -210,7 +212,7 @@ pub fn redacted(text: &str, found: &[PersonalSpan]) -> String {
     redacted
 }
 
-/// Adds a span if nothing else is there; whether it was added.
+/// Adds a span unless it overlaps one that was found before. Returns whether it was added.
 fn add_if_free(span: PersonalSpan, found: &mut Vec<PersonalSpan>) -> bool {
     let free = found.iter().all(|f| f.end <= span.start || span.end <= f.start);
     if free {
@@ -219,8 +221,8 @@ fn add_if_free(span: PersonalSpan, found: &mut Vec<PersonalSpan>) -> bool {
     free
 }
 
-/// Whether a word is one that somebody is known by wherever it stands: of many digits, of letters and several digits, or of
-/// the kind of bookings.
+/// Returns whether a word identifies a person in any context: it has six digits, or four digits with letters
+/// or a leading `#`, or the format of a booking reference.
 fn is_code(word: &str) -> bool {
     let count = |is: fn(&u8) -> bool| word.bytes().filter(is).count();
     let (digits, letters) = (count(u8::is_ascii_digit), count(u8::is_ascii_alphabetic));
@@ -228,7 +230,8 @@ fn is_code(word: &str) -> bool {
     digits >= 6 || (digits >= 4 && (letters > 0 && word.len() >= 6 || word.starts_with('#'))) || booking
 }
 
-/// Whether what has the form of a kind is of it.
+/// Returns whether a match of a kind's pattern passes the kind's further checks. `before` is the text before
+/// it.
 fn is_personal(kind: PersonalKind, it: &str, before: &str) -> bool {
     let digits: Vec<u8> = it.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
     match kind {
@@ -249,7 +252,7 @@ fn is_personal(kind: PersonalKind, it: &str, before: &str) -> bool {
     }
 }
 
-/// Lines that a company pays for are no person's.
+/// Returns whether a phone number is toll-free. Such numbers belong to companies, not to persons.
 fn is_toll_free(digits: &[u8]) -> bool {
     let starts = |areas: &[[u8; 3]]| areas.iter().any(|area| digits.starts_with(area));
     match digits.len() {
@@ -262,7 +265,7 @@ fn is_toll_free(digits: &[u8]) -> bool {
     }
 }
 
-/// The check of ISO/IEC 7812-1.
+/// Returns whether a card number has a valid check digit (Luhn, ISO/IEC 7812-1).
 fn luhn(digits: &[u8]) -> bool {
     let sum: u32 = digits
         .iter()

@@ -1,8 +1,8 @@
-//! What a brand's public reply does: which private channels it offers, and what it must not do in public.
+//! Checks a brand's public reply: which private channels it offers, and what it must not do in public.
 //!
-//! In health care a reply may not even say that the author is a customer (HIPAA, 45 CFR 164.502: that somebody is a
-//! patient is protected in itself). So a draft is held back when it says so, asks for identifiers where all can read
-//! them, shows any, or offers no private way on.
+//! In health care a reply must not even confirm that the author is a customer, because being a patient is
+//! itself protected information (HIPAA, 45 CFR 164.502). A draft is rejected if it confirms this, asks for
+//! identifiers in public, shows personal data, or offers no private channel.
 
 use std::sync::LazyLock;
 
@@ -13,21 +13,21 @@ use super::patterns::PatternFile;
 use super::{PersonalDataDetector, PersonalKind, PersonalSpan};
 use crate::ModelError;
 
-/// What a public reply must not do.
+/// A rule that a public reply breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReplyFaultKind {
-    /// It says that the author is a customer or patient.
+    /// The reply confirms that the author is a customer or patient.
     Confirms,
-    /// It asks for identifiers where all can read the answer.
+    /// The reply asks for identifiers in public.
     AsksInPublic,
-    /// It shows personal data.
+    /// The reply shows personal data.
     ShowsPersonalData,
-    /// It offers no private channel.
+    /// The reply offers no private channel.
     NoPrivateChannel,
 }
 
 impl ReplyFaultKind {
-    /// Its name for machines.
+    /// Returns the name in JSON output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,16 +38,16 @@ impl ReplyFaultKind {
         }
     }
 
-    /// What is wrong and what to do, as its writer reads it.
+    /// Returns the fault and its remedy, for the writer of the reply. The subject is the quoted text.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
             Self::Confirms => {
-                "says that the author is a customer or patient; speak of what you do for everybody, such as \
+                "confirms that the author is a customer or patient; say only what holds for everybody, such as \
                  \u{201c}we take this seriously\u{201d}"
             }
             Self::AsksInPublic => "asks for identifiers in public; ask for them in a private message",
-            Self::ShowsPersonalData => "shows personal data in public; leave it out",
+            Self::ShowsPersonalData => "shows personal data in public; remove it",
             Self::NoPrivateChannel => {
                 "offers no private channel; add one, such as \u{201c}please send us a DM\u{201d}"
             }
@@ -55,45 +55,45 @@ impl ReplyFaultKind {
     }
 }
 
-/// Something that a reply must not do, and where it does it; what is missing is missing at the end.
+/// A fault of a reply and its position. A missing channel is reported at the end of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplyFault {
-    /// What.
+    /// The broken rule.
     pub kind: ReplyFaultKind,
-    /// Where it starts, in bytes of the text.
+    /// Start in the text, in bytes.
     pub start: usize,
-    /// Where it ends.
+    /// End in the text, in bytes, exclusive.
     pub end: usize,
 }
 
-/// Reads replies.
+/// Compiled patterns for replies.
 pub struct ReplyChecker {
     channels: Vec<(Channel, Regex)>,
     accepts_hand_off: Regex,
-    /// A private place that needs no naming of a channel.
+    /// A private place without a named channel, such as a secure form.
     private: Regex,
     public: Regex,
     identifier_request: Regex,
-    /// A request that goes with a channel named a sentence before.
+    /// A request that refers to the channel named in an earlier sentence.
     follow_up_request: Regex,
-    /// It says where to send what was asked for a sentence before.
+    /// A reference to identifiers requested in the sentence before, in a sentence that names a channel.
     redirects_to_private: Regex,
-    /// Before an e-mail address or a number: it is the brand's own.
+    /// Text before an e-mail address or phone number that belongs to the brand.
     brand_contact: Regex,
-    /// Before a condition: it is the author's, or somebody's of theirs.
+    /// Text before a condition that belongs to the author or to somebody close.
     about_author: Regex,
     confirms_customer: Regex,
     personal: &'static PersonalDataDetector,
 }
 
-/// The forms by what they mean.
+/// The patterns by meaning.
 const PATTERNS: PatternFile = PatternFile(include_str!("replies.txt"));
 
 impl ReplyChecker {
-    /// What this build knows; it is made once, when it is first asked for.
+    /// Returns the checker of this build. It is compiled once, on first use.
     ///
     /// # Errors
-    /// When a form is none, which is a fault of the build.
+    /// If a pattern is not a valid regular expression, which is a bug.
     pub fn shipped() -> Result<&'static Self, ModelError> {
         static SHIPPED: LazyLock<Result<ReplyChecker, ModelError>> = LazyLock::new(ReplyChecker::new);
         SHIPPED.as_ref().map_err(Clone::clone)
@@ -119,20 +119,20 @@ impl ReplyChecker {
         })
     }
 
-    /// The private channels that a reply offers.
+    /// Returns the private channels that a reply offers.
     #[must_use]
     pub fn channels(&self, text: &str) -> Vec<Channel> {
         self.channels.iter().filter(|(_, form)| form.is_match(text)).map(|(channel, _)| *channel).collect()
     }
 
-    /// Whether an author says that the talk goes on in private.
+    /// Returns whether an author's reply says that the conversation continues in private.
     #[must_use]
     pub fn accepts_hand_off(&self, text: &str) -> bool {
         self.accepts_hand_off.is_match(text)
     }
 
-    /// All that a reply must not do in public; empty when it may be sent. Of personal data the first [`LOOKED_AT`](super::LOOKED_AT) bytes are
-    /// searched.
+    /// Returns the faults of a public reply, in order of position; empty if it may be sent. Personal data is
+    /// searched in the first [`MAX_SCANNED_BYTES`](super::MAX_SCANNED_BYTES) bytes.
     #[must_use]
     pub fn faults(&self, text: &str) -> Vec<ReplyFault> {
         let mut faults: Vec<ReplyFault> = Vec::new();
@@ -148,7 +148,7 @@ impl ReplyChecker {
                 let kind = ReplyFaultKind::AsksInPublic;
                 faults.push(ReplyFault { kind, start: start + it.start(), end: start + it.end() });
             }
-            // An identifier that is asked for in private says nothing of who has one.
+            // Asking for an identifier in private confirms nothing.
             let confirmed = self
                 .confirms_customer
                 .find(sentence)
@@ -175,7 +175,8 @@ impl ReplyChecker {
         faults
     }
 
-    /// Whether personal data in a reply is the author's: a brand may tell its own address, and what it does about illness.
+    /// Returns whether personal data in a reply is the author's. A brand may give its own address and may
+    /// write about illness in general.
     fn shows_author_data(&self, text: &str, span: PersonalSpan) -> bool {
         let before = text.get(..span.start).unwrap_or_default();
         match span.kind {
@@ -190,7 +191,7 @@ impl ReplyChecker {
     }
 }
 
-/// The sentences of a text, with where each starts.
+/// Returns the sentences of a text, each with its start in bytes.
 fn sentences(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     text.split_inclusive(['.', '!', '?', '\n']).map(move |sentence| {

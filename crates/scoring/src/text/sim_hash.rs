@@ -1,18 +1,19 @@
-//! A SimHash of a post's words, by which near-copies are told from each other.
+//! A SimHash of a post's words, which detects near-copies.
 //!
-//! Charikar, *Similarity estimation techniques from rounding algorithms*, STOC 2002. Its features are words and pairs of
-//! neighbours, so that the same words in another order are another text.
+//! Charikar, *Similarity estimation techniques from rounding algorithms*, STOC 2002. The features are words
+//! and pairs of adjacent words, so that the same words in another order are a different text.
 
 use firewatch_domain::SimHash;
 
 use super::pair_key;
 
-/// Fewest words of a text that is compared: shorter ones are alike by chance.
+/// Minimum number of distinct words. Shorter texts are similar by chance.
 const MIN_WORDS: usize = 5;
-/// Words looked at, the first.
+/// Maximum number of words that are hashed, from the start of the text.
 const MAX_WORDS: usize = 60;
 
-/// The SimHash of words, given by their keys in order; none when they are too few.
+/// Returns the SimHash of a text, given the keys of its words in order. `None` for fewer than five distinct
+/// words.
 pub fn sim_hash(keys: impl Iterator<Item = u64>) -> Option<SimHash> {
     let mut counts = [0_i8; 64];
     let mut add = |feature: u64| {
@@ -22,7 +23,7 @@ pub fn sim_hash(keys: impl Iterator<Item = u64>) -> Option<SimHash> {
     };
     let (mut words, mut before) = (Vec::with_capacity(MAX_WORDS), None);
     for key in keys.take(MAX_WORDS) {
-        // A word that comes often would outweigh the others.
+        // Counts a word once, so that a frequent one does not outweigh the others.
         if !words.contains(&key) {
             words.push(key);
             add(key);

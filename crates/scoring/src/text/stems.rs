@@ -1,14 +1,14 @@
-//! The English stemmer (Porter 2) with a bounded memory of words it has seen. The memory never changes a result.
+//! The English stemmer (Porter 2) with a bounded cache. The cache never changes a result.
 
 use std::hash::Hasher;
 
 use fnv::FnvHasher;
 use rust_stemmers::{Algorithm, Stemmer};
 
-/// Places for words whose stems are remembered, one for all words of a hash; a power of two.
+/// Number of cache entries, a power of two. Words with the same hash share an entry.
 const CACHE_SIZE: usize = 1 << 12;
 
-/// The stemmer and its memory.
+/// The stemmer with a direct-mapped cache.
 pub struct CachedStemmer {
     stemmer: Stemmer,
     cache: Box<[CachedStem]>,
@@ -30,7 +30,7 @@ impl Default for CachedStemmer {
 }
 
 impl CachedStemmer {
-    /// The stem of a word in lower case.
+    /// Returns the stem of a lower-case word.
     pub fn stem(&mut self, word: &str) -> &str {
         let mut hash = FnvHasher::default();
         hash.write(word.as_bytes());

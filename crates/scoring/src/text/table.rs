@@ -1,36 +1,37 @@
-//! The weights of all features in one table of 16-byte slots: a mark, then a weight for each column.
+//! A hash table of all feature weights, in slots of 16 bytes: a fingerprint, then one weight for each column.
 //!
-//! Features are found by the low half of their key and told apart by the high half: of a million keys that are not in
-//! it, about a hundred are taken for one that is. Weights are 16-bit shares of the largest of their column.
+//! The low half of a key selects the slot and the high half is the fingerprint. Of a million keys that are
+//! not in the table, about a hundred are mistaken for one that is. Weights are stored as 16-bit multiples of
+//! a step, which is the largest weight of the column divided by 32,767.
 
 use crate::ModelError;
 
-/// What a feature speaks for: negative, neutral, positive, complaint and arousal, and the mood a lexicon gives it.
+/// Number of columns: log-odds of negative, neutral, positive, complaint and arousal, and the lexicon's mood.
 pub const COLUMNS: usize = 6;
-/// Bytes of a slot in the file.
+/// Size of a slot in the file, in bytes.
 const SLOT_BYTES: usize = 4 + 2 * COLUMNS;
-/// Share of the slots that are used.
+/// Share of used slots.
 const LOAD_FACTOR: f64 = 0.6;
 
-/// Weights by column.
+/// One weight for each column.
 pub type ColumnWeights = [f32; COLUMNS];
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Slot {
-    /// The high half of the key, odd; 0 where there is none.
+    /// The high half of the key, made odd; 0 for a free slot.
     fingerprint: u32,
     weights: [i16; COLUMNS],
 }
 
-/// The table.
+/// A hash table of feature weights with open addressing.
 pub struct WeightTable {
     slots: Box<[Slot]>,
-    /// What a weight of one step is worth.
+    /// The value of one integer step, by column.
     steps: ColumnWeights,
 }
 
 impl WeightTable {
-    /// A table of these features.
+    /// Builds a table from keys and weights.
     #[must_use]
     pub fn from_features(features: &[(u64, ColumnWeights)]) -> Self {
         let mut steps = [0.0_f32; COLUMNS];
@@ -63,7 +64,7 @@ impl WeightTable {
         (((key & 0xffff_ffff) * self.slots.len() as u64) >> 32) as usize
     }
 
-    /// The weights of a feature, if it is known.
+    /// Returns the weights of a feature, or `None` if it is not in the table.
     #[must_use]
     pub fn get(&self, key: u64) -> Option<ColumnWeights> {
         let fingerprint = fingerprint(key);
@@ -82,13 +83,13 @@ impl WeightTable {
         None
     }
 
-    /// What a step of each column is worth.
+    /// Returns the value of one integer step, by column.
     #[must_use]
     pub fn steps(&self) -> ColumnWeights {
         self.steps
     }
 
-    /// Writes the slots, little-endian.
+    /// Appends the slots to `out`, little-endian.
     pub fn write(&self, out: &mut Vec<u8>) {
         for slot in &self.slots {
             out.extend(slot.fingerprint.to_le_bytes());
@@ -99,21 +100,21 @@ impl WeightTable {
     /// Reads slots back.
     ///
     /// # Errors
-    /// When the bytes are no whole number of slots, none is free, or a step is no number.
+    /// If the length is not a multiple of the slot size, no slot is free, or a step is not finite.
     pub fn read(bytes: &[u8], steps: ColumnWeights) -> Result<Self, ModelError> {
         let (chunks, rest) = bytes.as_chunks::<SLOT_BYTES>();
         if !rest.is_empty() || chunks.is_empty() {
             return Err(ModelError::File(format!(
-                "a table of {} bytes, which is no number of slots",
+                "a weight table of {} bytes, not a whole number of slots",
                 bytes.len()
             )));
         }
         let slots: Box<[Slot]> = chunks.iter().map(Slot::read).collect();
         if slots.iter().all(|s| s.fingerprint != 0) {
-            return Err(ModelError::File("a table without a free slot".into()));
+            return Err(ModelError::File("a weight table without a free slot".into()));
         }
         if steps.iter().any(|s| !s.is_finite()) {
-            return Err(ModelError::File("a table with a step that is no number".into()));
+            return Err(ModelError::File("a weight table with a step that is not finite".into()));
         }
         Ok(Self { slots, steps })
     }

@@ -1,22 +1,22 @@
-//! From a post to its tokens: words, numbers, links, mentions, tags, emoji, emoticons and marks, as people type them.
+//! Tokenizer for posts: words, numbers, links, mentions, hashtags, emoji, emoticons and punctuation.
 //!
-//! Nothing is allocated per token and the cost grows linearly with the text. Upper case, elongation and variants of
-//! an emoji do not change a token, they are noted on it.
+//! It allocates nothing per token and runs in linear time. Capitals and elongation do not change a token;
+//! they are recorded as its attributes. Variants of an emoji become the same token.
 
 use super::marks::{emoticon, entity, is_pictograph};
 use super::negation::Scope;
 
-/// Longest word, in bytes; the rest of a longer one is dropped.
+/// Maximum length of a word, in bytes. Longer words are truncated.
 const LONGEST_WORD: usize = 40;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
-    /// A word; also what stands after a `#`.
+    /// A word, or a hashtag.
     Word,
     /// Digits, with `.`, `,` or `:` between them.
     Number,
-    /// A number after or before a sign of currency.
+    /// A number before or after a currency sign.
     Money,
     /// A link.
     Link,
@@ -24,14 +24,15 @@ pub enum TokenKind {
     Mention,
     /// An emoji, without its variant, skin tone and joiners.
     Emoji,
-    /// An emoticon, by its mood.
+    /// An emoticon, represented by one of the same mood.
     Emoticon,
-    /// `!`, `?` or `...`, once for a run of them.
+    /// `!`, `?`, `?!` or `...`; a run of them is one token.
     Punctuation,
 }
 
 impl TokenKind {
-    /// Links and names say nothing of a mood that would hold on another day: they are told, and weigh nothing.
+    /// Returns whether the text model weighs tokens of this kind. It ignores links and mentions, because
+    /// their relation to a mood does not last.
     #[must_use]
     pub fn weighs(self) -> bool {
         !matches!(self, Self::Link | Self::Mention)
@@ -41,26 +42,27 @@ impl TokenKind {
 /// One token.
 #[derive(Debug, Clone, Copy)]
 pub struct Token<'a> {
-    /// What it is.
+    /// The kind.
     pub kind: TokenKind,
-    /// The word in lower case, with a letter at most twice in a row; for other kinds a name for it.
+    /// The word in lower case, with runs of a letter shortened to two. For other kinds a fixed name, such as
+    /// `http` for a link.
     pub word: &'a str,
-    /// Where it starts, in bytes of the text.
+    /// Start in the text, in bytes.
     pub start: usize,
-    /// Where it ends.
+    /// End in the text, in bytes, exclusive.
     pub end: usize,
-    /// It stands under a negation.
+    /// Whether a negation affects the word.
     pub negated: bool,
-    /// A word of two letters or more in capitals, in a text that is not all capitals.
+    /// Whether the word has two or more letters, all capitals, in a text that is not mostly capitals.
     pub capitals: bool,
-    /// A letter, or a mark, stands three times or more in a row.
+    /// Whether a letter is repeated three or more times, or a punctuation mark two or more times.
     pub stretched: bool,
-    /// The word stands after a `#`.
+    /// Whether the word is a hashtag.
     pub tag: bool,
 }
 
 impl Token<'_> {
-    /// Nothing noted.
+    /// A word without attributes.
     const PLAIN: Self = Token {
         kind: TokenKind::Word,
         word: "",
@@ -73,14 +75,14 @@ impl Token<'_> {
     };
 }
 
-/// Cuts texts into tokens; keeps a buffer between texts.
+/// Splits texts into tokens. It reuses a buffer between texts.
 #[derive(Debug, Default)]
 pub struct Tokenizer {
     word: String,
 }
 
 impl Tokenizer {
-    /// Visits every token of the text in order.
+    /// Calls `visit` with every token of the text, in order.
     pub fn visit(&mut self, text: &str, visit: &mut impl FnMut(Token<'_>)) {
         let mut scanner =
             Scanner { text, at: 0, word: &mut self.word, scope: Scope::default(), shouting: None, visit };
@@ -90,18 +92,19 @@ impl Tokenizer {
     }
 }
 
-/// A walk through one text.
+/// The state of one pass over a text.
 struct Scanner<'t, 'w, V> {
     text: &'t str,
     at: usize,
     word: &'w mut String,
     scope: Scope,
-    /// All of it is in capitals, so that capitals say nothing; looked up when a word is.
+    /// Whether most of the text is in capitals, so that capitals carry no meaning. Computed on first use.
     shouting: Option<bool>,
     visit: &'w mut V,
 }
 
 impl<V: FnMut(Token<'_>)> Scanner<'_, '_, V> {
+    /// Reads the next token, or skips a character.
     fn step(&mut self) {
         if self.plain_word() {
             return;
@@ -132,13 +135,14 @@ impl<V: FnMut(Token<'_>)> Scanner<'_, '_, V> {
         }
     }
 
-    /// No letter or digit stands before this place.
+    /// Returns whether the character before the position is not a letter or digit.
     fn is_word_start(&self) -> bool {
         let before = self.text.get(..self.at).and_then(|t| t.chars().next_back());
         before.is_none_or(|c| !c.is_alphanumeric())
     }
 
-    /// A word as most are, in small letters and nothing else, is read without a copy; says whether it was one.
+    /// Reads a word of lower-case ASCII letters without copying it; most words are such. Returns whether
+    /// there was one.
     fn plain_word(&mut self) -> bool {
         let bytes = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let (mut length, mut run, mut last) = (0, 0, 0);
@@ -153,7 +157,7 @@ impl<V: FnMut(Token<'_>)> Scanner<'_, '_, V> {
         let ends = bytes.get(length).is_none_or(|b| {
             b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'_' | b'\'' | b'`' | b'&')
         });
-        // What could begin a link or an emoticon is looked at with more care.
+        // Possible starts of a link or an emoticon take the slow path.
         let odd = matches!(
             bytes,
             [b'h', b't', b't', b'p', ..] | [b'w', b'w', b'w', ..] | [b'x', b'-' | b'd' | b'p', ..]
@@ -169,7 +173,7 @@ impl<V: FnMut(Token<'_>)> Scanner<'_, '_, V> {
         true
     }
 
-    /// A token of another kind than a word.
+    /// Emits a token without attributes, `length` bytes long.
     fn plain(&mut self, kind: TokenKind, word: &str, length: usize) {
         let (start, end) = (self.at, self.at + length);
         self.at = end;
@@ -239,7 +243,7 @@ impl<V: FnMut(Token<'_>)> Scanner<'_, '_, V> {
         }
     }
 
-    /// A word, letter by letter.
+    /// Reads a word letter by letter into the buffer.
     fn word(&mut self, tag: bool) {
         let start = self.at - usize::from(tag);
         self.word.clear();
@@ -274,7 +278,8 @@ impl<V: FnMut(Token<'_>)> Scanner<'_, '_, V> {
         (self.visit)(Token { kind: TokenKind::Word, word, start, end, negated, capitals, stretched, tag });
     }
 
-    /// The next character of a word, and its length as written.
+    /// Returns the next character of a word and its length in the text; an HTML entity counts as one
+    /// character.
     fn letter(&self, tag: bool) -> Option<(char, usize)> {
         let rest = self.text.get(self.at..)?;
         let c = rest.chars().next()?;
@@ -302,13 +307,13 @@ fn is_link(rest: &str) -> bool {
     begins("http://") || begins("https://") || begins("www.")
 }
 
-/// Digits that no letter follows: `45`, `4:30`; `4th` and `b4` are words.
+/// Returns whether a text starts with digits that no letter follows: `45` and `4:30`, but not `4th`.
 fn is_number(rest: &str) -> bool {
     let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',' | ':')).unwrap_or(rest.len());
     !rest[end..].starts_with(|c: char| c.is_alphabetic()) || rest[..end].ends_with(['.', ',', ':'])
 }
 
-/// More than half of the letters are capitals, links and names left out.
+/// Returns whether more than half of the letters, outside links and mentions, are capitals.
 fn is_all_capitals(text: &str) -> bool {
     let (mut upper, mut lower) = (0_usize, 0_usize);
     for word in text.split_ascii_whitespace().filter(|w| !w.starts_with('@') && !w.starts_with("http")) {

@@ -1,32 +1,43 @@
-//! What the forecast looks at: size, age, pace at seven horizons, the shape of the growth so far, and followers.
+//! Features of the forecast: age, size, pace at seven time constants, shape of the growth so far, and
+//! followers.
 //!
-//! Nearly all are ratios, so that a cascade ten times as large looks alike, and logarithms, as growth is multiplicative
-//! (Szabo and Huberman 2010; Cheng et al. 2014 on shape and pace).
+//! Most are ratios, so that cascades of different sizes look alike, and logarithms, because growth is
+//! multiplicative (Szabo and Huberman 2010; Cheng et al. 2014 on shape and pace).
 
 use crate::Cascade;
 use crate::age_histogram::GrowthCurve;
 use crate::decay::TIME_CONSTANTS;
 
-/// Shares of the age at which the growth so far is told.
+/// Shares of the age at which the cumulative count is sampled.
 const AGE_SHARES: [f64; 12] = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-/// Reshares that are added before shares of them are compared: of a few, shares are noise.
+/// Pseudo-count added to reshares before shares of them are taken, because shares of a few are noise.
 const SMOOTHING_COUNT: f64 = 2.0;
-/// Shares of the reshares of which it is told by what part of the age they had come.
+/// Shares of the reshares for which the relative age of arrival is sampled.
 const RESHARE_SHARES: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
-/// Reshares of which it is told when they came.
+/// Reshare counts whose age of arrival is sampled.
 const RESHARE_MILESTONES: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0];
-/// Horizons of the exposure told, among all: 20 minutes and 4 hours.
+/// Indices into [`TIME_CONSTANTS`] of the exposure features: 20 minutes and 4 hours.
 const EXPOSURE_INDICES: [usize; 2] = [3, 5];
 
-/// How many features there are.
+/// Number of features.
 pub const FEATURES: usize =
     2 + TIME_CONSTANTS.len() + 2 * AGE_SHARES.len() + RESHARE_SHARES.len() + RESHARE_MILESTONES.len() + 4 + 8;
 
-/// The features, each a plain number of moderate size.
+/// The feature vector. Ages enter as ln(1 + minutes), counts as ln(1 + n). In order:
+///
+/// - age and number of reshares;
+/// - for each time constant the logarithm of the recent pace over the mean pace;
+/// - at 12 shares of the age the logarithm of the share of reshares reached, then their count;
+/// - for 5 shares of the reshares the share of the age by which they arrived;
+/// - the ages of the 1st to 100th reshare at 8 milestones;
+/// - mean and standard deviation of the relative age of a reshare, and its mean log age relative to now;
+/// - time since the last reshare;
+/// - followers: author known, author's count, share of known carriers, mean, largest, share without
+///   followers, and two exposure sums. All 0 if unknown.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Features(pub [f32; FEATURES]);
 
-/// Fills features one after another.
+/// Fills a feature vector in order.
 struct FeatureBuilder {
     values: [f32; FEATURES],
     next: usize,
@@ -40,7 +51,7 @@ impl FeatureBuilder {
         row
     }
 
-    /// What was not told is nought.
+    /// Returns the vector. Features that were not pushed are 0.
     fn finish(self) -> Features {
         debug_assert!(self.next <= FEATURES);
         Features(self.values)
@@ -55,7 +66,7 @@ impl FeatureBuilder {
 }
 
 impl Features {
-    /// Of a cascade now.
+    /// Computes the features of a cascade at its latest event time.
     #[must_use]
     pub fn from_cascade(cascade: &Cascade) -> Self {
         let mut row = growth_features(cascade);
@@ -63,14 +74,14 @@ impl Features {
         row.finish()
     }
 
-    /// Of a cascade now if no account's followers were known.
+    /// Computes the features of a cascade as if all follower counts were unknown.
     #[must_use]
     pub fn without_followers(cascade: &Cascade) -> Self {
         growth_features(cascade).finish()
     }
 
-    /// Of a cascade that was passed on so often within an age in seconds, at a steady pace, by accounts of unknown
-    /// followers.
+    /// Computes the features of a cascade with `n` reshares at a constant pace over `age` seconds, by
+    /// accounts of unknown follower count.
     #[must_use]
     pub(crate) fn steady(n: f64, age: f64) -> Self {
         let age = age.max(MIN_AGE_SECS);
@@ -82,10 +93,10 @@ impl Features {
     }
 }
 
-/// Seconds that a younger conversation is taken to be old.
+/// Minimum age in seconds; younger conversations count as this old.
 const MIN_AGE_SECS: f64 = 1.0;
 
-/// All but the followers.
+/// Computes all features except those of followers.
 fn growth_features(cascade: &Cascade) -> FeatureBuilder {
     let age = cascade.age().as_secs().max(MIN_AGE_SECS);
     let curve = cascade.growth_curve();
@@ -100,7 +111,7 @@ fn minutes(secs: f64) -> f64 {
     (secs / 60.0).max(0.0).ln_1p()
 }
 
-/// At each horizon the pace against the mean pace since the beginning.
+/// Pushes for each time constant the logarithm of the decayed count over its value at the mean pace.
 fn pace(row: &mut FeatureBuilder, cascade: &Cascade, age: f64, n: f64) {
     for (sum, time_constant) in cascade.reshare_sums().into_iter().zip(TIME_CONSTANTS) {
         let steady = n * time_constant * (1.0 - (-age / time_constant).exp()) / age;
@@ -108,6 +119,7 @@ fn pace(row: &mut FeatureBuilder, cascade: &Cascade, age: f64, n: f64) {
     }
 }
 
+/// Pushes the features of the growth curve's shape.
 fn shape(row: &mut FeatureBuilder, curve: &GrowthCurve, age: f64) {
     let n = curve.total();
     let by = curve.counts_at(AGE_SHARES.map(|part| part * age));
@@ -133,7 +145,7 @@ fn shape(row: &mut FeatureBuilder, curve: &GrowthCurve, age: f64) {
     row.push(if n > 0.0 { logs / some - minutes(age) } else { 0.0 });
 }
 
-/// Who carries it; all nought when no account's followers are known.
+/// Pushes the features of the carriers' followers.
 fn followers(row: &mut FeatureBuilder, cascade: &Cascade) {
     let audience = cascade.audience();
     let (known, unknown) = audience.known();

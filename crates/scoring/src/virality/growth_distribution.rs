@@ -1,22 +1,23 @@
-//! A forecast as a distribution: how many more reshares, with which chance.
+//! A forecast as a probability distribution over the number of further reshares.
 
 use std::sync::LazyLock;
 
 use super::network::GROWTH_BINS;
 use super::takeoff::SizePrior;
 
-/// Growth is u = ln((more + 0.5) / (so far + 1)); the bins between these bounds are equally wide, and two are open.
+/// Bounds of the growth u = ln((more + 0.5) / (so far + 1)). The bins between them have equal width; the
+/// first and the last bin lie outside and are open.
 const GROWTH_BOUNDS: (f64, f64) = (-5.5, 7.5);
-/// How far the open bins reach.
+/// Assumed widths of the two open bins.
 const OPEN_BIN_WIDTHS: (f64, f64) = (1.5, 1.0);
-/// The share of the distribution below the forecast. Growth is skewed: a bit below the median lies the value that is
-/// most often within a given percentage, and the median absolute percentage error is least.
+/// The quantile used as point forecast. Growth is skewed, and a value below the median has the smallest
+/// median absolute percentage error.
 const POINT_QUANTILE: f64 = 0.34;
-/// The shares below the ends of the 80% interval. Training smooths outcomes over bins, which makes distributions a
-/// little wide; these take it off.
+/// The quantiles used as the ends of the 80% interval. Training smooths outcomes over bins, which widens the
+/// distributions slightly; these quantiles correct for it.
 const INTERVAL_QUANTILES: (f64, f64) = (0.11, 0.89);
 
-/// The growth that so many more are.
+/// Returns the growth u of `more` further reshares after `so_far`.
 #[must_use]
 pub fn growth(more: f64, so_far: f64) -> f64 {
     ((more + 0.5) / (so_far + 1.0)).ln()
@@ -26,7 +27,7 @@ fn more(growth: f64, so_far: f64) -> f64 {
     (growth.exp() * (so_far + 1.0) - 0.5).max(0.0)
 }
 
-/// The growth at which a bin begins and ends.
+/// Returns the growth at which a bin begins and ends.
 #[must_use]
 pub fn bin_ends(bin: usize) -> (f64, f64) {
     let width = (GROWTH_BOUNDS.1 - GROWTH_BOUNDS.0) / (GROWTH_BINS - 2) as f64;
@@ -36,7 +37,7 @@ pub fn bin_ends(bin: usize) -> (f64, f64) {
     (begin, end)
 }
 
-/// By how much the logarithm of the size grows in the middle of each bin: ln(1 + exp(u)).
+/// The increase of the size's logarithm at the middle of each bin: ln(1 + exp(u)).
 static MIDDLES: LazyLock<[f64; GROWTH_BINS]> = LazyLock::new(|| {
     std::array::from_fn(|i| {
         let (begin, end) = bin_ends(i);
@@ -44,27 +45,27 @@ static MIDDLES: LazyLock<[f64; GROWTH_BINS]> = LazyLock::new(|| {
     })
 });
 
-/// A forecast of a number, with its 80% interval.
+/// A point forecast with its 80% interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PredictionInterval {
-    /// A tenth of outcomes is below.
+    /// Lower end: 10% of outcomes are below.
     pub low: f64,
-    /// The forecast.
+    /// The point forecast, which is below the median; see [`GrowthDistribution::interval`].
     pub point: f64,
-    /// A tenth of outcomes is above.
+    /// Upper end: 10% of outcomes are above.
     pub high: f64,
 }
 
 impl PredictionInterval {
-    /// Each of the three, turned into something else.
+    /// Applies `f` to each of the three values.
     #[must_use]
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
         Self { low: f(self.low), point: f(self.point), high: f(self.high) }
     }
 }
 
-/// The distribution of further reshares within a time: none if the conversation does not take off, and chances by
-/// growth if it does.
+/// The distribution of further reshares within one horizon: 0 if the conversation does not take off,
+/// otherwise a histogram over growth bins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GrowthDistribution {
     pub(crate) so_far: f64,
@@ -73,7 +74,8 @@ pub struct GrowthDistribution {
 }
 
 impl GrowthDistribution {
-    /// The same where some final sizes are likelier than in what was learnt from.
+    /// Reweights the distribution from the sizes in the training collections to those of all posts that take
+    /// off.
     pub(super) fn reweighted(mut self, sizes: &SizePrior) -> Self {
         let (so_far, mut sum) = ((self.so_far + 1.0).ln(), 0.0);
         for (chance, log_growth) in self.chances.iter_mut().zip(MIDDLES.iter()) {
@@ -84,7 +86,7 @@ impl GrowthDistribution {
         self
     }
 
-    /// The number of further reshares that a share of the outcomes stays below.
+    /// Returns the quantile of further reshares at `share`, 0..1.
     #[must_use]
     pub fn quantile(&self, share: f64) -> f64 {
         let stays = 1.0 - self.takeoff_probability;
@@ -103,16 +105,17 @@ impl GrowthDistribution {
         0.0
     }
 
-    /// The chance of at least so many more.
+    /// Returns the probability of at least `n` further reshares.
     #[must_use]
     pub fn at_least(&self, n: f64) -> f64 {
         if n <= 0.0 { 1.0 } else { self.takeoff_probability * self.at_least_given_takeoff(n) }
     }
 
-    /// The chance of at least so many more, one or more, for a conversation that takes off.
+    /// Returns the probability of at least `n` further reshares, for `n` of 1 or more, if the conversation
+    /// takes off.
     #[must_use]
     pub fn at_least_given_takeoff(&self, n: f64) -> f64 {
-        // Half a reshare less: the growth of whole numbers lies between them.
+        // Subtracts half a reshare as continuity correction.
         let growth = growth(n - 0.5, self.so_far);
         let mut above = 0.0;
         for (i, chance) in self.chances.iter().enumerate() {
@@ -122,7 +125,7 @@ impl GrowthDistribution {
         above.min(1.0)
     }
 
-    /// The forecast and its interval.
+    /// Returns the point forecast, which is the 34% quantile, and the 80% interval.
     #[must_use]
     pub fn interval(&self) -> PredictionInterval {
         PredictionInterval {

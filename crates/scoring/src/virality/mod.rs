@@ -1,8 +1,9 @@
-//! How far it will go: until the end and in one, six and twenty-four hours, the chances of so many more reshares.
+//! Virality model: the distribution of further reshares until the end and within 1, 6 and 24 hours.
 //!
-//! A small network says the whole distribution of the growth, so that the forecast, its interval and the chance of
-//! crossing a bar are one statement and cannot contradict each other; and before it, whether the conversation takes off
-//! at all. Trained by `firewatch train virality`; see `models/virality.md` for data and figures.
+//! Two logistic regressions predict whether a conversation takes off. For one that does, a small network
+//! predicts the whole distribution of growth, so that the point forecast, its interval and the probability of
+//! passing a bar are always consistent. Trained by `firewatch train virality`; see `models/virality.md` for
+//! data and figures.
 
 mod features;
 mod growth_distribution;
@@ -24,32 +25,34 @@ use crate::{Cascade, ModelError, TYPICAL_FOLLOWERS};
 
 const FORMAT: ModelFormat = ModelFormat { magic: b"FWVIRA\r\n", version: 1, description: "a virality model" };
 
-/// The seconds ahead of the outlooks; the first is the end.
+/// Forecast horizons in seconds. The first is the end of the conversation.
 pub const FORECAST_HORIZONS: [f64; HORIZON_COUNT] = [f64::INFINITY, 3600.0, 21_600.0, 86_400.0];
-/// The outlook that the risk is about, a day: who crosses the bar later leaves time to see it come.
+/// Index of the horizon of the risk: 24 hours. A conversation that passes the bar later leaves time to react.
 const DAY_INDEX: usize = 3;
-/// What a chance is told below 1 by when the bar has just been crossed.
+/// Distance below 1 of the probability for a conversation that has just passed the bar.
 const CROSSED_MARGIN: f64 = 1e-6;
 
-/// What is forecast of a conversation: until the end, in an hour, six hours and a day, as in [`AHEAD`].
+/// The forecast of a conversation, one distribution for each of [`FORECAST_HORIZONS`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast(pub [GrowthDistribution; HORIZON_COUNT]);
 
 impl Forecast {
-    /// Until the end.
+    /// Returns the forecast until the end.
     #[must_use]
     pub fn end(&self) -> &GrowthDistribution {
         &self.0[0]
     }
 
-    /// Within a day.
+    /// Returns the forecast for 24 hours.
     #[must_use]
     pub fn day(&self) -> &GrowthDistribution {
         &self.0[DAY_INDEX]
     }
 
-    /// The chance that a conversation seen so often crosses a bar within a day. Of those that have crossed it, 1 less a
-    /// millionth for the one that just did, and less of a millionth the larger it is expected to become: they still sort.
+    /// Returns the probability that a conversation with `reshares` reshares reaches `bar` within 24 hours.
+    ///
+    /// Conversations past the bar score between 1 - 1e-6 and 1, ordered by forecast final size, so that
+    /// rankings stay strict.
     #[must_use]
     pub fn crossing_probability(&self, bar: f64, reshares: f64) -> f64 {
         if reshares < bar {
@@ -58,8 +61,8 @@ impl Forecast {
         1.0 - CROSSED_MARGIN * bar / (reshares + self.end().interval().point)
     }
 
-    /// As it is told: further reshares, and what they add to the reach; what comes first first, and no more of it than
-    /// of what comes later.
+    /// Converts the forecast to the wire record: further reshares and additional reach, for 1, 6 and 24 hours
+    /// and the end. A shorter horizon is capped at the values of the longer ones.
     #[must_use]
     pub fn to_record(&self, cascade: &Cascade) -> Vec<firewatch_domain::HorizonForecast> {
         let range = |i: PredictionInterval| {
@@ -85,33 +88,34 @@ impl Forecast {
     }
 }
 
-/// The trained model.
+/// The trained virality model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViralityModel {
     parts: ViralityParts,
-    /// What the network says of a post that was just written: the same of all, and most of what is asked.
+    /// The network's output for a new post, which is the same for all posts and the most frequent query.
     fresh: [[f32; GROWTH_BINS]; HORIZON_COUNT],
 }
 
 /// The model as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViralityParts {
-    /// How it grows.
+    /// Predicts the growth of conversations that take off.
     pub network: GrowthNetwork,
-    /// Whether it takes off.
+    /// Predicts whether a conversation takes off.
     pub takeoff: Takeoff,
-    /// How large those become that do.
+    /// The final sizes of conversations that take off.
     pub sizes: SizePrior,
 }
 
-/// What a conversation's outlook would be if less were known of it: the way from a fresh post to what is.
+/// Forecasts for 24 hours from partial knowledge, each step adding one kind. The differences between the
+/// steps attribute the forecast.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ForecastSteps {
-    /// An ordinary account has just written it.
+    /// A new, calm post of an ordinary account.
     pub fresh: GrowthDistribution,
-    /// And it was passed on so often in that time, at a steady pace.
+    /// With the actual age and number of reshares, at a constant pace.
     pub size: GrowthDistribution,
-    /// At the pace that it was.
+    /// With the actual pace.
     pub velocity: GrowthDistribution,
 }
 
@@ -119,21 +123,21 @@ pub struct ForecastSteps {
 const ORDINARY: Opening = Opening { followers: TYPICAL_FOLLOWERS as f64, arousal: 0.0, complaint: 0.0 };
 
 impl ViralityModel {
-    /// A model of its parts.
+    /// Builds a model from its parts.
     ///
     /// # Errors
-    /// When sizes are wrong or a number is none.
+    /// If a shape is wrong or a number is not finite.
     pub fn new(parts: ViralityParts) -> Result<Self, ModelError> {
         if !(parts.network.is_sound() && parts.takeoff.is_sound() && parts.sizes.is_sound()) {
             return Err(ModelError::File(
-                "a virality model with other features than this build computes".into(),
+                "a virality model whose features differ from those of this build".into(),
             ));
         }
         let fresh = parts.network.chances(&Features::without_followers(&Cascade::default()));
         Ok(Self { parts, fresh })
     }
 
-    /// Whether bytes begin as a file of this kind.
+    /// Returns whether the bytes begin with the magic of a virality model file.
     #[must_use]
     pub fn has_magic(bytes: &[u8]) -> bool {
         FORMAT.has_magic(bytes)
@@ -142,22 +146,23 @@ impl ViralityModel {
     /// Reads a model file.
     ///
     /// # Errors
-    /// When the bytes are no such file, or one of another build.
+    /// If the bytes are not a virality model file of this build.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         Self::new(FORMAT.read(bytes)?.0)
     }
 
-    /// Writes the model file.
+    /// Writes a model file.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If the model cannot be serialised or the file would exceed 16 MiB.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         FORMAT.write(&self.parts, &[])
     }
 
-    /// Forecasts a conversation's next day from what it is now, followers by way of its opening alone: of the cascades that
-    /// were learnt from only the largest tell their followers, so that to know some would seem to make any conversation
-    /// large. Sizes are weighed as they are among all posts.
+    /// Forecasts the next 24 hours of a conversation. Final sizes are weighted as among all posts.
+    ///
+    /// Followers enter only through `opening`. In the training data only the largest cascades have follower
+    /// counts, so that the network would take known followers as a sign of size.
     #[must_use]
     pub fn forecast_day(&self, cascade: &Cascade, opening: &Opening) -> GrowthDistribution {
         let chances = if is_fresh(cascade) {
@@ -168,7 +173,7 @@ impl ViralityModel {
         self.parts.reweighted(cascade.resharers() as f64, self.takeoff_probability(cascade, opening), chances)
     }
 
-    /// All outlooks of a conversation whose next day was forecast.
+    /// Extends a 24-hour forecast of a conversation to all horizons.
     #[must_use]
     pub fn forecast(&self, cascade: &Cascade, day: &GrowthDistribution) -> Forecast {
         let all = if is_fresh(cascade) {
@@ -179,8 +184,8 @@ impl ViralityModel {
         Forecast(all.map(|chances| self.parts.reweighted(day.so_far, day.takeoff_probability, chances)))
     }
 
-    /// Forecasts a cascade of a collection like those that were learnt from, of which a share takes off: 1 where all did,
-    /// [`BASE_RATE`] for posts as they come.
+    /// Forecasts a cascade from a collection like the training data, where `share` of the cascades take off:
+    /// 1 if all did, [`BASE_RATE`] for an unselected stream.
     #[must_use]
     pub fn forecast_collected(&self, cascade: &Cascade, opening: &Opening, share: f64) -> Forecast {
         let takeoff_probability = takeoff::with_base_rate(self.takeoff_probability(cascade, opening), share);
@@ -189,13 +194,13 @@ impl ViralityModel {
         Forecast(all.map(|chances| GrowthDistribution { so_far, takeoff_probability, chances }))
     }
 
-    /// The chance that a conversation takes off, whatever became of it since.
+    /// Returns the probability that a conversation takes off, 0..1.
     #[must_use]
     pub fn takeoff_probability(&self, cascade: &Cascade, opening: &Opening) -> f64 {
         self.parts.takeoff.chance(opening, cascade.resharers() as f64, cascade.age().as_secs())
     }
 
-    /// The way to the outlook of the next day, one kind of knowledge after another.
+    /// Returns the forecasts from partial knowledge that lead to the 24-hour forecast `day`.
     #[must_use]
     pub fn forecast_steps(&self, cascade: &Cascade, day: &GrowthDistribution) -> ForecastSteps {
         let takeoff_probability = self.takeoff_probability(cascade, &ORDINARY);
@@ -214,7 +219,8 @@ fn is_fresh(cascade: &Cascade) -> bool {
 }
 
 impl ViralityParts {
-    /// Passed on so often within an age in seconds by ordinary accounts, at a steady pace.
+    /// Forecasts a conversation with `n` reshares at a constant pace over `age` seconds, by ordinary
+    /// accounts.
     fn steady(&self, n: f64, age: f64) -> GrowthDistribution {
         let chances = self.network.horizon_chances(DAY_INDEX, &Features::steady(n, age));
         self.reweighted(n, self.takeoff.chance(&ORDINARY, n, age), chances)

@@ -1,48 +1,49 @@
-//! The forecast's arithmetic: features in, for each horizon the chances of so much more.
+//! The growth network: maps features to a distribution over growth bins, for each horizon.
 //!
-//! Three layers of x = silu(W x + b), silu(x) = x / (1 + exp(-x)), and a softmax for each horizon over bins of growth.
+//! Three layers x = silu(W x + b) with silu(x) = x / (1 + exp(-x)), then for each horizon a softmax over
+//! growth bins.
 
 use serde::{Deserialize, Serialize};
 
 use super::features::{FEATURES, Features};
 
-/// Width of the layers.
+/// Width of the hidden layers.
 pub const WIDTH: usize = 64;
-/// Layers before the last.
+/// Number of hidden layers.
 const LAYERS: usize = 3;
-/// Horizons that are forecast: until the end, an hour, six and twenty-four hours.
+/// Number of forecast horizons: the end, 1, 6 and 24 hours.
 pub const HORIZON_COUNT: usize = 4;
-/// Bins of growth.
+/// Number of growth bins.
 pub const GROWTH_BINS: usize = 40;
-/// Outputs of the last layer.
+/// Number of outputs of the last layer.
 pub const OUTPUTS: usize = HORIZON_COUNT * GROWTH_BINS;
 
-/// One layer; `weight` has a row for each input, so that a row is one run of products and sums.
+/// One layer. `weight` has one row for each input, so that a row is one contiguous multiply-add.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkLayer {
-    /// W, transposed: inputs times outputs.
+    /// W transposed, in row-major order, shape (inputs, outputs).
     pub weight: Vec<f32>,
-    /// b.
+    /// b, one value for each output.
     pub bias: Vec<f32>,
 }
 
-/// All weights.
+/// All weights of the growth network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GrowthNetwork {
-    /// What is taken off each feature.
+    /// The mean that is subtracted from each feature.
     pub mean: Vec<f32>,
-    /// What it is then multiplied with.
+    /// The factor of each feature after that.
     pub scale: Vec<f32>,
-    /// The layers, the last with [`OUTPUTS`].
+    /// The layers. The last has [`OUTPUTS`] outputs.
     pub layers: Vec<NetworkLayer>,
 }
 
-/// The shapes of the layers: inputs and outputs.
+/// The shapes of the layers: (inputs, outputs).
 pub const SHAPES: [(usize, usize); LAYERS + 1] =
     [(FEATURES, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, OUTPUTS)];
 
 impl GrowthNetwork {
-    /// Whether all sizes are as they must be and all numbers are some.
+    /// Returns whether all shapes are right and all numbers finite.
     pub(super) fn is_sound(&self) -> bool {
         let sizes = self.layers.iter().map(|l| (l.weight.len(), l.bias.len()));
         let numbers = self.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias));
@@ -52,18 +53,18 @@ impl GrowthNetwork {
             && numbers.chain(&self.mean).chain(&self.scale).all(|x| x.is_finite())
     }
 
-    /// For each outlook the chances of the bins; they add up to 1.
+    /// Returns for each horizon the probabilities of the growth bins, which add up to 1.
     pub(super) fn chances(&self, features: &Features) -> [[f32; GROWTH_BINS]; HORIZON_COUNT] {
         let hidden = self.hidden(features);
         std::array::from_fn(|horizon| self.horizon_output(&hidden, horizon))
     }
 
-    /// For one outlook the chances of the bins.
+    /// Returns the probabilities of the growth bins for one horizon.
     pub(super) fn horizon_chances(&self, horizon: usize, features: &Features) -> [f32; GROWTH_BINS] {
         self.horizon_output(&self.hidden(features), horizon)
     }
 
-    /// What goes into the last layer.
+    /// Returns the input of the last layer.
     fn hidden(&self, features: &Features) -> [f32; WIDTH] {
         let mut x = [0.0_f32; FEATURES];
         for ((x, f), (mean, scale)) in x.iter_mut().zip(features.0).zip(self.mean.iter().zip(&self.scale)) {
@@ -100,7 +101,7 @@ impl NetworkLayer {
         self.apply_part(x, 0)
     }
 
-    /// The outputs from `OUT` times `part` on, as many as fit.
+    /// Returns `OUT` outputs of the layer, starting with output `OUT * part`.
     fn apply_part<const IN: usize, const OUT: usize>(&self, x: &[f32; IN], part: usize) -> [f32; OUT] {
         let from = part * OUT;
         let mut y = [0.0_f32; OUT];

@@ -1,37 +1,41 @@
-//! Does it take off at all? Most posts never do, and the cascades that the network learnt from all did.
+//! The takeoff model: the probability that a conversation takes off. Most posts never do, but all cascades in
+//! the network's training data did.
 //!
-//! Bayes: the odds from the author and the text, times what the reshares so far say. The first is a logistic regression on
-//! posts of known authors, the second one on cascades that took off against ones that did not, weighed alike.
+//! By Bayes' rule the odds given author and text are multiplied with the likelihood ratio of the reshares so
+//! far. The first is a logistic regression on posts of known authors. The second is one on cascades that took
+//! off and ones that did not, with equal weight.
 
 use serde::{Deserialize, Serialize};
 
 use crate::TYPICAL_FOLLOWERS;
 
-/// Reshares from which a conversation has taken off.
+/// Number of reshares from which a conversation has taken off.
 pub const TAKEOFF_RESHARES: u64 = 50;
-/// Share of posts that take off, where nothing else is known: that of 9,943 posts of known authors. For an angry complaint
-/// the odds are three times as high, which agrees with the 3% of negative brand posts that go viral (Herhausen et al. 2019).
+/// Prior probability that a post takes off: the share among 9,943 posts of known authors. The odds of an
+/// angry complaint are three times as high, in agreement with the 3% of negative brand posts that go viral
+/// (Herhausen et al. 2019).
 pub const BASE_RATE: f64 = 0.012;
-/// Minutes after which silence says no more.
+/// Maximum age in minutes; a longer silence carries no further evidence.
 const MAX_SILENCE_MINUTES: f64 = 4320.0;
-/// Terms of an opening.
+/// Number of opening terms.
 pub const OPENING_TERMS: usize = 3;
-/// Terms of the evidence.
+/// Number of evidence terms.
 pub const EVIDENCE_TERMS: usize = 4;
 
-/// What is known of a post when it is written, and of who carries it.
+/// The inputs that do not depend on reshare counts: audience and text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Opening {
-    /// Followers of the author, and of all who carry it: a famous account that passes it on is as good as one that wrote it.
+    /// The reach of author and carriers, in accounts. A famous account that reshares counts like one that
+    /// wrote the post.
     pub followers: f64,
-    /// Probability that it is written in anger, 0..1.
+    /// Probability that the post is written in anger, 0..1.
     pub arousal: f64,
-    /// Probability that it is a complaint, 0..1.
+    /// Probability that the post is a complaint, 0..1.
     pub complaint: f64,
 }
 
 impl Opening {
-    /// The terms, nought for a calm post of an ordinary account.
+    /// Returns the regression terms, all 0 for a calm post of an ordinary account.
     #[must_use]
     pub fn terms(&self) -> [f64; OPENING_TERMS] {
         let ordinary = (TYPICAL_FOLLOWERS as f64).ln_1p();
@@ -39,7 +43,7 @@ impl Opening {
     }
 }
 
-/// The terms of so many reshares within an age in seconds; all nought at the beginning.
+/// Returns the evidence terms of `reshares` reshares within `age` seconds; all 0 at the beginning.
 #[must_use]
 pub fn evidence(reshares: f64, age: f64) -> [f64; EVIDENCE_TERMS] {
     let (n, t) = (reshares.ln_1p(), (age / 60.0).clamp(0.0, MAX_SILENCE_MINUTES).ln_1p());
@@ -49,34 +53,36 @@ pub fn evidence(reshares: f64, age: f64) -> [f64; EVIDENCE_TERMS] {
 /// The two regressions: log-odds = bias + opening + evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Takeoff {
-    /// Log-odds of a calm post of an ordinary account.
+    /// Log-odds of a new, calm post of an ordinary account.
     pub bias: f64,
-    /// Weights of the opening's terms.
+    /// Weights of the opening terms.
     pub opening: [f64; OPENING_TERMS],
-    /// Weights of the evidence's terms.
+    /// Weights of the evidence terms.
     pub evidence: [f64; EVIDENCE_TERMS],
 }
 
-/// How large conversations become that take off. Collections were chosen for their success: the logarithm of the size is about
-/// normal in those that were learnt from, where of all posts the share of larger ones falls with a power of the size.
+/// The distribution of final sizes, used to correct for selection in the training data.
+///
+/// The training collections were selected for successful cascades: there the logarithm of the size is about
+/// normal, while among all posts the share of sizes follows a power law.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SizePrior {
-    /// Mean of the logarithm of the size in the collections.
+    /// Mean of the size's natural logarithm in the collections.
     pub mean: f64,
-    /// Its standard deviation.
+    /// Standard deviation of the size's natural logarithm in the collections.
     pub deviation: f64,
-    /// The power of all posts.
+    /// Exponent of the power law among all posts.
     pub power: f64,
 }
 
-/// The logarithms of the sizes between which the collections are held to be chosen: 50 and 1,000.
+/// Natural logarithms of the sizes between which the selection is corrected: 50 and 1,000.
 const LOG_SIZES: (f64, f64) = (3.912, 6.908);
-/// By how much a size can be made likelier than the largest at most.
+/// Maximum weight of a size relative to the largest.
 const MAX_REWEIGHT: f64 = 10.0;
 
 impl SizePrior {
-    /// How much likelier a final size of this logarithm is among all that take off than in the collections, against the
-    /// largest sizes.
+    /// Returns the weight, 1..10, of a final size given by its logarithm: its frequency among all posts that
+    /// take off over that in the collections, relative to the largest sizes.
     #[must_use]
     pub fn size_weight(&self, log_size: f64) -> f64 {
         let log_ratio = |x: f64| {
@@ -92,7 +98,7 @@ impl SizePrior {
     }
 }
 
-/// A chance that was told for [`BASE_RATE`], among posts of which another share takes off.
+/// Converts a probability for [`BASE_RATE`] to one for a stream where `share` of the posts take off.
 pub(super) fn with_base_rate(chance: f64, share: f64) -> f64 {
     let odds = |p: f64| p / (1.0 - p);
     if chance >= 1.0 || share >= 1.0 {
@@ -103,7 +109,7 @@ pub(super) fn with_base_rate(chance: f64, share: f64) -> f64 {
 }
 
 impl Takeoff {
-    /// The chance that a conversation takes off, after so many reshares within an age in seconds.
+    /// Returns the probability that a conversation takes off, after `reshares` reshares within `age` seconds.
     #[must_use]
     pub fn chance(&self, opening: &Opening, reshares: f64, age: f64) -> f64 {
         if reshares >= TAKEOFF_RESHARES as f64 {

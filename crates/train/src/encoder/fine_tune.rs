@@ -1,8 +1,8 @@
-//! The training loop: AdamW, batches of posts of like length, gradients of two halves of a batch summed.
+//! The training loop of the encoder: AdamW on batches of posts of similar length.
 //!
-//! The loss of a post is the sum over what is known of it: cross-entropy of its class, with classes made equal within
-//! their set, and of complaint and anger. Deterministic: order and start come from fixed seeds, halves are summed in
-//! order.
+//! The loss of a post sums over its known labels: cross-entropy of the class, balanced within its set, and of
+//! complaint and anger. Training is deterministic: order and initial weights come from fixed seeds, and the
+//! gradients of a batch's two halves are summed in a fixed order.
 
 use std::path::{Path, PathBuf};
 
@@ -21,35 +21,36 @@ use crate::posts::{DataSet, LabelledPost, LabelledPosts, PostSelection};
 use crate::report::TextModelReport;
 use firewatch_report::{AnalysisError, files::write, random::mix};
 
-/// How to train.
+/// The options of the training.
 #[derive(Debug, Clone)]
 pub struct EncoderOptions {
-    /// The folder of the unpacked packages of the encoder to start from.
+    /// Folder of the base encoder's unpacked packages.
     pub base: PathBuf,
-    /// Which posts.
+    /// Posts to train on.
     pub choice: PostSelection,
 }
 
-/// Times that each post is seen.
+/// Passes over the posts.
 const EPOCHS: usize = 2;
-/// Posts of a step.
+/// Posts per batch.
 const BATCH: usize = 32;
-/// Batches that are sorted by length together.
+/// Number of batches whose posts are sorted by length together.
 const SORTED_BATCHES: usize = 50;
-/// Highest rate of learning; it rises over the first share of steps and then falls to nothing.
+/// Peak learning rate; it rises linearly over the warm-up share of the steps and then falls to 0.
 const MAX_LEARNING_RATE: f64 = 1e-4;
 const WARM_UP_SHARE: f64 = 0.06;
-/// Pieces of words kept: what fits into the file.
+/// Maximum number of word pieces kept, so that the file stays small.
 const MAX_PIECES: usize = 14_500;
-/// What a complaint or anger counts, next to the class.
+/// Weight of the complaint and anger losses relative to the class loss.
 const OTHER_HEADS_WEIGHT: f32 = 0.5;
-/// Steps between lines that tell how far it is.
+/// Steps between progress messages.
 const PROGRESS_EVERY: usize = 50;
 
-/// Trains on the sets under `data` and writes `encoder.fwm` under `out`.
+/// Trains on the data sets under `data`, writes `encoder.fwm` under `out`, and evaluates it on the held-out
+/// posts.
 ///
 /// # Errors
-/// A file that cannot be read or written, or arithmetic that fails.
+/// When a file cannot be read or written, or a tensor operation fails.
 pub fn train(
     data: &Path,
     out: &Path,
@@ -95,7 +96,8 @@ fn calibrate(head: &mut Dense, calibration: &TextCalibration) {
     head.bias.iter_mut().zip(scale.iter().zip(shift)).for_each(|(b, (scale, shift))| *b = *b * scale + shift);
 }
 
-/// How often each class occurs among airline posts, and among all others: classes are made equal within each.
+/// Returns the share of each class among all other posts and among airline posts; classes are balanced within
+/// each.
 fn shares(posts: &[LabelledPost]) -> [[f32; 3]; 2] {
     let mut counts = [[1.0_f32; 3]; 2];
     for post in posts {
@@ -106,10 +108,10 @@ fn shares(posts: &[LabelledPost]) -> [[f32; 3]; 2] {
     counts.map(|c| c.map(|n| n / c.iter().sum::<f32>()))
 }
 
-/// What some posts of a batch make.
+/// The results of half a batch.
 struct Half {
     loss: f32,
-    /// A row for each post, from before the step.
+    /// Log-odds of each post before the step.
     log_odds: Vec<Vec<f32>>,
     gradients: GradStore,
 }
@@ -122,7 +124,8 @@ struct Tuning<'a> {
 }
 
 impl Tuning<'_> {
-    /// Trains, and calibrates on what was said of each post in the last pass just before it was learnt again.
+    /// Trains, and calibrates on the predictions of the last pass, each made just before its post was learned
+    /// again.
     fn run(&self, progress: &mut dyn FnMut(String)) -> Result<TextCalibration, AnalysisError> {
         let variables = self.net.variables();
         let params = ParamsAdamW { lr: MAX_LEARNING_RATE, weight_decay: 0.01, ..ParamsAdamW::default() };
@@ -174,19 +177,19 @@ impl Tuning<'_> {
         }
     }
 
-    /// The two halves of a batch, on a core each.
+    /// Computes the two halves of a batch, each on its own thread.
     fn halves(&self, batch: &[usize]) -> Result<[Half; 2], AnalysisError> {
         let (first, second) = batch.split_at(batch.len().div_ceil(2));
         std::thread::scope(|scope| {
             let other = scope.spawn(|| self.half(second, batch.len()));
             let mine = self.half(first, batch.len());
-            let other =
-                other.join().map_err(|_| AnalysisError::Step("a thread of the training failed".into()))?;
+            let other = other.join().map_err(|_| AnalysisError::Step("a training thread panicked".into()))?;
             Ok([mine?, other?])
         })
     }
 
-    /// Posts in an order of chance, those of like length together so that little is filled up.
+    /// Returns the batches of an epoch in random order, each with posts of similar length to keep padding
+    /// small.
     fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
         let epoch = epoch as u64;
         let mut order: Vec<usize> = (0..self.posts.len()).collect();
@@ -194,7 +197,7 @@ impl Tuning<'_> {
         let mut batches = Vec::new();
         for chunk in order.chunks_mut(BATCH * SORTED_BATCHES) {
             chunk.sort_by_key(|i| (self.encoded[*i].len(), *i));
-            // A post that is left alone cannot be halved; its turn comes in another pass.
+            // A batch of one post cannot be halved; another epoch will include that post.
             batches.extend(chunk.chunks(BATCH).filter(|b| b.len() > 1).map(<[usize]>::to_vec));
         }
         let mut shuffled: Vec<(u64, Vec<usize>)> =
@@ -203,7 +206,7 @@ impl Tuning<'_> {
         shuffled.into_iter().map(|(_, batch)| batch).collect()
     }
 
-    /// Some posts of a batch of `all`.
+    /// Computes loss and gradients of some posts of a batch with `all` posts.
     fn half(&self, chosen: &[usize], all: usize) -> Result<Half, AnalysisError> {
         let encoded: Vec<&[u32]> = chosen.iter().map(|i| self.encoded[*i].as_slice()).collect();
         let z = Batch::new(&encoded).and_then(|batch| self.net.forward(&batch)).map_err(step)?;
@@ -216,7 +219,7 @@ impl Tuning<'_> {
     }
 
     fn loss(&self, z: &Tensor, chosen: &[usize], all: usize) -> candle_core::Result<Tensor> {
-        // Weights of log-likelihoods: of the three classes, and of yes and no for complaint and anger.
+        // Weights of the log-likelihoods: of the three classes, and of yes and no for complaint and anger.
         let (mut classes, mut yes, mut no) = (Vec::new(), Vec::new(), Vec::new());
         for post in chosen.iter().map(|i| &self.posts[*i]) {
             let shares = self.shares[usize::from(post.set == DataSet::Airline)];

@@ -1,17 +1,18 @@
-//! Layer norm and gelu as one operation each, forward and backward: in many small ones they took half of the time.
+//! Layer norm and gelu as single operations, forward and backward. As many small operations they took half of
+//! the training time.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 const EPSILON: f32 = 1e-12;
 
-/// x times Phi(x), in its tanh form.
+/// GELU in its tanh approximation.
 pub(super) struct Gelu;
 
-/// (x - mean) / deviation * weight + bias, row by row.
+/// Layer norm: (x - mean) / standard deviation * weight + bias for each row.
 pub(super) struct FusedLayerNorm;
 
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((from, to)) = layout.contiguous_offsets() else { bail!("values that do not lie side by side") };
+    let Some((from, to)) = layout.contiguous_offsets() else { bail!("tensor is not contiguous") };
     Ok(&storage.as_slice::<f32>()?[from..to])
 }
 
@@ -43,13 +44,13 @@ impl CustomOp1 for Gelu {
     }
 }
 
-/// tanh by one exponential, which vectorises where the library's does not.
+/// tanh with a single exponential, which vectorises unlike the library's.
 fn tanh(x: f32) -> f32 {
     let e = (2.0 * x.clamp(-9.0, 9.0)).exp();
     (e - 1.0) / (e + 1.0)
 }
 
-/// A row without its mean, divided by its deviation; returns one over the deviation.
+/// Writes the standardised row to `out` and returns 1 over the standard deviation.
 fn standardise(row: &[f32], out: &mut [f32]) -> f32 {
     let n = row.len() as f32;
     let mean = row.iter().sum::<f32>() / n;
@@ -123,7 +124,7 @@ mod tests {
         Var::from_slice(values, shape, &Device::Cpu).unwrap()
     }
 
-    /// The gradient of the weighted sum of the outputs, against that of differences.
+    /// Checks the gradient of a weighted sum of the outputs against finite differences.
     fn check(x: &Var, apply: impl Fn(&Tensor) -> Tensor) {
         let weigh = |y: Tensor| -> Tensor {
             let n = y.elem_count();

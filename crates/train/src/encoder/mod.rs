@@ -1,4 +1,4 @@
-//! Trains the encoder: starts from all-MiniLM-L6-v2 and tunes it on every labelled post, all heads at once.
+//! Trains the encoder: fine-tunes all-MiniLM-L6-v2 on every labelled post, with all heads at once.
 
 mod base;
 mod batch_predict;

@@ -1,4 +1,5 @@
-//! The encoder as it is trained: batches of posts, with gradients. Its arithmetic is that of the scoring crate's.
+//! The encoder in training: processes batches of posts and provides gradients. It computes the same function
+//! as the scoring crate's encoder.
 
 use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::ops::softmax;
@@ -9,18 +10,19 @@ use super::fused::{FusedLayerNorm, Gelu};
 
 const HEAD_SIZE: usize = HIDDEN_SIZE / ATTENTION_HEADS;
 
-/// The encoder being trained. The rows of words and places stay as they are: posts are too few to move them well.
+/// The encoder being trained. Word and position embeddings are frozen, because there are too few posts to
+/// train them.
 pub(super) struct Net {
     words: Tensor,
     places: Tensor,
     pieces: usize,
-    /// In the order of [`Weights::matrices`], without words and places.
+    /// In the order of [`EncoderWeights::matrices`], without the embeddings.
     matrices: Vec<Var>,
-    /// In the order of [`Weights::vectors`].
+    /// In the order of [`EncoderWeights::vectors`].
     vectors: Vec<Var>,
 }
 
-/// Posts side by side, filled up to the longest.
+/// A batch of encoded posts, padded to the longest.
 pub(super) struct Batch {
     ids: Tensor,
     mask: Tensor,
@@ -47,7 +49,7 @@ impl Net {
         let mut fixed = || matrices.next().map(|(m, shape)| Tensor::from_slice(m, shape, device)).transpose();
         let (words, places) = (fixed()?, fixed()?);
         let (Some(words), Some(places)) = (words, places) else {
-            candle_core::bail!("an encoder without words")
+            candle_core::bail!("the encoder has no embeddings")
         };
         Ok(Self {
             words,
@@ -62,12 +64,12 @@ impl Net {
         })
     }
 
-    /// All that is trained.
+    /// Returns all trained variables.
     pub fn variables(&self) -> Vec<Var> {
         self.matrices.iter().chain(&self.vectors).cloned().collect()
     }
 
-    /// The weights as they are now.
+    /// Returns the current weights.
     pub fn weights(&self) -> Result<EncoderWeights> {
         let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
         let fixed = [&self.words, &self.places].into_iter();
@@ -82,7 +84,7 @@ impl Net {
         ))
     }
 
-    /// Log-odds, a row for each post.
+    /// Returns the log-odds of each post, shape (posts, heads).
     pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
         let (posts, length) = batch.mask.dims2()?;
         let rows = posts * length;
@@ -112,7 +114,7 @@ impl Net {
     }
 }
 
-/// What is left of the weights, in the order they are used.
+/// The remaining weights, in the order of use.
 struct Parts<'a, 'v> {
     matrices: &'a mut std::slice::Iter<'v, Var>,
     vectors: &'a mut std::slice::Iter<'v, Var>,
@@ -121,14 +123,14 @@ struct Parts<'a, 'v> {
 impl Parts<'_, '_> {
     fn dense(&mut self, x: &Tensor) -> Result<Tensor> {
         let (Some(weight), Some(bias)) = (self.matrices.next(), self.vectors.next()) else {
-            candle_core::bail!("an encoder with too few weights")
+            candle_core::bail!("the encoder has too few weights")
         };
         x.matmul(&weight.t()?)?.broadcast_add(bias)
     }
 
     fn norm(&mut self, x: &Tensor) -> Result<Tensor> {
         let (Some(weight), Some(bias)) = (self.vectors.next(), self.vectors.next()) else {
-            candle_core::bail!("an encoder with too few weights")
+            candle_core::bail!("the encoder has too few weights")
         };
         x.contiguous()?.apply_op3(weight, bias, FusedLayerNorm)
     }

@@ -1,7 +1,7 @@
-//! The hour that the demo plays: made up in words, real in its rhythm.
+//! Generates the demo recording: one hour with invented texts and the timing of real cascades.
 //!
-//! Reshare times and follower counts come from real cascades (the SEISMIC and Twitter15/16 sets); texts, names and the
-//! brand are invented. Seeded: the same data and seed give the same bytes.
+//! Reshare times and follower counts come from real cascades (the SEISMIC and Twitter15/16 sets); texts,
+//! names and the brand are invented. The same data and seed give the same bytes.
 
 mod texts;
 
@@ -20,9 +20,9 @@ use texts::PostTemplate;
 const BRAND: &str = "aldermere";
 /// 2026-03-10T14:00:00Z, a Tuesday.
 const START: EventTime = EventTime::from_millis(1_773_151_200_000);
-/// Length in seconds.
+/// Length of the recording in seconds.
 const HOUR: f64 = 3600.0;
-/// Posts of an ordinary hour, by kind.
+/// Number of ordinary posts by kind.
 const ORDINARY: [(&PostTemplate, u32); 5] = [
     (&texts::QUESTIONS, 950),
     (&texts::PRAISE, 600),
@@ -30,15 +30,15 @@ const ORDINARY: [(&PostTemplate, u32); 5] = [
     (&texts::COMPLAINTS, 150),
     (&texts::SPANISH, 30),
 ];
-/// Complaints in the wave, and when it begins and ends.
+/// The wave of complaints: number of posts, start and end in seconds.
 const WAVE: (u32, f64, f64) = (420, 1860.0, 2940.0);
-/// When the two complaints that have names are written, and how many followers their authors have.
+/// The two named complaints: time in seconds, and followers of the author.
 const QUIET: (f64, u64) = (372.0, 235);
 const TAKES_OFF: (f64, u64) = (528.0, 1_840);
-/// Reshares of the one that takes off which the hour should hold.
+/// Target number of reshares within the hour for the complaint that takes off.
 const WANTED_RESHARES: usize = 1_500;
 
-/// Lines in the order of their arrival.
+/// The recording in progress: lines with their arrival times, and the data that posts are drawn from.
 struct Script {
     dice: SeededRng,
     lines: Vec<(f64, String)>,
@@ -48,10 +48,11 @@ struct Script {
     events: u32,
 }
 
-/// Makes the recording from the cascades under `data`, and writes it to `out`.
+/// Generates the recording from the cascades under `data`, writes it to `out`, and returns the number of
+/// lines.
 ///
 /// # Errors
-/// A file that cannot be read or written.
+/// When a file cannot be read or written.
 pub fn generate(data: &Path, out: &Path, seed: u64) -> Result<usize, AnalysisError> {
     let large = cascades(&data.join("cascades/seismic100_dev.csv"))?;
     let small = cascades(&data.join("cascades/twitter1516_dev.csv"))?;
@@ -96,7 +97,7 @@ impl Script {
         }
     }
 
-    /// The wave swells for a third of its time and ebbs for the rest.
+    /// Adds the wave, which rises for a third of its time and falls for the rest.
     fn wave(&mut self) {
         let (n, begin, end) = WAVE;
         for _ in 0..n {
@@ -118,16 +119,17 @@ impl Script {
         for after in [60.0, 75.0, 320.0, 1200.0] {
             self.engage(&root, secs + after, EngagementKind::Like, Some(150));
         }
-        // Nine minutes: the reply that the story is about.
+        // A reply after nine minutes, as in the user story.
         self.brand_reply(&root, secs + 540.0);
     }
 
-    /// The real cascade whose first fifty minutes come nearest to the reshares wanted.
+    /// Adds the complaint that takes off, with the real cascade whose first fifty minutes come closest to the
+    /// target.
     fn takes_off(&mut self, large: &[ReshareHistory]) -> Result<(), AnalysisError> {
         let (secs, followers) = TAKES_OFF;
         let within = |c: &ReshareHistory| c.reshares.iter().filter(|r| secs + r.secs < HOUR).count();
         let cascade = large.iter().min_by_key(|c| within(c).abs_diff(WANTED_RESHARES));
-        let cascade = cascade.ok_or_else(|| AnalysisError::Step("no large cascade to play".into()))?;
+        let cascade = cascade.ok_or_else(|| AnalysisError::Step("the data has no large cascade".into()))?;
         let root = self.root("takes-off", secs, Some(followers), texts::TAKES_OFF);
         for (i, reshare) in cascade.reshares.iter().filter(|r| secs + r.secs < HOUR).enumerate() {
             self.engage(&root, secs + reshare.secs, EngagementKind::Reshare, reshare.followers);
@@ -138,7 +140,7 @@ impl Script {
         Ok(())
     }
 
-    /// Deliveries go wrong now and then: repeats, lines that cannot be read, and clocks that are off.
+    /// Adds delivery faults: repeated lines, lines that cannot be decoded, and a wrong clock.
     fn disorder(&mut self) {
         for i in 0..40 {
             let (secs, line) = self.lines[self.dice.below(self.lines.len())].clone();
@@ -168,7 +170,7 @@ impl Script {
     }
 
     fn root(&mut self, id: &str, secs: f64, followers: Option<u64>, text: &str) -> String {
-        // Facebook and Instagram do not tell followers.
+        // Facebook and Instagram do not provide follower counts.
         let platform = match followers {
             Some(_) => "x",
             None if self.dice.chance(0.6) => "facebook",
@@ -182,7 +184,7 @@ impl Script {
         id.to_owned()
     }
 
-    /// A few reshares at real times, likes, and for posts without follower counts a snapshot of counters.
+    /// Adds a few reshares at real times, likes and counter snapshots, each at random.
     fn small_spread(&mut self, root: &str, secs: f64, share: f64) {
         if self.dice.chance(share) {
             let cascade = self.dice.below(self.small.len());
@@ -215,7 +217,7 @@ impl Script {
         self.event(root, secs, None, Body::BrandReply(BrandReply { account: "@AldermereCare".into(), text }));
     }
 
-    /// Writes an event that arrives a little after it happened; beyond the hour nothing is recorded.
+    /// Writes an event with a short arrival delay; events after the hour are dropped.
     fn event(&mut self, conversation: &str, secs: f64, platform: Option<&str>, body: Body) {
         if secs >= HOUR {
             return;
@@ -231,16 +233,16 @@ impl Script {
             platform: platform.map(Into::into),
             body,
         };
-        // A root is told at once; what follows it may come up to some seconds late, and out of order.
+        // A root arrives at once; other events arrive up to eight seconds late and out of order.
         let delay = if root { 0.0 } else { -2.0 * (1.0 - self.dice.unit()).ln() };
-        // Serialising a record of plain texts and numbers cannot fail.
+        // Serialising plain texts and numbers cannot fail.
         if let Ok(line) = serde_json::to_string(&event) {
             self.lines.push((secs + delay.min(8.0), line));
         }
     }
 }
 
-/// Seeded chance.
+/// A seeded random number generator.
 struct SeededRng {
     seed: u64,
     drawn: u64,

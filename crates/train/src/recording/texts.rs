@@ -1,6 +1,6 @@
-//! What people say in the demo's recording; all of it made up. `{}` stands for a word of the list beside it.
+//! The texts of the demo recording, all of them invented. `{}` is replaced by a word of the list beside it.
 
-/// A kind of post: sentences, and the words that fill them.
+/// Sentences for a kind of post, and the words that fill them.
 pub struct PostTemplate {
     pub sentences: &'static [&'static str],
     pub words: &'static [&'static str],

@@ -1,4 +1,4 @@
-//! VADER's lexicon (MIT): the mood of words, emoticons and emoji.
+//! Reads VADER's lexicon (MIT licence): the mood of words, emoticons and emoji.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,12 +7,12 @@ use firewatch_scoring::text::{TokenKind, Tokenizer, token_key};
 
 use firewatch_report::{AnalysisError, files::read};
 
-/// What the lexicon knows; entries of more than one token are left out.
+/// The entries of the lexicon that are single tokens.
 #[derive(Debug, Default)]
 pub(super) struct Lexicon {
-    /// Moods of -4..4 by the key of the token.
+    /// Mood, -4 to 4, by token key.
     pub moods: BTreeMap<u64, f32>,
-    /// Those tokens that are words.
+    /// The tokens that are words.
     pub words: Vec<Box<str>>,
 }
 
@@ -34,7 +34,7 @@ impl Lexicon {
     }
 }
 
-/// Reads it.
+/// Reads the lexicon under `data`.
 pub(super) fn read_lexicon(data: &Path) -> Result<Lexicon, AnalysisError> {
     let folder = data.join("lexicons");
     let mut lexicon = Lexicon::default();
@@ -46,7 +46,7 @@ pub(super) fn read_lexicon(data: &Path) -> Result<Lexicon, AnalysisError> {
             lexicon.add_entry(entry, mood);
         }
     }
-    // An emoji's mood is that of its description, as VADER has it.
+    // As in VADER, the mood of an emoji is that of the words in its description.
     for line in read(&folder.join("vader_emoji.txt"))?.lines() {
         let Some((emoji, description)) = line.split_once('\t') else { continue };
         let mood: f32 = description.split_whitespace().filter_map(|word| words.get(word)).sum();

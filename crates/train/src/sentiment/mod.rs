@@ -1,7 +1,7 @@
-//! Trains the fast tier: one linear table, taught by labels and by the encoder.
+//! Trains the fast text model: a linear table, learned from labels and from the encoder.
 //!
-//! A linear model of words levels off on the labels alone. What lifts it is the encoder's opinion of every post,
-//! labelled or not (distillation, Hinton et al. 2015): the table learns a mixture of labels and that opinion.
+//! A linear model of words stops improving on labels alone. The encoder's predictions of every post, labelled
+//! or not, improve it further (distillation, Hinton et al. 2015), so it learns a mixture of both.
 
 mod lexicon;
 mod sparse_regression;

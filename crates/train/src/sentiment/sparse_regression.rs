@@ -1,7 +1,7 @@
-//! Logistic regression on sparse rows with soft targets, which linfa has for dense rows and hard labels only.
+//! Logistic regression on sparse rows with soft targets; linfa supports only dense rows and hard labels.
 //!
-//! The loss is the sum over rows of -sum_k t_k ln p_k, plus L2/2 times the squares of the weights (not the biases);
-//! argmin's L-BFGS finds its least value. Deterministic: rows are summed in two fixed halves.
+//! The loss is the sum over rows of -sum_k t_k ln p_k, plus L2/2 times the squared weights (not the biases),
+//! minimised with argmin's L-BFGS. Rows are summed in two fixed halves, so the result is deterministic.
 
 use std::cell::RefCell;
 
@@ -11,12 +11,12 @@ use argmin::solver::quasinewton::LBFGS;
 
 use firewatch_report::AnalysisError;
 
-/// Steps that L-BFGS remembers.
+/// Number of past steps that L-BFGS keeps.
 const MEMORY: usize = 7;
-/// Columns of what is said: a softmax over three, and a logistic function for each of the others.
+/// Number of outputs under a softmax; each further output has a logistic function.
 const SOFTMAX: usize = 3;
 
-/// Rows of features: sums of `value` by `column`.
+/// Sparse feature rows of (column, value) cells.
 #[derive(Debug, Default, Clone)]
 pub struct SparseRows {
     ends: Vec<usize>,
@@ -24,13 +24,13 @@ pub struct SparseRows {
 }
 
 impl SparseRows {
-    /// Adds a row.
+    /// Appends a row.
     pub fn push(&mut self, row: &[(u32, f32)]) {
         self.cells.extend_from_slice(row);
         self.ends.push(self.cells.len());
     }
 
-    /// How many there are.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -42,31 +42,31 @@ impl SparseRows {
     }
 }
 
-/// What to fit.
+/// A regression problem with K outputs.
 pub struct SparseRegression<'a, const K: usize> {
-    /// The features.
+    /// The feature rows.
     pub rows: &'a SparseRows,
-    /// Which rows, each with its targets: weights of the three classes, and of yes for the others.
+    /// Row indices with their targets: weights of the three classes, and of yes for each further output.
     pub targets: &'a [(usize, [f32; K])],
-    /// For the others, weights of no.
+    /// Weights of no for the further outputs, in the order of `targets`.
     pub against: &'a [[f32; K]],
-    /// Columns of the features.
+    /// Number of feature columns.
     pub columns: usize,
-    /// Strength of the penalty.
+    /// Strength of the L2 penalty.
     pub l2: f64,
 }
 
-/// Weights of each feature and the biases.
+/// A fitted linear model with K outputs.
 #[derive(Debug, Clone)]
 pub struct Linear<const K: usize> {
-    /// A row for each feature.
+    /// Weights of each feature column.
     pub weights: Vec<[f32; K]>,
-    /// One for each of what is said.
+    /// Bias of each output.
     pub bias: [f32; K],
 }
 
 impl<const K: usize> Linear<K> {
-    /// Log-odds of a row.
+    /// Returns the log-odds of row `i`.
     #[must_use]
     pub fn log_odds(&self, rows: &SparseRows, i: usize) -> [f32; K] {
         let mut z = self.bias;
@@ -78,7 +78,7 @@ impl<const K: usize> Linear<K> {
 }
 
 impl<const K: usize> SparseRegression<'_, K> {
-    /// Finds the weights, in at most `steps` steps; tells how far it is.
+    /// Fits the model in at most `steps` steps.
     ///
     /// # Errors
     /// When the optimiser fails.
@@ -95,14 +95,14 @@ impl<const K: usize> SparseRegression<'_, K> {
             .run()
             .map_err(failed)?;
         let Some(params) = done.state.get_best_param() else {
-            return Err(AnalysisError::Step("the fit found nothing".into()));
+            return Err(AnalysisError::Step("the fit returned no parameters".into()));
         };
         let mut rows = params.as_chunks::<K>().0.iter().map(|w| w.map(|v| v as f32));
         let weights: Vec<[f32; K]> = rows.by_ref().take(self.columns).collect();
         Ok(Linear { weights, bias: rows.next().unwrap_or([0.0; K]) })
     }
 
-    /// The loss of some rows; adds to the gradient.
+    /// Returns the loss of some rows and adds their gradient to `gradient`.
     fn accumulate(&self, range: std::ops::Range<usize>, params: &[f64], gradient: &mut [f64]) -> f64 {
         let (weights, slopes) = (params.as_chunks::<K>().0, gradient.as_chunks_mut::<K>().0);
         let mut loss = 0.0;
@@ -169,7 +169,7 @@ fn logistic<const K: usize>(z: &[f64; K], yes: &[f32; K], no: &[f32; K], slope: 
     loss
 }
 
-/// The optimiser asks for the loss and then for the gradient at the same place: both are made at once.
+/// Caches the gradient of the last loss, because the optimiser asks for both at the same point.
 struct Problem<'a, const K: usize> {
     fit: &'a SparseRegression<'a, K>,
     last: RefCell<(Vec<f64>, Vec<f64>)>,

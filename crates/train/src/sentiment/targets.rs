@@ -1,4 +1,4 @@
-//! What is to be learnt of each text, and learning it: labels, and the opinion of a teacher where there is one.
+//! Training targets of each text, from labels and a teacher's predictions, and the fit to them.
 
 use firewatch_scoring::{HEADS, TextPrediction};
 
@@ -7,49 +7,49 @@ use crate::calibrate::{CalibrationSamples, TextCalibration};
 use crate::posts::{DataSet, LabelledPost};
 use firewatch_report::{AnalysisError, random::mix};
 
-/// What a label counts next to the teacher's opinion, which counts the rest of 1.
+/// Weight of a label; the teacher's prediction gets the rest of 1.
 const LABEL_WEIGHT: f32 = 0.1;
-/// What a post without a label counts.
+/// Weight of a text without a label.
 const UNLABELLED_WEIGHT: f32 = 1.0;
-/// Strength of the penalty with a teacher, and without: labels are noisier than opinions.
+/// L2 penalties with and without a teacher: labels are noisier than predictions.
 const L2_PENALTIES: (f64, f64) = (6.0, 20.0);
-/// Steps of the optimiser at most.
+/// Maximum number of optimiser steps.
 const MAX_STEPS: u64 = 120;
-/// Where a complaint stands among what is said.
+/// Index of the complaint head.
 const COMPLAINT_HEAD: usize = 3;
-/// Parts of the texts of which each is left out in turn.
+/// Number of folds of the cross-validation.
 const FOLDS: u64 = 3;
 
-/// Texts as rows; the first of them are the labelled posts.
+/// The texts as feature rows; the labelled posts come first.
 pub(super) struct Texts<'a> {
     pub posts: &'a [LabelledPost],
     pub rows: &'a SparseRows,
-    /// Columns of a row.
+    /// Number of feature columns.
     pub columns: usize,
 }
 
-/// What is to be learnt of each text.
+/// The training targets of each text.
 pub(super) struct TrainingTargets<'a> {
     texts: &'a Texts<'a>,
-    /// Weights of the classes and of yes.
+    /// Weights of the classes, and of yes for complaint and anger.
     targets: Vec<[f32; HEADS]>,
-    /// Weights of no.
+    /// Weights of no for complaint and anger.
     against: Vec<[f32; HEADS]>,
-    /// Shares of the classes.
+    /// Shares of the classes among the labelled posts.
     shares: [f32; 3],
     l2: f64,
 }
 
-/// What was learnt.
+/// A model fitted on all texts, with out-of-fold predictions.
 pub(super) struct FittedModel {
     pub linear: Linear<HEADS>,
-    /// What is said of each text by one that was fitted without it.
+    /// Log-odds of each text from a model that was fitted without it.
     pub out_of_fold: Vec<[f32; HEADS]>,
 }
 
 impl FittedModel {
-    /// With the mean of what both say of complaints. The labelled complaints are few, and what the encoder and the
-    /// labels teach of them errs in different places.
+    /// Averages the complaint head with another model's. There are few labelled complaints, and models
+    /// learned from the encoder and from labels make different errors.
     pub fn average_complaints(mut self, other: &Self) -> Self {
         let mean = |a: &mut [f32; HEADS], b: &[f32; HEADS]| {
             a[COMPLAINT_HEAD] = f32::midpoint(a[COMPLAINT_HEAD], b[COMPLAINT_HEAD]);
@@ -62,14 +62,14 @@ impl FittedModel {
 }
 
 impl<'a> TrainingTargets<'a> {
-    /// The labels alone.
+    /// Creates targets from the labels alone.
     pub fn from_labels(texts: &'a Texts<'a>) -> Self {
         let mut targets = Self::empty(texts, L2_PENALTIES.1);
         targets.add_labels(1.0);
         targets
     }
 
-    /// A teacher's opinion of each text, and the labels.
+    /// Creates targets from a teacher's prediction of each text, and the labels.
     pub fn from_teacher(texts: &'a Texts<'a>, opinions: &[TextPrediction]) -> Self {
         let mut targets = Self::empty(texts, L2_PENALTIES.0);
         targets.add_labels(LABEL_WEIGHT);
@@ -115,18 +115,18 @@ impl<'a> TrainingTargets<'a> {
         self.against[i][4] += weight * (1.0 - prediction.arousal);
     }
 
-    /// Learns it: from all texts, and without each part in turn.
+    /// Fits a model on all texts, and one without each fold for out-of-fold predictions.
     pub fn fit_all(&self, progress: &mut dyn FnMut(String)) -> Result<FittedModel, AnalysisError> {
         let rows = self.texts.rows;
         let mut left_out = vec![[0.0; HEADS]; rows.len()];
         for fold in 0..FOLDS {
-            progress(format!("fitting without part {} of {FOLDS}", fold + 1));
+            progress(format!("fitting without fold {} of {FOLDS}", fold + 1));
             let is_out = |i: usize| mix(3, i as u64) % FOLDS == fold;
             let linear = self.fit(|i| !is_out(i))?;
             let z = left_out.iter_mut().enumerate().filter(|(i, _)| is_out(*i));
             z.for_each(|(i, z)| *z = linear.log_odds(rows, i));
         }
-        progress("fitting on all".into());
+        progress("fitting on all texts".into());
         Ok(FittedModel { linear: self.fit(|_| true)?, out_of_fold: left_out })
     }
 
@@ -138,14 +138,14 @@ impl<'a> TrainingTargets<'a> {
         SparseRegression { rows, targets: &targets, against: &against, columns, l2: self.l2 }.solve(MAX_STEPS)
     }
 
-    /// The calibration of log-odds, one for each text.
+    /// Calibrates the log-odds of the texts against their labels.
     pub fn calibration(&self, log_odds: &[[f32; HEADS]]) -> Result<TextCalibration, AnalysisError> {
         let mut samples = CalibrationSamples::default();
         self.texts.posts.iter().zip(log_odds).for_each(|(post, z)| samples.observe(post, *z, &self.shares));
         samples.calibration()
     }
 
-    /// Equal shares of the classes, and those of complaint and anger where they were labelled.
+    /// Returns the priors: equal shares of the classes, and the labelled shares of complaint and anger.
     pub fn prior(&self) -> [f32; HEADS] {
         let share = |label_of: &dyn Fn(&LabelledPost) -> Option<bool>| {
             let known: Vec<bool> = self.texts.posts.iter().filter_map(label_of).collect();

@@ -1,4 +1,4 @@
-//! From posts and the encoder's opinions to the model file.
+//! Trains the fast text model from posts and the encoder's predictions, and writes its file.
 
 use std::path::{Path, PathBuf};
 
@@ -16,19 +16,20 @@ use crate::posts::{LabelledPost, LabelledPosts, PostSelection};
 use crate::report::TextModelReport;
 use firewatch_report::{AnalysisError, files::write};
 
-/// How to train.
+/// The options of the training.
 #[derive(Debug, Clone)]
 pub struct SentimentOptions {
-    /// The encoder that teaches; without one the labels are all there is.
+    /// File of the encoder to distil from; `None` to learn from labels only.
     pub teacher: Option<PathBuf>,
-    /// Which posts.
+    /// Posts to train on.
     pub choice: PostSelection,
 }
 
-/// Trains on the sets under `data` and writes `sentiment.fwm` under `out`.
+/// Trains on the data sets under `data`, writes `sentiment.fwm` under `out`, and evaluates it on the held-out
+/// posts.
 ///
 /// # Errors
-/// A file that cannot be read or written, or a fit that fails.
+/// When a file cannot be read or written, or a fit fails.
 pub fn train(
     data: &Path,
     out: &Path,
@@ -61,7 +62,7 @@ pub fn train(
     Ok(evaluate(&model, &posts.held_out))
 }
 
-/// Measures a model on held-out posts.
+/// Evaluates a model on held-out posts.
 #[must_use]
 pub fn evaluate(model: &SentimentModel, posts: &[LabelledPost]) -> TextModelReport {
     let mut scratch = Scratch::default();
@@ -75,7 +76,7 @@ fn read_encoder(path: &Path) -> Result<Encoder, AnalysisError> {
     Encoder::from_bytes(&bytes).map_err(|e| AnalysisError::Step(format!("{}: {e}", path.display())))
 }
 
-/// Folds the calibration into the weights and writes the file.
+/// Folds the calibration into the weights and encodes the model file.
 fn file(
     vocabulary: &FeatureVocabulary,
     linear: &Linear<HEADS>,

@@ -1,4 +1,4 @@
-//! Which features there are: those of the texts that occur often enough, each with a column.
+//! The feature vocabulary: features that occur in enough texts, each with a column.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,22 +11,22 @@ use firewatch_scoring::text::{
 use super::lexicon::Lexicon;
 use super::sparse_regression::SparseRows;
 
-/// A feature in fewer texts than this is noise.
+/// Minimum number of texts that a feature must occur in.
 const MIN_TEXTS: u32 = 3;
 
-/// The features and their columns; the moods' columns come after them.
+/// The features and their columns, followed by the columns of the moods.
 pub(super) struct FeatureVocabulary {
-    /// Keys by column.
+    /// Feature keys in the order of columns.
     pub keys: Vec<u64>,
-    // Looked up only, never iterated.
+    // Used for lookups only: the order of iteration must not reach the result.
     columns: HashMap<u64, u32>,
-    /// The words that are known, by key.
+    /// The known words by key.
     words: BTreeMap<u64, Box<str>>,
     moods: BTreeMap<u64, f32>,
 }
 
 impl FeatureVocabulary {
-    /// Chooses from texts; every word with a mood is chosen too.
+    /// Selects the features of texts; every word of the lexicon is included.
     pub fn choose(texts: &[&str], lexicon: Lexicon) -> Self {
         let mut words: BTreeMap<u64, Box<str>> = BTreeMap::new();
         let counts = count(texts, |text, visit| {
@@ -53,7 +53,7 @@ impl FeatureVocabulary {
         Self { keys, columns, words, moods }
     }
 
-    /// Columns of a row: features and moods.
+    /// Returns the number of columns, features and moods.
     pub fn width(&self) -> usize {
         self.keys.len() + MOOD_FEATURES
     }
@@ -62,7 +62,8 @@ impl FeatureVocabulary {
         self.moods.get(&key).copied().unwrap_or(0.0)
     }
 
-    /// What the model's table holds: the weights of every feature, those of a word summed over its features, and moods.
+    /// Returns the model's table: weights and mood by feature key. A word's weights are the sum over its
+    /// grams.
     pub fn table(&self, weights: &[[f32; HEADS]]) -> Vec<(u64, ColumnWeights)> {
         let mut stems = CachedStemmer::default();
         let weights_of =
@@ -81,7 +82,7 @@ impl FeatureVocabulary {
         each.collect()
     }
 
-    /// A row for each text.
+    /// Returns a feature row for each text.
     pub fn rows(&self, texts: &[&str]) -> SparseRows {
         let (mut rows, mut stems) = (SparseRows::default(), CachedStemmer::default());
         for text in texts {
@@ -117,7 +118,7 @@ impl FeatureVocabulary {
     }
 }
 
-/// In how many texts each key is visited.
+/// Counts in how many texts each key occurs.
 fn count(texts: &[&str], mut each: impl FnMut(&str, &mut dyn FnMut(u64))) -> HashMap<u64, u32> {
     let mut counts: HashMap<u64, u32> = HashMap::new();
     let mut seen = Vec::new();
@@ -131,7 +132,7 @@ fn count(texts: &[&str], mut each: impl FnMut(&str, &mut dyn FnMut(u64))) -> Has
     counts
 }
 
-/// The features of a text, pairs among them.
+/// Visits the features of a text with their values, including pairs of adjacent tokens.
 fn features(
     text: &str,
     stems: &mut CachedStemmer,
@@ -144,7 +145,7 @@ fn features(
             return;
         }
         token_grams(&token, stems, &|key| words.contains_key(&key), &mut |gram| {
-            // A strange word is no feature itself: the model would take it for a known one.
+            // An unknown word is not a feature itself, because the model would treat it as a known one.
             if !gram.word || token.kind != TokenKind::Word || words.contains_key(&gram.key) {
                 visit(gram.key, gram.value);
             }

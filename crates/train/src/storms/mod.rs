@@ -1,5 +1,5 @@
-//! How soon storms are seen, and how often there is none: the desk's own detection beside a constant threshold, over
-//! simulated months.
+//! Evaluates storm detection on simulated months: delay and false alarms of the dispatcher against constant
+//! thresholds.
 
 mod simulated_traffic;
 
@@ -14,45 +14,45 @@ use firewatch_escalation::{Dispatcher, Policy};
 
 pub use simulated_traffic::{SHAPES, SimulatedMonth, SimulatedPost, SimulatedStorm, WEEKS, simulate_month};
 
-/// The span over which a constant threshold counts, and how often it looks.
+/// Window of the constant thresholds, and interval of their checks and of the watermarks.
 const COUNT_WINDOW: Duration = Duration::from_mins(5);
 const WATERMARK_STEP: Duration = Duration::from_secs(10);
-/// An alarm so long after a storm's end still belongs to it.
+/// An alarm up to this time after a storm's end still belongs to the storm.
 const ALARM_GRACE: Duration = Duration::from_mins(30);
-/// Constant thresholds tried, complaints in five minutes.
+/// Constant thresholds tried, in complaints per five minutes.
 const THRESHOLDS: std::ops::RangeInclusive<u32> = 6..=80;
 
-/// How a rule did over months.
+/// The results of a rule over all months.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleScore {
-    /// The rule.
+    /// Name of the rule.
     pub name: String,
-    /// Minutes to the first alarm of each storm, by shape, one for each month that saw it.
+    /// By storm shape: minutes to the first alarm, for each month in which the storm was detected.
     pub minutes: Vec<Vec<f64>>,
-    /// Months.
+    /// Number of months.
     pub months: usize,
-    /// Alarms that belong to no storm, in all.
+    /// Alarms outside of storms, over all months.
     pub false_alarms: usize,
 }
 
-/// What was measured.
+/// The results of the dispatcher and of selected constant thresholds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StormDetectionReport(Vec<RuleScore>);
 
-/// Plays months of these seeds through the desk and through constant thresholds.
+/// Simulates a month for each seed and evaluates the dispatcher and the constant thresholds on them.
 #[must_use]
 pub fn evaluate(seeds: &[u64], policy: &Policy) -> StormDetectionReport {
     let months: Vec<SimulatedMonth> = seeds.iter().map(|seed| simulate_month(*seed)).collect();
-    let desk: Vec<Vec<EventTime>> =
+    let alarms: Vec<Vec<EventTime>> =
         firewatch_report::parallel::in_parallel(&months, |month| dispatcher_alarms(month, policy));
-    let ours = score("firewatch".into(), &months, &desk);
+    let ours = score("firewatch".into(), &months, &alarms);
     let thresholds: Vec<u32> = THRESHOLDS.collect();
-    let constant: Vec<RuleScore> = firewatch_report::parallel::in_parallel(&thresholds, |least| {
-        let alarms: Vec<_> = months.iter().map(|month| threshold_alarms(month, *least)).collect();
-        score(format!("{least} in five minutes"), &months, &alarms)
+    let constant: Vec<RuleScore> = firewatch_report::parallel::in_parallel(&thresholds, |threshold| {
+        let alarms: Vec<_> = months.iter().map(|month| threshold_alarms(month, *threshold)).collect();
+        score(format!("{threshold} in five minutes"), &months, &alarms)
     });
     let mut all = vec![ours.clone()];
-    // The one that is as quiet, the one that sees as much, and, if there is another, the best of those in between.
+    // Report the lowest threshold with as few false alarms, and the highest one that detects as many storms.
     let as_quiet = constant.iter().find(|score| score.false_alarms <= ours.false_alarms);
     let as_keen = constant.iter().rev().find(|score| score.seen() >= ours.seen());
     all.extend(as_quiet.cloned());
@@ -60,12 +60,12 @@ pub fn evaluate(seeds: &[u64], policy: &Policy) -> StormDetectionReport {
     StormDetectionReport(all)
 }
 
-/// When the desk opens storms.
+/// Returns when the dispatcher opens storms.
 fn dispatcher_alarms(month: &SimulatedMonth, policy: &Policy) -> Vec<EventTime> {
     escalations(month, policy).iter().filter(|e| e.change == EscalationChange::Opened).map(|e| e.at).collect()
 }
 
-/// Every escalation that a brand's desk emits in a month, in order.
+/// Returns every escalation that a brand's dispatcher emits in a month, in order.
 #[must_use]
 pub fn escalations(month: &SimulatedMonth, policy: &Policy) -> Vec<Escalation> {
     let mut dispatcher = Dispatcher::new(policy);
@@ -74,8 +74,8 @@ pub fn escalations(month: &SimulatedMonth, policy: &Policy) -> Vec<Escalation> {
     for (i, post) in month.posts.iter().enumerate() {
         while next + WATERMARK_STEP <= post.at {
             next = next + WATERMARK_STEP;
-            let tick = SignalBody::Watermark { sources: 1, idle: false };
-            emitted.extend(dispatcher.apply(signal(next, format!("t{next}"), tick), policy));
+            let watermark = SignalBody::Watermark { sources: 1, idle: false };
+            emitted.extend(dispatcher.apply(signal(next, format!("t{next}"), watermark), policy));
         }
         emitted.extend(dispatcher.apply(signal(post.at, format!("p{i}"), complaint(i, post)), policy));
     }
@@ -110,7 +110,8 @@ fn complaint(i: usize, post: &SimulatedPost) -> SignalBody {
     }))
 }
 
-/// When so many complaints in five minutes are reached; the next alarm needs a calm of half as many first.
+/// Returns when the complaints in five minutes reach a threshold. The alarm rearms when they fall to half of
+/// it.
 fn threshold_alarms(month: &SimulatedMonth, threshold: u32) -> Vec<EventTime> {
     let mut alarms = Vec::new();
     let mut recent: VecDeque<EventTime> = VecDeque::new();
@@ -145,19 +146,19 @@ fn score(name: String, months: &[SimulatedMonth], alarms: &[Vec<EventTime>]) -> 
 }
 
 impl RuleScore {
-    /// Storms seen.
+    /// Returns the number of detected storms.
     #[must_use]
     pub fn seen(&self) -> usize {
         self.minutes.iter().map(Vec::len).sum()
     }
 
-    /// Storms there were.
+    /// Returns the number of simulated storms.
     #[must_use]
     pub fn total_storms(&self) -> usize {
         self.months * SHAPES.len()
     }
 
-    /// False alarms a week.
+    /// Returns the number of false alarms a week.
     #[must_use]
     pub fn false_a_week(&self) -> f64 {
         self.false_alarms as f64 / (self.months as i64 * WEEKS) as f64
@@ -165,7 +166,7 @@ impl RuleScore {
 }
 
 impl StormDetectionReport {
-    /// The desk's own figures, and those of constant thresholds.
+    /// Returns the results: the dispatcher's first, then the constant thresholds'.
     #[must_use]
     pub fn scores(&self) -> &[RuleScore] {
         &self.0
@@ -183,7 +184,7 @@ impl fmt::Display for StormDetectionReport {
                 let mut minutes = score.minutes[i].clone();
                 minutes.sort_by(f64::total_cmp);
                 match minutes.get(minutes.len() / 2) {
-                    None => write!(f, " not seen |")?,
+                    None => write!(f, " not detected |")?,
                     Some(median) => write!(f, " {median:.0} min, {} of {} |", minutes.len(), score.months)?,
                 }
             }

@@ -1,30 +1,30 @@
-//! A month of a brand's complaints, simulated: daily and weekly rhythm, drift, noise, a gap, and six storms of different
-//! shapes. The same seed makes the same month.
+//! Simulates a month of a brand's complaints: daily and weekly seasonality, drift, noise, a gap in the feed,
+//! and six storms of different shapes. The same seed gives the same month.
 
 use firewatch_domain::{Duration, EventTime};
 
 use firewatch_report::random::unit;
 
-/// Weeks simulated.
+/// Length of the simulation in weeks.
 pub const WEEKS: i64 = 4;
-/// Complaints an hour on average in the first week, storms aside.
+/// Mean complaints an hour at the start, without storms.
 const MEAN_PER_HOUR: f64 = 40.0;
-/// How much more there are at the end than at the beginning.
+/// Relative increase from the start to the end.
 const DRIFT: f64 = 0.8;
-/// Spread of the level from one quarter of an hour to the next: standard deviation over mean.
+/// Standard deviation of the log of the level, which changes every 15 minutes.
 const NOISE: f64 = 0.25;
-/// Share of an average hour's complaints by hour of the day, midnight first.
+/// Complaints by hour of the day relative to an average hour, midnight first.
 const DAILY_PROFILE: [f64; 24] = [
     0.45, 0.35, 0.28, 0.22, 0.22, 0.30, 0.50, 0.80, 1.15, 1.40, 1.50, 1.50, 1.45, 1.40, 1.35, 1.35, 1.40,
     1.45, 1.50, 1.55, 1.50, 1.25, 0.95, 0.65,
 ];
-/// Share of an average day's complaints by day of the week, Monday first.
+/// Complaints by day of the week relative to an average day, Monday first.
 const WEEKLY_PROFILE: [f64; 7] = [1.30, 1.10, 1.05, 1.00, 1.00, 0.75, 0.65];
-/// Monday from nine to eleven: what gathered over the weekend.
+/// Factor on Mondays from 9 to 11, for the backlog of the weekend.
 const MONDAY_FACTOR: f64 = 1.6;
-/// The feed is silent from this hour on, so long.
+/// Gap in the feed: first hour, and length in hours.
 const FEED_GAP_HOURS: (i64, i64) = (16 * 24 + 10, 6);
-/// Words of everyday complaints; the first are the most frequent.
+/// Words of ordinary complaints, the most frequent first.
 const WORDS: [&str; 24] = [
     "bill",
     "claim",
@@ -54,22 +54,22 @@ const WORDS: [&str; 24] = [
 /// 2026-02-02, a Monday.
 pub const START: EventTime = EventTime::from_millis(1_769_990_400_000);
 
-/// A storm as it is simulated.
+/// The shape of a simulated storm.
 #[derive(Debug, Clone, Copy)]
 pub struct StormShape {
-    /// What it is like.
+    /// Name of the shape.
     pub name: &'static str,
-    /// When it begins, hours from the start.
+    /// Planned start, in hours from the start of the month.
     hour: f64,
-    /// How long it lasts, hours.
+    /// Duration in hours.
     pub hours: f64,
-    /// The words that its posts share.
+    /// Words that its posts share.
     words: [&'static str; 2],
-    /// Posts an hour at a share of its time, 0..1.
+    /// Posts an hour at a fraction of its duration, 0 to 1.
     rate: fn(f64) -> f64,
 }
 
-/// The six.
+/// The six storms of a month.
 pub const SHAPES: [StormShape; 6] = [
     StormShape {
         name: "spike at noon",
@@ -115,35 +115,35 @@ pub const SHAPES: [StormShape; 6] = [
     },
 ];
 
-/// One complaint.
+/// A simulated complaint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatedPost {
-    /// When.
+    /// When it was posted.
     pub at: EventTime,
-    /// The words that a storm's topic is read from.
+    /// Its words, from which topics are derived.
     pub words: Vec<String>,
 }
 
-/// A storm of a month: what it is like, when it begins and ends.
+/// A storm of a simulated month.
 #[derive(Debug, Clone, Copy)]
 pub struct SimulatedStorm {
-    /// What it is like.
+    /// Its shape.
     pub shape: StormShape,
-    /// Its first moment.
+    /// When it starts.
     pub from: EventTime,
-    /// Its last.
+    /// When it ends.
     pub to: EventTime,
 }
 
-/// A month.
+/// A simulated month.
 pub struct SimulatedMonth {
-    /// Its complaints, by time.
+    /// Complaints in the order of time.
     pub posts: Vec<SimulatedPost>,
-    /// Its storms.
+    /// The storms among them.
     pub storms: Vec<SimulatedStorm>,
 }
 
-/// Chance, drawn from a seed.
+/// A seeded random number generator: the seed and the number of draws.
 struct SeededRng(u64, u64);
 
 impl SeededRng {
@@ -152,7 +152,7 @@ impl SeededRng {
         unit(self.0, self.1)
     }
 
-    /// A Poisson number (Knuth 1969; means here are small).
+    /// Returns a Poisson number (Knuth 1969, which is fast for small means).
     fn poisson(&mut self, mean: f64) -> u32 {
         let (limit, mut product, mut n) = ((-mean).exp(), self.next(), 0);
         while product > limit {
@@ -162,7 +162,7 @@ impl SeededRng {
         n
     }
 
-    /// About a standard normal number: twelve uniform ones (Irwin-Hall).
+    /// Returns an approximately standard normal number: the sum of twelve uniform ones (Irwin-Hall).
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.next()).sum::<f64>() - 6.0
     }
@@ -176,7 +176,7 @@ pub fn simulate_month(seed: u64) -> SimulatedMonth {
     let storms: Vec<SimulatedStorm> = SHAPES
         .into_iter()
         .map(|shape| {
-            // Up to an hour later than planned.
+            // Each storm starts up to an hour later than planned.
             let from = START + hours(shape.hour + chance.next());
             SimulatedStorm { shape, from, to: from + hours(shape.hours) }
         })
@@ -200,13 +200,13 @@ pub fn simulate_month(seed: u64) -> SimulatedMonth {
     SimulatedMonth { posts, storms }
 }
 
-/// Complaints an hour that are usual at a minute of the month.
+/// Returns the expected complaints an hour at a minute of the month, without noise and storms.
 fn expected_per_hour(minute: i64) -> f64 {
     let (hour, day) = (minute / 60, minute / 1440);
     if (FEED_GAP_HOURS.0..FEED_GAP_HOURS.0 + FEED_GAP_HOURS.1).contains(&hour) {
         return 0.0;
     }
-    // From the middle of one hour to that of the next.
+    // Interpolate between the middles of adjacent hours.
     let hour_of_day = (minute % 1440) as f64 / 60.0 - 0.5;
     let (before, part) = (hour_of_day.floor(), hour_of_day - hour_of_day.floor());
     let at = |hour: f64| DAILY_PROFILE[hour.rem_euclid(24.0) as usize];
@@ -219,10 +219,10 @@ fn expected_per_hour(minute: i64) -> f64 {
 fn post(minute: EventTime, shared: &[&str], chance: &mut SeededRng) -> SimulatedPost {
     let at = minute + Duration::from_millis((chance.next() * 60_000.0) as i64);
     let mut words: Vec<String> = Vec::new();
-    // Four of five posts of a storm name what it is about.
+    // Each shared word is in 80% of the storm's posts.
     words.extend(shared.iter().filter(|_| chance.next() < 0.8).map(|word| (*word).to_owned()));
     for _ in 0..3 {
-        // The square makes the first ones frequent.
+        // Squaring makes the first words more frequent.
         let word = WORDS[(chance.next().powi(2) * WORDS.len() as f64) as usize].to_owned();
         if !words.contains(&word) {
             words.push(word);

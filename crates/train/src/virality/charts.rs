@@ -1,4 +1,4 @@
-//! The charts of a measurement, as SVG.
+//! Draws the charts of the forecast's evaluation as SVG.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::sample::SETS;
 use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, chart};
 use firewatch_report::{AnalysisError, files::write};
 
-/// Draws all charts into a folder.
+/// Draws all charts into a folder and returns their file names.
 pub fn draw(report: &ViralityReport, folder: &Path) -> Result<Vec<&'static str>, AnalysisError> {
     let charts = [
         ("error-by-age.svg", error_by_age(report)?),
@@ -69,9 +69,9 @@ fn calibration(report: &ViralityReport) -> Result<String, AnalysisError> {
         colour: COLOURS[0],
     };
     let frame = ChartFrame {
-        title: "Of what was said with so many percent, so many crossed the bar",
-        x: ("said, %", 0.0..100.0),
-        y: ("so, %", 0.0..100.0),
+        title: "Observed against predicted probability of crossing the bar",
+        x: ("predicted, %", 0.0..100.0),
+        y: ("observed, %", 0.0..100.0),
         legend: Some(Legend::LowerRight),
     };
     chart(frame, &[ours, perfect()])

@@ -1,7 +1,8 @@
-//! Early warning: who alerts on the conversations that become large, how many alerts it costs, and how early.
+//! Early warning: how many of the large conversations a rule catches within an alert budget, and how early.
 //!
-//! A rule gives every conversation a score at each of some ages; it alerts at the first age at which the score is at or above
-//! a threshold. The threshold is the lowest that keeps the alerted share of conversations within a budget.
+//! A rule scores every conversation at several ages and alerts at the first age with a score above a
+//! threshold. The threshold is the lowest one that keeps the share of alerted conversations within the
+//! budget.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +11,34 @@ use firewatch_domain::VIRAL_BAR;
 use super::evaluate::EvaluatedForecast;
 use super::sample::CascadeOfSet;
 
-/// A conversation as a rule sees it.
+/// A conversation with a rule's scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WatchedConversation {
-    /// Reshares in the end.
+    /// Final number of reshares.
     pub size: f64,
-    /// Score and share of the reshares that had happened, age after age.
+    /// At each age: the score, and the share of the final reshares so far.
     pub snapshots: Vec<(f64, f64)>,
 }
 
-/// What a rule does with a budget.
+/// The results of a rule with a budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CatchRate {
-    /// Share of conversations alerted on.
+    /// Share of conversations with an alert.
     pub alerted: f64,
-    /// Share of the large ones alerted on.
+    /// Share of large conversations with an alert.
     pub caught: f64,
-    /// Share of the large ones alerted on before a fifth of their reshares.
+    /// Share of large conversations with an alert before a fifth of their reshares.
     pub early: f64,
-    /// Median share of the reshares that had happened when a large one was alerted on.
+    /// Median share of reshares at the alert, over large conversations; NaN without alerts.
     pub happened_share: f64,
 }
 
-/// Share of conversations that are called large.
+/// Share of conversations that count as large.
 const LARGE: f64 = 0.1;
-/// An alert is early before this share of the reshares.
+/// An alert before this share of the reshares is early.
 const EARLY: f64 = 0.2;
 
-/// Finds what a rule catches within a budget, a share of all conversations.
+/// Returns the results of a rule within a budget, which is a share of all conversations.
 #[must_use]
 pub fn catch_rate(watched: &[WatchedConversation], budget: f64) -> CatchRate {
     let highest =
@@ -45,7 +46,7 @@ pub fn catch_rate(watched: &[WatchedConversation], budget: f64) -> CatchRate {
     let mut scores: Vec<f64> = watched.iter().map(highest).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
     let max_alerts = (budget * watched.len() as f64).floor() as usize;
-    // Those with the same score are alerted on together or not at all.
+    // Conversations with the same score are alerted together or not at all.
     let beyond = scores.get(max_alerts).copied().unwrap_or(f64::NEG_INFINITY);
     let mut sizes: Vec<f64> = watched.iter().map(|w| w.size).collect();
     sizes.sort_by(|a, b| b.total_cmp(a));
@@ -69,21 +70,23 @@ pub fn catch_rate(watched: &[WatchedConversation], budget: f64) -> CatchRate {
     }
 }
 
-/// Minutes of the counting rules "so many reshares in so many minutes".
+/// Minutes of the counting rules "n reshares within m minutes".
 const COUNT_MINUTES: [f64; 6] = [1.0, 5.0, 10.0, 30.0, 60.0, 1440.0];
 
-/// What our chance of crossing a bar catches within each budget, and what the best counting rule does, in a set watched
-/// until an age in seconds. The best is the one that catches most.
+/// Compares the forecast with the best counting rule for each budget, in a set watched until an age in
+/// seconds. The best rule is the one that catches most.
 #[must_use]
 pub fn trade_off(
     forecasts: &[EvaluatedForecast],
     known: &[CascadeOfSet],
-    watch: (usize, f64),
+    set: usize,
+    until: f64,
     budgets: &[f64],
 ) -> Vec<(f64, CatchRate, CatchRate)> {
-    let ours = watch_conversations(forecasts, watch, p_viral);
+    let ours = watch_conversations(forecasts, set, until, p_viral);
     let count = |minutes: f64| {
-        watch_conversations(forecasts, watch, |a: &EvaluatedForecast| reshares_within(minutes, a, known))
+        let rule = |a: &EvaluatedForecast| reshares_within(minutes, a, known);
+        watch_conversations(forecasts, set, until, rule)
     };
     let counting = COUNT_MINUTES.map(count);
     let best = |budget: f64| {
@@ -93,23 +96,24 @@ pub fn trade_off(
     budgets.iter().filter_map(|b| Some((*b, catch_rate(&ours, *b), best(*b)?))).collect()
 }
 
-/// The chance of crossing the default bar within a day.
+/// Returns the forecast probability of crossing the default bar within a day.
 #[must_use]
 pub fn p_viral(forecast: &EvaluatedForecast) -> f64 {
     forecast.forecast.crossing_probability(VIRAL_BAR as f64, forecast.seen)
 }
 
-/// Reshares of the last minutes.
+/// Returns the number of reshares in the last minutes.
 fn reshares_within(minutes: f64, forecast: &EvaluatedForecast, known: &[CascadeOfSet]) -> f64 {
     let before = forecast.age - 60.0 * minutes;
     let earlier = if before > 0.0 { known[forecast.cascade].cascade.count_until(before) } else { 0 };
     forecast.seen - earlier as f64
 }
 
-/// Every conversation of a set as a rule sees it until an age in seconds.
+/// Scores every conversation of a set with a rule until an age in seconds.
 fn watch_conversations(
     forecasts: &[EvaluatedForecast],
-    (set, until): (usize, f64),
+    set: usize,
+    until: f64,
     rule: impl Fn(&EvaluatedForecast) -> f64,
 ) -> Vec<WatchedConversation> {
     let mut all: BTreeMap<usize, WatchedConversation> = BTreeMap::new();

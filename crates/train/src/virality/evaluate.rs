@@ -1,7 +1,7 @@
-//! The forecast measured on cascades it has not seen, beside SEISMIC and log-linear growth on the same cascades.
+//! Evaluates the forecast on unseen cascades, against SEISMIC and log-linear growth on the same cascades.
 //!
-//! Cross-validated: five models, each trained without a fifth of the cascades and asked about that fifth. A cascade is
-//! asked about at an age when ten reshares or more have been seen: of fewer, SEISMIC's estimate is noise.
+//! Five-fold cross-validation: each of five models forecasts the fifth of the cascades it was not trained on.
+//! Cascades count at an age only with at least ten reshares, because SEISMIC's estimate is noise with fewer.
 
 use std::path::Path;
 
@@ -14,43 +14,43 @@ use super::train_on;
 use firewatch_backtest::cascades::forecast;
 use firewatch_report::{AnalysisError, parallel::in_parallel, random::text_hash};
 
-/// Parts of the cross-validation.
+/// Number of folds of the cross-validation.
 const FOLDS: u64 = 5;
-/// Reshares from which a cascade is asked about.
+/// Minimum number of reshares of an evaluated cascade.
 const MIN_RESHARES: usize = 10;
-/// Followers that SEISMIC takes accounts of unknown audience to have. Of 200 to 100,000 tried it does best with about so
-/// many on Weibo, and at 30 and 60 minutes on Twitter.
+/// Followers that SEISMIC assumes for accounts with unknown followers. Of the tried values from 200 to
+/// 100,000 this is about the best on Weibo, and at 30 and 60 minutes on Twitter.
 const UNKNOWN_FOLLOWERS: f64 = 1000.0;
 
-/// Ages at which everything is asked about, in seconds.
+/// Ages of the evaluation, in seconds.
 pub const AGES: [f64; 15] = [
     60.0, 120.0, 180.0, 300.0, 450.0, 600.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0, 7200.0, 14_400.0,
     28_800.0, 86_400.0,
 ];
 
-/// What was forecast of one cascade at one age by a model that had not seen it.
+/// The forecast of a cascade at an age, by a model that has not seen the cascade.
 #[derive(Debug, Clone)]
 pub struct EvaluatedForecast {
-    /// Index of the cascade among those of [`known`].
+    /// Index of the cascade among those of [`read_cascade_sets`].
     pub cascade: usize,
-    /// Index of the set.
+    /// Index into [`SETS`].
     pub set: usize,
     /// Age in seconds.
     pub age: f64,
-    /// Reshares seen by then.
+    /// Reshares up to that age.
     pub seen: f64,
-    /// Reshares in the end.
+    /// Final number of reshares.
     pub size: f64,
     /// The forecast.
     pub forecast: Forecast,
-    /// What SEISMIC says of the final size.
+    /// Final size according to SEISMIC.
     pub seismic: f64,
-    /// What log-linear growth says.
+    /// Final size according to log-linear growth.
     pub linear: f64,
 }
 
 impl EvaluatedForecast {
-    /// The final size as forecast, with its interval.
+    /// Returns the forecast of the final size: point, low and high end of the 80% interval.
     #[must_use]
     pub fn forecast_size(&self) -> (f64, f64, f64) {
         let i = self.forecast.end().interval();
@@ -58,16 +58,17 @@ impl EvaluatedForecast {
     }
 }
 
-/// The part that a cascade is left out in.
+/// Returns the fold in which a cascade is held out.
 #[must_use]
 pub fn fold(known: &CascadeOfSet) -> u64 {
     text_hash(&known.cascade.name) % FOLDS
 }
 
-/// Asks about every cascade at every age, by models that were trained without it, in the order of ages and cascades.
+/// Forecasts every cascade at every age with a model trained without it; returns the forecasts by age, then
+/// cascade.
 ///
 /// # Errors
-/// A file that cannot be read, or arithmetic that fails.
+/// When a file cannot be read, or training fails.
 pub fn forecast_all(
     data: &Path,
     sentiment: &SentimentModel,
@@ -117,7 +118,7 @@ fn forecast_fold<'a>(
     .collect()
 }
 
-/// ln(size) = a + b ln(seen), by least squares on the cascades of a set (Szabo and Huberman 2010).
+/// Fits ln(size) = a + b ln(seen) by least squares on the cascades of a set (Szabo and Huberman 2010).
 fn line(within: &[&CascadeOfSet], set: usize, age: f64) -> (f64, f64) {
     let points = within.iter().filter(|k| k.set == set && k.cascade.count_until(age) >= MIN_RESHARES);
     let points: Vec<(f64, f64)> =
@@ -131,24 +132,24 @@ fn line(within: &[&CascadeOfSet], set: usize, age: f64) -> (f64, f64) {
     (my - slope * mx, slope)
 }
 
-/// Figures of one set at one age.
+/// Figures of a set at an age; triples are ours, SEISMIC's and log-linear growth's.
 #[derive(Debug, Clone)]
 pub struct ForecastFigures {
-    /// The set's name.
+    /// Name of the set.
     pub set: &'static str,
     /// Age in minutes.
     pub minutes: f64,
-    /// Cascades asked about.
+    /// Number of evaluated cascades.
     pub cascades: usize,
-    /// Median absolute percentage error of the final size, as a share: ours, SEISMIC's, log-linear growth's.
+    /// Median absolute percentage error of the final size, as a fraction.
     pub error: [f64; 3],
-    /// Kendall's tau between forecast and final size, likewise.
+    /// Kendall's tau between forecast and final size.
     pub tau: [f64; 3],
-    /// Share of final sizes within the 80% interval.
+    /// Share of final sizes within the 80% interval, 0 to 1.
     pub covered: f64,
 }
 
-/// Figures of every set at some ages.
+/// Computes the figures of every set at some ages.
 #[must_use]
 pub fn figures(forecasts: &[EvaluatedForecast], ages: &[f64]) -> Vec<ForecastFigures> {
     let sets = SETS.iter().enumerate();
@@ -174,14 +175,14 @@ fn measure_set(forecasts: &[EvaluatedForecast], set: usize, name: &'static str, 
     }
 }
 
-/// The middle value; of an even number the lower one.
+/// Returns the median; of an even number of values the lower middle one, and NaN of none.
 pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Kendall's tau-b (1945).
+/// Computes Kendall's tau-b (1945).
 fn kendall(points: &[(f64, f64)]) -> f64 {
     let (mut sum, mut x_differs, mut y_differs) = (0.0, 0.0, 0.0);
     for (i, a) in points.iter().enumerate() {

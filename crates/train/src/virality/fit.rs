@@ -1,6 +1,6 @@
-//! The training loop of the forecast's network: cross-entropy against smoothed outcomes, AdamW, dropout.
+//! The training loop of the forecast's network: cross-entropy against smoothed outcomes, AdamW and dropout.
 //!
-//! Deterministic: the start, the batches and what is dropped come from fixed seeds.
+//! Training is deterministic: initial weights, batches and dropout come from fixed seeds.
 
 use candle_core::{D, Device, Tensor, Var};
 use candle_nn::ops::{log_softmax, silu};
@@ -12,25 +12,25 @@ use firewatch_scoring::virality::{
 use super::sample::{Snapshot, scales};
 use firewatch_report::{AnalysisError, random::mix};
 
-/// Looks of a step.
+/// Snapshots per step.
 const BATCH: usize = 512;
-/// Highest rate of learning; it falls to nothing with the cosine of the way.
+/// Initial learning rate; it falls to 0 along a cosine.
 const MAX_LEARNING_RATE: f64 = 2e-3;
-/// Pull of the weights to nought.
+/// Weight decay of AdamW.
 const WEIGHT_DECAY: f64 = 1e-3;
-/// Of 256 outputs of a layer this many are dropped in a step.
+/// Dropout probability in 256ths.
 const DROPOUT_OF_256: u8 = 51;
-/// Steps between lines that tell how far it is.
+/// Steps between progress messages.
 const PROGRESS_EVERY: usize = 500;
 
 struct Net {
     layers: Vec<(Var, Var)>,
 }
 
-/// Trains on looks.
+/// Trains the network on snapshots.
 ///
 /// # Errors
-/// When the arithmetic fails.
+/// When a tensor operation fails.
 pub fn fit(
     snapshots: &[Snapshot],
     steps: usize,
@@ -44,7 +44,7 @@ pub fn fit(
     for step in 0..steps {
         let way = step as f64 / steps as f64;
         descent.set_learning_rate(MAX_LEARNING_RATE * 0.5 * (1.0 + (std::f64::consts::PI * way).cos()));
-        let batch = Batch::draw(snapshots, (&mean, &scale), step as u64).map_err(failed)?;
+        let batch = Batch::draw(snapshots, &mean, &scale, step as u64).map_err(failed)?;
         let loss = net.loss(&batch, step as u64).map_err(failed)?;
         descent.backward_step(&loss).map_err(failed)?;
         if step.is_multiple_of(PROGRESS_EVERY) {
@@ -63,12 +63,12 @@ struct Batch {
 }
 
 impl Batch {
-    fn draw(snapshots: &[Snapshot], scales: (&[f32], &[f32]), step: u64) -> candle_core::Result<Self> {
+    fn draw(snapshots: &[Snapshot], mean: &[f32], scale: &[f32], step: u64) -> candle_core::Result<Self> {
         let (mut features, mut outcomes, mut weights) = (Vec::<f32>::new(), Vec::<f32>::new(), Vec::new());
         for i in 0..BATCH as u64 {
             let at = mix(1, step * BATCH as u64 + i) % snapshots.len().max(1) as u64;
             let Some(snapshot) = snapshots.get(at as usize) else { break };
-            let scaled = snapshot.features.0.iter().zip(scales.0.iter().zip(scales.1));
+            let scaled = snapshot.features.0.iter().zip(mean.iter().zip(scale));
             features.extend(scaled.map(|(x, (mean, scale))| (x - mean) * scale));
             outcomes.extend(snapshot.outcome.as_flattened());
             weights.push(snapshot.weight);
@@ -86,7 +86,7 @@ impl Net {
     fn new() -> candle_core::Result<Self> {
         let mut layers = Vec::new();
         for (i, (inputs, outputs)) in SHAPES.into_iter().enumerate() {
-            // He et al. 2015; the last layer begins near nothing known.
+            // He et al. 2015; the last layer starts near a uniform distribution.
             let spread = if outputs == OUTPUTS { 0.01 } else { (2.0 / inputs as f64).sqrt() };
             let weight =
                 (0..(inputs * outputs) as u64).map(|k| (spread * normal(i as u64, k)) as f32).collect();
@@ -120,7 +120,7 @@ impl Net {
     }
 }
 
-/// Which outputs are kept in a step, scaled so that their sum stays.
+/// Returns the dropout mask of a step, scaled to keep the expected sum.
 fn kept(shape: &[usize], seed: u64) -> candle_core::Result<Tensor> {
     let n: usize = shape.iter().product();
     let scale = 1.0 / (1.0 - f32::from(DROPOUT_OF_256) / 256.0);
@@ -132,7 +132,7 @@ fn kept(shape: &[usize], seed: u64) -> candle_core::Result<Tensor> {
     )
 }
 
-/// A number of the normal distribution (Box and Muller 1958).
+/// Returns a standard normal number (Box and Muller 1958).
 fn normal(seed: u64, index: u64) -> f64 {
     let even = |i: u64| (mix(seed, i) as f64 + 1.0) / (u64::MAX as f64 + 2.0);
     (-2.0 * even(2 * index).ln()).sqrt() * (std::f64::consts::TAU * even(2 * index + 1)).cos()

@@ -1,4 +1,4 @@
-//! Training of the virality model, and its measurement beside the methods it has to beat.
+//! Trains the virality model, and evaluates it against the methods it has to beat.
 
 mod charts;
 pub mod early;
@@ -18,14 +18,14 @@ use firewatch_backtest::cascades::author_posts;
 use firewatch_report::{AnalysisError, files::write};
 use sample::{CascadeOfSet, read_cascade_sets, snapshots};
 
-/// Steps of the training.
+/// Number of training steps.
 const STEPS: usize = 10_000;
 
-/// Trains on all cascades under `data` and writes `virality.fwm` under `out`. The text model says what kind of posts known
-/// authors wrote.
+/// Trains on all cascades under `data` and writes `virality.fwm` under `out`. The text model reads the posts
+/// of known authors.
 ///
 /// # Errors
-/// A file that cannot be read or written, or arithmetic that fails.
+/// When a file cannot be read or written, or training fails.
 pub fn train(
     data: &Path,
     out: &Path,
@@ -38,10 +38,10 @@ pub fn train(
     write(&out.join("virality.fwm"), &bytes)
 }
 
-/// Trains on some of the cascades.
+/// Trains a model on the given cascades.
 ///
 /// # Errors
-/// A file that cannot be read, or arithmetic that fails.
+/// When a file cannot be read, or training fails.
 pub fn train_on(
     data: &Path,
     sentiment: &SentimentModel,
@@ -52,7 +52,7 @@ pub fn train_on(
     let (takeoff, sizes) = (takeoff::fit(&authors, sentiment, all)?, takeoff::sizes(&authors, all));
     progress(format!("{takeoff:?} {sizes:?}"));
     let snapshots = snapshots(all);
-    progress(format!("{} looks at {} cascades", snapshots.len(), all.len()));
+    progress(format!("{} snapshots of {} cascades", snapshots.len(), all.len()));
     let network = fit::fit(&snapshots, STEPS, progress)?;
     ViralityModel::new(ViralityParts { network, takeoff, sizes })
         .map_err(|e| AnalysisError::Step(e.to_string()))

@@ -1,4 +1,4 @@
-//! The measurement as the tables of a model's card, and as charts.
+//! The evaluation of the forecast, as the tables and charts of its model card.
 
 use std::fmt;
 use std::path::Path;
@@ -14,37 +14,37 @@ use firewatch_report::AnalysisError;
 
 /// Ages of the table, in seconds.
 const TABLE_AGES: [f64; 3] = [600.0, 1800.0, 3600.0];
-/// Budgets of the trade-off: shares of the conversations that are alerted on.
+/// Alert budgets, as shares of the conversations.
 const BUDGETS: [f64; 6] = [0.03, 0.05, 0.1, 0.15, 0.2, 0.3];
-/// The sets of the trade-off, and until when they are watched: the first hour and the first day, in seconds. The
-/// third has large cascades alone.
+/// Sets of the trade-off with the age in seconds until which they are watched. The third set is left out,
+/// because it has large cascades only.
 pub(super) const WATCHES: [(usize, f64); 4] = [(0, 3600.0), (0, 86_400.0), (1, 3600.0), (1, 86_400.0)];
-/// The set whose cascades end below the default bar, as it was cut off there.
+/// The set that was collected only up to a size below the default bar.
 const CUT_OFF: usize = 1;
-/// Levels at which the distribution is held against what came.
+/// Levels at which the forecast distribution is checked.
 const LEVELS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
-/// All that was measured.
+/// The results of the evaluation.
 #[derive(Debug, Clone)]
 pub struct ViralityReport {
-    /// By set and age, the ages of the table.
+    /// Figures by set, at the ages of the table.
     pub figures: Vec<ForecastFigures>,
-    /// The same at every age.
+    /// Figures by set, at every age.
     pub by_age: Vec<ForecastFigures>,
-    /// Within each budget what we catch and what the best counting rule does, by set and time watched.
+    /// For each watch: the budget, the catch rate of the forecast, and that of the best counting rule.
     pub early: [Vec<(f64, CatchRate, CatchRate)>; 4],
-    /// For each level the share of final sizes below it.
+    /// For each level, the share of final sizes below the forecast quantile.
     pub reliability: Vec<(f64, f64)>,
-    /// For bins of the chance of crossing the default bar within a day: mean said, share that did, cascades. Without the set
-    /// that was cut off below it.
+    /// For bins of the probability of crossing the default bar within a day: mean forecast, observed share,
+    /// and number of cascades. Without the set that was cut off.
     pub calibration: Vec<(f64, f64, usize)>,
 }
 
 impl ViralityReport {
-    /// Cross-validates: trains five models and asks each about what it has not seen. Takes minutes.
+    /// Cross-validates: trains five models and evaluates each on its unseen cascades. Takes minutes.
     ///
     /// # Errors
-    /// A file that cannot be read, or arithmetic that fails.
+    /// When a file cannot be read, or training fails.
     pub fn cross_validate(
         data: &Path,
         text: &SentimentModel,
@@ -57,16 +57,16 @@ impl ViralityReport {
         Self {
             figures: figures(forecasts, &TABLE_AGES),
             by_age: figures(forecasts, &AGES),
-            early: WATCHES.map(|watch| trade_off(forecasts, known, watch, &BUDGETS)),
+            early: WATCHES.map(|(set, until)| trade_off(forecasts, known, set, until, &BUDGETS)),
             reliability: reliability(forecasts),
             calibration: calibration(forecasts, known),
         }
     }
 
-    /// Draws the charts into a folder and names their files.
+    /// Draws the charts into a folder and returns their file names.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// When a chart cannot be drawn or written.
     pub fn draw(&self, folder: &Path) -> Result<Vec<&'static str>, AnalysisError> {
         charts::draw(self, folder)
     }
@@ -111,7 +111,7 @@ impl fmt::Display for ViralityReport {
         }
         for ((set, until), rows) in WATCHES.iter().zip(&self.early) {
             let (name, _) = SETS[*set];
-            writeln!(f, "\n{name} watched for {} h, ours and the best counting rule:\n", until / 3600.0)?;
+            writeln!(f, "\n{name} watched for {} h, forecast and best counting rule:\n", until / 3600.0)?;
             writeln!(f, "| budget | caught | early | happened | caught | early | happened |")?;
             writeln!(f, "|---|---|---|---|---|---|---|")?;
             for (budget, ours, counting) in rows {
@@ -128,7 +128,7 @@ impl fmt::Display for ViralityReport {
         writeln!(f, "\n| level | {} |", row(&mut self.reliability.iter().map(|(l, _)| format!("{l:.1}"))))?;
         writeln!(f, "|---{}|", "|---".repeat(self.reliability.len()))?;
         writeln!(f, "| below | {} |", row(&mut self.reliability.iter().map(|(_, b)| format!("{b:.2}"))))?;
-        writeln!(f, "\n| said | so | cascades |\n|---|---|---|")?;
+        writeln!(f, "\n| predicted | observed | cascades |\n|---|---|---|")?;
         self.calibration
             .iter()
             .try_for_each(|(predicted, so, n)| writeln!(f, "| {predicted:.2} | {so:.2} | {n} |"))

@@ -1,4 +1,4 @@
-//! What the forecast learns from: real cascades, each looked at many times while it grew.
+//! Training samples of the forecast: snapshots of real cascades at many ages.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use firewatch_scoring::virality::{
 use firewatch_backtest::cascades::{ReshareHistory, cascades};
 use firewatch_report::{AnalysisError, parallel::in_parallel, random::mix, random::text_hash};
 
-/// The sets that are learnt from, and what a cascade of each weighs: the large ones are few.
+/// The training sets, and the weight of a cascade in each: the set of large cascades is small.
 pub const SETS: [(&str, f32); 3] = [("twitter1516", 1.0), ("weibo", 1.0), ("seismic100", 2.0)];
-/// Looks at each cascade, at ages whose logarithm is even between two bounds in seconds; the second kind is
-/// about the first hours, when there is something to win.
+/// Snapshots of each cascade: their number, and the bounds of their log-uniform ages in seconds. The second
+/// group adds snapshots in the first hours, when a warning is useful.
 const SNAPSHOTS: [(usize, f64, f64); 2] = [(20, 20.0, 260_000.0), (8, 250.0, 8000.0)];
-/// Width of the smoothing of outcomes, in bins: a look's outcome could as well have been a little different.
+/// Standard deviation of the smoothing of outcomes, in bins.
 const SMOOTHING_BINS: f64 = 0.7;
 
 /// A cascade and its set.
@@ -26,10 +26,10 @@ pub struct CascadeOfSet {
     pub cascade: ReshareHistory,
 }
 
-/// Reads all cascades that are learnt from.
+/// Reads all training cascades.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// When a file cannot be read or has a bad row.
 pub fn read_cascade_sets(data: &Path) -> Result<Vec<CascadeOfSet>, AnalysisError> {
     let mut all = Vec::new();
     for (set, (name, _)) in SETS.iter().enumerate() {
@@ -39,18 +39,18 @@ pub fn read_cascade_sets(data: &Path) -> Result<Vec<CascadeOfSet>, AnalysisError
     Ok(all)
 }
 
-/// One look at a cascade.
+/// A cascade at an age, with its outcome.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// What could be seen.
+    /// Features at that age.
     pub features: Features,
-    /// What came of it, for each outlook the shares of the bins.
+    /// Smoothed outcome: for each forecast horizon the shares of the growth bins.
     pub outcome: [[f32; GROWTH_BINS]; HORIZON_COUNT],
-    /// How much it counts.
+    /// Weight in training.
     pub weight: f32,
 }
 
-/// All looks at some cascades, in their order.
+/// Returns all snapshots of some cascades, in their order.
 #[must_use]
 pub fn snapshots(all: &[&CascadeOfSet]) -> Vec<Snapshot> {
     in_parallel(all, |known| snapshots_of(known)).into_iter().flatten().collect()
@@ -77,12 +77,12 @@ fn snapshot(known: &CascadeOfSet, age: f64) -> Snapshot {
     Snapshot { features: Features::from_cascade(&summary), outcome, weight: SETS[known.set].1 }
 }
 
-/// A normal distribution around the growth that came, by bin.
+/// Returns a normal distribution around the observed growth, by bin.
 fn smoothed(growth: f64) -> [f32; GROWTH_BINS] {
     let middle = |i: usize| {
         let (begin, end) = bin_ends(i);
         let width = end - begin;
-        // An open bin lies next to the others, wherever it ends.
+        // Treat an open bin as if it had the width of the inner bins.
         if i == 0 { end - 0.5 * inner_width() } else { begin + 0.5 * width.min(inner_width()) }
     };
     let at = growth.clamp(middle(0), middle(GROWTH_BINS - 1));
@@ -99,7 +99,7 @@ fn inner_width() -> f64 {
     end - begin
 }
 
-/// Mean and one over the standard deviation of each feature.
+/// Returns the mean, and 1 over the standard deviation, of each feature.
 pub(super) fn scales(snapshots: &[Snapshot]) -> (Vec<f32>, Vec<f32>) {
     let n = snapshots.len().max(1) as f64;
     let column = |i: usize| snapshots.iter().map(move |l| f64::from(l.features.0[i]));

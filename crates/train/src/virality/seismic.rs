@@ -1,36 +1,38 @@
-//! SEISMIC (Zhao, Erdogdu, He, Rajaraman and Leskovec, KDD 2015), exact, from the paper: what forecasts are held against.
+//! An exact implementation of SEISMIC (Zhao, Erdogdu, He, Rajaraman and Leskovec, KDD 2015), the baseline of
+//! forecasts.
 //!
-//! An account with n followers brings n p(t) phi(s) reshares a second, s after it reshared; phi is constant for five
-//! minutes and then a power law. p(t) is estimated in a triangular window, and from it and all exposure to come the
-//! final size, when p(t) times the mean number of followers is below 1.
+//! An account with n followers causes n p(t) phi(s) reshares a second, s seconds after it reshared. The
+//! kernel phi is constant for five minutes and then a power law. The infectiousness p(t) is estimated in a
+//! triangular window; the final size follows from it and the remaining exposure if p(t) times the mean number
+//! of followers is below 1.
 
 use firewatch_backtest::cascades::ReshareHistory;
 
-/// phi before [`CUT`], per second.
+/// phi before [`PHI_CUT_SECS`], per second.
 const PHI_LEVEL: f64 = 6.265_725e-4;
-/// Seconds after which phi falls.
+/// Seconds after which phi decays.
 const PHI_CUT_SECS: f64 = 300.0;
-/// The power of its fall, less 1. The paper's text has 0.242; with this one, which is its published code's, the kernel
-/// adds up to 1.
+/// Exponent of the decay, minus 1. The paper's text has 0.242; this is the value in its published code, with
+/// which the kernel integrates to 1.
 const PHI_POWER: f64 = 0.231_484_3;
-/// The window is half the age, between these bounds in seconds.
+/// Bounds of the window in seconds; the window is half the age.
 const WINDOW_SECS: (f64, f64) = (300.0, 7200.0);
-/// The paper's mean number of followers that can be reached.
+/// The paper's mean number of followers reached.
 const MEAN_FOLLOWERS: f64 = 100.0;
-/// Steps of the integral over the window.
+/// Steps of the numerical integral over the window.
 const STEPS: usize = 64;
 
-/// What SEISMIC says of a cascade.
+/// SEISMIC's estimate for a cascade.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SeismicEstimate {
-    /// p(t).
+    /// Infectiousness p(t): probability of a reshare per exposure.
     pub infectiousness: f64,
-    /// The final number of reshares; infinite when supercritical.
+    /// Final number of reshares; infinite if the cascade is supercritical.
     pub size: f64,
 }
 
-/// Looks at a cascade at an age in seconds. Followers that are unknown, the root's too when no others are known, are
-/// taken to be `unknown`.
+/// Estimates a cascade at an age in seconds. Unknown follower counts are taken as `unknown`, as is the root's
+/// count if no resharer's is known.
 #[must_use]
 pub fn seismic(cascade: &ReshareHistory, age: f64, unknown: f64) -> SeismicEstimate {
     let seen = &cascade.reshares[..cascade.count_until(age)];
@@ -51,12 +53,12 @@ pub fn seismic(cascade: &ReshareHistory, age: f64, unknown: f64) -> SeismicEstim
     SeismicEstimate { infectiousness: p, size }
 }
 
-/// phi, per second.
+/// Returns the kernel phi at an age, per second.
 fn phi(secs: f64) -> f64 {
     if secs <= PHI_CUT_SECS { PHI_LEVEL } else { PHI_LEVEL * (secs / PHI_CUT_SECS).powf(-1.0 - PHI_POWER) }
 }
 
-/// The integral of phi beyond an age.
+/// Returns the integral of phi beyond an age.
 #[must_use]
 pub fn phi_tail(secs: f64) -> f64 {
     let tail = PHI_LEVEL * PHI_CUT_SECS / PHI_POWER;
@@ -67,7 +69,7 @@ pub fn phi_tail(secs: f64) -> f64 {
     }
 }
 
-/// The integral of weight times phi from one time to another for a carrier of time `t`, by the trapezoidal rule.
+/// Integrates weight times phi between two times for a reshare at time `t`, by the trapezoidal rule.
 fn integral(t: f64, from: f64, to: f64, weight: impl Fn(f64) -> f64) -> f64 {
     let step = (to - from) / STEPS as f64;
     let at = |i: usize| from + i as f64 * step;
@@ -89,7 +91,8 @@ mod tests {
         }
     }
 
-    /// Reshares at exactly the pace that an infectiousness makes expected, followers being few after the root's.
+    /// Reshares at exactly the expected rate of a known infectiousness, with few followers besides the
+    /// root's.
     #[test]
     fn a_cascade_of_known_infectiousness_is_seen_through() {
         let (p, root, each) = (0.002, 100_000_u64, 1_u64);
@@ -106,8 +109,8 @@ mod tests {
         assert!((estimate.infectiousness / p - 1.0).abs() < 0.1, "{estimate:?}");
         let end = cascade.size() as f64 + p * root as f64 * phi_tail(3600.0) / (1.0 - p * MEAN_FOLLOWERS);
         assert!((estimate.size / end - 1.0).abs() < 0.05, "{estimate:?} {end}");
-        assert_eq!(seismic(&cascade, 3600.0, 1.0), seismic(&cascade, 3600.0, 9.0), "all followers are told");
+        assert_eq!(seismic(&cascade, 3600.0, 1.0), seismic(&cascade, 3600.0, 9.0), "all followers are known");
         let unknown = ReshareHistory { followers: None, ..cascade };
-        assert!(seismic(&unknown, 0.5, 1.0).infectiousness == 0.0, "nothing came yet");
+        assert!(seismic(&unknown, 0.5, 1.0).infectiousness == 0.0, "no reshares yet");
     }
 }

@@ -1,9 +1,11 @@
-//! The two regressions that say whether a post takes off at all (linfa's logistic regression, L2).
+//! Two logistic regressions (linfa, L2) for the probability that a post takes off at all.
 //!
-//! Posts of known authors teach what author and text say. What the reshares so far say is learnt from cascades that took off
-//! against made ones that did not: as many reshares as such posts had, half of them thinned from the times of real
-//! cascades and half the first ones of such, for a small one may have begun like a large one. The intercept is set to
-//! the base rate, as King and Zeng (2001) correct case-control samples; sizes are weighed for the same reason.
+//! The opening regression learns from posts of known authors what author and text predict. The evidence
+//! regression learns what the reshares so far predict, from real cascades that took off against synthetic
+//! ones that did not. A synthetic cascade has the size of a small post; half of them sample reshare times
+//! from a real cascade, and half take its first reshares, because a small cascade can start like a large one.
+//! The intercept is set to the base rate, as King and Zeng (2001) correct case-control samples; sizes are
+//! weighted for the same reason.
 
 use firewatch_scoring::virality::{
     BASE_RATE, EVIDENCE_TERMS, OPENING_TERMS, Opening, SizePrior, TAKEOFF_RESHARES, Takeoff, evidence,
@@ -17,16 +19,16 @@ use super::sample::CascadeOfSet;
 use firewatch_backtest::cascades::AuthorPost;
 use firewatch_report::{AnalysisError, random::mix};
 
-/// Ages at which a cascade is looked at, their logarithm even between two bounds in seconds.
+/// Number of snapshots of a cascade, and the bounds of their log-uniform ages in seconds.
 const SNAPSHOTS: u64 = 16;
 const AGES: (f64, f64) = (20.0, 260_000.0);
 /// Strength of the L2 penalty.
 const ALPHA: f64 = 1.0;
 
-/// Fits both.
+/// Fits both regressions.
 ///
 /// # Errors
-/// A fit that fails.
+/// When a fit fails.
 pub fn fit(
     authors: &[AuthorPost],
     sentiment: &SentimentModel,
@@ -43,7 +45,8 @@ pub fn fit(
     Ok(Takeoff { bias, opening, evidence })
 }
 
-/// The sizes of collections, and of all posts that take off: the power by Hill's estimator (1975).
+/// Estimates the size distributions: log-normal for collections, and a power law for all posts that take off
+/// (Hill's estimator, 1975).
 #[must_use]
 pub fn sizes(authors: &[AuthorPost], known: &[&CascadeOfSet]) -> SizePrior {
     let minimum = TAKEOFF_RESHARES as f64;
@@ -51,7 +54,7 @@ pub fn sizes(authors: &[AuthorPost], known: &[&CascadeOfSet]) -> SizePrior {
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
     let square = logs.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / logs.len() as f64;
     let large: Vec<f64> = authors.iter().map(|a| a.retweets as f64).filter(|n| *n >= minimum).collect();
-    // Whole numbers: a size stands for half of one below it.
+    // Sizes are whole numbers, so the threshold lies half below the minimum.
     let power = large.len() as f64 / large.iter().map(|n| (n / (minimum - 0.5)).ln()).sum::<f64>();
     SizePrior { mean: short(mean), deviation: short(square.sqrt()), power: short(power) }
 }
@@ -65,8 +68,8 @@ fn opening(author: &AuthorPost, sentiment: &SentimentModel, scratch: &mut Scratc
     }
 }
 
-/// Looks at cascades that took off, and at as many that did not. One that has as many reshares as taking off
-/// takes is no question any more.
+/// Returns snapshots of cascades that took off and of as many that did not. Snapshots with enough reshares to
+/// count as taken off are left out, because their outcome is known.
 fn grown(known: &[&CascadeOfSet], small: &[u64]) -> Vec<([f64; EVIDENCE_TERMS], bool)> {
     let mut rows = Vec::new();
     let large = known.iter().filter(|k| k.cascade.size() as u64 >= TAKEOFF_RESHARES);
@@ -110,7 +113,7 @@ fn logistic<const N: usize>(rows: &[([f64; N], bool)]) -> Result<[f64; N], Analy
     Ok(weights)
 }
 
-/// The bias that gives fresh posts of all authors together the base rate, found by bisection.
+/// Finds by bisection the bias with which new posts of all authors take off at the base rate on average.
 fn bias(takeoff: &Takeoff, openings: &[Opening]) -> f64 {
     let mean = |bias: f64| {
         let takeoff = Takeoff { bias, ..*takeoff };

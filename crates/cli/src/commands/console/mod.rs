@@ -1,4 +1,4 @@
-//! `firewatch console`: the page for PR and support teams, fed from the topics.
+//! `firewatch console`: serves the console for PR and support teams, fed from the topics.
 
 mod notify;
 mod projection_updater;
@@ -27,12 +27,12 @@ pub use notify::notify;
 
 use projection_updater::{ProjectionTopics, ProjectionUpdater};
 
-/// Wait before it is looked again whether something is to be sent.
+/// Wait between two checks of the outbox.
 const SEND_INTERVAL: Duration = Duration::from_millis(500);
-/// How often what was sent long ago is forgotten, in looks.
+/// Checks of the outbox between two deletions of old sent notifications: about an hour while nothing is due.
 const CLEANUP_EVERY: u64 = 7200;
 
-/// What a console is fed from.
+/// Where a console gets its records, its teams and its time.
 pub struct ConsoleInput<'a> {
     pub kafka: &'a KafkaSettings,
     pub topics: &'a Topics,
@@ -40,39 +40,40 @@ pub struct ConsoleInput<'a> {
     pub clock: Clock,
 }
 
-/// A console that serves, with the thread that feeds it.
+/// A running console, and the thread that updates its projection.
 pub struct RunningConsole {
-    /// Where people reach it.
+    /// URL that people open.
     pub url: String,
-    /// Where it listens.
+    /// Socket address that it listens on.
     pub address: SocketAddr,
     pub updater: JoinHandle<Result<(), Failure>>,
 }
 
-/// Serves until told to stop.
+/// Serves the console until stopped.
 pub fn console(options: &ConsoleOptions) -> Result<(), Failure> {
     let config = config::load(&options.config, std::env::vars())?;
     let mut settings = config.console;
     settings.listen = options.listen.unwrap_or(settings.listen);
     settings.database = options.database.clone().unwrap_or(settings.database);
     settings.is_safe().map_err(|problem| Failure::setting("--listen", problem))?;
-    let (runtime, stop) = process::start()?;
+    let (runtime, stop) = process::start(Some(&options.config))?;
     let teams = config.ruleset.policy.team_names();
     let source =
         ConsoleInput { kafka: &config.kafka, topics: &config.topics, teams, clock: Arc::new(clock::now) };
-    let serving = start(&runtime, &source, (&settings, options.rebuild), stop)?;
+    let serving = start(&runtime, &source, &settings, options.rebuild, stop)?;
     print_stdout(format_args!("the console is at {}/, listening at {}\n", serving.url, serving.address));
     let done =
-        serving.updater.join().map_err(|_| Failure::Running("the console's reader broke down".into()))?;
+        serving.updater.join().map_err(|_| Failure::Running("the console's updater panicked".into()))?;
     runtime.shutdown_background();
     done
 }
 
-/// Starts to serve until told to stop; `anew`: with a projection that is built again.
+/// Starts a console that serves until `stop` is set; `rebuild` clears the projection first.
 pub fn start(
     runtime: &Runtime,
     source: &ConsoleInput<'_>,
-    (settings, rebuild): (&ConsoleSettings, bool),
+    settings: &ConsoleSettings,
+    rebuild: bool,
     stop: Arc<AtomicBool>,
 ) -> Result<RunningConsole, Failure> {
     let listening = runtime.block_on(listen(settings.listen, settings.tls.as_ref()));
@@ -82,7 +83,7 @@ pub fn start(
     let logs = ProjectionTopics::new(source);
     let names = logs.names();
     let ends = fetch_end_offsets(source.kafka, &names).map_err(kafka_failure)?;
-    let opened = runtime.block_on(open(settings, (&url, rebuild), &ends));
+    let opened = runtime.block_on(open(settings, &url, rebuild, &ends));
     let (store, outbox) = opened.map_err(|e| Failure::setting("console.database", e))?;
     let sender = Sender::new(&settings.channels).map_err(|e| Failure::running("notifications", e))?;
     let (seq_sender, changed) = watch::channel(runtime.block_on(store.seq()).map_err(store_failure)?);
@@ -91,7 +92,7 @@ pub fn start(
         let token = runtime.block_on(people.first_token((source.clock)())).map_err(store_failure)?;
         if let Some(token) = token {
             print_stdout(format_args!(
-                "nobody has an account yet; make the first at {url}/set-up?token={token}\n"
+                "there is no account yet; create the first at {url}/set-up?token={token}\n"
             ));
         }
     }
@@ -116,38 +117,42 @@ pub fn start(
     Ok(RunningConsole { url, address: at, updater })
 }
 
+/// Opens the database and its outbox. With `rebuild` it first clears the projection, which spares accounts,
+/// sessions, the audit trail and the notifications with the positions of their channels. `ends` holds the end
+/// offsets of the topics: a new channel starts there, so that it sends nothing for old records.
 async fn open(
     settings: &ConsoleSettings,
-    (url, rebuild): (&str, bool),
+    url: &str,
+    rebuild: bool,
     ends: &TopicPositions,
 ) -> Result<(Store, Outbox), StoreError> {
     let store = Store::open(&settings.database).await?;
     if rebuild {
         store.clear().await?;
     }
-    store.with_channels((&settings.channels, url), ends).await
+    store.with_channels(&settings.channels, url, ends).await
 }
 
 fn serve(runtime: &Runtime, listening: Listening, console: Console) {
     runtime.spawn(async move {
         if let Err(e) = listening.serve(routes(console)).await {
-            eprintln!("firewatch: the console does not listen any more: {e}");
+            tracing::error!("the console stopped listening: {e}");
         }
     });
 }
 
-/// Sends what is to be told, as it comes.
+/// Sends due notifications, and now and then deletes old sent ones.
 async fn send_loop(outbox: Outbox, sender: Sender) {
     for round in 0_u64.. {
         match outbox.send_due(&sender, clock::now).await {
             Ok(sent) if sent > 0 => continue,
             Ok(_) => {}
-            Err(e) => eprintln!("firewatch: {e}"),
+            Err(e) => tracing::warn!("notifications: {e}"),
         }
         if round % CLEANUP_EVERY == 0
             && let Err(e) = outbox.delete_sent(clock::now()).await
         {
-            eprintln!("firewatch: {e}");
+            tracing::warn!("notifications: {e}");
         }
         tokio::time::sleep(SEND_INTERVAL).await;
     }

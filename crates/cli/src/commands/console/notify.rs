@@ -1,4 +1,4 @@
-//! `firewatch notify`: whether the channels by which people are told take a message.
+//! `firewatch notify`: tests whether the notification channels accept a message.
 
 use firewatch_console::notify::{Message, SendResult, Sender};
 
@@ -6,13 +6,13 @@ use crate::args::NotifyCommand;
 use crate::common::{Failure, print_stdout};
 use crate::{clock, config, process};
 
-/// Sends a test by each channel, and tells what came of it.
+/// Sends a test message on each channel and prints the results.
 pub fn notify(command: &NotifyCommand) -> Result<(), Failure> {
     let NotifyCommand::Test { config, channels } = command;
     let settings = config::load(config, std::env::vars())?.console;
     let known: Vec<&str> = settings.channels.iter().map(|channel| channel.name.as_str()).collect();
     if let Some(strange) = channels.iter().find(|name| !known.contains(&name.as_str())) {
-        let problem = format!("the settings have no such channel; there are {}", known.join(", "));
+        let problem = format!("the settings have no such channel; give one of {}", known.join(", "));
         return Err(Failure::setting(strange, problem));
     }
     if known.is_empty() {
@@ -29,10 +29,10 @@ pub fn notify(command: &NotifyCommand) -> Result<(), Failure> {
         let now = clock::now();
         let message = Message::test(format!("test/{name}/{}", now.as_millis()), &base, now);
         match runtime.block_on(sender.send(name, &message, now)) {
-            SendResult::Accepted => print_stdout(format_args!("{name}: taken\n")),
+            SendResult::Accepted => print_stdout(format_args!("{name}: accepted\n")),
             SendResult::RetryLater(problem) | SendResult::Refused(problem) => {
                 refused = true;
-                print_stdout(format_args!("{name}: not taken: {problem}\n"));
+                print_stdout(format_args!("{name}: not accepted: {problem}\n"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who brings the topics' records into the projection.
+//! Brings the topics' records into the console's projection, batch by batch.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +13,18 @@ use tokio::runtime::Handle;
 use super::ConsoleInput;
 use crate::common::{Failure, count};
 
-/// Records of a batch, at most.
+/// Records in a batch, at most.
 const MAX_BATCH: usize = 1_000;
-/// Wait for a record before what is at hand is taken in.
+/// Longest wait for the first record of a batch.
 const BATCH_WAIT: Duration = Duration::from_millis(50);
-/// Wait before the database is tried again, and how long that goes on.
+/// Wait before a failed database write is retried.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How long failed database writes are retried.
 const DATABASE_TIMEOUT: Span = Span::from_mins(10);
-/// How often what is too old is let go.
+/// How often old records are pruned from the projection.
 const PRUNE_INTERVAL: Span = Span::from_mins(60);
 
-/// The topics that are read, each with what its records are.
+/// The topics to read, each with the kind of its records.
 pub struct ProjectionTopics(BTreeMap<String, Kind>);
 
 impl ProjectionTopics {
@@ -48,6 +49,7 @@ impl ProjectionTopics {
     }
 }
 
+/// Follows the topics and writes their records to the console's store.
 pub struct ProjectionUpdater {
     pub runtime: Handle,
     pub store: Store,
@@ -57,7 +59,7 @@ pub struct ProjectionUpdater {
 }
 
 impl ProjectionUpdater {
-    /// Takes records in, batch by batch, until told to stop.
+    /// Applies records to the projection, batch by batch, until `stop` is set.
     pub fn follow(&self, stop: &AtomicBool, changed: &dyn Fn(i64)) -> Result<(), Failure> {
         let mut pruned = EventTime::EARLIEST;
         while !stop.load(Ordering::Relaxed) {
@@ -67,13 +69,13 @@ impl ProjectionUpdater {
                 let Some((seq, unread)) = self.apply_batch(&batch, stop)? else { break };
                 if unread > 0 {
                     let what = count(unread, "record");
-                    eprintln!("firewatch: {what} of the topics cannot be read and are passed over");
+                    tracing::warn!("skipped {what} that could not be decoded");
                 }
                 changed(seq);
             } else if now - pruned > PRUNE_INTERVAL {
-                // When there is nothing else to do: nobody should wait for it.
+                // Pruned only when there is nothing else to do, so that no record waits for it.
                 if let Err(e) = self.runtime.block_on(self.store.prune(now)) {
-                    eprintln!("firewatch: {e}; what is old is let go later");
+                    tracing::warn!("{e}; pruning will be tried again later");
                 }
                 pruned = now;
             }
@@ -81,7 +83,8 @@ impl ProjectionUpdater {
         Ok(())
     }
 
-    /// Takes a batch in. While the database is away it is tried again, as nothing of it was taken in; none when told to stop.
+    /// Applies a batch. While the database is unavailable it retries, because nothing of the batch was
+    /// applied. Returns `None` when `stop` is set first.
     fn apply_batch(
         &self,
         batch: &[IncomingRecord],
@@ -99,16 +102,16 @@ impl ProjectionUpdater {
                 return Err(Failure::Running(e.to_string()));
             }
             if !is_reported {
-                eprintln!("firewatch: {e}; it is tried again for {DATABASE_TIMEOUT}");
+                tracing::warn!("{e}; retrying for {DATABASE_TIMEOUT}");
                 is_reported = true;
             }
-            // A timer has to be made where the runtime is.
+            // A timer must be created inside the runtime.
             self.runtime.block_on(async { tokio::time::sleep(RETRY_INTERVAL).await });
         }
         Ok(None)
     }
 
-    /// What is at hand, or comes soon.
+    /// Returns the records that are available, or arrive within `BATCH_WAIT`.
     fn batch(&self) -> Result<Vec<IncomingRecord>, RunError> {
         let mut batch = Vec::new();
         while batch.len() < MAX_BATCH {

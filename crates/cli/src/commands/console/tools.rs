@@ -1,10 +1,13 @@
-//! What the console asks of the rest: to send actions, to look threads up in the events, to redact, and to judge drafts.
+//! Functions of other crates that the console calls: they send actions, find threads in the events, redact
+//! texts and judge drafts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use firewatch_console::web::{FindThread, Guard, Participant, Redact, SendAction, Thread, ThreadPost, Tools};
+use firewatch_console::web::{
+    FindThread, Guard, Participant, Redact, SendAction, Thread, ThreadPost, ToolError, Tools,
+};
 use firewatch_domain::{AccountKind, Action, Body, EngagementKind, Event, EventTime, Post};
 use firewatch_ingest::decode_event;
 use firewatch_kafka::{RecordProducer, RunError, TimeRange, find_by_key};
@@ -14,11 +17,11 @@ use super::ConsoleInput;
 use crate::commands::guard;
 use crate::common::Failure;
 
-/// Longest look through the events.
+/// Longest search through the events.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(8);
-/// A post may be in the log a little before the time it bears.
+/// Time by which the log may hold a post earlier than the post's own time.
 const LOOKUP_LEEWAY: firewatch_domain::Duration = firewatch_domain::Duration::from_mins(10);
-/// Most that is shown of a thread.
+/// Posts of a thread that are shown at most.
 const MAX_POSTS: usize = 200;
 
 pub fn tools(source: &ConsoleInput<'_>) -> Result<Tools, Failure> {
@@ -34,19 +37,19 @@ pub fn tools(source: &ConsoleInput<'_>) -> Result<Tools, Failure> {
     })
 }
 
-/// Sends an action, and waits until the brokers have it.
+/// Returns a function that sends an action and waits until the brokers have acknowledged it.
 fn action_sender(source: &ConsoleInput<'_>) -> Result<SendAction, Failure> {
     let producer = RecordProducer::new(source.kafka).map_err(|e| Failure::Running(e.to_string()))?;
     let topic = source.topics.actions.clone();
     match producer.register_action_schema(&topic) {
         Err(e @ RunError::Contract(_)) => return Err(Failure::Running(e.to_string())),
-        // What people do waits for it; what they look at does not.
-        Err(e) => eprintln!("firewatch: {e}; actions wait for it"),
+        // Actions wait for the registry; the console is readable without it.
+        Err(e) => tracing::warn!("{e}; actions cannot be sent yet"),
         Ok(()) => {}
     }
     Ok(Arc::new(move |action: &Action| {
         let sent = producer.send_action(&topic, action);
-        sent.and_then(|()| producer.flush()).map_err(|e| e.to_string())
+        sent.and_then(|()| producer.flush()).map_err(ToolError::new)
     }))
 }
 
@@ -54,11 +57,11 @@ fn thread_finder(source: &ConsoleInput<'_>) -> FindThread {
     let (kafka, topic, clock) = (source.kafka.clone(), source.topics.events.clone(), source.clock.clone());
     Arc::new(move |conversation: &str, since: EventTime| {
         let find = |between| {
-            find_by_key(&kafka, (&topic, conversation), between, LOOKUP_TIMEOUT).map_err(|e| e.to_string())
+            find_by_key(&kafka, &topic, conversation, between, LOOKUP_TIMEOUT).map_err(ToolError::new)
         };
         let (mut records, mut is_cut) = find(TimeRange { from: Some(since - LOOKUP_LEEWAY), to: None })?;
         if records.is_empty() {
-            // A log that was filled later, or by a clock of its own, knows other times.
+            // A log that was filled later, or by a producer with another clock, has other timestamps.
             (records, is_cut) = find(TimeRange::default())?;
         }
         let now = clock();
@@ -67,8 +70,8 @@ fn thread_finder(source: &ConsoleInput<'_>) -> FindThread {
     })
 }
 
-/// What events tell of a conversation; a repeated one counts once, of an edited post the last version is shown, and of a deleted
-/// one nothing.
+/// Builds the thread of a conversation from its events. A repeated event counts once, an edited post is shown
+/// in its last version, and a deleted post is not shown.
 fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
     let mut thread = Thread { is_cut, ..Thread::default() };
     let (mut known, mut posts, mut gone) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
@@ -85,13 +88,13 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
                 let by = Participant {
                     name: Some(reply.account),
                     followers: None,
-                    did: "answered for the brand".into(),
+                    did: "replied for the brand".into(),
                 };
                 thread.posts.push(ThreadPost { at: event.at, by, is_brand: true, text: reply.text });
             }
             Body::Engagement(engagement) => {
                 let did = match engagement.kind {
-                    EngagementKind::Reshare => "passed it on",
+                    EngagementKind::Reshare => "reshared it",
                     EngagementKind::Quote => "quoted it",
                     EngagementKind::Reply | EngagementKind::Like => continue,
                 };
@@ -104,7 +107,7 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
         }
     }
     for (id, (at, post)) in posts {
-        let did = if post.in_reply_to.is_some() { "answered" } else { "wrote it" };
+        let did = if post.in_reply_to.is_some() { "replied" } else { "wrote it" };
         let by = Participant {
             name: post.account().map(Into::into),
             followers: post.followers(),

@@ -1,7 +1,7 @@
-//! `firewatch demo`: the main job on an embedded broker, played from a recording.
+//! `firewatch demo`: runs the product on an embedded broker, fed from a recording.
 //!
-//! One thread feeds the recording at its pace, one is the engine behind Kafka as in production, one the console's, and this
-//! one reads the teams' topics as a team would and shows what comes.
+//! One thread plays the recording at its pace, one runs the engine on Kafka as in production, and one updates
+//! the console. The main thread reads the teams' topics as a team would and prints what arrives.
 
 mod summary;
 
@@ -29,26 +29,26 @@ use crate::common::{Failure, load_ruleset, print_stdout};
 use crate::{clock, process};
 use summary::DemoSummary;
 
-/// An hour of an insurer's mentions.
+/// An hour of mentions of an insurer, as JSON lines.
 pub const RECORDING: &str = include_str!("../../../../../demo/recording.jsonl");
-/// How long the reader waits for the next escalation before it looks at the progress again.
+/// Longest wait for the next escalation before the progress is updated.
 const ESCALATION_POLL_TIMEOUT: Wait = Wait::from_millis(100);
 
-/// Plays the recording and shows what the teams are told.
+/// Plays the recording and prints the escalations to the teams.
 pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     if options.events {
         print_stdout(RECORDING);
         return Ok(());
     }
-    let (runtime, stop) = process::start()?;
+    let (runtime, stop) = process::start(None)?;
     let ruleset = Arc::new(load_ruleset(None)?);
     let topics = Topics::default();
     let teams = [PR, SUPPORT];
     let broker = EmbeddedBroker::start(&topics, &teams, options.partitions).map_err(kafka_failure)?;
     let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "firewatch-demo");
-    // The mock broker answers a waiting fetch only when its time is up.
+    // The mock broker answers a fetch without records only when its wait is over.
     settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
-    // It has no transactions either.
+    // The mock broker has no transactions.
     settings.guarantee = Guarantee::AtLeastOnce;
     print_stdout(format_args!(
         "Embedded Kafka at {}; topics {}\n",
@@ -70,20 +70,21 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     let database = format!("sqlite://{}", file.display());
     let closed = if options.stay { stop.clone() } else { Arc::default() };
     let local = ConsoleSettings::local(options.listen, database);
-    let serving = console::start(&runtime, &source, (&local, false), closed.clone())?;
+    let serving = console::start(&runtime, &source, &local, false, closed.clone())?;
     print_stdout(format_args!("the console is at {}/\n", serving.url));
 
     let play = DemoRun { options, metrics, stop, playback_clock };
     let summary = play.run(&runner, &producer, &escalations, &topics.events)?;
     print_stdout(&summary);
     if options.stay {
-        print_stdout(format_args!("the console stays at {}/ until this is stopped\n", serving.url));
+        print_stdout(format_args!("the console stays at {}/ until you stop the demo\n", serving.url));
     } else {
         closed.store(true, Ordering::Relaxed);
     }
-    let done = serving.updater.join().map_err(|_| Failure::Running("the console broke down".into()))?;
+    let done =
+        serving.updater.join().map_err(|_| Failure::Running("the console's updater panicked".into()))?;
     runtime.shutdown_background();
-    // It was for this hour only; what SQLite keeps beside it goes with it.
+    // The database was temporary; SQLite's journal files go with it.
     for ending in ["db", "db-wal", "db-shm"] {
         let _ = std::fs::remove_file(file.with_extension(ending));
     }
@@ -113,8 +114,8 @@ impl DemoRun<'_> {
         thread::scope(|scope| {
             let (hang_up, hung_up) = channel::<()>();
             let feeder = scope.spawn(|| {
-                let done =
-                    play((producer, events), self.options, &InterruptibleWait(hung_up), &self.playback_clock);
+                let pause = InterruptibleWait(hung_up);
+                let done = play(producer, events, self.options, &pause, &self.playback_clock);
                 is_input_complete.store(true, Ordering::Relaxed);
                 done
             });
@@ -150,12 +151,12 @@ impl DemoRun<'_> {
     }
 }
 
-/// What was played.
+/// Counts of what the demo played.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Played {
     /// Lines written.
     pub lines: u64,
-    /// Posts among them, repeats not counted.
+    /// Posts among them, without repeats.
     pub posts: u64,
 }
 
@@ -163,7 +164,7 @@ pub struct Played {
 struct InterruptibleWait(Receiver<()>);
 
 impl InterruptibleWait {
-    /// Whether to go on.
+    /// Waits and returns whether to go on.
     fn wait(&self, millis: i64) -> bool {
         match self.0.recv_timeout(Wait::from_millis(millis.max(0) as u64)) {
             Err(RecvTimeoutError::Timeout) => true,
@@ -172,10 +173,10 @@ impl InterruptibleWait {
     }
 }
 
-/// The time of the recording: that of the last event that was written, and what has passed since.
+/// The time of the recording: that of the last event written, plus the time since.
 #[derive(Default)]
 struct PlaybackClock {
-    /// How far it is behind the present, milliseconds; nothing was written yet when 0.
+    /// How far the recording is behind the present, milliseconds; 0 before the first event.
     behind: AtomicI64,
 }
 
@@ -189,9 +190,10 @@ impl PlaybackClock {
     }
 }
 
-/// Writes as many minutes of the recording to the events topic as are asked for, at a multiple of its pace.
+/// Writes the requested minutes of the recording to the events topic, at a multiple of its pace.
 fn play(
-    (feed, topic): (&RecordProducer, &str),
+    producer: &RecordProducer,
+    topic: &str,
     options: &DemoOptions,
     pause: &InterruptibleWait,
     playback_clock: &PlaybackClock,
@@ -214,7 +216,7 @@ fn play(
                 break;
             }
         }
-        feed.send(topic, event.as_ref().map(|e| e.conversation.as_str()), line.as_bytes(), &[])?;
+        producer.send(topic, event.as_ref().map(|e| e.conversation.as_str()), line.as_bytes(), &[])?;
         played.lines += 1;
         if let Some(event) = &event {
             playback_clock.set(event.at);
@@ -225,7 +227,7 @@ fn play(
             played.posts += 1;
         }
     }
-    feed.flush()?;
+    producer.flush()?;
     Ok(played)
 }
 
@@ -238,7 +240,7 @@ fn next_escalation(escalations: &TopicTail) -> Result<Option<Escalation>, Failur
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> Result<T, Failure> {
-    thread.join().map_err(|_| Failure::Running("a thread of the demo broke down".into()))
+    thread.join().map_err(|_| Failure::Running("a thread of the demo panicked".into()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
@@ -246,7 +248,7 @@ fn kafka_failure(e: RunError) -> Failure {
     Failure::Running(e.to_string())
 }
 
-/// What is shown while it plays.
+/// Shows escalations and progress while the recording plays: with a progress bar, or as plain lines.
 struct DemoScreen(Option<ProgressBar>);
 
 impl DemoScreen {
@@ -281,23 +283,23 @@ impl DemoScreen {
     }
 }
 
-/// An escalation as a person reads it: PR's with a line for each reason, support's in one line.
+/// Formats an escalation for a person: PR's with a line for each reason, support's in one line.
 fn describe_escalation(e: &Escalation) -> String {
     let time = e.at.to_string();
     let time = time.get(11..19).unwrap_or_default();
     let level = e.level.to_string().to_uppercase();
     let what = match e.change {
         EscalationChange::Opened => level,
-        EscalationChange::Grew => format!("{level}, grows"),
+        EscalationChange::Grew => format!("{level}, growing"),
         EscalationChange::Raised => format!("now {level}"),
         EscalationChange::Moved => e.state.to_string(),
         EscalationChange::HandedOver => "handed over".into(),
-        EscalationChange::Late => "late".into(),
+        EscalationChange::Late => "overdue".into(),
         EscalationChange::Stalled => "stalled".into(),
-        EscalationChange::Waits => "waits".into(),
+        EscalationChange::Waits => "waiting".into(),
     };
     let members = e.members.map_or(String::new(), |n| format!(", {n} posts"));
-    let head = format!("{time}  {:<8}{what:<15}{}{members}", e.team.to_uppercase(), e.conversation);
+    let head = format!("{time}  {:<8}{what:<14} {}{members}", e.team.to_uppercase(), e.conversation);
     if e.team == PR {
         let reasons = e.reasons.iter().map(|r| format!("\n            - {r}"));
         let advice = e.advice.iter().map(|a| format!("\n            > {a}"));

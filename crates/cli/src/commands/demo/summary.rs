@@ -1,4 +1,4 @@
-//! What the demo says at its end.
+//! The summary that the demo prints at its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use firewatch_telemetry::EngineMetrics;
 
 use super::Played;
 
-/// What the teams were told, counted.
+/// Counts of the escalations to the teams.
 #[derive(Debug, Default)]
 pub struct DemoSummary {
     played: Played,
@@ -18,22 +18,22 @@ pub struct DemoSummary {
     rejected: u64,
     took: Duration,
     records: u64,
-    /// Escalations opened by team and level; a level reached later counts anew.
+    /// Escalations by team and level; a level reached later counts again.
     by_level: BTreeMap<(String, Level), u64>,
     answered: BTreeMap<String, u64>,
     late: BTreeMap<String, u64>,
     storm_posts: u64,
-    /// Seconds from post to first escalation, by team.
+    /// Seconds from the post to the first escalation, by team.
     delays: BTreeMap<String, Vec<f64>>,
 }
 
 impl DemoSummary {
-    /// Records that the teams' topics have held so far.
+    /// Returns the number of escalation records counted so far.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// Counts one record.
+    /// Counts one escalation record.
     pub fn record(&mut self, e: Escalation) {
         self.records += 1;
         self.storm_posts = self.storm_posts.max(e.members.unwrap_or(0));
@@ -55,7 +55,7 @@ impl DemoSummary {
         }
     }
 
-    /// Adds what is only known at the end.
+    /// Adds what is known only at the end.
     pub fn close(&mut self, played: Played, conversations: usize, metrics: &EngineMetrics, took: Duration) {
         self.played = played;
         self.conversations = conversations;
@@ -74,7 +74,7 @@ impl fmt::Display for DemoSummary {
         writeln!(f, "\nSummary")?;
         row(f, "events", lines.to_string())?;
         row(f, "  scored", self.scored.to_string())?;
-        row(f, "  folded in, nothing new to tell", self.folded.to_string())?;
+        row(f, "  folded in, no new score", self.folded.to_string())?;
         row(f, "  rejected, in firewatch.dlq", self.rejected.to_string())?;
         row(f, "posts", posts.to_string())?;
         row(f, "conversations", self.conversations.to_string())?;
@@ -87,11 +87,11 @@ impl fmt::Display for DemoSummary {
         for (team, n) in &self.late {
             row(f, &format!("  not answered in time, {team}"), n.to_string())?;
         }
-        row(f, "posts told as one storm", self.storm_posts.to_string())?;
+        row(f, "posts in the largest storm or group", self.storm_posts.to_string())?;
         for (team, delays) in &self.delays {
             row(f, &format!("seconds from post to {team}, median"), format!("{:.0}", median(delays)))?;
         }
-        row(f, "seconds it took", format!("{:.1}", self.took.as_secs()))?;
+        row(f, "duration in seconds", format!("{:.1}", self.took.as_secs()))?;
         let me = std::env::args().next().unwrap_or_else(|| "firewatch".into());
         writeln!(f, "\nTry next")?;
         writeln!(f, "  {me} demo --events | {me} score | grep '\"team\":\"pr\"'")?;

@@ -1,4 +1,4 @@
-//! `firewatch predict`: asks a model without a stream.
+//! `firewatch predict`: runs a model without a stream.
 
 mod sentiment;
 mod virality;
@@ -9,14 +9,14 @@ use std::path::Path;
 use crate::args::PredictCommand;
 use crate::common::Failure;
 
-/// Answers what is asked until the input ends.
+/// Answers requests until the input ends.
 pub fn predict(what: &PredictCommand) -> Result<(), Failure> {
     let done = match what {
         PredictCommand::Sentiment(options) => sentiment::predict(options)?,
         PredictCommand::Virality(options) => virality::predict(options)?,
     };
     match done {
-        // Whoever read us has seen enough.
+        // The reader closed the pipe, because it has seen enough.
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|e: io::Error| Failure::running("predict", e)),
     }

@@ -1,6 +1,6 @@
-//! What the text model says of posts given as JSON lines.
+//! Predictions of the text model for posts given as JSON lines.
 //!
-//! One answer for each line, in order: an opinion, or an error with the number of the line.
+//! Writes one answer per line, in order: a prediction, or an error with the line number.
 
 use std::borrow::Cow;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -18,14 +18,14 @@ use super::bytes;
 use crate::args::{ModelTier, PredictOptions};
 use crate::common::Failure;
 
-/// The second tier that comes with this build.
+/// The shipped encoder, the text model's second tier.
 const ENCODER: &[u8] = include_bytes!("../../../../../models/encoder.fwm");
 
 #[derive(Deserialize)]
 struct PredictRequest {
     id: Value,
     text: String,
-    /// The platform's tag, when it told one.
+    /// The platform's language tag, if it sent one.
     #[serde(default)]
     lang: Option<String>,
 }
@@ -43,7 +43,7 @@ struct PredictResponse {
     why: Vec<String>,
 }
 
-/// A flag with its place in characters (code points) of the text.
+/// A flag with its position in characters (code points) of the text.
 #[derive(Serialize)]
 struct Span {
     kind: &'static str,
@@ -57,11 +57,11 @@ struct ErrorResponse {
     error: String,
 }
 
-/// Reads questions and writes answers until the input ends.
+/// Reads requests and writes answers until the input ends.
 pub fn predict(options: &PredictOptions) -> Result<io::Result<()>, Failure> {
     let model = match &options.model {
         None => SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment)
-            .map_err(|e| Failure::running("the shipped model", e))?,
+            .map_err(|e| Failure::running("load the shipped model", e))?,
         Some(path) => {
             SentimentModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?
         }
@@ -69,7 +69,7 @@ pub fn predict(options: &PredictOptions) -> Result<io::Result<()>, Failure> {
     let encoder = match (options.tier, &options.encoder) {
         (ModelTier::Fast, _) => None,
         (ModelTier::Best, None) => {
-            Some(Encoder::from_bytes(ENCODER).map_err(|e| Failure::running("the shipped encoder", e))?)
+            Some(Encoder::from_bytes(ENCODER).map_err(|e| Failure::running("load the shipped encoder", e))?)
         }
         (ModelTier::Best, Some(path)) => {
             Some(Encoder::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--encoder", e))?)
@@ -89,7 +89,7 @@ fn answer_lines(reader: &mut Predictor) -> io::Result<()> {
             Err(error) => serde_json::to_writer(&mut out, &ErrorResponse { line: number, error })?,
         }
         out.write_all(b"\n")?;
-        // Somebody may be waiting at the other end of a pipe.
+        // Someone at the other end of a pipe may be waiting for this answer.
         if input.buffer().is_empty() {
             out.flush()?;
         }
@@ -99,13 +99,13 @@ fn answer_lines(reader: &mut Predictor) -> io::Result<()> {
 
 fn parse_request(line: &[u8]) -> Result<PredictRequest, String> {
     if line.len() > MAX_RECORD_BYTES {
-        return Err(format!("the line is longer than {MAX_RECORD_BYTES} bytes; cut the text"));
+        return Err(format!("the line is longer than {MAX_RECORD_BYTES} bytes; shorten the text"));
     }
     let example = r#"give {"id": "1", "text": "..."}"#;
     let question: PredictRequest = serde_json::from_slice(line).map_err(|e| format!("{e}; {example}"))?;
     match question.id {
         Value::String(_) | Value::Number(_) => Ok(question),
-        other => Err(format!("the id is {other}, no text or number; {example}")),
+        other => Err(format!("the id is {other}, not a string or number; {example}")),
     }
 }
 
@@ -158,7 +158,7 @@ impl Predictor {
         }
         if self.encoder.is_some() {
             why.push(
-                "the probabilities are the mean of both tiers; the words named are the fast tier's".into(),
+                "probabilities are the mean of both tiers; the quoted words come from the fast tier".into(),
             );
         }
         why
@@ -174,15 +174,15 @@ fn describe_evidence(what: &str, words: &[String]) -> String {
 
 fn unread_reason(unread: Unread, analysis: &Reading) -> String {
     match unread {
-        Unread::NoText => "there are no words, so nothing is known: the shares of an unknown post".into(),
+        Unread::NoText => "the text has no words; the probabilities are those of an unknown post".into(),
         Unread::OtherLanguage => {
             format!(
-                "the language `{}` is not read, so nothing is known: the shares of an unknown post",
+                "the language `{}` is not supported; the probabilities are those of an unknown post",
                 analysis.lang
             )
         }
         Unread::UnknownWords => {
-            "too few of the words are known, so nothing is known: the shares of an unknown post".into()
+            "too few of the words are known; the probabilities are those of an unknown post".into()
         }
     }
 }
@@ -190,7 +190,7 @@ fn unread_reason(unread: Unread, analysis: &Reading) -> String {
 fn spans(text: &str, flags: &[FlagSpan]) -> Vec<Span> {
     let (mut chars, mut at) = (0, 0);
     let mut spans: Vec<Span> = Vec::with_capacity(flags.len());
-    // Flags come in order of their start, so that the text is counted once.
+    // Flags are ordered by their start, so one pass over the text suffices.
     for flag in flags {
         chars += text.get(at..flag.start).unwrap_or_default().chars().count();
         at = flag.start.max(at);
@@ -200,7 +200,7 @@ fn spans(text: &str, flags: &[FlagSpan]) -> Vec<Span> {
     spans
 }
 
-/// Five decimals are more than is known.
+/// Rounds to five decimals, which is finer than the model's accuracy.
 fn short(p: f32) -> f32 {
     (p * 1e5).round() / 1e5
 }

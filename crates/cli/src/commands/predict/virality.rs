@@ -1,4 +1,4 @@
-//! How far cascades given as CSV will go, from what they were at an age.
+//! Forecasts the size of cascades given as CSV, from their reshares up to an age.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,14 +11,14 @@ use super::bytes;
 use crate::args::CascadeOptions;
 use crate::common::{Failure, count};
 
-/// Bad rows that are told one by one.
+/// Invalid rows that are reported individually.
 const MAX_REPORTED_ROWS: u64 = 20;
 
-/// Reads all cascades, then writes a row for each.
+/// Reads all cascades, then writes one row for each.
 pub fn predict(options: &CascadeOptions) -> Result<io::Result<()>, Failure> {
     let model = match &options.model {
         None => ViralityModel::from_bytes(ModelFiles::SHIPPED.virality)
-            .map_err(|e| Failure::running("the shipped model", e))?,
+            .map_err(|e| Failure::running("load the shipped model", e))?,
         Some(path) => ViralityModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?,
     };
     let (input, name): (Box<dyn Read>, String) = match &options.input {
@@ -42,10 +42,10 @@ pub fn predict(options: &CascadeOptions) -> Result<io::Result<()>, Failure> {
         other => io::Error::other(format!("{other:?}")),
     });
     if bad > 0 && written.is_ok() {
-        let left_out = count(bad as usize, "bad row");
+        let left_out = count(bad as usize, "invalid row");
         return Err(Failure::running(
             "predict virality",
-            format!("{left_out} left out; the others are answered"),
+            format!("{left_out} left out; all others are predicted"),
         ));
     }
     Ok(written)

@@ -1,10 +1,10 @@
-//! The AsyncAPI 3 document of the topics.
+//! Builds the AsyncAPI 3 document of the topics.
 
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::Topics;
 use serde_json::{Map, Value, json};
 
-/// The document; `schemas` are those of the records, by name.
+/// Returns the document; `schemas` are those of the records, by name.
 pub fn asyncapi(schemas: &Map<String, Value>) -> Value {
     let topics = Topics::default();
     let channels = [
@@ -19,7 +19,7 @@ pub fn asyncapi(schemas: &Map<String, Value>) -> Value {
             &topics.dead_letters,
             "dead_letter",
             "send",
-            "that of the record that could not be read",
+            "the key of the record that could not be decoded",
         ),
     ];
     let (mut by_name, mut operations) = (Map::new(), Map::new());
@@ -50,8 +50,8 @@ pub fn asyncapi(schemas: &Map<String, Value>) -> Value {
         "info": {
             "title": "firewatch",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Complaints and the engagement they gather in, scores and escalations out. \
-                Actions are seen from firewatch: it receives events and actions, and sends the rest.",
+            "description": "Reads complaints and the engagement they gather; writes scores and escalations. \
+                Operations take firewatch's side: it receives events and actions, and sends the rest.",
             "license": { "name": "Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -64,7 +64,8 @@ pub fn asyncapi(schemas: &Map<String, Value>) -> Value {
 fn headers() -> Value {
     json!({
         "type": "object",
-        "description": "CloudEvents 1.0 attributes in Kafka's binary mode, and the W3C trace of the cause. Records sent carry all but `traceparent`, which is carried on when it came in.",
+        "description": "CloudEvents 1.0 attributes in Kafka's binary mode, and the W3C trace context of the \
+            cause. Every record sent has all of them; `traceparent` only if the causing record had one.",
         "properties": {
             "content-type": { "enum": ["application/json", "application/avro", "application/protobuf"] },
             "ce_specversion": { "const": "1.0" },

@@ -1,4 +1,4 @@
-//! `firewatch schema`: the contracts, generated from the types.
+//! `firewatch schema`: prints the schemas of the records, generated from the types.
 
 mod asyncapi;
 
@@ -10,9 +10,10 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::common::{Failure, print_stdout};
+use crate::config::reference::settings_schema;
 use asyncapi::asyncapi;
 
-/// The JSON Schema of every record, by name.
+/// Returns the JSON Schema of every record, by name.
 pub fn schemas() -> Map<String, Value> {
     let mut all = Map::new();
     all.insert("event".into(), schema_of_type::<Event>());
@@ -24,32 +25,34 @@ pub fn schemas() -> Map<String, Value> {
     all
 }
 
-/// The same with that of policy files, which are no records.
+/// Returns the same schemas with that of policy files, which are no records.
 fn documents() -> Map<String, Value> {
     let mut all = schemas();
     all.insert("policy".into(), policy_schema());
+    all.insert("settings".into(), settings_schema());
     all
 }
 
 /// Prints one schema, all of them, or the AsyncAPI or the OpenAPI document.
-pub fn print(record: Option<&str>, format: Format, (topics, api): (bool, bool)) -> Result<(), Failure> {
+pub fn print(record: Option<&str>, format: Format, topics: bool, api: bool) -> Result<(), Failure> {
     let schema_text: fn(Contract) -> &'static str = match format {
-        Format::Json => return print_json(record, (topics, api)),
+        Format::Json => return print_json(record, topics, api),
         Format::Avro => Contract::avro,
         Format::Protobuf => Contract::protobuf,
     };
     let names = Contract::ALL.map(Contract::name).join(", ");
     let Some(name) = record else {
-        return Err(Failure::setting("--format", format!("prints one record's schema; name one of {names}")));
+        return Err(Failure::setting("--format", format!("needs the name of a record; give one of {names}")));
     };
     let found = Contract::ALL.into_iter().find(|contract| contract.name() == name);
-    let contract = found
-        .ok_or_else(|| Failure::setting(name, format!("has no schema but in JSON; those of {names} have")))?;
+    let contract = found.ok_or_else(|| {
+        Failure::setting(name, format!("has only a JSON Schema; other formats exist for {names}"))
+    })?;
     print_stdout(format_args!("{}", schema_text(contract)));
     Ok(())
 }
 
-fn print_json(record: Option<&str>, (topics, api): (bool, bool)) -> Result<(), Failure> {
+fn print_json(record: Option<&str>, topics: bool, api: bool) -> Result<(), Failure> {
     let schemas = schemas();
     let document = match record {
         _ if topics => asyncapi(&schemas),
@@ -60,7 +63,7 @@ fn print_json(record: Option<&str>, (topics, api): (bool, bool)) -> Result<(), F
             let names = || documents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let found = documents.get(name).cloned();
             found.ok_or_else(|| {
-                Failure::setting(name, format!("no record of this name; give one of {}", names()))
+                Failure::setting(name, format!("is not the name of a record; give one of {}", names()))
             })?
         }
     };

@@ -1,0 +1,376 @@
+//! Step `decide` for one conversation: decides whether a score is due, and sends changes to the dispatchers.
+//!
+//! The dispatcher, in `firewatch_escalation`, decides who is notified.
+
+use firewatch_domain::{
+    Action, ActionKind, Body, ConversationChange, Event, EventTime, RouteMatch, RoutesMatched,
+    SCHEMA_VERSION, Score, SignalBody, SimHash, Tenths,
+};
+use firewatch_escalation::{Facts, Policy};
+use firewatch_scoring::{Assessment, Explained, Reading};
+
+use crate::assess::{Assessed, assess, extract, text_facts};
+use crate::conversation::{Conversation, Fold, Outcome};
+use crate::observe::{Changed, Observed};
+use crate::routes::{RouteLevels, fill_spread_facts};
+use crate::ruleset::keeps_words;
+use crate::signaled::SignaledState;
+use crate::signals::{
+    Cause, Stamp, change_from_action, cross_platform_author_hash, emit_update, signal, signal_id,
+};
+use crate::{Effect, Ruleset, UNLISTED_BRAND};
+
+/// The context in which this step processes one record, with the output that its effects go to.
+pub(crate) struct Decider<'a> {
+    pub ruleset: &'a Ruleset,
+    pub stamp: Stamp<'a>,
+    pub out: &'a mut Vec<Effect>,
+}
+
+/// What one policy's dispatcher does not know of a conversation yet.
+struct NewMatch {
+    /// The policy's slot; 0 is the active policy.
+    slot: u32,
+    /// The number of reshares at which the conversation is viral by this policy.
+    bar: u64,
+    /// All matching routes; `None` if they have not changed.
+    routes: Option<Vec<RouteMatch>>,
+    /// Whether the conversation starts to count for storms.
+    counts_for_storms: bool,
+    /// The policy's advice on what to do next.
+    advice: Vec<String>,
+    /// The policy's silences that match the conversation.
+    silences: Vec<String>,
+}
+
+impl Decider<'_> {
+    /// Emits the effects of what an event changed.
+    pub fn event(&mut self, conversation: &mut Conversation, event: &Event, observed: Observed) -> Outcome {
+        match observed {
+            Observed::Nothing(fold) => Outcome::Folded(fold),
+            Observed::Answered { by, change } => {
+                self.update(conversation, &change, &by, event.into());
+                Outcome::Folded(Fold::BrandSpoke)
+            }
+            Observed::Deleted { is_root } => {
+                self.deleted(conversation, event, is_root);
+                Outcome::Folded(Fold::Deleted)
+            }
+            Observed::Changed(changed) => {
+                if let Some(update) = &changed.update {
+                    self.update(conversation, update, "", event.into());
+                }
+                self.changed(conversation, event, &changed)
+            }
+        }
+    }
+
+    /// Applies a person's action and reports it to the dispatchers.
+    pub fn action(&mut self, conversation: &mut Conversation, action: &Action) -> Outcome {
+        if !conversation.deduplicate(&action.id) {
+            return Outcome::Folded(Fold::Duplicate);
+        }
+        if action.kind == ActionKind::Silence {
+            conversation.silenced_until = action.until;
+        }
+        conversation.answered |= matches!(action.kind, ActionKind::Reply | ActionKind::HandOff);
+        if let Some(change) = change_from_action(action) {
+            self.update(conversation, &change, &action.by, action.into());
+        }
+        Outcome::Folded(Fold::Action)
+    }
+
+    /// Reports to the dispatchers that a conversation expired, with the reason.
+    pub fn expiry(&mut self, conversation: &Conversation, id: &str, at: EventTime, reason: String) {
+        let cause = Cause { conversation: id, id: "expiry", at };
+        self.update(conversation, &ConversationChange::Expired { reason }, "", cause);
+    }
+
+    fn update(
+        &mut self,
+        conversation: &Conversation,
+        change: &ConversationChange,
+        by: &str,
+        cause: Cause<'_>,
+    ) {
+        emit_update(conversation, change, by, cause, &self.stamp, self.out);
+    }
+
+    /// Reports a deletion to the dispatchers. If it was the root, emits a last score without text, and the
+    /// conversation signals nothing more.
+    fn deleted(&mut self, conversation: &mut Conversation, event: &Event, is_root: bool) {
+        self.update(conversation, &ConversationChange::Deleted { is_root }, "", event.into());
+        if !is_root {
+            return;
+        }
+        conversation.signaled = None;
+        if conversation.emitted_risk.take().is_some() && self.ruleset.emits_scores {
+            self.out.push(Effect::Score(Box::new(deleted_score(conversation, event))));
+        }
+    }
+
+    /// Emits a score if one is due, and sends changes to the dispatchers.
+    fn changed(&mut self, conversation: &mut Conversation, event: &Event, changed: &Changed) -> Outcome {
+        if conversation.is_deleted() {
+            return Outcome::Folded(Fold::Deleted);
+        }
+        let ruleset = self.ruleset;
+        let Some(Assessed { bar, assessment }) = assess(conversation, ruleset) else {
+            return Outcome::Folded(Fold::Unchanged);
+        };
+        let at = conversation.last_seen().unwrap_or(event.at);
+        let new_matches = new_matches(conversation, &assessment, ruleset);
+        let has_routes = new_matches.iter().any(|new| new.slot == 0 && new.routes.is_some());
+        // Near risk 100 a conversation may cross the bar while its risk moves by less than a step.
+        let crossed = changed.spread_before < bar && conversation.cascade.spread() >= bar;
+        let is_due = has_routes || crossed || risk_has_moved(conversation, &assessment, ruleset);
+        let score_changed = is_due && !conversation.is_brand_post();
+        let emits_score = score_changed && ruleset.emits_scores;
+        let risk = assessment.risk;
+        if emits_score || !new_matches.is_empty() {
+            let explained = extract(conversation, ruleset, bar).explain(assessment);
+            self.matches(conversation, event, changed, new_matches, bar, &explained);
+            if emits_score {
+                self.out.push(Effect::Score(Box::new(score_record(conversation, event, at, explained))));
+            }
+        }
+        if !score_changed {
+            let is_own = conversation.is_brand_post();
+            return Outcome::Folded(if is_own { Fold::BrandSpoke } else { Fold::Unchanged });
+        }
+        conversation.emitted_risk = Some(risk);
+        Outcome::Scored
+    }
+
+    /// Sends each policy's dispatcher its changes. Assesses the conversation again for a policy with another
+    /// viral bar than the active one.
+    fn matches(
+        &mut self,
+        conversation: &mut Conversation,
+        event: &Event,
+        changed: &Changed,
+        new_matches: Vec<NewMatch>,
+        active_bar: u64,
+        explained: &Explained,
+    ) {
+        for new in new_matches {
+            if new.bar == active_bar {
+                self.routes_matched(conversation, event, changed, new, explained);
+            } else {
+                let subject = extract(conversation, self.ruleset, new.bar);
+                let explained = subject.explain(subject.assess());
+                self.routes_matched(conversation, event, changed, new, &explained);
+            }
+        }
+    }
+
+    /// Sends one policy's dispatcher the present state of the conversation.
+    fn routes_matched(
+        &mut self,
+        conversation: &mut Conversation,
+        event: &Event,
+        changed: &Changed,
+        new: NewMatch,
+        explained: &Explained,
+    ) {
+        let ruleset = self.ruleset;
+        let Some(policy) = ruleset.policy_in_slot(new.slot) else { return };
+        let posted_at = conversation.root.as_ref().map(|root| root.posted_at);
+        let signaled = begin_signaled(conversation, event, ruleset);
+        let began = signaled.began;
+        let state = signaled.slot_mut(new.slot);
+        let is_new = new.counts_for_storms && !state.counts_for_storms;
+        state.counts_for_storms |= new.counts_for_storms;
+        let routes = state.routes.apply(new.routes, policy);
+        let reply = changed.reply.as_ref().filter(|_| is_new);
+        let reasons = ordered_reasons(conversation, policy, ruleset, explained, reply.is_some());
+        let (topics, sim_hash) = storm_words(conversation, ruleset, reply, is_new);
+        // The state keeps no author's handle, so only this event's post can provide one.
+        let new_post = match &event.body {
+            Body::Post(post) if is_new => Some(post),
+            _ => None,
+        };
+        let is_own = conversation.is_brand_post();
+        let routes_matched = RoutesMatched {
+            conversation: event.conversation.clone(),
+            began,
+            posted_at: if reply.is_some() { Some(event.at) } else { posted_at },
+            platform: conversation.platform.as_deref().map(Into::into),
+            routes,
+            counts_for_storms: is_new,
+            topics,
+            sim_hash,
+            author: new_post.and_then(|post| cross_platform_author_hash(post, event.platform.as_deref())),
+            related: new_post.and_then(|post| post.related.clone()),
+            risk: if is_own { Tenths::default() } else { explained.assessment.risk },
+            reasons,
+            contributions: if is_own { vec![] } else { explained.contributions.clone() },
+            advice: new.advice,
+            excerpt: excerpt(conversation, policy),
+            silences: new.silences,
+            silenced_until: conversation.silenced_until,
+            answered: conversation.answered,
+            trace: self.stamp.trace.map(Into::into),
+        };
+        let id = signal_id(new.slot, format_args!("{}/{}", event.conversation, event.id));
+        let body = SignalBody::RoutesMatched(Box::new(routes_matched));
+        self.out.extend(signal(conversation, new.slot, id, body, event.at, &self.stamp));
+    }
+}
+
+/// Whether the risk moved by at least `score_step` since the last score, or the root was never scored.
+fn risk_has_moved(conversation: &Conversation, assessment: &Assessment, ruleset: &Ruleset) -> bool {
+    let is_first = conversation.emitted_risk.is_none() && conversation.root.is_some();
+    let emitted = conversation.emitted_risk.unwrap_or_default().value();
+    is_first || (assessment.risk.value() - emitted).abs() >= ruleset.policy.score_step
+}
+
+/// Returns the changes for the dispatchers, one entry for each policy that has any.
+fn new_matches(conversation: &Conversation, assessment: &Assessment, ruleset: &Ruleset) -> Vec<NewMatch> {
+    let mut facts = text_facts(conversation, ruleset);
+    let mut new_matches = Vec::new();
+    let mut assessed_bar = None;
+    for (slot, policy) in ruleset.policies() {
+        let bar = policy.viral_bar(conversation.brand.as_deref());
+        if assessed_bar != Some(bar) {
+            // Most policies have the same bar, so the forecast is computed once for each change of bar.
+            let other = assessed_bar.map(|_| extract(conversation, ruleset, bar).assess());
+            let assessment = other.as_ref().unwrap_or(assessment);
+            let of_others = (!conversation.is_brand_post()).then_some(assessment);
+            fill_spread_facts(&mut facts.numbers, &conversation.cascade, of_others);
+            assessed_bar = Some(bar);
+        }
+        new_matches.extend(new_match(conversation, slot, policy, bar, &facts));
+    }
+    new_matches
+}
+
+fn new_match(
+    conversation: &Conversation,
+    slot: u32,
+    policy: &Policy,
+    bar: u64,
+    facts: &Facts<'_>,
+) -> Option<NewMatch> {
+    const NONE: &RouteLevels = &RouteLevels::NONE;
+    let state = conversation.signaled.as_ref().and_then(|signaled| signaled.slot(slot));
+    let routes = state.map_or(NONE, |state| &state.routes).evaluate(facts, policy);
+    let counted = state.is_some_and(|state| state.counts_for_storms);
+    let counts_for_storms = !counted && policy.storms.complaint_when.holds(facts);
+    if routes.is_none() && !counts_for_storms {
+        return None;
+    }
+    let (advice, silences) = (policy.advice_for(facts), policy.silences_matching(facts));
+    Some(NewMatch { slot, bar, routes, counts_for_storms, advice, silences })
+}
+
+/// Returns what the dispatchers know; creates it at the conversation's first signal.
+fn begin_signaled<'a>(
+    conversation: &'a mut Conversation,
+    event: &Event,
+    ruleset: &Ruleset,
+) -> &'a mut SignaledState {
+    let posted_at = conversation.root.as_ref().map(|root| root.posted_at);
+    let began = posted_at.or(conversation.cascade.first_seen()).unwrap_or(event.at);
+    let is_unlisted = ruleset.signal_key(conversation.brand.as_deref()) == UNLISTED_BRAND;
+    conversation.signaled.get_or_insert_with(|| Box::new(SignaledState::new(is_unlisted, began)))
+}
+
+/// Returns the reasons, the text's first, because readers first ask what the post says.
+fn ordered_reasons(
+    conversation: &Conversation,
+    policy: &Policy,
+    ruleset: &Ruleset,
+    explained: &Explained,
+    is_reply: bool,
+) -> Vec<String> {
+    let mut reasons = explained.reasons.clone();
+    let bar = policy.viral_bar(conversation.brand.as_deref());
+    if let Some(mood) = extract(conversation, ruleset, bar).describe_mood(&explained.assessment) {
+        // The reasons may contain it already, followed by its points.
+        reasons.retain(|reason| !reason.starts_with(mood.as_str()));
+        reasons.insert(0, mood);
+    }
+    if is_reply {
+        reasons.insert(0, "the complaint is a reply in the conversation, not its first post".into());
+    }
+    reasons
+}
+
+/// Returns the topics and the near-copy hash of a new complaint: the reply's if the reply is the complaint,
+/// else the root's.
+fn storm_words(
+    conversation: &mut Conversation,
+    ruleset: &Ruleset,
+    reply: Option<&Reading>,
+    is_new: bool,
+) -> (Vec<String>, Option<SimHash>) {
+    match (reply, &mut conversation.root) {
+        (Some(reply), _) => (reply.topics.clone(), reply.sim_hash),
+        (None, Some(root)) if is_new && ruleset.shadow_policies.is_empty() => {
+            (std::mem::take(&mut root.reading.topics), root.reading.sim_hash.take())
+        }
+        // A shadow policy may need them later.
+        (None, Some(root)) if is_new => (root.reading.topics.clone(), root.reading.sim_hash),
+        _ => (vec![], None),
+    }
+}
+
+/// Returns the beginning of the root's text if this policy needs it. Another policy may have kept it.
+fn excerpt(conversation: &Conversation, policy: &Policy) -> Option<String> {
+    let reading = conversation.root.as_ref().map(|root| &root.reading)?;
+    keeps_words(policy, reading).then(|| reading.excerpt.as_deref().map(Into::into))?
+}
+
+/// Returns the score record of a conversation; its id is that of the conversation and the event.
+fn score_record(conversation: &Conversation, event: &Event, at: EventTime, explained: Explained) -> Score {
+    let Explained { assessment, forecast, contributions, reasons } = explained;
+    let reading = conversation.root.as_ref().map(|root| &root.reading);
+    let prediction = reading.and_then(|reading| reading.prediction.ok());
+    Score {
+        v: SCHEMA_VERSION,
+        id: format!("{}/{}", event.conversation, event.id),
+        conversation: event.conversation.clone(),
+        brand: conversation.brand.as_deref().map(Into::into),
+        at,
+        risk: assessment.risk,
+        risk_low: assessment.low,
+        risk_high: assessment.high,
+        complaint: assessment.complaint as f32,
+        viral: assessment.viral as f32,
+        sentiment: prediction.map(|prediction| prediction.sentiment),
+        arousal: prediction.map(|prediction| prediction.arousal),
+        flags: reading.map_or_else(Vec::new, |reading| reading.flags.clone()),
+        reach: assessment.reach,
+        velocity: conversation.cascade.velocity(),
+        forecast: forecast.to_record(&conversation.cascade),
+        engagements: conversation.cascade.counts(),
+        reasons,
+        contributions,
+    }
+}
+
+/// Returns the last score of a conversation whose root was deleted: the remaining numbers, without text.
+fn deleted_score(conversation: &Conversation, event: &Event) -> Score {
+    Score {
+        v: SCHEMA_VERSION,
+        id: format!("{}/{}", event.conversation, event.id),
+        conversation: event.conversation.clone(),
+        brand: conversation.brand.as_deref().map(Into::into),
+        at: conversation.last_seen().unwrap_or(event.at),
+        risk: Tenths::default(),
+        risk_low: Tenths::default(),
+        risk_high: Tenths::default(),
+        complaint: 0.0,
+        viral: 0.0,
+        sentiment: None,
+        arousal: None,
+        flags: vec![],
+        reach: conversation.cascade.audience().reach(),
+        velocity: conversation.cascade.velocity(),
+        forecast: vec![],
+        engagements: conversation.cascade.counts(),
+        reasons: vec!["the post was deleted; its text has been erased".into()],
+        contributions: vec![],
+    }
+}

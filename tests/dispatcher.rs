@@ -1,0 +1,267 @@
+//! A property of the dispatcher: its records depend only on the signals of each source.
+//!
+//! Random signals from three sources give the same records for every interleaving of the sources and for
+//! restarts from the written state. The policy changes half-way in every run.
+
+use std::collections::BTreeMap;
+
+use firewatch_domain::{
+    Channel, ConversationChange, ConversationUpdate, Duration, Escalation, EventTime, Level, RouteMatch,
+    RoutesMatched, SCHEMA_VERSION, Signal, SignalBody, Tenths,
+};
+use firewatch_escalation::{Dispatcher, Policy, StatePart, StatePartKey};
+use proptest::prelude::*;
+
+const SOURCES: u32 = 3;
+/// Seconds of signals in each of the two phases; the policy changes between them.
+const PHASE: i64 = 1800;
+const WATERMARK_INTERVAL: i64 = 30;
+
+const POLICY: &str = r#"
+[brands.acme]
+[teams.support]
+budget = 6
+[teams.leads]
+[routes.complaint]
+team = "support"
+when = { low = "complaint >= 0.6", medium = "complaint >= 0.9" }
+[routes.leaving]
+team = "support"
+when = { low = '"churn_threat" in flags' }
+group_by = ["platform"]
+group_wait = "1m"
+[routes.spreading]
+team = "pr"
+when = { medium = "risk >= 15", high = "risk >= 50" }
+for = "40s"
+[storms]
+expected_per_hour = 12.0
+"#;
+
+fn policies() -> [Policy; 2] {
+    let parse = |text: &str| Policy::parse("p", text).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let changed = POLICY.replace("group_wait = \"1m\"", "group_wait = \"3m\"").replace("for = \"40s\"", "");
+    [parse(POLICY), parse(&changed)]
+}
+
+fn at(secs: i64) -> EventTime {
+    EventTime::from_millis(1_800_000_000_000) + Duration::from_secs(secs)
+}
+
+fn signal(source: u32, secs: i64, id: String, body: SignalBody) -> Signal {
+    Signal { v: SCHEMA_VERSION, id, brand: "acme".into(), at: at(secs), source, slot: 0, body }
+}
+
+/// An event of a conversation.
+#[derive(Debug, Clone)]
+struct Happening {
+    conversation: u8,
+    secs: i64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Matched { routes: Vec<(u8, Level)>, topic: u8 },
+    Updated(u8),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let level = prop::sample::select(vec![Level::Low, Level::Medium, Level::High]);
+    let matched = (prop::collection::vec((0..3_u8, level), 0..3), 0..4_u8)
+        .prop_map(|(routes, topic)| Kind::Matched { routes, topic });
+    let kind = prop_oneof![3 => matched, 1 => (0..7_u8).prop_map(Kind::Updated)];
+    (0..40_u8, 0..2 * PHASE, kind).prop_map(|(conversation, secs, kind)| Happening {
+        conversation,
+        secs,
+        kind,
+    })
+}
+
+fn body(conversation: u8, i: usize, kind: &Kind) -> SignalBody {
+    let name = format!("c{conversation}");
+    match kind {
+        Kind::Matched { routes, topic } => {
+            let mut by_route: BTreeMap<u8, Level> = BTreeMap::new();
+            for (route, level) in routes {
+                let known = by_route.entry(*route).or_insert(*level);
+                *known = (*known).max(*level);
+            }
+            let routes = by_route.into_iter().map(|(route, level)| RouteMatch {
+                route: ["complaint", "leaving", "spreading"][usize::from(route)].into(),
+                level,
+                reason: "r".into(),
+                group: (route == 1).then(|| "x".into()),
+            });
+            SignalBody::RoutesMatched(Box::new(RoutesMatched {
+                conversation: name,
+                began: at(0),
+                posted_at: Some(at(0)),
+                platform: Some("x".into()),
+                routes: routes.collect(),
+                counts_for_storms: i.is_multiple_of(2),
+                topics: vec![format!("topic{topic}")],
+                sim_hash: None,
+                author: None,
+                related: None,
+                risk: Tenths(20),
+                reasons: vec!["why".into()],
+                contributions: vec![],
+                advice: vec![],
+                excerpt: None,
+                silences: vec![],
+                silenced_until: None,
+                answered: false,
+                trace: None,
+            }))
+        }
+        Kind::Updated(what) => {
+            let change = match what {
+                0 => ConversationChange::Acknowledged,
+                1 => ConversationChange::Answered,
+                2 => ConversationChange::HandOffAsked { channels: vec![Channel::Dm] },
+                3 => ConversationChange::HandedOff,
+                4 => ConversationChange::Resolved,
+                5 => ConversationChange::Reopened,
+                _ => ConversationChange::HandedOver { team: "leads".into() },
+            };
+            let by = "kim".into();
+            let update = ConversationUpdate { conversation: name, change, by, trace: None };
+            SignalBody::ConversationUpdated(update)
+        }
+    }
+}
+
+/// Returns the signals of each source in one phase, in order, with watermarks. A conversation belongs to one
+/// source.
+fn streams(all: &[Happening], phase: i64) -> Vec<Vec<Signal>> {
+    let span = phase * PHASE..(phase + 1) * PHASE;
+    let mut streams: Vec<Vec<Signal>> = (0..SOURCES).map(|_| vec![]).collect();
+    for (i, happening) in all.iter().enumerate().filter(|(_, h)| span.contains(&h.secs)) {
+        let source = u32::from(happening.conversation) % SOURCES;
+        let body = body(happening.conversation, i, &happening.kind);
+        let stream = &mut streams[source as usize];
+        stream.push(signal(source, happening.secs, format!("s{i:04}"), body));
+    }
+    for (source, stream) in streams.iter_mut().enumerate() {
+        let marks = (span.start / WATERMARK_INTERVAL + 1)..=(span.end / WATERMARK_INTERVAL);
+        stream.extend(marks.map(|mark| {
+            let secs = mark * WATERMARK_INTERVAL;
+            let body = SignalBody::Watermark { sources: SOURCES, idle: false };
+            signal(source as u32, secs, format!("tick/{source}/{secs}"), body)
+        }));
+        // A watermark promises that no earlier signal follows, so it sorts after signals of its own time.
+        stream.sort_by_key(|s| (s.at, matches!(s.body, SignalBody::Watermark { .. }), s.id.clone()));
+        let late = |s: &&mut Signal| !matches!(s.body, SignalBody::Watermark { .. });
+        let mut passed = at(span.start);
+        for s in stream.iter_mut() {
+            if matches!(s.body, SignalBody::Watermark { .. }) {
+                passed = s.at;
+            }
+        }
+        assert!(passed == at(span.end) && stream.iter_mut().filter(late).all(|s| s.at <= passed));
+    }
+    streams
+}
+
+/// A dispatcher and its state as a changelog holds it.
+struct Process {
+    dispatcher: Dispatcher,
+    written: BTreeMap<String, Vec<u8>>,
+    emitted: Vec<Escalation>,
+}
+
+impl Process {
+    fn new(policy: &Policy) -> Self {
+        Self { dispatcher: Dispatcher::new(policy), written: BTreeMap::new(), emitted: vec![] }
+    }
+
+    fn apply(&mut self, signal: Signal, policy: &Policy) {
+        self.emitted.extend(self.dispatcher.apply(signal, policy));
+    }
+
+    /// Writes the state and reads it into a new dispatcher.
+    fn restart(&mut self, policy: &Policy) {
+        for (key, part) in self.dispatcher.changes() {
+            let key = key_of(&key);
+            match part {
+                Some(part) => self.written.insert(key, postcard::to_allocvec(&part).unwrap()),
+                None => self.written.remove(&key),
+            };
+        }
+        self.dispatcher = Dispatcher::new(policy);
+        for part in self.written.values() {
+            self.dispatcher.restore_part(postcard::from_bytes::<StatePart>(part).unwrap());
+        }
+    }
+}
+
+fn key_of(key: &StatePartKey) -> String {
+    match key {
+        StatePartKey::Core => "core".into(),
+        StatePartKey::Profile => "profile".into(),
+        StatePartKey::History => "history".into(),
+        StatePartKey::Incident(id) => format!("incident/{id}"),
+        StatePartKey::Pending(at, id) => format!("pending/{at}/{id}"),
+    }
+}
+
+/// Returns the records of both phases. `turns` draws the order of the sources, `restarts` the places of
+/// restarts.
+fn run(all: &[Happening], turns: &[u8], restarts: &[usize]) -> Vec<Escalation> {
+    let policies = policies();
+    let mut process = Process::new(&policies[0]);
+    let (mut drawn, mut worked) = (turns.iter().cycle(), 0);
+    for (phase, policy) in (0..).zip(&policies) {
+        let mut queues: Vec<_> = streams(all, phase).into_iter().map(Vec::into_iter).collect();
+        while let Some(open) = Some(queues.iter().filter(|q| q.len() > 0).count()).filter(|open| *open > 0) {
+            let turn = usize::from(*drawn.next().unwrap_or(&0)) % open;
+            let queue = queues.iter_mut().filter(|q| q.len() > 0).nth(turn).unwrap();
+            process.apply(queue.next().unwrap(), policy);
+            worked += 1;
+            if restarts.iter().any(|every| worked % every == 0) {
+                process.restart(policy);
+            }
+        }
+    }
+    process.emitted
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn interleavings_and_restarts_do_not_change_the_records(
+        all in prop::collection::vec(happening(), 20..160),
+        turns in prop::collection::vec(any::<u8>(), 1..400),
+        restarts in prop::collection::vec(1..60_usize, 0..3),
+    ) {
+        let quiet = run(&all, &[0, 1, 2], &[]);
+        let disturbed = run(&all, &turns, &restarts);
+        prop_assert_eq!(quiet.len(), disturbed.len());
+        for (quiet, disturbed) in quiet.iter().zip(&disturbed) {
+            prop_assert_eq!(quiet, disturbed);
+        }
+    }
+}
+
+#[test]
+fn the_property_covers_records_of_both_teams() {
+    let matched = |conversation: u8, secs, routes| Happening {
+        conversation,
+        secs,
+        kind: Kind::Matched { routes, topic: conversation % 4 },
+    };
+    let all: Vec<Happening> = (0..30_u8)
+        .map(|i| matched(i, i64::from(i) * 100, vec![(i % 3, Level::Low), ((i + 1) % 3, Level::High)]))
+        .chain((0..10_u8).map(|i| Happening {
+            conversation: i,
+            secs: 2000 + i64::from(i),
+            kind: Kind::Updated(i % 7),
+        }))
+        .collect();
+    let emitted = run(&all, &[2, 0, 1], &[5]);
+    assert!(emitted.len() > 20, "{} records", emitted.len());
+    let teams: std::collections::BTreeSet<&str> = emitted.iter().map(|e| e.team.as_str()).collect();
+    assert!(teams.contains("pr") && teams.contains("support"), "{teams:?}");
+}
