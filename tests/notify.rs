@@ -216,7 +216,7 @@ fn mail_is_sent_and_a_test_reports_what_works() {
             .unwrap();
         (out.status.code(), String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap())
     };
-    assert_eq!(test(&[]), (Some(0), "good: taken\nmail: taken\n".into()));
+    assert_eq!(test(&[]), (Some(0), "good: accepted\nmail: accepted\n".into()));
     let mail = mails.join().unwrap();
     assert!(
         mail.contains("RCPT TO:<pr@aldermere.example>") && mail.contains("test notification from firewatch"),
