@@ -157,7 +157,7 @@ fn failures_are_retried_and_refused_notifications_can_be_sent_again() {
     assert!(send("again", "strict").text.contains("1 queued to be sent again"));
     assert_eq!(strict.next().1, bodies[0]);
     assert!(send("test", "busy").text.contains("busy accepted the test"));
-    assert!(busy.next().1.to_string().contains("test notification from firewatch"));
+    assert!(busy.next().1.to_string().contains("Test notification from firewatch"));
     let refused = send("test", "inside");
     assert!(refused.status == 502 && refused.text.contains("set allow_private = true"), "{}", refused.text);
     assert_eq!(send("test", "nobody").status, 404);
@@ -219,7 +219,7 @@ fn mail_is_sent_and_a_test_reports_what_works() {
     assert_eq!(test(&[]), (Some(0), "good: accepted\nmail: accepted\n".into()));
     let mail = mails.join().unwrap();
     assert!(
-        mail.contains("RCPT TO:<pr@aldermere.example>") && mail.contains("test notification from firewatch"),
+        mail.contains("RCPT TO:<pr@aldermere.example>") && mail.contains("Test notification from firewatch"),
         "{mail}"
     );
     assert!(mail.to_lowercase().contains("message-id: <"), "{mail}");
