@@ -61,7 +61,8 @@ pub struct ProjectionUpdater {
 impl ProjectionUpdater {
     /// Applies records to the projection, batch by batch, until `stop` is set.
     pub fn follow(&self, stop: &AtomicBool, changed: &dyn Fn(i64)) -> Result<(), Failure> {
-        let mut pruned = EventTime::EARLIEST;
+        // What expired while the console was down goes first; records of a rebuilt projection may be older.
+        let mut pruned = self.prune();
         while !stop.load(Ordering::Relaxed) {
             let batch = self.batch().map_err(|e| Failure::Running(e.to_string()))?;
             let now = (self.clock)();
@@ -74,13 +75,19 @@ impl ProjectionUpdater {
                 changed(seq);
             } else if now - pruned > PRUNE_INTERVAL {
                 // Pruned only when there is nothing else to do, so that no record waits for it.
-                if let Err(e) = self.runtime.block_on(self.store.prune(now)) {
-                    tracing::warn!("{e}; pruning will be tried again later");
-                }
-                pruned = now;
+                pruned = self.prune();
             }
         }
         Ok(())
+    }
+
+    /// Deletes what is past its retention time; returns when that was tried.
+    fn prune(&self) -> EventTime {
+        let now = (self.clock)();
+        if let Err(e) = self.runtime.block_on(self.store.prune(now)) {
+            tracing::warn!("{e}; pruning will be tried again later");
+        }
+        now
     }
 
     /// Applies a batch. While the database is unavailable it retries, because nothing of the batch was
