@@ -151,10 +151,20 @@ impl Task {
     }
 
     /// Ends the stream: sends the final watermark, so that dispatchers decide everything pending. Expires
-    /// nothing.
+    /// nothing. A stream that has ended is not ended again.
     pub fn end_of_stream(&mut self, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.idle = false;
-        self.emit_watermark(EventTime::END, ruleset, out);
+        if self.progress.watermark < EventTime::END {
+            self.emit_watermark(EventTime::END, ruleset, out);
+        }
+    }
+
+    /// Returns the number of final watermarks that the dispatchers of the active policy have received: one
+    /// from each task for each brand in the end.
+    #[must_use]
+    pub fn received_ends(&self) -> usize {
+        let active = self.dispatchers.iter().filter(|((slot, _), _)| *slot == 0);
+        active.map(|(_, dispatcher)| dispatcher.ended_sources()).sum()
     }
 
     /// Processes a signal that never left this process and so needs no decoding.

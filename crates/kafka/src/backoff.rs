@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::RunError;
 
-/// Wait before the first retry.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Wait before the first retry of a request to a cluster.
+pub(crate) const FIRST_RETRY_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait between two tries.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Tries before giving up, even when the timeout has passed. They take half a minute.
@@ -53,18 +53,20 @@ pub(crate) fn pause_unless_cancelled(wait: Duration, wanted: impl Fn() -> bool, 
 /// processes do not come back at once.
 #[derive(Debug)]
 pub(crate) struct Backoff {
+    first_wait: Duration,
     tries: u32,
     since: Stopwatch,
 }
 
 impl Backoff {
-    pub fn new() -> Self {
-        Self { tries: 0, since: Stopwatch::start() }
+    /// Starts with about `first_wait`.
+    pub fn new(first_wait: Duration) -> Self {
+        Self { first_wait, tries: 0, since: Stopwatch::start() }
     }
 
     /// Starts over after a success.
     pub fn reset(&mut self) {
-        *self = Self::new();
+        *self = Self::new(self.first_wait);
     }
 
     /// Returns the wait before the next try. Fails when tries have failed for longer than `timeout_ms`;
@@ -86,7 +88,7 @@ impl Backoff {
         if self.tries == 0 {
             self.since = Stopwatch::start();
         }
-        let whole = FIRST_WAIT.saturating_mul(1 << self.tries.min(10)).min(MAX_WAIT);
+        let whole = self.first_wait.saturating_mul(1 << self.tries.min(10)).min(MAX_WAIT);
         self.tries += 1;
         // The hasher's keys are random, which is enough for jitter.
         let random = RandomState::new().hash_one(self.tries) % 1000;
@@ -100,19 +102,19 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_limit_and_are_never_the_same_for_all() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST_RETRY_WAIT);
         let waits: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
-        assert!(waits[0] <= FIRST_WAIT && waits[0] >= FIRST_WAIT / 2);
-        assert!(waits[3] > FIRST_WAIT * 3 && waits[19] <= MAX_WAIT && waits[19] >= MAX_WAIT / 2);
+        assert!(waits[0] <= FIRST_RETRY_WAIT && waits[0] >= FIRST_RETRY_WAIT / 2);
+        assert!(waits[3] > FIRST_RETRY_WAIT * 3 && waits[19] <= MAX_WAIT && waits[19] >= MAX_WAIT / 2);
         let same = waits[12..].windows(2).filter(|w| w[0] == w[1]).count();
         assert!(same < 4, "{waits:?}");
         backoff.reset();
-        assert!(backoff.next() <= FIRST_WAIT);
+        assert!(backoff.next() <= FIRST_RETRY_WAIT);
     }
 
     #[test]
     fn retries_end_after_the_timeout_and_never_before_the_minimum_of_tries() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST_RETRY_WAIT);
         let tries = (1..100).find(|_| backoff.next_within(0, "it is broken").is_err());
         assert_eq!(tries, Some(MIN_TRIES + 1));
     }

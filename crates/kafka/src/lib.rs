@@ -7,30 +7,39 @@
 mod acked_producer;
 mod backoff;
 mod client_context;
-mod commit_buffer;
 mod embedded;
 mod end_offsets;
+mod engine_processor;
 mod error;
 mod formats;
 mod group_member;
 mod headers;
 mod ingest;
+mod kafka_log;
+mod log;
 mod merge;
 mod metering;
 mod partition_reader;
 mod positions;
+mod processor;
+mod progress;
 mod record_io;
 mod replay;
 mod restore;
 mod runner;
 mod schema_registry;
 mod settings;
+#[cfg(test)]
+mod simulated_log;
+#[cfg(test)]
+mod simulation;
 mod span;
 mod span_reader;
 mod task_reader;
 mod task_writer;
 mod topic_admin;
 mod topic_scan;
+mod transactional_producer;
 mod worker;
 mod workers;
 

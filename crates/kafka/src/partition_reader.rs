@@ -1,22 +1,15 @@
-//! Reads one partition of a stream and tracks the position in it.
-//!
-//! Each partition has its own client queue, because the client reports the end of a partition without its
-//! topic.
+//! Reads one partition of a stream and tracks the position in it, and whether it is read to its end.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use firewatch_engine::Stream;
 use rdkafka::Message;
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 
 use crate::RunError;
 use crate::backoff::Stopwatch;
-use crate::client_context::ReaderContext;
+use crate::kafka_log::KafkaQueue;
+use crate::log::{Polled, RecordQueue};
 
 /// Much longer than a partition is without a leader during a failover.
 const LEADER_FAILOVER_TIME: Duration = Duration::from_secs(20);
@@ -25,10 +18,10 @@ const LEADER_FAILOVER_TIME: Duration = Duration::from_secs(20);
 pub(crate) const TRANSACTION_MARKER_GRACE: Duration = Duration::from_millis(50);
 
 /// Reads one partition of one stream's topic.
-pub(crate) struct PartitionReader {
+pub(crate) struct PartitionReader<Q = KafkaQueue> {
     pub stream: Stream,
     pub topic: String,
-    pub queue: PartitionQueue<ReaderContext>,
+    pub queue: Q,
     /// Where to stop reading, exclusive; `None` follows the log.
     pub stop_offset: Option<i64>,
     /// The offset after the last record delivered.
@@ -40,21 +33,10 @@ pub(crate) struct PartitionReader {
     pub end_since: Cell<Stopwatch>,
 }
 
-impl PartitionReader {
-    /// Opens a reader from the offset `from` up to `until`, if given. Call this before the consumer is
-    /// assigned the partition: records fetched earlier would arrive on the consumer's own queue.
-    pub fn open(
-        consumer: &Arc<BaseConsumer<ReaderContext>>,
-        topic: &str,
-        partition: i32,
-        stream: Stream,
-        from: i64,
-        until: Option<i64>,
-    ) -> Result<Self, RunError> {
-        let queue = consumer
-            .split_partition_queue(topic, partition)
-            .ok_or_else(|| RunError::Topics(format!("{topic} has no partition {partition}")))?;
-        Ok(Self {
+impl<Q: RecordQueue> PartitionReader<Q> {
+    /// Creates a reader of a queue that starts at the offset `from`; it stops at `until`, if given.
+    pub fn new(queue: Q, topic: &str, stream: Stream, from: i64, until: Option<i64>) -> Self {
+        Self {
             stream,
             topic: topic.to_owned(),
             queue,
@@ -63,27 +45,26 @@ impl PartitionReader {
             at_eof: Cell::new(false),
             end_offset: Cell::new(until.unwrap_or_default()),
             end_since: Cell::new(Stopwatch::start()),
-        })
+        }
     }
 
     /// Returns the next record, if one arrives within `wait`.
-    pub fn poll(&self, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, RunError> {
+    pub fn poll(&self, wait: Duration) -> Result<Option<Q::Record<'_>>, RunError> {
         let is_beyond = |offset: i64| self.stop_offset.is_some_and(|until| offset >= until);
         if is_beyond(self.next_offset.get()) {
             return Ok(None);
         }
-        match self.queue.poll(wait) {
-            None => Ok(None),
-            Some(Ok(message)) => {
-                self.next_offset.set(message.offset() + 1);
+        match self.queue.poll(wait)? {
+            Polled::Nothing => Ok(None),
+            Polled::Record(record) => {
+                self.next_offset.set(record.offset() + 1);
                 self.at_eof.set(false);
-                Ok(Some(message).filter(|m| !is_beyond(m.offset())))
+                Ok(Some(record).filter(|record| !is_beyond(record.offset())))
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => {
+            Polled::EndOfLog => {
                 self.at_eof.set(true);
                 Ok(None)
             }
-            Some(Err(e)) => check_error(e, &self.topic).map(|()| None),
         }
     }
 
@@ -105,32 +86,4 @@ impl PartitionReader {
     pub fn is_exhausted(&self) -> bool {
         self.at_eof.get() || self.stop_offset.is_some_and(|until| self.next_offset.get() >= until)
     }
-}
-
-/// Lets the client do its background work. A record on the consumer's own queue arrived before its partition
-/// had a queue, which is an error.
-pub(crate) fn poll_client(consumer: &BaseConsumer<ReaderContext>) -> Result<(), RunError> {
-    match consumer.poll(Duration::ZERO) {
-        None => Ok(()),
-        Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {
-            Err(RunError::Timeout("received a record before its partition queue was set up".into()))
-        }
-        Some(Err(e)) => check_error(e, "the topics"),
-    }
-}
-
-/// Returns an error only for problems that the client cannot resolve by itself.
-fn check_error(e: KafkaError, what: &str) -> Result<(), RunError> {
-    let lasting = matches!(
-        e.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::AutoOffsetReset
-                | RDKafkaErrorCode::OffsetOutOfRange
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-        )
-    ) || matches!(e, KafkaError::MessageConsumptionFatal(_));
-    if lasting { Err(RunError::Client(format!("read {what}"), e)) } else { Ok(()) }
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use firewatch_engine::{ActiveRuleset, Ruleset};
 use firewatch_telemetry::EngineMetrics;
 
-use crate::backoff::pause;
-use crate::end_offsets::EndOffsets;
+use crate::backoff::{FIRST_RETRY_WAIT, pause};
+use crate::engine_processor::EngineContext;
+use crate::kafka_log::KafkaLog;
 use crate::span::{Span, SpanBounds, resolve_spans};
 use crate::topic_admin::{TopicPlan, create_topics, plan_outputs};
-use crate::worker::{InputSource, Worker, WorkerContext};
+use crate::worker::{InputSource, WorkerContext};
 use crate::workers::Workers;
 use crate::{KafkaSettings, RunError, Topics, WallClock};
 
@@ -23,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A replay that has not started.
 pub struct Replay {
-    context: Arc<WorkerContext>,
+    context: Arc<EngineContext<KafkaLog>>,
     spans: Vec<Span>,
     outputs: Vec<TopicPlan>,
 }
@@ -50,18 +51,12 @@ impl Replay {
         // The replay has transactional ids of its own; with those of the live tasks it would fence them.
         let settings = KafkaSettings { group: format!("{prefix}{}", settings.group), ..settings.clone() };
         let workers = Arc::new(Workers::default());
-        let end_offsets = EndOffsets::new(&settings)?;
+        let log = KafkaLog::new(&settings)?;
         let ruleset = Arc::new(ActiveRuleset::new(ruleset));
-        let context = Arc::new(WorkerContext {
-            settings,
-            topics,
-            ruleset,
-            metrics,
-            clock,
-            partitions,
-            workers,
-            end_offsets,
-        });
+        let inputs = topics.task_inputs();
+        let first_retry_wait = FIRST_RETRY_WAIT;
+        let worker = WorkerContext { settings, topics, inputs, clock, workers, log, first_retry_wait };
+        let context = Arc::new(EngineContext { worker, ruleset, metrics, partitions });
         Ok(Self { context, spans, outputs })
     }
 
@@ -84,29 +79,27 @@ impl Replay {
     /// The error that stopped the replay. What was written until then stays.
     pub fn run(self, stop: &AtomicBool, on_progress: impl Fn()) -> Result<bool, RunError> {
         let Self { context, spans, outputs } = self;
-        create_topics(&context.settings, &outputs)?;
-        context
-            .settings
-            .formats
-            .register_schemas(&context.topics.contract_topics(&context.ruleset.get().output_teams()))?;
+        let WorkerContext { settings, topics, workers, .. } = &context.worker;
+        create_topics(settings, &outputs)?;
+        let written = topics.contract_topics(&context.ruleset.get().output_teams());
+        settings.formats.register_schemas(&written)?;
         context.expect_end_of_input();
-        context.workers.end_of_input.complete_input();
+        workers.end_of_input.complete_input();
         for (partition, span) in (0..).zip(spans) {
             let own = context.clone();
-            let work =
-                move |control: &_| Worker::new(&own, partition, control, InputSource::Span(span)).run();
-            context.workers.start(partition, (context.clock)(), work)?;
+            let work = move |control: &_| own.run_task(partition, control, InputSource::Span(span));
+            workers.start(partition, (context.worker.clock)(), work)?;
         }
         let mut failure = None;
-        while failure.is_none() && !stop.load(Ordering::Relaxed) && !context.workers.is_done() {
+        while failure.is_none() && !stop.load(Ordering::Relaxed) && !workers.is_done() {
             pause(POLL_INTERVAL);
             on_progress();
-            failure = context.workers.failure();
+            failure = workers.failure();
         }
-        context.workers.stop_all();
-        match failure.or_else(|| context.workers.failure()) {
+        workers.stop_all();
+        match failure.or_else(|| workers.failure()) {
             Some(e) => Err(e),
-            None => Ok(context.workers.end_of_input.is_done()),
+            None => Ok(workers.end_of_input.is_done()),
         }
     }
 }

@@ -1,23 +1,22 @@
-//! Restores a task: its state from the changelog, and the positions that were committed with it.
+//! Restores a processor: its state from the changelog, and the positions that were committed with it.
 //!
 //! A restore finds the end of a changelog by writing to it: once its own barrier record is read back,
 //! everything committed before it has been read. Neither a timeout nor a stale end offset can cut it short.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::time::Duration;
 
-use firewatch_engine::{ChangelogEntry, Ruleset, Stream, Task};
-use firewatch_telemetry::EngineMetrics;
-use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaError;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use firewatch_engine::{ChangelogEntry, Stream};
+use rdkafka::{Message, Offset};
 
+use crate::RunError;
 use crate::backoff::Stopwatch;
-use crate::client_context::create_consumer;
+use crate::log::{Log, Polled, ReadStart, RecordQueue};
 use crate::positions::{self, Positions};
-use crate::span::log_bounds;
+use crate::processor::{Processor, WorkerEvent};
 use crate::task_writer::TaskWriter;
-use crate::{KafkaSettings, RunError, Topics, client_error};
+use crate::worker::WorkerContext;
 
 /// Key of the barrier record, whose value is unique to each start.
 const BARRIER: &[u8] = b"barrier";
@@ -26,115 +25,90 @@ const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often to check whether the task is still wanted.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The task to restore and the settings for it.
-pub(crate) struct Restore<'a> {
-    pub settings: &'a KafkaSettings,
-    pub topics: &'a Topics,
-    pub ruleset: &'a Ruleset,
-    pub metrics: &'a EngineMetrics,
-    pub partition: u32,
-}
-
-impl Restore<'_> {
-    /// Restores a task's state and returns it with the offsets to read from. Returns `None` once `unwanted`
-    /// returns true.
-    pub fn restore_task(
-        &self,
-        task: Task,
-        writer: &mut TaskWriter,
-        unwanted: impl Fn() -> bool,
-    ) -> Result<Option<(Task, Positions)>, RunError> {
-        let (start, mut task, mut entries) = (Stopwatch::start(), task, 0_u64);
-        let take = |key: &[u8], value: Option<&[u8]>| {
-            entries += 1;
-            Ok(task.restore(key, value, self.ruleset)?)
-        };
-        let changelog = &self.topics.state;
-        let restored = read_changelog(self.settings, changelog, self.partition, writer, unwanted, take)?;
-        let Some(positions) = restored else {
-            return Ok(None);
-        };
-        task.finish_restore(self.ruleset)?;
-        self.metrics.restored(self.partition, entries, start.elapsed());
-        let ms = start.elapsed().as_millis() as u64;
-        tracing::info!(entries, ms, "state restored");
-        Ok(Some((task, self.resume_offsets(&positions)?)))
-    }
-
-    /// Returns the offsets to read from. A stream without a committed position starts at its beginning;
-    /// events start at their end if `auto.offset.reset` says so.
-    fn resume_offsets(&self, committed: &Positions) -> Result<Positions, RunError> {
-        let consumer = create_consumer(self.settings)?;
-        let partition = self.partition as i32;
-        let mut positions = Positions::new();
-        for (topic, stream) in self.topics.inputs() {
-            let (low, high) = log_bounds(&consumer, topic, partition)?;
-            let position = match committed.get(&stream) {
-                Some(next) => self.resume_stream(stream, *next, low, high)?,
-                None if self.settings.begins_at_end() && stream == Stream::Events => high,
-                None => low,
-            };
-            positions.insert(stream, position);
-        }
-        Ok(positions)
-    }
-
-    /// Returns the offset to read from after a committed one. Logs and counts the records that were deleted
-    /// before they were read.
-    fn resume_stream(&self, stream: Stream, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
-        let place = format!("{} [{}]", stream.as_str(), self.partition);
-        let at = resume_offset(&place, next, low, high)?;
-        if at > next {
-            self.metrics.missed(stream.as_str(), (at - next).unsigned_abs());
-        }
-        Ok(at)
-    }
-}
-
-/// Reads a partition of a changelog to its end. Passes every entry but the positions to `take` and returns
-/// the positions. Returns `None` once `unwanted` returns true.
-pub(crate) fn read_changelog(
-    settings: &KafkaSettings,
-    topic: &str,
+/// Restores a new processor of a partition and returns the offsets to read from. Returns `None` once
+/// `unwanted` returns true.
+pub(crate) fn restore<L: Log>(
+    context: &WorkerContext<L>,
     partition: u32,
-    writer: &mut TaskWriter,
+    processor: &mut impl Processor,
+    writer: &mut TaskWriter<L::Writer>,
+    unwanted: impl Fn() -> bool,
+) -> Result<Option<Positions>, RunError> {
+    let (start, mut entries) = (Stopwatch::start(), 0_u64);
+    let take = |key: &[u8], value: Option<&[u8]>| {
+        entries += 1;
+        processor.restore(key, value)
+    };
+    let Some(positions) = read_changelog(context, partition, writer, unwanted, take)? else {
+        return Ok(None);
+    };
+    processor.finish_restore()?;
+    processor.meter(WorkerEvent::Restored { entries, took: start.elapsed() });
+    let ms = start.elapsed().as_millis() as u64;
+    tracing::info!(entries, ms, "state restored");
+    Ok(Some(resume_offsets(context, partition, &positions, processor)?))
+}
+
+/// Returns the offsets to read from. A stream without a committed position starts at its beginning; events
+/// start at their end if `auto.offset.reset` says so. Logs and counts the records that were deleted before
+/// they were read.
+fn resume_offsets<L: Log>(
+    context: &WorkerContext<L>,
+    partition: u32,
+    committed: &Positions,
+    processor: &impl Processor,
+) -> Result<Positions, RunError> {
+    let mut positions = Positions::new();
+    for input in &context.inputs {
+        let bounds = context.log.bounds(&input.topic, partition)?;
+        let position = match committed.get(&input.stream) {
+            Some(next) => {
+                let place = format!("{} [{partition}]", input.topic);
+                let at = resume_offset(&place, *next, &bounds)?;
+                if at > *next {
+                    let records = (at - next).unsigned_abs();
+                    processor.meter(WorkerEvent::Missed { stream: input.stream, records });
+                }
+                at
+            }
+            None if context.settings.begins_at_end() && input.stream == Stream::Events => bounds.end,
+            None => bounds.start,
+        };
+        positions.insert(input.stream, position);
+    }
+    Ok(positions)
+}
+
+/// Reads a partition of the changelog to its end. Passes every entry but the positions to `take` and returns
+/// the positions. Returns `None` once `unwanted` returns true.
+fn read_changelog<L: Log>(
+    context: &WorkerContext<L>,
+    partition: u32,
+    writer: &mut TaskWriter<L::Writer>,
     unwanted: impl Fn() -> bool,
     mut take: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), RunError>,
 ) -> Result<Option<Positions>, RunError> {
     let barrier = barrier();
     writer.write_change(&ChangelogEntry { key: BARRIER.to_vec(), value: Some(barrier.clone()) })?;
     writer.commit()?;
-    let consumer = create_consumer(settings)?;
-    let mut whole = TopicPartitionList::new();
-    whole
-        .add_partition_offset(topic, partition as i32, Offset::Beginning)
-        .and_then(|()| consumer.assign(&whole))
-        .map_err(client_error("read the changelog"))?;
+    let topic = context.topics.state.as_str();
+    let queues = context.log.open_queues(partition, &[ReadStart { topic, offset: Offset::Beginning }])?;
     let (mut positions, mut last_record) = (None, Stopwatch::start());
-    loop {
-        match consumer.poll(POLL_TIMEOUT) {
-            None | Some(Err(KafkaError::PartitionEOF(_))) if last_record.elapsed() > READ_TIMEOUT => {
-                return Err(RunError::Timeout(format!(
-                    "could not read {topic} [{partition}] to its end in time"
-                )));
-            }
-            None | Some(Err(KafkaError::PartitionEOF(_))) => {}
-            Some(Err(e @ KafkaError::MessageConsumptionFatal(_))) => {
-                return Err(RunError::Client("read the changelog".into(), e));
-            }
-            // The client retries by itself and has logged the problem.
-            Some(Err(_)) => {}
-            Some(Ok(message)) => {
-                last_record = Stopwatch::start();
-                match message.key().unwrap_or_default() {
-                    BARRIER if message.payload() == Some(&barrier) => break,
-                    BARRIER => {}
-                    positions::POSITIONS_KEY => {
-                        positions = message.payload().map(positions::parse_entry).transpose()?;
-                    }
-                    key => take(key, message.payload())?,
+    for queue in queues.iter().cycle() {
+        queue.service_client()?;
+        if let Polled::Record(record) = queue.poll(POLL_TIMEOUT)? {
+            last_record = Stopwatch::start();
+            match record.key().unwrap_or_default() {
+                BARRIER if record.payload() == Some(&barrier) => break,
+                BARRIER => {}
+                positions::POSITIONS_KEY => {
+                    positions = record.payload().map(positions::parse_entry).transpose()?;
                 }
+                key => take(key, record.payload())?,
             }
+        } else if last_record.elapsed() > READ_TIMEOUT {
+            let problem = format!("could not read {topic} [{partition}] to its end in time");
+            return Err(RunError::Timeout(problem));
         }
         if unwanted() {
             return Ok(None);
@@ -145,10 +119,10 @@ pub(crate) fn read_changelog(
 
 /// Returns the offset to read from after a committed one. Logs how many records were deleted before they were
 /// read.
-pub(crate) fn resume_offset(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
-    let at = checked_offset(place, next, low, high)?;
+fn resume_offset(place: &str, next: i64, bounds: &Range<i64>) -> Result<i64, RunError> {
+    let at = checked_offset(place, next, bounds)?;
     if at > next {
-        let missed = at - next;
+        let (missed, low) = (at - next, bounds.start);
         tracing::warn!(
             missed,
             "{place}: the committed offset is {next}, but the log begins at {low}: {missed} \
@@ -161,14 +135,15 @@ pub(crate) fn resume_offset(place: &str, next: i64, low: i64, high: i64) -> Resu
 /// Returns the committed offset if the log still has it, else the first one after it. A committed offset
 /// beyond the end of the log is an error: either a deposed leader hides the rest, or records were lost. In
 /// both cases reading from another offset could process records twice.
-fn checked_offset(place: &str, next: i64, low: i64, high: i64) -> Result<i64, RunError> {
+fn checked_offset(place: &str, next: i64, bounds: &Range<i64>) -> Result<i64, RunError> {
+    let high = bounds.end;
     if next > high {
         return Err(RunError::Timeout(format!(
             "{place}: the committed offset is {next}, but the log ends at {high}; if its brokers have lost \
              records, start again with another group and an empty state topic"
         )));
     }
-    Ok(next.max(low))
+    Ok(next.max(bounds.start))
 }
 
 /// Returns bytes that are unique to this start, from the random keys of a hasher.
@@ -183,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_was_deleted_is_passed_over_and_what_is_hidden_is_waited_for() {
-        let at = |next| checked_offset("events [0]", next, 10, 20).map_err(|e| e.to_string());
+        let at = |next| checked_offset("events [0]", next, &(10..20)).map_err(|e| e.to_string());
         assert_eq!((at(3), at(15), at(20)), (Ok(10), Ok(15), Ok(20)));
         let problem = at(21).unwrap_err();
         assert!(
@@ -191,7 +166,7 @@ mod tests {
             "{problem}"
         );
         assert_eq!(
-            checked_offset("events [0]", 21, 10, 20).unwrap_err().remedy(),
+            checked_offset("events [0]", 21, &(10..20)).unwrap_err().remedy(),
             crate::error::Remedy::Redo
         );
     }

@@ -12,12 +12,13 @@ use firewatch_engine::{ActiveRuleset, Ruleset};
 use firewatch_telemetry::EngineMetrics;
 use rdkafka::consumer::Consumer;
 
-use crate::backoff::{Backoff, Stopwatch, pause_unless_cancelled};
-use crate::end_offsets::EndOffsets;
+use crate::backoff::{Backoff, FIRST_RETRY_WAIT, Stopwatch, pause_unless_cancelled};
+use crate::engine_processor::EngineContext;
 use crate::error::Remedy;
 use crate::group_member::{self, GroupMember};
+use crate::kafka_log::KafkaLog;
 use crate::topic_admin::task_partition_count;
-use crate::worker::{InputSource, Worker, WorkerContext};
+use crate::worker::{InputSource, WorkerContext};
 use crate::workers::{NotReady, Workers};
 use crate::{KafkaSettings, RunError, Topics};
 
@@ -121,19 +122,19 @@ impl Runner {
         let Some(context) = self.wait_for_context(stop)? else { return Ok(()) };
         context.expect_end_of_input();
         self.run_until(&context, stop, || {
-            let end_of_input = &context.workers.end_of_input;
+            let end_of_input = &context.worker.workers.end_of_input;
             if is_input_complete.load(Ordering::Relaxed) {
                 end_of_input.complete_input();
             }
-            end_of_input.is_done() && context.workers.is_done()
+            end_of_input.is_done() && context.worker.workers.is_done()
         })
     }
 
     /// Checks the topics and registers the output schemas, as soon as a broker answers. Returns `None` when
     /// `stop` is set first.
-    fn wait_for_context(&self, stop: &AtomicBool) -> Result<Option<Arc<WorkerContext>>, RunError> {
+    fn wait_for_context(&self, stop: &AtomicBool) -> Result<Option<Arc<EngineContext<KafkaLog>>>, RunError> {
         let Self { settings, topics, ruleset, metrics, clock, health } = self;
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST_RETRY_WAIT);
         while !stop.load(Ordering::Relaxed) {
             let outlets = topics.contract_topics(&ruleset.get().output_teams());
             let checked = task_partition_count(settings, topics);
@@ -141,16 +142,17 @@ impl Runner {
                 .and_then(|partitions| settings.formats.register_schemas(&outlets).map(|()| partitions))
             {
                 Ok(partitions) => {
-                    return Ok(Some(Arc::new(WorkerContext {
+                    let worker = WorkerContext {
                         settings: settings.clone(),
                         topics: topics.clone(),
-                        ruleset: ruleset.clone(),
-                        metrics: metrics.clone(),
+                        inputs: topics.task_inputs(),
                         clock: *clock,
-                        partitions,
                         workers: health.workers.clone(),
-                        end_offsets: EndOffsets::new(settings)?,
-                    })));
+                        log: KafkaLog::new(settings)?,
+                        first_retry_wait: FIRST_RETRY_WAIT,
+                    };
+                    let (ruleset, metrics) = (ruleset.clone(), metrics.clone());
+                    return Ok(Some(Arc::new(EngineContext { worker, ruleset, metrics, partitions })));
                 }
                 Err(e) if e.remedy() == Remedy::Stop => return Err(e),
                 Err(e) => {
@@ -169,12 +171,15 @@ impl Runner {
 
     fn run_until(
         &self,
-        context: &Arc<WorkerContext>,
+        context: &Arc<EngineContext<KafkaLog>>,
         stop: &AtomicBool,
         done: impl Fn() -> bool,
     ) -> Result<(), RunError> {
-        let member =
-            Arc::new(group_member::join(&context.settings, &context.topics, context.workers.clone())?);
+        let member = Arc::new(group_member::join(
+            &context.worker.settings,
+            &context.worker.topics,
+            context.worker.workers.clone(),
+        )?);
         let (mut ran, mut leaving) = (Ok(()), None);
         let mut may_leave = || {
             let stopped = stop.load(Ordering::Relaxed);
@@ -186,12 +191,12 @@ impl Runner {
             self.health.heartbeat((self.clock)());
             ran = group_member::poll_group(&member, GROUP_POLL_TIMEOUT)
                 .and_then(|()| start_workers(context, &member));
-            if let Some(failure) = context.workers.failure() {
+            if let Some(failure) = context.worker.workers.failure() {
                 ran = Err(failure);
             }
         }
-        context.workers.stop_all();
-        let failure = context.workers.failure();
+        context.worker.workers.stop_all();
+        let failure = context.worker.workers.failure();
         // Dropping the last reference to the member leaves the group.
         drop(member);
         ran.and(failure.map_or(Ok(()), Err))
@@ -205,15 +210,15 @@ impl Runner {
 }
 
 /// Starts a worker for each newly assigned partition, and a new one for each partition whose worker hangs.
-fn start_workers(context: &Arc<WorkerContext>, member: &Arc<GroupMember>) -> Result<(), RunError> {
-    let hung = context.workers.abandon_hung((context.clock)());
+fn start_workers(context: &Arc<EngineContext<KafkaLog>>, member: &Arc<GroupMember>) -> Result<(), RunError> {
+    let hung = context.worker.workers.abandon_hung((context.worker.clock)());
     if !hung.is_empty() {
         tracing::warn!("partitions {hung:?}: no heartbeat from the workers; starting new ones");
     }
     for partition in member.context().take_newly_assigned().into_iter().chain(hung) {
         let (own, source) = (context.clone(), InputSource::Group(Arc::downgrade(member)));
-        let work = move |control: &_| Worker::new(&own, partition, control, source).run();
-        context.workers.start(partition, (context.clock)(), work)?;
+        let work = move |control: &_| own.run_task(partition, control, source);
+        context.worker.workers.start(partition, (context.worker.clock)(), work)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use firewatch_engine::{Effect, SHADOW_TEAM, Stream};
 use firewatch_wire::Contract;
 
 use crate::Formats;
+use crate::task_reader::InputTopic;
 
 /// The delivery guarantee to readers of the outputs when something fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,12 @@ impl Topics {
     #[must_use]
     pub fn inputs(&self) -> [(&str, Stream); 3] {
         [(&self.events, Stream::Events), (&self.actions, Stream::Actions), (&self.signals, Stream::Signals)]
+    }
+
+    /// Returns the inputs of an engine's task.
+    pub(crate) fn task_inputs(&self) -> Vec<InputTopic> {
+        let to_input = |&(topic, stream): &(&str, Stream)| InputTopic { topic: topic.to_owned(), stream };
+        self.inputs().iter().map(to_input).collect()
     }
 
     /// Returns the topics of which a task owns the same partition.

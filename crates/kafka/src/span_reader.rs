@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use firewatch_domain::EventTime;
 use firewatch_engine::{DecodeResult, Input, Record, Stream};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::backoff::Stopwatch;
-use crate::client_context::{ReaderContext, create_consumer};
+use crate::client_context::create_consumer;
+use crate::kafka_log::KafkaQueue;
+use crate::log::RecordQueue;
 use crate::merge::{NextInput, next_input};
-use crate::partition_reader::{PartitionReader, poll_client};
+use crate::partition_reader::PartitionReader;
 use crate::span::{Span, SpanBounds, resolve_spans};
 use crate::{Formats, KafkaSettings, RunError, Topics, client_error};
 
@@ -55,7 +57,6 @@ struct Partition {
 
 /// Iterates over the records of a span in order.
 pub struct SpanReader {
-    consumer: Arc<BaseConsumer<ReaderContext>>,
     formats: Formats,
     logs: Vec<String>,
     records: u64,
@@ -85,10 +86,10 @@ impl SpanReader {
         let mut partitions = Vec::new();
         for (i, span) in (0..).zip(&spans) {
             let open_reader = |(topic, stream)| {
-                let span = span.offsets(stream);
-                PartitionReader::open(&consumer, topic, i, stream, span.start, Some(span.end))
+                let (queue, span) = (KafkaQueue::split_from(&consumer, topic, i)?, span.offsets(stream));
+                Ok(PartitionReader::new(queue, topic, stream, span.start, Some(span.end)))
             };
-            let [events, actions] = streams.map(open_reader);
+            let [events, actions]: [Result<_, RunError>; 2] = streams.map(open_reader);
             let (events, actions, heads) = (events?, actions?, [None, None]);
             partitions.push(Partition {
                 events,
@@ -101,7 +102,6 @@ impl SpanReader {
         consumer.assign(&wanted).map_err(client_error("start reading"))?;
         let names = |i: usize| streams.map(|(topic, _)| format!("{topic} [{i}]"));
         Ok(Self {
-            consumer,
             formats: settings.formats.clone(),
             logs: (0..spans.len()).flat_map(names).collect(),
             records: spans.iter().map(Span::records).sum(),
@@ -133,7 +133,7 @@ impl SpanReader {
                 self.ready.extend(next.map(|_| Reverse((*clock, i))));
                 continue;
             }
-            poll_client(&self.consumer)?;
+            self.partitions[i].events.queue.service_client()?;
             if start.elapsed() > READ_TIMEOUT {
                 let problem = format!("could not read {} to its end in time", self.logs[2 * i]);
                 return Err(RunError::Timeout(problem));

@@ -3,20 +3,17 @@
 //! The reader joins no group. The worker decides where to read from and what is committed.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use firewatch_engine::Stream;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, OwnedMessage};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::Offset;
+use rdkafka::message::OwnedMessage;
 
+use crate::RunError;
 use crate::backoff::{Stopwatch, pause};
-use crate::client_context::{ReaderContext, create_consumer};
-use crate::end_offsets::EndOffsets;
-use crate::partition_reader::{PartitionReader, TRANSACTION_MARKER_GRACE, poll_client};
+use crate::log::{Log, ReadStart, RecordQueue};
+use crate::partition_reader::{PartitionReader, TRANSACTION_MARKER_GRACE};
 use crate::positions::Positions;
-use crate::{KafkaSettings, RunError, Topics, client_error};
 
 /// Longest wait for records that are known to exist.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,49 +26,53 @@ const MAX_ANSWER_TIME: Duration = Duration::from_secs(2);
 /// How often the end offsets are fetched before a slow answer is accepted.
 const MAX_END_OFFSET_TRIES: u32 = 5;
 
-/// Records read and not yet processed. Actions are kept elsewhere, because they may have to wait for events
-/// of a later batch.
-#[derive(Default)]
-pub(crate) struct Batch<'a> {
-    pub events: VecDeque<BorrowedMessage<'a>>,
-    pub signals: VecDeque<BorrowedMessage<'a>>,
+/// A topic that a task reads, and the stream of its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InputTopic {
+    pub topic: String,
+    pub stream: Stream,
 }
 
-/// Reads one partition of every input stream.
-pub(crate) struct TaskReader {
-    consumer: Arc<BaseConsumer<ReaderContext>>,
-    partition: i32,
-    streams: Vec<PartitionReader>,
+/// Records read and not yet processed. Actions are kept elsewhere, because they may have to wait for events
+/// of a later batch.
+pub(crate) struct Batch<'a, Q: RecordQueue + 'a> {
+    pub events: VecDeque<Q::Record<'a>>,
+    pub signals: VecDeque<Q::Record<'a>>,
+}
+
+/// Reads one partition of every input topic.
+pub(crate) struct TaskReader<Q> {
+    partition: u32,
+    streams: Vec<PartitionReader<Q>>,
     /// Actions read and not yet processed.
     pub pending_actions: VecDeque<OwnedMessage>,
 }
 
-impl TaskReader {
-    /// Starts to read a partition of each stream from `positions`, up to `ends` where these are given.
+impl<Q: RecordQueue> TaskReader<Q> {
+    /// Starts to read a partition of each topic from `positions`, up to `ends` where these are given.
     pub fn open(
-        settings: &KafkaSettings,
-        topics: &Topics,
+        log: &impl Log<Queue = Q>,
+        inputs: &[InputTopic],
         partition: u32,
         positions: &Positions,
         ends: &Positions,
     ) -> Result<Self, RunError> {
-        let consumer = Arc::new(create_consumer(settings)?);
-        let partition = partition as i32;
-        let mut wanted = TopicPartitionList::new();
-        for (topic, stream) in topics.inputs() {
-            let at = positions.get(&stream).copied().unwrap_or_default();
-            wanted
-                .add_partition_offset(topic, partition, Offset::Offset(at))
-                .map_err(client_error("start reading"))?;
-        }
-        let mut streams = Vec::new();
-        for (topic, stream) in topics.inputs() {
-            let from = positions.get(&stream).copied().unwrap_or_default();
-            let until = ends.get(&stream).copied();
-            streams.push(PartitionReader::open(&consumer, topic, partition, stream, from, until)?);
-        }
-        consumer.assign(&wanted).map_err(client_error("start reading"))?;
-        Ok(Self { consumer, partition, streams, pending_actions: VecDeque::new() })
+        let from = |input: &InputTopic| positions.get(&input.stream).copied().unwrap_or_default();
+        let starts: Vec<ReadStart<'_>> = inputs
+            .iter()
+            .map(|input| ReadStart { topic: &input.topic, offset: Offset::Offset(from(input)) })
+            .collect();
+        let queues = log.open_queues(partition, &starts)?;
+        let streams = inputs.iter().zip(queues).map(|(input, queue)| {
+            let until = ends.get(&input.stream).copied();
+            PartitionReader::new(queue, &input.topic, input.stream, from(input), until)
+        });
+        Ok(Self { partition, streams: streams.collect(), pending_actions: VecDeque::new() })
+    }
+
+    /// Returns whether the task merges actions with its events.
+    pub fn reads_actions(&self) -> bool {
+        self.streams.iter().any(|reader| reader.stream == Stream::Actions)
     }
 
     /// Reads until `wait` has passed, `max_records` are read or `enough` returns true. Each stream gets a
@@ -81,12 +82,13 @@ impl TaskReader {
         wait: Duration,
         max_records: usize,
         enough: impl Fn() -> bool,
-    ) -> Result<(Batch<'_>, Vec<OwnedMessage>), RunError> {
+    ) -> Result<(Batch<'_, Q>, Vec<OwnedMessage>), RunError> {
         let start = Stopwatch::start();
         let share = (max_records / self.streams.len()).max(1);
-        let (mut batch, mut actions, mut read) = (Batch::default(), Vec::new(), 0);
+        let (mut batch, mut actions, mut read) =
+            (Batch { events: VecDeque::new(), signals: VecDeque::new() }, Vec::new(), 0);
         while read < max_records && !enough() {
-            poll_client(&self.consumer)?;
+            self.service_client()?;
             let before = read;
             for stream in &self.streams {
                 let limit = max_records.min(read + share);
@@ -97,7 +99,7 @@ impl TaskReader {
                     match stream.stream {
                         Stream::Events => batch.events.push_back(message),
                         Stream::Signals => batch.signals.push_back(message),
-                        Stream::Actions => actions.push(message.detach()),
+                        Stream::Actions => actions.push(Q::detach(&message)),
                     }
                 }
             }
@@ -119,11 +121,11 @@ impl TaskReader {
     /// Fetches the end offset of each log. Events come last, so that every event that precedes a known action
     /// lies before the end of the events. A broker that hung may answer before it learns that it is no longer
     /// the leader, and its end offset is then too low. So a slow answer is fetched again.
-    pub fn fetch_end_offsets(&self, end_offsets: &EndOffsets) -> Result<(), RunError> {
+    pub fn fetch_end_offsets(&self, log: &impl Log) -> Result<(), RunError> {
         for _ in 0..MAX_END_OFFSET_TRIES {
             let start = Stopwatch::start();
-            self.fetch_stream_end_offsets(end_offsets, |stream| stream != Stream::Events)?;
-            self.fetch_stream_end_offsets(end_offsets, |stream| stream == Stream::Events)?;
+            self.fetch_stream_end_offsets(log, |stream| stream != Stream::Events)?;
+            self.fetch_stream_end_offsets(log, |stream| stream == Stream::Events)?;
             if start.elapsed() < MAX_ANSWER_TIME {
                 break;
             }
@@ -134,13 +136,13 @@ impl TaskReader {
 
     fn fetch_stream_end_offsets(
         &self,
-        end_offsets: &EndOffsets,
+        log: &impl Log,
         wanted: impl Fn(Stream) -> bool,
     ) -> Result<(), RunError> {
         let live =
             || self.streams.iter().filter(|stream| stream.stop_offset.is_none() && wanted(stream.stream));
         let topics: Vec<&str> = live().map(|stream| stream.topic.as_str()).collect();
-        for (stream, end) in live().zip(end_offsets.fetch(&topics, self.partition)?) {
+        for (stream, end) in live().zip(log.end_offsets(&topics, self.partition)?) {
             if stream.end_offset.replace(end) != end {
                 stream.end_since.set(Stopwatch::start());
             }
@@ -155,7 +157,7 @@ impl TaskReader {
         let (start, mut rest, mut wait, mut sought) = (Stopwatch::start(), Vec::new(), Duration::ZERO, false);
         while actions.next_offset.get() < actions.end_offset.get() {
             match actions.poll(wait)? {
-                Some(message) => rest.push(message.detach()),
+                Some(message) => rest.push(Q::detach(&message)),
                 None if sought && actions.at_eof.get() => break,
                 None if start.elapsed() >= DRAIN_TIMEOUT => {
                     return Err(RunError::Timeout(format!(
@@ -168,13 +170,10 @@ impl TaskReader {
                     // client reports the end when it reaches it.
                     actions.at_eof.set(false);
                     sought = true;
-                    let here = Offset::Offset(actions.next_offset.get());
-                    self.consumer
-                        .seek(&actions.topic, self.partition, here, DRAIN_TIMEOUT)
-                        .map_err(client_error(format!("read {} to its end", actions.topic)))?;
+                    actions.queue.seek(actions.next_offset.get())?;
                 }
                 None => {
-                    poll_client(&self.consumer)?;
+                    self.service_client()?;
                     wait = EVENT_POLL_TIMEOUT;
                 }
             }
@@ -195,7 +194,12 @@ impl TaskReader {
         })
     }
 
-    fn stream_reader(&self, stream: Stream) -> Result<&PartitionReader, RunError> {
+    /// Lets the client that all queues share do its background work.
+    fn service_client(&self) -> Result<(), RunError> {
+        self.streams.first().map_or(Ok(()), |reader| reader.queue.service_client())
+    }
+
+    fn stream_reader(&self, stream: Stream) -> Result<&PartitionReader<Q>, RunError> {
         let found = self.streams.iter().find(|reader| reader.stream == stream);
         found.ok_or_else(|| RunError::Topics(format!("no input topic for the stream {}", stream.as_str())))
     }
@@ -204,30 +208,23 @@ impl TaskReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EmbeddedBroker, RecordProducer};
+    use crate::Topics;
+    use crate::simulated_log::{SimulatedLog, SimulatedQueue};
 
-    fn embedded() -> (EmbeddedBroker, KafkaSettings, TaskReader) {
-        let topics = Topics::default();
-        let broker = EmbeddedBroker::start(&topics, &[], 1).unwrap();
-        let mut settings = KafkaSettings::local(&broker.bootstrap_servers(), "test");
-        settings.consumer.push(("fetch.wait.max.ms".into(), "20".into()));
+    fn open_at_start(log: &SimulatedLog) -> TaskReader<SimulatedQueue> {
         let start = Positions::new();
-        let reader = TaskReader::open(&settings, &topics, 0, &start, &start).unwrap();
-        (broker, settings, reader)
+        TaskReader::open(log, &Topics::default().task_inputs(), 0, &start, &start).unwrap()
     }
 
     #[test]
     fn a_backlog_of_events_leaves_room_for_the_other_streams() {
-        let (_broker, settings, reader) = embedded();
-        let (topics, producer) = (Topics::default(), RecordProducer::new(&settings).unwrap());
-        for _ in 0..100 {
+        let (log, topics) = (SimulatedLog::new(), Topics::default());
+        for i in 0..100 {
             for topic in [&topics.events, &topics.signals] {
-                producer.send(topic, Some("c"), b"{}", &[]).unwrap();
+                log.append(topic, "c", b"{}", i);
             }
         }
-        producer.flush().unwrap();
-        // Long enough for the client to fetch all records.
-        pause(Duration::from_millis(500));
+        let reader = open_at_start(&log);
         let (batch, _) = reader.poll_batch(Duration::from_secs(5), 30, || false).unwrap();
         let (events, signals) = (batch.events.len(), batch.signals.len());
         assert!(
@@ -238,27 +235,20 @@ mod tests {
 
     #[test]
     fn no_action_is_read_whose_event_may_not_be_known() {
-        let (_broker, settings, reader) = embedded();
-        let end_offsets = EndOffsets::new(&settings).unwrap();
-        reader.fetch_end_offsets(&end_offsets).unwrap();
-        let (topics, producer) = (Topics::default(), RecordProducer::new(&settings).unwrap());
+        let (log, topics) = (SimulatedLog::new(), Topics::default());
+        let reader = open_at_start(&log);
+        reader.fetch_end_offsets(&log).unwrap();
         for topic in [&topics.events, &topics.actions] {
-            producer.send(topic, Some("c"), b"first the event, then the action", &[]).unwrap();
-            producer.flush().unwrap();
+            log.append(topic, "c", b"first the event, then the action", 0);
         }
-        // Long enough for the client to fetch the action.
-        pause(Duration::from_millis(500));
-        // Several times, because the first answer may be that the log has ended.
-        for _ in 0..3 {
-            assert!(
-                reader.drain_actions().unwrap().is_empty(),
-                "it was added after the end offsets were fetched"
-            );
-        }
-        reader.fetch_end_offsets(&end_offsets).unwrap();
+        assert!(
+            reader.drain_actions().unwrap().is_empty(),
+            "it was added after the end offsets were fetched"
+        );
+        reader.fetch_end_offsets(&log).unwrap();
         assert_eq!(reader.drain_actions().unwrap().len(), 1);
         assert!(!reader.at_end(Stream::Events).unwrap(), "the event before it is still to be read");
-        let (batch, _) = reader.poll_batch(Duration::from_millis(500), 1, || false).unwrap();
+        let (batch, _) = reader.poll_batch(Duration::ZERO, 1, || false).unwrap();
         assert_eq!(batch.events.len(), 1);
         assert!(reader.at_end(Stream::Events).unwrap());
     }

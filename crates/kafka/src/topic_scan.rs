@@ -15,7 +15,9 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::backoff::Stopwatch;
 use crate::client_context::{ReaderContext, create_consumer};
-use crate::partition_reader::{PartitionReader, poll_client};
+use crate::kafka_log::KafkaQueue;
+use crate::log::RecordQueue;
+use crate::partition_reader::PartitionReader;
 use crate::record_io::{ReceivedRecord, decode_message};
 use crate::span::{REQUEST_TIMEOUT, log_bounds, offset_at_time};
 use crate::{Formats, KafkaSettings, RunError, client_error};
@@ -60,13 +62,14 @@ pub fn scan_topics(
         .into_iter()
         // Only readers of live logs depend on the stream.
         .map(|(topic, i, from, until)| {
-            PartitionReader::open(&consumer, topic, i, Stream::Events, from, Some(until))
+            let queue = KafkaQueue::split_from(&consumer, topic, i)?;
+            Ok(PartitionReader::new(queue, topic, Stream::Events, from, Some(until)))
         })
         .collect();
     let readers = readers?;
     consumer.assign(&wanted).map_err(client_error("start reading"))?;
     for reader in &readers {
-        if scan_partition(&consumer, &settings.formats, reader, sink)?.is_break() {
+        if scan_partition(&settings.formats, reader, sink)?.is_break() {
             break;
         }
     }
@@ -117,7 +120,6 @@ pub fn fetch_end_offsets(
 }
 
 fn scan_partition(
-    consumer: &BaseConsumer<ReaderContext>,
     formats: &Formats,
     reader: &PartitionReader,
     sink: &mut dyn FnMut(&ReceivedRecord) -> ControlFlow<()>,
@@ -131,7 +133,7 @@ fn scan_partition(
             }
             since = Stopwatch::start();
         }
-        poll_client(consumer)?;
+        reader.queue.service_client()?;
         if since.elapsed() > REQUEST_TIMEOUT {
             return Err(RunError::Timeout(format!("could not read {} to its end in time", reader.topic)));
         }

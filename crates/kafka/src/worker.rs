@@ -1,30 +1,29 @@
-//! One task at work: takes over the partition, restores its state, then reads, processes and commits, round
-//! after round.
+//! One worker: takes over a partition, restores its processor, then reads, processes and commits, round after
+//! round.
 //!
 //! Each worker has its own thread, because client calls block on brokers. A round is one transaction. When a
 //! round fails before its commit is requested, its changes are undone in memory and repeated with a new
-//! writer. When the outcome of a commit is unknown, the task restarts from the changelog.
+//! writer. When the outcome of a commit is unknown, the worker restarts from the changelog.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
 
 use firewatch_domain::Duration;
-use firewatch_engine::{ActiveRuleset, Stream, Task};
-use firewatch_telemetry::EngineMetrics;
+use firewatch_engine::Stream;
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
 
 use crate::backoff::Backoff;
-use crate::commit_buffer::{CommitBuffer, Recovered};
-use crate::end_offsets::EndOffsets;
 use crate::error::Remedy;
-use crate::group_member::GroupMember;
+use crate::group_member::{self, GroupMember};
+use crate::log::{Log, LogWriter};
 use crate::merge::{NextInput, next_input};
-use crate::metering;
 use crate::positions::Positions;
-use crate::restore::Restore;
+use crate::processor::{Processor, WorkerEvent};
+use crate::progress::Progress;
+use crate::restore::restore;
 use crate::span::Span;
-use crate::task_reader::TaskReader;
+use crate::task_reader::{InputTopic, TaskReader};
 use crate::task_writer::TaskWriter;
 use crate::workers::{Phase, WorkerControl, Workers};
 use crate::{Guarantee, KafkaSettings, RunError, Topics, WallClock};
@@ -32,23 +31,17 @@ use crate::{Guarantee, KafkaSettings, RunError, Topics, WallClock};
 /// How often the end offsets of a silent partition are checked.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Settings, ruleset and clients that all workers of a process share.
-pub(crate) struct WorkerContext {
+/// What all workers of one group share.
+pub(crate) struct WorkerContext<L> {
     pub settings: KafkaSettings,
     pub topics: Topics,
-    pub ruleset: Arc<ActiveRuleset>,
-    pub metrics: EngineMetrics,
+    /// The topics to read.
+    pub inputs: Vec<InputTopic>,
     pub clock: WallClock,
-    pub partitions: u32,
     pub workers: Arc<Workers>,
-    pub end_offsets: EndOffsets,
-}
-
-impl WorkerContext {
-    /// Declares the input finite: its event time is not the wall clock's, so silence does not advance it.
-    pub fn expect_end_of_input(&self) {
-        self.workers.end_of_input.expect_ends(self.ruleset.get().signal_keys().count(), self.partitions);
-    }
+    pub log: L,
+    /// Wait before the first retry.
+    pub first_retry_wait: Wait,
 }
 
 /// Where a worker reads from, and whether it records its progress.
@@ -60,37 +53,44 @@ pub(crate) enum InputSource {
 }
 
 /// The worker of one partition.
-pub(crate) struct Worker<'a> {
-    context: &'a WorkerContext,
+pub(crate) struct Worker<'a, L, F> {
+    context: &'a WorkerContext<L>,
     partition: u32,
     control: &'a WorkerControl,
     source: InputSource,
+    new_processor: F,
     /// Whether the end-of-stream watermarks were sent and committed.
     end_sent: bool,
 }
 
 /// State of a worker from taking over the partition until it restarts or ends.
-struct Session {
-    task: Task,
-    reader: TaskReader,
-    buffer: CommitBuffer,
+struct Session<P, W, Q> {
+    processor: P,
+    writer: TaskWriter<W>,
+    reader: TaskReader<Q>,
+    progress: Progress,
 }
 
-impl<'a> Worker<'a> {
+/// The session of a worker on a log.
+type SessionOn<P, L> = Session<P, <L as Log>::Writer, <L as Log>::Queue>;
+
+impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
+    /// Creates a worker; `new_processor` returns a processor without state.
     pub fn new(
-        context: &'a WorkerContext,
+        context: &'a WorkerContext<L>,
         partition: u32,
         control: &'a WorkerControl,
         source: InputSource,
+        new_processor: F,
     ) -> Self {
-        Self { context, partition, control, source, end_sent: false }
+        Self { context, partition, control, source, new_processor, end_sent: false }
     }
 
     /// Processes records until asked to finish or, for finite input, until the end of the stream.
     ///
     /// Fails with the first error that no retry can resolve.
     pub fn run(&mut self) -> Result<(), RunError> {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(self.context.first_retry_wait);
         while !self.control.should_finish() {
             self.control.set_phase(Phase::Restoring);
             let ran = match self.open_session() {
@@ -111,80 +111,91 @@ impl<'a> Worker<'a> {
             }
         }
         if self.control.should_finish() {
-            self.context.metrics.forget(self.partition);
+            (self.new_processor)().meter(WorkerEvent::Released);
         }
         Ok(())
     }
 
     /// Fences the previous owner of the partition and restores what it committed. Returns `None` when asked
     /// to finish meanwhile.
-    fn open_session(&self) -> Result<Option<Session>, RunError> {
-        let WorkerContext { settings, topics, ruleset, metrics, clock, partitions, .. } = self.context;
-        let partition = self.partition;
-        let mut writer = TaskWriter::open(settings, topics, partition)?;
-        let fresh = Task::new(partition, *partitions).with_max_conversations(settings.max_conversations);
-        let (task, committed) = match &self.source {
-            InputSource::Span(span) => (fresh, span.first.clone()),
+    fn open_session(&self) -> Result<Option<SessionOn<P, L>>, RunError> {
+        let WorkerContext { settings, clock, .. } = self.context;
+        let mut writer = self.open_writer()?;
+        let mut processor = (self.new_processor)();
+        let committed = match &self.source {
+            InputSource::Span(span) => span.first.clone(),
             InputSource::Group(_) => {
-                let restore = Restore { settings, topics, ruleset: &ruleset.get(), metrics, partition };
                 let unwanted = || {
                     self.control.heartbeat(clock());
                     self.control.should_finish()
                 };
-                let Some(restored) = restore.restore_task(fresh, &mut writer, unwanted)? else {
+                let restored = restore(self.context, self.partition, &mut processor, &mut writer, unwanted)?;
+                let Some(positions) = restored else {
                     return Ok(None);
                 };
-                restored
+                positions
             }
         };
-        let reader = self.read_from(&committed)?;
-        Ok(Some(Session { task, reader, buffer: CommitBuffer::new(writer, committed, self.context) }))
+        let reader = self.open_reader(&committed)?;
+        let progress = Progress::new(committed, settings.commit_records, clock());
+        Ok(Some(Session { processor, writer, reader, progress }))
     }
 
-    fn read_from(&self, positions: &Positions) -> Result<TaskReader, RunError> {
-        let WorkerContext { settings, topics, .. } = self.context;
+    fn open_writer(&self) -> Result<TaskWriter<L::Writer>, RunError> {
+        let WorkerContext { settings, topics, log, .. } = self.context;
+        Ok(TaskWriter::new(log.open_writer(self.partition)?, self.partition, topics, &settings.formats))
+    }
+
+    fn open_reader(&self, positions: &Positions) -> Result<TaskReader<L::Queue>, RunError> {
+        let WorkerContext { inputs, log, .. } = self.context;
         let ends = match &self.source {
             InputSource::Group(_) => &Positions::new(),
             InputSource::Span(span) => &span.end,
         };
-        TaskReader::open(settings, topics, self.partition, positions, ends)
+        TaskReader::open(log, inputs, self.partition, positions, ends)
     }
 
     /// Returns to the last commit after a failed round, with a new writer. Returns `None` when asked to
     /// finish meanwhile.
+    ///
+    /// The writer that began a transaction does not abort it: what it sent may still be in flight to a broker
+    /// and would count as part of the next transaction. The writer that takes over has a new epoch, which
+    /// every broker learns with the abort, so brokers refuse such stragglers.
     fn recover(
         &self,
-        session: Session,
+        session: SessionOn<P, L>,
         e: RunError,
         backoff: &mut Backoff,
-    ) -> Result<Option<Session>, RunError> {
-        let Session { mut task, buffer, .. } = session;
-        self.context.metrics.round("aborted");
-        task.rewind(&self.context.ruleset.get())?;
-        let recovered = buffer.into_recovered(self.context);
+    ) -> Result<Option<SessionOn<P, L>>, RunError> {
+        let WorkerContext { settings, clock, .. } = self.context;
+        let Session { mut processor, writer, reader, mut progress } = session;
+        drop((writer, reader));
+        processor.meter(WorkerEvent::Aborted);
+        processor.rewind()?;
+        progress.rewind(settings.commit_records);
         let mut problem = e;
         loop {
             self.retry_after(problem, backoff)?;
             if self.control.should_finish() {
                 return Ok(None);
             }
-            match self.reopen(&recovered) {
-                Ok((buffer, reader)) => return Ok(Some(Session { task, reader, buffer })),
+            let reopened = self.open_writer().and_then(|writer| {
+                let reader = self.open_reader(&progress.committed)?;
+                Ok((writer, reader))
+            });
+            match reopened {
+                Ok((writer, reader)) => {
+                    progress.restart_clocks(clock());
+                    return Ok(Some(Session { processor, writer, reader, progress }));
+                }
                 Err(e) if self.remedy(&e) == Remedy::Redo => problem = e,
                 Err(e) => return Err(e),
             }
         }
     }
 
-    fn reopen(&self, recovered: &Recovered) -> Result<(CommitBuffer, TaskReader), RunError> {
-        let WorkerContext { settings, topics, .. } = self.context;
-        let writer = TaskWriter::open(settings, topics, self.partition)?;
-        let reader = self.read_from(&recovered.committed)?;
-        Ok((CommitBuffer::resume(recovered, writer, self.context), reader))
-    }
-
     /// Runs rounds until asked to finish or until the stream ends.
-    fn run_rounds(&mut self, mut session: Session, backoff: &mut Backoff) -> Result<(), RunError> {
+    fn run_rounds(&mut self, mut session: SessionOn<P, L>, backoff: &mut Backoff) -> Result<(), RunError> {
         self.control.set_phase(Phase::Working);
         loop {
             let finish = self.control.should_finish();
@@ -206,10 +217,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads, processes and commits. Returns whether the stream has ended.
-    fn run_round(&mut self, session: &mut Session) -> Result<bool, RunError> {
-        let context = self.context;
-        let end_of_input = &context.workers.end_of_input;
-        self.control.heartbeat((context.clock)());
+    fn run_round(&mut self, session: &mut SessionOn<P, L>) -> Result<bool, RunError> {
+        let end_of_input = &self.context.workers.end_of_input;
+        self.control.heartbeat((self.context.clock)());
         // Read before the end offsets are fetched: records added later are seen in the next round.
         let (is_complete, over) = (end_of_input.is_input_complete(), self.end_sent && end_of_input.is_done());
         let processed = self.process_batch(session)?;
@@ -217,64 +227,73 @@ impl<'a> Worker<'a> {
             // Another worker owns the partition by now, and brokers would refuse a commit.
             return Ok(true);
         }
-        let Session { task, reader, buffer } = &mut *session;
+        let Session { processor, writer, reader, .. } = &mut *session;
         let quiet = processed == 0 && reader.pending_actions.is_empty();
         let sends_end = quiet && is_complete && !self.end_sent;
         let ends = sends_end && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
         if ends {
-            buffer.end_of_stream(task)?;
+            processor.end_of_stream(writer)?;
         }
         self.commit(session)?;
         self.end_sent |= ends;
-        context.metrics.state(self.partition, metering::state_size(&session.task));
         Ok(over && processed == 0)
     }
 
     /// Commits the effects, the changed state and the positions since the last commit.
-    fn commit(&self, session: &mut Session) -> Result<(), RunError> {
-        let Session { task, buffer, .. } = session;
-        let context = self.context;
-        let changes = task.changes()?;
+    fn commit(&self, session: &mut SessionOn<P, L>) -> Result<(), RunError> {
+        let Session { processor, writer, progress, .. } = session;
+        let WorkerContext { settings, clock, .. } = self.context;
+        let changes = processor.changes()?;
         if let InputSource::Group(_) = &self.source {
-            for change in changes.iter().chain(&buffer.position_change()) {
-                buffer.writer.write_change(change)?;
+            for change in changes.iter().chain(&progress.changelog_entry()) {
+                writer.write_change(change)?;
             }
         }
-        if buffer.writer.commit()? {
-            context.metrics.round("committed");
+        if writer.commit()? {
+            processor.meter(WorkerEvent::Committed);
         }
-        task.committed();
-        buffer.record_commit(context);
+        processor.committed(clock());
+        progress.record_commit(settings.commit_records);
         if let InputSource::Group(member) = &self.source
             && let Some(member) = member.upgrade()
         {
-            buffer.report_offsets(&member, self.control.should_finish(), context);
+            self.report_offsets(&member, progress);
         }
         Ok(())
     }
 
+    /// Reports the committed positions to the group, for tools that show lag.
+    fn report_offsets(&self, member: &GroupMember, progress: &mut Progress) {
+        let WorkerContext { inputs, clock, .. } = self.context;
+        if let Some(positions) = progress.due_report(self.control.should_finish(), clock()) {
+            let position =
+                |input: &'a InputTopic| Some((input.topic.as_str(), *positions.get(&input.stream)?));
+            let next = inputs.iter().filter_map(position);
+            group_member::report_offsets(member, self.partition as i32, next);
+        }
+    }
+
     /// Reads for one commit interval and processes what arrived. Returns the number of records processed.
-    fn process_batch(&self, session: &mut Session) -> Result<usize, RunError> {
-        let (context, control) = (self.context, self.control);
-        let Session { task, reader, buffer } = session;
-        let settings = &context.settings;
+    fn process_batch(&self, session: &mut SessionOn<P, L>) -> Result<usize, RunError> {
+        let WorkerContext { settings, workers, log, clock, .. } = self.context;
+        let Session { processor, writer, reader, progress } = session;
         let interval = Wait::from_millis(settings.commit_interval_ms);
         let mut waiting = std::mem::take(&mut reader.pending_actions);
         let (mut batch, actions) =
-            reader.poll_batch(interval, buffer.max_records, || control.should_finish())?;
+            reader.poll_batch(interval, progress.max_records, || self.control.should_finish())?;
         waiting.extend(actions);
         // Records read after a policy reload are decided by the new policy.
-        buffer.ruleset = context.ruleset.get();
-        let now = (context.clock)();
+        processor.begin_round();
+        let now = clock();
         let mut processed = batch.signals.len();
         for signal in batch.signals.drain(..) {
-            buffer.handle_record(Stream::Signals, &signal, task, context)?;
+            process_record(Stream::Signals, &signal, processor, writer, progress)?;
         }
-        let is_check_due = now - buffer.last_check >= IDLE_CHECK_INTERVAL
-            || context.workers.end_of_input.is_input_complete();
-        if is_check_due || !batch.events.is_empty() || !waiting.is_empty() {
-            buffer.last_check = now;
-            reader.fetch_end_offsets(&context.end_offsets)?;
+        let is_check_due =
+            now - progress.last_check >= IDLE_CHECK_INTERVAL || workers.end_of_input.is_input_complete();
+        if reader.reads_actions() && (is_check_due || !batch.events.is_empty() || !waiting.is_empty()) {
+            progress.last_check = now;
+            reader.fetch_end_offsets(log)?;
             waiting.extend(reader.drain_actions()?);
         }
         let events_at_end = reader.at_end(Stream::Events)?;
@@ -289,12 +308,12 @@ impl<'a> Worker<'a> {
             match next {
                 NextInput::Event => {
                     if let Some(event) = batch.events.pop_front() {
-                        buffer.handle_record(Stream::Events, &event, task, context)?;
+                        process_record(Stream::Events, &event, processor, writer, progress)?;
                     }
                 }
                 NextInput::Action => {
                     if let Some(action) = waiting.pop_front() {
-                        buffer.handle_record(Stream::Actions, &action, task, context)?;
+                        process_record(Stream::Actions, &action, processor, writer, progress)?;
                     }
                 }
             }
@@ -302,23 +321,27 @@ impl<'a> Worker<'a> {
         drop(batch);
         reader.pending_actions = waiting;
         if any {
-            buffer.silent_since = now;
-        } else if is_check_due && events_at_end && !context.workers.end_of_input.is_finite() {
-            buffer.advance_idle(now, task, context)?;
+            progress.silent_since = now;
+        } else if is_check_due && events_at_end && !workers.end_of_input.is_finite() {
+            let silence = now - progress.silent_since;
+            if silence >= Duration::from_millis(settings.idle_after_ms as i64) {
+                processor.mark_idle(silence, writer)?;
+                progress.silent_since = now;
+            }
         }
-        for (stream, lag) in reader.lags() {
-            context.metrics.lag(stream.as_str(), self.partition, lag);
+        for (stream, records) in reader.lags() {
+            processor.meter(WorkerEvent::Lag { stream, records });
         }
         Ok(processed)
     }
 
     /// Logs the error and waits before the next try. Returns the error when a retry is pointless.
     fn retry_after(&self, e: RunError, backoff: &mut Backoff) -> Result<(), RunError> {
-        let WorkerContext { settings, clock, .. } = self.context;
+        let WorkerContext { settings, topics, clock, .. } = self.context;
         if self.remedy(&e) == Remedy::Stop && !self.control.should_finish() {
             return Err(e);
         }
-        let problem = format!("partition {}: {e}", self.partition);
+        let problem = format!("{} [{}]: {e}", topics.events, self.partition);
         self.control.wait_before_retry(&problem, backoff, settings.retry_timeout_ms, *clock)
     }
 
@@ -331,4 +354,16 @@ impl<'a> Worker<'a> {
             (remedy, _) => remedy,
         }
     }
+}
+
+/// Processes a record and notes its position.
+fn process_record<W: LogWriter>(
+    stream: Stream,
+    record: &impl Message,
+    processor: &mut impl Processor,
+    writer: &mut TaskWriter<W>,
+    progress: &mut Progress,
+) -> Result<(), RunError> {
+    progress.record_processed(stream, record.offset());
+    processor.process(stream, record, writer)
 }

@@ -69,7 +69,8 @@ enum Order {
 }
 
 impl WorkerControl {
-    fn new(now: EventTime) -> Self {
+    /// Creates the control of a worker that restores.
+    pub fn new(now: EventTime) -> Self {
         Self {
             order: AtomicU8::new(Order::Run as u8),
             phase: AtomicU8::new(Phase::Restoring as u8),
@@ -85,6 +86,12 @@ impl WorkerControl {
     /// Returns whether the worker should end at once, because nothing it does counts any more.
     pub fn is_abandoned(&self) -> bool {
         self.order.load(Ordering::Relaxed) == Order::Abandon as u8
+    }
+
+    /// Asks the worker to commit what it has and to end.
+    #[cfg(test)]
+    pub fn finish(&self) {
+        self.give(Order::Finish);
     }
 
     fn give(&self, order: Order) {
@@ -137,7 +144,8 @@ impl WorkerControl {
 pub(crate) struct EndOfInput {
     /// End-of-stream watermarks expected: brands times tasks; 0 for endless input.
     expected_ends: AtomicUsize,
-    received_ends: AtomicUsize,
+    /// Final watermarks that each task's dispatchers have received and committed.
+    received_ends: Mutex<BTreeMap<u32, usize>>,
     is_complete: AtomicBool,
 }
 
@@ -160,15 +168,15 @@ impl EndOfInput {
         self.is_complete.store(true, Ordering::Relaxed);
     }
 
-    /// Counts an end-of-stream watermark that a brand has processed and committed.
-    pub fn record_end(&self) {
-        self.received_ends.fetch_add(1, Ordering::Relaxed);
+    /// Sets how many end-of-stream watermarks the brands of a task have processed and committed.
+    pub fn set_received(&self, partition: u32, ends: usize) {
+        lock(&self.received_ends).insert(partition, ends);
     }
 
     /// Returns whether every brand has received an end-of-stream watermark from every task.
     pub fn is_done(&self) -> bool {
         self.is_finite()
-            && self.received_ends.load(Ordering::Relaxed) >= self.expected_ends.load(Ordering::Relaxed)
+            && lock(&self.received_ends).values().sum::<usize>() >= self.expected_ends.load(Ordering::Relaxed)
     }
 }
 
@@ -349,10 +357,12 @@ mod tests {
         let end_of_input = EndOfInput::default();
         assert!(!end_of_input.is_finite() && !end_of_input.is_done());
         end_of_input.expect_ends(2, 3);
-        for _ in 0..6 {
+        // A task that restarts sets its count again.
+        for (partition, ends) in [(0, 1), (1, 2), (0, 3), (0, 3), (1, 2)] {
+            end_of_input.set_received(partition, ends);
             assert!(end_of_input.is_finite() && !end_of_input.is_done());
-            end_of_input.record_end();
         }
+        end_of_input.set_received(1, 3);
         assert!(end_of_input.is_done());
     }
 }

@@ -38,12 +38,13 @@ fn ingest_topics(path: &Path) -> Result<(), Failure> {
     }
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?;
     let names: Vec<String> = config.sources.iter().map(|source| source.topic.clone()).collect();
-    let intakes =
-        IngestRunner::new(&config.kafka, &config.topics, config.sources, &metrics.ingest, clock::now);
+    let runner =
+        IngestRunner::new(&config.kafka, &config.topics, config.sources, &metrics.ingest, clock::now)
+            .map_err(|e| Failure::running("kafka", e))?;
     let (listen, from, to) = (config.listen, names.join(", "), &config.topics.events);
     tracing::info!("reading {from} into {to}; metrics at http://{listen}/metrics");
-    let watched = Watched { listen, metrics, healths: intakes.source_health() };
-    process::run_watched(runtime, watched, &stop, || intakes.run(&stop))
+    let watched = Watched { listen, metrics, healths: runner.source_health() };
+    process::run_watched(runtime, watched, &stop, || runner.run(&stop))
 }
 
 /// Reads payloads and writes events. Reports rejections and the totals on standard error.

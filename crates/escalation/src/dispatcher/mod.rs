@@ -140,6 +140,12 @@ impl Dispatcher {
         self.incidents.values().filter(|incident| incident.is_alive()).count() + self.pending.len()
     }
 
+    /// Returns the number of sources whose stream has ended.
+    #[must_use]
+    pub fn ended_sources(&self) -> usize {
+        self.core.sources.values().filter(|progress| progress.at == EventTime::END).count()
+    }
+
     /// Returns the parts that changed since the last call, in their present form; `None` for a part that is
     /// gone.
     pub fn changes(&mut self) -> Vec<(StatePartKey, Option<StatePart>)> {

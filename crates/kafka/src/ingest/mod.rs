@@ -3,24 +3,31 @@
 //!
 //! Every source has its own group, workers and changelog, built from the same parts as the engine's.
 
-mod worker;
+mod processor;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use firewatch_engine::Stream;
 use firewatch_ingest::PayloadDecoder;
 use firewatch_telemetry::IngestMetrics;
 use firewatch_wire::Contract;
 use rdkafka::consumer::Consumer;
 
-use crate::backoff::{Backoff, pause_unless_cancelled};
+use crate::backoff::{Backoff, FIRST_RETRY_WAIT, pause_unless_cancelled};
 use crate::error::Remedy;
 use crate::group_member::{self, GroupMember};
+use crate::kafka_log::KafkaLog;
+use crate::log::Log;
+use crate::task_reader::InputTopic;
 use crate::topic_admin::partition_count_with_state;
-use crate::workers::Workers;
+use crate::worker::{InputSource, Worker, WorkerContext};
+use crate::workers::WorkerControl;
 use crate::{Health, KafkaSettings, RunError, Topics, WallClock};
-use worker::IngestWorker;
+use processor::IngestProcessor;
 
 /// Longest wait for an event of one group before the next group is polled.
 const GROUP_POLL_TIMEOUT: Duration = Duration::from_millis(20);
@@ -37,51 +44,45 @@ pub struct RawSource {
 }
 
 /// One source with its workers.
-struct SourceContext {
-    settings: KafkaSettings,
-    /// The raw topic in place of the events topic, and the source's own state topic.
-    topics: Topics,
+struct SourceContext<L> {
+    /// Its topics have the raw topic in place of the events topic, and the source's own state topic.
+    worker: WorkerContext<L>,
     /// The topic that events are written to.
     events_topic: String,
     raw_source: RawSource,
     metrics: IngestMetrics,
-    clock: WallClock,
-    workers: Arc<Workers>,
 }
 
 /// The run loop of all sources: one group member each, with a worker for each assigned partition.
 pub struct IngestRunner {
-    sources: Vec<Arc<SourceContext>>,
+    sources: Vec<Arc<SourceContext<KafkaLog>>>,
     source_health: Vec<Arc<Health>>,
     clock: WallClock,
 }
 
 impl IngestRunner {
     /// Creates a run loop; nothing is connected yet.
-    #[must_use]
+    ///
+    /// # Errors
+    /// When the client refuses the settings.
     pub fn new(
         settings: &KafkaSettings,
         topics: &Topics,
         sources: Vec<RawSource>,
         metrics: &IngestMetrics,
         clock: WallClock,
-    ) -> Self {
+    ) -> Result<Self, RunError> {
         let to_context = |source: RawSource| {
             let group = format!("{}.ingest.{}", settings.group, source.name);
-            Arc::new(SourceContext {
-                settings: KafkaSettings { group, ..settings.clone() },
-                topics: topics.for_source(&source.topic),
-                events_topic: topics.events.clone(),
-                raw_source: source,
-                metrics: metrics.clone(),
-                clock,
-                workers: Arc::default(),
-            })
+            let settings = KafkaSettings { group, ..settings.clone() };
+            let log = KafkaLog::new(&settings)?;
+            Ok(Arc::new(SourceContext::new(settings, topics, source, metrics, clock, log)))
         };
-        let contexts: Vec<_> = sources.into_iter().map(to_context).collect();
-        let source_health =
-            contexts.iter().map(|context| Arc::new(Health::new(context.workers.clone(), clock))).collect();
-        Self { sources: contexts, source_health, clock }
+        let contexts: Vec<_> = sources.into_iter().map(to_context).collect::<Result<_, RunError>>()?;
+        let health =
+            |source: &Arc<SourceContext<_>>| Arc::new(Health::new(source.worker.workers.clone(), clock));
+        let source_health = contexts.iter().map(health).collect();
+        Ok(Self { sources: contexts, source_health, clock })
     }
 
     /// Returns the health of each source, for the probes.
@@ -101,9 +102,9 @@ impl IngestRunner {
         let mut members = Vec::new();
         for source in &self.sources {
             members.push(Arc::new(group_member::join(
-                &source.settings,
-                &source.topics,
-                source.workers.clone(),
+                &source.worker.settings,
+                &source.worker.topics,
+                source.worker.workers.clone(),
             )?));
         }
         let mut ran = Ok(());
@@ -112,7 +113,7 @@ impl IngestRunner {
                 health.heartbeat((self.clock)());
                 ran = group_member::poll_group(member, GROUP_POLL_TIMEOUT)
                     .and_then(|()| source.start_workers(member));
-                if let Some(failure) = source.workers.failure() {
+                if let Some(failure) = source.worker.workers.failure() {
                     ran = Err(failure);
                 }
                 if ran.is_err() {
@@ -120,19 +121,19 @@ impl IngestRunner {
                 }
             }
         }
-        self.sources.iter().for_each(|source| source.workers.stop_all());
-        let failure = self.sources.iter().find_map(|source| source.workers.failure());
+        self.sources.iter().for_each(|source| source.worker.workers.stop_all());
+        let failure = self.sources.iter().find_map(|source| source.worker.workers.failure());
         ran.and(failure.map_or(Ok(()), Err))
     }
 
     /// Checks the topics and registers the output schemas, as soon as a broker answers. Returns whether to go
     /// on: false when `stop` is set first.
     fn wait_for_topics(&self, stop: &AtomicBool) -> Result<bool, RunError> {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST_RETRY_WAIT);
         let wanted = || !stop.load(Ordering::Relaxed);
         let heartbeat = || self.source_health.iter().for_each(|health| health.heartbeat((self.clock)()));
         for source in &self.sources {
-            let SourceContext { settings, topics, .. } = source.as_ref();
+            let WorkerContext { settings, topics, .. } = &source.worker;
             while wanted() {
                 let checked =
                     partition_count_with_state(settings, &[&topics.events, &topics.state], &topics.state);
@@ -155,15 +156,46 @@ impl IngestRunner {
     }
 }
 
-impl SourceContext {
+impl<L: Log + Send + Sync + 'static> SourceContext<L> {
+    fn new(
+        settings: KafkaSettings,
+        topics: &Topics,
+        raw_source: RawSource,
+        metrics: &IngestMetrics,
+        clock: WallClock,
+        log: L,
+    ) -> Self {
+        let worker = WorkerContext {
+            settings,
+            topics: topics.for_source(&raw_source.topic),
+            inputs: vec![InputTopic { topic: raw_source.topic.clone(), stream: Stream::Events }],
+            clock,
+            workers: Arc::default(),
+            log,
+            first_retry_wait: FIRST_RETRY_WAIT,
+        };
+        Self { worker, events_topic: topics.events.clone(), raw_source, metrics: metrics.clone() }
+    }
+
+    /// Runs the ingester of a partition until it is asked to finish.
+    fn run_ingester(
+        &self,
+        partition: u32,
+        control: &WorkerControl,
+        source: InputSource,
+    ) -> Result<(), RunError> {
+        Worker::new(&self.worker, partition, control, source, || IngestProcessor::new(self)).run()
+    }
+
     /// Starts a worker for each newly assigned partition, and a new one for each partition whose worker
     /// hangs.
     fn start_workers(self: &Arc<Self>, member: &Arc<GroupMember>) -> Result<(), RunError> {
-        let hung = self.workers.abandon_hung((self.clock)());
+        let WorkerContext { workers, clock, .. } = &self.worker;
+        let hung = workers.abandon_hung(clock());
         for partition in member.context().take_newly_assigned().into_iter().chain(hung) {
-            let (source, member) = (self.clone(), Arc::downgrade(member));
-            let work = move |control: &_| IngestWorker { source: &source, partition, control, member }.run();
-            self.workers.start(partition, (self.clock)(), work)?;
+            let (own, source) = (self.clone(), InputSource::Group(Arc::downgrade(member)));
+            workers
+                .start(partition, clock(), move |control: &_| own.run_ingester(partition, control, source))?;
         }
         Ok(())
     }

@@ -1,0 +1,126 @@
+//! The ingester of a payload source as a processor: decodes payloads, and writes their events and dead letters.
+
+use firewatch_domain::EventTime;
+use firewatch_engine::{ChangelogEntry, Input, Stream, dead_letters};
+use firewatch_ingest::{DecodedPayload, Ingester, Rejection};
+use rdkafka::Message;
+
+use super::SourceContext;
+use crate::RunError;
+use crate::headers::traceparent;
+use crate::log::LogWriter;
+use crate::processor::Processor;
+use crate::task_writer::TaskWriter;
+
+/// Faults of one payload that its dead letter lists.
+const MAX_REPORTED_FAULTS: usize = 3;
+
+/// The ingester of one partition of a raw topic.
+pub(super) struct IngestProcessor<'a, L> {
+    source: &'a SourceContext<L>,
+    ingester: Ingester,
+    /// The changes that `changes` returned last.
+    changes: Vec<ChangelogEntry>,
+    uncommitted: PayloadCounts,
+}
+
+/// Counts since the last commit, metered with the next.
+#[derive(Default)]
+struct PayloadCounts {
+    payloads: u64,
+    kinds: Vec<&'static str>,
+    rejected: Vec<&'static str>,
+}
+
+impl<'a, L> IngestProcessor<'a, L> {
+    /// Creates a processor without state.
+    pub fn new(source: &'a SourceContext<L>) -> Self {
+        let max_conversations = source.worker.settings.max_conversations;
+        Self {
+            source,
+            ingester: Ingester::new(source.raw_source.decoder.clone(), max_conversations),
+            changes: Vec::new(),
+            uncommitted: PayloadCounts::default(),
+        }
+    }
+}
+
+impl<L> Processor for IngestProcessor<'_, L> {
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), RunError> {
+        if self.ingester.restore(key, value) {
+            return Ok(());
+        }
+        let topic = &self.source.worker.topics.state;
+        Err(RunError::Changelog(format!("{topic} holds an entry that this build cannot read")))
+    }
+
+    fn process<W: LogWriter>(
+        &mut self,
+        stream: Stream,
+        record: &impl Message,
+        writer: &mut TaskWriter<W>,
+    ) -> Result<(), RunError> {
+        let SourceContext { worker, raw_source, events_topic, .. } = self.source;
+        let arrival = record.timestamp().to_millis().map_or_else(worker.clock, EventTime::from_millis);
+        let trace = traceparent(record.headers());
+        let payload = record.payload().unwrap_or_default();
+        let decoded = match worker.settings.formats.json(payload)? {
+            Ok(json) => self.ingester.ingest(&json, arrival),
+            Err(rejection) => DecodedPayload { rejections: vec![rejection], ..DecodedPayload::default() },
+        };
+        let counts = &mut self.uncommitted;
+        counts.payloads += 1;
+        for event in &decoded.events {
+            writer.write_event(events_topic, event, &raw_source.name, trace.as_deref())?;
+            counts.kinds.push(event.kind());
+        }
+        counts.rejected.extend(decoded.rejections.iter().map(|rejection| rejection.code.as_str()));
+        let Some(rejection) = combine_faults(&decoded.rejections) else { return Ok(()) };
+        let input = Input {
+            stream,
+            topic: record.topic(),
+            partition: u32::try_from(record.partition()).unwrap_or_default(),
+            offset: record.offset(),
+            arrival,
+            key: record.key(),
+            trace: trace.as_deref(),
+            value: payload,
+        };
+        dead_letters(&input, &rejection).try_for_each(|letter| writer.write_effect(&letter, trace.as_deref()))
+    }
+
+    fn changes(&mut self) -> Result<&[ChangelogEntry], RunError> {
+        self.changes = self.ingester.changes().map(|(key, value)| ChangelogEntry { key, value }).collect();
+        Ok(&self.changes)
+    }
+
+    fn committed(&mut self, _now: EventTime) {
+        self.ingester.committed();
+        let PayloadCounts { payloads, kinds, rejected } = std::mem::take(&mut self.uncommitted);
+        if payloads > 0 {
+            self.source.metrics.committed(&self.source.raw_source.name, payloads, &kinds, &rejected);
+        }
+    }
+
+    fn rewind(&mut self) -> Result<(), RunError> {
+        self.ingester.rewind();
+        self.uncommitted = PayloadCounts::default();
+        Ok(())
+    }
+}
+
+/// Combines the faults of a payload into one rejection. Rejections that are no faults, such as content of no
+/// interest, are left out.
+fn combine_faults(rejections: &[Rejection]) -> Option<Rejection> {
+    let mut faults = rejections.iter().filter(|rejection| rejection.code.is_fault());
+    let first = faults.next()?;
+    let others: Vec<&Rejection> = faults.collect();
+    let mut detail = first.detail.clone();
+    for other in others.iter().take(MAX_REPORTED_FAULTS - 1) {
+        detail += &format!("; {other}");
+    }
+    if others.len() >= MAX_REPORTED_FAULTS {
+        detail += &format!("; and {} more", others.len() + 1 - MAX_REPORTED_FAULTS);
+    }
+    Some(Rejection::new(first.code, detail))
+}

@@ -1,0 +1,79 @@
+//! What one partition does with its records.
+//!
+//! Two processors exist: the engine's task, and the ingester of a payload source. The worker above them reads,
+//! commits and retries; a processor decides, and knows nothing of clients.
+
+use std::time::Duration;
+
+use firewatch_domain::EventTime;
+use firewatch_engine::{ChangelogEntry, Stream};
+use rdkafka::Message;
+
+use crate::RunError;
+use crate::log::LogWriter;
+use crate::task_writer::TaskWriter;
+
+/// Processes the records of one partition, and keeps its state.
+pub(crate) trait Processor {
+    /// Loads one changelog entry.
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), RunError>;
+
+    /// Called after the last changelog entry.
+    fn finish_restore(&mut self) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    /// Called before the records of a round, so that a changed policy applies to all of them.
+    fn begin_round(&mut self) {}
+
+    /// Processes a record and writes its effects.
+    fn process<W: LogWriter>(
+        &mut self,
+        stream: Stream,
+        record: &impl Message,
+        writer: &mut TaskWriter<W>,
+    ) -> Result<(), RunError>;
+
+    /// Advances time by the silence of a partition that is read to its end.
+    fn mark_idle<W: LogWriter>(
+        &mut self,
+        _silence: firewatch_domain::Duration,
+        _writer: &mut TaskWriter<W>,
+    ) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    /// Declares that no record will follow.
+    fn end_of_stream<W: LogWriter>(&mut self, _writer: &mut TaskWriter<W>) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    /// Returns the state entries that changed since the last commit.
+    fn changes(&mut self) -> Result<&[ChangelogEntry], RunError>;
+
+    /// Called once everything since the last call is committed.
+    fn committed(&mut self, now: EventTime);
+
+    /// Undoes everything since the last commit.
+    fn rewind(&mut self) -> Result<(), RunError>;
+
+    /// Turns what happened to the worker into metrics.
+    fn meter(&self, _event: WorkerEvent) {}
+}
+
+/// What happened to a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkerEvent {
+    /// The state was restored from this many changelog entries.
+    Restored { entries: u64, took: Duration },
+    /// Records of a stream were deleted before they were read.
+    Missed { stream: Stream, records: u64 },
+    /// A round was committed.
+    Committed,
+    /// A round failed and was undone.
+    Aborted,
+    /// The number of unread records of a stream.
+    Lag { stream: Stream, records: i64 },
+    /// The worker gives up its partition.
+    Released,
+}
