@@ -105,7 +105,7 @@ fn a_poison_record_is_dead_lettered_in_the_transaction_of_its_offset() {
         return;
     }
     let setup = Setup::new("poison");
-    // Long enough to kill the process before it commits.
+    // The process is killed before it commits. The simulation of the workers kills it at every call.
     setup.configure("commit_interval = \"5s\"");
     setup.make_topics(PARTITIONS);
     let mut instance = setup.start_until_ready();
@@ -120,7 +120,6 @@ fn a_poison_record_is_dead_lettered_in_the_transaction_of_its_offset() {
         feed.send_to_partition(events, 1, key, value).unwrap();
     }
     feed.flush().unwrap();
-    std::thread::sleep(Duration::from_secs(1));
     instance.kill();
     assert_eq!(setup.read(&setup.topics.dead_letters, 0).len(), 0, "nothing was committed");
 
@@ -158,12 +157,11 @@ fn memory_stays_bounded_and_nothing_is_lost_while_output_is_throttled() {
     let mut instance = setup.start_until_ready();
     let events = conversations(40_000);
     setup.feed(&events[..20_000]);
-    std::thread::sleep(Duration::from_secs(2));
+    let _ = instance.wait_for_events(1_000, WAIT_DEADLINE);
     // A thousandth of the rate that it would write at.
     quota(&["--add-config", "producer_byte_rate=20000"]);
     setup.feed(&events[20_000..]);
-    std::thread::sleep(Duration::from_secs(20));
-    let used = instance.resident_bytes() >> 20;
+    let used = instance.settled_memory(Duration::from_secs(5), WAIT_DEADLINE) >> 20;
     assert!(!instance.has_ended(), "it waits");
     let waiting = metric_sum(&instance.get("/metrics").unwrap_or_default(), "firewatch_lag_records{");
     assert!(waiting > 200_000.0, "only {waiting} records wait: the output is not throttled");
@@ -193,8 +191,7 @@ fn it_waits_for_brokers_that_are_down_at_startup() {
     let mut instance = setup.start();
     let answer = instance.wait_for("/readyz", WAIT_DEADLINE, |a| a.starts_with("HTTP/1.1 503"));
     assert!(answer.contains("no broker has answered"), "{answer}");
-    std::thread::sleep(Duration::from_secs(12));
-    assert!(!instance.has_ended(), "it waits");
+    instance.wait_for_log("trying again", 5, WAIT_DEADLINE);
     late.start(1);
     instance.wait_until_ready();
     assert!(instance.stop());
@@ -344,6 +341,14 @@ fn a_replay_emits_what_production_emitted_unless_the_policy_differs() {
     assert!(live.is_ready() && live.stop());
 }
 
+/// Waits until the clock shows another millisecond, and returns it.
+fn next_millisecond() -> EventTime {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let start = now();
+    let later = std::iter::repeat_with(now).find(|at| *at > start);
+    EventTime::from_millis(later.unwrap_or_default() as i64)
+}
+
 #[test]
 fn a_replay_reads_only_the_requested_span() {
     if !can_run_kafka() {
@@ -358,11 +363,8 @@ fn a_replay_reads_only_the_requested_span() {
         feed.flush().unwrap();
     };
     ["a", "b"].iter().for_each(|id| send(id));
-    std::thread::sleep(Duration::from_millis(20));
-    let middle = EventTime::from_millis(
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64,
-    );
-    std::thread::sleep(Duration::from_millis(20));
+    // Later than the timestamps of the first two, and not later than those of the others.
+    let middle = next_millisecond();
     ["c", "d", "e"].iter().for_each(|id| send(id));
     let conversations = |prefix: &str| {
         let scores = setup.read(&setup.topics.with_prefix(prefix).scores, 0);

@@ -1,7 +1,7 @@
 //! A property of the dispatcher: its records depend only on the signals of each source.
 //!
 //! Random signals from three sources give the same records for every interleaving of the sources and for
-//! restarts from the written state. The policy changes half-way in every run.
+//! restarts from the written state, which is complete at every restart. The policy changes half-way.
 
 use std::collections::BTreeMap;
 
@@ -94,25 +94,13 @@ fn body(conversation: u8, i: usize, kind: &Kind) -> SignalBody {
                 group: (route == 1).then(|| "x".into()),
             });
             SignalBody::RoutesMatched(Box::new(RoutesMatched {
-                conversation: name,
-                began: at(0),
-                posted_at: Some(at(0)),
                 platform: Some("x".into()),
                 routes: routes.collect(),
                 counts_for_storms: i.is_multiple_of(2),
                 topics: vec![format!("topic{topic}")],
-                sim_hash: None,
-                author: None,
-                related: None,
                 risk: Tenths(20),
                 reasons: vec!["why".into()],
-                contributions: vec![],
-                advice: vec![],
-                excerpt: None,
-                silences: vec![],
-                silenced_until: None,
-                answered: false,
-                trace: None,
+                ..RoutesMatched::new(name, at(0))
             }))
         }
         Kind::Updated(what) => {
@@ -173,7 +161,9 @@ struct Process {
 
 impl Process {
     fn new(policy: &Policy) -> Self {
-        Self { dispatcher: Dispatcher::new(policy), written: BTreeMap::new(), emitted: vec![] }
+        let dispatcher = Dispatcher::new(policy);
+        let written = all_parts(&dispatcher);
+        Self { dispatcher, written, emitted: vec![] }
     }
 
     fn apply(&mut self, signal: Signal, policy: &Policy) {
@@ -185,15 +175,27 @@ impl Process {
         for (key, part) in self.dispatcher.changes() {
             let key = key_of(&key);
             match part {
-                Some(part) => self.written.insert(key, postcard::to_allocvec(&part).unwrap()),
+                Some(part) => self.written.insert(key, encode(&part)),
                 None => self.written.remove(&key),
             };
         }
+        let whole = all_parts(&self.dispatcher);
+        let differing =
+            whole.keys().chain(self.written.keys()).find(|k| whole.get(*k) != self.written.get(*k));
+        assert_eq!(differing, None, "a part of the state is not written as it is");
         self.dispatcher = Dispatcher::new(policy);
         for part in self.written.values() {
             self.dispatcher.restore_part(postcard::from_bytes::<StatePart>(part).unwrap());
         }
     }
+}
+
+fn encode(part: &StatePart) -> Vec<u8> {
+    postcard::to_allocvec(part).unwrap()
+}
+
+fn all_parts(dispatcher: &Dispatcher) -> BTreeMap<String, Vec<u8>> {
+    dispatcher.parts().iter().map(|(key, part)| (key_of(key), encode(part))).collect()
 }
 
 fn key_of(key: &StatePartKey) -> String {

@@ -215,10 +215,8 @@ fn nothing_is_lost_while_the_registry_is_away() {
     deployment.make_topics(3);
     relay.close();
     let mut instance = deployment.start();
-    std::thread::sleep(Duration::from_secs(3));
+    instance.wait_for_log("the schema registry does not answer: Connection refused", 1, WAIT_DEADLINE);
     assert!(!instance.has_ended() && !instance.is_ready(), "it waits");
-    let log = std::fs::read_to_string(&instance.log).unwrap();
-    assert!(log.contains("the schema registry does not answer: Connection refused"), "{log}");
     relay.open();
     instance.wait_until_ready();
 
@@ -226,7 +224,7 @@ fn nothing_is_lost_while_the_registry_is_away() {
     relay.close();
     let events = events(10);
     client.write(&deployment.topics.events, "avro", Contract::Event, &events);
-    std::thread::sleep(Duration::from_secs(3));
+    let _ = instance.wait_for("/readyz", WAIT_DEADLINE, |answer| answer.contains("is being retried"));
     assert!(!instance.has_ended(), "it waits");
     relay.open();
     instance.wait_for_events(events.len(), WAIT_DEADLINE);

@@ -215,6 +215,43 @@ impl Instance {
         }
     }
 
+    /// Waits until the log contains `wanted` this many times.
+    ///
+    /// # Panics
+    /// When that takes longer than `deadline`, or the process ends first.
+    pub fn wait_for_log(&mut self, wanted: &str, times: usize, deadline: Duration) {
+        let start = Instant::now();
+        loop {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            if log.matches(wanted).count() >= times {
+                return;
+            }
+            assert!(!self.has_ended(), "it ended: {log}");
+            assert!(start.elapsed() < deadline, "the log lacks {times} times {wanted:?}: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Returns the most resident memory of the process, in bytes, once it has not grown for `settle_time`.
+    ///
+    /// # Panics
+    /// When it still grows after `deadline`.
+    #[must_use]
+    pub fn settled_memory(&self, settle_time: Duration, deadline: Duration) -> u64 {
+        let (start, mut most, mut since) = (Instant::now(), 0, Instant::now());
+        while since.elapsed() < settle_time {
+            let used = self.resident_bytes();
+            // Less than a hundredth is noise of the allocator.
+            if used > most + most / 100 {
+                since = Instant::now();
+            }
+            most = most.max(used);
+            assert!(start.elapsed() < deadline, "the memory still grows: {most} bytes");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        most
+    }
+
     /// Returns the resident memory of the process in bytes.
     ///
     /// # Panics

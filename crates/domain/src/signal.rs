@@ -118,6 +118,34 @@ pub struct RoutesMatched {
     pub trace: Option<String>,
 }
 
+impl RoutesMatched {
+    /// Creates the state of a conversation that matches no route and has no risk.
+    #[must_use]
+    pub fn new(conversation: impl Into<String>, began: EventTime) -> Self {
+        Self {
+            conversation: conversation.into(),
+            began,
+            posted_at: Some(began),
+            platform: None,
+            routes: Vec::new(),
+            counts_for_storms: false,
+            topics: Vec::new(),
+            sim_hash: None,
+            author: None,
+            related: None,
+            risk: Tenths::default(),
+            reasons: Vec::new(),
+            contributions: Vec::new(),
+            advice: Vec::new(),
+            excerpt: None,
+            silences: Vec::new(),
+            silenced_until: None,
+            answered: false,
+            trace: None,
+        }
+    }
+}
+
 /// A route that a conversation matches, with its level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteMatch {

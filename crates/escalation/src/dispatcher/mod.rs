@@ -150,25 +150,33 @@ impl Dispatcher {
     /// gone.
     pub fn changes(&mut self) -> Vec<(StatePartKey, Option<StatePart>)> {
         let changed = std::mem::take(&mut self.changed);
-        changed
-            .into_iter()
-            .map(|key| {
-                let part = match &key {
-                    StatePartKey::Core => Some(StatePart::Core(Box::new(self.core.clone()))),
-                    StatePartKey::Profile => Some(StatePart::Profile(Box::new(self.profile.clone()))),
-                    StatePartKey::History => Some(StatePart::History(Box::new(self.history.clone()))),
-                    StatePartKey::Incident(id) => self
-                        .incidents
-                        .get(id)
-                        .map(|incident| StatePart::Incident(id.clone(), Box::new(incident.clone()))),
-                    StatePartKey::Pending(at, id) => {
-                        let pending = self.pending.get(&(*at, id.clone()));
-                        pending.map(|body| StatePart::Pending(*at, id.clone(), body.clone()))
-                    }
-                };
-                (key, part)
-            })
-            .collect()
+        changed.into_iter().map(|key| (key.clone(), self.part(&key))).collect()
+    }
+
+    /// Returns every part of the state, as a complete changelog holds them.
+    #[must_use]
+    pub fn parts(&self) -> Vec<(StatePartKey, StatePart)> {
+        let whole = [StatePartKey::Core, StatePartKey::Profile, StatePartKey::History].into_iter();
+        let incidents = self.incidents.keys().map(|id| StatePartKey::Incident(id.clone()));
+        let pending = self.pending.keys().map(|(at, id)| StatePartKey::Pending(*at, id.clone()));
+        let keys = whole.chain(incidents).chain(pending);
+        keys.filter_map(|key| self.part(&key).map(|part| (key, part))).collect()
+    }
+
+    fn part(&self, key: &StatePartKey) -> Option<StatePart> {
+        match key {
+            StatePartKey::Core => Some(StatePart::Core(Box::new(self.core.clone()))),
+            StatePartKey::Profile => Some(StatePart::Profile(Box::new(self.profile.clone()))),
+            StatePartKey::History => Some(StatePart::History(Box::new(self.history.clone()))),
+            StatePartKey::Incident(id) => {
+                let incident = self.incidents.get(id)?;
+                Some(StatePart::Incident(id.clone(), Box::new(incident.clone())))
+            }
+            StatePartKey::Pending(at, id) => {
+                let body = self.pending.get(&(*at, id.clone()))?;
+                Some(StatePart::Pending(*at, id.clone(), body.clone()))
+            }
+        }
     }
 
     /// Restores a part from the changelog.

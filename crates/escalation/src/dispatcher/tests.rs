@@ -23,25 +23,11 @@ fn signal(source: u32, secs: i64, id: &str, body: SignalBody) -> Signal {
 fn complaint(source: u32, secs: i64, conversation: &str, topic: &str) -> Signal {
     let route = RouteMatch { route: "complaint".into(), level: Level::Low, reason: "r".into(), group: None };
     let routes_matched = RoutesMatched {
-        conversation: conversation.into(),
-        began: at(secs),
-        posted_at: Some(at(secs)),
-        platform: None,
         routes: vec![route],
         counts_for_storms: true,
         topics: vec![topic.into()],
-        sim_hash: None,
-        author: None,
-        related: None,
         risk: Tenths(20),
-        reasons: vec![],
-        contributions: vec![],
-        advice: vec![],
-        excerpt: None,
-        silences: vec![],
-        silenced_until: None,
-        answered: false,
-        trace: None,
+        ..RoutesMatched::new(conversation, at(secs))
     };
     signal(source, secs, conversation, SignalBody::RoutesMatched(Box::new(routes_matched)))
 }

@@ -8,7 +8,6 @@ use std::fmt;
 
 use firewatch_domain::{
     Duration, Escalation, EscalationChange, EventTime, RoutesMatched, SCHEMA_VERSION, Signal, SignalBody,
-    Tenths,
 };
 use firewatch_escalation::{Dispatcher, Policy};
 
@@ -88,25 +87,9 @@ fn signal(at: EventTime, id: String, body: SignalBody) -> Signal {
 
 fn complaint(i: usize, post: &SimulatedPost) -> SignalBody {
     SignalBody::RoutesMatched(Box::new(RoutesMatched {
-        conversation: format!("c{i}"),
-        began: post.at,
-        posted_at: Some(post.at),
-        platform: None,
-        routes: vec![],
         counts_for_storms: true,
         topics: post.words.clone(),
-        sim_hash: None,
-        author: None,
-        related: None,
-        risk: Tenths::default(),
-        reasons: vec![],
-        contributions: vec![],
-        advice: vec![],
-        excerpt: None,
-        silences: vec![],
-        silenced_until: None,
-        answered: false,
-        trace: None,
+        ..RoutesMatched::new(format!("c{i}"), post.at)
     }))
 }
 
