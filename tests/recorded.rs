@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_json::ReaderBuilder;
-use arrow_json::reader::infer_json_schema;
 use firewatch_tests::{event, firewatch, post, reshare, root};
-use parquet::arrow::ArrowWriter;
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use serde_json::{Map, Value, json};
 
 fn backtest(args: &[&str]) -> Output {
@@ -45,16 +45,84 @@ fn flat(event: &Value) -> Value {
     Value::Object(columns)
 }
 
-/// Writes a Parquet file with the columns that the values have.
-fn parquet(path: &Path, values: &[Value]) -> String {
-    let text = lines(values);
-    let (schema, n) = infer_json_schema(text.as_bytes(), None).unwrap();
-    let reader = ReaderBuilder::new(Arc::new(schema)).with_batch_size(n).build(text.as_bytes());
-    let table: RecordBatch = reader.unwrap().next().unwrap().unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), table.schema(), None).unwrap();
-    writer.write(&table).unwrap();
+/// Adds the fields of an event to those of others; a column of integers and floats is one of floats.
+fn add_fields(columns: &mut Value, event: &Value) {
+    match (columns, event) {
+        (Value::Object(columns), Value::Object(fields)) => fields.iter().for_each(|(name, value)| {
+            add_fields(columns.entry(name).or_insert(Value::Null), value);
+        }),
+        (column, value) if column.is_null() || value.is_f64() => *column = value.clone(),
+        _ => {}
+    }
+}
+
+/// Returns the columns of a Parquet schema, all optional.
+fn schema(columns: &Value) -> String {
+    let mut text = String::new();
+    for (name, example) in columns.as_object().into_iter().flatten() {
+        text += &match example {
+            Value::Object(_) => format!("optional group {name} {{ {} }}", schema(example)),
+            Value::Number(n) if n.is_f64() => format!("optional double {name};"),
+            Value::Number(_) => format!("optional int64 {name};"),
+            _ => format!("optional binary {name} (UTF8);"),
+        };
+    }
+    text
+}
+
+/// Returns the path and an example of each column that has values.
+fn leaves<'a>(columns: &'a Value, path: &[&'a str]) -> Vec<(Vec<&'a str>, &'a Value)> {
+    let Some(fields) = columns.as_object() else { return vec![(path.to_vec(), columns)] };
+    fields.iter().flat_map(|(name, value)| leaves(value, &[path, &[name.as_str()]].concat())).collect()
+}
+
+/// Returns how many names of a path exist in an event, and the value if all do.
+fn at_path<'a>(event: &'a Value, path: &[&str]) -> (i16, Option<&'a Value>) {
+    match path.split_first() {
+        None => (0, Some(event)),
+        Some((name, rest)) => event.get(name).map_or((0, None), |part| {
+            let (level, value) = at_path(part, rest);
+            (level + 1, value)
+        }),
+    }
+}
+
+/// Writes a Parquet file with the columns that the values have, in one row group for each slice.
+fn parquet_groups(path: &Path, groups: &[&[Value]]) -> String {
+    let mut columns = json!({});
+    groups.iter().copied().flatten().for_each(|event| add_fields(&mut columns, event));
+    let message = parse_message_type(&format!("message events {{ {} }}", schema(&columns))).unwrap();
+    let properties = Arc::new(WriterProperties::default());
+    let mut writer =
+        SerializedFileWriter::new(File::create(path).unwrap(), Arc::new(message), properties).unwrap();
+    for events in groups {
+        let mut group = writer.next_row_group().unwrap();
+        for (path, example) in leaves(&columns, &[]) {
+            let places: Vec<_> = events.iter().map(|event| at_path(event, &path)).collect();
+            let levels: Vec<i16> = places.iter().map(|place| place.0).collect();
+            let values = places.iter().filter_map(|place| place.1);
+            let mut column = group.next_column().unwrap().unwrap();
+            if example.is_f64() {
+                let values: Vec<f64> = values.map(|value| value.as_f64().unwrap()).collect();
+                column.typed::<DoubleType>().write_batch(&values, Some(&levels), None).unwrap();
+            } else if example.is_i64() {
+                let values: Vec<i64> = values.map(|value| value.as_i64().unwrap()).collect();
+                column.typed::<Int64Type>().write_batch(&values, Some(&levels), None).unwrap();
+            } else {
+                let values: Vec<ByteArray> = values.map(|value| value.as_str().unwrap().into()).collect();
+                column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+            }
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+    }
     writer.close().unwrap();
     path.display().to_string()
+}
+
+/// Writes a Parquet file with one row group.
+fn parquet(path: &Path, values: &[Value]) -> String {
+    parquet_groups(path, &[values])
 }
 
 #[test]
@@ -80,6 +148,28 @@ fn a_parquet_file_reads_like_json_lines() {
     let flat: Vec<Value> = events.iter().map(flat).collect();
     let dotted = parquet(&folder.path().join("dotted.parquet"), &flat);
     assert!(run_backtest(&dotted) == wanted);
+}
+
+#[test]
+fn rows_are_read_across_row_groups_and_columns_are_whole_by_chunk() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second chunk of 16,384 rows has a fraction, so that its counts stay floats.
+    let reshares: Vec<Value> = (1..=40_000)
+        .map(|i| {
+            let followers = if i == 20_000 { 0.5 } else { f64::from(i) };
+            let columns = json!({ "engagement.kind": "reshare", "engagement.followers": followers });
+            let mut event = event(&format!("e{i}"), "c", f64::from(i) / 10.0, &json!({}));
+            event.as_object_mut().unwrap().extend(columns.as_object().unwrap().clone());
+            event
+        })
+        .collect();
+    let groups: Vec<&[Value]> = reshares.chunks(7_001).collect();
+    let input = parquet_groups(&folder.path().join("groups.parquet"), &groups);
+    let report = output_text(&backtest(&["--input", &input]));
+    assert!(report.contains("groups.parquet: 40000 records"), "{report}");
+    assert!(report.contains("\n16384 records rejected"), "{report}");
+    let first = "row 16385: wrong_type: `engagement.followers`: invalid type: floating point `16385.0`";
+    assert!(report.contains(first), "{report}");
 }
 
 #[test]
