@@ -206,6 +206,19 @@ fn errors_in_a_parquet_file_name_the_column() {
 }
 
 #[test]
+fn a_damaged_first_row_group_is_named_and_not_called_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.parquet");
+    let input = parquet(&path, &recording()[..50]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4..40].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let ran = backtest(&["--input", &input]);
+    let text = output_text(&ran);
+    assert!(ran.status.code() == Some(1) && text.contains("damaged.parquet: row 1: "), "{text}");
+}
+
+#[test]
 fn actions_are_merged_by_time_and_errors_name_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

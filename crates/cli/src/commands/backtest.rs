@@ -23,7 +23,8 @@ pub fn backtest(options: &BacktestOptions) -> Result<(), Failure> {
     let mut files = options.out.as_deref().map(|out| Files::make(out, &plan)).transpose()?;
     let report = run_backtest(&plan, &recording, options, &mut files)?;
     if report.survey.records == 0 {
-        return Err(Failure::Running(format!("{}: contains no records", plan.input)));
+        let nothing = || format!("{}: contains no records", plan.input);
+        return Err(Failure::Running(report.partial.unwrap_or_else(nothing)));
     }
     print_stdout(&report);
     if let Some(files) = files {
