@@ -1,16 +1,22 @@
-//! Reads lines of bytes with a bounded size.
+//! Reads files, plain or compressed, as lines of bytes with a bounded size.
 
-use std::io::{BufRead, BufReader, Result};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use firewatch_ingest::MAX_RECORD_BYTES;
+use firewatch_report::AnalysisError;
 
-use crate::recordings;
+/// Size of read buffers, in bytes.
+pub(crate) const BUFFER: usize = 1 << 18;
+
+/// A reader of decompressed lines.
+pub type Lines = Box<dyn BufRead + Send>;
 
 /// Reads the next line into `line`, without its line ending; returns whether there was one. Bytes beyond the
 /// largest record are read but dropped, so that a line of any length costs bounded memory and still counts as
 /// one line.
-pub fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool> {
+pub fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     next_line_within(input, line, MAX_RECORD_BYTES)
 }
 
@@ -18,9 +24,35 @@ pub fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool> {
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    let (bytes, _) = recordings::open_bytes(path)?;
-    recordings::lines::decompressed(BufReader::new(bytes))
+pub fn open(path: &Path) -> io::Result<Lines> {
+    let (bytes, _) = open_bytes(path)?;
+    decompressed(BufReader::with_capacity(BUFFER, bytes))
+}
+
+/// Opens a file or, for `-`, standard input; returns its size if it is a regular file.
+pub(crate) fn open_bytes(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    if about.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder; use a file"));
+    }
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
+
+/// Decompresses gzip and zstd, which it detects by the first bytes; passes other input through.
+pub(crate) fn decompressed(mut bytes: BufReader<impl Read + Send + 'static>) -> io::Result<Lines> {
+    Ok(match bytes.fill_buf()? {
+        [0x1f, 0x8b, ..] => {
+            Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(bytes)))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::with_buffer(bytes)?))
+        }
+        _ => Box::new(bytes),
+    })
 }
 
 /// Reads the next line like [`next_line`], with another limit in bytes. A longer line keeps one byte more
@@ -28,7 +60,7 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
 ///
 /// # Errors
 /// When the input cannot be read.
-pub fn next_line_within(input: &mut impl BufRead, line: &mut Vec<u8>, max_bytes: usize) -> Result<bool> {
+pub fn next_line_within(input: &mut impl BufRead, line: &mut Vec<u8>, max_bytes: usize) -> io::Result<bool> {
     line.clear();
     let mut any = false;
     loop {
@@ -50,6 +82,34 @@ pub fn next_line_within(input: &mut impl BufRead, line: &mut Vec<u8>, max_bytes:
             return Ok(true);
         }
     }
+}
+
+/// Reads a file line by line, plain or compressed, and passes each line with its number from 1.
+///
+/// # Errors
+/// When the file cannot be read to its end.
+pub fn each_line(path: &Path, mut take: impl FnMut(u64, &[u8])) -> Result<(), AnalysisError> {
+    let failed = |e| AnalysisError::File(path.into(), e);
+    let (bytes, _) = open_bytes(path).map_err(failed)?;
+    let mut input = decompressed(BufReader::with_capacity(BUFFER, bytes)).map_err(failed)?;
+    let mut line = Vec::new();
+    for number in 1.. {
+        match next_line(&mut input, &mut line) {
+            Ok(true) => take(number, &line),
+            Ok(false) => break,
+            Err(e) => return Err(read_error(path, number, &e)),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the error for a failure at a line.
+pub(crate) fn read_error(path: &Path, line: u64, e: &io::Error) -> AnalysisError {
+    let problem = match e.kind() {
+        io::ErrorKind::UnexpectedEof => "the file ends in the middle of compressed data".to_owned(),
+        _ => format!("cannot be read: {e}"),
+    };
+    AnalysisError::Line(path.into(), line as usize, problem)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Kafka client: records come in through [`store::Store::apply`], and actions go out through a function in
 //! [`web::Tools`].
 
+mod error;
 pub mod notify;
 mod outbound_client;
 pub mod people;

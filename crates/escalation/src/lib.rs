@@ -8,18 +8,17 @@ mod dispatcher;
 mod lifecycle;
 mod policy;
 mod seasonal_profile;
-mod storm;
 
 pub use condition::{Condition, ConditionError, FactType, Facts, NumericFact, Satisfiability, fact_names};
 pub use dispatcher::{
     Decision, DecisionKind, DecisionTrace, Dispatcher, DispatcherCore, Incident, StatePart, StatePartKey,
+    storm_brand,
 };
 pub use lifecycle::Lifecycle;
 pub use policy::{
     Advice, Brand, GroupBy, Policy, QuietHours, Route, Silence, Storms, Team, Tier, WeeklyHours, Windows,
     policy_schema, quiet_hours,
 };
-pub use storm::storm_brand;
 
 /// Name of the team that protects the brand's reputation.
 pub const PR: &str = "pr";

@@ -13,7 +13,8 @@ use crate::log::{Log, LogWriter};
 use crate::metering;
 use crate::processor::{Processor, WorkerEvent};
 use crate::task_writer::TaskWriter;
-use crate::worker::{InputSource, Worker, WorkerContext};
+use crate::worker::Worker;
+use crate::worker_context::{InputSource, WorkerContext};
 use crate::workers::WorkerControl;
 
 /// What all engine tasks of a process share.
@@ -159,7 +160,6 @@ impl<L: Log> Processor for EngineProcessor<'_, L> {
     }
 
     fn rewind(&mut self) -> Result<(), RunError> {
-        self.effects.clear();
         self.uncommitted.clear();
         self.effect_kinds.clear();
         Ok(self.task.rewind(&self.context.ruleset.get())?)

@@ -41,6 +41,7 @@ mod topic_admin;
 mod topic_scan;
 mod transactional_producer;
 mod worker;
+mod worker_context;
 mod workers;
 
 pub use acked_producer::{AckedProducer, last_header};

@@ -82,3 +82,21 @@ impl Progress {
         Some(&self.reported)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_round_leaves_no_position_behind_and_halves_the_next() {
+        let start = Positions::from([(Stream::Events, 10)]);
+        let mut progress = Progress::new(start.clone(), 1000, EventTime::EARLIEST);
+        progress.record_processed(Stream::Events, 14);
+        progress.record_processed(Stream::Signals, 3);
+        assert!(progress.changelog_entry().is_some());
+        progress.rewind(1000);
+        assert_eq!((progress.changelog_entry(), progress.max_records), (None, 500));
+        progress.record_commit(1000);
+        assert_eq!((&progress.committed, progress.max_records), (&start, 1000));
+    }
+}

@@ -15,7 +15,7 @@ use crate::engine_processor::EngineContext;
 use crate::kafka_log::KafkaLog;
 use crate::span::{Span, SpanBounds, resolve_spans};
 use crate::topic_admin::{TopicPlan, create_topics, plan_outputs};
-use crate::worker::{InputSource, WorkerContext};
+use crate::worker_context::{InputSource, WorkerContext};
 use crate::workers::Workers;
 use crate::{KafkaSettings, RunError, Topics, WallClock};
 

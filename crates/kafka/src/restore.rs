@@ -16,7 +16,7 @@ use crate::log::{Log, Polled, ReadStart, RecordQueue};
 use crate::positions::{self, Positions};
 use crate::processor::{Processor, WorkerEvent};
 use crate::task_writer::TaskWriter;
-use crate::worker::WorkerContext;
+use crate::worker_context::WorkerContext;
 
 /// Key of the barrier record, whose value is unique to each start.
 const BARRIER: &[u8] = b"barrier";

@@ -18,7 +18,7 @@ use crate::error::Remedy;
 use crate::group_member::{self, GroupMember};
 use crate::kafka_log::KafkaLog;
 use crate::topic_admin::task_partition_count;
-use crate::worker::{InputSource, WorkerContext};
+use crate::worker_context::{InputSource, WorkerContext};
 use crate::workers::{NotReady, Workers};
 use crate::{KafkaSettings, RunError, Topics};
 

@@ -34,11 +34,20 @@ pub(crate) enum Fault {
     RequestLost,
     /// The cluster refuses for good, so the process ends, as if it were killed here.
     Refusal,
+    /// A record takes longer to arrive, which only a queue notices.
+    Delay,
 }
 
 impl Fault {
-    pub const ALL: [Self; 6] =
-        [Self::Failure, Self::Timeout, Self::Fencing, Self::AnswerLost, Self::RequestLost, Self::Refusal];
+    pub const ALL: [Self; 7] = [
+        Self::Failure,
+        Self::Timeout,
+        Self::Fencing,
+        Self::AnswerLost,
+        Self::RequestLost,
+        Self::Refusal,
+        Self::Delay,
+    ];
 
     /// Returns the error of a call that fails without effect.
     fn error(self, call: &str) -> RunError {
@@ -77,6 +86,8 @@ struct Contents {
     epoch: u64,
     calls: usize,
     schedule: Schedule,
+    /// Whether the present call is delayed.
+    is_delayed: bool,
     /// The topic whose end is reported, and to whom.
     at_end: Option<(String, EndCallback)>,
 }
@@ -86,11 +97,11 @@ impl Contents {
     fn begin_call(&mut self) -> Option<Fault> {
         let fault = (self.schedule)(self.calls);
         self.calls += 1;
+        self.is_delayed = fault == Some(Fault::Delay);
         if fault == Some(Fault::Fencing) {
             self.epoch += 1;
-            return None;
         }
-        fault
+        fault.filter(|fault| !matches!(fault, Fault::Fencing | Fault::Delay))
     }
 }
 
@@ -107,6 +118,7 @@ impl SimulatedLog {
             epoch: 0,
             calls: 0,
             schedule,
+            is_delayed: false,
             at_end: None,
         })))
     }
@@ -237,28 +249,40 @@ pub(crate) struct SimulatedQueue {
     next: Cell<i64>,
 }
 
+impl SimulatedQueue {
+    fn to_message(&self, record: &StoredRecord, offset: i64) -> OwnedMessage {
+        let StoredRecord { key, payload, headers, timestamp } = record.clone();
+        let (created, headers) = (Timestamp::CreateTime(timestamp), Some(to_kafka_headers(&headers)));
+        OwnedMessage::new(payload, key, self.topic.clone(), created, self.partition, offset, headers)
+    }
+}
+
 impl RecordQueue for SimulatedQueue {
     type Record<'a> = OwnedMessage;
 
     fn poll(&self, _wait: Duration) -> Result<Polled<OwnedMessage>, RunError> {
         let at = self.next.get();
         let read = |contents: &mut Contents| {
-            let next = contents.topics.get(&self.topic).and_then(|records| records.get(at as usize)).cloned();
+            if contents.is_delayed {
+                return Polled::Nothing;
+            }
+            if let Some(record) =
+                contents.topics.get(&self.topic).and_then(|records| records.get(at as usize))
+            {
+                return Polled::Record(self.to_message(record, at));
+            }
             if let Some((topic, callback)) = &contents.at_end
-                && next.is_none()
                 && *topic == self.topic
             {
                 callback();
             }
-            next
+            Polled::EndOfLog
         };
-        let Some(StoredRecord { key, payload, headers, timestamp }) = self.log.call("read", read)? else {
-            return Ok(Polled::EndOfLog);
-        };
-        self.next.set(at + 1);
-        let (topic, headers) = (self.topic.clone(), Some(to_kafka_headers(&headers)));
-        let created = Timestamp::CreateTime(timestamp);
-        Ok(Polled::Record(OwnedMessage::new(payload, key, topic, created, self.partition, at, headers)))
+        let polled = self.log.call("read", read)?;
+        if let Polled::Record(_) = &polled {
+            self.next.set(at + 1);
+        }
+        Ok(polled)
     }
 
     fn seek(&self, offset: i64) -> Result<(), RunError> {

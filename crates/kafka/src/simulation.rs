@@ -15,7 +15,7 @@ use crate::engine_processor::EngineContext;
 use crate::positions::{self, POSITIONS_KEY};
 use crate::simulated_log::{Fault, SimulatedLog, StoredRecord};
 use crate::task_reader::InputTopic;
-use crate::worker::{InputSource, WorkerContext};
+use crate::worker_context::{InputSource, WorkerContext};
 use crate::workers::{WorkerControl, Workers};
 use crate::{KafkaSettings, RunError, Topics};
 
@@ -143,10 +143,15 @@ pub(crate) fn run_processes(mut run_process: impl FnMut() -> Result<(), RunError
     assert!(ended.is_ok(), "no process of {MAX_PROCESSES} ended without an error; the last: {ended:?}");
 }
 
-/// Returns a fault for about one call in `every`, at random by `seed`.
+/// Returns a fault for about one call in `every`, and a delay for one in twenty, at random by `seed`.
 pub(crate) fn random_faults(seed: u64, every: u64) -> impl FnMut(usize) -> Option<Fault> + Send + 'static {
     let mut random = fastrand::Rng::with_seed(seed);
-    move |_| (random.u64(..every) == 0).then(|| Fault::ALL[random.usize(..Fault::ALL.len())])
+    move |_| {
+        if random.u64(..20) == 0 {
+            return Some(Fault::Delay);
+        }
+        (random.u64(..every) == 0).then(|| Fault::ALL[random.usize(..Fault::ALL.len())])
+    }
 }
 
 /// Runs the input through engine tasks on a cluster with faults, to the end.

@@ -5,7 +5,6 @@
 //! round fails before its commit is requested, its changes are undone in memory and repeated with a new
 //! writer. When the outcome of a commit is unknown, the worker restarts from the changelog.
 
-use std::sync::{Arc, Weak};
 use std::time::Duration as Wait;
 
 use firewatch_domain::Duration;
@@ -22,35 +21,14 @@ use crate::positions::Positions;
 use crate::processor::{Processor, WorkerEvent};
 use crate::progress::Progress;
 use crate::restore::restore;
-use crate::span::Span;
 use crate::task_reader::{InputTopic, TaskReader};
 use crate::task_writer::TaskWriter;
-use crate::workers::{Phase, WorkerControl, Workers};
-use crate::{Guarantee, KafkaSettings, RunError, Topics, WallClock};
+use crate::worker_context::{InputSource, WorkerContext};
+use crate::workers::{Phase, WorkerControl};
+use crate::{Guarantee, RunError};
 
 /// How often the end offsets of a silent partition are checked.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What all workers of one group share.
-pub(crate) struct WorkerContext<L> {
-    pub settings: KafkaSettings,
-    pub topics: Topics,
-    /// The topics to read.
-    pub inputs: Vec<InputTopic>,
-    pub clock: WallClock,
-    pub workers: Arc<Workers>,
-    pub log: L,
-    /// Wait before the first retry.
-    pub first_retry_wait: Wait,
-}
-
-/// Where a worker reads from, and whether it records its progress.
-pub(crate) enum InputSource {
-    /// The partition assigned by the group, from the committed positions and with the committed state.
-    Group(Weak<GroupMember>),
-    /// A span of the logs, from an empty state. Neither state nor positions are recorded.
-    Span(Span),
-}
 
 /// The worker of one partition.
 pub(crate) struct Worker<'a, L, F> {

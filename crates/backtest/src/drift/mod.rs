@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub use figures::{Drift, DriftError, DriftLevel, FeatureDrift, ForecastCalibration};
 pub use page::{html, tables};
 
-use crate::recordings::lines::each_line;
+use crate::lines::each_line;
 use firewatch_report::AnalysisError;
 
 /// Time after the first score within which the second sample of a conversation is taken.

@@ -18,7 +18,7 @@ use serde::Serialize;
 pub use page::{html, tables};
 pub use recalibrate::{LearnedCalibration, RecalibrateError, recalibrate};
 
-use crate::recordings::lines::each_line;
+use crate::lines::each_line;
 use crate::recordings::{Place, decode_record};
 use crate::run::Alert;
 use firewatch_report::AnalysisError;

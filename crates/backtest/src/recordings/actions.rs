@@ -6,8 +6,8 @@ use std::path::Path;
 
 use firewatch_engine::{DecodeResult, Record, Stream};
 
-use super::lines::each_line;
 use super::{Chunk, ChunkResult, Place, decode_record};
+use crate::lines::each_line;
 use firewatch_report::AnalysisError;
 
 /// Actions in the order of time; rejected ones come first.

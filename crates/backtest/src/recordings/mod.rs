@@ -4,11 +4,10 @@
 //! chunks, such as a span of a topic. Every record knows its place, so that a fault can name it.
 
 mod actions;
-pub(crate) mod lines;
+mod lines;
 mod parquet;
 
 use std::fmt;
-use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -22,8 +21,8 @@ use fnv::FnvHasher;
 
 use firewatch_report::AnalysisError;
 
-/// Size of read buffers, in bytes.
-const BUFFER: usize = 1 << 18;
+use crate::lines::{BUFFER, decompressed, open_bytes};
+
 /// Records in a chunk.
 pub const CHUNK_RECORDS: usize = 16_384;
 /// Number of chunks read ahead.
@@ -159,7 +158,7 @@ pub fn open(events: &Path, actions: Option<&Path>) -> Result<RecordingReader, An
         let size = Some(rows.size());
         return Ok(with_actions(rows, actions, read, size));
     }
-    let unpacked = lines::decompressed(bytes).map_err(failed)?;
+    let unpacked = decompressed(bytes).map_err(failed)?;
     Ok(with_actions(lines::LineChunks::new(events, unpacked, sources.into()), actions, read, size))
 }
 
@@ -173,19 +172,6 @@ fn with_actions(
         None => RecordingReader::spawn(chunks, read, size),
         Some(actions) => RecordingReader::spawn(actions.merge_into(chunks), read, size),
     }
-}
-
-/// Opens a file or, for `-`, standard input; returns its size if it is a regular file.
-pub(crate) fn open_bytes(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
-    if path == Path::new("-") {
-        return Ok((Box::new(io::stdin()), None));
-    }
-    let file = File::open(path)?;
-    let about = file.metadata()?;
-    if about.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder; use a file"));
-    }
-    Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
 /// Decodes bytes as a record of a stream. Recorded events count as having arrived in time.

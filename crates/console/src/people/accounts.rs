@@ -11,7 +11,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::{People, Role, hash, join_roles, parse_roles, token};
-use crate::store::StoreError;
+use crate::error::StoreError;
 
 /// Minimum length of a password in characters: what NIST SP 800-63B requires without a second factor.
 pub const MIN_PASSWORD_CHARS: usize = 15;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{People, token};
-use crate::store::StoreError;
+use crate::error::StoreError;
 
 /// The kind of an audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::AnyPool;
 
-use crate::store::StoreError;
+use crate::error::StoreError;
 
 pub(crate) use accounts::check_name;
 pub use accounts::{AccountError, Invitation, LocalAccount, MIN_PASSWORD_CHARS};

@@ -17,8 +17,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::{People, Role, hash};
+use crate::error::StoreError;
 use crate::outbound_client::{AddressScope, HttpClientError, OutboundClient, RequestError};
-use crate::store::StoreError;
 
 /// Time within which a started sign-in must be finished.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_mins(10);

@@ -9,7 +9,7 @@ use firewatch_domain::{Duration, EventTime};
 use sha2::{Digest, Sha256};
 
 use super::{AuditAction, People, Person, Role, hash, join_roles, parse_roles, token};
-use crate::store::StoreError;
+use crate::error::StoreError;
 
 /// A session ends after this time without a request.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2 * 60);

@@ -9,6 +9,7 @@ mod detail;
 mod inbox;
 mod project_escalation;
 mod project_records;
+mod record_text;
 mod retraction;
 mod schema;
 mod storm;
@@ -21,8 +22,8 @@ use std::collections::BTreeMap;
 use firewatch_domain::{Duration, EventTime};
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
-use thiserror::Error;
 
+pub use crate::error::StoreError;
 use crate::notify::{NotificationChannel, Outbox};
 use crate::people::People;
 
@@ -37,17 +38,6 @@ pub use wallboard::{ReplyTimes, Wallboard};
 const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// Size of the connection pool. SQLite allows one writer at a time.
 const CONNECTIONS: u32 = 8;
-
-/// Why the projection cannot be read or written.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// An error from the database.
-    #[error("console database: {0}")]
-    Database(#[from] sqlx::Error),
-    /// A row that cannot be read; the projection has to be rebuilt.
-    #[error("console database: {0}; start with --rebuild to recreate the projection")]
-    Row(String),
-}
 
 /// A handle to the projection's database; clones share one connection pool.
 #[derive(Clone)]

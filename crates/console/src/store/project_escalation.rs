@@ -7,7 +7,8 @@ use sqlx::{Any, Transaction};
 
 use super::StoreError;
 use super::project_records::ActionRecord;
-use super::retraction::{Retraction, parse_record, record_text};
+use super::record_text::{parse_record, record_text, search_text};
+use super::retraction::Retraction;
 
 /// Stores a record and returns whether it changed the escalation. A repeat does not: a hand-over, for
 /// example, arrives by the topics of both teams.
@@ -135,11 +136,4 @@ fn merge_previous(mut e: Escalation, before: Option<Escalation>) -> Escalation {
         e.contributions = before.contributions;
     }
     e
-}
-
-/// Returns the text that a search matches, in lower case: conversation id, excerpt, reasons and topics.
-pub(super) fn search_text(e: &Escalation) -> String {
-    let excerpt = e.excerpt.as_deref().unwrap_or_default();
-    let texts = e.reasons.iter().chain(&e.topics).map(String::as_str);
-    [e.conversation.as_str(), excerpt].into_iter().chain(texts).collect::<Vec<_>>().join(" ").to_lowercase()
 }

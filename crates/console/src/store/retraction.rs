@@ -5,7 +5,7 @@ use firewatch_domain::{ConversationChange, ConversationUpdate, Escalation, Event
 use sqlx::{Any, Transaction};
 
 use super::StoreError;
-use super::project_escalation::search_text;
+use super::record_text::{parse_record, record_text, search_text};
 
 /// The effect of the latest edit or deletion in a conversation on its stored texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,12 +133,4 @@ async fn rewrite_history(
             .await?;
     }
     Ok(())
-}
-
-pub(super) fn parse_record(record: &str) -> Result<Escalation, StoreError> {
-    serde_json::from_str(record).map_err(|e| StoreError::Row(e.to_string()))
-}
-
-pub(super) fn record_text(e: &Escalation) -> Result<String, StoreError> {
-    serde_json::to_string(e).map_err(|e| StoreError::Row(e.to_string()))
 }

@@ -10,7 +10,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{Console, InboxQuery, Problem, actions, changes, notifications, people, sign_in, thread};
+use super::{
+    Console, InboxQuery, Problem, WallQuery, actions, changes, notifications, people, sign_in, thread,
+};
 use crate::notify::{ChannelState, Delivery};
 use crate::people::{AuditEntry, LocalAccount, Person, Right};
 use crate::store::{Cursor, EscalationDetail, InboxItem, InboxPage, StormDetail, Wallboard};
@@ -258,14 +260,6 @@ async fn get_storm(
 ) -> Result<Json<StormDetail>, Problem> {
     let found = console.store.storm_for_escalation(&id).await?;
     found.map(Json).ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("there is no storm {id:?}")))
-}
-
-#[derive(Default, serde::Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "WallOf")]
-pub(super) struct WallQuery {
-    /// Only this team; all teams if empty.
-    pub team: String,
 }
 
 async fn get_wall(

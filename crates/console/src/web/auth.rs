@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::{Console, Problem};
 use crate::outbound_client::HttpClientError;
 use crate::people::{Limits, Oidc, Person, Right};
+use crate::percent_encoding::percent_encoded;
 use crate::settings::{ConsoleSettings, SignIn};
 use crate::store::StoreError;
 
@@ -187,7 +188,7 @@ pub(super) async fn authenticate(
         Ok(None) if path.starts_with("/api/") => {
             return Problem(StatusCode::UNAUTHORIZED, "sign in first".into()).into_response();
         }
-        Ok(None) => return Redirect::to(&super::sign_in::sign_in_url(request.uri())).into_response(),
+        Ok(None) => return Redirect::to(&sign_in_url(request.uri())).into_response(),
         Err(e) => return Problem::from(e).into_response(),
     };
     if !console.auth.limits.request(&person.name) {
@@ -266,9 +267,21 @@ fn is_local(host: &str) -> bool {
     by_name || by_address || bare_ip
 }
 
+/// Returns the URL of the sign-in page that leads back to the wanted page.
+pub(super) fn sign_in_url(wanted: &Uri) -> String {
+    let path = wanted.path_and_query().map_or("/", |path| path.as_str());
+    format!("/sign-in?to={}", percent_encoded(path, b"/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_in_leads_back_to_the_wanted_page() {
+        let wanted: Uri = "/?team=pr&text=a%20b".parse().unwrap();
+        assert_eq!(sign_in_url(&wanted), "/sign-in?to=/%3Fteam%3Dpr%26text%3Da%2520b");
+    }
 
     #[test]
     fn only_names_of_this_machine_are_ours() {

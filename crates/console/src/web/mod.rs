@@ -207,6 +207,15 @@ struct InboxQuery {
     limit: Option<u32>,
 }
 
+/// The filter of the wallboard.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "WallOf")]
+struct WallQuery {
+    /// Only this team; all teams if empty.
+    team: String,
+}
+
 /// Deserialises a flag; an empty value, which forms send for an open choice, is `false`.
 fn is_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     match String::deserialize(deserializer)?.as_str() {

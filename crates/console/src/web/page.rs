@@ -14,7 +14,7 @@ use super::auth::text;
 use super::humanize::{self, count, counted};
 use super::spread::{ContributionBar, parts, spread};
 use super::volume::volume;
-use super::{Console, InboxQuery, Problem, api::WallQuery};
+use super::{Console, InboxQuery, Problem, WallQuery};
 use crate::people::{Person, Right};
 use crate::percent_encoding::percent_encoded;
 use crate::settings::SignIn;

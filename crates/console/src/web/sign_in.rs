@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Form, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -11,7 +11,6 @@ use super::auth::{ClientAddress, cookie, text};
 use super::page::html;
 use super::{Console, Problem};
 use crate::people::{AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
-use crate::percent_encoding::percent_encoded;
 use crate::settings::SignIn;
 
 /// The cookie that binds a sign-in at the identity provider to the browser that started it.
@@ -34,12 +33,6 @@ struct SetUpPage {
     name: String,
     problem: String,
     min_password_chars: usize,
-}
-
-/// Returns the URL of the sign-in page that leads back to the wanted page.
-pub(super) fn sign_in_url(wanted: &Uri) -> String {
-    let path = wanted.path_and_query().map_or("/", |path| path.as_str());
-    format!("/sign-in?to={}", percent_encoded(path, b"/"))
 }
 
 /// Returns `to` if it is a path of this console, else `/`. This prevents open redirects after sign-in.
@@ -291,7 +284,5 @@ mod tests {
             ["/a?b=c", "/", "/"]
         );
         assert_eq!(local_path("/escalations/c-1/x?y=1"), "/escalations/c-1/x?y=1");
-        let wanted: Uri = "/?team=pr&text=a%20b".parse().unwrap();
-        assert_eq!(sign_in_url(&wanted), "/sign-in?to=/%3Fteam%3Dpr%26text%3Da%2520b");
     }
 }

@@ -9,6 +9,7 @@ use firewatch_domain::{Duration, EventTime, RoutesMatched, SimHash};
 use serde::{Deserialize, Serialize};
 
 use super::incident::Incident;
+use super::related::{Related, RelationKind};
 
 /// Maximum time between two posts that count as a cross-post.
 const MAX_TIME_APART: Duration = Duration::from_mins(10);
@@ -30,24 +31,6 @@ struct CrossPostCandidate {
 /// Complaints of the last minutes, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CrossPostIndex(VecDeque<CrossPostCandidate>);
-
-/// Why two conversations are related.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum RelationKind {
-    /// The same author wrote nearly the same text on another network.
-    SameAuthor,
-    /// The same text is on another network, and at least one author is unknown.
-    SameText,
-    /// It quotes the other conversation.
-    Quote,
-}
-
-/// A related conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Related {
-    pub conversation: String,
-    pub kind: RelationKind,
-}
 
 impl CrossPostIndex {
     /// Remembers a complaint, and returns the complaint that it cross-posts, if any.
@@ -95,20 +78,6 @@ impl Incident {
         let is_known = self.related.iter().any(|known| known.conversation == related.conversation);
         if !is_known && self.related.len() < MAX_RELATED {
             self.related.push(related);
-        }
-    }
-}
-
-impl Related {
-    /// Returns the reason in plain words.
-    pub fn describe(&self) -> String {
-        let Self { conversation, kind } = self;
-        match kind {
-            RelationKind::SameAuthor => {
-                format!("same complaint by the same author on another network: {conversation}")
-            }
-            RelationKind::SameText => format!("same text on another network, author unknown: {conversation}"),
-            RelationKind::Quote => format!("quotes {conversation}"),
         }
     }
 }

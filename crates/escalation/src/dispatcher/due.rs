@@ -7,7 +7,7 @@ use firewatch_domain::{Duration, EscalationChange, EscalationState, EventTime, L
 use super::deadlines::format_duration;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::{Incident, route_team};
-use super::state::StatePartKey;
+use super::part_key::StatePartKey;
 use super::{Dispatcher, STORM_ROUTE};
 use crate::Lifecycle;
 use crate::lifecycle::Trigger;

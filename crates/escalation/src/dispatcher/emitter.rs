@@ -2,8 +2,8 @@
 
 use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, SCHEMA_VERSION};
 
-use super::cross_posts::Related;
 use super::incident::Incident;
+use super::related::Related;
 use crate::policy::{Brand, Policy};
 use crate::{Lifecycle, PR, storm_brand};
 

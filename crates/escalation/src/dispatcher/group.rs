@@ -7,7 +7,7 @@ use super::Dispatcher;
 use super::emitter::{DecisionKind, Emitter};
 use super::growth::Growth;
 use super::incident::{ActiveRoute, Incident};
-use super::state::StatePartKey;
+use super::part_key::StatePartKey;
 use crate::lifecycle::Trigger;
 
 /// Time without a new member after which a group ends.

@@ -7,7 +7,7 @@ use crate::Lifecycle;
 use crate::lifecycle::Trigger;
 use crate::policy::Policy;
 
-use super::cross_posts::Related;
+use super::related::Related;
 
 /// What a dispatcher keeps of one thing worth an alert: a conversation, storm, group, digest or silence
 /// notice.

@@ -8,12 +8,15 @@ mod cross_posts;
 mod deadlines;
 mod digest;
 mod due;
-pub(crate) mod emitter;
+mod emitter;
 mod group;
-pub(crate) mod growth;
-pub(crate) mod incident;
+mod growth;
+mod incident;
+mod part_key;
+mod related;
 mod silence;
 mod state;
+mod storm;
 mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,11 +28,13 @@ use crate::baseline::{ComplaintCounts, VolumeHistory, VolumeMonitor};
 use crate::seasonal_profile::SeasonalProfile;
 
 pub use incident::Incident;
-pub use state::{DispatcherCore, StatePart, StatePartKey};
+pub use part_key::StatePartKey;
+pub use state::{DispatcherCore, StatePart};
+pub use storm::storm_brand;
 
-use cross_posts::{Related, RelationKind};
 use emitter::Emitter;
 pub use emitter::{Decision, DecisionKind, DecisionTrace};
+use related::{Related, RelationKind};
 use state::SourceProgress;
 
 /// Pseudo-route of storms.

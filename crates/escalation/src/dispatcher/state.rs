@@ -9,28 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::{CurrentBucket, VolumeHistory};
 use crate::seasonal_profile::SeasonalProfile;
-use crate::storm::Storm;
 
 use super::cross_posts::CrossPostIndex;
 use super::digest::Digest;
 use super::group::IncidentGroup;
 use super::incident::Incident;
 use super::silence::HiddenBySilence;
-
-/// Key of one part of a brand's state.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StatePartKey {
-    /// Everything that has no part of its own.
-    Core,
-    /// Usual volume. It changes hourly.
-    Profile,
-    /// Volume of the last two hours. It changes every five minutes.
-    History,
-    /// An incident, by id.
-    Incident(String),
-    /// A pending signal, by time and id.
-    Pending(EventTime, String),
-}
+use super::storm::Storm;
 
 /// One part of a brand's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! The simulation of the ingester's workers: the payloads of Mastodon's test cases, with calls that fail.
+//! The simulation of the ingester's workers: the payloads of X's test cases, with calls that fail.
 
 use std::sync::{Arc, Weak};
 
@@ -11,18 +11,18 @@ use super::{RawSource, SourceContext};
 use crate::simulated_log::{Fault, SimulatedLog};
 use crate::simulation::{Committed, random_faults, run_processes, worker_context};
 use crate::task_reader::InputTopic;
-use crate::worker::InputSource;
+use crate::worker_context::InputSource;
 use crate::workers::WorkerControl;
 use crate::{RunError, Topics};
 
-const RAW_TOPIC: &str = "raw.mastodon";
+const RAW_TOPIC: &str = "raw.x";
 
-/// Returns the payloads of Mastodon's test cases, and one that cannot be decoded.
+/// Returns the payloads of X's test cases, and one that cannot be decoded. Answers come before what they
+/// answer, so that the ingester's memory decides their conversation.
 fn payloads() -> Vec<Vec<u8>> {
-    let cases: Vec<Value> =
-        serde_json::from_str(include_str!("../../../../tests/platforms/mastodon.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(include_str!("../../../../tests/platforms/x.json")).unwrap();
     let mut payloads: Vec<Vec<u8>> =
-        cases.iter().map(|case| case["payload"].to_string().into_bytes()).collect();
+        cases.iter().rev().map(|case| case["payload"].to_string().into_bytes()).collect();
     payloads.insert(3, b"{ not JSON".to_vec());
     payloads
 }
@@ -43,9 +43,9 @@ fn run_ingesters(schedule: impl FnMut(usize) -> Option<Fault> + Send + 'static) 
             worker: worker_context(&log, topics.clone(), inputs),
             events_topic: Topics::default().events,
             raw_source: RawSource {
-                name: "mastodon".to_owned(),
+                name: "x".to_owned(),
                 topic: RAW_TOPIC.to_owned(),
-                decoder: PayloadDecoder::new(Platform::Mastodon),
+                decoder: PayloadDecoder::new(Platform::X),
             },
             metrics: Metrics::new().unwrap().ingest,
         };

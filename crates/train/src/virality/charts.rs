@@ -10,16 +10,23 @@ use super::sample::SETS;
 use firewatch_report::chart::{COLOURS, ChartFrame, ChartLine, Legend, chart};
 use firewatch_report::{AnalysisError, files::write};
 
-/// Draws all charts into a folder and returns their file names.
-pub fn draw(report: &ViralityReport, folder: &Path) -> Result<Vec<&'static str>, AnalysisError> {
-    let charts = [
-        ("error-by-age.svg", error_by_age(report)?),
-        ("interval-reliability.svg", reliability(report)?),
-        ("viral-calibration.svg", calibration(report)?),
-        ("early-warning.svg", early_warning(report)?),
-        ("lead-time.svg", lead_time(report)?),
-    ];
-    charts.into_iter().map(|(name, svg)| write(&folder.join(name), svg.as_bytes()).map(|()| name)).collect()
+impl ViralityReport {
+    /// Draws the charts into a folder and returns their file names.
+    ///
+    /// # Errors
+    /// When a chart cannot be drawn or written.
+    pub fn draw(&self, folder: &Path) -> Result<Vec<&'static str>, AnalysisError> {
+        let charts = [
+            ("error-by-age.svg", error_by_age(self)?),
+            ("interval-reliability.svg", reliability(self)?),
+            ("viral-calibration.svg", calibration(self)?),
+            ("early-warning.svg", early_warning(self)?),
+            ("lead-time.svg", lead_time(self)?),
+        ];
+        let write_chart =
+            |(name, svg): (&'static str, String)| write(&folder.join(name), svg.as_bytes()).map(|()| name);
+        charts.into_iter().map(write_chart).collect()
+    }
 }
 
 fn error_by_age(report: &ViralityReport) -> Result<String, AnalysisError> {

@@ -6,7 +6,6 @@ use std::path::Path;
 use firewatch_domain::VIRAL_BAR;
 use firewatch_scoring::SentimentModel;
 
-use super::charts;
 use super::early::{CatchRate, p_viral, trade_off};
 use super::evaluate::{AGES, EvaluatedForecast, ForecastFigures, figures, forecast_all};
 use super::sample::{CascadeOfSet, SETS, read_cascade_sets};
@@ -61,14 +60,6 @@ impl ViralityReport {
             reliability: reliability(forecasts),
             calibration: calibration(forecasts, known),
         }
-    }
-
-    /// Draws the charts into a folder and returns their file names.
-    ///
-    /// # Errors
-    /// When a chart cannot be drawn or written.
-    pub fn draw(&self, folder: &Path) -> Result<Vec<&'static str>, AnalysisError> {
-        charts::draw(self, folder)
     }
 }
 

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use firewatch_domain::{EscalationState, Level, SimHash};
 use serde::{Deserialize, Serialize};
 
+use super::emitter::{DecisionKind, Emitter};
+use super::growth::Growth;
+use super::incident::{ActiveRoute, Incident};
+use super::part_key::StatePartKey;
+use super::{Dispatcher, STORM_ROUTE};
 use crate::Policy;
-use crate::StatePartKey;
 use crate::baseline::{Alarm, ComplaintCounts, span_windows, stem};
-use crate::dispatcher::emitter::{DecisionKind, Emitter};
-use crate::dispatcher::growth::Growth;
-use crate::dispatcher::incident::{ActiveRoute, Incident};
-use crate::dispatcher::{Dispatcher, STORM_ROUTE};
 
 /// Notice on every storm that its posts are muted.
 const MUTED_NOTICE: &str = "alerts for individual posts are muted while the storm lasts";
