@@ -5,9 +5,10 @@
 //! round fails before its commit is requested, its changes are undone in memory and repeated with a new
 //! writer. When the outcome of a commit is unknown, the worker restarts from the changelog.
 
+use std::collections::VecDeque;
 use std::time::Duration as Wait;
 
-use firewatch_domain::Duration;
+use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::Stream;
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
@@ -43,9 +44,14 @@ pub(crate) struct Worker<'a, L, F> {
 
 /// State of a worker from taking over the partition until it restarts or ends.
 struct Session<P, W, Q> {
+    reader: TaskReader<Q>,
+    pipeline: Pipeline<P, W>,
+}
+
+/// The way of a record after it is read: the processor, the writer of its effects, and the position.
+struct Pipeline<P, W> {
     processor: P,
     writer: TaskWriter<W>,
-    reader: TaskReader<Q>,
     progress: Progress,
 }
 
@@ -116,7 +122,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         };
         let reader = self.open_reader(&committed)?;
         let progress = Progress::new(committed, settings.commit_records, clock());
-        Ok(Some(Session { processor, writer, reader, progress }))
+        Ok(Some(Session { reader, pipeline: Pipeline { processor, writer, progress } }))
     }
 
     fn open_writer(&self) -> Result<TaskWriter<L::Writer>, RunError> {
@@ -146,7 +152,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         backoff: &mut Backoff,
     ) -> Result<Option<SessionOn<P, L>>, RunError> {
         let WorkerContext { settings, clock, .. } = self.context;
-        let Session { mut processor, writer, reader, mut progress } = session;
+        let Session { reader, pipeline: Pipeline { mut processor, writer, mut progress } } = session;
         drop((writer, reader));
         processor.meter(WorkerEvent::Aborted);
         processor.rewind()?;
@@ -164,7 +170,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
             match reopened {
                 Ok((writer, reader)) => {
                     progress.restart_clocks(clock());
-                    return Ok(Some(Session { processor, writer, reader, progress }));
+                    return Ok(Some(Session { reader, pipeline: Pipeline { processor, writer, progress } }));
                 }
                 Err(e) if self.remedy(&e) == Remedy::Redo => problem = e,
                 Err(e) => return Err(e),
@@ -205,7 +211,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
             // Another worker owns the partition by now, and brokers would refuse a commit.
             return Ok(true);
         }
-        let Session { processor, writer, reader, .. } = &mut *session;
+        let Session { reader, pipeline: Pipeline { processor, writer, .. } } = &mut *session;
         let quiet = processed == 0 && reader.pending_actions.is_empty();
         let sends_end = quiet && is_complete && !self.end_sent;
         let ends = sends_end && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
@@ -219,7 +225,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
 
     /// Commits the effects, the changed state and the positions since the last commit.
     fn commit(&self, session: &mut SessionOn<P, L>) -> Result<(), RunError> {
-        let Session { processor, writer, progress, .. } = session;
+        let Pipeline { processor, writer, progress } = &mut session.pipeline;
         let WorkerContext { settings, clock, .. } = self.context;
         let changes = processor.changes()?;
         if let InputSource::Group(_) = &self.source {
@@ -254,61 +260,39 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
     /// Reads for one commit interval and processes what arrived. Returns the number of records processed.
     fn process_batch(&self, session: &mut SessionOn<P, L>) -> Result<usize, RunError> {
         let WorkerContext { settings, workers, log, clock, .. } = self.context;
-        let Session { processor, writer, reader, progress } = session;
+        let Session { reader, pipeline } = session;
         let interval = Wait::from_millis(settings.commit_interval_ms);
         let mut waiting = std::mem::take(&mut reader.pending_actions);
         let (mut batch, actions) =
-            reader.poll_batch(interval, progress.max_records, || self.control.should_finish())?;
+            reader.poll_batch(interval, pipeline.progress.max_records, || self.control.should_finish())?;
         waiting.extend(actions);
         // Records read after a policy reload are decided by the new policy.
-        processor.begin_round();
+        pipeline.processor.begin_round();
         let now = clock();
         let mut processed = batch.signals.len();
         for signal in batch.signals.drain(..) {
-            process_record(Stream::Signals, &signal, processor, writer, progress)?;
+            pipeline.process_record(Stream::Signals, &signal)?;
         }
+        let end_of_input = &workers.end_of_input;
         let is_check_due =
-            now - progress.last_check >= IDLE_CHECK_INTERVAL || workers.end_of_input.is_input_complete();
+            now - pipeline.progress.last_check >= IDLE_CHECK_INTERVAL || end_of_input.is_input_complete();
         if reader.reads_actions() && (is_check_due || !batch.events.is_empty() || !waiting.is_empty()) {
-            progress.last_check = now;
+            pipeline.progress.last_check = now;
             reader.fetch_end_offsets(log)?;
             waiting.extend(reader.drain_actions()?);
         }
         let events_at_end = reader.at_end(Stream::Events)?;
         let any = !batch.events.is_empty();
-        let stamp = |at: rdkafka::Timestamp| at.to_millis().unwrap_or_default();
-        while let Some(next) = next_input(
-            batch.events.front().map(|m| stamp(m.timestamp())),
-            waiting.front().map(|m: &OwnedMessage| stamp(m.timestamp())),
-            events_at_end,
-        ) {
-            processed += 1;
-            match next {
-                NextInput::Event => {
-                    if let Some(event) = batch.events.pop_front() {
-                        process_record(Stream::Events, &event, processor, writer, progress)?;
-                    }
-                }
-                NextInput::Action => {
-                    if let Some(action) = waiting.pop_front() {
-                        process_record(Stream::Actions, &action, processor, writer, progress)?;
-                    }
-                }
-            }
-        }
+        processed += pipeline.process_merged(&mut batch.events, &mut waiting, events_at_end)?;
         drop(batch);
         reader.pending_actions = waiting;
         if any {
-            progress.silent_since = now;
-        } else if is_check_due && events_at_end && !workers.end_of_input.is_finite() {
-            let silence = now - progress.silent_since;
-            if silence >= Duration::from_millis(settings.idle_after_ms as i64) {
-                processor.mark_idle(silence, writer)?;
-                progress.silent_since = now;
-            }
+            pipeline.progress.silent_since = now;
+        } else if is_check_due && events_at_end && !end_of_input.is_finite() {
+            pipeline.mark_silence(now, Duration::from_millis(settings.idle_after_ms as i64))?;
         }
         for (stream, records) in reader.lags() {
-            processor.meter(WorkerEvent::Lag { stream, records });
+            pipeline.processor.meter(WorkerEvent::Lag { stream, records });
         }
         Ok(processed)
     }
@@ -334,14 +318,54 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
     }
 }
 
-/// Processes a record and notes its position.
-fn process_record<W: LogWriter>(
-    stream: Stream,
-    record: &impl Message,
-    processor: &mut impl Processor,
-    writer: &mut TaskWriter<W>,
-    progress: &mut Progress,
-) -> Result<(), RunError> {
-    progress.record_processed(stream, record.offset());
-    processor.process(stream, record, writer)
+impl<P: Processor, W: LogWriter> Pipeline<P, W> {
+    /// Processes a record and notes its position.
+    fn process_record(&mut self, stream: Stream, record: &impl Message) -> Result<(), RunError> {
+        self.progress.record_processed(stream, record.offset());
+        self.processor.process(stream, record, &mut self.writer)
+    }
+
+    /// Processes events and actions in the order of time, as far as that order is known. Returns the number of
+    /// records processed; the rest stays.
+    fn process_merged(
+        &mut self,
+        events: &mut VecDeque<impl Message>,
+        actions: &mut VecDeque<OwnedMessage>,
+        events_at_end: bool,
+    ) -> Result<usize, RunError> {
+        let mut processed = 0;
+        while let Some(next) =
+            next_input(events.front().map(written_at), actions.front().map(written_at), events_at_end)
+        {
+            processed += 1;
+            match next {
+                NextInput::Event => {
+                    if let Some(event) = events.pop_front() {
+                        self.process_record(Stream::Events, &event)?;
+                    }
+                }
+                NextInput::Action => {
+                    if let Some(action) = actions.pop_front() {
+                        self.process_record(Stream::Actions, &action)?;
+                    }
+                }
+            }
+        }
+        Ok(processed)
+    }
+
+    /// Advances time for a partition that is read to its end and has been silent for `idle_after`.
+    fn mark_silence(&mut self, now: EventTime, idle_after: Duration) -> Result<(), RunError> {
+        let silence = now - self.progress.silent_since;
+        if silence >= idle_after {
+            self.processor.mark_idle(silence, &mut self.writer)?;
+            self.progress.silent_since = now;
+        }
+        Ok(())
+    }
+}
+
+/// Returns when a record was written, in milliseconds.
+fn written_at(record: &impl Message) -> i64 {
+    record.timestamp().to_millis().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Decodes the payloads of raw topics and writes their events to the events topic, exactly once, each under
 //! the key of its conversation.
 //!
-//! Every source has its own group, workers and changelog, built from the same parts as the engine's.
+//! Every source has its own group and changelog. Its workers are those of the engine, with another processor.
 
 mod processor;
 #[cfg(test)]

@@ -87,9 +87,9 @@ impl Rows {
 struct Column {
     format: ColumnFormat,
     reader: Option<ColumnReader>,
-    /// Says of each position how much of it is not null. Empty if nothing can be null.
+    /// Definition level of each position: how much of its path is not null. Empty if nothing can be null.
     definitions: Vec<i16>,
-    /// Says of each position which list it continues. Empty outside of lists.
+    /// Repetition level of each position: which list it continues. Empty outside of lists.
     repetitions: Vec<i16>,
     values: Values,
     /// The values are whole numbers, which become integers.

@@ -34,7 +34,7 @@ pub struct Node {
     pub columns: Range<usize>,
 }
 
-/// What a value consists ty.
+/// What a value consists of.
 pub enum Shape {
     Value,
     Struct(Vec<Field>),
