@@ -10,7 +10,8 @@ use firewatch_scoring::{
 };
 use firewatch_settings::Fault;
 
-/// Stands for a team in the name of the topic that shadow policies write to. The policy reserves the name.
+/// Stands for a team in the name of the topic that shadow policies write to. A contract; the policy reserves
+/// the name.
 pub const SHADOW_TEAM: &str = "trial";
 
 /// The brand of conversations whose brand the policy does not list, so that their complaints are not lost.
@@ -92,7 +93,8 @@ impl Ruleset {
         Ok(self)
     }
 
-    /// Returns this ruleset with another active policy.
+    /// Returns this ruleset with another active policy, which is not checked against the shadow policies; use
+    /// [`Self::with_active_policy`] when there are any.
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Self {
         Self { policy, ..self.clone() }

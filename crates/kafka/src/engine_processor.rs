@@ -17,7 +17,7 @@ use crate::worker::Worker;
 use crate::worker_context::{InputSource, WorkerContext};
 use crate::workers::WorkerControl;
 
-/// What all engine tasks of a process share.
+/// Shared by all engine tasks of a process.
 pub(crate) struct EngineContext<L> {
     pub worker: WorkerContext<L>,
     pub ruleset: Arc<ActiveRuleset>,
@@ -26,7 +26,7 @@ pub(crate) struct EngineContext<L> {
 }
 
 impl<L: Log> EngineContext<L> {
-    /// Declares the input finite: its event time is not the wall clock's, so silence does not advance it.
+    /// Declares the input finite: event time follows the records only, and idleness does not advance it.
     pub fn expect_end_of_input(&self) {
         let brands = self.ruleset.get().signal_keys().count();
         self.worker.workers.end_of_input.expect_ends(brands, self.partitions);
@@ -43,7 +43,7 @@ impl<L: Log> EngineContext<L> {
     }
 }
 
-/// The task of one partition.
+/// Adapts a [`Task`] to [`Processor`], and counts its records after each commit.
 pub(crate) struct EngineProcessor<'a, L> {
     context: &'a EngineContext<L>,
     partition: u32,
@@ -162,7 +162,7 @@ impl<L: Log> Processor for EngineProcessor<'_, L> {
     fn rewind(&mut self) -> Result<(), RunError> {
         self.uncommitted.clear();
         self.effect_kinds.clear();
-        Ok(self.task.rewind(&self.context.ruleset.get())?)
+        Ok(self.task.rewind(&self.ruleset)?)
     }
 
     fn meter(&self, event: WorkerEvent) {

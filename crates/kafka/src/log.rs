@@ -12,7 +12,7 @@ use rdkafka::{Message, Offset};
 use crate::RunError;
 use crate::headers::HeaderPair;
 
-/// The logs of a cluster.
+/// A cluster: the partitions of its topics, each of them a log.
 pub(crate) trait Log {
     type Writer: LogWriter;
     type Queue: RecordQueue;
@@ -24,11 +24,10 @@ pub(crate) trait Log {
     /// Starts to read a partition of each topic; returns the queues in the order of `starts`.
     fn open_queues(&self, partition: u32, starts: &[ReadStart<'_>]) -> Result<Vec<Self::Queue>, RunError>;
 
-    /// Returns the first offset of a partition and the offset after its last committed record.
+    /// Returns the log start offset and the last stable offset of a partition.
     fn bounds(&self, topic: &str, partition: u32) -> Result<Range<i64>, RunError>;
 
-    /// Returns the offset after the last committed record of a partition of each topic, in the order of
-    /// `topics`.
+    /// Returns the last stable offset of a partition of each topic, in the order of `topics`.
     fn end_offsets(&self, topics: &[&str], partition: u32) -> Result<Vec<i64>, RunError>;
 }
 
@@ -39,9 +38,11 @@ pub(crate) struct ReadStart<'a> {
     pub offset: Offset,
 }
 
-/// Writes records and commits them together.
+/// Writes records and commits them together. After any error the writer must be dropped and another one be
+/// opened: what it sent may still be in flight.
 pub(crate) trait LogWriter {
-    /// Sends a record; the first one after a commit begins a transaction. Back-pressure blocks.
+    /// Sends a record; the first one after a commit begins a transaction. Blocks while the
+    /// client's buffer is full.
     fn send(&mut self, record: &OutgoingRecord<'_>) -> Result<(), RunError>;
 
     /// Waits until everything sent is acknowledged, and commits it. Returns whether there was anything to
@@ -49,7 +50,7 @@ pub(crate) trait LogWriter {
     fn commit(&mut self) -> Result<bool, RunError>;
 }
 
-/// A record to send. Without a partition, the key decides.
+/// A record to send. Without a partition, the partitioner chooses one by the key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutgoingRecord<'a> {
     pub topic: &'a str,
@@ -71,14 +72,14 @@ pub(crate) trait RecordQueue {
     /// Continues from another offset.
     fn seek(&self, offset: i64) -> Result<(), RunError>;
 
-    /// Lets the client that feeds this queue do its background work.
+    /// Lets the client that feeds this queue do its background work; due before each round of polls.
     fn service_client(&self) -> Result<(), RunError>;
 
     /// Copies a record out of the client's memory.
     fn detach(record: &Self::Record<'_>) -> OwnedMessage;
 }
 
-/// What a queue returns.
+/// The result of a poll.
 #[derive(Debug)]
 pub(crate) enum Polled<R> {
     /// The next record.

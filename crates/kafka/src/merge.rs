@@ -1,9 +1,10 @@
 //! The order in which a task processes its events and actions: by Kafka timestamp, and the event first when
 //! two are equal. The order within a partition never changes.
 //!
-//! An event is processed once every action that was in the log when the event was read is known. An action is
-//! processed once the events before it are known. So the order depends on the two logs only, and not on the
-//! timing of reads.
+//! An event is processed once every action that was in the log when the event was read is read too. An action is
+//! processed once the events before it are read. So the order depends on the two logs only, and not on the
+//! timing of reads. One case is left: an event that is written after an action was processed, but with an
+//! earlier timestamp, comes after the action; a replay puts it first.
 
 /// The stream whose record is processed next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,8 @@ pub(crate) enum NextInput {
 
 /// Returns the stream whose record is processed next, by the timestamps (milliseconds) at the heads of both.
 /// Returns `None` when there is no record, or when an action must wait for events that are not read yet. All
-/// actions up to the end of their log must be known.
+/// actions up to an end offset that was fetched after the event was read must be known; `events_at_end` means that
+/// no event is left before the end offset fetched with it.
 pub(crate) fn next_input(event: Option<i64>, action: Option<i64>, events_at_end: bool) -> Option<NextInput> {
     match (event, action) {
         (Some(event), Some(action)) if action < event => Some(NextInput::Action),
@@ -53,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_does_not_depend_on_how_the_reads_fall() {
+    fn order_is_independent_of_batch_sizes() {
         let (events, actions) = ([1, 3, 3, 2, 7, 9], [0, 3, 8, 20]);
         let whole = merged(&events, &actions, &[]);
         let wanted = "a0 e1 e3 e3 e2 a3 e7 a8 e9 a20";

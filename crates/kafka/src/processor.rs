@@ -1,7 +1,7 @@
-//! What one partition does with its records.
+//! The trait that decides about the records of one partition.
 //!
 //! Two processors exist: the engine's task, and the ingester of a payload source. The worker above them reads,
-//! commits and retries; a processor decides, and knows nothing of clients.
+//! commits and retries; a processor decides, and handles no errors of clients.
 
 use std::time::Duration;
 
@@ -14,6 +14,11 @@ use crate::log::LogWriter;
 use crate::task_writer::TaskWriter;
 
 /// Processes the records of one partition, and keeps its state.
+///
+/// Order of calls: `restore` for each changelog entry, then `finish_restore`; a replay skips both. In each
+/// round `begin_round`, `process` for each record, `mark_idle` or `end_of_stream` if due, then `changes`, and
+/// `committed` after the commit. `rewind` takes the place of the rest of a failed round. When it is unknown
+/// whether a commit happened, the processor is dropped.
 pub(crate) trait Processor {
     /// Loads one changelog entry.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), RunError>;
@@ -51,17 +56,17 @@ pub(crate) trait Processor {
     /// Returns the state entries that changed since the last commit.
     fn changes(&mut self) -> Result<&[ChangelogEntry], RunError>;
 
-    /// Called once everything since the last call is committed.
+    /// Called after each commit.
     fn committed(&mut self, now: EventTime);
 
     /// Undoes everything since the last commit.
     fn rewind(&mut self) -> Result<(), RunError>;
 
-    /// Turns what happened to the worker into metrics.
+    /// Counts an event of the worker in the metrics.
     fn meter(&self, _event: WorkerEvent) {}
 }
 
-/// What happened to a worker.
+/// An event of a worker to count; a lag replaces the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerEvent {
     /// The state was restored from this many changelog entries.
@@ -74,6 +79,6 @@ pub(crate) enum WorkerEvent {
     Aborted,
     /// The number of unread records of a stream.
     Lag { stream: Stream, records: i64 },
-    /// The worker gives up its partition.
+    /// The worker was asked to finish, and gives up its partition.
     Released,
 }

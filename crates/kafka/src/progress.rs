@@ -20,8 +20,8 @@ pub(crate) struct Progress {
     /// Positions last reported to the group, and when.
     reported: Positions,
     reported_at: EventTime,
-    /// When the last event was processed, or silence was last reported to the processor.
-    pub silent_since: EventTime,
+    /// When the last event was processed, or the partition was last marked idle.
+    pub idle_since: EventTime,
     /// When the end offsets were last fetched.
     pub last_check: EventTime,
     /// Limit of records in a round. A failed round halves it, because the round may have been too large for
@@ -37,14 +37,14 @@ impl Progress {
             reported: committed.clone(),
             committed,
             reported_at: now,
-            silent_since: now,
+            idle_since: now,
             last_check: now,
             max_records,
         }
     }
 
-    /// Notes that a record was processed.
-    pub fn record_processed(&mut self, stream: Stream, offset: i64) {
+    /// Moves the position past a record.
+    pub fn advance(&mut self, stream: Stream, offset: i64) {
         self.processed.insert(stream, offset + 1);
     }
 
@@ -65,9 +65,9 @@ impl Progress {
         self.processed.clone_from(&self.committed);
     }
 
-    /// Counts silence and checks from `now` on, after a pause.
+    /// Counts idle time and checks from `now` on, after a pause.
     pub fn restart_clocks(&mut self, now: EventTime) {
-        self.silent_since = now;
+        self.idle_since = now;
         self.last_check = now;
     }
 
@@ -91,8 +91,8 @@ mod tests {
     fn a_failed_round_leaves_no_position_behind_and_halves_the_next() {
         let start = Positions::from([(Stream::Events, 10)]);
         let mut progress = Progress::new(start.clone(), 1000, EventTime::EARLIEST);
-        progress.record_processed(Stream::Events, 14);
-        progress.record_processed(Stream::Signals, 3);
+        progress.advance(Stream::Events, 14);
+        progress.advance(Stream::Signals, 3);
         assert!(progress.changelog_entry().is_some());
         progress.rewind(1000);
         assert_eq!((progress.changelog_entry(), progress.max_records), (None, 500));

@@ -1,5 +1,8 @@
-//! A log in memory in which any call can fail, for tests of the workers. It has one partition, whose
+//! A log in memory in which any call can fail, compiled for tests only. It has one partition, whose
 //! transactions and fencing follow Kafka's rules.
+//!
+//! Unlike Kafka's, its offsets have no gaps, as it writes no transaction markers, and a fenced writer fails at
+//! its commit and not before.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,13 +27,13 @@ const WRITE_TIME: i64 = 1_773_151_200_000;
 pub(crate) enum Fault {
     /// The call has no effect, and the client says so.
     Failure,
-    /// No answer comes in time, and the call has no effect.
+    /// No answer comes in time, and the call has no effect. A commit fails so before it is requested.
     Timeout,
     /// Another process takes over the partition before the call.
     Fencing,
-    /// The call has its effect, but the answer is lost. Only a commit can be left in doubt.
+    /// A commit has its effect, but the answer is lost. Any other call times out without effect.
     AnswerLost,
-    /// The call has no effect, and whether it had is unknown. Only a commit can be left in doubt.
+    /// A commit has no effect, and whether it had is unknown. Any other call times out without effect.
     RequestLost,
     /// The cluster refuses for good, so the process ends, as if it were killed here.
     Refusal,
@@ -128,7 +131,8 @@ impl SimulatedLog {
         lock(&self.0).schedule = Box::new(schedule);
     }
 
-    /// Calls `callback` whenever a reader reaches the end of a topic.
+    /// Calls `callback` whenever a reader reaches the end of a topic. It must not call this log, which is
+    /// locked meanwhile. Replaces the callback before.
     pub fn at_end_of(&self, topic: &str, callback: impl Fn() + Send + 'static) {
         lock(&self.0).at_end = Some((topic.to_owned(), Box::new(callback)));
     }

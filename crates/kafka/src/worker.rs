@@ -2,8 +2,8 @@
 //! round.
 //!
 //! Each worker has its own thread, because client calls block on brokers. A round is one transaction. When a
-//! round fails before its commit is requested, its changes are undone in memory and repeated with a new
-//! writer. When the outcome of a commit is unknown, the worker restarts from the changelog.
+//! round fails before its commit is requested, its changes are undone in memory, and a new writer
+//! processes its records again. When the outcome of a commit is unknown, the worker restarts from the changelog.
 
 use std::collections::VecDeque;
 use std::time::Duration as Wait;
@@ -28,8 +28,8 @@ use crate::worker_context::{InputSource, WorkerContext};
 use crate::workers::{Phase, WorkerControl};
 use crate::{Guarantee, RunError};
 
-/// How often the end offsets of a silent partition are checked.
-const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest time between two fetches of the end offsets.
+const END_OFFSET_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The worker of one partition.
 pub(crate) struct Worker<'a, L, F> {
@@ -72,7 +72,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
 
     /// Processes records until asked to finish or, for finite input, until the end of the stream.
     ///
-    /// Fails with the first error that no retry can resolve.
+    /// Fails with the first error that no retry can resolve, unless it was asked to finish.
     pub fn run(&mut self) -> Result<(), RunError> {
         let mut backoff = Backoff::new(self.context.first_retry_wait);
         while !self.control.should_finish() {
@@ -95,6 +95,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
             }
         }
         if self.control.should_finish() {
+            // The session's processor is gone, and the metrics need none of its state.
             (self.new_processor)().meter(WorkerEvent::Released);
         }
         Ok(())
@@ -200,30 +201,34 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         }
     }
 
-    /// Reads, processes and commits. Returns whether the stream has ended.
+    /// Reads, processes and commits. Returns whether the worker is done: its stream has ended, or another worker
+    /// owns the partition.
     fn run_round(&mut self, session: &mut SessionOn<P, L>) -> Result<bool, RunError> {
         let end_of_input = &self.context.workers.end_of_input;
         self.control.heartbeat((self.context.clock)());
-        // Read before the end offsets are fetched: records added later are seen in the next round.
-        let (is_complete, over) = (end_of_input.is_input_complete(), self.end_sent && end_of_input.is_done());
+        // These flags must be read before the end offsets are fetched: once the input is complete, the fetch
+        // sees all of it.
+        let (is_complete, all_ends_received) =
+            (end_of_input.is_input_complete(), self.end_sent && end_of_input.is_done());
         let processed = self.process_batch(session)?;
         if self.control.is_abandoned() {
             // Another worker owns the partition by now, and brokers would refuse a commit.
             return Ok(true);
         }
         let Session { reader, pipeline: Pipeline { processor, writer, .. } } = &mut *session;
-        let quiet = processed == 0 && reader.pending_actions.is_empty();
-        let sends_end = quiet && is_complete && !self.end_sent;
+        let had_no_input = processed == 0 && reader.pending_actions.is_empty();
+        let sends_end = had_no_input && is_complete && !self.end_sent;
         let ends = sends_end && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
         if ends {
             processor.end_of_stream(writer)?;
         }
         self.commit(session)?;
         self.end_sent |= ends;
-        Ok(over && processed == 0)
+        Ok(all_ends_received && processed == 0)
     }
 
-    /// Commits the effects, the changed state and the positions since the last commit.
+    /// Commits the effects, the changed state and the positions since the last commit. The positions are a
+    /// changelog entry; the group's own offsets are only reported afterwards. A replay writes no changelog.
     fn commit(&self, session: &mut SessionOn<P, L>) -> Result<(), RunError> {
         let Pipeline { processor, writer, progress } = &mut session.pipeline;
         let WorkerContext { settings, clock, .. } = self.context;
@@ -270,13 +275,16 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         pipeline.processor.begin_round();
         let now = clock();
         let mut processed = batch.signals.len();
+        // Signals wait in windows of event time, so their place among the events does not matter.
         for signal in batch.signals.drain(..) {
             pipeline.process_record(Stream::Signals, &signal)?;
         }
         let end_of_input = &workers.end_of_input;
-        let is_check_due =
-            now - pipeline.progress.last_check >= IDLE_CHECK_INTERVAL || end_of_input.is_input_complete();
+        let is_check_due = now - pipeline.progress.last_check >= END_OFFSET_CHECK_INTERVAL
+            || end_of_input.is_input_complete();
         if reader.reads_actions() && (is_check_due || !batch.events.is_empty() || !waiting.is_empty()) {
+            // Fetched after the events were read: every action that precedes them is then read before the
+            // two are merged.
             pipeline.progress.last_check = now;
             reader.fetch_end_offsets(log)?;
             waiting.extend(reader.drain_actions()?);
@@ -287,9 +295,9 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         drop(batch);
         reader.pending_actions = waiting;
         if any {
-            pipeline.progress.silent_since = now;
+            pipeline.progress.idle_since = now;
         } else if is_check_due && events_at_end && !end_of_input.is_finite() {
-            pipeline.mark_silence(now, Duration::from_millis(settings.idle_after_ms as i64))?;
+            pipeline.mark_idle_if_due(now, Duration::from_millis(settings.idle_after_ms as i64))?;
         }
         for (stream, records) in reader.lags() {
             pipeline.processor.meter(WorkerEvent::Lag { stream, records });
@@ -310,7 +318,8 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
     fn remedy(&self, e: &RunError) -> Remedy {
         let transactional = self.context.settings.guarantee == Guarantee::ExactlyOnce;
         match (e.remedy(), &self.source) {
-            // A replay keeps no changelog, so it cannot restart in the middle.
+            // A replay keeps no changelog, so it cannot restart in the middle. Without transactions, it would
+            // write the effects of a failed round twice.
             (Remedy::Restart, InputSource::Span(_)) => Remedy::Stop,
             (Remedy::Redo, InputSource::Span(_)) if !transactional => Remedy::Stop,
             (remedy, _) => remedy,
@@ -321,7 +330,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
 impl<P: Processor, W: LogWriter> Pipeline<P, W> {
     /// Processes a record and notes its position.
     fn process_record(&mut self, stream: Stream, record: &impl Message) -> Result<(), RunError> {
-        self.progress.record_processed(stream, record.offset());
+        self.progress.advance(stream, record.offset());
         self.processor.process(stream, record, &mut self.writer)
     }
 
@@ -355,11 +364,11 @@ impl<P: Processor, W: LogWriter> Pipeline<P, W> {
     }
 
     /// Advances time for a partition that is read to its end and has been silent for `idle_after`.
-    fn mark_silence(&mut self, now: EventTime, idle_after: Duration) -> Result<(), RunError> {
-        let silence = now - self.progress.silent_since;
+    fn mark_idle_if_due(&mut self, now: EventTime, idle_after: Duration) -> Result<(), RunError> {
+        let silence = now - self.progress.idle_since;
         if silence >= idle_after {
             self.processor.mark_idle(silence, &mut self.writer)?;
-            self.progress.silent_since = now;
+            self.progress.idle_since = now;
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ pub fn reliability(
     let lines: Vec<ChartLine> = lines
         .into_iter()
         .chain([equal])
-        .zip(COLOURS)
+        .zip(COLOURS.into_iter().cycle())
         .enumerate()
         .map(|(i, ((name, points), colour))| ChartLine { name, points, thin: i == last, colour })
         .collect();
@@ -100,7 +100,7 @@ where
                 line => chart.draw_series(LineSeries::new(line.iter().copied(), style)),
             };
             drawn
-                .map_err(failed)?
+                .map_err(chart_error)?
                 .label(name)
                 .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style));
         }
@@ -120,7 +120,7 @@ pub fn bars(
         let bar = |(from, to, high): &(f64, f64, f64)| {
             Rectangle::new([(*from, 0.0), (*to, *high)], COLOURS[0].filled())
         };
-        chart.draw_series(bars.iter().map(bar)).map(|_| ()).map_err(failed)
+        chart.draw_series(bars.iter().map(bar)).map(|_| ()).map_err(chart_error)
     })
 }
 
@@ -137,39 +137,39 @@ where
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
+        area.fill(&WHITE).map_err(chart_error)?;
         let mut chart = ChartBuilder::on(&area)
             .caption(frame.title, ("sans-serif", 18))
             .margin(12)
             .x_label_area_size(40)
             .y_label_area_size(64)
             .build_cartesian_2d(frame.x.1, frame.y.1)
-            .map_err(failed)?;
+            .map_err(chart_error)?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|x| short(*x))
-            .y_label_formatter(&|y| short(*y))
+            .x_label_formatter(&|x| format_tick(*x))
+            .y_label_formatter(&|y| format_tick(*y))
             .x_desc(frame.x.0)
             .y_desc(frame.y.0)
             .draw()
-            .map_err(failed)?;
+            .map_err(chart_error)?;
         draw(&mut chart)?;
         if let Some(legend) = frame.legend {
             let mut labels = chart.configure_series_labels();
-            labels.background_style(WHITE.mix(0.8)).position(legend).draw().map_err(failed)?;
+            labels.background_style(WHITE.mix(0.8)).position(legend).draw().map_err(chart_error)?;
         }
-        area.present().map_err(failed)?;
+        area.present().map_err(chart_error)?;
     }
     Ok(svg)
 }
 
 /// Formats a number on an axis with at most three decimals and no trailing zeros.
-fn short(x: f64) -> String {
+fn format_tick(x: f64) -> String {
     let rounded = (x * 1000.0).round() / 1000.0;
     format!("{rounded}")
 }
 
-fn failed(e: impl std::fmt::Display) -> AnalysisError {
+fn chart_error(e: impl std::fmt::Display) -> AnalysisError {
     AnalysisError::Step(format!("the chart failed: {e}"))
 }

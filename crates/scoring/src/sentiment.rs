@@ -113,8 +113,8 @@ pub struct TokenContribution {
     pub(crate) key: u64,
 }
 
-/// Buffers and caches of one reader, reused between posts. They never change a result. They also hold the
-/// tokens and flags of the last post.
+/// Buffers and caches of one thread, reused between posts of one model, whose weights they cache. They also
+/// hold the tokens and flags of the last post.
 pub struct Scratch {
     tokenizer: Tokenizer,
     pub(crate) stemmer: CachedStemmer,

@@ -116,7 +116,7 @@ fn by_day(report: &BacktestReport) -> Result<String, AnalysisError> {
     let lines: Vec<ChartLine> = report
         .policies
         .iter()
-        .zip(COLOURS)
+        .zip(COLOURS.into_iter().cycle())
         .map(|(policy, colour)| {
             let points = days(policy).into_iter().map(|(day, n)| (number(day), n as f64)).collect();
             ChartLine { name: policy.name.clone(), points, thin: false, colour }

@@ -38,7 +38,7 @@ impl TimeRangeOptions {
 }
 
 impl HistorySource {
-    /// Returns the path that reports name as the source.
+    /// Returns the path that reports show as the source.
     pub fn name(&self) -> String {
         let path = self.input.as_ref().or(self.config.as_ref());
         path.map_or_else(String::new, |path| path.display().to_string())
@@ -52,7 +52,7 @@ impl HistorySource {
         }
     }
 
-    /// Opens the history for reading.
+    /// Opens the topics if `--config` is given, else the file.
     pub fn open(&self) -> Result<RecordingReader, Failure> {
         if let Some(path) = &self.config {
             let config = config::load(path, std::env::vars())?;
@@ -66,7 +66,8 @@ impl HistorySource {
     }
 }
 
-/// Returns a reader of the span's records, in chunks.
+/// Returns a reader of a span's records, in chunks. It lives here because `backtest` does not depend on
+/// `kafka`.
 fn recording_from_span(mut span_reader: SpanReader) -> RecordingReader {
     let sources: Arc<[String]> = span_reader.logs().iter().map(|log| format!("{log}, offset")).collect();
     let (read, size) = (Arc::new(AtomicU64::new(0)), span_reader.records());

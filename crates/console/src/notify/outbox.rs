@@ -215,7 +215,11 @@ impl Outbox {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn send_due(&self, sender: &Sender, clock: fn() -> EventTime) -> Result<usize, StoreError> {
+    pub async fn send_due(
+        &self,
+        sender: &Sender,
+        clock: impl Fn() -> EventTime + Send + Sync,
+    ) -> Result<usize, StoreError> {
         let due: Vec<DueDelivery> = sqlx::query_as(
             "SELECT channel, id, message, due, tries, made FROM deliveries d WHERE state = 'waiting' AND due <= $1 \
              AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.channel = d.channel AND e.escalation = d.escalation \
@@ -226,7 +230,7 @@ impl Outbox {
         .fetch_all(&self.pool)
         .await?;
         for done in
-            futures_util::future::join_all(due.iter().map(|due| self.send_one(sender, due, clock))).await
+            futures_util::future::join_all(due.iter().map(|due| self.send_one(sender, due, &clock))).await
         {
             done?;
         }
@@ -237,7 +241,7 @@ impl Outbox {
         &self,
         sender: &Sender,
         one: &DueDelivery,
-        clock: fn() -> EventTime,
+        clock: &(impl Fn() -> EventTime + Sync),
     ) -> Result<(), StoreError> {
         let (channel, id, message, due, tries, made) = one;
         // Several consoles may share the database: the first to move `due` sends. If it dies, the delivery

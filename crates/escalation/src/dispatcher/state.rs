@@ -1,6 +1,7 @@
 //! State of a brand in parts, each written to the changelog when it changes.
 //!
-//! A brand can have thousands of open complaints, so a change of one must not write all of them.
+//! A brand can have thousands of open complaints, so a change of one must not write all of them. The changelog
+//! depends on the order of fields and variants: a change needs a new version of the state entries.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,21 +33,21 @@ pub enum StatePart {
     Pending(EventTime, String, #[serde(with = "as_json")] SignalBody),
 }
 
-/// State of a brand apart from its incidents, pending signals and volume.
+/// State of a brand apart from its incidents, pending signals, profile and volume history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DispatcherCore {
     /// Progress of each source partition.
     pub(crate) sources: BTreeMap<u32, SourceProgress>,
-    /// Number of source partitions.
+    /// Number of source partitions; `u32::MAX` until the first watermark, so that nothing is decided before.
     pub(crate) expected_sources: u32,
-    /// The latest watermark of any source before its end.
+    /// The latest watermark of any source, the final ones left out.
     pub(crate) latest_watermark: EventTime,
     /// Start of the next window to decide.
     pub(crate) next_window: Option<EventTime>,
     /// Volume of the last five minutes.
     pub(crate) current_bucket: CurrentBucket,
     pub(crate) storms: Vec<Storm>,
-    /// Openings of each team with a budget within the last hour.
+    /// When escalations were opened for each team with a budget, within the last hour.
     pub(crate) openings: BTreeMap<String, VecDeque<EventTime>>,
     /// Open groups, by route and `group_by` values.
     pub(crate) groups: BTreeMap<(String, String), IncidentGroup>,

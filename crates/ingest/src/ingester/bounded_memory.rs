@@ -9,32 +9,33 @@ use fnv::FnvHasher;
 /// A value with a byte encoding for the changelog.
 pub(crate) trait StoredBytes: Clone + PartialEq {
     /// Encodes the value.
-    fn write(&self) -> Vec<u8>;
+    fn encode(&self) -> Vec<u8>;
     /// Decodes a value. Returns `None` for invalid bytes.
-    fn read(bytes: &[u8]) -> Option<Self>;
+    fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
 impl StoredBytes for String {
-    fn write(&self) -> Vec<u8> {
+    fn encode(&self) -> Vec<u8> {
         self.as_bytes().to_vec()
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         Self::from_utf8(bytes.to_vec()).ok()
     }
 }
 
 impl StoredBytes for u64 {
-    fn write(&self) -> Vec<u8> {
+    fn encode(&self) -> Vec<u8> {
         self.to_le_bytes().to_vec()
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         Some(Self::from_le_bytes(bytes.try_into().ok()?))
     }
 }
 
-/// The map. Keys are 64-bit hashes; a given pair of keys collides with a probability of 1 in 1.8e19.
+/// What the ingester remembers of earlier payloads, by [`hash`] of the key; a given pair of keys collides with
+/// a probability of 1 in 1.8e19.
 #[derive(Debug)]
 pub(crate) struct BoundedMemory<V> {
     entries: HashMap<u64, (V, EventTime)>,
@@ -52,6 +53,7 @@ impl<V: StoredBytes> BoundedMemory<V> {
         Self { entries: HashMap::new(), by_age: BTreeSet::new(), max_entries, lifetime, journal: Vec::new() }
     }
 
+    /// Returns an entry, even an expired one: only `put` removes entries.
     pub fn get(&self, key: u64) -> Option<&(V, EventTime)> {
         self.entries.get(&key)
     }
@@ -94,7 +96,7 @@ impl<V: StoredBytes> BoundedMemory<V> {
         changed.into_iter().map(|key| {
             let bytes = self.entries.get(&key).map(|(value, at)| {
                 let mut bytes = at.as_millis().to_le_bytes().to_vec();
-                bytes.extend(value.write());
+                bytes.extend(value.encode());
                 bytes
             });
             (key, bytes)
@@ -119,9 +121,9 @@ impl<V: StoredBytes> BoundedMemory<V> {
             self.replace(key, None);
             return true;
         };
-        let entry = bytes
-            .split_first_chunk()
-            .and_then(|(at, value)| Some((V::read(value)?, EventTime::from_millis(i64::from_le_bytes(*at)))));
+        let entry = bytes.split_first_chunk().and_then(|(at, value)| {
+            Some((V::decode(value)?, EventTime::from_millis(i64::from_le_bytes(*at))))
+        });
         let is_read = entry.is_some();
         if is_read {
             self.replace(key, entry);
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_those_of_every_build() {
+    fn hash_is_stable_across_versions() {
         // FNV-1a of "a", a zero, "b" and a zero.
         let by_hand = [b'a', 0, b'b', 0].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_and_the_too_many_go() {
+    fn put_removes_expired_and_excess_entries() {
         let mut kept = BoundedMemory::<u64>::new(3, Duration::from_secs(60));
         for i in 0..5 {
             kept.put(i, i, at(i as i64));
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_and_an_undoing_know_what_was_committed() {
+    fn restore_and_rewind_return_to_the_last_commit() {
         let mut kept = BoundedMemory::<String>::new(3, Duration::from_secs(60));
         let mut log: Vec<(u64, Option<Vec<u8>>)> = Vec::new();
         for i in 0..10_u64 {

@@ -55,7 +55,7 @@ pub fn train(
     }
     let calibration = own.calibration(&fitted.out_of_fold)?;
     progress(format!("calibrated: {calibration:?}"));
-    let bytes = file(&vocabulary, &fitted.linear, &calibration, own.prior())?;
+    let bytes = encode_model_file(&vocabulary, &fitted.linear, &calibration, own.prior())?;
     write(&out.join("sentiment.fwm"), &bytes)?;
     progress(format!("{} bytes; measuring on {} posts", bytes.len(), posts.held_out.len()));
     let model = SentimentModel::from_bytes(&bytes).map_err(|e| AnalysisError::Step(e.to_string()))?;
@@ -77,7 +77,7 @@ fn read_encoder(path: &Path) -> Result<Encoder, AnalysisError> {
 }
 
 /// Folds the calibration into the weights and encodes the model file.
-fn file(
+fn encode_model_file(
     vocabulary: &FeatureVocabulary,
     linear: &Linear<HEADS>,
     calibration: &TextCalibration,

@@ -30,7 +30,7 @@ use projection_updater::{ProjectionTopics, ProjectionUpdater};
 /// Wait between two checks of the outbox.
 const SEND_INTERVAL: Duration = Duration::from_millis(500);
 /// Checks of the outbox between two deletions of old sent notifications: about an hour while nothing is due.
-const CLEANUP_EVERY: u64 = 7200;
+const CHECKS_BETWEEN_CLEANUPS: u64 = 7200;
 
 /// Where a console gets its records, its teams and its time.
 pub struct ConsoleInput<'a> {
@@ -80,8 +80,8 @@ pub fn start(
     let listening = listening.map_err(|e| Failure::setting(&format!("console.{}", e.setting()), e))?;
     let url = settings.url.clone().unwrap_or_else(|| format!("http://{}", listening.at));
     let at = listening.at;
-    let logs = ProjectionTopics::new(source);
-    let names = logs.names();
+    let topics = ProjectionTopics::new(source);
+    let names = topics.names();
     let ends = fetch_end_offsets(source.kafka, &names).map_err(kafka_failure)?;
     let opened = runtime.block_on(open(settings, &url, rebuild, &ends));
     let (store, outbox) = opened.map_err(|e| Failure::setting("console.database", e))?;
@@ -107,13 +107,13 @@ pub fn start(
     };
     serve(runtime, listening, console);
     if !settings.channels.is_empty() {
-        runtime.spawn(send_loop(outbox, sender));
+        runtime.spawn(send_loop(outbox, sender, source.clock.clone()));
     }
     let positions = runtime.block_on(store.positions()).map_err(store_failure)?;
     let tail = TopicTail::resume(source.kafka, &names, &positions).map_err(kafka_failure)?;
     let clock = source.clock.clone();
-    let reader = ProjectionUpdater { runtime: runtime.handle().clone(), store, tail, topics: logs, clock };
-    let updater = std::thread::spawn(move || reader.follow(&stop, &|seq| _ = seq_sender.send(seq)));
+    let updater = ProjectionUpdater { runtime: runtime.handle().clone(), store, tail, topics, clock };
+    let updater = std::thread::spawn(move || updater.follow(&stop, &|seq| _ = seq_sender.send(seq)));
     Ok(RunningConsole { url, address: at, updater })
 }
 
@@ -141,18 +141,19 @@ fn serve(runtime: &Runtime, listening: Listening, console: Console) {
     });
 }
 
-/// Sends due notifications, and now and then deletes old sent ones.
-async fn send_loop(outbox: Outbox, sender: Sender) {
+/// Sends due notifications until the runtime stops, and deletes old sent ones about once an hour.
+async fn send_loop(outbox: Outbox, sender: Sender, clock: Clock) {
     for round in 0_u64.. {
-        match outbox.send_due(&sender, clock::now).await {
+        match outbox.send_due(&sender, || clock()).await {
+            // More may be due.
             Ok(sent) if sent > 0 => continue,
             Ok(_) => {}
             Err(e) => tracing::warn!("notifications: {e}"),
         }
-        if round % CLEANUP_EVERY == 0
-            && let Err(e) = outbox.delete_sent(clock::now()).await
+        if round % CHECKS_BETWEEN_CLEANUPS == 0
+            && let Err(e) = outbox.delete_sent(clock()).await
         {
-            tracing::warn!("notifications: {e}");
+            tracing::warn!("notifications: could not delete old ones: {e}");
         }
         tokio::time::sleep(SEND_INTERVAL).await;
     }

@@ -14,7 +14,7 @@ use firewatch_scoring::{Reading, Scratch, SentimentModel, TextPrediction, Unread
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::bytes;
+use super::read_file;
 use crate::args::{ModelTier, PredictOptions};
 use crate::common::Failure;
 
@@ -63,7 +63,7 @@ pub fn predict(options: &PredictOptions) -> Result<io::Result<()>, Failure> {
         None => SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment)
             .map_err(|e| Failure::running("load the shipped model", e))?,
         Some(path) => {
-            SentimentModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?
+            SentimentModel::from_bytes(&read_file(path)?).map_err(|e| Failure::setting("--model", e))?
         }
     };
     let encoder = match (options.tier, &options.encoder) {
@@ -72,7 +72,7 @@ pub fn predict(options: &PredictOptions) -> Result<io::Result<()>, Failure> {
             Some(Encoder::from_bytes(ENCODER).map_err(|e| Failure::running("load the shipped encoder", e))?)
         }
         (ModelTier::Best, Some(path)) => {
-            Some(Encoder::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--encoder", e))?)
+            Some(Encoder::from_bytes(&read_file(path)?).map_err(|e| Failure::setting("--encoder", e))?)
         }
     };
     Ok(answer_lines(&mut Predictor { model, encoder, scratch: Scratch::default() }))

@@ -7,7 +7,7 @@ use firewatch_backtest::cascades::{ReshareHistory, forecast, read_cascades};
 use firewatch_engine::ModelFiles;
 use firewatch_scoring::ViralityModel;
 
-use super::bytes;
+use super::read_file;
 use crate::args::CascadeOptions;
 use crate::common::{Failure, count};
 
@@ -19,7 +19,9 @@ pub fn predict(options: &CascadeOptions) -> Result<io::Result<()>, Failure> {
     let model = match &options.model {
         None => ViralityModel::from_bytes(ModelFiles::SHIPPED.virality)
             .map_err(|e| Failure::running("load the shipped model", e))?,
-        Some(path) => ViralityModel::from_bytes(&bytes(path)?).map_err(|e| Failure::setting("--model", e))?,
+        Some(path) => {
+            ViralityModel::from_bytes(&read_file(path)?).map_err(|e| Failure::setting("--model", e))?
+        }
     };
     let (input, name): (Box<dyn Read>, String) = match &options.input {
         None => (Box::new(io::stdin().lock()), "standard input".into()),
