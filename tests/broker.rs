@@ -161,10 +161,12 @@ fn memory_stays_bounded_and_nothing_is_lost_while_output_is_throttled() {
     // A thousandth of the rate that it would write at.
     quota(&["--add-config", "producer_byte_rate=20000"]);
     setup.feed(&events[20_000..]);
+    // Otherwise the output is not throttled.
+    let _ = instance.wait_for("/metrics", WAIT_DEADLINE, |metrics| {
+        metric_sum(metrics, "firewatch_lag_records{") > 200_000.0
+    });
     let used = instance.settled_memory(Duration::from_secs(5), WAIT_DEADLINE) >> 20;
     assert!(!instance.has_ended(), "it waits");
-    let waiting = metric_sum(&instance.get("/metrics").unwrap_or_default(), "firewatch_lag_records{");
-    assert!(waiting > 200_000.0, "only {waiting} records wait: the output is not throttled");
     // The 330,000 records and their scores would take 700 MB.
     assert!(used < 250, "{used} MB while the output was throttled");
 
