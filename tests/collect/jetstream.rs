@@ -174,6 +174,20 @@ async fn a_misbehaving_jetstream_loses_nothing_that_a_cursor_can_recover() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_passed_over_when_a_stream_ends_with_everything_in_flight() {
+    // The second connection passes over the unreadable frame, and ends before the brokers accept an event.
+    let source = jetstream(vec![Fault::NotUtf8(60), Fault::Twice(75), Fault::Silence(90)]).await;
+    let topic = Topic { accept_time: Duration::from_millis(100), ..Topic::default() };
+    let task = tokio::spawn(follow_jetstream(source, None, topic.port()));
+    topic.wait_for(|topic| seconds(&topic.texts()).contains(&89)).await;
+    let accepted = topic.notices().iter().filter(|notice| **notice == Notice::Accepted).count();
+    task.abort();
+    let came: BTreeSet<u64> = seconds(&topic.texts()).into_iter().collect();
+    assert_eq!(came, (0..90).filter(|i| *i != 60 && *i != 70).collect());
+    assert!(accepted >= 75 - 2, "payloads in flight at the end of a stream count as accepted: {accepted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn undelivered_events_are_requested_again_and_a_restart_resumes_from_the_cursor() {
     let topic = Topic::default();
     *topic.refuse.lock().unwrap() = 3;

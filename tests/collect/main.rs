@@ -24,15 +24,18 @@ pub struct Topic {
     pub notices: Arc<Mutex<Vec<Notice>>>,
     /// Number of the next records that it refuses.
     pub refuse: Arc<Mutex<usize>>,
+    /// How long it takes to accept a record; next to nothing if zero.
+    pub accept_time: Duration,
 }
 
 impl Topic {
     pub fn port(&self) -> CollectorContext {
         let (raw, notices, refuse) = (self.raw.clone(), self.notices.clone(), self.refuse.clone());
+        let accept_time = self.accept_time.max(Duration::from_micros(200));
         let put = move |one: RawPayload| -> PutFuture {
             let (raw, refuse) = (raw.clone(), refuse.clone());
             Box::pin(async move {
-                tokio::time::sleep(Duration::from_micros(200)).await;
+                tokio::time::sleep(accept_time).await;
                 let mut left = refuse.lock().unwrap();
                 if *left > 0 {
                     *left -= 1;

@@ -76,6 +76,29 @@ struct StreamPosition {
     recent: RecentPayloads,
 }
 
+impl StreamPosition {
+    /// Moves past an event that the brokers have; `time` is its own, in microseconds.
+    fn accept(&mut self, time: Option<u64>) {
+        self.cursor = time.or(self.cursor);
+        self.skip_us = 0;
+    }
+}
+
+/// Payloads that the brokers have not accepted yet, in order, with the times of their events.
+struct InFlight {
+    puts: FuturesOrdered<PutFuture>,
+    times: VecDeque<Option<u64>>,
+}
+
+impl InFlight {
+    /// Waits for the oldest put; returns the time of its event. `None` when nothing is in flight.
+    async fn next(&mut self) -> Option<Result<Option<u64>, PutError>> {
+        let put = self.puts.next().await?;
+        let time = self.times.pop_front().flatten();
+        Some(put.map(|()| time))
+    }
+}
+
 /// Follows a Jetstream until the task is dropped, from `cursor` (microseconds) or, without one, from now on.
 pub async fn follow_jetstream(source: Jetstream, cursor: Option<u64>, context: CollectorContext) {
     install_tls_provider();
@@ -136,34 +159,33 @@ async fn follow(
     place: &mut StreamPosition,
     context: &CollectorContext,
 ) -> Disconnect {
-    let mut under_way: FuturesOrdered<PutFuture> = FuturesOrdered::new();
-    let mut times = VecDeque::new();
+    let mut under_way = InFlight { puts: FuturesOrdered::new(), times: VecDeque::new() };
     let mut is_first = true;
+    let accept = |place: &mut StreamPosition, time: Option<u64>| {
+        place.accept(time);
+        (context.notify)(&source.name, &Notice::Accepted);
+    };
     loop {
         tokio::select! {
             biased;
             Some(put) = under_way.next() => match put {
-                Ok(()) => {
-                    place.cursor = times.pop_front().flatten().or(place.cursor);
-                    place.skip_us = 0;
-                    (context.notify)(&source.name, &Notice::Accepted);
-                }
+                Ok(time) => accept(place, time),
                 // Neither this payload nor any later one counts as read.
                 Err(e) => return forget_undelivered(&e, place),
             },
-            came = tokio::time::timeout(source.idle_timeout, socket.next()), if under_way.len() < MAX_IN_FLIGHT => {
+            came = tokio::time::timeout(source.idle_timeout, socket.next()), if under_way.puts.len() < MAX_IN_FLIGHT => {
                 let text = match came {
                     Ok(Some(Ok(Message::Text(text)))) => text.as_bytes().to_vec(),
                     Ok(Some(Ok(Message::Binary(bytes)))) => bytes.to_vec(),
                     Ok(Some(Ok(Message::Close(_))) | None) => {
-                        return drain_in_flight(under_way, times, place, "the server closed the stream").await;
+                        return drain_in_flight(under_way, place, accept, "the server closed the stream").await;
                     }
                     // The library answers pings.
                     Ok(Some(Ok(_))) => continue,
-                    Ok(Some(Err(e))) => return stream_error(e, under_way, times, place).await,
+                    Ok(Some(Err(e))) => return stream_error(e, under_way, place, accept).await,
                     Err(_) => {
                         let problem = format!("no data for {:?}", source.idle_timeout);
-                        return drain_in_flight(under_way, times, place, &problem).await;
+                        return drain_in_flight(under_way, place, accept, &problem).await;
                     }
                 };
                 let time = serde_json::from_slice::<Event>(&text).ok().and_then(|event| event.time_us);
@@ -180,8 +202,9 @@ async fn follow(
                     continue;
                 }
                 let cursor = time.or(place.cursor).map(|us| us.to_string());
-                times.push_back(time);
-                under_way.push_back((context.put)(RawPayload { topic: source.topic.clone(), payload: text, cursor }));
+                let payload = RawPayload { topic: source.topic.clone(), payload: text, cursor };
+                under_way.times.push_back(time);
+                under_way.puts.push_back((context.put)(payload));
             }
         }
     }
@@ -198,16 +221,16 @@ fn report_gap(source: &Jetstream, place: &StreamPosition, first: u64, context: &
 
 /// Waits for the payloads in flight, so that they are not read again, then returns why the connection ended.
 async fn drain_in_flight(
-    mut under_way: FuturesOrdered<PutFuture>,
-    mut times: VecDeque<Option<u64>>,
+    mut under_way: InFlight,
     place: &mut StreamPosition,
+    accept: impl Fn(&mut StreamPosition, Option<u64>),
     problem: &str,
 ) -> Disconnect {
     while let Some(put) = under_way.next().await {
-        if let Err(problem) = put {
-            return forget_undelivered(&problem, place);
+        match put {
+            Ok(time) => accept(place, time),
+            Err(problem) => return forget_undelivered(&problem, place),
         }
-        place.cursor = times.pop_front().flatten().or(place.cursor);
     }
     Disconnect::Broken(problem.to_owned())
 }
@@ -222,13 +245,13 @@ fn forget_undelivered(e: &PutError, place: &mut StreamPosition) -> Disconnect {
 /// Ends a connection after a stream error, and classifies the error.
 async fn stream_error(
     e: Error,
-    under_way: FuturesOrdered<PutFuture>,
-    times: VecDeque<Option<u64>>,
+    under_way: InFlight,
     place: &mut StreamPosition,
+    accept: impl Fn(&mut StreamPosition, Option<u64>),
 ) -> Disconnect {
     let is_unreadable = matches!(e, Error::Utf8(_) | Error::Capacity(_));
     let problem = format!("the stream broke: {e}");
-    match drain_in_flight(under_way, times, place, &problem).await {
+    match drain_in_flight(under_way, place, accept, &problem).await {
         Disconnect::Broken(message) if is_unreadable && message == problem => Disconnect::Unreadable(message),
         end => end,
     }
