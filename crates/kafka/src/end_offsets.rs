@@ -24,11 +24,6 @@ impl EndOffsets {
         Ok(Self(create_consumer(settings)?))
     }
 
-    /// Returns the client, for other requests that must not wait behind a fetch.
-    pub fn client(&self) -> &BaseConsumer<ReaderContext> {
-        &self.0
-    }
-
     /// Returns the current end offset of a partition of each topic, in the order of `topics`: the offset
     /// after the last committed record. Refreshes the leaders and tries once more after a failure.
     pub fn fetch(&self, topics: &[&str], partition: i32) -> Result<Vec<i64>, RunError> {

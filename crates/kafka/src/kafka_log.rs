@@ -55,9 +55,14 @@ impl Log for KafkaLog {
         Ok(queues)
     }
 
-    fn bounds(&self, topic: &str, partition: u32) -> Result<Range<i64>, RunError> {
-        let (low, high) = log_bounds(self.end_offsets.client(), topic, partition as i32)?;
-        Ok(low..high)
+    fn bounds(&self, topics: &[&str], partition: u32) -> Result<Vec<Range<i64>>, RunError> {
+        // A new client, because an old one may hold leaders that have changed since.
+        let consumer = create_consumer(&self.settings)?;
+        let bounds = |topic: &&str| {
+            let (low, high) = log_bounds(&consumer, topic, partition as i32)?;
+            Ok(low..high)
+        };
+        topics.iter().map(bounds).collect()
     }
 
     fn end_offsets(&self, topics: &[&str], partition: u32) -> Result<Vec<i64>, RunError> {

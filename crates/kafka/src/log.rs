@@ -24,8 +24,9 @@ pub(crate) trait Log {
     /// Starts to read a partition of each topic; returns the queues in the order of `starts`.
     fn open_queues(&self, partition: u32, starts: &[ReadStart<'_>]) -> Result<Vec<Self::Queue>, RunError>;
 
-    /// Returns the log start offset and the last stable offset of a partition.
-    fn bounds(&self, topic: &str, partition: u32) -> Result<Range<i64>, RunError>;
+    /// Returns the log start offset and the last stable offset of a partition of each topic, in the order of
+    /// `topics`.
+    fn bounds(&self, topics: &[&str], partition: u32) -> Result<Vec<Range<i64>>, RunError>;
 
     /// Returns the last stable offset of a partition of each topic, in the order of `topics`.
     fn end_offsets(&self, topics: &[&str], partition: u32) -> Result<Vec<i64>, RunError>;

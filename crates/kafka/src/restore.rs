@@ -58,9 +58,9 @@ fn resume_offsets<L: Log>(
     committed: &Positions,
     processor: &impl Processor,
 ) -> Result<Positions, RunError> {
+    let topics: Vec<&str> = context.inputs.iter().map(|input| input.topic.as_str()).collect();
     let mut positions = Positions::new();
-    for input in &context.inputs {
-        let bounds = context.log.bounds(&input.topic, partition)?;
+    for (input, bounds) in context.inputs.iter().zip(context.log.bounds(&topics, partition)?) {
         let position = match committed.get(&input.stream) {
             Some(next) => {
                 let place = format!("{} [{partition}]", input.topic);

@@ -186,8 +186,10 @@ impl Log for SimulatedLog {
         Ok(starts.iter().map(open).collect())
     }
 
-    fn bounds(&self, topic: &str, _partition: u32) -> Result<Range<i64>, RunError> {
-        self.call("fetch the first and last offset", |contents| 0..end(contents, topic))
+    fn bounds(&self, topics: &[&str], _partition: u32) -> Result<Vec<Range<i64>>, RunError> {
+        self.call("fetch the first and last offsets", |contents| {
+            topics.iter().map(|topic| 0..end(contents, topic)).collect()
+        })
     }
 
     fn end_offsets(&self, topics: &[&str], _partition: u32) -> Result<Vec<i64>, RunError> {
