@@ -5,10 +5,8 @@ use std::sync::Arc;
 use firewatch_domain::{Duration, EventTime};
 use firewatch_engine::{ActiveRuleset, ChangelogEntry, Effect, Handled, Input, Ruleset, Stream, Task};
 use firewatch_telemetry::EngineMetrics;
-use rdkafka::Message;
 
 use crate::RunError;
-use crate::headers::traceparent;
 use crate::log::{Log, LogWriter};
 use crate::metering;
 use crate::processor::{Processor, WorkerEvent};
@@ -107,26 +105,13 @@ impl<L: Log> Processor for EngineProcessor<'_, L> {
 
     fn process<W: LogWriter>(
         &mut self,
-        stream: Stream,
-        record: &impl Message,
+        input: &Input<'_>,
         writer: &mut TaskWriter<W>,
     ) -> Result<(), RunError> {
-        let WorkerContext { settings, clock, .. } = &self.context.worker;
-        let parent = traceparent(record.headers());
-        let input = Input {
-            stream,
-            topic: record.topic(),
-            partition: u32::try_from(record.partition()).unwrap_or_default(),
-            offset: record.offset(),
-            arrival: record.timestamp().to_millis().map_or_else(clock, EventTime::from_millis),
-            key: record.key(),
-            trace: parent.as_deref(),
-            value: record.payload().unwrap_or_default(),
-        };
-        let decoded = settings.formats.decode(&input)?;
-        let handled = self.task.handle_decoded(decoded, &input, &self.ruleset, &mut self.effects);
-        self.uncommitted.push(UncommittedRecord { stream, handled, arrival: input.arrival });
-        self.write_effects(writer, parent.as_deref())
+        let decoded = self.context.worker.settings.formats.decode(input)?;
+        let handled = self.task.handle_decoded(decoded, input, &self.ruleset, &mut self.effects);
+        self.uncommitted.push(UncommittedRecord { stream: input.stream, handled, arrival: input.arrival });
+        self.write_effects(writer, input.trace)
     }
 
     fn mark_idle<W: LogWriter>(

@@ -3,10 +3,11 @@
 //!
 //! Sources: CloudEvents Kafka protocol binding 1.0.2; W3C Trace Context.
 
+use rdkafka::Message;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 
-use firewatch_domain::Event;
-use firewatch_engine::Effect;
+use firewatch_domain::{Event, EventTime};
+use firewatch_engine::{Effect, Input, Stream};
 use firewatch_wire::Format;
 
 /// Name and value of a header.
@@ -66,4 +67,24 @@ pub(crate) fn traceparent(headers: Option<&impl Headers>) -> Option<String> {
     // Version 00 has 2 + 32 + 16 + 2 hexadecimal digits and dashes; a value longer than 128 bytes is not
     // forwarded.
     (value.len() <= 128).then(|| value.to_owned())
+}
+
+/// Returns a record as the engine reads it. `trace` is its `traceparent`; `now` stands in for a missing
+/// timestamp.
+pub(crate) fn to_input<'a>(
+    stream: Stream,
+    record: &'a impl Message,
+    trace: Option<&'a str>,
+    now: impl FnOnce() -> EventTime,
+) -> Input<'a> {
+    Input {
+        stream,
+        topic: record.topic(),
+        partition: u32::try_from(record.partition()).unwrap_or_default(),
+        offset: record.offset(),
+        arrival: record.timestamp().to_millis().map_or_else(now, EventTime::from_millis),
+        key: record.key(),
+        trace,
+        value: record.payload().unwrap_or_default(),
+    }
 }

@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{ChangelogEntry, Stream};
-use rdkafka::Message;
+use firewatch_engine::{ChangelogEntry, Input, Stream};
 
 use crate::RunError;
 use crate::log::LogWriter;
@@ -34,8 +33,7 @@ pub(crate) trait Processor {
     /// Processes a record and writes its effects.
     fn process<W: LogWriter>(
         &mut self,
-        stream: Stream,
-        record: &impl Message,
+        input: &Input<'_>,
         writer: &mut TaskWriter<W>,
     ) -> Result<(), RunError>;
 

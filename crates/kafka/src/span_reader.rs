@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{DecodeResult, Input, Record, Stream};
+use firewatch_engine::{DecodeResult, Record, Stream};
 use rdkafka::consumer::Consumer;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::backoff::Stopwatch;
 use crate::client_context::create_consumer;
+use crate::headers::to_input;
 use crate::kafka_log::KafkaQueue;
 use crate::log::RecordQueue;
 use crate::merge::{NextInput, next_input};
@@ -193,16 +194,7 @@ fn decode_record(
     message: &BorrowedMessage<'_>,
     formats: &Formats,
 ) -> Result<(i64, SpanRecord), RunError> {
-    let record = formats.decode(&Input {
-        stream,
-        topic: message.topic(),
-        partition: u32::try_from(message.partition()).unwrap_or_default(),
-        offset: message.offset(),
-        arrival: message.timestamp().to_millis().map_or(EventTime::END, EventTime::from_millis),
-        key: message.key(),
-        trace: None,
-        value: message.payload().unwrap_or_default(),
-    })?;
+    let record = formats.decode(&to_input(stream, message, None, || EventTime::END))?;
     Ok((
         message.timestamp().to_millis().unwrap_or_default(),
         SpanRecord { log, offset: message.offset(), record },

@@ -16,6 +16,7 @@ use rdkafka::message::OwnedMessage;
 use crate::backoff::Backoff;
 use crate::error::Remedy;
 use crate::group_member::{self, GroupMember};
+use crate::headers::{to_input, traceparent};
 use crate::log::{Log, LogWriter};
 use crate::merge::{NextInput, next_input};
 use crate::positions::Positions;
@@ -26,7 +27,7 @@ use crate::task_reader::{InputTopic, TaskReader};
 use crate::task_writer::TaskWriter;
 use crate::worker_context::{InputSource, WorkerContext};
 use crate::workers::{Phase, WorkerControl};
-use crate::{Guarantee, RunError};
+use crate::{Guarantee, RunError, WallClock};
 
 /// Longest time between two fetches of the end offsets.
 const END_OFFSET_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,6 +54,7 @@ struct Pipeline<P, W> {
     processor: P,
     writer: TaskWriter<W>,
     progress: Progress,
+    clock: WallClock,
 }
 
 /// The session of a worker on a log.
@@ -123,7 +125,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         };
         let reader = self.open_reader(&committed)?;
         let progress = Progress::new(committed, settings.commit_records, clock());
-        Ok(Some(Session { reader, pipeline: Pipeline { processor, writer, progress } }))
+        Ok(Some(Session { reader, pipeline: Pipeline { processor, writer, progress, clock: *clock } }))
     }
 
     fn open_writer(&self) -> Result<TaskWriter<L::Writer>, RunError> {
@@ -153,7 +155,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         backoff: &mut Backoff,
     ) -> Result<Option<SessionOn<P, L>>, RunError> {
         let WorkerContext { settings, clock, .. } = self.context;
-        let Session { reader, pipeline: Pipeline { mut processor, writer, mut progress } } = session;
+        let Session { reader, pipeline: Pipeline { mut processor, writer, mut progress, .. } } = session;
         drop((writer, reader));
         processor.meter(WorkerEvent::Aborted);
         processor.rewind()?;
@@ -171,7 +173,10 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
             match reopened {
                 Ok((writer, reader)) => {
                     progress.restart_clocks(clock());
-                    return Ok(Some(Session { reader, pipeline: Pipeline { processor, writer, progress } }));
+                    return Ok(Some(Session {
+                        reader,
+                        pipeline: Pipeline { processor, writer, progress, clock: *clock },
+                    }));
                 }
                 Err(e) if self.remedy(&e) == Remedy::Redo => problem = e,
                 Err(e) => return Err(e),
@@ -230,7 +235,7 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
     /// Commits the effects, the changed state and the positions since the last commit. The positions are a
     /// changelog entry; the group's own offsets are only reported afterwards. A replay writes no changelog.
     fn commit(&self, session: &mut SessionOn<P, L>) -> Result<(), RunError> {
-        let Pipeline { processor, writer, progress } = &mut session.pipeline;
+        let Pipeline { processor, writer, progress, .. } = &mut session.pipeline;
         let WorkerContext { settings, clock, .. } = self.context;
         let changes = processor.changes()?;
         if let InputSource::Group(_) = &self.source {
@@ -331,7 +336,9 @@ impl<P: Processor, W: LogWriter> Pipeline<P, W> {
     /// Processes a record and notes its position.
     fn process_record(&mut self, stream: Stream, record: &impl Message) -> Result<(), RunError> {
         self.progress.advance(stream, record.offset());
-        self.processor.process(stream, record, &mut self.writer)
+        let trace = traceparent(record.headers());
+        let input = to_input(stream, record, trace.as_deref(), self.clock);
+        self.processor.process(&input, &mut self.writer)
     }
 
     /// Processes events and actions in the order of time, as far as that order is known. Returns the number of

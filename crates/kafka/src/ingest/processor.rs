@@ -1,13 +1,11 @@
 //! The ingester of a payload source as a processor: decodes payloads, and writes their events and dead letters.
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{ChangelogEntry, Input, Stream, dead_letters};
+use firewatch_engine::{ChangelogEntry, Input, dead_letters};
 use firewatch_ingest::{DecodedPayload, Ingester, Rejection};
-use rdkafka::Message;
 
 use super::SourceContext;
 use crate::RunError;
-use crate::headers::traceparent;
 use crate::log::LogWriter;
 use crate::processor::Processor;
 use crate::task_writer::TaskWriter;
@@ -56,37 +54,23 @@ impl<L> Processor for IngestProcessor<'_, L> {
 
     fn process<W: LogWriter>(
         &mut self,
-        stream: Stream,
-        record: &impl Message,
+        input: &Input<'_>,
         writer: &mut TaskWriter<W>,
     ) -> Result<(), RunError> {
         let SourceContext { worker, raw_source, events_topic, .. } = self.source;
-        let arrival = record.timestamp().to_millis().map_or_else(worker.clock, EventTime::from_millis);
-        let trace = traceparent(record.headers());
-        let payload = record.payload().unwrap_or_default();
-        let decoded = match worker.settings.formats.json(payload)? {
-            Ok(json) => self.ingester.ingest(&json, arrival),
+        let decoded = match worker.settings.formats.json(input.value)? {
+            Ok(json) => self.ingester.ingest(&json, input.arrival),
             Err(rejection) => DecodedPayload { rejections: vec![rejection], ..DecodedPayload::default() },
         };
         let counts = &mut self.uncommitted;
         counts.payloads += 1;
         for event in &decoded.events {
-            writer.write_event(events_topic, event, &raw_source.name, trace.as_deref())?;
+            writer.write_event(events_topic, event, &raw_source.name, input.trace)?;
             counts.kinds.push(event.kind());
         }
         counts.rejected.extend(decoded.rejections.iter().map(|rejection| rejection.code.as_str()));
         let Some(rejection) = combine_faults(&decoded.rejections) else { return Ok(()) };
-        let input = Input {
-            stream,
-            topic: record.topic(),
-            partition: u32::try_from(record.partition()).unwrap_or_default(),
-            offset: record.offset(),
-            arrival,
-            key: record.key(),
-            trace: trace.as_deref(),
-            value: payload,
-        };
-        dead_letters(&input, &rejection).try_for_each(|letter| writer.write_effect(&letter, trace.as_deref()))
+        dead_letters(input, &rejection).try_for_each(|letter| writer.write_effect(&letter, input.trace))
     }
 
     fn changes(&mut self) -> Result<&[ChangelogEntry], RunError> {
