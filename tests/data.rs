@@ -249,6 +249,7 @@ fn the_streaming_infectiousness_matches_the_paper() {
 }
 
 #[test]
+#[ignore = "cross-validation takes minutes; `./dev figures` runs it"]
 fn the_virality_recipe_matches_the_figures_on_its_card() {
     let Some(data) = data() else { return };
     let text = SentimentModel::from_bytes(ModelFiles::SHIPPED.sentiment).unwrap();

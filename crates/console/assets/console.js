@@ -237,9 +237,9 @@ async function send(method, path, body, headers = {}) {
     headers: { "content-type": "application/json", "x-csrf-token": $("meta[name=csrf]").content, ...headers },
     body: body && JSON.stringify(body),
   }).catch(() => undefined);
-  const told = answer ? await answer.json().catch(() => ({})) : {};
-  if (answer && answer.ok) return [told];
-  return [undefined, told.problem || (answer ? "try again" : "no response from the console")];
+  const reply = answer ? await answer.json().catch(() => ({})) : {};
+  if (answer && answer.ok) return [reply];
+  return [undefined, reply.problem || (answer ? "try again" : "no response from the console")];
 }
 
 async function act(kind, more = {}) {
@@ -301,10 +301,10 @@ const voice = ({ name, followers, did }) => [
 async function showThread(unredacted) {
   const path = "/api/threads/" + one.dataset.id.split("/").map(encodeURIComponent).join("/");
   const answer = await fetch(path + (unredacted ? "?unredacted=true" : "")).catch(() => undefined);
-  const told = answer ? await answer.json().catch(() => ({})) : {};
-  if (!answer || !answer.ok) return say("Cannot show the conversation: " + (told.problem || "try again"));
+  const reply = answer ? await answer.json().catch(() => ({})) : {};
+  if (!answer || !answer.ok) return say("Cannot show the conversation: " + (reply.problem || "try again"));
   const list = element("ol", undefined, "thread");
-  for (const said of told.said) {
+  for (const said of reply.said) {
     const li = element("li", undefined, said.is_brand ? "brand" : "");
     const time = element("time", undefined, "clock");
     time.dateTime = said.at;
@@ -312,10 +312,10 @@ async function showThread(unredacted) {
     list.append(li);
   }
   const voices = element("ul");
-  for (const one of told.voices) voices.append(element("li", voice(one)));
-  const parts = told.said.length ? [list] : [element("p", "The events topic no longer holds this conversation.")];
-  if (told.voices.length) parts.push(element("h3", "Biggest voices"), voices);
-  if (told.is_cut) parts.push(element("p", "The search hit its limit; posts may be missing."));
+  for (const one of reply.voices) voices.append(element("li", voice(one)));
+  const parts = reply.said.length ? [list] : [element("p", "The events topic no longer holds this conversation.")];
+  if (reply.voices.length) parts.push(element("h3", "Biggest voices"), voices);
+  if (reply.is_cut) parts.push(element("p", "The search hit its limit; posts may be missing."));
   $("#thread").replaceChildren(...parts);
   clocks();
 }
@@ -344,12 +344,12 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const fields = new FormData(form);
   if (form.id === "guard") {
-    const [told, problem] = await send("POST", "/api/guard", { draft: fields.get("draft") });
-    $("#verdict").textContent = told ? told.said : problem;
-    $("#verdict").className = told && told.send ? "good" : "problem";
+    const [reply, problem] = await send("POST", "/api/guard", { draft: fields.get("draft") });
+    $("#verdict").textContent = reply ? reply.said : problem;
+    $("#verdict").className = reply && reply.send ? "good" : "problem";
   } else {
-    const [told, problem] = await send("POST", "/api/people", { name: fields.get("name"), roles: fields.getAll("roles") });
-    $("#invitation").textContent = told ? "Send them this link: " + location.origin + told.path : problem;
+    const [reply, problem] = await send("POST", "/api/people", { name: fields.get("name"), roles: fields.getAll("roles") });
+    $("#invitation").textContent = reply ? "Send them this link: " + location.origin + reply.path : problem;
   }
 });
 
