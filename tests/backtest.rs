@@ -157,12 +157,16 @@ fn alerts_are_judged_by_outcome_and_by_labels() {
 #[test]
 fn policies_are_compared_with_the_reasons_of_each() {
     let folder = tempfile::tempdir().unwrap();
-    let brands = "[brands.aldermere]\nhandles = [\"@AldermereHealth\", \"@AldermereCare\"]\n";
+    // Records of the recording are up to ten seconds late.
+    let windows = "[windows]\nlateness = \"10s\"\n";
+    let brands =
+        &format!("{windows}[brands.aldermere]\nhandles = [\"@AldermereHealth\", \"@AldermereCare\"]\n");
     let other = format!("{brands}[routes.few]\nteam = \"pr\"\nwhen = {{ high = \"reshares >= 30\" }}\n");
     // A policy whose brands differ shares no conversations with the others.
-    let apart = "[brands.bolt]\n";
-    let [first, other, apart] = [("a.toml", brands), ("b.toml", other.as_str()), ("c.toml", apart)]
-        .map(|(name, text)| write(folder.path(), name, text.as_bytes()));
+    let apart = &format!("{windows}[brands.bolt]\n");
+    let [first, other, apart] =
+        [("a.toml", brands.as_str()), ("b.toml", other.as_str()), ("c.toml", apart.as_str())]
+            .map(|(name, text)| write(folder.path(), name, text.as_bytes()));
     let out = folder.path().join("out").display().to_string();
     let args =
         ["--input", &recording(), "--policy", &first, "--policy", &other, "--policy", &apart, "--out", &out];

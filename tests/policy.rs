@@ -15,14 +15,23 @@ fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
-#[test]
-fn the_policy_cases_pass() {
-    let out = policy(&["test", "tests/policy/cases.toml", "--all"]);
+fn all_cases_pass(file: &str, at_least: usize) {
+    let out = policy(&["test", file, "--all"]);
     let output = output_text(&out);
     println!("{output}");
     assert!(out.status.success());
     let good = output.lines().filter(|line| line.starts_with("ok ")).count();
-    assert!(good >= 40, "{good} cases");
+    assert!(good >= at_least, "{good} cases");
+}
+
+#[test]
+fn the_policy_cases_pass() {
+    all_cases_pass("tests/policy/cases.toml", 40);
+}
+
+#[test]
+fn the_cases_of_the_lifecycle_pass() {
+    all_cases_pass("tests/policy/lifecycle.toml", 30);
 }
 
 #[test]
@@ -130,7 +139,7 @@ fn every_decision_about_a_conversation_is_explained_in_order() {
     let in_order = [
         "routes     complaint at medium; counts as a complaint",
         "score      risk 0.0: 99% likely a complaint",
-        "dispatcher on route complaint at medium; notifies from 2026-03-10T14:06:42",
+        "dispatcher on route complaint at medium; decided from 2026-03-10T14:06:42",
         "support    Opened, open, medium",
         "routes     hand-off requested by @AldermereCare",
         "support    Moved, hand_off_asked",

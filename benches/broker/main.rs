@@ -1,8 +1,9 @@
 //! What it costs on a real broker: exactly-once against at-least-once, a restart with a million conversations, and a
-//! backlog of millions. Needs Java and Maven; takes about ten minutes.
+//! backlog of millions; and how long alerts and actions take. Needs Java and Maven; takes about fifteen minutes.
 //!
-//! `./dev bench broker [cost|restore|backlog]`. Ratios within a run mean something, absolute times drift with the machine.
+//! `./dev bench broker [cost|alerts|restore|backlog]`. Ratios within a run mean something, absolute times drift with the machine.
 
+mod alerts;
 mod backlog;
 mod cost;
 mod restore;
@@ -21,8 +22,12 @@ fn main() {
         return;
     }
     let chosen = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
-    let parts: [(&str, Measure); 3] =
-        [("cost", cost::measure), ("restore", restore::measure), ("backlog", backlog::measure)];
+    let parts: [(&str, Measure); 4] = [
+        ("cost", cost::measure),
+        ("alerts", alerts::measure),
+        ("restore", restore::measure),
+        ("backlog", backlog::measure),
+    ];
     let cluster = Cluster::start_up("bench", 29392, 1);
     for (name, measure) in parts {
         if chosen.as_deref().is_none_or(|chosen| chosen == name) {

@@ -17,7 +17,7 @@ const now = () => Date.now() + ahead;
 // Sort key of the inbox: level, then storms first, then the earliest due, then the highest risk.
 const rank = (li) => [
   -LEVELS.indexOf(li.dataset.level),
-  li.dataset.conversation.startsWith("storm/") ? 0 : li.dataset.due ? Date.parse(li.dataset.due) : Infinity,
+  li.dataset.incident === "storm" ? 0 : li.dataset.due ? Date.parse(li.dataset.due) : Infinity,
   -(parseFloat(li.dataset.risk) || 0),
   li.dataset.id,
 ];
@@ -36,7 +36,7 @@ function element(tag, text, of) {
 }
 
 const counted = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
-const isStorm = (record) => record.conversation.startsWith("storm/");
+const isStorm = (record) => record.incident === "storm";
 
 function title(record, said) {
   if (!isStorm(record)) return record.excerpt || said || record.reasons[1] || record.conversation;
@@ -48,7 +48,7 @@ function row({ seq, said, taken_by: takenBy, record }) {
   const li = element("li");
   const risk = record.risk === undefined ? "\u2013" : Math.round(record.risk);
   Object.assign(li.dataset, {
-    id: record.escalation, conversation: record.conversation, seq, level: record.level, due: record.respond_by || "", risk,
+    id: record.escalation, conversation: record.conversation, incident: record.incident, team: record.team, seq, level: record.level, due: record.respond_by || "", risk,
   });
   const what = element("p", undefined, "what");
   const link = element("a", title(record, said));
@@ -246,7 +246,7 @@ async function act(kind, more = {}) {
   const on = picked();
   if (!on) return say("Select an escalation with j or k first.");
   if (!("mayAct" in document.body.dataset)) return say("You have read-only access; acting needs the role responder.");
-  const action = { conversation: on.dataset.conversation, kind, ...more };
+  const action = { conversation: on.dataset.conversation, escalation: on.dataset.id, kind, ...more };
   const [done, problem] = await send("POST", "/api/actions", action, { "idempotency-key": crypto.randomUUID() });
   say(done ? kind.replaceAll("_", " ") + ": sent" : "Not sent: " + problem);
 }
@@ -272,7 +272,8 @@ const doing = {
   useful: () => act("useful"),
   noise: () => act("noise"),
   hand_over: () => {
-    const teams = (inbox || one).dataset.teams.split(",");
+    const own = picked() && picked().dataset.team;
+    const teams = (inbox || one).dataset.teams.split(",").filter((team) => team !== own);
     ask("Hand over to which team?", teams.map((team) => [team, team]), (team) => act("hand_over", { team }));
   },
   silence: () => {

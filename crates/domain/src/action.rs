@@ -27,11 +27,15 @@ pub struct Action {
     /// For `hand_off`: the private channel in which the conversation continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
-    /// For `hand_over`: the team that becomes the owner. For a verdict: the team it speaks for; when absent,
-    /// every team that was notified.
+    /// For `hand_over`: the team that becomes the owner. For a verdict: the team it speaks for. For any other
+    /// action: the team whose escalation it is about. When absent, every team that was notified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
-    /// For `silence`: no team is notified of this conversation before this time.
+    /// Id of the escalation that it is about, which narrows the action to one team. A reply and a hand-off to
+    /// a private channel are facts about the conversation and hold for every team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<String>,
+    /// For `silence`: nobody is notified before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<EventTime>,
 }
@@ -52,8 +56,13 @@ pub enum ActionKind {
     Resolve,
     /// The work is not done after all.
     Reopen,
-    /// No team is notified until a given time.
+    /// Nobody is notified until a given time.
     Silence,
+    /// The silence ends now.
+    Unsilence,
+    /// Takes back the last action on the escalation, unless something else has happened since. A reply and a
+    /// hand-off to a private channel cannot be taken back.
+    Undo,
     /// Verdict: the notification was useful. It changes no state; `firewatch report feedback` learns from it.
     Useful,
     /// Verdict: the notification was noise. It changes no state, like `useful`.

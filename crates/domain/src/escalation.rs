@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Contribution, EventTime, Tenths};
+use crate::{Contribution, EventTime, IncidentId, IncidentKind, Tenths};
 
 /// One record of an escalation topic: an escalation that opened or changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,9 @@ pub struct Escalation {
     pub level: Level,
     /// The conversation it is about, or the id of a storm, group, digest or silence notice.
     pub conversation: String,
+    /// What it is about. Absent in records of versions before 0.2, see [`Escalation::incident_kind`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentKind>,
     /// The brand, when the policy lists it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
@@ -53,9 +56,20 @@ pub struct Escalation {
     /// Risk at the time of the decision, 0..100. Absent for a storm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<Tenths>,
-    /// Reasons in plain words, the decisive one first. Never empty.
+    /// Why it was opened or last raised, in plain words, the decisive reason first. Never empty. Records that
+    /// open or raise it, or list what is in it, have all reasons; the others only the decisive one.
     #[schemars(length(min = 1))]
     pub reasons: Vec<String>,
+    /// What happened with this record, in plain words: what a person did, which deadline passed, how it grew.
+    /// Absent on records that open or raise the escalation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened: Option<String>,
+    /// The person who acknowledged it, while nobody else owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
+    /// No reminder of it is emitted before this time, because a person silenced it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced_until: Option<EventTime>,
     /// Contributions to the risk, in points that add up to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<Contribution>,
@@ -109,6 +123,24 @@ pub enum EscalationChange {
     Stalled,
     /// It has been unacknowledged for a while.
     Waits,
+    /// A person's action was refused, because somebody else acted before. The escalation is unchanged.
+    Refused,
+}
+
+impl Escalation {
+    /// Returns what it is about. Records of versions before 0.2 do not state it; their ids do.
+    #[must_use]
+    pub fn incident_kind(&self) -> IncidentKind {
+        let by_id =
+            || IncidentId::from_prefix(&self.conversation).map_or_else(IncidentKind::default, |id| id.kind());
+        self.incident.unwrap_or_else(by_id)
+    }
+
+    /// Returns what is new with this record: what happened, or else the decisive reason.
+    #[must_use]
+    pub fn headline(&self) -> &str {
+        self.happened.as_deref().or(self.reasons.first().map(String::as_str)).unwrap_or_default()
+    }
 }
 
 /// State of an escalation.
@@ -146,6 +178,7 @@ impl EscalationChange {
             Self::Late => "late",
             Self::Stalled => "stalled",
             Self::Waits => "waits",
+            Self::Refused => "refused",
         }
     }
 }

@@ -8,6 +8,7 @@ mod dead_letter;
 mod escalation;
 mod event;
 mod flag;
+mod incident;
 mod score;
 mod signal;
 mod sim_hash;
@@ -20,11 +21,14 @@ pub use event::{
     AccountKind, Author, Body, BrandReply, Counters, Delete, Engagement, EngagementKind, Event, Post,
 };
 pub use flag::FlagKind;
+pub use incident::{IncidentId, IncidentKind};
 pub use score::{
     Contribution, EngagementCounts, ForecastInterval, HorizonForecast, Reach, Score, Sentiment, Tenths,
     Velocity,
 };
-pub use signal::{ConversationChange, ConversationUpdate, RouteMatch, RoutesMatched, Signal, SignalBody};
+pub use signal::{
+    ActionContext, ConversationChange, ConversationUpdate, RouteMatch, RoutesMatched, Signal, SignalBody,
+};
 pub use sim_hash::SimHash;
 pub use time::{Duration, EventTime, TimeError};
 

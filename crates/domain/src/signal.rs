@@ -172,9 +172,26 @@ pub struct ConversationUpdate {
     /// Who caused it: a person, or the account that answered.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
+    /// For a person's action: when and on which escalation. It is applied as soon as the windows before the
+    /// signal's time are decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionContext>,
     /// W3C trace context of the record that caused the signal, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+}
+
+/// A person's action, as far as a dispatcher needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActionContext {
+    /// When the person acted.
+    pub at: EventTime,
+    /// The team whose escalation it is about; absent: every team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Id of the escalation that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<String>,
 }
 
 /// What changed.
@@ -200,11 +217,15 @@ pub enum ConversationChange {
     Resolved,
     /// The work is not done after all.
     Reopened,
-    /// No team is notified before a given time.
+    /// Nobody is notified before a given time.
     Silenced {
         /// End of the silence.
         until: EventTime,
     },
+    /// The silence ended before its time.
+    Unsilenced,
+    /// The last action was taken back.
+    Undone,
     /// Another team becomes the owner.
     HandedOver {
         /// The new owner.

@@ -8,8 +8,10 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version byte of the entries that this build writes; it reads no other version.
-const VERSION: u8 = 10;
+/// The version byte of the entries that this build writes.
+const VERSION: u8 = 11;
+/// The version before, which this build reads and writes again as its own.
+const PREVIOUS_VERSION: u8 = 10;
 
 /// A changed entry of a task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,17 +54,50 @@ pub(crate) fn encode(key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, Stat
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, StateError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|e| StateError::new(key, format_args!("is damaged: {e}")))
-        }
-        Some((other, _)) => Err(StateError::new(
-            key,
-            format_args!(
-                "has version {other}, and this build reads {VERSION}; run the build that wrote it, \
-                 or start again with another group and an empty state topic"
-            ),
-        )),
-        None => Err(StateError::new(key, "is empty")),
+    let (version, value) = split_version(key, bytes)?;
+    if version != VERSION {
+        return Err(unknown_version(key, version));
     }
+    from_postcard(key, value)
+}
+
+/// Decodes a value of the version before; `None` when it is of this version.
+pub(crate) fn decode_previous<T: DeserializeOwned>(
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<Option<T>, StateError> {
+    match split_version(key, bytes)? {
+        (VERSION, _) => Ok(None),
+        (PREVIOUS_VERSION, value) => from_postcard(key, value).map(Some),
+        (other, _) => Err(unknown_version(key, other)),
+    }
+}
+
+/// Returns a value of the version before as one of this version; `None` when it is of this version.
+pub(crate) fn upgrade<Old, New>(key: &[u8], bytes: &[u8]) -> Result<Option<Vec<u8>>, StateError>
+where
+    Old: DeserializeOwned,
+    New: From<Old> + Serialize,
+{
+    let Some(old) = decode_previous::<Old>(key, bytes)? else { return Ok(None) };
+    encode(key, &New::from(old)).map(Some)
+}
+
+fn split_version<'a>(key: &[u8], bytes: &'a [u8]) -> Result<(u8, &'a [u8]), StateError> {
+    let (version, value) = bytes.split_first().ok_or_else(|| StateError::new(key, "is empty"))?;
+    Ok((*version, value))
+}
+
+fn from_postcard<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StateError> {
+    postcard::from_bytes(value).map_err(|e| StateError::new(key, format_args!("is damaged: {e}")))
+}
+
+fn unknown_version(key: &[u8], version: u8) -> StateError {
+    StateError::new(
+        key,
+        format_args!(
+            "has version {version}, and this build reads {PREVIOUS_VERSION} and {VERSION}; run the build that wrote \
+             it, or start again with another group and an empty state topic"
+        ),
+    )
 }

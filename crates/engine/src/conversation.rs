@@ -66,10 +66,54 @@ pub(crate) struct Conversation {
     /// What the brand's dispatchers know of the conversation; `None` before the first signal.
     pub signaled: Option<Box<SignaledState>>,
     pub silenced_until: Option<EventTime>,
-    /// The reply that is most likely a complaint.
-    pub top_reply: Option<ComplaintReply>,
+    /// What is kept of its replies; `None` when that is nothing.
+    pub replies: Option<Box<Replies>>,
     /// The risk of the last score that was emitted.
     pub emitted_risk: Option<Tenths>,
+}
+
+/// What a conversation keeps of its replies besides their number.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Replies {
+    /// The reply that is most likely a complaint.
+    pub top: Option<ComplaintReply>,
+    /// Edited replies, as hashes of their ids, each with the time of the version that was read.
+    pub edited: Vec<(u32, EventTime)>,
+}
+
+/// A conversation's state as version 10 of the changelog wrote it.
+#[derive(Deserialize)]
+pub(crate) struct ConversationV10 {
+    brand: Option<Box<str>>,
+    platform: Option<Box<str>>,
+    root: Option<Box<Root>>,
+    cascade: Cascade,
+    root_kind: RootKind,
+    answered: bool,
+    signaled: Option<Box<SignaledState>>,
+    silenced_until: Option<EventTime>,
+    top_reply: Option<ComplaintReply>,
+    emitted_risk: Option<Tenths>,
+}
+
+impl From<ConversationV10> for Conversation {
+    fn from(old: ConversationV10) -> Self {
+        let ConversationV10 { brand, platform, root, cascade, root_kind, answered, .. } = old;
+        let ConversationV10 { signaled, silenced_until, top_reply, emitted_risk, .. } = old;
+        let replies = top_reply.map(|top| Box::new(Replies { top: Some(top), edited: vec![] }));
+        Self {
+            brand,
+            platform,
+            root,
+            cascade,
+            root_kind,
+            answered,
+            signaled,
+            silenced_until,
+            replies,
+            emitted_risk,
+        }
+    }
 }
 
 /// What is special about the root post.
@@ -141,8 +185,18 @@ impl Conversation {
         self.root.as_ref().is_some_and(|root| root.post == short_hash(post).to_le_bytes())
     }
 
+    /// Returns the reply that is most likely a complaint.
+    pub fn top_reply(&self) -> Option<ComplaintReply> {
+        self.replies.as_ref().and_then(|replies| replies.top)
+    }
+
+    /// Returns what is kept of the replies, for changes.
+    pub fn replies_mut(&mut self) -> &mut Replies {
+        self.replies.get_or_insert_default()
+    }
+
     /// Returns P(complaint) of the reply that is most likely a complaint; 0 if there is none.
     pub fn reply_complaint(&self) -> f32 {
-        self.top_reply.map_or(0.0, |reply| reply.complaint)
+        self.top_reply().map_or(0.0, |reply| reply.complaint)
     }
 }

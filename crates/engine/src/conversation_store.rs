@@ -4,13 +4,13 @@
 //! Packed bytes keep memory small, let a restart load entries as they are, and make a rewind cheap: it drops
 //! the touched values. Packing is lossless, so its timing cannot change any output.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use firewatch_domain::{Duration, EventTime};
 
-use crate::changelog::{ChangelogEntry, StateError, decode, encode};
-use crate::conversation::Conversation;
+use crate::changelog::{ChangelogEntry, StateError, decode, encode, upgrade};
+use crate::conversation::{Conversation, ConversationV10};
 
 /// Expiry times are rounded up to a multiple of this.
 const EXPIRY_STEP: Duration = Duration::from_mins(1);
@@ -29,7 +29,14 @@ pub(crate) struct ConversationStore {
     expiries: BTreeSet<(EventTime, Arc<str>)>,
     /// The size of `packed`, keys included.
     bytes: usize,
+    /// Conversations that the changelog holds in the version before.
+    outdated: VecDeque<Arc<str>>,
+    /// Number of these, from the first on, in the changes that are not committed yet.
+    rewriting: usize,
 }
+
+/// Maximum number of conversations of the version before that one commit writes again.
+const MAX_REWRITTEN: usize = 1000;
 
 /// Returns when a conversation expires whose latest event is at `last`.
 fn expiry(last: EventTime, retention: Duration) -> EventTime {
@@ -119,7 +126,14 @@ impl ConversationStore {
     }
 
     /// Encodes the conversations touched since the last commit and pushes them to `out`.
-    pub fn changes(&self, out: &mut Vec<ChangelogEntry>) -> Result<(), StateError> {
+    pub fn changes(&mut self, out: &mut Vec<ChangelogEntry>) -> Result<(), StateError> {
+        self.rewriting = self.outdated.len().min(MAX_REWRITTEN);
+        for id in self.outdated.iter().take(self.rewriting).filter(|id| !self.touched.contains_key(*id)) {
+            if let Some(value) = self.packed.get(id) {
+                let key = [KEY_PREFIX, id.as_bytes()].concat();
+                out.push(ChangelogEntry { key, value: Some(value.to_vec()) });
+            }
+        }
         for (id, open) in &self.touched {
             let key = [KEY_PREFIX, id.as_bytes()].concat();
             let value = open.as_ref().map(|conversation| encode(&key, conversation)).transpose()?;
@@ -152,10 +166,12 @@ impl ConversationStore {
     /// Ends a commit. Drops the conversations that began and expired within it, which have no entry.
     pub fn committed(&mut self) {
         self.touched.clear();
+        self.outdated.drain(..std::mem::take(&mut self.rewriting));
     }
 
     /// Undoes all changes since the last commit.
     pub fn rewind(&mut self, retention: Duration) -> Result<(), StateError> {
+        self.rewriting = 0;
         for (id, open) in std::mem::take(&mut self.touched) {
             if let Some(last) = open.and_then(|conversation| conversation.last_seen()) {
                 self.expiries.remove(&(expiry(last, retention), id.clone()));
@@ -180,6 +196,12 @@ impl ConversationStore {
         let id = std::str::from_utf8(id).map_err(|e| StateError::new(key, e))?;
         if let Some((id_key, old)) = self.packed.get_key_value(id) {
             self.expiries.remove(&(expiry(last_event_time(id, old)?, retention), id_key.clone()));
+        }
+        let extended =
+            value.map(|value| upgrade::<ConversationV10, Conversation>(key, value)).transpose()?.flatten();
+        let value = extended.as_deref().or(value);
+        if extended.is_some() {
+            self.outdated.push_back(Arc::from(id));
         }
         if let Some(value) = value {
             let due = expiry(last_event_time(id, value)?, retention);

@@ -15,9 +15,7 @@ use crate::observe::{Changed, Observed};
 use crate::routes::{RouteLevels, fill_spread_facts};
 use crate::ruleset::keeps_words;
 use crate::signaled::SignaledState;
-use crate::signals::{
-    Cause, Stamp, change_from_action, cross_platform_author_hash, emit_update, signal, signal_id,
-};
+use crate::signals::{Cause, Stamp, cross_platform_author_hash, emit_action, emit_update, signal, signal_id};
 use crate::{Effect, Ruleset, UNLISTED_BRAND};
 
 /// The context in which this step processes one record, with the output that its effects go to.
@@ -54,6 +52,15 @@ impl Decider<'_> {
             }
             Observed::Deleted { is_root } => {
                 self.deleted(conversation, event, is_root);
+                if !is_root {
+                    // Routes that only the deleted reply matched end.
+                    let spread_before = conversation.cascade.spread();
+                    self.changed(
+                        conversation,
+                        event,
+                        &Changed { resends: true, ..Changed::new(spread_before) },
+                    );
+                }
                 Outcome::Folded(Fold::Deleted)
             }
             Observed::Changed(changed) => {
@@ -70,13 +77,14 @@ impl Decider<'_> {
         if !conversation.deduplicate(&action.id) {
             return Outcome::Folded(Fold::Duplicate);
         }
-        if action.kind == ActionKind::Silence {
-            conversation.silenced_until = action.until;
+        let of_every_team = action.team.is_none() && action.escalation.is_none();
+        match action.kind {
+            ActionKind::Silence if of_every_team => conversation.silenced_until = action.until,
+            ActionKind::Unsilence if of_every_team => conversation.silenced_until = None,
+            ActionKind::Reply | ActionKind::HandOff => conversation.answered = true,
+            _ => {}
         }
-        conversation.answered |= matches!(action.kind, ActionKind::Reply | ActionKind::HandOff);
-        if let Some(change) = change_from_action(action) {
-            self.update(conversation, &change, &action.by, action.into());
-        }
+        emit_action(conversation, action, &self.stamp, self.out);
         Outcome::Folded(Fold::Action)
     }
 
@@ -119,7 +127,7 @@ impl Decider<'_> {
             return Outcome::Folded(Fold::Unchanged);
         };
         let at = conversation.last_seen().unwrap_or(event.at);
-        let new_matches = new_matches(conversation, &assessment, ruleset);
+        let new_matches = new_matches(conversation, &assessment, ruleset, changed.resends);
         let has_routes = new_matches.iter().any(|new| new.slot == 0 && new.routes.is_some());
         // Near risk 100 a conversation may cross the bar while its risk moves by less than a step.
         let crossed = changed.spread_before < bar && conversation.cascade.spread() >= bar;
@@ -212,7 +220,9 @@ impl Decider<'_> {
             answered: conversation.answered,
             trace: self.stamp.trace.map(Into::into),
         };
-        let id = signal_id(new.slot, format_args!("{}/{}", event.conversation, event.id));
+        // Signals of one time apply in the order of their ids: this one after the erasure of a deleted text.
+        let suffix = if changed.resends { "/kept" } else { "" };
+        let id = signal_id(new.slot, format_args!("{}/{}{suffix}", event.conversation, event.id));
         let body = SignalBody::RoutesMatched(Box::new(routes_matched));
         self.out.extend(signal(conversation, new.slot, id, body, event.at, &self.stamp));
     }
@@ -225,8 +235,14 @@ fn risk_has_moved(conversation: &Conversation, assessment: &Assessment, ruleset:
     is_first || (assessment.risk.value() - emitted).abs() >= ruleset.policy.score_step
 }
 
-/// Returns the changes for the dispatchers, one entry for each policy that has any.
-fn new_matches(conversation: &Conversation, assessment: &Assessment, ruleset: &Ruleset) -> Vec<NewMatch> {
+/// Returns the changes for the dispatchers, one entry for each policy that has any. With `resends`, one
+/// for each policy whose dispatcher knows of the conversation.
+fn new_matches(
+    conversation: &Conversation,
+    assessment: &Assessment,
+    ruleset: &Ruleset,
+    resends: bool,
+) -> Vec<NewMatch> {
     let mut facts = text_facts(conversation, ruleset);
     let mut new_matches = Vec::new();
     let mut assessed_bar = None;
@@ -240,24 +256,25 @@ fn new_matches(conversation: &Conversation, assessment: &Assessment, ruleset: &R
             fill_spread_facts(&mut facts.numbers, &conversation.cascade, of_others);
             assessed_bar = Some(bar);
         }
-        new_matches.extend(new_match(conversation, slot, policy, bar, &facts));
+        new_matches.extend(new_match(conversation, (slot, policy), bar, &facts, resends));
     }
     new_matches
 }
 
 fn new_match(
     conversation: &Conversation,
-    slot: u32,
-    policy: &Policy,
+    of: (u32, &Policy),
     bar: u64,
     facts: &Facts<'_>,
+    resends: bool,
 ) -> Option<NewMatch> {
     const NONE: &RouteLevels = &RouteLevels::NONE;
+    let (slot, policy) = of;
     let state = conversation.signaled.as_ref().and_then(|signaled| signaled.slot(slot));
     let routes = state.map_or(NONE, |state| &state.routes).evaluate(facts, policy);
     let counted = state.is_some_and(|state| state.counts_for_storms);
     let counts_for_storms = !counted && policy.storms.complaint_when.holds(facts);
-    if routes.is_none() && !counts_for_storms {
+    if routes.is_none() && !counts_for_storms && !(resends && state.is_some()) {
         return None;
     }
     let (advice, silences) = (policy.advice_for(facts), policy.silences_matching(facts));

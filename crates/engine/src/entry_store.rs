@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::EventTime;
-use firewatch_escalation::{Dispatcher, StatePart, StatePartKey};
+use firewatch_escalation::{Dispatcher, StatePart, StatePartKey, StatePartV10};
 use serde::{Deserialize, Serialize};
 
 use crate::Ruleset;
-use crate::changelog::{ChangelogEntry, StateError, decode, encode};
+use crate::changelog::{ChangelogEntry, StateError, decode, decode_previous, encode};
 
 /// The key of the progress entry.
 const PROGRESS: &[u8] = b"t";
@@ -25,9 +25,17 @@ pub(crate) struct Progress {
     pub watermark: EventTime,
     /// Whether the partition is idle: read to its end, with no event since.
     pub idle: bool,
+    /// The latest time of a record; idleness does not advance it.
+    pub last_record_at: Option<EventTime>,
 }
 
 impl Progress {
+    /// The start of a stream.
+    pub fn new(partitions: u32) -> Self {
+        let watermark = EventTime::EARLIEST;
+        Self { partitions, stream_time: None, watermark, idle: false, last_record_at: None }
+    }
+
     /// Returns the stream time after a record of time `at`.
     pub fn time_with(&self, at: EventTime) -> EventTime {
         self.stream_time.map_or(at, |now| now.max(at))
@@ -40,17 +48,45 @@ enum Entry {
     Brand(u32, String, StatePart),
 }
 
+/// An entry of version 10.
+#[derive(Deserialize)]
+enum EntryV10 {
+    Progress(ProgressV10),
+    Brand(u32, String, StatePartV10),
+}
+
+#[derive(Deserialize)]
+struct ProgressV10 {
+    partitions: u32,
+    stream_time: Option<EventTime>,
+    watermark: EventTime,
+    idle: bool,
+}
+
+impl From<ProgressV10> for Progress {
+    fn from(old: ProgressV10) -> Self {
+        let ProgressV10 { partitions, stream_time, watermark, idle } = old;
+        Self { partitions, stream_time, watermark, idle, last_record_at: stream_time }
+    }
+}
+
 /// Dispatchers by policy slot and brand; slot 0 is the active policy.
 pub(crate) type Dispatchers = BTreeMap<(u32, String), Dispatcher>;
 
 /// The last committed value of each entry, by key.
 #[derive(Default)]
-pub(crate) struct EntryStore(BTreeMap<Vec<u8>, Box<[u8]>>);
+pub(crate) struct EntryStore {
+    committed: BTreeMap<Vec<u8>, Box<[u8]>>,
+    /// Keys of the version before, whose entries have other keys now.
+    moved: Vec<Vec<u8>>,
+    /// The size of `committed`, keys included.
+    bytes: usize,
+}
 
 impl EntryStore {
     /// Returns the size of the committed entries in bytes, keys included.
     pub fn bytes(&self) -> usize {
-        self.0.iter().map(|(key, value)| key.len() + value.len()).sum()
+        self.bytes
     }
 
     /// Pushes the entries that differ from the last commit to `out`.
@@ -60,6 +96,9 @@ impl EntryStore {
         dispatchers: &mut Dispatchers,
         out: &mut Vec<ChangelogEntry>,
     ) -> Result<(), StateError> {
+        for key in self.moved.iter().filter(|key| self.committed.contains_key(*key)) {
+            out.push(ChangelogEntry { key: key.clone(), value: None });
+        }
         self.diff_entry(PROGRESS.into(), Some(Entry::Progress(progress)), out)?;
         for ((slot, brand), dispatcher) in dispatchers {
             for (part, value) in dispatcher.changes() {
@@ -77,7 +116,7 @@ impl EntryStore {
         out: &mut Vec<ChangelogEntry>,
     ) -> Result<(), StateError> {
         let value = entry.map(|entry| encode(&key, &entry)).transpose()?;
-        if value.as_deref() != self.0.get(&key).map(AsRef::as_ref) {
+        if value.as_deref() != self.committed.get(&key).map(AsRef::as_ref) {
             out.push(ChangelogEntry { key, value });
         }
         Ok(())
@@ -85,17 +124,37 @@ impl EntryStore {
 
     /// Records an entry as committed.
     pub fn commit(&mut self, entry: ChangelogEntry) {
-        match entry.value {
-            Some(value) => self.0.insert(entry.key, value.into_boxed_slice()),
-            None => self.0.remove(&entry.key),
+        let key = entry.key.len();
+        let value = entry.value.as_ref().map_or(0, |value| key + value.len());
+        let before = match entry.value {
+            Some(value) => self.committed.insert(entry.key, value.into_boxed_slice()),
+            None => self.committed.remove(&entry.key),
         };
+        self.bytes = self.bytes + value - before.map_or(0, |before| key + before.len());
     }
 
-    /// Decodes the committed entries. Drops the dispatchers of slots that the ruleset no longer has.
-    pub fn load(&self, ruleset: &Ruleset) -> Result<(Option<Progress>, Dispatchers), StateError> {
+    /// Decodes the committed entries. Drops the dispatchers of slots that the ruleset no longer has. The next
+    /// changes write entries of the version before again as those of this one.
+    pub fn load(&mut self, ruleset: &Ruleset) -> Result<(Option<Progress>, Dispatchers), StateError> {
         let mut progress = None;
         let mut dispatchers = BTreeMap::new();
-        for (key, bytes) in &self.0 {
+        let mut previous: BTreeMap<(u32, String), Vec<StatePartV10>> = BTreeMap::new();
+        self.moved.clear();
+        for (key, bytes) in &self.committed {
+            match decode_previous(key, bytes)? {
+                Some(EntryV10::Progress(decoded)) => {
+                    progress = Some(decoded.into());
+                    continue;
+                }
+                Some(EntryV10::Brand(slot, brand, part)) => {
+                    if part.has_moved() {
+                        self.moved.push(key.clone());
+                    }
+                    previous.entry((slot, brand)).or_default().push(part);
+                    continue;
+                }
+                None => {}
+            }
             match decode(key, bytes)? {
                 Entry::Progress(decoded) => progress = Some(decoded),
                 Entry::Brand(slot, brand, part) => {
@@ -107,6 +166,11 @@ impl EntryStore {
                 }
             }
         }
+        for ((slot, brand), parts) in previous {
+            if let Some(policy) = ruleset.policy_in_slot(slot) {
+                dispatchers.insert((slot, brand), Dispatcher::from_v10(parts, policy));
+            }
+        }
         Ok((progress, dispatchers))
     }
 }
@@ -115,11 +179,19 @@ impl EntryStore {
 /// unambiguous.
 fn key(slot: u32, brand: &str, part: &StatePartKey) -> Vec<u8> {
     let key = match part {
+        StatePartKey::Clock => format!("p/{brand}"),
         StatePartKey::Core => format!("b/{brand}"),
         StatePartKey::Profile => format!("s/{brand}"),
         StatePartKey::History => format!("l/{brand}"),
-        StatePartKey::Incident(conversation) => format!("k/{}/{brand}/{conversation}", brand.len()),
+        // A conversation's id may look like that of another kind of incident.
+        StatePartKey::Incident(id) if id.is_conversation() => {
+            format!("k/{}/{brand}/{id}", brand.len())
+        }
+        StatePartKey::Incident(id) => format!("i/{}/{brand}/{id}", brand.len()),
         StatePartKey::Pending(at, id) => format!("w/{}/{brand}/{}/{id}", brand.len(), at.as_millis()),
+        StatePartKey::Action(at, acted_at, id) => {
+            format!("a/{}/{brand}/{}/{}/{id}", brand.len(), at.as_millis(), acted_at.as_millis())
+        }
     };
     if slot == 0 { key } else { format!("x/{slot}/{key}") }.into_bytes()
 }

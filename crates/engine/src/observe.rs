@@ -11,6 +11,9 @@ use firewatch_scoring::{Reading, Scratch, short_hash};
 use crate::Ruleset;
 use crate::conversation::{ComplaintReply, Conversation, Fold, Root, RootKind};
 
+/// Maximum number of edited replies whose version is remembered.
+const MAX_EDITED_REPLIES: usize = 8;
+
 /// What an event changed.
 pub(crate) enum Observed {
     /// Nothing that a score or a dispatcher depends on.
@@ -39,11 +42,13 @@ pub(crate) struct Changed {
     pub reply: Option<Reading>,
     /// The change that the dispatchers receive before any score.
     pub update: Option<ConversationChange>,
+    /// The dispatchers receive the present state even if no route has changed, because text was erased.
+    pub resends: bool,
 }
 
 impl Changed {
-    fn new(spread_before: u64) -> Self {
-        Self { spread_before, reply: None, update: None }
+    pub fn new(spread_before: u64) -> Self {
+        Self { spread_before, reply: None, update: None, resends: false }
     }
 }
 
@@ -94,23 +99,64 @@ impl Observer<'_> {
         if is_root && self.conversation.is_deleted() {
             return Observed::Nothing(Fold::Deleted);
         }
+        if self.conversation.cascade.has_id(&tombstone(&post.id)) {
+            return self.deleted_before(is_root);
+        }
         if self.ruleset.policy.accounts.is_by_brand(self.conversation.platform.as_deref(), post) {
             return self.brand_post(post);
         }
         if is_root && self.conversation.has_root(&post.id) {
             return self.edit(post, spread_before);
         }
-        let reply = self.root_or_reply(post);
+        let version = if is_root { ReplyVersion::First } else { self.reply_version(post) };
+        if version == ReplyVersion::Older {
+            return Observed::Nothing(Fold::Duplicate);
+        }
+        let reply = self.root_or_reply(post, version);
         let accepts = reply.is_some()
             && self.conversation.answered
             && self.ruleset.reply_checker.accepts_hand_off(&post.text);
         let update = accepts.then_some(ConversationChange::HandOffAccepted);
-        Observed::Changed(Changed { spread_before, reply, update })
+        Observed::Changed(Changed { reply, update, ..Changed::new(spread_before) })
+    }
+
+    /// Drops a post whose deletion came first.
+    fn deleted_before(&mut self, is_root: bool) -> Observed {
+        self.conversation.cascade.observe_time(self.event.at);
+        if is_root && self.conversation.root.is_none() {
+            self.conversation.root_kind = RootKind::Deleted;
+            return Observed::Deleted { is_root: true };
+        }
+        Observed::Nothing(Fold::Deleted)
+    }
+
+    /// Compares a reply with what was seen of it. Remembers the version of an edited one.
+    fn reply_version(&mut self, post: &Post) -> ReplyVersion {
+        let conversation = &mut *self.conversation;
+        let hash = short_hash(&post.id);
+        let edited = conversation.replies.as_ref().map_or(&[][..], |replies| &replies.edited);
+        let known = edited.iter().position(|(reply, _)| *reply == hash);
+        if known.is_some_and(|i| post.edited_at.is_none_or(|at| at <= edited[i].1)) {
+            return ReplyVersion::Older;
+        }
+        if let Some(edited_at) = post.edited_at {
+            let edited = &mut conversation.replies_mut().edited;
+            if let Some(i) = known {
+                edited.remove(i);
+            } else if edited.len() == MAX_EDITED_REPLIES {
+                edited.remove(0);
+            }
+            edited.push((hash, edited_at));
+        }
+        // The event of the first version usually has the post's own id, which is remembered already.
+        let is_own_event = self.event.id == post.id && post.edited_at.is_none();
+        let is_first = is_own_event || conversation.deduplicate(&post.id);
+        if is_first && known.is_none() { ReplyVersion::First } else { ReplyVersion::Newer }
     }
 
     /// Reads a post. Stores it as the root, or returns the reading of a reply, which may be a complaint
     /// itself.
-    fn root_or_reply(&mut self, post: &Post) -> Option<Reading> {
+    fn root_or_reply(&mut self, post: &Post, version: ReplyVersion) -> Option<Reading> {
         self.find_brand(post);
         let at = self.event.at;
         let reading = self.ruleset.read_post(self.scratch, post);
@@ -125,8 +171,7 @@ impl Observer<'_> {
             conversation.root = Some(Box::new(root));
             return None;
         }
-        // An edit of a known reply is not a second reply; the post's id identifies the first version.
-        if post.edited_at.is_none() || conversation.deduplicate(&post.id) {
+        if version == ReplyVersion::First {
             let reply = Engagement::new(EngagementKind::Reply, Some(author.clone()), post.followers());
             let reply = Engagement { account: post.account_kind(), ..reply };
             conversation.cascade.observe_engagement(&reply, at);
@@ -139,7 +184,7 @@ impl Observer<'_> {
     fn keep_top_reply(&mut self, post: &Post, reading: &Reading) {
         let Ok(prediction) = reading.prediction else { return };
         let new = ComplaintReply { post: short_hash(&post.id), complaint: prediction.complaint };
-        let top = &mut self.conversation.top_reply;
+        let top = &mut self.conversation.replies_mut().top;
         if top.is_none_or(|top| top.post == new.post || top.complaint < new.complaint) {
             *top = Some(new);
         }
@@ -204,10 +249,12 @@ impl Observer<'_> {
             conversation.root = None;
             return Observed::Deleted { is_root: true };
         }
-        if conversation.top_reply.is_some_and(|reply| reply.post == short_hash(&delete.post)) {
-            conversation.top_reply = None;
+        if conversation.top_reply().is_some_and(|reply| reply.post == short_hash(&delete.post)) {
+            conversation.replies_mut().top = None;
             return Observed::Deleted { is_root: false };
         }
+        // The post may still come.
+        conversation.deduplicate(&tombstone(&delete.post));
         Observed::Nothing(Fold::Deleted)
     }
 
@@ -220,6 +267,22 @@ impl Observer<'_> {
                 accounts.mentioned(conversation.platform.as_deref(), &post.text).map(Into::into);
         }
     }
+}
+
+/// How a reply compares with what was seen of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReplyVersion {
+    /// Nothing of it was seen.
+    First,
+    /// A newer version of a reply that was counted.
+    Newer,
+    /// No newer than what was seen.
+    Older,
+}
+
+/// Returns the id under which a deletion is remembered until its post comes.
+fn tombstone(post: &str) -> String {
+    format!("deleted/{post}")
 }
 
 /// Whether a post is the root of its event's conversation. A conversation's id is its root's id, after the

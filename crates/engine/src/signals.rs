@@ -3,8 +3,8 @@
 use std::fmt;
 
 use firewatch_domain::{
-    Action, ActionKind, ConversationChange, ConversationUpdate, Event, EventTime, Post, SCHEMA_VERSION,
-    Signal, SignalBody,
+    Action, ActionContext, ActionKind, ConversationChange, ConversationUpdate, Event, EventTime, IncidentId,
+    Post, SCHEMA_VERSION, Signal, SignalBody,
 };
 use firewatch_scoring::short_hash;
 
@@ -39,14 +39,66 @@ impl<'a> From<&'a Event> for Cause<'a> {
     }
 }
 
-impl<'a> From<&'a Action> for Cause<'a> {
-    fn from(action: &'a Action) -> Self {
-        Self { conversation: &action.conversation, id: &action.id, at: action.at }
+/// Emits a person's action to every dispatcher that knows of the conversation.
+pub(crate) fn emit_action(
+    conversation: &Conversation,
+    action: &Action,
+    stamp: &Stamp<'_>,
+    out: &mut Vec<Effect>,
+) {
+    let Some(signaled) = conversation.signaled.as_ref() else { return };
+    let brand = conversation.brand.as_deref().filter(|_| !signaled.is_unlisted).unwrap_or(UNLISTED_BRAND);
+    for state in signaled.slots() {
+        out.extend(
+            action_signal(action, state.slot, brand, stamp).map(|signal| Effect::Signal(Box::new(signal))),
+        );
     }
 }
 
-/// Emits a change to every dispatcher that knows of the conversation; `by` is the person or account that made
-/// it.
+/// Emits a person's action on a storm, group, digest or silence notice to the dispatcher of its brand. A brand
+/// whose name has slashes can share its ids' beginning with another; the dispatcher that does not know the
+/// incident ignores the action.
+pub(crate) fn emit_incident_action(
+    action: &Action,
+    id: &IncidentId,
+    slot: u32,
+    brands: impl Iterator<Item = impl AsRef<str>>,
+    stamp: &Stamp<'_>,
+    out: &mut Vec<Effect>,
+) {
+    for brand in brands.filter(|brand| id.may_be_of_brand(brand.as_ref())) {
+        let signal = action_signal(action, slot, brand.as_ref(), stamp);
+        out.extend(signal.map(|signal| Effect::Signal(Box::new(signal))));
+    }
+}
+
+/// Builds the signal of an action; `None` for a verdict, which changes nothing. Its time is the source's last
+/// watermark: the dispatcher applies it once the windows before are decided, and waits for no later one.
+fn action_signal(action: &Action, slot: u32, brand: &str, stamp: &Stamp<'_>) -> Option<Signal> {
+    let context = ActionContext {
+        at: action.at.min(stamp.now),
+        team: action.team.clone(),
+        escalation: action.escalation.clone(),
+    };
+    let update = ConversationUpdate {
+        conversation: action.conversation.clone(),
+        change: change_from_action(action)?,
+        by: action.by.clone(),
+        action: Some(context),
+        trace: stamp.trace.map(Into::into),
+    };
+    Some(Signal {
+        v: SCHEMA_VERSION,
+        id: signal_id(slot, format_args!("{}/{}", action.conversation, action.id)),
+        brand: brand.into(),
+        at: stamp.watermark,
+        source: stamp.partition,
+        slot,
+        body: SignalBody::ConversationUpdated(update),
+    })
+}
+
+/// Emits a change to every dispatcher that knows of the conversation; `by` is the account that made it.
 pub(crate) fn emit_update(
     conversation: &Conversation,
     change: &ConversationChange,
@@ -60,6 +112,7 @@ pub(crate) fn emit_update(
             conversation: cause.conversation.into(),
             change: change.clone(),
             by: by.into(),
+            action: None,
             trace: stamp.trace.map(Into::into),
         };
         let id = signal_id(state.slot, format_args!("{}/{}/done", cause.conversation, cause.id));
@@ -96,7 +149,7 @@ pub(crate) fn signal_id(slot: u32, id: fmt::Arguments<'_>) -> String {
 }
 
 /// Returns the change that an action makes; `None` for a verdict, which only analysts use.
-pub(crate) fn change_from_action(action: &Action) -> Option<ConversationChange> {
+fn change_from_action(action: &Action) -> Option<ConversationChange> {
     Some(match action.kind {
         ActionKind::Acknowledge => ConversationChange::Acknowledged,
         ActionKind::Reply => ConversationChange::Answered,
@@ -105,6 +158,8 @@ pub(crate) fn change_from_action(action: &Action) -> Option<ConversationChange> 
         ActionKind::Resolve => ConversationChange::Resolved,
         ActionKind::Reopen => ConversationChange::Reopened,
         ActionKind::Silence => ConversationChange::Silenced { until: action.until? },
+        ActionKind::Unsilence => ConversationChange::Unsilenced,
+        ActionKind::Undo => ConversationChange::Undone,
         ActionKind::Useful | ActionKind::Noise => return None,
     })
 }

@@ -4,10 +4,8 @@
 //! signals it holds. It shares no state with other tasks. Its time is stream time: the latest event time,
 //! never later than arrival.
 
-use firewatch_domain::{
-    Action, ConversationUpdate, Duration, Event, EventTime, SCHEMA_VERSION, Signal, SignalBody,
-};
-use firewatch_escalation::{Decision, DecisionTrace, Dispatcher, storm_brand};
+use firewatch_domain::{Action, Duration, Event, EventTime, IncidentId, SCHEMA_VERSION, Signal, SignalBody};
+use firewatch_escalation::{Decision, DecisionTrace, Dispatcher};
 use firewatch_scoring::Scratch;
 
 use crate::conversation::ConversationView;
@@ -16,8 +14,11 @@ use crate::decide::Decider;
 use crate::entry_store::{Dispatchers, EntryStore, Progress};
 use crate::observe::observe;
 use crate::record::{DecodeResult, Handled, Input, Record, RecordMeta};
-use crate::signals::{Stamp, change_from_action, signal_id};
+use crate::signals::{Stamp, emit_incident_action};
 use crate::{ChangelogEntry, Effect, Fold, Outcome, Ruleset, StateError, dead_letters};
+
+/// Longest time between two watermarks of an idle partition.
+const MAX_IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Default maximum number of conversations of a task, at 600 to 900 bytes each.
 const MAX_CONVERSATIONS: usize = 1_000_000;
@@ -55,7 +56,7 @@ impl Task {
     pub fn new(partition: u32, partitions: u32) -> Self {
         Self {
             partition,
-            progress: Progress { partitions, stream_time: None, watermark: EventTime::EARLIEST, idle: false },
+            progress: Progress::new(partitions),
             conversations: ConversationStore::default(),
             dispatchers: Dispatchers::new(),
             entries: EntryStore::default(),
@@ -138,15 +139,24 @@ impl Task {
     }
 
     /// Marks the partition as idle: it was read to its end and has had no record for `span` since. Advances
-    /// stream time by `span`, and lets dispatchers decide without waiting for this partition.
+    /// stream time by `span`. Nothing earlier can wait unread, so dispatchers decide up to that time, and do
+    /// not wait for this partition any more. The longer it is idle, the fewer watermarks it sends.
     pub fn mark_idle(&mut self, span: Duration, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        let (newly_idle, previous_watermark) = (!self.progress.idle, self.progress.watermark);
-        self.progress.idle = true;
-        if let Some(now) = self.progress.stream_time {
-            self.advance(now + span, ruleset, out);
-        }
-        if newly_idle && self.progress.watermark == previous_watermark {
-            self.emit_watermark(previous_watermark, ruleset, out);
+        let newly_idle = !std::mem::replace(&mut self.progress.idle, true);
+        let Some(previous) = self.progress.stream_time else {
+            if newly_idle {
+                self.emit_watermark(self.progress.watermark, ruleset, out);
+            }
+            return;
+        };
+        let now = previous + span;
+        self.advance_stream_time(now, ruleset, out);
+        let step = ruleset.policy.windows.step;
+        let idle_for = now - self.progress.last_record_at.unwrap_or(now);
+        let interval = Duration::from_millis(idle_for.as_millis() / 6).min(MAX_IDLE_INTERVAL).max(step);
+        let watermark = now.floor(step).max(self.progress.watermark);
+        if newly_idle || watermark - self.progress.watermark >= interval {
+            self.emit_watermark(watermark, ruleset, out);
         }
     }
 
@@ -297,8 +307,7 @@ impl Task {
     fn rebuild_from_entries(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
         let partitions = self.progress.partitions;
         let (progress, dispatchers) = self.entries.load(ruleset)?;
-        let fresh = Progress { partitions, stream_time: None, watermark: EventTime::EARLIEST, idle: false };
-        self.progress = progress.unwrap_or(fresh);
+        self.progress = progress.unwrap_or_else(|| Progress::new(partitions));
         self.dispatchers = dispatchers;
         if self.progress.partitions == partitions {
             return Ok(());
@@ -324,6 +333,7 @@ impl Task {
             decider.event(conversation, event, observed)
         });
         self.progress.idle = false;
+        self.progress.last_record_at = self.progress.last_record_at.max(Some(at));
         self.advance(at, ruleset, out);
         self.keep_within_limit(ruleset, out);
         // The store creates a missing conversation, so there is always an outcome.
@@ -338,20 +348,18 @@ impl Task {
         ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Outcome {
+        // Stream time is that of events: an action on an old recording must not end its conversations.
         let stamp = self.stamp(action.at.min(meta.arrival), meta.trace);
-        if let Some(brand) = storm_brand(&action.conversation) {
-            let brand = ruleset.signal_key(Some(brand));
-            for (slot, _) in ruleset.policies() {
-                let update = storm_update(action, slot, brand, &stamp);
-                out.extend(update.map(|signal| Effect::Signal(Box::new(signal))));
-            }
-            return Outcome::Folded(Fold::Action);
-        }
         let mut decider = Decider { ruleset, stamp, out };
         let retention = ruleset.policy.retention;
         let outcome = self
             .conversations
             .visit(&action.conversation, retention, |conversation| decider.action(conversation, action));
+        if let (None, Some(id)) = (outcome, IncidentId::from_prefix(&action.conversation)) {
+            for (slot, _) in ruleset.policies() {
+                emit_incident_action(action, &id, slot, ruleset.signal_keys(), &stamp, out);
+            }
+        }
         // An action on a conversation that is not in the state changes nothing.
         outcome.unwrap_or(Outcome::Folded(Fold::Action))
     }
@@ -367,16 +375,21 @@ impl Task {
         if self.progress.stream_time.is_some_and(|t| now <= t) {
             return;
         }
+        self.advance_stream_time(now, ruleset, out);
+        let windows = &ruleset.policy.windows;
+        let watermark = (now - windows.lateness).floor(windows.step);
+        if watermark > self.progress.watermark {
+            self.emit_watermark(watermark, ruleset, out);
+        }
+    }
+
+    /// Advances stream time, and expires inactive conversations.
+    fn advance_stream_time(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.stream_time = Some(now);
         while let Some((id, due, expired)) = self.conversations.pop_expired(now) {
             let reason = format!("no activity for {}", ruleset.policy.retention);
             let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };
             decider.expiry(&expired, &id, due, reason);
-        }
-        let windows = &ruleset.policy.windows;
-        let watermark = (now - windows.lateness).floor(windows.step);
-        if watermark > self.progress.watermark {
-            self.emit_watermark(watermark, ruleset, out);
         }
     }
 
@@ -407,24 +420,4 @@ impl Task {
             })));
         }
     }
-}
-
-/// Returns the signal of an action on a storm, which belongs to a brand and not to a conversation; `None` for
-/// a verdict, which changes nothing.
-fn storm_update(action: &Action, slot: u32, brand: &str, stamp: &Stamp<'_>) -> Option<Signal> {
-    let update = ConversationUpdate {
-        conversation: action.conversation.clone(),
-        change: change_from_action(action)?,
-        by: action.by.clone(),
-        trace: stamp.trace.map(Into::into),
-    };
-    Some(Signal {
-        v: SCHEMA_VERSION,
-        id: signal_id(slot, format_args!("{}/{}", action.conversation, action.id)),
-        brand: brand.into(),
-        at: action.at.min(stamp.now).max(stamp.watermark),
-        source: stamp.partition,
-        slot,
-        body: SignalBody::ConversationUpdated(update),
-    })
 }

@@ -138,7 +138,8 @@ impl ComplaintCounts {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds the counts of another window.
+    pub fn add(&mut self, other: &Self) {
         self.posts += other.posts;
         for (word, n) in &other.words {
             *self.words.entry(word.clone()).or_default() += n;
@@ -255,12 +256,11 @@ impl VolumeMonitor<'_> {
         }
     }
 
-    /// Returns an alarm if there are too many complaints. Of several spans, the one with the largest
-    /// deviation decides.
-    pub fn alarm(&self, now: EventTime, policy: &Policy) -> Option<Alarm> {
+    /// Returns an alarm if there are too many complaints, with those of the window from `start` to `now`. Of
+    /// several spans, the one with the largest deviation decides.
+    pub fn alarm(&self, start: EventTime, now: EventTime, policy: &Policy) -> Option<Alarm> {
         // The longer spans are checked once a minute only.
-        let spans =
-            if now.floor(LONG_SPAN_INTERVAL) > now - policy.windows.step { SPAN_BUCKETS.len() } else { 1 };
+        let spans = if now.floor(LONG_SPAN_INTERVAL) > start { SPAN_BUCKETS.len() } else { 1 };
         let alarms = (0..spans).filter_map(|span| self.alarm_over(span, now, policy));
         alarms.max_by(|a, b| a.deviations.total_cmp(&b.deviations))
     }
@@ -373,9 +373,4 @@ fn keep_top_words(words: &mut BTreeMap<String, u32>) {
         let cutoff = counts[MAX_BUCKET_WORDS - 1];
         words.retain(|_, n| *n > cutoff);
     }
-}
-
-/// Returns the number of windows in the shortest span.
-pub(crate) fn span_windows(policy: &Policy) -> usize {
-    (BUCKET.as_millis() / policy.windows.step.as_millis()).max(1) as usize
 }

@@ -7,18 +7,20 @@ mod condition;
 mod dispatcher;
 mod lifecycle;
 mod policy;
+mod route_ref;
 mod seasonal_profile;
 
 pub use condition::{Condition, ConditionError, FactType, Facts, NumericFact, Satisfiability, fact_names};
 pub use dispatcher::{
-    Decision, DecisionKind, DecisionTrace, Dispatcher, DispatcherCore, Incident, StatePart, StatePartKey,
-    storm_brand,
+    CoreV10, Decision, DecisionKind, DecisionTrace, Dispatcher, DispatcherCore, Incident, IncidentV10,
+    StatePart, StatePartKey, StatePartV10, WindowClock,
 };
-pub use lifecycle::Lifecycle;
+pub use lifecycle::{Ended, Lifecycle, Undo};
 pub use policy::{
     Advice, Brand, GroupBy, Policy, QuietHours, Route, Silence, Storms, Team, Tier, WeeklyHours, Windows,
     policy_schema, quiet_hours,
 };
+pub use route_ref::RouteRef;
 
 /// Name of the team that protects the brand's reputation.
 pub const PR: &str = "pr";

@@ -32,9 +32,18 @@ pub(crate) fn time(place: &str, text: &str) -> Result<EventTime> {
 
 /// Checks a required id: 1 to [`MAX_ID_BYTES`] bytes, not blank.
 pub(crate) fn id(place: &str, value: Option<String>) -> Result<String> {
+    id_within(place, value, MAX_ID_BYTES)
+}
+
+/// Checks an id that firewatch made from several others.
+pub(crate) fn compound_id(place: &str, value: Option<String>) -> Result<String> {
+    id_within(place, value, 4 * MAX_ID_BYTES)
+}
+
+fn id_within(place: &str, value: Option<String>, max: usize) -> Result<String> {
     let value = value.ok_or_else(|| missing(place))?;
-    if value.trim().is_empty() || value.len() > MAX_ID_BYTES {
-        let detail = format!("`{place}`: has {} bytes; give 1 to {MAX_ID_BYTES}, not all blank", value.len());
+    if value.trim().is_empty() || value.len() > max {
+        let detail = format!("`{place}`: has {} bytes; give 1 to {max}, not all blank", value.len());
         return Err(Rejection::new(Code::BadId, detail));
     }
     Ok(value)

@@ -8,7 +8,7 @@ use firewatch_domain::{
 };
 use serde::Deserialize;
 
-use crate::check::{counters, event_time, followers, id, label, missing, text, time};
+use crate::check::{compound_id, counters, event_time, followers, id, label, missing, text, time};
 use crate::{Rejection, Result, json};
 
 /// An event before validation. All fields are optional, so that a rejection can name the absent one.
@@ -80,6 +80,7 @@ struct RawAction<'a> {
     kind: Option<ActionKind>,
     channel: Option<Channel>,
     team: Option<String>,
+    escalation: Option<String>,
     #[serde(borrow)]
     until: Option<Cow<'a, str>>,
 }
@@ -138,6 +139,7 @@ pub fn decode_action(bytes: &[u8], key: Option<&[u8]>, arrival: EventTime) -> Re
         kind,
         channel: raw.channel,
         team,
+        escalation: raw.escalation.map(|of| compound_id("escalation", Some(of))).transpose()?,
         until,
     })
 }

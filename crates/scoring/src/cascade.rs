@@ -49,6 +49,12 @@ impl Cascade {
         self.recent_events.insert(id)
     }
 
+    /// Returns whether an event id is among those inserted last.
+    #[must_use]
+    pub fn has_id(&self, id: &str) -> bool {
+        self.recent_events.contains(id)
+    }
+
     /// Advances the summary to a time, without an engagement. Call it for the root post and before reading
     /// the summary at a later time.
     pub fn observe_time(&mut self, at: EventTime) {

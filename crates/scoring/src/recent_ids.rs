@@ -14,6 +14,12 @@ impl<const N: usize> Default for RecentIds<N> {
 }
 
 impl<const N: usize> RecentIds<N> {
+    /// Returns whether an id is among them.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.contains(&short_hash(id).max(1))
+    }
+
     /// Inserts an id and returns whether it was new. A known id moves to the front, so that frequent ids are
     /// kept. Two ids collide with a probability of 1 in 4.3 billion.
     pub fn insert(&mut self, id: &str) -> bool {

@@ -17,6 +17,9 @@ use firewatch_domain::Duration;
 
 pub use schema::{Descriptions, json_schema};
 
+/// Maximum number of unknown keys for which the closest known key is looked up.
+const MAX_HINTS: usize = 20;
+
 /// One fault in a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -266,12 +269,11 @@ impl Settings {
     pub fn finish<T>(mut self, value: T) -> Result<T, Vec<Fault>> {
         let mut unknown = Vec::new();
         collect_leaf_keys(&self.table, "", &mut unknown);
-        unknown.retain(|key| {
-            !self.known_keys.iter().any(|k| key == k || is_within(key, k) || is_within(k, key))
-        });
-        for key in unknown {
-            let closest =
-                self.known_keys.iter().max_by(|a, b| closeness(a, &key).total_cmp(&closeness(b, &key)));
+        unknown.retain(|key| !self.is_known(key));
+        for (i, key) in unknown.into_iter().enumerate() {
+            let by_closeness = |a: &&String, b: &&String| closeness(a, &key).total_cmp(&closeness(b, &key));
+            // A hint compares the key with all others, so only the first faults have one.
+            let closest = (i < MAX_HINTS).then(|| self.known_keys.iter().max_by(by_closeness)).flatten();
             let hint = match closest.filter(|k| closeness(k, &key) > 0.8) {
                 Some(k) => format!("unknown key; did you mean `{k}`?"),
                 None => "unknown key; remove it".into(),
@@ -284,6 +286,15 @@ impl Settings {
             self.faults.push(Fault { key: format!("{}{name}", self.prefix), problem: problem.into() });
         }
         if self.faults.is_empty() { Ok(value) } else { Err(self.faults) }
+    }
+
+    /// Returns whether a key, a section that it is in, or a key within it was asked for.
+    fn is_known(&self, key: &str) -> bool {
+        let sections = key.match_indices('.').map(|(i, _)| &key[..i]);
+        let within = format!("{key}.");
+        self.known_keys.contains(key)
+            || sections.into_iter().any(|section| self.known_keys.contains(section))
+            || self.known_keys.range(within.clone()..).next().is_some_and(|next| next.starts_with(&within))
     }
 
     fn read_value(&mut self, key: &str) -> Option<Value> {
@@ -301,20 +312,14 @@ impl Settings {
     }
 }
 
-/// Returns whether a key lies within a section.
-fn is_within(key: &str, section: &str) -> bool {
-    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
-}
-
 fn closeness(a: &str, b: &str) -> f64 {
     strsim::jaro_winkler(a, b)
 }
 
+/// Returns the value of a dotted key. The name of a section may contain dots itself.
 fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
-    match key.split_once('.') {
-        None => table.get(key),
-        Some((head, rest)) => get(table.get(head)?.as_table()?, rest),
-    }
+    let within = |i: usize| get(table.get(&key[..i])?.as_table()?, &key[i + 1..]);
+    table.get(key).or_else(|| key.match_indices('.').find_map(|(i, _)| within(i)))
 }
 
 /// Returns the environment variable that overrides a key, without its prefix.

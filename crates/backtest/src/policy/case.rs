@@ -209,7 +209,7 @@ pub struct Expectation {
     pub state: Option<String>,
     /// Level of the escalation.
     pub level: Option<Level>,
-    /// Text that one of its reasons contains.
+    /// Text that one of its reasons contains, or the account of what happened.
     pub says: Option<String>,
     /// Text that one piece of its advice contains.
     pub advises: Option<String>,

@@ -74,8 +74,9 @@ fn explain_effects(
         words: decision.description,
     }));
     to.extend(escalations.into_iter().map(|record| {
-        let reasons = record.reasons.join("; ");
-        let words = format!("{:?}, {}, {}: {reasons}", record.change, record.state, record.level);
+        let happened = record.happened.iter().chain(&record.reasons).map(String::as_str);
+        let words = happened.collect::<Vec<_>>().join("; ");
+        let words = format!("{:?}, {}, {}: {words}", record.change, record.state, record.level);
         ExplainedDecision { at: record.at, by: record.team.clone(), words }
     }));
 }
@@ -112,6 +113,8 @@ fn describe_change(what: &ConversationChange) -> String {
         ConversationChange::Resolved => "resolved".into(),
         ConversationChange::Reopened => "reopened".into(),
         ConversationChange::Silenced { until } => format!("silenced until {until}"),
+        ConversationChange::Unsilenced => "silence ended".into(),
+        ConversationChange::Undone => "last action taken back".into(),
         ConversationChange::HandedOver { team } => format!("handed over to {team}"),
         ConversationChange::Edited { .. } => "the post was edited".into(),
         ConversationChange::Deleted { is_root: true } => "closed: the post was deleted".into(),

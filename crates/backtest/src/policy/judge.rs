@@ -67,10 +67,9 @@ fn meets(escalation: &TeamEscalation, expect: &Expectation, start: EventTime) ->
         && expect.news.is_none_or(|news| news == record.change)
         && expect.state.as_ref().is_none_or(|state| state == record.state.as_str())
         && expect.level.is_none_or(|level| level == record.level)
-        && expect
-            .says
-            .as_ref()
-            .is_none_or(|text| record.reasons.iter().any(|reason| reason.contains(text.as_str())))
+        && expect.says.as_ref().is_none_or(|text| {
+            record.happened.iter().chain(&record.reasons).any(|words| words.contains(text))
+        })
         && expect
             .advises
             .as_ref()
@@ -101,14 +100,14 @@ fn describe_expectation(expect: &Expectation) -> String {
 
 fn line(escalation: &TeamEscalation, start: EventTime) -> String {
     let record = &escalation.record;
-    let first = record.reasons.first().map_or("", String::as_str);
     format!(
-        "{} {}: {} {:?}, {}, {}: {first}",
+        "{} {}: {} {:?}, {}, {}: {}",
         record.at - start,
         escalation.team,
         record.conversation,
         record.change,
         record.state,
-        record.level
+        record.level,
+        record.headline()
     )
 }

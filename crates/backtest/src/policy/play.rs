@@ -103,7 +103,11 @@ impl CasePlayer {
                 return Ok(());
             }
             InputKind::Event(value) => (Stream::Events, value),
-            InputKind::Action(act, at) => (Stream::Actions, self.action(act, at, i)),
+            InputKind::Action(act, at) => {
+                // A person acts on what has been decided by then.
+                self.idle(line.arrival);
+                (Stream::Actions, self.action(act, at, i))
+            }
         };
         if stream == Stream::Events {
             self.now = self.now.max(line.arrival);

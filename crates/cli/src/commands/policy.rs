@@ -6,6 +6,7 @@ use firewatch_backtest::policy;
 use firewatch_escalation::{Policy, fact_names};
 
 use crate::args::PolicyCommand;
+use crate::clock::now;
 use crate::commands::demo::RECORDING;
 use crate::common::{Failure, count, load_ruleset, print_stdout, read};
 
@@ -26,7 +27,7 @@ pub fn policy(what: &PolicyCommand) -> Result<(), Failure> {
 
 fn check(file: &Path) -> Result<(), Failure> {
     let policy = Policy::parse(&file.display().to_string(), &read(file)?).map_err(Failure::Settings)?;
-    for warning in policy.warnings() {
+    for warning in policy.warnings(now()) {
         print_stdout(format_args!("warning: {warning}\n"));
     }
     let (routes, teams) = (count(policy.routes.len(), "route"), count(policy.teams.len(), "team"));

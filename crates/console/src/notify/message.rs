@@ -37,7 +37,7 @@ pub struct Message {
     /// Risk, 0 to 100; `None` for a storm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<f64>,
-    /// The record's first reason, cut to 300 characters.
+    /// What happened or, when it opened or was raised, the decisive reason; cut to 300 characters.
     pub reason: String,
     /// Up to three next steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,7 +53,7 @@ impl Message {
     /// Builds the message for a record. `base` is the console's URL without a trailing slash.
     #[must_use]
     pub fn from_escalation(e: &Escalation, base: &str) -> Self {
-        let reason = e.reasons.first().map_or("", String::as_str);
+        let reason = e.headline();
         Self {
             id: e.id.clone(),
             escalation: e.escalation.clone(),
@@ -106,6 +106,7 @@ impl Message {
             EscalationChange::Late => "reply overdue",
             EscalationChange::Stalled => "hand-off stalled",
             EscalationChange::Waits => "still unassigned",
+            EscalationChange::Refused => "action refused",
         };
         format!(
             "{} \u{b7} {}{brand}{risk}: {}",

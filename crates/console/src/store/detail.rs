@@ -34,6 +34,21 @@ fn raw(rows: Vec<(String,)>) -> Result<Vec<Box<RawValue>>, StoreError> {
 }
 
 impl Store {
+    /// Returns the team that owns an escalation of a conversation, and the person who acknowledged it, empty if
+    /// nobody did.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn owner(&self, id: &str, conversation: &str) -> Result<Option<(String, String)>, StoreError> {
+        let found =
+            sqlx::query_as("SELECT team, taken_by FROM escalations WHERE id = $1 AND conversation = $2")
+                .bind(id)
+                .bind(conversation)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(found)
+    }
+
     /// Returns the conversation of an escalation and the time of its first post; `None` if there is no such
     /// escalation.
     ///

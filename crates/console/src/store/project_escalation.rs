@@ -1,8 +1,7 @@
 //! Applies escalation records to the projection: an older step never overwrites a newer one, and details that
 //! only an earlier step had are kept.
 
-use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime};
-use firewatch_escalation::storm_brand;
+use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, IncidentKind};
 use sqlx::{Any, Transaction};
 
 use super::StoreError;
@@ -18,7 +17,7 @@ pub(super) async fn project_escalation(
     seq: i64,
 ) -> Result<bool, StoreError> {
     let (before, rewritten) = previous_record(change, e).await?;
-    let mut e = e.clone();
+    let mut e = normalized(e.clone());
     // Topics are read in no fixed order: text that its author has since edited or deleted must not return.
     if let Some(now) = rewritten {
         now.apply(&mut e);
@@ -33,21 +32,30 @@ pub(super) async fn project_escalation(
     let is_new = before.is_none();
     let e = &merge_previous(e, before);
     let record = record_text(e)?;
-    let taken_by =
-        if is_new && !e.state.is_final() { owner_from_actions(change, e).await? } else { String::new() };
+    let taken_by = match &e.acknowledged_by {
+        Some(person) => person.clone(),
+        None if is_new && !e.state.is_final() => owner_from_actions(change, e).await?,
+        None => String::new(),
+    };
+    // Nobody in the new team has acknowledged it, and what was reopened is nobody's.
+    let is_released =
+        matches!(e.change, EscalationChange::HandedOver) || e.state == EscalationState::Reopened;
     let is_answered = matches!(
         e.state,
         EscalationState::Answered | EscalationState::HandOffAsked | EscalationState::HandedOff
     );
     let answered = is_answered.then_some(e.at);
     let done = sqlx::query(
-        "INSERT INTO escalations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $18, $13, $14, $15, $16, $17, $10) \
+        "INSERT INTO escalations (id, step, live, level, due, risk, team, brand, conversation, at, seq, words, record, \
+         platform, posted, promised, answered, taken_by, opened, incident) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $10, $19) \
          ON CONFLICT (id) DO UPDATE SET step = excluded.step, live = excluded.live, level = excluded.level, \
          due = excluded.due, risk = excluded.risk, team = excluded.team, at = excluded.at, seq = excluded.seq, \
          words = excluded.words, record = excluded.record, platform = excluded.platform, \
          promised = CASE WHEN escalations.promised = 0 THEN excluded.promised ELSE escalations.promised END, \
          answered = CASE WHEN escalations.answered = 0 THEN excluded.answered ELSE escalations.answered END, \
-         taken_by = CASE WHEN excluded.live = 0 THEN '' ELSE escalations.taken_by END \
+         taken_by = CASE WHEN excluded.live = 0 THEN '' WHEN $20 = 1 OR excluded.taken_by <> '' THEN excluded.taken_by \
+         ELSE escalations.taken_by END \
          WHERE excluded.step > escalations.step",
     )
     .bind(&e.escalation)
@@ -68,6 +76,8 @@ pub(super) async fn project_escalation(
     .bind(e.respond_by.map_or(0, EventTime::as_millis))
     .bind(answered.map_or(0, EventTime::as_millis))
     .bind(taken_by)
+    .bind(e.incident_kind().as_str())
+    .bind(i64::from(is_released))
     .execute(&mut **change)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -76,7 +86,7 @@ pub(super) async fn project_escalation(
 /// Returns the sort key of the inbox: when a reply is due in milliseconds, `i64::MAX` if none is, and 0 for a
 /// storm, which comes first in its level.
 fn due(e: &Escalation) -> i64 {
-    if storm_brand(&e.conversation).is_some() {
+    if e.incident_kind() == IncidentKind::Storm {
         return 0;
     }
     e.respond_by.map_or(i64::MAX, EventTime::as_millis)
@@ -110,18 +120,30 @@ async fn owner_from_actions(change: &mut Transaction<'_, Any>, e: &Escalation) -
     .bind(e.at.as_millis())
     .fetch_all(&mut **change)
     .await?;
-    let shown =
-        rows.iter().filter_map(|(record,)| serde_json::from_str::<ActionRecord>(record).ok()?.new_owner());
-    Ok(shown.into_iter().next().unwrap_or_default())
+    let actions = rows.iter().filter_map(|(record,)| serde_json::from_str::<ActionRecord>(record).ok());
+    let mut about = actions.filter(|action| action.is_about(&e.escalation, &e.team));
+    Ok(about.find_map(|action| action.new_owner()).unwrap_or_default())
+}
+
+/// Brings a record of a version before 0.2 to the present form: it states what it is about, and the reason of a
+/// step that neither opens nor raises says what happened.
+fn normalized(mut e: Escalation) -> Escalation {
+    if e.incident.is_none() {
+        e.incident = Some(e.incident_kind());
+        if !matches!(e.change, EscalationChange::Opened | EscalationChange::Raised) && !e.reasons.is_empty() {
+            e.happened = Some(e.reasons.remove(0));
+        }
+    }
+    e
 }
 
 /// Fills in the details that only earlier records of the escalation have, such as the excerpt and the advice.
 fn merge_previous(mut e: Escalation, before: Option<Escalation>) -> Escalation {
     let Some(before) = before else { return e };
     e.excerpt = e.excerpt.or(before.excerpt);
-    // A step holds only its own reason; the reasons for opening the escalation still apply.
-    if e.reasons.len() == 1 {
-        let known = usize::from(before.change != EscalationChange::Opened);
+    // A step that neither opens nor raises has the decisive reason only; the others still apply.
+    if e.reasons.len() <= 1 {
+        let known = e.reasons.len();
         e.reasons.extend(before.reasons.into_iter().skip(known));
     }
     e.platform = e.platform.or(before.platform);

@@ -21,16 +21,26 @@ pub(super) struct ActionRecord {
     by: String,
     kind: ActionKind,
     team: Option<String>,
+    escalation: Option<String>,
 }
 
 impl ActionRecord {
-    /// Returns the owner after the action: the new team after a hand-over, else the person; `None` for a
-    /// verdict.
+    /// Returns who works on the escalation after the action: the person who acknowledged it, and nobody after
+    /// a hand-over. `None` when the action does not change that.
     pub(super) fn new_owner(&self) -> Option<String> {
         match self.kind {
-            ActionKind::HandOver => Some(self.team.clone().unwrap_or_default()),
-            kind if kind.verdict().is_some() => None,
-            _ => Some(self.by.clone()),
+            ActionKind::Acknowledge => Some(self.by.clone()),
+            ActionKind::HandOver => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    /// Returns whether it is about an escalation, so far as ids and teams tell.
+    pub(super) fn is_about(&self, escalation: &str, team: &str) -> bool {
+        let of_team = self.team.as_deref().filter(|_| self.kind != ActionKind::HandOver);
+        match &self.escalation {
+            Some(id) => id == escalation,
+            None => of_team.is_none_or(|wanted| wanted == team),
         }
     }
 }
@@ -137,12 +147,25 @@ pub(super) async fn project_action(
         .execute(&mut **change)
         .await?;
     let Some(shown) = action.new_owner().filter(|_| kept.rows_affected() > 0) else { return Ok(false) };
-    let taken =
-        sqlx::query("UPDATE escalations SET taken_by = $1, seq = $2 WHERE conversation = $3 AND live = 1")
-            .bind(shown)
-            .bind(seq)
+    let live: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT id, team, taken_by FROM escalations WHERE conversation = $1 AND live = 1")
             .bind(&action.conversation)
+            .fetch_all(&mut **change)
+            .await?;
+    let mut changed = false;
+    for (id, team, taken_by) in live {
+        // Whoever acknowledged it first has it.
+        let is_taken = action.kind == ActionKind::Acknowledge && !taken_by.is_empty();
+        if is_taken || !action.is_about(&id, &team) {
+            continue;
+        }
+        sqlx::query("UPDATE escalations SET taken_by = $1, seq = $2 WHERE id = $3")
+            .bind(&shown)
+            .bind(seq)
+            .bind(&id)
             .execute(&mut **change)
             .await?;
-    Ok(taken.rows_affected() > 0)
+        changed = true;
+    }
+    Ok(changed)
 }

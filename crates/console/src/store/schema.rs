@@ -3,7 +3,7 @@
 
 use super::{Store, StoreError};
 
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 
 const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -15,7 +15,7 @@ const TABLES: [&str; 16] = [
      level BIGINT NOT NULL, due BIGINT NOT NULL, risk DOUBLE PRECISION NOT NULL, team TEXT NOT NULL, \
      brand TEXT NOT NULL, conversation TEXT NOT NULL, at BIGINT NOT NULL, seq BIGINT NOT NULL, words TEXT NOT NULL, \
      taken_by TEXT NOT NULL, record TEXT NOT NULL, platform TEXT NOT NULL, posted BIGINT NOT NULL, promised BIGINT NOT NULL, \
-     answered BIGINT NOT NULL, opened BIGINT NOT NULL)",
+     answered BIGINT NOT NULL, opened BIGINT NOT NULL, incident TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS escalations_inbox ON escalations (live, level DESC, due, risk DESC, id)",
     "CREATE INDEX IF NOT EXISTS escalations_seq ON escalations (seq)",
     "CREATE INDEX IF NOT EXISTS escalations_of ON escalations (conversation)",

@@ -1,8 +1,7 @@
 //! The data of a storm's page: its complaints, and their volume against the usual one. Also finds near-copies
 //! of a complaint.
 
-use firewatch_domain::{Escalation, EventTime, SimHash};
-use firewatch_escalation::storm_brand;
+use firewatch_domain::{Escalation, EventTime, IncidentId, SimHash};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -64,14 +63,15 @@ impl Store {
     /// When the database fails.
     pub async fn storm_for_escalation(&self, id: &str) -> Result<Option<StormDetail>, StoreError> {
         let found: Option<(String, i64, i64, i64)> = sqlx::query_as(
-            "SELECT record, posted, at, live FROM escalations WHERE id = $1 AND conversation LIKE 'storm/%'",
+            "SELECT record, posted, at, live FROM escalations WHERE id = $1 AND incident = 'storm'",
         )
         .bind(id)
         .fetch_optional(&self.pool)
         .await?;
         let Some((record, posted, at, live)) = found else { return Ok(None) };
         let record: Escalation = serde_json::from_str(&record).map_err(|e| StoreError::Row(e.to_string()))?;
-        let brand = storm_brand(&record.conversation).unwrap_or_default();
+        let id = IncidentId::from_prefix(&record.conversation);
+        let brand = id.as_ref().and_then(IncidentId::storm_brand).unwrap_or_default();
         // Later complaints can still belong to a storm that is not over.
         let to = if live == 1 { EventTime::END } else { EventTime::from_millis(at) };
         self.storm(brand, &record.topics, EventTime::from_millis(posted), to).await.map(Some)

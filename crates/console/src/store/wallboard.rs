@@ -66,7 +66,7 @@ impl Store {
             }
         }
         let storms: Vec<(String, String, String)> = sqlx::query_as(
-            "SELECT id, brand, record FROM escalations WHERE live = 1 AND conversation LIKE 'storm/%' AND ($1 = '' OR team = $1) \
+            "SELECT id, brand, record FROM escalations WHERE live = 1 AND incident = 'storm' AND ($1 = '' OR team = $1) \
              ORDER BY level DESC, at DESC LIMIT 20",
         )
         .bind(team)

@@ -27,6 +27,9 @@ pub(super) struct ActionRequest {
     /// For `hand_off`: the channel in which the conversation continues.
     #[serde(default)]
     channel: Option<Channel>,
+    /// The id of the escalation that it is about; absent: every team's escalation of the conversation.
+    #[serde(default)]
+    escalation: Option<String>,
     /// For `hand_over`: the team that takes over.
     #[serde(default)]
     team: Option<String>,
@@ -72,6 +75,9 @@ pub(super) async fn act(
         let problem = format!("there is no escalation about the conversation {:?}", wanted.conversation);
         return Err(Problem(StatusCode::NOT_FOUND, problem));
     }
+    if let Some(id) = &wanted.escalation {
+        check_escalation(&console, &wanted, id, &person).await?;
+    }
     let now = console.now();
     let about = format!(
         "{} {}",
@@ -88,6 +94,7 @@ pub(super) async fn act(
         kind: wanted.kind,
         channel: wanted.channel,
         team: wanted.team,
+        escalation: wanted.escalation,
         until: wanted.until,
     };
     let act = console.tools.send_action.clone();
@@ -96,6 +103,31 @@ pub(super) async fn act(
         Ok(Ok(())) => Ok(StatusCode::ACCEPTED),
         Ok(Err(problem)) => Err(Problem(StatusCode::BAD_GATEWAY, format!("action not sent: {problem}"))),
         Err(_) => Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, "action not sent".into())),
+    }
+}
+
+/// Refuses what cannot have an effect: an acknowledgement of what somebody else has, and a hand-over to the team
+/// that owns it.
+async fn check_escalation(
+    console: &Console,
+    wanted: &ActionRequest,
+    id: &str,
+    person: &Person,
+) -> Result<(), Problem> {
+    let Some((team, taken_by)) = console.store.owner(id, &wanted.conversation).await? else {
+        let problem =
+            format!("there is no escalation {id:?} about the conversation {:?}", wanted.conversation);
+        return Err(Problem(StatusCode::NOT_FOUND, problem));
+    };
+    let conflict = |problem: String| Err(Problem(StatusCode::CONFLICT, problem));
+    match wanted.kind {
+        ActionKind::Acknowledge if !taken_by.is_empty() && taken_by != person.name => {
+            conflict(format!("{taken_by} has it"))
+        }
+        ActionKind::HandOver if wanted.team.as_ref() == Some(&team) => {
+            conflict(format!("{team} has it already"))
+        }
+        _ => Ok(()),
     }
 }
 

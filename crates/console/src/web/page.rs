@@ -6,9 +6,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use firewatch_domain::{Escalation, EventTime, Level, Score};
-
-use firewatch_escalation::storm_brand;
+use firewatch_domain::{Escalation, EventTime, IncidentKind, Level, Score};
 
 use super::auth::text;
 use super::humanize::{self, count, counted};
@@ -80,7 +78,7 @@ impl InboxRow {
     }
 
     fn is_storm(&self) -> bool {
-        storm_brand(&self.record.conversation).is_some()
+        self.record.incident_kind() == IncidentKind::Storm
     }
 
     /// Returns the row's title: the beginning of the post, or for a storm its brand, topics and size. Without
@@ -122,10 +120,10 @@ impl InboxRow {
 struct Step(Escalation);
 
 impl Step {
-    /// Returns what changed, the new state and the reason.
+    /// Returns what changed, the new state and what happened.
     fn what(&self) -> String {
         let words = |text: &str| text.replace('_', " ");
-        let reason = self.0.reasons.first().map_or("", String::as_str);
+        let reason = self.0.headline();
         let news = words(self.0.change.as_str());
         match words(self.0.state.as_str()) {
             state if state == "open" || news == state => format!("{news}: {reason}"),

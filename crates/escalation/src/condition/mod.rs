@@ -104,6 +104,14 @@ impl Condition {
         range::satisfiability(&self.expr)
     }
 
+    /// Returns whether it can hold while another one does not, by the ranges of numbers.
+    #[must_use]
+    pub fn can_hold_without(&self, other: &Self) -> bool {
+        let without = BoolExpr::Not(Box::new(other.expr.clone()));
+        let both = BoolExpr::All(vec![self.expr.clone(), without]);
+        range::satisfiability(&both) != Satisfiability::Never
+    }
+
     /// Returns a condition that never holds.
     #[must_use]
     pub fn never() -> Self {

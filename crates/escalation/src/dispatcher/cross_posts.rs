@@ -75,9 +75,12 @@ impl CrossPostIndex {
 impl Incident {
     /// Adds a related conversation, unless it is known or there are enough.
     pub(crate) fn relate(&mut self, related: Related) {
-        let is_known = self.related.iter().any(|known| known.conversation == related.conversation);
-        if !is_known && self.related.len() < MAX_RELATED {
-            self.related.push(related);
+        let Some(known) = self.conversation_mut().map(|conversation| &mut conversation.related) else {
+            return;
+        };
+        let is_known = known.iter().any(|known| known.conversation == related.conversation);
+        if !is_known && known.len() < MAX_RELATED {
+            known.push(related);
         }
     }
 }

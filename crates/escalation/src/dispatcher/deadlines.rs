@@ -1,57 +1,73 @@
 //! Deadlines of an incident: first answer, stalled hand-off, tiers, reminders, and the next time to process
 //! it.
 
-use firewatch_domain::{Duration, EventTime};
+use firewatch_domain::{Duration, EscalationState, EventTime};
 
 use super::incident::Incident;
 use crate::Lifecycle;
 use crate::policy::{Brand, Policy, hours};
 
 impl Incident {
-    /// Returns when the first public answer is due; `None` for anything but a conversation.
+    /// Returns when the first public answer is due: of the conversation, or the earliest in a collection.
     pub(super) fn respond_by(&self, brand: &Brand) -> Option<EventTime> {
-        let from = self.posted_at.or(self.began)?;
-        self.began.map(|_| hours::after(brand.hours.as_ref(), from, brand.first_response))
+        let Some(conversation) = self.conversation() else {
+            return self.details.collection().and_then(|collection| collection.respond_by);
+        };
+        let from = self.posted_at.unwrap_or(conversation.began);
+        Some(hours::after(brand.hours.as_ref(), from, brand.first_response))
     }
 
     /// Returns when the incident must be processed next, if nothing happens before.
     pub(super) fn compute_next_due(&self, policy: &Policy) -> Option<EventTime> {
         let routes = self.routes.iter().flat_map(|active| [active.due, active.ends_at]).flatten();
-        let lifecycles = self.lifecycles.iter().filter(|lifecycle| !lifecycle.state.is_final());
-        let lifecycles = lifecycles.flat_map(|lifecycle| {
-            [
-                lifecycle.next_tier_at(policy),
-                lifecycle.forgotten_at(policy),
-                lifecycle.repeat_at(policy),
-                lifecycle.overdue_at,
-            ]
+        let live = self.lifecycles.iter().filter(|lifecycle| lifecycle.is_live());
+        let lifecycles = live.filter_map(|lifecycle| {
+            let reminder = lifecycle.next_reminder_at(policy, self);
+            let tier =
+                lifecycle.next_tier_at(policy).map(|at| at.max(lifecycle.tier_held_until.unwrap_or(at)));
+            reminder.into_iter().chain(tier).min()
         });
-        let stall_deadline =
-            self.hand_off_request.filter(|request| !request.stall_notified).map(|request| request.deadline);
-        let first = routes.chain(lifecycles.flatten()).chain(stall_deadline).min()?;
-        // While an incident is silenced, nothing is emitted.
-        Some(self.silenced_until.map_or(first, |until| first.max(until)))
+        let expires_at = self.conversation().and_then(|conversation| conversation.expires_at);
+        routes.chain(lifecycles).chain(expires_at).min()
     }
 }
 
 impl Lifecycle {
+    /// Returns when the first reminder is due or, if it is held back, may be emitted.
+    fn next_reminder_at(&self, policy: &Policy, incident: &Incident) -> Option<EventTime> {
+        let reminders = [
+            self.forgotten_at(policy),
+            self.repeat_at(policy),
+            self.overdue_at,
+            self.stalls_at(incident),
+            incident.details.collection().and_then(|collection| collection.report_at),
+        ];
+        let first = reminders.into_iter().flatten().min()?;
+        Some(first.max(self.reminders_held_until.unwrap_or(first)))
+    }
+
     /// Returns when the next tier takes over, unless somebody acknowledges before.
     pub(super) fn next_tier_at(&self, policy: &Policy) -> Option<EventTime> {
-        let tier = policy.teams.get(&self.team)?.tiers.get(self.tier)?;
+        let tier = policy.teams.get(&self.tiers_of)?.tiers.get(self.tier)?;
         self.state.is_open().then(|| self.open_since + tier.after)
     }
 
     /// Returns when an acknowledged escalation without progress is reopened.
     pub(super) fn forgotten_at(&self, policy: &Policy) -> Option<EventTime> {
         let after = policy.teams.get(&self.owner)?.forgotten_after?;
-        let is_acknowledged = self.state == firewatch_domain::EscalationState::Acknowledged;
-        is_acknowledged.then(|| self.notified_at + after)
+        (self.state == EscalationState::Acknowledged).then(|| self.notified_at + after)
     }
 
     /// Returns when an unacknowledged escalation is emitted again.
     pub(super) fn repeat_at(&self, policy: &Policy) -> Option<EventTime> {
-        let every = policy.routes.get(&self.route)?.repeat_interval?;
+        let every = policy.routes.get(self.route.policy_name()?)?.repeat_interval?;
         self.state.is_open().then(|| self.notified_at + every)
+    }
+
+    /// Returns when a requested hand-off counts as stalled.
+    pub(super) fn stalls_at(&self, incident: &Incident) -> Option<EventTime> {
+        let request = incident.conversation()?.hand_off_request?;
+        (self.state == EscalationState::HandOffAsked && !self.stalled).then_some(request.deadline)
     }
 }
 

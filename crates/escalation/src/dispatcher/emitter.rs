@@ -1,11 +1,14 @@
 //! Builds the escalation records that teams receive, and records decisions that notify nobody.
 
-use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, SCHEMA_VERSION};
+use firewatch_domain::{
+    Escalation, EscalationChange, EscalationState, EventTime, IncidentId, IncidentKind, SCHEMA_VERSION,
+};
 
 use super::incident::Incident;
 use super::related::Related;
+use super::verdict::Suppression;
 use crate::policy::{Brand, Policy};
-use crate::{Lifecycle, PR, storm_brand};
+use crate::{Lifecycle, PR};
 
 /// A decision that notifies nobody, or not yet, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,20 +40,42 @@ pub enum DecisionKind {
     OverBudget,
     /// A silence applies.
     Silenced,
+    /// The team has a live escalation at this level.
+    Known,
+    /// A person ended the escalation, and it is no worse.
+    ClosedByPerson,
+    /// A person's action changed nothing.
+    NoChange,
+}
+
+impl From<&Suppression> for DecisionKind {
+    fn from(suppression: &Suppression) -> Self {
+        match suppression {
+            Suppression::Answered => Self::Answered,
+            Suppression::Known(_) => Self::Known,
+            Suppression::ClosedByPerson(_) => Self::ClosedByPerson,
+            Suppression::InStorm { .. } => Self::InStorm,
+            Suppression::SilencedByPerson(_) | Suppression::SilencedByPolicy { .. } => Self::Silenced,
+            Suppression::Asleep { .. } => Self::Asleep,
+            Suppression::OverBudget(_) => Self::OverBudget,
+            Suppression::InGroup(_) => Self::InGroup,
+        }
+    }
 }
 
 impl DecisionKind {
-    /// Returns the name of the suppression reason; `None` for a change of routes, which suppresses nothing.
+    /// Returns the name of the suppression reason; `None` for what suppresses nothing.
     #[must_use]
     pub fn suppression_reason(self) -> Option<&'static str> {
         Some(match self {
-            Self::RouteChanged => return None,
+            Self::RouteChanged | Self::NoChange | Self::Known => return None,
             Self::Answered => "answered",
             Self::InStorm => "in_storm",
             Self::InGroup => "in_group",
             Self::Asleep => "asleep",
             Self::OverBudget => "over_budget",
             Self::Silenced => "silenced",
+            Self::ClosedByPerson => "closed_by_person",
         })
     }
 }
@@ -67,17 +92,6 @@ pub enum DecisionTrace<'a> {
     All(&'a mut Vec<Decision>),
 }
 
-impl DecisionTrace<'_> {
-    /// Borrows the trace again for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> DecisionTrace<'_> {
-        match self {
-            Self::Off => DecisionTrace::Off,
-            Self::Suppressions(decisions) => DecisionTrace::Suppressions(decisions),
-            Self::All(decisions) => DecisionTrace::All(decisions),
-        }
-    }
-}
-
 /// Collects the escalations of a window, with the time, the brand and the policy they need.
 pub(crate) struct Emitter<'a> {
     pub now: EventTime,
@@ -91,9 +105,22 @@ pub(crate) struct Emitter<'a> {
 /// An incident with its id and one of its lifecycles.
 #[derive(Clone, Copy)]
 pub(crate) struct EscalationRef<'a> {
-    pub id: &'a str,
+    pub id: &'a IncidentId,
     pub incident: &'a Incident,
     pub lifecycle: &'a Lifecycle,
+}
+
+impl EscalationRef<'_> {
+    /// Returns the escalation's id, which all its records share.
+    pub fn escalation_id(&self) -> String {
+        let Self { id, incident, lifecycle } = self;
+        match incident.conversation() {
+            Some(conversation) => {
+                format!("{id}/{}/{}/{}", conversation.began, lifecycle.team, lifecycle.open_count)
+            }
+            None => format!("{id}/{}/{}", lifecycle.team, lifecycle.open_count),
+        }
+    }
 }
 
 impl Emitter<'_> {
@@ -106,11 +133,11 @@ impl Emitter<'_> {
     pub fn record_decision(
         &mut self,
         kind: DecisionKind,
-        conversation: &str,
+        id: &IncidentId,
         description: impl FnOnce() -> String,
     ) {
         let at = self.now;
-        let decision = |description| Decision { at, kind, conversation: conversation.into(), description };
+        let decision = |description| Decision { at, kind, conversation: id.to_string(), description };
         match &mut self.decision_trace {
             DecisionTrace::All(decisions) => decisions.push(decision(description())),
             DecisionTrace::Suppressions(decisions) if kind.suppression_reason().is_some() => {
@@ -120,36 +147,56 @@ impl Emitter<'_> {
         }
     }
 
-    /// Emits a step with a single reason.
-    pub fn emit_step(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, reason: String) {
-        let record = self.record(escalation, change, vec![reason]);
+    /// Records why a team is not notified, or not yet.
+    pub fn record_suppression(&mut self, suppression: &Suppression, id: &IncidentId, team: &str) {
+        let policy = self.policy;
+        self.record_decision(suppression.into(), id, || suppression.describe(team, policy));
+    }
+
+    /// Emits a step with what happened.
+    pub fn emit_step(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, happened: String) {
+        let mut record = self.record(escalation, change);
+        record.happened = Some(happened);
         self.escalations.push(record);
     }
 
-    /// Emits a step with all reasons, contributions and advice.
-    pub fn emit_full(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, reason: String) {
-        let mut reasons = vec![reason];
-        reasons.extend_from_slice(&escalation.incident.reasons);
-        reasons.extend(escalation.incident.related.iter().map(Related::describe));
-        let mut record = self.record(escalation, change, reasons);
-        record.contributions.clone_from(&escalation.incident.contributions);
-        record.advice.clone_from(&escalation.incident.advice);
+    /// Emits a step with what happened and everything that the incident lists.
+    pub fn emit_list(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, happened: String) {
+        let mut record = self.record(escalation, change);
+        record.happened = Some(happened);
+        record.reasons.extend_from_slice(&escalation.incident.reasons);
+        self.escalations.push(record);
+    }
+
+    /// Emits an opening or a raise, with all reasons, contributions and advice. `again` says what preceded the
+    /// opening of an escalation that had ended.
+    pub fn emit_full(
+        &mut self,
+        escalation: EscalationRef<'_>,
+        change: EscalationChange,
+        again: Option<String>,
+    ) {
+        let incident = escalation.incident;
+        let mut record = self.record(escalation, change);
+        record.reasons.extend(again);
+        record.reasons.extend_from_slice(&incident.reasons);
+        record.advice.clone_from(&incident.advice);
+        if let Some(conversation) = incident.conversation() {
+            record.reasons.extend(conversation.related.iter().map(Related::describe));
+            record.contributions.clone_from(&conversation.contributions);
+        }
         self.escalations.push(record);
     }
 
     /// Builds the record of a step, without contributions and advice.
-    pub fn record(
-        &self,
-        EscalationRef { id, incident, lifecycle }: EscalationRef<'_>,
-        change: EscalationChange,
-        reasons: Vec<String>,
-    ) -> Escalation {
-        let escalation = match incident.began {
-            Some(began) => format!("{id}/{began}/{}/{}", lifecycle.team, lifecycle.open_count),
-            None => format!("{id}/{}/{}", lifecycle.team, lifecycle.open_count),
-        };
-        let is_storm = storm_brand(id).is_some();
-        let awaits_answer = incident.answered_at.is_none() && !lifecycle.state.is_final();
+    pub fn record(&self, escalation: EscalationRef<'_>, change: EscalationChange) -> Escalation {
+        let EscalationRef { id, incident, lifecycle } = escalation;
+        let conversation = incident.conversation();
+        let escalation = escalation.escalation_id();
+        let awaits_answer = lifecycle.is_live() && conversation.is_none_or(|c| c.answered_at.is_none());
+        let related = conversation.map_or(&[][..], |conversation| &conversation.related);
+        let excerpt = conversation.and_then(|conversation| conversation.excerpt.clone());
+        let silenced_until = incident.silenced_until.max(lifecycle.silenced_until);
         Escalation {
             v: SCHEMA_VERSION,
             id: format!("{escalation}/{}", lifecycle.step),
@@ -159,22 +206,27 @@ impl Emitter<'_> {
             state: lifecycle.state,
             team: lifecycle.owner.clone(),
             level: lifecycle.level,
-            conversation: id.into(),
+            conversation: id.to_string(),
+            incident: Some(id.kind()),
             brand: Some(self.brand).filter(|b| self.policy.brands.contains_key(*b)).map(Into::into),
-            platform: incident.platform.clone(),
-            topics: if is_storm { incident.topics.clone() } else { vec![] },
-            related: incident.related.iter().map(|related| related.conversation.clone()).collect(),
-            at: self.now,
+            platform: conversation.and_then(|conversation| conversation.platform.clone()),
+            topics: if id.kind() == IncidentKind::Storm { incident.topics.clone() } else { vec![] },
+            related: related.iter().map(|related| related.conversation.clone()).collect(),
+            // An action counts at its own time, which may be after the windows that are still open.
+            at: self.now.max(lifecycle.notified_at),
             posted_at: incident.posted_at,
-            risk: incident.risk,
-            reasons,
+            risk: conversation.and_then(|conversation| conversation.risk),
+            reasons: vec![lifecycle.reason.clone()],
+            happened: None,
+            acknowledged_by: lifecycle.acknowledged_by.clone(),
+            silenced_until: silenced_until.filter(|until| *until > self.now),
             contributions: vec![],
             advice: vec![],
-            excerpt: incident.excerpt.clone().filter(|_| lifecycle.team == PR || lifecycle.owner == PR),
-            route: Some(lifecycle.route.clone()),
+            excerpt: excerpt.filter(|_| lifecycle.team == PR || lifecycle.owner == PR),
+            route: Some(lifecycle.route.to_string()),
             handed_over_by: None,
             respond_by: incident.respond_by(self.brand_policy()).filter(|_| awaits_answer),
-            members: incident.members,
+            members: incident.details.members(),
             policy: self.policy.version.clone(),
             policy_hash: self.policy.hash.clone(),
             trace: incident.trace.clone(),
@@ -182,15 +234,29 @@ impl Emitter<'_> {
     }
 
     /// Moves every escalation of an incident to a state, and emits those that moved.
-    pub fn move_all(&mut self, id: &str, incident: &mut Incident, state: EscalationState, reason: &str) {
+    pub fn move_all(
+        &mut self,
+        id: &IncidentId,
+        incident: &mut Incident,
+        state: EscalationState,
+        happened: &str,
+    ) {
         for i in 0..incident.lifecycles.len() {
             if incident.lifecycles[i].move_to(state, self.now) {
                 self.emit_step(
                     EscalationRef { id, incident, lifecycle: &incident.lifecycles[i] },
                     EscalationChange::Moved,
-                    reason.to_owned(),
+                    happened.to_owned(),
                 );
             }
         }
+    }
+
+    /// Emits that another team owns an escalation, to that team and to the one before.
+    pub fn emit_hand_over(&mut self, escalation: EscalationRef<'_>, previous: String, happened: String) {
+        let mut record = self.record(escalation, EscalationChange::HandedOver);
+        record.happened = Some(happened);
+        record.handed_over_by = Some(previous).filter(|previous| *previous != record.team);
+        self.escalations.push(record);
     }
 }

@@ -1,56 +1,68 @@
 //! Groups: conversations on one route with equal `group_by` values share one escalation that grows.
 
-use firewatch_domain::{Duration, EscalationState, EventTime};
+use firewatch_domain::{Duration, EscalationState, IncidentId};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
-use super::emitter::{DecisionKind, Emitter};
+use super::collection::{Collection, Membership};
+use super::emitter::Emitter;
 use super::growth::Growth;
-use super::incident::{ActiveRoute, Incident};
-use super::part_key::StatePartKey;
+use super::incident::{ActiveRoute, Details, Incident};
 use crate::lifecycle::Trigger;
 
-/// Time without a new member after which a group ends.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(60);
+/// Minimum time between two updates of a group whose route the policy no longer has.
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
 /// Maximum number of conversations that a group names.
 const MAX_NAMED: usize = 5;
 
-/// An open group.
+/// A group that new conversations join.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct IncidentGroup {
-    id: String,
+pub(crate) struct OpenGroup {
+    pub id: IncidentId,
     growth: Growth,
-    last_joined_at: EventTime,
+}
+
+impl OpenGroup {
+    pub(super) fn from_parts(id: IncidentId, growth: Growth) -> Self {
+        Self { id, growth }
+    }
 }
 
 impl Dispatcher {
-    /// Adds an incident to its group, if its route has groups. Returns whether it did.
+    /// Adds a conversation to its group on the trigger's route, and returns the group. A conversation whose
+    /// values have changed leaves its former group.
     pub(super) fn join_group(
         &mut self,
-        id: &str,
+        id: &IncidentId,
         incident: &mut Incident,
         trigger: &Trigger,
         out: &mut Emitter<'_>,
-    ) -> bool {
+    ) -> IncidentId {
         let active = incident.routes.iter().find(|active| active.route == trigger.route);
-        let Some(key) = active.and_then(|active| active.group.clone()) else { return false };
-        let name = format!("group/{}/{}/{key}/{}", out.brand, trigger.route, out.now);
-        let new_group = IncidentGroup { id: name, growth: Growth::new(out.now), last_joined_at: out.now };
-        let group = self.core.groups.entry((trigger.route.clone(), key)).or_insert(new_group);
-        let joins = !incident.in_groups.contains(&trigger.route);
+        let key = active.and_then(|active| active.group.clone()).unwrap_or_default();
+        let route = trigger.route.to_string();
+        let new_group = || OpenGroup {
+            id: IncidentId::group(out.brand, &route, &key, out.now),
+            growth: Growth::new(out.now),
+        };
+        let group = self.core.groups.entry((route.clone(), key.clone())).or_insert_with(new_group);
+        let group_id = group.id.clone();
+        incident.leave(|membership| membership.route == trigger.route && membership.of != group_id);
+        let joins = !incident.is_member_by(&trigger.route);
         if joins {
-            incident.in_groups.push(trigger.route.clone());
-            group.growth.add_member(incident.sim_hash);
-            group.last_joined_at = out.now;
+            group.growth.add_member(incident.conversation().and_then(|conversation| conversation.sim_hash));
         }
-        let (group_id, members) = (group.id.clone(), group.growth.members);
-        let mut group_incident = self.incidents.remove(&group_id).unwrap_or_else(|| {
-            let mut new = Incident::new(None);
-            new.routes.push(ActiveRoute::new(&trigger.route, trigger.level, trigger.reason.clone(), out.now));
+        let joined = group.growth.members;
+        let mut group_incident = self.incidents.check_out(&group_id).unwrap_or_else(|| {
+            let mut new = Incident::new(Details::Group(Collection::default()));
+            let reason = trigger.reason.clone();
+            new.routes.push(ActiveRoute::new(trigger.route.clone(), trigger.level, reason, out.now));
             new.advice.clone_from(&incident.advice);
             new
         });
-        group_incident.members = Some(members);
+        if let Some(collection) = group_incident.details.collection_mut() {
+            collection.joined = joined;
+        }
         group_incident.posted_at = group_incident.posted_at.into_iter().chain(incident.posted_at).min();
         if joins && group_incident.reasons.len() < MAX_NAMED {
             group_incident.reasons.push(format!("member: {id}"));
@@ -60,30 +72,39 @@ impl Dispatcher {
             (active.level, active.reason, active.due) =
                 (trigger.level, trigger.reason.clone(), Some(out.now));
         }
-        out.record_decision(DecisionKind::InGroup, id, || format!("notified as part of {group_id}"));
-        self.put_back(group_id, group_incident, out.policy);
-        true
+        self.incidents.check_in(&group_id, group_incident, out.policy);
+        if joins {
+            let waits = out.policy.routes.get(&route).is_some_and(|route| route.unless_answered);
+            let respond_by = incident.respond_by(out.brand_policy()).filter(|_| waits);
+            if let Some(conversation) = incident.conversation_mut() {
+                let respond_by = respond_by.filter(|_| conversation.answered_at.is_none());
+                let (of, route) = (group_id.clone(), trigger.route.clone());
+                conversation.memberships.push(Membership { of, route, respond_by });
+            }
+        }
+        group_id
     }
 
-    /// Emits growth of groups, and ends those without new members.
-    pub(super) fn update_groups(&mut self, out: &mut Emitter<'_>) {
-        let mut groups = std::mem::take(&mut self.core.groups);
-        groups.retain(|(route, _), group| {
-            let Some(mut incident) = self.incidents.remove(&group.id) else { return false };
-            let interval = out.policy.routes.get(route).map_or(IDLE_TIMEOUT, |route| route.group_interval);
-            group.growth.notify_growth(&group.id, &mut incident, interval, out);
-            let is_over = out.now - group.last_joined_at >= IDLE_TIMEOUT;
-            if is_over {
-                let reason = format!("no new member for {IDLE_TIMEOUT}");
-                out.move_all(&group.id, &mut incident, EscalationState::Resolved, &reason);
-            }
-            self.changed.insert(StatePartKey::Incident(group.id.clone()));
-            self.incidents.insert(group.id.clone(), incident);
-            if is_over {
-                self.remove_incident(&group.id);
-            }
-            !is_over
+    /// Lets nobody join groups that a person has ended or answered.
+    pub(super) fn close_ended_groups(&mut self) {
+        let incidents = &self.incidents;
+        self.core.groups.retain(|_, group| {
+            let lifecycles = incidents.get(&group.id).map(|incident| &incident.lifecycles);
+            lifecycles.is_some_and(|all| {
+                all.iter().all(|one| one.state.is_open() || one.state == EscalationState::Acknowledged)
+            })
         });
+    }
+
+    /// Emits growth of groups.
+    pub(super) fn update_groups(&mut self, out: &mut Emitter<'_>) {
+        self.core.group_waits.retain(|_, first| *first > out.now);
+        let mut groups = std::mem::take(&mut self.core.groups);
+        for ((route, _), group) in &mut groups {
+            let interval =
+                out.policy.routes.get(route).map_or(DEFAULT_INTERVAL, |route| route.group_interval);
+            self.notify_growth(&group.id, &mut group.growth, interval, out);
+        }
         self.core.groups = groups;
     }
 }

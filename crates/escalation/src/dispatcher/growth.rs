@@ -1,10 +1,10 @@
 //! Growth of a storm or group: its members, near-copies among them, and what has been emitted of it.
 
-use firewatch_domain::{Duration, EscalationChange, EventTime, SimHash};
+use firewatch_domain::{Duration, EscalationChange, EventTime, IncidentId, SimHash};
 use serde::{Deserialize, Serialize};
 
+use super::Dispatcher;
 use super::emitter::{Emitter, EscalationRef};
-use super::incident::Incident;
 
 /// Maximum number of texts whose copies are counted.
 const MAX_TEXTS: usize = 16;
@@ -58,32 +58,42 @@ impl Growth {
         is_worth.then(|| format!("{max_copies} of {} are near-copies of one text", self.members))
     }
 
-    /// Emits growth when the interval has passed, unless the incident has ended.
-    pub fn notify_growth(
+    fn set_notified(&mut self, now: EventTime) {
+        (self.notified_members, self.notified_at) = (self.members, now);
+    }
+}
+
+impl Dispatcher {
+    /// Emits growth to the owner when the interval has passed, unless the incident has ended. A silence and
+    /// quiet hours hold it back.
+    pub(super) fn notify_growth(
         &mut self,
-        id: &str,
-        incident: &mut Incident,
+        id: &IncidentId,
+        growth: &mut Growth,
         interval: Duration,
         out: &mut Emitter<'_>,
     ) {
-        let Some(lifecycle) = incident.lifecycles.first_mut() else { return };
-        let just_opened = lifecycle.step == 0 && lifecycle.notified_at == out.now;
-        if just_opened {
-            (self.notified_members, self.notified_at) = (self.members, out.now);
+        let lifecycle = self.incidents.get(id).and_then(|incident| incident.lifecycles.first());
+        let Some(lifecycle) = lifecycle else { return };
+        if lifecycle.step == 0 && lifecycle.notified_at == out.now {
+            growth.set_notified(out.now);
         }
-        let is_time = out.now - self.notified_at >= interval;
-        if just_opened || !is_time || self.members == self.notified_members || lifecycle.state.is_final() {
+        let is_held = lifecycle.reminders_held_until.is_some_and(|until| until > out.now);
+        let is_due = growth.members != growth.notified_members && out.now - growth.notified_at >= interval;
+        if !is_due || is_held || !lifecycle.is_live() {
             return;
         }
-        lifecycle.record_step(out.now);
-        let copies = self.describe_copies().map_or_else(String::new, |copies| format!("; {copies}"));
-        let reason = format!("grew from {} to {} posts{copies}", self.notified_members, self.members);
-        out.emit_step(
-            EscalationRef { id, incident, lifecycle: &incident.lifecycles[0] },
-            EscalationChange::Grew,
-            reason,
-        );
-        (self.notified_members, self.notified_at) = (self.members, out.now);
+        let Some(mut incident) = self.incidents.check_out(id) else { return };
+        if !self.holds_reminders(id, &mut incident, 0, out) {
+            incident.lifecycles[0].record_step(out.now);
+            let copies = growth.describe_copies().map_or_else(String::new, |copies| format!("; {copies}"));
+            let happened =
+                format!("grew from {} to {} posts{copies}", growth.notified_members, growth.members);
+            let escalation = EscalationRef { id, incident: &incident, lifecycle: &incident.lifecycles[0] };
+            out.emit_step(escalation, EscalationChange::Grew, happened);
+            growth.set_notified(out.now);
+        }
+        self.incidents.check_in(id, incident, out.policy);
     }
 }
 

@@ -1,68 +1,114 @@
-//! An incident: the routes it is on, and one lifecycle of escalations for each team.
+//! An incident: what it is about, the routes it is on, and one lifecycle of escalations for each team.
 
-use firewatch_domain::{Contribution, EventTime, Level, RoutesMatched, SimHash, Tenths};
+use firewatch_domain::{Contribution, EventTime, IncidentId, Level, RoutesMatched, SimHash, Tenths};
 use serde::{Deserialize, Serialize};
 
-use crate::Lifecycle;
 use crate::lifecycle::Trigger;
 use crate::policy::Policy;
+use crate::{Lifecycle, RouteRef};
 
+use super::collection::{Collection, Membership};
 use super::related::Related;
 
 /// What a dispatcher keeps of one thing worth an alert: a conversation, storm, group, digest or silence
 /// notice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Incident {
-    /// When the conversation began: part of its escalation ids. `None` for other incidents, whose own id is
-    /// unique.
-    pub(crate) began: Option<EventTime>,
+    /// What only this kind of incident has.
+    pub(crate) details: Details,
+    /// When the post was written, or the first of several.
     pub(crate) posted_at: Option<EventTime>,
-    pub(crate) platform: Option<String>,
-    pub(crate) risk: Option<Tenths>,
-    pub(crate) excerpt: Option<String>,
-    /// Reasons that follow the first one when it opens or is raised.
+    /// Reasons that follow the decisive one when it opens or is raised.
     pub(crate) reasons: Vec<String>,
-    pub(crate) contributions: Vec<Contribution>,
     pub(crate) advice: Vec<String>,
     /// Topic words; for a storm in their most common spelling.
     pub(crate) topics: Vec<String>,
-    /// SimHash by which near-copies are recognised.
-    pub(crate) sim_hash: Option<SimHash>,
-    /// Related conversations.
-    pub(crate) related: Vec<Related>,
     /// Routes that it is on.
     pub(crate) routes: Vec<ActiveRoute>,
     /// Lifecycles of its escalations, one for each team.
     pub(crate) lifecycles: Vec<Lifecycle>,
-    /// When the brand first answered.
-    pub(crate) answered_at: Option<EventTime>,
-    /// The brand's request to continue in private, if nothing has followed yet.
-    pub(crate) hand_off_request: Option<HandOffRequest>,
+    /// A person silenced it for every team until then.
     pub(crate) silenced_until: Option<EventTime>,
-    /// Silences of the policy that match it.
-    pub(crate) silences: Vec<String>,
-    /// It counts as a complaint for storm detection.
-    pub(crate) counts_for_storms: bool,
-    /// The storm that it is a member of.
-    pub(crate) storm_id: Option<String>,
-    /// Routes in whose groups it is a member.
-    pub(crate) in_groups: Vec<String>,
-    /// For a storm, a group or a silence notice: number of conversations.
-    pub(crate) members: Option<u64>,
     /// Teams whose budget it waits for.
-    pub(crate) over_budget_teams: Vec<String>,
+    pub(crate) budget_waits: Vec<BudgetWait>,
     /// Trace context of its latest signal.
     pub(crate) trace: Option<String>,
     /// When it must be processed next.
     pub(crate) next_due: Option<EventTime>,
 }
 
+/// What only one kind of incident has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Details {
+    Conversation(Box<ConversationDetails>),
+    Storm {
+        /// Number of complaints that joined it.
+        members: u64,
+    },
+    Group(Collection),
+    /// The digest of what a storm muted.
+    StormDigest {
+        team: String,
+        collection: Collection,
+    },
+    /// The digest of what waits for a team's budget.
+    BudgetDigest {
+        team: String,
+        waiting: u64,
+    },
+    SilenceNotice {
+        /// Number of conversations that the silence hides.
+        hidden: u64,
+    },
+}
+
+/// What only the incident of a conversation has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ConversationDetails {
+    /// When the conversation began: part of its escalation ids.
+    pub began: EventTime,
+    pub platform: Option<String>,
+    pub risk: Option<Tenths>,
+    pub excerpt: Option<String>,
+    pub contributions: Vec<Contribution>,
+    /// SimHash by which near-copies are recognised.
+    pub sim_hash: Option<SimHash>,
+    pub related: Vec<Related>,
+    /// When the brand first answered.
+    pub answered_at: Option<EventTime>,
+    /// The brand's request to continue in private, if nothing has followed yet.
+    pub hand_off_request: Option<HandOffRequest>,
+    /// Silences of the policy that match it.
+    pub silences: Vec<String>,
+    /// Silences, each with the team, that have counted it as hidden.
+    pub hidden_by: Vec<(String, String)>,
+    /// It counts as a complaint for storm detection.
+    pub counts_for_storms: bool,
+    /// The storm that it is a member of.
+    pub storm: Option<IncidentId>,
+    /// The groups and digests that it is a member of.
+    pub memberships: Vec<Membership>,
+    /// Why the conversation has ended. Its incident stays while a team has still to be notified of it.
+    pub expired: Option<String>,
+    /// When an escalation ends that was opened after the end of the conversation.
+    pub expires_at: Option<EventTime>,
+}
+
+/// A team for whose budget an incident waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BudgetWait {
+    pub team: String,
+    pub since: EventTime,
+}
+
 /// A route that an incident is on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ActiveRoute {
-    pub route: String,
+    pub route: RouteRef,
     pub level: Level,
     pub reason: String,
+    /// When it began to match.
+    pub since: EventTime,
     /// Values of the route's `group_by` keys.
     pub group: Option<String>,
     /// Earliest time to notify the team; `None` once that is decided.
@@ -73,6 +119,8 @@ pub(crate) struct ActiveRoute {
     pub lapsed: bool,
     /// The team was notified, or there was a reason not to.
     pub decided: bool,
+    /// The reason not to was a storm.
+    pub muted: bool,
 }
 
 /// A request by the brand to continue in private.
@@ -80,21 +128,22 @@ pub(crate) struct ActiveRoute {
 pub(crate) struct HandOffRequest {
     pub at: EventTime,
     pub deadline: EventTime,
-    pub stall_notified: bool,
 }
 
 impl ActiveRoute {
-    /// Creates a route whose team may be notified from `at` on.
-    pub(crate) fn new(route: &str, level: Level, reason: String, at: EventTime) -> Self {
+    /// Creates a route that matches from `at` on, whose team may be notified at once.
+    pub(crate) fn new(route: RouteRef, level: Level, reason: String, at: EventTime) -> Self {
         Self {
-            route: route.into(),
+            route,
             level,
             reason,
+            since: at,
             group: None,
             due: Some(at),
             ends_at: None,
             lapsed: false,
             decided: false,
+            muted: false,
         }
     }
 
@@ -102,7 +151,7 @@ impl ActiveRoute {
     pub(crate) fn describe(&self) -> String {
         let Self { route, level, due, ends_at, lapsed, .. } = self;
         match (due, ends_at) {
-            (Some(due), _) => format!("on route {route} at {level}; notifies from {due} if it still holds"),
+            (Some(due), _) => format!("on route {route} at {level}; decided from {due} on if it still holds"),
             (None, Some(over_at)) => {
                 format!("the conditions of {route} no longer hold; it leaves the route at {over_at}")
             }
@@ -112,173 +161,251 @@ impl ActiveRoute {
             (None, None) => format!("on route {route} at {level}"),
         }
     }
+
+    fn is_due(&self, now: EventTime) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
 }
 
-impl Incident {
-    /// Creates an empty incident.
-    pub(crate) fn new(began: Option<EventTime>) -> Self {
-        Self {
+impl Details {
+    /// Creates those of a conversation.
+    pub(crate) fn conversation(began: EventTime) -> Self {
+        Self::Conversation(Box::new(ConversationDetails {
             began,
-            posted_at: None,
             platform: None,
             risk: None,
             excerpt: None,
-            reasons: vec![],
             contributions: vec![],
-            advice: vec![],
-            topics: vec![],
             sim_hash: None,
             related: vec![],
-            routes: vec![],
-            lifecycles: vec![],
             answered_at: None,
             hand_off_request: None,
-            silenced_until: None,
             silences: vec![],
+            hidden_by: vec![],
             counts_for_storms: false,
-            storm_id: None,
-            in_groups: vec![],
-            members: None,
-            over_budget_teams: vec![],
+            storm: None,
+            memberships: vec![],
+            expired: None,
+            expires_at: None,
+        }))
+    }
+
+    /// Returns the number of conversations in it; `None` for a conversation.
+    pub(crate) fn members(&self) -> Option<u64> {
+        match self {
+            Self::Conversation(_) => None,
+            Self::Storm { members } => Some(*members),
+            Self::Group(collection) | Self::StormDigest { collection, .. } => Some(collection.joined),
+            Self::BudgetDigest { waiting, .. } => Some(*waiting),
+            Self::SilenceNotice { hidden } => Some(*hidden),
+        }
+    }
+
+    /// Returns what a group and the digest of a storm have in common.
+    pub(crate) fn collection(&self) -> Option<&Collection> {
+        match self {
+            Self::Group(collection) | Self::StormDigest { collection, .. } => Some(collection),
+            _ => None,
+        }
+    }
+
+    /// Returns what a group and the digest of a storm have in common, for changes.
+    pub(crate) fn collection_mut(&mut self) -> Option<&mut Collection> {
+        match self {
+            Self::Group(collection) | Self::StormDigest { collection, .. } => Some(collection),
+            _ => None,
+        }
+    }
+}
+
+impl Incident {
+    /// Creates an incident that is on no route.
+    pub(crate) fn new(details: Details) -> Self {
+        Self {
+            details,
+            posted_at: None,
+            reasons: vec![],
+            advice: vec![],
+            topics: vec![],
+            routes: vec![],
+            lifecycles: vec![],
+            silenced_until: None,
+            budget_waits: vec![],
             trace: None,
             next_due: None,
         }
     }
 
-    /// Applies the present state of a conversation.
-    pub(crate) fn apply_match(&mut self, routes_matched: RoutesMatched, at: EventTime, policy: &Policy) {
-        let RoutesMatched {
-            posted_at,
-            platform,
-            routes,
-            counts_for_storms,
-            topics,
-            sim_hash,
-            risk,
-            reasons,
-            contributions,
-            advice,
-            excerpt,
-            silences,
-            silenced_until,
-            answered,
-            trace,
-            ..
-        } = routes_matched;
-        self.trace = trace.or(self.trace.take());
-        self.posted_at = self.posted_at.or(posted_at);
-        self.platform = platform.or(self.platform.take());
-        self.risk = Some(risk);
-        self.excerpt = excerpt.or(self.excerpt.take());
-        (self.reasons, self.contributions, self.advice) = (reasons, contributions, advice);
-        self.counts_for_storms |= counts_for_storms;
-        self.silences = silences;
-        self.silenced_until = self.silenced_until.max(silenced_until);
-        if !topics.is_empty() {
-            self.topics = topics;
+    /// Returns what only a conversation has.
+    pub(crate) fn conversation(&self) -> Option<&ConversationDetails> {
+        match &self.details {
+            Details::Conversation(conversation) => Some(conversation),
+            _ => None,
         }
-        self.sim_hash = sim_hash.or(self.sim_hash);
-        if answered {
-            self.answered_at.get_or_insert(at);
+    }
+
+    /// Returns what only a conversation has, for changes.
+    pub(crate) fn conversation_mut(&mut self) -> Option<&mut ConversationDetails> {
+        match &mut self.details {
+            Details::Conversation(conversation) => Some(conversation),
+            _ => None,
+        }
+    }
+
+    /// Returns the risk of a conversation; 0 for anything else.
+    pub(crate) fn risk(&self) -> Tenths {
+        self.conversation().and_then(|conversation| conversation.risk).unwrap_or_default()
+    }
+
+    /// Applies the present state of a conversation.
+    pub(crate) fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, policy: &Policy) {
+        self.trace = matched.trace.or(self.trace.take());
+        self.posted_at = self.posted_at.or(matched.posted_at);
+        (self.reasons, self.advice) = (matched.reasons, matched.advice);
+        self.silenced_until = self.silenced_until.max(matched.silenced_until);
+        if !matched.topics.is_empty() {
+            self.topics = matched.topics;
+        }
+        if let Some(conversation) = self.conversation_mut() {
+            conversation.platform = matched.platform.or(conversation.platform.take());
+            conversation.risk = Some(matched.risk);
+            conversation.excerpt = matched.excerpt.or(conversation.excerpt.take());
+            conversation.contributions = matched.contributions;
+            conversation.counts_for_storms |= matched.counts_for_storms;
+            conversation.silences = matched.silences;
+            conversation.sim_hash = matched.sim_hash.or(conversation.sim_hash);
+            if matched.answered {
+                conversation.answered_at.get_or_insert(at);
+            }
         }
         for active in &mut self.routes {
-            if !routes.iter().any(|m| m.route == active.route) && !active.lapsed {
+            let matches = matched.routes.iter().any(|m| active.route.policy_name() == Some(&*m.route));
+            if !matches && !active.lapsed {
                 active.lapsed = true;
-                let route = policy.routes.get(&active.route);
+                let route = active.route.policy_name().and_then(|name| policy.routes.get(name));
                 active.ends_at = route.and_then(|route| route.clear_after).map(|after| at + after);
             }
         }
         // A lapsed route whose team has not been notified did not hold for long enough.
         self.routes.retain(|active| !active.lapsed || active.decided);
         self.routes.iter_mut().filter(|active| active.lapsed).for_each(|active| active.due = None);
-        for new in routes {
-            let waits = policy.routes.get(&new.route).map(|route| at + route.hold + route.group_wait);
-            match self.routes.iter_mut().find(|active| active.route == new.route) {
-                None => {
-                    let active = ActiveRoute::new(&new.route, new.level, new.reason, waits.unwrap_or(at));
-                    self.routes.push(ActiveRoute { group: new.group, ..active });
-                }
-                Some(active) => {
-                    (active.ends_at, active.lapsed) = (None, false);
-                    if new.level > active.level {
-                        let hold = policy.routes.get(&active.route).map_or(at, |route| at + route.hold);
-                        active.due = Some(active.due.map_or(hold, |due| due.min(hold)));
-                        (active.level, active.reason) = (new.level, new.reason);
-                    }
-                }
+        for new in matched.routes {
+            let route = policy.routes.get(&new.route);
+            let known = self.routes.iter_mut().find(|active| active.route.policy_name() == Some(&*new.route));
+            let Some(active) = known else {
+                let due = route.map_or(at, |route| at + route.hold + route.group_wait);
+                let active = ActiveRoute::new(RouteRef::Policy(new.route), new.level, new.reason, at);
+                self.routes.push(ActiveRoute { group: new.group, due: Some(due), ..active });
+                continue;
+            };
+            (active.ends_at, active.lapsed) = (None, false);
+            if new.level > active.level {
+                let hold = route.map_or(at, |route| at + route.hold);
+                active.due = Some(active.due.map_or(hold, |due| due.min(hold)));
+                (active.level, active.reason) = (new.level, new.reason);
+                active.group = new.group.or(active.group.take());
             }
         }
     }
 
-    /// Returns the highest level that the due routes of a team have reached.
+    /// Returns the trigger of a team's due routes: the highest level that they have reached. `None` when the
+    /// brand has answered and all of them wait for an answer only.
     pub(crate) fn due_trigger(&self, team: &str, now: EventTime, policy: &Policy) -> Option<Trigger> {
-        let due = self.routes.iter().filter(|active| active.due.is_some_and(|due| due <= now));
-        let own = due.filter(|active| route_team(active, policy) == Some(team));
+        let answered = self.conversation().is_some_and(|conversation| conversation.answered_at.is_some());
+        let own =
+            self.routes.iter().filter(|active| active.is_due(now) && self.team(active, policy) == Some(team));
         let open = own.filter(|active| {
-            let route = policy.routes.get(&active.route);
-            !(route.is_some_and(|r| r.unless_answered) && self.answered_at.is_some())
+            let route = active.route.policy_name().and_then(|name| policy.routes.get(name));
+            !(answered && route.is_some_and(|route| route.unless_answered))
         });
         // Of routes with the same level, the one that matched last decides.
         let highest = open.max_by_key(|active| active.level)?;
-        Some(Trigger { route: highest.route.clone(), level: highest.level, reason: highest.reason.clone() })
+        Some(Trigger {
+            route: highest.route.clone(),
+            level: highest.level,
+            reason: highest.reason.clone(),
+            since: highest.since,
+        })
     }
 
     /// Returns the teams whose routes are due, sorted.
     pub(crate) fn teams_due(&self, now: EventTime, policy: &Policy) -> Vec<String> {
-        let due = self.routes.iter().filter(|active| active.due.is_some_and(|due| due <= now));
+        let due = self.routes.iter().filter(|active| active.is_due(now));
         let mut teams: Vec<String> =
-            due.filter_map(|active| route_team(active, policy)).map(str::to_owned).collect();
+            due.filter_map(|active| self.team(active, policy)).map(str::to_owned).collect();
         teams.sort_unstable();
         teams.dedup();
         teams
     }
 
-    /// Defers the due routes of a team.
-    pub(crate) fn defer(&mut self, team: &str, now: EventTime, until: EventTime, policy: &Policy) {
-        for active in &mut self.routes {
-            if active.due.is_some_and(|due| due <= now) && route_team(active, policy) == Some(team) {
-                active.due = Some(until);
-            }
-        }
+    /// Returns the due routes of a team, for changes.
+    fn due_routes_mut(
+        &mut self,
+        team: &str,
+        now: EventTime,
+        policy: &Policy,
+    ) -> impl Iterator<Item = &mut ActiveRoute> {
+        let of_team: Vec<bool> = self
+            .routes
+            .iter()
+            .map(|active| active.is_due(now) && self.team(active, policy) == Some(team))
+            .collect();
+        self.routes.iter_mut().zip(of_team).filter_map(|(active, own)| own.then_some(active))
     }
 
-    /// Marks the due routes of a team as decided: the team was notified, or there was a reason not to.
-    pub(crate) fn mark_decided(&mut self, team: &str, now: EventTime, policy: &Policy) {
-        for active in &mut self.routes {
-            if active.due.is_some_and(|due| due <= now) && route_team(active, policy) == Some(team) {
-                (active.due, active.decided) = (None, true);
-            }
+    /// Defers the due routes of a team.
+    pub(crate) fn defer(&mut self, team: &str, now: EventTime, until: EventTime, policy: &Policy) {
+        self.due_routes_mut(team, now, policy).for_each(|active| active.due = Some(until));
+    }
+
+    /// Marks the due routes of a team as decided: the team was notified, or there was a reason not to. `muted`
+    /// says whether that was a storm.
+    pub(crate) fn mark_decided(&mut self, team: &str, now: EventTime, muted: bool, policy: &Policy) {
+        for active in self.due_routes_mut(team, now, policy) {
+            (active.due, active.decided, active.muted) = (None, true, muted);
         }
-        self.over_budget_teams.retain(|waiting| waiting != team);
+        self.budget_waits.retain(|wait| wait.team != team);
     }
 
     /// Returns whether a team has a route left that has not ended.
     pub(crate) fn has_route(&self, team: &str, policy: &Policy) -> bool {
-        self.routes.iter().any(|active| route_team(active, policy) == Some(team))
+        self.routes.iter().any(|active| self.team(active, policy) == Some(team))
     }
 
     /// Drops details that only an opening needs, once no route is due.
-    pub(crate) fn clear_details(&mut self) {
-        if self.routes.iter().all(|active| active.due.is_none()) {
+    pub(crate) fn clear_opening_details(&mut self) {
+        if self.routes.iter().any(|active| active.due.is_some()) {
+            return;
+        }
+        if let Some(conversation) = self.conversation_mut() {
+            conversation.contributions.clear();
+            conversation.sim_hash = None;
             self.reasons.clear();
-            self.contributions.clear();
             self.advice.clear();
             self.topics.clear();
-            self.sim_hash = None;
         }
+    }
+
+    /// Returns whether its conversation has ended and no team has to be notified of it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.conversation().is_some_and(|conversation| conversation.expired.is_some()) && !self.is_alive()
     }
 
     /// Returns whether a route is due or an escalation has not ended.
     pub(crate) fn is_alive(&self) -> bool {
         self.routes.iter().any(|active| active.due.is_some())
-            || self.lifecycles.iter().any(|lifecycle| !lifecycle.state.is_final())
+            || self.lifecycles.iter().any(Lifecycle::is_live)
     }
-}
 
-/// Returns the team of a route; `None` when the policy no longer has the route.
-pub(crate) fn route_team<'p>(active: &ActiveRoute, policy: &'p Policy) -> Option<&'p str> {
-    if active.route == super::STORM_ROUTE {
-        return Some(policy.storms.team.as_str());
+    /// Returns the team of a route; `None` when the policy no longer has the route.
+    pub(crate) fn team<'a>(&'a self, active: &ActiveRoute, policy: &'a Policy) -> Option<&'a str> {
+        match &active.route {
+            RouteRef::Policy(name) => policy.routes.get(name).map(|route| route.team.as_str()),
+            RouteRef::Storm => Some(policy.storms.team.as_str()),
+            RouteRef::Digest | RouteRef::Silence => match &self.details {
+                Details::BudgetDigest { team, .. } | Details::StormDigest { team, .. } => Some(team),
+                _ => None,
+            },
+        }
     }
-    policy.routes.get(&active.route).map(|route| route.team.as_str())
 }

@@ -2,8 +2,10 @@
 //!
 //! Signals wait in windows of event time. A window is decided when every source partition has passed its end.
 //! Its signals are applied in the order of time and id, so the outcome does not depend on how partitions
-//! interleave.
+//! interleave. A person's action waits for no window: it is applied once the windows before it are decided.
 
+mod clock;
+mod collection;
 mod cross_posts;
 mod deadlines;
 mod digest;
@@ -12,51 +14,58 @@ mod emitter;
 mod group;
 mod growth;
 mod incident;
+mod incidents;
+mod matches;
 mod part_key;
 mod related;
+mod reminders;
 mod silence;
 mod state;
+mod state_v10;
 mod storm;
 mod updates;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firewatch_domain::{Duration, Escalation, EventTime, RoutesMatched, Signal, SignalBody};
+use firewatch_domain::{ConversationUpdate, Duration, Escalation, EventTime, Signal, SignalBody};
 
 use crate::Policy;
 use crate::baseline::{ComplaintCounts, VolumeHistory, VolumeMonitor};
 use crate::seasonal_profile::SeasonalProfile;
 
+pub use clock::WindowClock;
 pub use incident::Incident;
 pub use part_key::StatePartKey;
 pub use state::{DispatcherCore, StatePart};
-pub use storm::storm_brand;
+pub use state_v10::{CoreV10, IncidentV10, StatePartV10};
 
 use emitter::Emitter;
 pub use emitter::{Decision, DecisionKind, DecisionTrace};
-use related::{Related, RelationKind};
-use state::SourceProgress;
+use incidents::Incidents;
 
-/// Pseudo-route of storms.
-pub(crate) const STORM_ROUTE: &str = "storm";
 /// Maximum number of pending signals. Beyond it, the oldest window is decided without the lagging sources.
 const MAX_PENDING_SIGNALS: usize = 50_000;
-/// Maximum number of empty windows decided one by one after a gap.
-const MAX_EMPTY_WINDOWS: i64 = 20_000;
+/// Longest gap of which every storm window is evaluated.
+const MAX_GAP: Duration = Duration::from_mins(55 * 60);
+
+/// Key of a pending action: the time before which all windows are decided, the time at which the person acted,
+/// and its id.
+type ActionKey = (EventTime, EventTime, String);
 
 /// The dispatcher of one brand.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
+    pub(crate) clock: WindowClock,
     pub(crate) core: DispatcherCore,
     pub(crate) profile: SeasonalProfile,
     pub(crate) history: VolumeHistory,
     /// Signals that wait for their window, by time and id.
     pending: BTreeMap<(EventTime, String), SignalBody>,
-    /// Incidents by id.
-    pub(crate) incidents: BTreeMap<String, Incident>,
-    /// Incidents to process, by due time and id.
-    agenda: BTreeSet<(EventTime, String)>,
-    /// Parts of the state that differ from the changelog.
+    /// Actions that wait until the windows before them are decided.
+    actions: BTreeMap<ActionKey, ConversationUpdate>,
+    pub(crate) incidents: Incidents,
+    /// Parts of the state that differ from the changelog, incidents left out.
     pub(crate) changed: BTreeSet<StatePartKey>,
 }
 
@@ -65,12 +74,13 @@ impl Dispatcher {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         Self {
+            clock: WindowClock::new(),
             core: DispatcherCore::new(),
             profile: SeasonalProfile::new(policy.storms.expected_per_hour),
             history: VolumeHistory::new(),
             pending: BTreeMap::new(),
-            incidents: BTreeMap::new(),
-            agenda: BTreeSet::new(),
+            actions: BTreeMap::new(),
+            incidents: Incidents::default(),
             changed: BTreeSet::new(),
         }
     }
@@ -85,151 +95,100 @@ impl Dispatcher {
         &mut self,
         signal: Signal,
         policy: &Policy,
-        mut decision_trace: DecisionTrace<'_>,
+        decision_trace: DecisionTrace<'_>,
     ) -> Vec<Escalation> {
-        let brand = signal.brand;
+        let Signal { id, brand, at, source, body, .. } = signal;
         let mut escalations = Vec::new();
-        let progress = self
-            .core
-            .sources
-            .entry(signal.source)
-            .or_insert(SourceProgress { at: EventTime::EARLIEST, idle: true });
-        if progress.idle || matches!(signal.body, SignalBody::Watermark { .. }) {
-            self.changed.insert(StatePartKey::Core);
-        }
-        if let SignalBody::Watermark { sources, idle } = signal.body {
-            self.core.expected_sources = sources;
-            *progress = SourceProgress { at: signal.at.max(progress.at), idle };
-            if signal.at < EventTime::END {
-                self.core.latest_watermark = self.core.latest_watermark.max(signal.at);
+        let mut out =
+            Emitter { now: at, brand: &brand, policy, escalations: &mut escalations, decision_trace };
+        match body {
+            SignalBody::Watermark { sources, idle } => {
+                self.clock.observe_watermark(source, at, sources, idle);
+                self.changed.insert(StatePartKey::Clock);
+                self.advance(&mut out);
             }
-            if let Some(watermark) = self.watermark(policy) {
-                self.decide_until(
-                    watermark,
-                    &mut Emitter {
-                        now: watermark,
-                        brand: &brand,
-                        policy,
-                        escalations: &mut escalations,
-                        decision_trace,
-                    },
-                );
+            SignalBody::ConversationUpdated(update) if update.action.is_some() => {
+                let acted_at = update.action.as_ref().map_or(at, |action| action.at);
+                self.changed.insert(StatePartKey::Action(at, acted_at, id.clone()));
+                self.actions.insert((at, acted_at, id), update);
+                self.advance(&mut out);
             }
-        } else {
-            progress.idle = false;
-            self.changed.insert(StatePartKey::Pending(signal.at, signal.id.clone()));
-            self.pending.insert((signal.at, signal.id), signal.body);
-            while self.pending.len() > MAX_PENDING_SIGNALS {
-                let step = policy.windows.step;
-                let Some(((oldest, _), _)) = self.pending.first_key_value() else { break };
-                // A late signal is decided with the next window.
-                let start =
-                    self.core.next_window.map_or(oldest.floor(step), |next| next.max(oldest.floor(step)));
-                let decision_trace = decision_trace.reborrow();
-                let mut out = Emitter {
-                    now: start,
-                    brand: &brand,
-                    policy,
-                    escalations: &mut escalations,
-                    decision_trace,
-                };
-                self.decide_until(start + step, &mut out);
+            body => {
+                if self.clock.observe_signal(source) {
+                    self.changed.insert(StatePartKey::Clock);
+                }
+                self.changed.insert(StatePartKey::Pending(at, id.clone()));
+                self.pending.insert((at, id), body);
+                self.decide_oldest(&mut out);
             }
         }
         escalations
     }
 
+    /// Decides the oldest windows while more signals wait than may.
+    fn decide_oldest(&mut self, out: &mut Emitter<'_>) {
+        let step = out.policy.windows.step;
+        while self.pending.len() > MAX_PENDING_SIGNALS {
+            let Some(((oldest, _), _)) = self.pending.first_key_value() else { break };
+            // A late signal is decided with the next window.
+            let start = oldest.floor(step);
+            let start = self.clock.next_window.map_or(start, |next| next.max(start));
+            self.decide_until(start + step, out);
+        }
+    }
+
     /// Returns the number of live incidents and pending signals: what this dispatcher keeps in memory.
     #[must_use]
     pub fn open_count(&self) -> usize {
-        self.incidents.values().filter(|incident| incident.is_alive()).count() + self.pending.len()
+        self.incidents.alive() + self.pending.len() + self.actions.len()
     }
 
     /// Returns the number of sources whose stream has ended.
     #[must_use]
     pub fn ended_sources(&self) -> usize {
-        self.core.sources.values().filter(|progress| progress.at == EventTime::END).count()
+        self.clock.ended_sources()
     }
 
-    /// Returns the parts that changed since the last call, in their present form; `None` for a part that is
-    /// gone.
-    pub fn changes(&mut self) -> Vec<(StatePartKey, Option<StatePart>)> {
-        let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().map(|key| (key.clone(), self.part(&key))).collect()
-    }
-
-    /// Returns every part of the state, as a complete changelog holds them.
-    #[must_use]
-    pub fn parts(&self) -> Vec<(StatePartKey, StatePart)> {
-        let whole = [StatePartKey::Core, StatePartKey::Profile, StatePartKey::History].into_iter();
-        let incidents = self.incidents.keys().map(|id| StatePartKey::Incident(id.clone()));
-        let pending = self.pending.keys().map(|(at, id)| StatePartKey::Pending(*at, id.clone()));
-        let keys = whole.chain(incidents).chain(pending);
-        keys.filter_map(|key| self.part(&key).map(|part| (key, part))).collect()
-    }
-
-    fn part(&self, key: &StatePartKey) -> Option<StatePart> {
-        match key {
-            StatePartKey::Core => Some(StatePart::Core(Box::new(self.core.clone()))),
-            StatePartKey::Profile => Some(StatePart::Profile(Box::new(self.profile.clone()))),
-            StatePartKey::History => Some(StatePart::History(Box::new(self.history.clone()))),
-            StatePartKey::Incident(id) => {
-                let incident = self.incidents.get(id)?;
-                Some(StatePart::Incident(id.clone(), Box::new(incident.clone())))
-            }
-            StatePartKey::Pending(at, id) => {
-                let body = self.pending.get(&(*at, id.clone()))?;
-                Some(StatePart::Pending(*at, id.clone(), body.clone()))
-            }
-        }
-    }
-
-    /// Restores a part from the changelog.
-    pub fn restore_part(&mut self, part: StatePart) {
-        match part {
-            StatePart::Core(core) => self.core = *core,
-            StatePart::Profile(profile) => self.profile = *profile,
-            StatePart::History(history) => self.history = *history,
-            StatePart::Incident(id, incident) => {
-                self.agenda.extend(incident.next_due.map(|next| (next, id.clone())));
-                self.incidents.insert(id, *incident);
-            }
-            StatePart::Pending(at, id, body) => {
-                self.pending.insert((at, id), body);
-            }
-        }
-    }
-
-    /// Returns the time that every active source has passed, or the latest time when all are idle. At the end
-    /// of all streams it is late enough to decide everything that still waits.
-    fn watermark(&self, policy: &Policy) -> Option<EventTime> {
-        let step = policy.windows.step;
-        if self.core.sources.len() < self.core.expected_sources as usize {
-            return None;
-        }
-        let active =
-            self.core.sources.values().filter(|progress| !progress.idle).map(|progress| progress.at).min();
-        match active.or_else(|| self.core.sources.values().map(|progress| progress.at).max()) {
-            Some(EventTime::END) => {
-                let last_pending = self.pending.last_key_value().map(|((at, _), _)| at.floor(step) + step);
-                let last = last_pending.map_or(self.core.latest_watermark, |last_pending| {
-                    last_pending.max(self.core.latest_watermark)
-                });
-                let wait = policy.routes.values().map(|route| route.hold + route.group_wait).max();
-                Some((last + wait.unwrap_or_default()).ceil(step))
-            }
-            watermark => watermark,
+    /// Decides every window that all sources have passed, and applies the actions that waited for them.
+    fn advance(&mut self, out: &mut Emitter<'_>) {
+        let last_pending = self.pending.last_key_value().map(|((at, _), _)| *at);
+        if let Some(watermark) = self.clock.watermark(last_pending, out.policy) {
+            self.decide_until(watermark, out);
+            self.apply_actions(watermark, out);
         }
     }
 
     fn decide_until(&mut self, watermark: EventTime, out: &mut Emitter<'_>) {
         let step = out.policy.windows.step;
         while let Some(start) = self.next_window(watermark, step) {
-            self.changed.insert(StatePartKey::Core);
-            self.core.next_window = Some(start + step);
+            self.apply_actions(start, out);
+            self.changed.insert(StatePartKey::Clock);
+            self.clock.next_window = Some(start + step);
             let window = self.take_pending_before(start + step);
             out.now = start + step;
             self.decide(window, out);
+        }
+    }
+
+    /// Applies the actions that wait only for windows before a time. An action on an incident that is not known
+    /// yet waits for its own window, as its post may still be pending.
+    fn apply_actions(&mut self, until: EventTime, out: &mut Emitter<'_>) {
+        while let Some((key, update)) = self.actions.pop_first() {
+            if key.0 > until {
+                self.actions.insert(key, update);
+                break;
+            }
+            let (at, acted_at, id) = key;
+            self.changed.insert(StatePartKey::Action(at, acted_at, id.clone()));
+            if self.incidents.find(&update.conversation).is_none() {
+                let at = acted_at.max(self.clock.next_window.unwrap_or(acted_at));
+                self.changed.insert(StatePartKey::Pending(at, id.clone()));
+                self.pending.insert((at, id), SignalBody::ConversationUpdated(update));
+                continue;
+            }
+            out.now = acted_at.max(self.clock.next_window.unwrap_or(acted_at));
+            self.apply_update(update, acted_at, out);
+            self.settle_collections(out);
         }
     }
 
@@ -244,15 +203,15 @@ impl Dispatcher {
         window
     }
 
-    /// Returns the start of the next window that ends at or before the watermark. The first window is that of
-    /// the first signal; in a long gap, most empty windows are skipped.
+    /// Returns the start of the next window in which something can happen and that ends at or before the
+    /// watermark: one with a signal or a deadline, or the last of a storm window.
     fn next_window(&self, watermark: EventTime, step: Duration) -> Option<EventTime> {
         let first_pending = self.pending.first_key_value().map(|((at, _), _)| at.floor(step));
-        let next = self.core.next_window.or(first_pending)?;
-        let earliest_start =
-            watermark.floor(step) - Duration::from_millis(step.as_millis() * MAX_EMPTY_WINDOWS);
-        let due = self.agenda.first().map(|(due, _)| due.ceil(step) - step);
-        let start = next.max(first_pending.into_iter().chain(due).fold(earliest_start, EventTime::min));
+        let next = self.clock.next_window.or(first_pending)?;
+        let gap = Duration::from_millis(MAX_GAP.as_millis() / step.as_millis() * step.as_millis());
+        let storm_window = storm::window_end(next, step).max(watermark.floor(step) - gap) - step;
+        let due = self.incidents.next_due().map(|due| due.ceil(step) - step);
+        let start = next.max(first_pending.into_iter().chain(due).fold(storm_window, EventTime::min));
         (start + step <= watermark).then_some(start)
     }
 
@@ -262,30 +221,26 @@ impl Dispatcher {
         let mut new = Vec::new();
         for ((at, _), body) in window {
             match body {
-                SignalBody::RoutesMatched(routes_matched) => {
-                    if routes_matched.counts_for_storms {
-                        new.push(routes_matched.conversation.clone());
-                        if !self
-                            .core
-                            .storms
-                            .iter()
-                            .any(|storm| storm.holds(&routes_matched.topics, routes_matched.sim_hash))
-                        {
-                            counts.record(&routes_matched.topics);
+                SignalBody::RoutesMatched(matched) => {
+                    if matched.counts_for_storms {
+                        new.push(matched.conversation.clone());
+                        if !self.is_in_storm(&matched.topics, matched.sim_hash) {
+                            counts.record(&matched.topics);
                         }
                     }
-                    self.apply_match(*routes_matched, at, out);
+                    self.apply_match(*matched, at, out);
                 }
                 SignalBody::ConversationUpdated(update) => self.apply_update(update, at, out),
                 SignalBody::Watermark { .. } => {}
             }
         }
-        let opened = self.detect_storm(counts, out);
+        let opened = self.count_complaints(&counts, out);
         self.join_storms(&new, opened, out);
-        let waiting_teams = self.process_due(out);
+        self.process_due(out);
         self.update_storms(out);
         self.update_groups(out);
-        self.update_digests(waiting_teams, out);
+        self.settle_collections(out);
+        self.update_budget_digests(out);
         self.notify_expiring_silences(out);
     }
 
@@ -296,59 +251,6 @@ impl Dispatcher {
             history: &mut self.history,
             current: &mut self.core.current_bucket,
         }
-    }
-
-    /// Applies the present state of a conversation to its incident.
-    fn apply_match(&mut self, routes_matched: RoutesMatched, at: EventTime, out: &mut Emitter<'_>) {
-        let (id, began) = (routes_matched.conversation.clone(), Some(routes_matched.began));
-        let mut incident = match self.incidents.remove(&id) {
-            // A conversation that began again after its end is a new incident.
-            Some(old) if old.began == began => old,
-            _ => Incident::new(began),
-        };
-        let before = incident.routes.clone();
-        self.relate(&mut incident, &routes_matched, at);
-        incident.apply_match(routes_matched, at, out.policy);
-        for active in incident.routes.iter().filter(|active| !before.contains(active)) {
-            out.record_decision(DecisionKind::RouteChanged, &id, || active.describe());
-        }
-        self.put_back(id, incident, out.policy);
-    }
-
-    /// Relates a new complaint to the conversations it belongs with, on both sides.
-    fn relate(&mut self, incident: &mut Incident, routes_matched: &RoutesMatched, at: EventTime) {
-        if !routes_matched.counts_for_storms {
-            return;
-        }
-        if let Some(quoted) = &routes_matched.related {
-            incident.relate(Related { conversation: quoted.clone(), kind: RelationKind::Quote });
-        }
-        let Some(cross_post) = self.core.cross_posts.observe(routes_matched, at) else { return };
-        if let Some(other) = self.incidents.get_mut(&cross_post.conversation) {
-            other
-                .relate(Related { conversation: routes_matched.conversation.clone(), kind: cross_post.kind });
-            self.changed.insert(StatePartKey::Incident(cross_post.conversation.clone()));
-        }
-        incident.relate(cross_post);
-    }
-
-    /// Stores an incident, and schedules when to process it next.
-    pub(crate) fn put_back(&mut self, id: String, mut incident: Incident, policy: &Policy) {
-        if let Some(old) = incident.next_due {
-            self.agenda.remove(&(old, id.clone()));
-        }
-        incident.next_due = incident.compute_next_due(policy);
-        self.agenda.extend(incident.next_due.map(|next| (next, id.clone())));
-        self.changed.insert(StatePartKey::Incident(id.clone()));
-        self.incidents.insert(id, incident);
-    }
-
-    /// Removes an incident for good.
-    pub(crate) fn remove_incident(&mut self, id: &str) {
-        if let Some(next) = self.incidents.remove(id).and_then(|incident| incident.next_due) {
-            self.agenda.remove(&(next, id.to_owned()));
-        }
-        self.changed.insert(StatePartKey::Incident(id.to_owned()));
     }
 }
 

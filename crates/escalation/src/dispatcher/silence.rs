@@ -2,103 +2,109 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::{EscalationChange, EscalationState, EventTime, Level};
+use firewatch_domain::{EscalationChange, EventTime, IncidentId, Level};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
-use super::emitter::{DecisionKind, Emitter, EscalationRef};
-use super::incident::Incident;
-use crate::Lifecycle;
+use super::emitter::{Emitter, EscalationRef};
+use super::incident::{Details, Incident};
+use super::verdict::{View, quiet};
 use crate::lifecycle::Trigger;
+use crate::{Lifecycle, RouteRef};
 
-/// Pseudo-route of silence notices.
-const SILENCE_ROUTE: &str = "silence";
 /// Maximum number of conversations that a notice names.
 const MAX_NAMED: usize = 5;
 
 /// What one silence has hidden from one team.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct HiddenIncidents {
-    count: u64,
+    pub count: u64,
     /// Ids of the first hidden incidents.
-    named: Vec<String>,
-    notified: bool,
+    pub named: Vec<String>,
+    /// The end of the silence for which the notice was emitted.
+    pub notified_for: Option<EventTime>,
 }
 
 /// Hidden incidents by silence and team.
 pub(crate) type HiddenBySilence = BTreeMap<(String, String), HiddenIncidents>;
 
 impl Dispatcher {
-    /// Returns until when the policy silences an incident, if it does, and counts the incident as hidden from
-    /// the team.
-    pub(super) fn hide_if_silenced(
+    /// Counts an incident as hidden from a team, once for each silence.
+    pub(super) fn count_as_hidden(
         &mut self,
-        id: &str,
-        incident: &Incident,
+        id: &IncidentId,
+        incident: &mut Incident,
+        silence: &str,
         team: &str,
-        out: &mut Emitter<'_>,
-    ) -> Option<EventTime> {
-        let silences = incident.silences.iter().filter_map(|name| out.policy.silences.get_key_value(name));
-        let (name, silence) = silences.max_by_key(|(_, silence)| silence.until)?;
-        if silence.until <= out.now {
-            return None;
+    ) {
+        let key = (silence.to_owned(), team.to_owned());
+        let Some(conversation) = incident.conversation_mut() else { return };
+        if conversation.hidden_by.contains(&key) {
+            return;
         }
-        let hidden = self.core.hidden.entry((name.clone(), team.to_owned())).or_default();
+        conversation.hidden_by.push(key.clone());
+        let hidden = self.core.hidden.entry(key).or_default();
         hidden.count += 1;
         if hidden.named.len() < MAX_NAMED {
-            hidden.named.push(id.to_owned());
+            hidden.named.push(id.to_string());
         }
-        let (by, until) = (&silence.by, silence.until);
-        out.record_decision(DecisionKind::Silenced, id, || {
-            format!("{team} is not notified: silenced by {by} until {until} ({})", silence.reason)
-        });
-        Some(silence.until)
     }
 
-    /// Emits notices of silences that are about to lapse, and ends the notices of those that have lapsed.
+    /// Emits notices of silences that are about to lapse, and ends the notices of those that have lapsed. A
+    /// notice waits for the end of the team's quiet hours.
     pub(super) fn notify_expiring_silences(&mut self, out: &mut Emitter<'_>) {
         let mut hidden = std::mem::take(&mut self.core.hidden);
         hidden.retain(|(name, team), hidden| {
-            let id = format!("{SILENCE_ROUTE}/{}/{name}", out.brand);
+            let id = IncidentId::silence_notice(out.brand, name);
             let silence = out.policy.silences.get(name).filter(|silence| silence.until > out.now);
             let Some(silence) = silence else {
-                self.end_notice(&id, out);
+                self.end_incident(&id, "the silence has lapsed", out);
                 return false;
             };
-            if !hidden.notified && out.now >= silence.until - silence.warn_before {
-                hidden.notified = true;
-                let mut reasons = vec![
-                    format!(
-                        "the silence {name} lapses at {}; it hides {} from {team}",
-                        silence.until, hidden.count
-                    ),
-                    format!("created by {}: {}", silence.by, silence.reason),
-                ];
-                reasons.extend(hidden.named.iter().map(|id| format!("hidden: {id}")));
-                let mut incident = self.incidents.remove(&id).unwrap_or_else(|| Incident::new(None));
-                let trigger =
-                    Trigger { route: SILENCE_ROUTE.into(), level: Level::Low, reason: String::new() };
-                incident.lifecycles.push(Lifecycle::open(team, &trigger, out.now));
-                incident.members = Some(hidden.count);
-                let lifecycle = &incident.lifecycles[incident.lifecycles.len() - 1];
-                let record = out.record(
-                    EscalationRef { id: &id, incident: &incident, lifecycle },
-                    EscalationChange::Opened,
-                    reasons,
-                );
-                out.escalations.push(record);
-                self.put_back(id, incident, out.policy);
+            let view = View { now: out.now, policy: out.policy, core: &self.core };
+            let is_due =
+                hidden.notified_for != Some(silence.until) && out.now >= silence.until - silence.warn_before;
+            if is_due && quiet(team, Level::Low, view).is_none() {
+                hidden.notified_for = Some(silence.until);
+                self.open_notice(&id, name, team, hidden, out);
             }
             true
         });
         self.core.hidden = hidden;
     }
 
-    fn end_notice(&mut self, id: &str, out: &mut Emitter<'_>) {
-        if let Some(mut incident) = self.incidents.remove(id) {
-            out.move_all(id, &mut incident, EscalationState::Resolved, "the silence has lapsed");
-            self.incidents.insert(id.to_owned(), incident);
-            self.remove_incident(id);
-        }
+    fn open_notice(
+        &mut self,
+        id: &IncidentId,
+        name: &str,
+        team: &str,
+        hidden: &HiddenIncidents,
+        out: &mut Emitter<'_>,
+    ) {
+        let Some(silence) = out.policy.silences.get(name) else { return };
+        let mut incident = self
+            .incidents
+            .check_out(id)
+            .unwrap_or_else(|| Incident::new(Details::SilenceNotice { hidden: 0 }));
+        incident.details = Details::SilenceNotice { hidden: hidden.count };
+        incident.reasons = vec![format!("created by {}: {}", silence.by, silence.reason)];
+        incident.reasons.extend(hidden.named.iter().map(|id| format!("hidden: {id}")));
+        let reason =
+            format!("the silence {name} lapses at {}; it hides {} from {team}", silence.until, hidden.count);
+        let trigger = Trigger { route: RouteRef::Silence, level: Level::Low, reason, since: out.now };
+        let i = match incident.lifecycles.iter().position(|lifecycle| lifecycle.team == team) {
+            // The silence was extended.
+            Some(i) => {
+                incident.lifecycles[i].reopen(&trigger, out.now);
+                i
+            }
+            None => {
+                incident.lifecycles.push(Lifecycle::open(team, &trigger, out.now));
+                incident.lifecycles.len() - 1
+            }
+        };
+        let escalation = EscalationRef { id, incident: &incident, lifecycle: &incident.lifecycles[i] };
+        out.emit_full(escalation, EscalationChange::Opened, None);
+        self.incidents.check_in(id, incident, out.policy);
     }
 }

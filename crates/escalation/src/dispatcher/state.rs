@@ -5,22 +5,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firewatch_domain::{EventTime, SignalBody};
+use firewatch_domain::{ConversationUpdate, EventTime, IncidentId, SignalBody};
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::{CurrentBucket, VolumeHistory};
+use crate::baseline::{ComplaintCounts, CurrentBucket, VolumeHistory};
 use crate::seasonal_profile::SeasonalProfile;
 
 use super::cross_posts::CrossPostIndex;
-use super::digest::Digest;
-use super::group::IncidentGroup;
+use super::digest::BudgetDigest;
+use super::group::OpenGroup;
 use super::incident::Incident;
 use super::silence::HiddenBySilence;
 use super::storm::Storm;
+use super::{Dispatcher, StatePartKey, WindowClock};
 
 /// One part of a brand's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum StatePart {
+    /// How far the sources have come. It changes with every watermark.
+    Clock(Box<WindowClock>),
     /// Everything that has no part of its own.
     Core(Box<DispatcherCore>),
     /// Usual volume. It changes hourly.
@@ -28,33 +31,33 @@ pub enum StatePart {
     /// Volume of the last two hours. It changes every five minutes.
     History(Box<VolumeHistory>),
     /// An incident, with its id.
-    Incident(String, Box<Incident>),
+    Incident(IncidentId, Box<Incident>),
     /// A pending signal, with its time and id.
     Pending(EventTime, String, #[serde(with = "as_json")] SignalBody),
+    /// A pending action, with its place among the windows, its time and its id.
+    Action(EventTime, EventTime, String, #[serde(with = "as_json")] ConversationUpdate),
 }
 
-/// State of a brand apart from its incidents, pending signals, profile and volume history.
+/// State of a brand apart from its clock, incidents, pending signals, profile and volume history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DispatcherCore {
-    /// Progress of each source partition.
-    pub(crate) sources: BTreeMap<u32, SourceProgress>,
-    /// Number of source partitions; `u32::MAX` until the first watermark, so that nothing is decided before.
-    pub(crate) expected_sources: u32,
-    /// The latest watermark of any source, the final ones left out.
-    pub(crate) latest_watermark: EventTime,
-    /// Start of the next window to decide.
-    pub(crate) next_window: Option<EventTime>,
     /// Volume of the last five minutes.
     pub(crate) current_bucket: CurrentBucket,
+    /// Complaints of the storm window in progress, and when it began.
+    pub(crate) storm_window: (Option<EventTime>, ComplaintCounts),
     pub(crate) storms: Vec<Storm>,
     /// When escalations were opened for each team with a budget, within the last hour.
     pub(crate) openings: BTreeMap<String, VecDeque<EventTime>>,
-    /// Open groups, by route and `group_by` values.
-    pub(crate) groups: BTreeMap<(String, String), IncidentGroup>,
+    /// Groups that new conversations join, by route and `group_by` values.
+    pub(crate) groups: BTreeMap<(String, String), OpenGroup>,
     /// What policy silences hide, by silence and team.
     pub(crate) hidden: HiddenBySilence,
-    /// Open digests, by team.
-    pub(crate) digests: BTreeMap<String, Digest>,
+    /// Open digests of what waits for budgets, by team.
+    pub(crate) digests: BTreeMap<String, BudgetDigest>,
+    /// When a digest opens for teams that have none and for whose budget something started to wait.
+    pub(crate) digest_due: BTreeMap<String, EventTime>,
+    /// When a group that does not exist yet opens at the earliest, by route and `group_by` values.
+    pub(crate) group_waits: BTreeMap<(String, String), EventTime>,
     /// Recent complaints, to recognise cross-posts.
     pub(crate) cross_posts: CrossPostIndex,
 }
@@ -62,40 +65,91 @@ pub struct DispatcherCore {
 impl DispatcherCore {
     pub(crate) fn new() -> Self {
         Self {
-            sources: BTreeMap::new(),
-            expected_sources: u32::MAX,
-            latest_watermark: EventTime::EARLIEST,
-            next_window: None,
             current_bucket: CurrentBucket::new(),
+            storm_window: (None, ComplaintCounts::default()),
             storms: vec![],
             openings: BTreeMap::new(),
             groups: BTreeMap::new(),
-            hidden: BTreeMap::new(),
+            hidden: HiddenBySilence::new(),
             digests: BTreeMap::new(),
+            digest_due: BTreeMap::new(),
+            group_waits: BTreeMap::new(),
             cross_posts: CrossPostIndex::default(),
         }
     }
 }
 
-/// Watermark of a source, and whether the source is idle.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct SourceProgress {
-    pub at: EventTime,
-    pub idle: bool,
+impl Dispatcher {
+    /// Returns the parts that changed since the last call, in their present form; `None` for a part that is
+    /// gone.
+    pub fn changes(&mut self) -> Vec<(StatePartKey, Option<StatePart>)> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.extend(self.incidents.take_changed().into_iter().map(StatePartKey::Incident));
+        changed.into_iter().map(|key| (key.clone(), self.part(&key))).collect()
+    }
+
+    /// Returns every part of the state, as a complete changelog holds them.
+    #[must_use]
+    pub fn parts(&self) -> Vec<(StatePartKey, StatePart)> {
+        let whole = [StatePartKey::Clock, StatePartKey::Core, StatePartKey::Profile, StatePartKey::History];
+        let incidents = self.incidents.iter().map(|(id, _)| StatePartKey::Incident(id.clone()));
+        let pending = self.pending.keys().map(|(at, id)| StatePartKey::Pending(*at, id.clone()));
+        let actions =
+            self.actions.keys().map(|(at, acted, id)| StatePartKey::Action(*at, *acted, id.clone()));
+        let keys = whole.into_iter().chain(incidents).chain(pending).chain(actions);
+        keys.filter_map(|key| self.part(&key).map(|part| (key, part))).collect()
+    }
+
+    fn part(&self, key: &StatePartKey) -> Option<StatePart> {
+        match key {
+            StatePartKey::Clock => Some(StatePart::Clock(Box::new(self.clock.clone()))),
+            StatePartKey::Core => Some(StatePart::Core(Box::new(self.core.clone()))),
+            StatePartKey::Profile => Some(StatePart::Profile(Box::new(self.profile.clone()))),
+            StatePartKey::History => Some(StatePart::History(Box::new(self.history.clone()))),
+            StatePartKey::Incident(id) => {
+                let incident = self.incidents.get(id)?;
+                Some(StatePart::Incident(id.clone(), Box::new(incident.clone())))
+            }
+            StatePartKey::Pending(at, id) => {
+                let body = self.pending.get(&(*at, id.clone()))?;
+                Some(StatePart::Pending(*at, id.clone(), body.clone()))
+            }
+            StatePartKey::Action(at, acted_at, id) => {
+                let update = self.actions.get(&(*at, *acted_at, id.clone()))?;
+                Some(StatePart::Action(*at, *acted_at, id.clone(), update.clone()))
+            }
+        }
+    }
+
+    /// Restores a part from the changelog.
+    pub fn restore_part(&mut self, part: StatePart) {
+        match part {
+            StatePart::Clock(clock) => self.clock = *clock,
+            StatePart::Core(core) => self.core = *core,
+            StatePart::Profile(profile) => self.profile = *profile,
+            StatePart::History(history) => self.history = *history,
+            StatePart::Incident(id, incident) => self.incidents.restore(id, *incident),
+            StatePart::Pending(at, id, body) => {
+                self.pending.insert((at, id), body);
+            }
+            StatePart::Action(at, acted_at, id, update) => {
+                self.actions.insert((at, acted_at, id), update);
+            }
+        }
+    }
 }
 
 /// Serialises a signal as JSON: wire records omit absent fields, which a binary format cannot.
-mod as_json {
-    use firewatch_domain::SignalBody;
-    use serde::de::Error as _;
+pub(super) mod as_json {
+    use serde::de::{DeserializeOwned, Error as _};
     use serde::ser::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub fn serialize<S: Serializer>(body: &SignalBody, s: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<T: Serialize, S: Serializer>(body: &T, s: S) -> Result<S::Ok, S::Error> {
         serde_json::to_string(body).map_err(S::Error::custom)?.serialize(s)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SignalBody, D::Error> {
+    pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
         serde_json::from_str(&String::deserialize(d)?).map_err(D::Error::custom)
     }
 }

@@ -2,38 +2,65 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firewatch_domain::{EscalationState, Level, SimHash};
+use firewatch_domain::{Duration, EventTime, IncidentId, Level, SimHash};
 use serde::{Deserialize, Serialize};
 
+use super::Dispatcher;
 use super::emitter::{DecisionKind, Emitter};
 use super::growth::Growth;
-use super::incident::{ActiveRoute, Incident};
+use super::incident::{ActiveRoute, Details, Incident};
 use super::part_key::StatePartKey;
-use super::{Dispatcher, STORM_ROUTE};
-use crate::Policy;
-use crate::baseline::{Alarm, ComplaintCounts, span_windows, stem};
+use crate::baseline::{Alarm, ComplaintCounts, stem};
+use crate::{Policy, RouteRef};
 
 /// Notice on every storm that its posts are muted.
 const MUTED_NOTICE: &str = "alerts for individual posts are muted while the storm lasts";
+/// Minimum length of the windows in which complaints are counted.
+const STORM_STEP: Duration = Duration::from_secs(10);
+/// Span over which a storm's recent members count.
+const RECENT: Duration = Duration::from_mins(5);
 
 /// An open storm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Storm {
-    pub id: String,
+    pub id: IncidentId,
     /// Stems that its posts share. Empty for a storm without a common topic.
     pub words: Vec<String>,
     growth: Growth,
-    /// Number of members that joined in each of the latest windows.
+    /// Number of members that joined in each of the latest storm windows, the one in progress last.
     recent_joins: VecDeque<u32>,
+    /// Number of members when a person ended its escalation.
+    members_at_end: Option<u64>,
 }
 
-/// Returns the brand in a storm's id, or `None` for any other id.
-#[must_use]
-pub fn storm_brand(conversation: &str) -> Option<&str> {
-    conversation.strip_prefix("storm/")?.rsplit_once('/').map(|(brand, _)| brand)
+/// Returns the first end of a window after `from` that ends a storm window.
+pub(super) fn window_end(from: EventTime, step: Duration) -> EventTime {
+    let boundary = from.floor(STORM_STEP) + STORM_STEP;
+    let steps = ((boundary - from).as_millis() + step.as_millis() - 1) / step.as_millis();
+    from + Duration::from_millis(steps * step.as_millis())
+}
+
+/// Returns whether a window that ends now also ends a storm window.
+fn ends_storm_window(now: EventTime, step: Duration) -> bool {
+    (now - step).floor(STORM_STEP) != now.floor(STORM_STEP)
+}
+
+/// Returns the number of storm windows over which recent members count.
+fn recent_windows(policy: &Policy) -> usize {
+    (RECENT.as_millis() / policy.windows.step.as_millis().max(STORM_STEP.as_millis())).max(1) as usize
 }
 
 impl Storm {
+    /// Builds a storm whose escalation no person has ended.
+    pub(super) fn from_parts(
+        id: IncidentId,
+        words: Vec<String>,
+        growth: Growth,
+        recent_joins: VecDeque<u32>,
+    ) -> Self {
+        Self { id, words, growth, recent_joins, members_at_end: None }
+    }
+
     /// Returns whether a complaint belongs to the storm: it shares a topic word, or is a near-copy of a text
     /// that is copied in it. A storm without a topic holds every complaint.
     pub fn holds(&self, topics: &[String], sim_hash: Option<SimHash>) -> bool {
@@ -41,24 +68,56 @@ impl Storm {
         self.words.is_empty() || topics.iter().any(is_named) || self.growth.is_copied(sim_hash)
     }
 
-    fn record_joined(&mut self, n: u32, policy: &Policy) {
-        self.recent_joins.push_back(n);
-        while self.recent_joins.len() > span_windows(policy) {
+    fn count_join(&mut self) {
+        match self.recent_joins.back_mut() {
+            Some(current) => *current += 1,
+            None => self.recent_joins.push_back(1),
+        }
+    }
+
+    fn end_storm_window(&mut self, policy: &Policy) {
+        while self.recent_joins.len() >= recent_windows(policy) {
             self.recent_joins.pop_front();
         }
+        self.recent_joins.push_back(0);
     }
 }
 
 impl Dispatcher {
-    /// Adds a window of complaints that belong to no storm, and opens a storm when there are too many.
-    /// Returns whether it opened one.
-    pub(crate) fn detect_storm(&mut self, counts: ComplaintCounts, out: &Emitter<'_>) -> bool {
+    /// Returns whether an open storm holds a complaint.
+    pub(super) fn is_in_storm(&self, topics: &[String], sim_hash: Option<SimHash>) -> bool {
+        self.core.storms.iter().any(|storm| storm.holds(topics, sim_hash))
+    }
+
+    /// Counts complaints that belong to no storm. At the end of a storm window it opens a storm when there are
+    /// too many, and returns whether it did.
+    pub(super) fn count_complaints(&mut self, counts: &ComplaintCounts, out: &Emitter<'_>) -> bool {
+        let step = out.policy.windows.step;
+        let (start, window) = &mut self.core.storm_window;
+        if counts.posts > 0 {
+            window.add(counts);
+            self.changed.insert(StatePartKey::Core);
+        }
+        let start = *start.get_or_insert(out.now - step);
+        if !ends_storm_window(out.now, step) {
+            return false;
+        }
+        self.changed.insert(StatePartKey::Core);
+        let counts = std::mem::take(&mut self.core.storm_window.1);
+        self.core.storm_window.0 = Some(out.now);
+        // A gap in which nobody looked is not counted as a time without complaints.
+        let start = start.max(out.now - step.max(STORM_STEP));
+        self.detect_storm(counts, start, out)
+    }
+
+    /// Opens a storm when the complaints are too many. Returns whether it opened one.
+    fn detect_storm(&mut self, counts: ComplaintCounts, start: EventTime, out: &Emitter<'_>) -> bool {
         let policy = out.policy;
         // A storm without a topic holds every complaint, so there is nothing to learn from.
         let learns = self.core.storms.iter().all(|storm| !storm.words.is_empty());
         let mut volume = self.volume();
-        let rolled = volume.push(counts, out.now - policy.windows.step, out.now, learns);
-        let alarm = volume.alarm(out.now, policy).filter(|_| learns);
+        let rolled = volume.push(counts, start, out.now, learns);
+        let alarm = volume.alarm(start, out.now, policy).filter(|_| learns);
         if let Some(alarm) = &alarm {
             volume.subtract_storm(&alarm.words);
         }
@@ -71,27 +130,27 @@ impl Dispatcher {
         let Some(Alarm { posts, span, expected, deviations, words }) = alarm else { return false };
         let level = if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium };
         let topics = self.common_spellings(&words);
-        let about = if words.is_empty() { String::new() } else { format!(" about {}", topics.join(", ")) };
+        let about = about(&topics);
         let reason = format!("{posts} complaints{about} within {span} (usual: {expected:.0})");
-        let id = format!("storm/{}/{}", out.brand, out.now);
-        let mut incident = Incident::new(None);
-        incident.routes.push(ActiveRoute::new(STORM_ROUTE, level, reason, out.now));
+        let id = IncidentId::storm(out.brand, out.now);
+        let mut incident = Incident::new(Details::Storm { members: 0 });
+        incident.routes.push(ActiveRoute::new(RouteRef::Storm, level, reason, out.now));
         incident.topics = topics;
         incident.reasons.push(MUTED_NOTICE.into());
         incident.advice = policy.storm_advice();
-        self.put_back(id.clone(), incident, policy);
-        let recent_joins = VecDeque::new();
-        self.core.storms.push(Storm { id, words, growth: Growth::new(out.now), recent_joins });
+        self.incidents.check_in(&id, incident, policy);
+        let (growth, recent_joins) = (Growth::new(out.now), VecDeque::from([0]));
+        self.core.storms.push(Storm::from_parts(id, words, growth, recent_joins));
         true
     }
 
     /// Returns the most frequent recent spelling of each stem.
     fn common_spellings(&self, stems: &[String]) -> Vec<String> {
         let topics = || {
-            self.incidents
-                .values()
-                .filter(|incident| incident.counts_for_storms)
-                .flat_map(|incident| &incident.topics)
+            let complaints = self.incidents.iter().filter(|(_, incident)| {
+                incident.conversation().is_some_and(|conversation| conversation.counts_for_storms)
+            });
+            complaints.flat_map(|(_, incident)| &incident.topics)
         };
         let word = |wanted: &String| {
             let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
@@ -108,91 +167,134 @@ impl Dispatcher {
 
     /// Adds complaints to the storms they belong to: those of this window and, when a storm has just
     /// `opened`, all that have not been notified yet.
-    pub(crate) fn join_storms(&mut self, new: &[String], opened: bool, out: &mut Emitter<'_>) {
-        let mut joined = vec![0; self.core.storms.len()];
-        let mut ids = new.to_vec();
+    pub(super) fn join_storms(&mut self, new: &[String], opened: bool, out: &mut Emitter<'_>) {
+        if self.core.storms.is_empty() {
+            return;
+        }
+        let mut ids: Vec<IncidentId> = new.iter().map(IncidentId::conversation).collect();
         if opened {
-            let waiting = self
-                .incidents
-                .iter()
-                .filter(|(_, incident)| incident.counts_for_storms && incident.lifecycles.is_empty());
+            let waiting = self.incidents.iter().filter(|(_, incident)| {
+                incident.lifecycles.is_empty()
+                    && incident.conversation().is_some_and(|conversation| conversation.counts_for_storms)
+            });
             ids.extend(waiting.map(|(id, _)| id.clone()));
         }
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
-            let Some(incident) = self.incidents.get_mut(&id).filter(|incident| incident.storm_id.is_none())
-            else {
-                continue;
-            };
-            let Some(i) =
-                self.core.storms.iter().position(|storm| storm.holds(&incident.topics, incident.sim_hash))
-            else {
-                continue;
-            };
-            joined[i] += 1;
-            self.core.storms[i].growth.add_member(incident.sim_hash);
-            incident.storm_id = Some(self.core.storms[i].id.clone());
-            self.changed.insert(StatePartKey::Incident(id.clone()));
-            out.record_decision(DecisionKind::RouteChanged, &id, || {
-                format!("part of {}", self.core.storms[i].id)
-            });
-            let (storm, posted_at) = (self.core.storms[i].id.clone(), incident.posted_at);
-            if let Some(incident) = self.incidents.get_mut(&storm) {
-                incident.posted_at = incident.posted_at.into_iter().chain(posted_at).min();
-            }
+            self.join_storm(&id, out);
         }
-        for (storm, n) in self.core.storms.iter_mut().zip(joined) {
-            storm.record_joined(n, out.policy);
-            if let Some(incident) = self.incidents.get_mut(&storm.id) {
-                incident.members = Some(storm.growth.members);
-                if incident.lifecycles.is_empty() {
-                    incident.reasons =
-                        storm.growth.describe_copies().into_iter().chain([MUTED_NOTICE.to_owned()]).collect();
-                }
-                self.changed.insert(StatePartKey::Incident(storm.id.clone()));
+        for storm in &self.core.storms {
+            let (members, copies) = (storm.growth.members, storm.growth.describe_copies());
+            let known = self.incidents.get(&storm.id).and_then(|incident| incident.details.members());
+            if known == Some(members) {
+                continue;
             }
+            self.changed.insert(StatePartKey::Core);
+            self.incidents.edit(&storm.id, |incident| {
+                incident.details = Details::Storm { members };
+                if incident.lifecycles.is_empty() {
+                    incident.reasons = copies.into_iter().chain([MUTED_NOTICE.to_owned()]).collect();
+                }
+            });
         }
     }
 
+    /// Adds a complaint to the storm it belongs to, unless it is in one.
+    fn join_storm(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let Some(incident) = self.incidents.get(id) else { return };
+        let Some(conversation) = incident.conversation().filter(|c| c.storm.is_none()) else { return };
+        let (sim_hash, posted_at) = (conversation.sim_hash, incident.posted_at);
+        let holds = |storm: &&mut Storm| storm.holds(&incident.topics, sim_hash);
+        let Some(storm) = self.core.storms.iter_mut().find(holds) else { return };
+        storm.count_join();
+        storm.growth.add_member(sim_hash);
+        let storm_id = storm.id.clone();
+        out.record_decision(DecisionKind::RouteChanged, id, || format!("part of {storm_id}"));
+        self.incidents.edit(id, |incident| {
+            if let Some(conversation) = incident.conversation_mut() {
+                conversation.storm = Some(storm_id.clone());
+            }
+        });
+        self.incidents.edit(&storm_id, |storm| {
+            storm.posted_at = storm.posted_at.into_iter().chain(posted_at).min();
+        });
+    }
+
     /// Emits growth of storms, and ends storms that have calmed down.
-    pub(crate) fn update_storms(&mut self, out: &mut Emitter<'_>) {
-        let calm = self.volume().calm_threshold(out.now, out.policy);
+    pub(super) fn update_storms(&mut self, out: &mut Emitter<'_>) {
+        let ends_window = ends_storm_window(out.now, out.policy.windows.step);
+        let calm = if ends_window { self.volume().calm_threshold(out.now, out.policy) } else { 0.0 };
         for mut storm in std::mem::take(&mut self.core.storms) {
-            let Some(mut incident) = self.incidents.remove(&storm.id) else { continue };
-            let interval = out.policy.storms.group_interval;
-            storm.growth.notify_growth(&storm.id, &mut incident, interval, out);
-            let recent_posts: u32 = storm.recent_joins.iter().sum();
-            let is_over =
-                storm.recent_joins.len() >= span_windows(out.policy) && f64::from(recent_posts) <= calm;
-            if is_over {
-                let reason = format!("only {recent_posts} posts joined in the last five minutes");
-                out.move_all(&storm.id, &mut incident, EscalationState::Resolved, &reason);
+            if self.incidents.get(&storm.id).is_none() {
+                continue;
             }
-            self.put_back(storm.id.clone(), incident, out.policy);
-            if is_over {
-                self.remove_incident(&storm.id);
-            } else {
-                self.core.storms.push(storm);
+            self.notify_growth(&storm.id, &mut storm.growth, out.policy.storms.group_interval, out);
+            let recent: u32 = storm.recent_joins.iter().sum();
+            let is_whole = storm.recent_joins.len() >= recent_windows(out.policy);
+            if ends_window && is_whole && f64::from(recent) <= calm {
+                self.end_storm(&storm, recent, out);
+                continue;
             }
+            if ends_window {
+                storm.end_storm_window(out.policy);
+            }
+            self.reopen_storm(&mut storm, out);
+            self.core.storms.push(storm);
         }
     }
+
+    /// Opens the escalation of a storm again that a person ended and that has doubled since.
+    fn reopen_storm(&mut self, storm: &mut Storm, out: &mut Emitter<'_>) {
+        let Some(incident) = self.incidents.get(&storm.id) else { return };
+        let is_ended = incident.lifecycles.first().is_some_and(|lifecycle| !lifecycle.is_live());
+        if !is_ended {
+            storm.members_at_end = None;
+            return;
+        }
+        let members = storm.growth.members;
+        let at_end = *storm.members_at_end.get_or_insert(members);
+        if members < 2 * at_end.max(1) {
+            return;
+        }
+        storm.members_at_end = None;
+        if let Some(mut incident) = self.incidents.check_out(&storm.id) {
+            let topics = about(&incident.topics);
+            if let Some(active) = incident.routes.first_mut() {
+                active.reason =
+                    format!("{members} complaints{topics}; there were {at_end} when a person ended it");
+                (active.since, active.due) = (out.now, Some(out.now));
+            }
+            self.incidents.check_in(&storm.id, incident, out.policy);
+        }
+    }
+
+    fn end_storm(&mut self, storm: &Storm, recent: u32, out: &mut Emitter<'_>) {
+        let topics =
+            self.incidents.get(&storm.id).map_or_else(String::new, |incident| about(&incident.topics));
+        self.end_incident(&storm.id, &format!("only {recent} posts joined in the last five minutes"), out);
+        self.open_storm_digests(&storm.id, &topics, out);
+    }
+}
+
+/// Returns ` about` and the topics; empty when there are none.
+fn about(topics: &[String]) -> String {
+    if topics.is_empty() { String::new() } else { format!(" about {}", topics.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
-    use firewatch_domain::EventTime;
-
     use super::*;
 
     #[test]
     fn a_storm_holds_what_shares_its_topics_and_one_without_topics_holds_all() {
         let about = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let mut storm = Storm {
-            id: String::new(),
+            id: IncidentId::conversation(""),
             words: vec![],
             growth: Growth::new(EventTime::EARLIEST),
             recent_joins: VecDeque::new(),
+            members_at_end: None,
         };
         assert!(storm.holds(&about(&["bill"]), None) && storm.holds(&[], None));
         storm.words = about(&["portal", "down"]);

@@ -1,35 +1,79 @@
-//! Applies actions and answers to an incident, and emits the changes.
+//! Applies answers and people's actions to an incident, and emits the changes.
 
 use firewatch_domain::{
-    Channel, ConversationChange, ConversationUpdate, EscalationChange, EscalationState, EventTime,
+    ActionContext, Channel, ConversationChange, ConversationUpdate, EscalationChange, EscalationState,
+    EventTime, IncidentId,
 };
 
+use super::Dispatcher;
 use super::deadlines::format_duration;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
-use super::incident::{HandOffRequest, Incident};
-use super::{Dispatcher, StatePartKey};
+use super::incident::{Details, HandOffRequest, Incident};
+use super::part_key::StatePartKey;
+use crate::Lifecycle;
+use crate::lifecycle::Ended;
 use crate::policy::hours;
 
+/// A change with who made it and what it is about.
+struct Change<'a> {
+    by: &'a str,
+    at: EventTime,
+    scope: Option<&'a ActionContext>,
+}
+
 impl Dispatcher {
-    /// Applies an update to its incident. Updates of unknown incidents are ignored.
+    /// Applies an update to its incident. One about an unknown incident changes nothing.
     pub(super) fn apply_update(&mut self, update: ConversationUpdate, at: EventTime, out: &mut Emitter<'_>) {
-        let ConversationUpdate { conversation: id, change, by, trace } = update;
-        let Some(mut incident) = self.incidents.remove(&id) else { return };
+        let ConversationUpdate { conversation, change, by, action, trace } = update;
+        let Some(id) = self.incidents.find(&conversation) else {
+            let unknown = IncidentId::conversation(conversation);
+            out.record_decision(DecisionKind::NoChange, &unknown, || "no incident of this id".into());
+            return;
+        };
+        let Some(mut incident) = self.incidents.check_out(&id) else { return };
         incident.trace = trace.or(incident.trace);
         if matches!(change, ConversationChange::Deleted { .. }) {
-            self.core.cross_posts.forget(&id);
+            self.core.cross_posts.forget(&conversation);
             self.changed.insert(StatePartKey::Core);
         }
-        let is_over = matches!(
-            change,
-            ConversationChange::Expired { .. } | ConversationChange::Deleted { is_root: true }
-        );
-        incident.apply_change(&id, change, &by, at, out);
+        let is_over = matches!(change, ConversationChange::Deleted { is_root: true });
+        let is_answer = matches!(change, ConversationChange::Answered | ConversationChange::HandedOff)
+            && !id.is_conversation();
+        let at = action.as_ref().map_or(at, |action| action.at);
+        let made = Change { by: &by, at, scope: action.as_ref() };
+        incident.apply_change(&id, change, &made, out);
+        let ended_digest = matches!(incident.details, Details::BudgetDigest { .. })
+            && incident.lifecycles.iter().any(|lifecycle| !lifecycle.is_live());
+        let is_over = is_over || incident.is_over();
+        self.incidents.check_in(&id, incident, out.policy);
+        if is_answer {
+            self.stop_clocks(&id);
+        }
         if is_over {
-            self.incidents.insert(id.clone(), incident);
-            self.remove_incident(&id);
-        } else {
-            self.put_back(id, incident, out.policy);
+            self.incidents.remove(&id);
+        } else if ended_digest {
+            self.close_budget_digest(&id);
+        }
+        self.close_ended_groups();
+    }
+
+    /// Stops the clocks of a group's or digest's members, because a person answered all of them.
+    fn stop_clocks(&mut self, id: &IncidentId) {
+        for member in self.incidents.members_of(id) {
+            self.incidents.edit(&member, |member| {
+                let memberships = member.conversation_mut().map(|conversation| &mut conversation.memberships);
+                let of_it = memberships.into_iter().flatten().filter(|membership| membership.of == *id);
+                of_it.for_each(|membership| membership.respond_by = None);
+            });
+        }
+    }
+
+    /// Resolves an incident, and removes it.
+    pub(super) fn end_incident(&mut self, id: &IncidentId, happened: &str, out: &mut Emitter<'_>) {
+        if let Some(mut incident) = self.incidents.check_out(id) {
+            out.move_all(id, &mut incident, EscalationState::Resolved, happened);
+            self.incidents.check_in(id, incident, out.policy);
+            self.incidents.remove(id);
         }
     }
 }
@@ -37,96 +81,281 @@ impl Dispatcher {
 impl Incident {
     fn apply_change(
         &mut self,
-        id: &str,
+        id: &IncidentId,
         change: ConversationChange,
-        by: &str,
-        at: EventTime,
+        made: &Change<'_>,
         out: &mut Emitter<'_>,
     ) {
         use EscalationState as State;
+        let by = made.by;
         match change {
-            ConversationChange::Acknowledged => {
-                out.move_all(id, self, State::Acknowledged, &format!("acknowledged by {by}"));
-            }
+            ConversationChange::Acknowledged => self.acknowledge(id, made, out),
             ConversationChange::Answered => {
-                let late = self.record_answer(at, out);
+                let late = self.record_answer(made.at, out);
                 out.move_all(id, self, State::Answered, &format!("answered in public by {by}{late}"));
             }
             ConversationChange::HandOffAsked { channels } => {
-                let late = self.record_answer(at, out);
-                let deadline =
-                    hours::after(out.brand_policy().hours.as_ref(), at, out.brand_policy().hand_off);
-                self.hand_off_request = Some(HandOffRequest { at, deadline, stall_notified: false });
-                let reason = format!("{by} asked to continue {}{late}", describe_channels(&channels));
-                out.move_all(id, self, State::HandOffAsked, &reason);
+                let late = self.record_answer(made.at, out);
+                self.ask_hand_off(made.at, out);
+                let happened = format!("{by} asked to continue {}{late}", describe_channels(&channels));
+                out.move_all(id, self, State::HandOffAsked, &happened);
             }
             ConversationChange::HandedOff => {
-                self.hand_off_request = None;
-                let late = self.record_answer(at, out);
-                out.move_all(
-                    id,
-                    self,
-                    State::HandedOff,
-                    &format!("handed off to a private channel by {by}{late}"),
-                );
+                self.end_hand_off_request();
+                let late = self.record_answer(made.at, out);
+                let happened = format!("handed off to a private channel by {by}{late}");
+                out.move_all(id, self, State::HandedOff, &happened);
             }
-            ConversationChange::HandOffAccepted if self.hand_off_request.is_none() => {}
             ConversationChange::HandOffAccepted => {
-                self.hand_off_request = None;
-                out.move_all(id, self, State::HandedOff, "continues in private, according to a reply");
+                if self.end_hand_off_request() {
+                    out.move_all(id, self, State::HandedOff, "continues in private, according to a reply");
+                }
             }
-            ConversationChange::Resolved => {
-                // Nobody has to be notified of what is still due.
-                self.routes.iter_mut().for_each(|active| (active.due, active.decided) = (None, true));
-                out.move_all(id, self, State::Resolved, &format!("resolved by {by}"));
-            }
+            ConversationChange::Resolved => self.resolve(id, made, out),
             ConversationChange::Reopened => {
-                out.move_all(id, self, State::Reopened, &format!("reopened by {by}"));
+                let happened = format!("reopened by {by}");
+                self.act(id, made, &happened, "reopened", out, |lifecycle, at| {
+                    lifecycle.move_to(State::Reopened, at)
+                });
             }
-            ConversationChange::Silenced { until } => {
-                out.record_decision(DecisionKind::Silenced, id, || format!("silenced until {until} by {by}"));
-                self.silenced_until = Some(until);
+            ConversationChange::Silenced { until } => self.silence(id, Some(until), made, out),
+            ConversationChange::Unsilenced => self.silence(id, None, made, out),
+            ConversationChange::HandedOver { team } => self.hand_over(id, &team, made, out),
+            ConversationChange::Undone => self.undo(id, made, out),
+            ConversationChange::Edited { excerpt } => {
+                if let Some(conversation) = self.conversation_mut() {
+                    conversation.excerpt = excerpt;
+                }
             }
-            ConversationChange::HandedOver { team } => {
-                self.hand_over(id, &team, &format!("handed over to {team} by {by}"), out);
-            }
-            ConversationChange::Edited { excerpt } => self.excerpt = excerpt,
-            ConversationChange::Deleted { is_root: all } => {
-                self.erase_text(all);
-                if all {
+            ConversationChange::Deleted { is_root } => {
+                self.erase_text(is_root);
+                if is_root {
                     out.move_all(id, self, State::Expired, "the post was deleted; its text has been erased");
                 }
             }
-            ConversationChange::Expired { reason } => out.move_all(id, self, State::Expired, &reason),
+            ConversationChange::Expired { reason } => {
+                out.move_all(id, self, State::Expired, &reason);
+                if let Some(conversation) = self.conversation_mut() {
+                    conversation.expired = Some(reason);
+                }
+            }
         }
     }
 
-    /// Erases text of a deleted post. The excerpt is that of the root post, so it goes only with that.
-    fn erase_text(&mut self, first: bool) {
-        self.reasons.clear();
-        self.contributions.clear();
-        self.topics.clear();
-        self.sim_hash = None;
-        if first {
-            self.excerpt = None;
+    /// Returns whether an action is about one of the escalations.
+    fn is_meant(&self, id: &IncidentId, i: usize, made: &Change<'_>) -> bool {
+        let lifecycle = &self.lifecycles[i];
+        let Some(scope) = made.scope else { return true };
+        if let Some(wanted) = &scope.escalation {
+            return EscalationRef { id, incident: self, lifecycle }.escalation_id() == *wanted;
         }
+        scope.team.as_ref().is_none_or(|team| lifecycle.owner == *team || lifecycle.team == *team)
+    }
+
+    /// Applies a person's action to each escalation that it is about, and emits those that it changes. What it
+    /// does can be undone.
+    fn act(
+        &mut self,
+        id: &IncidentId,
+        made: &Change<'_>,
+        happened: &str,
+        action: &str,
+        out: &mut Emitter<'_>,
+        apply: impl Fn(&mut Lifecycle, EventTime) -> bool,
+    ) {
+        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
+            let lifecycle = &mut self.lifecycles[i];
+            let before = lifecycle.undo_point(made.by, action);
+            if !apply(lifecycle, out.now) {
+                let state = lifecycle.state;
+                out.record_decision(DecisionKind::NoChange, id, || format!("not {happened}: it is {state}"));
+                continue;
+            }
+            lifecycle.set_undo(before);
+            let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+            out.emit_step(escalation, EscalationChange::Moved, happened.to_owned());
+        }
+    }
+
+    /// Acknowledges it, unless somebody else has: that is refused with who has it.
+    fn acknowledge(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
+            let other = self.lifecycles[i].acknowledged_by.clone().filter(|other| other != made.by);
+            if let Some(other) = other.filter(|_| self.lifecycles[i].state == EscalationState::Acknowledged) {
+                let happened = format!("not acknowledged by {}: {other} has it", made.by);
+                self.refuse(id, i, happened, out);
+            }
+        }
+        let happened = format!("acknowledged by {}", made.by);
+        self.act(id, made, &happened, "acknowledged", out, |lifecycle, at| {
+            let moved = lifecycle.move_to(EscalationState::Acknowledged, at);
+            if moved {
+                lifecycle.acknowledged_by = Some(made.by.to_owned());
+            }
+            moved
+        });
+    }
+
+    fn resolve(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        let of_escalations = (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made));
+        let mut meant: Vec<String> = of_escalations.map(|i| self.lifecycles[i].team.clone()).collect();
+        meant.extend(made.scope.and_then(|scope| scope.team.clone()));
+        let of_all = made.scope.is_none_or(|scope| scope.team.is_none() && scope.escalation.is_none());
+        // Nobody has to be notified of what is still due.
+        let settled: Vec<bool> = self
+            .routes
+            .iter()
+            .map(|active| {
+                of_all || self.team(active, out.policy).is_some_and(|t| meant.iter().any(|m| m == t))
+            })
+            .collect();
+        for (active, _) in self.routes.iter_mut().zip(settled).filter(|(_, settled)| *settled) {
+            (active.due, active.decided) = (None, true);
+        }
+        let happened = format!("resolved by {}", made.by);
+        let ended = Ended { at: made.at, by_person: true };
+        self.act(id, made, &happened, "resolved", out, |lifecycle, at| {
+            let moved = lifecycle.move_to(EscalationState::Resolved, at);
+            if moved {
+                lifecycle.ended = Some(ended);
+            }
+            moved
+        });
+    }
+
+    /// Silences it until a time, or ends its silence.
+    fn silence(
+        &mut self,
+        id: &IncidentId,
+        until: Option<EventTime>,
+        made: &Change<'_>,
+        out: &mut Emitter<'_>,
+    ) {
+        let by = made.by;
+        let happened = match until {
+            Some(until) => format!("silenced until {until} by {by}"),
+            None => format!("silence ended by {by}"),
+        };
+        out.record_decision(DecisionKind::Silenced, id, || happened.clone());
+        let of_team = made.scope.is_some_and(|scope| scope.team.is_some() || scope.escalation.is_some());
+        if !of_team {
+            self.silenced_until = until;
+        }
+        if until.is_none() {
+            // What the silence deferred is decided at once.
+            let now = out.now;
+            self.routes.iter_mut().for_each(|active| active.due = active.due.map(|due| due.min(now)));
+        }
+        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
+            let lifecycle = &mut self.lifecycles[i];
+            if of_team || until.is_none() {
+                lifecycle.silenced_until = until;
+            }
+            // What a silence that has ended held back comes now.
+            let held = until.is_none().then_some(out.now);
+            (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (held, held);
+        }
+    }
+
+    /// Makes a team the owner of the live escalations, and emits that to both owners.
+    fn hand_over(&mut self, id: &IncidentId, to: &str, made: &Change<'_>, out: &mut Emitter<'_>) {
+        if !out.policy.teams.contains_key(to) {
+            out.record_decision(DecisionKind::NoChange, id, || {
+                format!("not handed over: no team is called {to}")
+            });
+            return;
+        }
+        // The action's team is the new owner, so only an escalation's id narrows it.
+        let by_id = made.scope.filter(|scope| scope.escalation.is_some());
+        let scope = Change { scope: by_id, ..*made };
+        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, &scope)).collect::<Vec<_>>() {
+            let lifecycle = &mut self.lifecycles[i];
+            if !lifecycle.is_live() || lifecycle.owner == to {
+                continue;
+            }
+            let before = lifecycle.undo_point(made.by, "handed over");
+            let previous = lifecycle.owner.clone();
+            lifecycle.hand_over(to, out.now);
+            lifecycle.set_undo(before);
+            let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+            out.emit_hand_over(escalation, previous, format!("handed over to {to} by {}", made.by));
+        }
+    }
+
+    /// Takes back the last action on each escalation that it is about.
+    fn undo(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
+            let owner = self.lifecycles[i].owner.clone();
+            let Some(undone) = self.lifecycles[i].restore_undo(out.now) else {
+                let happened = format!("not undone by {}: something else has happened since", made.by);
+                self.refuse(id, i, happened, out);
+                continue;
+            };
+            let whose = if undone.by == made.by { String::new() } else { format!(" by {}", undone.by) };
+            let happened = format!("{} took back: {}{whose}", made.by, undone.action);
+            let lifecycle = &self.lifecycles[i];
+            let escalation = EscalationRef { id, incident: self, lifecycle };
+            if lifecycle.owner == owner {
+                out.emit_step(escalation, EscalationChange::Moved, happened);
+            } else {
+                out.emit_hand_over(escalation, owner, happened);
+            }
+        }
+    }
+
+    /// Emits that an action was refused. Nothing else changes.
+    fn refuse(&mut self, id: &IncidentId, i: usize, happened: String, out: &mut Emitter<'_>) {
+        self.lifecycles[i].record_refusal();
+        let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+        out.emit_step(escalation, EscalationChange::Refused, happened);
+    }
+
+    /// Erases text of a deleted post. The excerpt is that of the root post, so it goes only with that.
+    fn erase_text(&mut self, is_root: bool) {
+        self.reasons.clear();
+        self.topics.clear();
+        if let Some(conversation) = self.conversation_mut() {
+            conversation.contributions.clear();
+            conversation.sim_hash = None;
+            if is_root {
+                conversation.excerpt = None;
+            }
+        }
+    }
+
+    fn ask_hand_off(&mut self, at: EventTime, out: &Emitter<'_>) {
+        let brand = out.brand_policy();
+        let deadline = hours::after(brand.hours.as_ref(), at, brand.hand_off);
+        if let Some(conversation) = self.conversation_mut() {
+            conversation.hand_off_request = Some(HandOffRequest { at, deadline });
+        }
+        self.lifecycles.iter_mut().for_each(|lifecycle| lifecycle.stalled = false);
+    }
+
+    /// Ends the brand's request to continue in private. Returns whether there was one.
+    fn end_hand_off_request(&mut self) -> bool {
+        self.conversation_mut().and_then(|conversation| conversation.hand_off_request.take()).is_some()
     }
 
     /// Records the brand's first answer. Returns how long it took, in plain words; empty for later answers.
     fn record_answer(&mut self, at: EventTime, out: &Emitter<'_>) -> String {
-        if self.answered_at.is_some() {
+        self.lifecycles.iter_mut().for_each(|lifecycle| lifecycle.overdue_at = None);
+        let posted_at = self.posted_at;
+        let Some(conversation) = self.conversation_mut() else { return String::new() };
+        if conversation.answered_at.is_some() {
             return String::new();
         }
-        self.answered_at = Some(at);
-        self.lifecycles.iter_mut().for_each(|lifecycle| lifecycle.overdue_at = None);
+        conversation.answered_at = Some(at);
+        conversation.memberships.iter_mut().for_each(|membership| membership.respond_by = None);
+        let from = posted_at.unwrap_or(conversation.began);
         for active in self.routes.iter_mut().filter(|active| active.due.is_some()) {
-            if out.policy.routes.get(&active.route).is_some_and(|route| route.unless_answered) {
+            let route = active.route.policy_name().and_then(|name| out.policy.routes.get(name));
+            if route.is_some_and(|route| route.unless_answered) {
                 // Decide now that nobody has to be notified.
                 active.due = Some(at);
             }
         }
         let terms = out.brand_policy();
-        let Some(from) = self.began.and(self.posted_at.or(self.began)) else { return String::new() };
         let (took, target) = (hours::between(terms.hours.as_ref(), from, at), terms.first_response);
         let business = if terms.hours.is_some() { " in business hours" } else { "" };
         let verdict = if took <= target { "within" } else { "later than" };
@@ -135,28 +364,6 @@ impl Incident {
             format_duration(took),
             format_duration(target)
         )
-    }
-
-    /// Makes a team the owner of every open escalation, and emits that to both owners.
-    pub(super) fn hand_over(&mut self, id: &str, to: &str, reason: &str, out: &mut Emitter<'_>) {
-        if !out.policy.teams.contains_key(to) {
-            return;
-        }
-        for i in 0..self.lifecycles.len() {
-            let lifecycle = &mut self.lifecycles[i];
-            if lifecycle.state.is_final() || lifecycle.owner == to {
-                continue;
-            }
-            let before = std::mem::replace(&mut lifecycle.owner, to.to_owned());
-            lifecycle.record_step(out.now);
-            let mut record = out.record(
-                EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] },
-                EscalationChange::HandedOver,
-                vec![reason.to_owned()],
-            );
-            record.handed_over_by = Some(before);
-            out.escalations.push(record);
-        }
     }
 }
 

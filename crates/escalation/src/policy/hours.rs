@@ -6,8 +6,8 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-/// Maximum number of days to look ahead for the next hours.
-const MAX_DAYS_AHEAD: i64 = 400;
+/// Weeks that [`WeeklyHours::after`] looks at one by one; it skips the others.
+const EXACT_WEEKS: i64 = 2;
 const DAYS: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
     ("tue", Weekday::Tuesday),
@@ -18,12 +18,14 @@ const DAYS: [(&str, Weekday); 7] = [
     ("sun", Weekday::Sunday),
 ];
 
-/// Hours of the week. Hours that end before they begin end on the next day.
+/// Hours of the week. Hours that end before they begin end on the next day; those from 00:00 to 24:00 are whole
+/// days.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeeklyHours {
     zone: TimeZone,
     days: Vec<Weekday>,
     from: Time,
+    /// Midnight is that at the end of the day.
     to: Time,
 }
 
@@ -38,11 +40,14 @@ pub(super) fn read(s: &mut Settings, key: &str) -> Option<WeeklyHours> {
         s.add_fault(&format!("{key}.zone"), problem);
         TimeZone::UTC
     });
-    let (from, to) = (time(s, &format!("{key}.from"), "09:00"), time(s, &format!("{key}.to"), "17:00"));
-    if from == to {
+    let (from, to) = (time(s, &format!("{key}.from"), "09:00"), end(s, &format!("{key}.to"), "17:00"));
+    if from == to && from != Time::midnight() {
+        let times = format!("{:02}:{:02}", from.hour(), from.minute());
         s.add_fault(
             key,
-            format_args!("{from} to {to} is empty; give two different times, or remove the section"),
+            format_args!(
+                "{times} to {times} is empty; give two different times, or 00:00 to 24:00 for whole days"
+            ),
         );
     }
     Some(WeeklyHours { zone, days: days(s, &format!("{key}.days")), from, to })
@@ -50,11 +55,25 @@ pub(super) fn read(s: &mut Settings, key: &str) -> Option<WeeklyHours> {
 
 fn time(s: &mut Settings, key: &str, default: &str) -> Time {
     let text = s.text(key, default);
-    let read = text.split_once(':').and_then(|(h, m)| Time::new(h.parse().ok()?, m.parse().ok()?, 0, 0).ok());
-    read.unwrap_or_else(|| {
-        s.add_fault(key, format_args!("{text:?} is not allowed; give a time of day such as \"09:00\""));
-        Time::midnight()
-    })
+    parse_time(&text).unwrap_or_else(|| reject_time(s, key, &text))
+}
+
+/// Reads an end. `24:00` is the end of the day, and so is `23:59`: nobody means a gap of one minute.
+fn end(s: &mut Settings, key: &str, default: &str) -> Time {
+    match s.text(key, default).as_str() {
+        "24:00" | "23:59" => Time::midnight(),
+        text => parse_time(text).unwrap_or_else(|| reject_time(s, key, text)),
+    }
+}
+
+fn parse_time(text: &str) -> Option<Time> {
+    let (hour, minute) = text.split_once(':')?;
+    Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+}
+
+fn reject_time(s: &mut Settings, key: &str, text: &str) -> Time {
+    s.add_fault(key, format_args!("{text:?} is not allowed; give a time of day such as \"09:00\""));
+    Time::midnight()
 }
 
 fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
@@ -62,6 +81,7 @@ fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
     let mut days = Vec::new();
     for name in &names {
         match DAYS.iter().find(|(own, _)| own == name) {
+            Some((_, day)) if days.contains(day) => {}
             Some((_, day)) => days.push(*day),
             None => s.add_fault(
                 key,
@@ -73,18 +93,37 @@ fn days(s: &mut Settings, key: &str) -> Vec<Weekday> {
 }
 
 impl WeeklyHours {
-    /// Returns when the hours at a time end; `None` outside of the hours.
+    /// Returns when the hours at a time end; `None` outside of the hours. Hours that follow without a gap count
+    /// as one.
     #[must_use]
     pub fn end(&self, at: EventTime) -> Option<EventTime> {
-        self.spans(at).take_while(|(from, _)| *from <= at).find(|(_, to)| at < *to).map(|(_, to)| to)
+        let mut end = None;
+        // A week holds every gap there is.
+        for (from, to) in
+            self.spans(at).take_while(|(from, _)| *from - at <= Duration::from_mins(9 * 24 * 60))
+        {
+            match end {
+                None if from <= at && at < to => end = Some(to),
+                None if from > at => return None,
+                Some(until) if from <= until => end = Some(to.max(until)),
+                Some(until) => return Some(until),
+                None => {}
+            }
+        }
+        end
     }
 
-    /// Returns when `span` of these hours has passed since `from`.
+    /// Returns when `span` of these hours has passed since `from`; the last time there is if that is never.
     #[must_use]
     pub fn after(&self, from: EventTime, span: Duration) -> EventTime {
-        let mut remaining = span;
-        for (begin, end) in self.spans(from) {
-            let begin = begin.max(from);
+        let weekly = self.weekly().as_millis().max(1);
+        let weeks = (span.as_millis() / weekly - EXACT_WEEKS).max(0);
+        // A week later is the same local time. The hours that a change of the clock adds or takes within the
+        // skipped weeks are not counted.
+        let Some(start) = self.weeks_later(from, weeks) else { return EventTime::END };
+        let mut remaining = span - Duration::from_millis(weeks * weekly);
+        for (begin, end) in self.spans(start) {
+            let begin = begin.max(start);
             if end <= begin {
                 continue;
             }
@@ -93,7 +132,7 @@ impl WeeklyHours {
             }
             remaining = remaining - (end - begin);
         }
-        from + span
+        EventTime::END
     }
 
     /// Returns how much of these hours lies between two times.
@@ -106,14 +145,33 @@ impl WeeklyHours {
         })
     }
 
-    /// Returns the hours from the day before a time on, in order.
+    /// Returns whether these hours never end.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        self.days.len() == DAYS.len() && self.from == self.to
+    }
+
+    /// Returns the length of the hours in a week without a change of the clock.
+    fn weekly(&self) -> Duration {
+        let minutes = |time: Time| i64::from(time.hour()) * 60 + i64::from(time.minute());
+        let (from, to) = (minutes(self.from), minutes(self.to));
+        let daily = if to <= from { to + 24 * 60 - from } else { to - from };
+        Duration::from_mins(daily * self.days.len() as i64)
+    }
+
+    fn weeks_later(&self, at: EventTime, weeks: i64) -> Option<EventTime> {
+        let zoned = Timestamp::from_millisecond(at.as_millis()).ok()?.to_zoned_datetime(self.zone.clone());
+        let later = zoned.checked_add(Span::new().try_weeks(weeks).ok()?).ok()?;
+        Some(EventTime::from_millis(later.timestamp().as_millisecond()))
+    }
+
+    /// Returns the hours from the day before a time on, in order, until the calendar ends.
     fn spans(&self, at: EventTime) -> impl Iterator<Item = (EventTime, EventTime)> + '_ {
         let now = Timestamp::from_millisecond(at.as_millis()).unwrap_or(Timestamp::UNIX_EPOCH);
         let today = now.to_zoned_datetime(self.zone.clone()).date();
-        (-1..MAX_DAYS_AHEAD).filter_map(move |n| {
-            let day = today.checked_add(Span::new().days(n)).ok()?;
+        let days = (-1..).map_while(move |n| today.checked_add(Span::new().try_days(n).ok()?).ok());
+        days.filter(|day| self.days.contains(&day.weekday())).map_while(|day| {
             let next = if self.to <= self.from { day.tomorrow().ok()? } else { day };
-            self.days.contains(&day.weekday()).then_some(())?;
             Some((self.instant(day, self.from)?, self.instant(next, self.to)?))
         })
     }

@@ -10,6 +10,7 @@ mod routes;
 mod schema;
 mod silences;
 mod teams;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
@@ -18,7 +19,7 @@ use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
 use firewatch_settings::{Fault, Settings};
 use fnv::FnvHasher;
 
-use crate::{Condition, Facts, PR, Satisfiability};
+use crate::{Condition, Facts, PR};
 
 pub use accounts::Accounts;
 pub use advice::Advice;
@@ -132,8 +133,8 @@ impl Policy {
         let routes = routes::read(s, &names);
         let storms = read_storms(s, &names);
         let windows = Windows {
-            step: s.duration("windows.step", Duration::from_secs(10), 1.0..=300.0),
-            lateness: s.duration("windows.lateness", Duration::from_secs(10), 0.0..=600.0),
+            step: s.duration("windows.step", Duration::from_secs(1), 1.0..=300.0),
+            lateness: s.duration("windows.lateness", Duration::from_secs(2), 0.0..=600.0),
         };
         let opening_conditions =
             || routes.values().flat_map(|r| &r.when).map(|(_, c)| c).chain([&storms.complaint_when]);
@@ -235,53 +236,6 @@ impl Policy {
         let faults: Vec<Fault> =
             faults.iter().filter(|(differs, _)| *differs).map(|(_, key)| fault(key)).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
-    }
-
-    /// Returns settings that are allowed but probably not intended.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<Fault> {
-        let mut warnings = Vec::new();
-        let mut warn = |key: String, problem: String| warnings.push(Fault { key, problem });
-        for (name, route) in &self.routes {
-            for (level, condition) in &route.when {
-                let problem = match condition.satisfiability() {
-                    Satisfiability::Never => "can never hold, so it notifies nobody",
-                    Satisfiability::Always => "holds for every conversation",
-                    Satisfiability::Sometimes => continue,
-                };
-                warn(format!("routes.{name}.when.{level}"), format!("`{}` {problem}", condition.source()));
-            }
-            match route.until.as_ref().map(|until| (until, until.satisfiability())) {
-                Some((until, Satisfiability::Never)) => {
-                    warn(
-                        format!("routes.{name}.until"),
-                        format!("`{}` can never hold, so the route never ends", until.source()),
-                    );
-                }
-                Some((until, Satisfiability::Always)) => {
-                    let problem = format!("`{}` always holds; leave it out", until.source());
-                    warn(format!("routes.{name}.until"), problem);
-                }
-                _ => {}
-            }
-        }
-        for name in self
-            .brands
-            .iter()
-            .filter(|(_, brand)| brand.handles.is_empty() && brand.handles_on.is_empty())
-            .map(|(name, _)| name)
-        {
-            let problem = "no handles are given, so only `brand_reply` events count as its answers";
-            warn(format!("brands.{name}.handles"), problem.into());
-        }
-        let is_notified = |team: &String| {
-            let tiers = self.teams.values().flat_map(|t| &t.tiers).any(|tier| tier.team == *team);
-            tiers || self.storms.team == *team || self.routes.values().any(|route| route.team == *team)
-        };
-        for name in self.teams.keys().filter(|name| !is_notified(name)) {
-            warn(format!("teams.{name}"), "no route, tier or storm notifies this team".into());
-        }
-        warnings
     }
 
     fn check_brands(&self, s: &mut Settings) {

@@ -123,9 +123,10 @@ pub(super) fn read(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> 
 fn all(s: &mut Settings, teams: &[&str]) -> BTreeMap<String, Route> {
     let names = s.sections("routes");
     let mut routes: BTreeMap<String, Route> = BTreeMap::new();
+    let mut ids: BTreeMap<u32, String> = BTreeMap::new();
     for name in names {
         let route = route(s, &name, teams);
-        if let Some((other, _)) = routes.iter().find(|(_, other)| other.id == route.id) {
+        if let Some(other) = ids.insert(route.id, name.clone()) {
             s.add_fault(
                 &format!("routes.{name}"),
                 format_args!("the name has the same hash as `{other}`; rename it"),

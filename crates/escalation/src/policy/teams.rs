@@ -48,6 +48,14 @@ impl Team {
     }
 }
 
+impl Team {
+    /// Returns whether the team has quiet hours at all times that this level does not end.
+    #[must_use]
+    pub fn never_wakes_for(&self, level: Level) -> bool {
+        self.quiet.as_ref().is_some_and(|quiet| quiet.hours.is_always() && level < quiet.wakes_from)
+    }
+}
+
 impl QuietHours {
     /// Returns the earliest time to notify of this level.
     #[must_use]

@@ -297,14 +297,15 @@ fn describe_escalation(e: &Escalation) -> String {
         EscalationChange::Late => "overdue".into(),
         EscalationChange::Stalled => "stalled".into(),
         EscalationChange::Waits => "waiting".into(),
+        EscalationChange::Refused => "refused".into(),
     };
     let members = e.members.map_or(String::new(), |n| format!(", {n} posts"));
     let head = format!("{time}  {:<8}{what:<14} {}{members}", e.team.to_uppercase(), e.conversation);
     if e.team == PR {
-        let reasons = e.reasons.iter().map(|r| format!("\n            - {r}"));
+        let reasons = e.happened.iter().chain(&e.reasons).map(|r| format!("\n            - {r}"));
         let advice = e.advice.iter().map(|a| format!("\n            > {a}"));
         return head + &reasons.chain(advice).collect::<String>();
     }
-    let why = e.reasons.get(1).or(e.reasons.first()).map_or("", String::as_str);
+    let why = e.happened.as_ref().or(e.reasons.get(1)).or(e.reasons.first()).map_or("", String::as_str);
     format!("{head}  {why}")
 }

@@ -1,0 +1,181 @@
+//! Groups and digests of storms: incidents that stand for conversations, which stay incidents of their own.
+//!
+//! A conversation lists its memberships. The counts of a collection derive from them, so a member that is
+//! answered, rises, expires or is deleted leaves without a search.
+
+use std::collections::BTreeSet;
+
+use firewatch_domain::{Duration, EscalationChange, EscalationState, EventTime, IncidentId};
+use serde::{Deserialize, Serialize};
+
+use super::Dispatcher;
+use super::deadlines::format_duration;
+use super::emitter::{Emitter, EscalationRef};
+use super::incident::Incident;
+use crate::RouteRef;
+
+/// A conversation's place in a group or digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Membership {
+    /// The group or digest.
+    pub of: IncidentId,
+    /// The route by which it belongs there.
+    pub route: RouteRef,
+    /// When its first public answer is due; `None` when no clock runs, or after an answer.
+    pub respond_by: Option<EventTime>,
+}
+
+/// What a group and the digest of a storm have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Collection {
+    /// Number of conversations that have joined.
+    pub joined: u64,
+    /// Number of conversations in it now.
+    pub present: u64,
+    /// Number of these whose answer a clock waits for.
+    pub unanswered: u64,
+    /// The earliest deadline of these.
+    pub respond_by: Option<EventTime>,
+    /// A clock has run in it.
+    pub has_clock: bool,
+    /// Deadlines up to this time have been reported as overdue.
+    pub reported_until: Option<EventTime>,
+    /// When to report overdue members next.
+    pub report_at: Option<EventTime>,
+}
+
+/// Minimum time between two reports of overdue members.
+const REPORT_INTERVAL: Duration = Duration::from_mins(5);
+
+/// The members of a collection, by deadline; those without one come last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MemberIndex {
+    by_deadline: BTreeSet<(EventTime, IncidentId)>,
+    /// Number of those with a deadline.
+    unanswered: u64,
+}
+
+impl MemberIndex {
+    pub fn insert(&mut self, respond_by: Option<EventTime>, id: IncidentId) {
+        if self.by_deadline.insert((respond_by.unwrap_or(EventTime::END), id)) {
+            self.unanswered += u64::from(respond_by.is_some());
+        }
+    }
+
+    pub fn remove(&mut self, respond_by: Option<EventTime>, id: &IncidentId) {
+        if self.by_deadline.remove(&(respond_by.unwrap_or(EventTime::END), id.clone())) {
+            self.unanswered -= u64::from(respond_by.is_some());
+        }
+    }
+
+    /// Returns the ids of all members.
+    pub fn ids(&self) -> impl Iterator<Item = &IncidentId> {
+        self.by_deadline.iter().map(|(_, id)| id)
+    }
+
+    /// Returns the number of members whose deadline has passed.
+    pub fn overdue(&self, now: EventTime) -> u64 {
+        self.by_deadline.iter().take_while(|(respond_by, _)| *respond_by < now).count() as u64
+    }
+
+    /// Writes the counts to the collection.
+    pub fn summarize(&self, collection: &mut Collection) {
+        collection.present = self.by_deadline.len() as u64;
+        collection.unanswered = self.unanswered;
+        collection.has_clock |= self.unanswered > 0;
+        collection.respond_by = self.next_deadline(None);
+        let next = self.next_deadline(collection.reported_until);
+        // An answer at the deadline itself is still in time.
+        let overdue_at = next.map(|deadline| deadline + Duration::from_millis(1));
+        let not_before = collection.reported_until.map(|reported| reported + REPORT_INTERVAL);
+        collection.report_at = overdue_at.map(|at| not_before.map_or(at, |not_before| at.max(not_before)));
+    }
+
+    /// Returns the first deadline after a time, or the first of all.
+    fn next_deadline(&self, after: Option<EventTime>) -> Option<EventTime> {
+        let from = after.map_or(EventTime::EARLIEST, |after| after + Duration::from_millis(1));
+        let from = (from, IncidentId::conversation(""));
+        let (deadline, _) = self.by_deadline.range(from..).next()?;
+        Some(*deadline).filter(|deadline| *deadline < EventTime::END)
+    }
+}
+
+impl Incident {
+    /// Returns whether the conversation is in a collection by a route.
+    pub(super) fn is_member_by(&self, route: &RouteRef) -> bool {
+        self.conversation()
+            .is_some_and(|conversation| conversation.memberships.iter().any(|m| m.route == *route))
+    }
+
+    /// Ends the memberships for which `ends` holds.
+    pub(super) fn leave(&mut self, ends: impl Fn(&Membership) -> bool) {
+        if let Some(conversation) = self.conversation_mut() {
+            conversation.memberships.retain(|membership| !ends(membership));
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Ends collections in which nothing is left, and marks those as answered whose members all are.
+    pub(super) fn settle_collections(&mut self, out: &mut Emitter<'_>) {
+        for id in self.incidents.take_touched() {
+            let Some(mut incident) = self.incidents.check_out(&id) else { continue };
+            let Some(collection) = incident.details.collection().cloned() else {
+                self.incidents.check_in(&id, incident, out.policy);
+                continue;
+            };
+            let is_answered = collection.has_clock && collection.unanswered == 0;
+            // One that is answered before its team was notified needs no escalation.
+            let is_over = collection.present == 0 || (is_answered && incident.lifecycles.is_empty());
+            if is_over {
+                out.move_all(
+                    &id,
+                    &mut incident,
+                    EscalationState::Resolved,
+                    "none of its conversations is left",
+                );
+            } else if is_answered {
+                out.move_all(
+                    &id,
+                    &mut incident,
+                    EscalationState::Answered,
+                    "the brand has answered every one of them",
+                );
+            }
+            self.incidents.check_in(&id, incident, out.policy);
+            if is_over {
+                self.close_collection(&id);
+            }
+        }
+        self.close_ended_groups();
+    }
+
+    /// Removes a collection, and the memberships in it.
+    pub(super) fn close_collection(&mut self, id: &IncidentId) {
+        for member in self.incidents.members_of(id) {
+            self.incidents.edit(&member, |member| member.leave(|membership| membership.of == *id));
+        }
+        self.incidents.remove(id);
+    }
+
+    /// Emits that members of a collection are overdue, once for all that became so since the last report.
+    pub(super) fn report_overdue(&self, id: &IncidentId, incident: &mut Incident, out: &mut Emitter<'_>) {
+        let overdue = self.incidents.count_overdue(id, out.now);
+        let target = format_duration(out.brand_policy().first_response);
+        let business = if out.brand_policy().hours.is_some() { " of business hours" } else { "" };
+        let Some(collection) = incident.details.collection_mut() else { return };
+        collection.reported_until = Some(out.now);
+        self.incidents.summarize(id, collection);
+        let happened = format!(
+            "{overdue} of {} conversations have no public answer within {target}{business}",
+            collection.present
+        );
+        for i in 0..incident.lifecycles.len() {
+            if incident.lifecycles[i].is_live() {
+                incident.lifecycles[i].record_step(out.now);
+                let escalation = EscalationRef { id, incident, lifecycle: &incident.lifecycles[i] };
+                out.emit_step(escalation, EscalationChange::Late, happened.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Emits what time alone brings: overdue answers, forgotten and unacknowledged escalations, stalled hand-offs,
+//! and the next tier.
+//!
+//! A silence and the quiet hours of the team that would be notified hold all of them back.
+
+use firewatch_domain::{EscalationChange, EscalationState, EventTime, IncidentId};
+
+use super::Dispatcher;
+use super::deadlines::format_duration;
+use super::emitter::{Emitter, EscalationRef};
+use super::incident::Incident;
+use super::verdict::{Suppression, View, quiet, silence};
+use crate::Lifecycle;
+use crate::policy::Policy;
+
+/// A reminder to the owner of an escalation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reminder {
+    /// The first answer is overdue.
+    Late,
+    /// Members of a group or digest are overdue.
+    MembersLate,
+    /// Acknowledged, and no progress since.
+    Forgotten,
+    /// A requested hand-off has not followed.
+    Stalled,
+    /// Unacknowledged for the repeat interval.
+    Waits,
+}
+
+/// Returns the reminders of a live escalation that are due.
+fn due_reminders(
+    incident: &Incident,
+    lifecycle: &Lifecycle,
+    now: EventTime,
+    policy: &Policy,
+) -> Vec<Reminder> {
+    let members_late = incident.details.collection().and_then(|collection| collection.report_at);
+    let all = [
+        (lifecycle.overdue_at, Reminder::Late),
+        (members_late, Reminder::MembersLate),
+        (lifecycle.forgotten_at(policy), Reminder::Forgotten),
+        (lifecycle.stalls_at(incident), Reminder::Stalled),
+        (lifecycle.repeat_at(policy), Reminder::Waits),
+    ];
+    let is_due = |at: Option<EventTime>| at.is_some_and(|at| at <= now);
+    all.into_iter().filter(|(at, _)| is_due(*at)).map(|(_, reminder)| reminder).collect()
+}
+
+impl Dispatcher {
+    /// Emits the due reminders of an incident, and hands over to the next tier; or holds them back.
+    pub(super) fn remind(&mut self, id: &IncidentId, incident: &mut Incident, out: &mut Emitter<'_>) {
+        for i in 0..incident.lifecycles.len() {
+            if !incident.lifecycles[i].is_live() {
+                continue;
+            }
+            let due = due_reminders(incident, &incident.lifecycles[i], out.now, out.policy);
+            if !due.is_empty() && !self.holds_reminders(id, incident, i, out) {
+                for reminder in due {
+                    self.emit_reminder(id, incident, i, reminder, out);
+                }
+            }
+            let tier_at = incident.lifecycles[i].next_tier_at(out.policy);
+            if tier_at.is_some_and(|at| at <= out.now) {
+                self.next_tier(id, incident, i, out);
+            }
+        }
+    }
+
+    /// Returns whether a silence or the owner's quiet hours hold reminders back, and stores until when.
+    pub(super) fn holds_reminders(
+        &self,
+        id: &IncidentId,
+        incident: &mut Incident,
+        i: usize,
+        out: &mut Emitter<'_>,
+    ) -> bool {
+        let view = View { now: out.now, policy: out.policy, core: &self.core };
+        let lifecycle = &incident.lifecycles[i];
+        let held = silence(incident, lifecycle.silenced_until, view)
+            .or_else(|| quiet(&lifecycle.owner, lifecycle.level, view));
+        self.hold(id, incident, i, held, out, |lifecycle| &mut lifecycle.reminders_held_until)
+    }
+
+    /// Returns whether the next tier has to wait, and stores until when.
+    fn holds_tier(
+        &self,
+        id: &IncidentId,
+        incident: &mut Incident,
+        i: usize,
+        team: &str,
+        out: &mut Emitter<'_>,
+    ) -> bool {
+        let view = View { now: out.now, policy: out.policy, core: &self.core };
+        let lifecycle = &incident.lifecycles[i];
+        let held =
+            silence(incident, lifecycle.silenced_until, view).or_else(|| quiet(team, lifecycle.level, view));
+        self.hold(id, incident, i, held, out, |lifecycle| &mut lifecycle.tier_held_until)
+    }
+
+    fn hold(
+        &self,
+        id: &IncidentId,
+        incident: &mut Incident,
+        i: usize,
+        held: Option<(EventTime, Suppression)>,
+        out: &mut Emitter<'_>,
+        until: impl Fn(&mut Lifecycle) -> &mut Option<EventTime>,
+    ) -> bool {
+        let lifecycle = &mut incident.lifecycles[i];
+        let Some((at, suppression)) = held else {
+            *until(lifecycle) = None;
+            return false;
+        };
+        *until(lifecycle) = Some(at);
+        out.record_suppression(&suppression, id, &lifecycle.owner);
+        true
+    }
+
+    fn emit_reminder(
+        &self,
+        id: &IncidentId,
+        incident: &mut Incident,
+        i: usize,
+        reminder: Reminder,
+        out: &mut Emitter<'_>,
+    ) {
+        let now = out.now;
+        let lifecycle = &mut incident.lifecycles[i];
+        let (change, happened) = match reminder {
+            Reminder::MembersLate => return self.report_overdue(id, incident, out),
+            Reminder::Late => {
+                lifecycle.overdue_at = None;
+                lifecycle.record_step(now);
+                let business = if out.brand_policy().hours.is_some() { " of business hours" } else { "" };
+                let target = format_duration(out.brand_policy().first_response);
+                (EscalationChange::Late, format!("no public answer within {target}{business}"))
+            }
+            Reminder::Forgotten => {
+                let since = format_duration(now - lifecycle.notified_at);
+                lifecycle.move_to(EscalationState::Reopened, now);
+                (EscalationChange::Moved, format!("acknowledged, but no progress for {since}"))
+            }
+            Reminder::Stalled => {
+                lifecycle.stalled = true;
+                lifecycle.record_step(now);
+                let asked = incident.conversation().and_then(|conversation| conversation.hand_off_request);
+                let since = asked.map(|request| format_duration(now - request.at)).unwrap_or_default();
+                let happened = format!("asked to continue in private {since} ago; nothing has followed");
+                (EscalationChange::Stalled, happened)
+            }
+            Reminder::Waits => {
+                let since = format_duration(now - lifecycle.open_since);
+                lifecycle.record_step(now);
+                (EscalationChange::Waits, format!("unacknowledged for {since}"))
+            }
+        };
+        let escalation = EscalationRef { id, incident, lifecycle: &incident.lifecycles[i] };
+        out.emit_step(escalation, change, happened);
+    }
+
+    /// Hands an unacknowledged escalation to the next tier, unless that team must not be notified now.
+    fn next_tier(&mut self, id: &IncidentId, incident: &mut Incident, i: usize, out: &mut Emitter<'_>) {
+        let lifecycle = &incident.lifecycles[i];
+        let tiers = out.policy.teams.get(&lifecycle.tiers_of).map_or(&[][..], |team| &team.tiers);
+        let Some(tier) = tiers.get(lifecycle.tier) else { return };
+        if lifecycle.owner == tier.team {
+            incident.lifecycles[i].tier += 1;
+            return;
+        }
+        if self.holds_tier(id, incident, i, &tier.team, out) {
+            return;
+        }
+        let lifecycle = &mut incident.lifecycles[i];
+        lifecycle.tier += 1;
+        let happened = format!(
+            "not acknowledged by {} within {}: {} owns it now",
+            lifecycle.owner,
+            format_duration(tier.after),
+            tier.team
+        );
+        let previous = std::mem::replace(&mut lifecycle.owner, tier.team.clone());
+        lifecycle.record_step(out.now);
+        out.emit_hand_over(
+            EscalationRef { id, incident, lifecycle: &incident.lifecycles[i] },
+            previous,
+            happened,
+        );
+    }
+}

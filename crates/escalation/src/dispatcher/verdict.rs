@@ -1,0 +1,167 @@
+//! Decides what happens to the due routes of one incident and team, as a pure function with a reason.
+//!
+//! The rules are tried in the order of [`decide`]; the book documents the same order.
+
+use firewatch_domain::{EventTime, IncidentId, Level};
+
+use super::incident::Incident;
+use super::state::DispatcherCore;
+use crate::lifecycle::Trigger;
+use crate::policy::Policy;
+
+/// What happens to the due routes of one incident and team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A first escalation opens, if the team's budget allows it.
+    Open(Trigger),
+    /// An escalation opens again after its end, if the team's budget allows it.
+    Reopen(Trigger),
+    /// The live escalation is raised.
+    Raise(Trigger),
+    /// The conversation joins a group, which has an escalation of its own.
+    Join(Trigger),
+    /// The team is not notified.
+    Suppress(Suppression),
+    /// The team is not notified before a time.
+    Defer(EventTime, Suppression),
+}
+
+/// Why a team is not notified, or not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Suppression {
+    /// The brand has answered, and the route has `unless_answered`.
+    Answered,
+    /// The live escalation has this level already.
+    Known(Level),
+    /// A person ended the escalation, and it has not become worse.
+    ClosedByPerson(Level),
+    /// A storm that it is part of mutes its level.
+    InStorm { storm: IncidentId, up_to: Level },
+    /// A person silenced it.
+    SilencedByPerson(EventTime),
+    /// A silence of the policy matches it.
+    SilencedByPolicy { silence: String, until: EventTime },
+    /// The team has quiet hours that the level does not end.
+    Asleep { until: EventTime, level: Level },
+    /// The team's budget is used up.
+    OverBudget(EventTime),
+    /// It is in a group, which is emitted instead.
+    InGroup(IncidentId),
+}
+
+/// What a verdict depends on besides the incident.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub now: EventTime,
+    pub policy: &'a Policy,
+    pub core: &'a DispatcherCore,
+}
+
+/// Decides about the due routes of an incident for one team.
+pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict {
+    let View { now, policy, .. } = view;
+    let Some(trigger) = incident.due_trigger(team, now, policy) else {
+        return Verdict::Suppress(Suppression::Answered);
+    };
+    let lifecycle = incident.lifecycles.iter().find(|lifecycle| lifecycle.team == team);
+    let is_live = lifecycle.is_some_and(|lifecycle| lifecycle.is_live());
+    if let Some(lifecycle) = lifecycle.filter(|lifecycle| !lifecycle.is_news(&trigger)) {
+        let level = lifecycle.level;
+        return Verdict::Suppress(if is_live {
+            Suppression::Known(level)
+        } else {
+            Suppression::ClosedByPerson(level)
+        });
+    }
+    if let Some(storm) = muting_storm(incident, trigger.level, view).filter(|_| !is_live) {
+        return Verdict::Suppress(Suppression::InStorm { storm, up_to: policy.storms.mutes_up_to });
+    }
+    let owner = lifecycle.filter(|lifecycle| lifecycle.is_live()).map_or(team, |lifecycle| &lifecycle.owner);
+    let silenced_team = lifecycle.and_then(|lifecycle| lifecycle.silenced_until);
+    if let Some((until, suppression)) =
+        silence(incident, silenced_team, view).or_else(|| quiet(owner, trigger.level, view))
+    {
+        return Verdict::Defer(until, suppression);
+    }
+    if is_live {
+        return Verdict::Raise(trigger);
+    }
+    let is_grouped = |trigger: &Trigger| {
+        incident.routes.iter().any(|active| active.route == trigger.route && active.group.is_some())
+    };
+    match lifecycle {
+        _ if is_grouped(&trigger) => Verdict::Join(trigger),
+        Some(_) => Verdict::Reopen(trigger),
+        None => Verdict::Open(trigger),
+    }
+}
+
+/// Returns the storm that mutes this level of a conversation.
+fn muting_storm(incident: &Incident, level: Level, view: View<'_>) -> Option<IncidentId> {
+    let storm = incident.conversation()?.storm.as_ref()?;
+    let is_on = view.core.storms.iter().any(|on| on.id == *storm);
+    (is_on && level <= view.policy.storms.mutes_up_to).then(|| storm.clone())
+}
+
+/// Returns until when a person or the policy silences an incident, whichever is later. `of_team` is the end of
+/// a person's silence for one team.
+pub(crate) fn silence(
+    incident: &Incident,
+    of_team: Option<EventTime>,
+    view: View<'_>,
+) -> Option<(EventTime, Suppression)> {
+    let by_person = incident.silenced_until.max(of_team).filter(|until| *until > view.now);
+    let names = incident.conversation().map_or(&[][..], |conversation| &conversation.silences);
+    let in_force = names.iter().filter_map(|name| view.policy.silences.get_key_value(name));
+    let by_policy = in_force
+        .filter(|(_, silence)| silence.until > view.now)
+        .max_by_key(|(_, silence)| silence.until)
+        .map(|(name, silence)| (name, silence.until));
+    match (by_person, by_policy) {
+        (Some(person), Some((_, policy))) if person >= policy => {
+            Some((person, Suppression::SilencedByPerson(person)))
+        }
+        (_, Some((name, until))) => {
+            Some((until, Suppression::SilencedByPolicy { silence: name.clone(), until }))
+        }
+        (Some(until), None) => Some((until, Suppression::SilencedByPerson(until))),
+        (None, None) => None,
+    }
+}
+
+/// Returns when a team's quiet hours end, if this level does not wake it now.
+pub(crate) fn quiet(team: &str, level: Level, view: View<'_>) -> Option<(EventTime, Suppression)> {
+    let until = view.policy.teams.get(team)?.awake_at(view.now, level);
+    (until > view.now).then_some((until, Suppression::Asleep { until, level }))
+}
+
+impl Suppression {
+    /// Describes the decision about a team, with its reason.
+    pub fn describe(&self, team: &str, policy: &Policy) -> String {
+        match self {
+            Self::Answered => format!("{team} is not notified: the brand has answered"),
+            Self::Known(level) => format!("{team} is not notified again: its escalation is live at {level}"),
+            Self::ClosedByPerson(level) => {
+                format!(
+                    "{team} is not notified: a person ended its escalation at {level}, and it is no worse"
+                )
+            }
+            Self::InStorm { storm, up_to } => {
+                format!("{team} is not notified separately: {storm} mutes its posts up to {up_to}")
+            }
+            Self::SilencedByPerson(until) => {
+                format!("{team} is not notified: a person silenced it until {until}")
+            }
+            Self::SilencedByPolicy { silence: name, until } => {
+                let of = policy.silences.get(name);
+                let (by, reason) = of.map_or(("", ""), |silence| (&silence.by, &silence.reason));
+                format!("{team} is not notified: silence {name} by {by} until {until} ({reason})")
+            }
+            Self::Asleep { until, level } => {
+                format!("{team} has quiet hours until {until}; level {level} does not wake it")
+            }
+            Self::OverBudget(until) => format!("over the budget of {team}; waits until {until}"),
+            Self::InGroup(group) => format!("{team} is notified as part of {group}"),
+        }
+    }
+}
