@@ -16,7 +16,8 @@ use proptest::prelude::*;
 const SOURCES: u32 = 3;
 /// Seconds of signals in each of the two phases; the policy changes between them.
 const PHASE: i64 = 1800;
-const WATERMARK_INTERVAL: i64 = 30;
+/// Not a multiple of a storm window, so that restarts fall within one.
+const WATERMARK_INTERVAL: i64 = 9;
 
 const POLICY: &str = r#"
 [brands.acme]

@@ -35,7 +35,7 @@ impl ActionRecord {
         }
     }
 
-    /// Returns whether it is about an escalation, so far as ids and teams tell.
+    /// Returns whether it is about an escalation, as far as ids and teams show.
     pub(super) fn is_about(&self, escalation: &str, team: &str) -> bool {
         let of_team = self.team.as_deref().filter(|_| self.kind != ActionKind::HandOver);
         match &self.escalation {

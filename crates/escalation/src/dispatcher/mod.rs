@@ -162,7 +162,8 @@ impl Dispatcher {
         let step = out.policy.windows.step;
         while let Some(start) = self.next_window(watermark, step) {
             self.apply_actions(start, out);
-            self.changed.insert(StatePartKey::Clock);
+            // A window may change anything of the core; what did not change is not written again.
+            self.changed.extend([StatePartKey::Clock, StatePartKey::Core]);
             self.clock.next_window = Some(start + step);
             let window = self.take_pending_before(start + step);
             out.now = start + step;
@@ -186,6 +187,7 @@ impl Dispatcher {
                 self.pending.insert((at, id), SignalBody::ConversationUpdated(update));
                 continue;
             }
+            self.changed.insert(StatePartKey::Core);
             out.now = acted_at.max(self.clock.next_window.unwrap_or(acted_at));
             self.apply_update(update, acted_at, out);
             self.settle_collections(out);

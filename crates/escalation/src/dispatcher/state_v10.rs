@@ -1,6 +1,6 @@
 //! Reads the state that version 10 of the changelog wrote, and turns it into the present one.
 //!
-//! Version 10 told kinds of incidents apart by the beginning of their ids, and kept no reasons, no memberships
+//! Version 10 distinguished kinds of incidents by the beginning of their ids, and kept no reasons, no memberships
 //! and no ends. What it did not keep is filled in with the value that notifies nobody again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -238,13 +238,16 @@ impl Incident {
         };
         out.record_decision(DecisionKind::Silenced, id, || happened.clone());
         let of_team = made.scope.is_some_and(|scope| scope.team.is_some() || scope.escalation.is_some());
+        let ends: Vec<EventTime> =
+            self.lifecycles.iter().filter_map(|one| one.silenced_until).chain(self.silenced_until).collect();
         if !of_team {
             self.silenced_until = until;
         }
         if until.is_none() {
-            // What the silence deferred is decided at once.
-            let now = out.now;
-            self.routes.iter_mut().for_each(|active| active.due = active.due.map(|due| due.min(now)));
+            // What the silence deferred is decided at once; what waits for anything else goes on waiting.
+            let deferred =
+                self.routes.iter_mut().filter(|one| one.due.is_some_and(|due| ends.contains(&due)));
+            deferred.for_each(|active| active.due = Some(out.now));
         }
         for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
             let lifecycle = &mut self.lifecycles[i];

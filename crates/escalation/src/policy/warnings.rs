@@ -12,7 +12,7 @@ use crate::{Condition, Satisfiability};
 const BUILT_IN_ROUTES: [&str; 3] = ["storm", "digest", "silence"];
 
 impl Policy {
-    /// Returns settings that are allowed but probably not intended; `now` tells which silences have lapsed.
+    /// Returns settings that are allowed but probably not intended; silences that end by `now` have lapsed.
     #[must_use]
     pub fn warnings(&self, now: EventTime) -> Vec<Fault> {
         let mut warnings = Warnings { policy: self, found: Vec::new() };
@@ -146,7 +146,7 @@ impl Warnings<'_> {
             }
             if let Some(other) = by_lower_case.insert(name.to_lowercase(), name) {
                 let problem = format!(
-                    "differs from {other:?} only in case; events are told apart by their exact brand"
+                    "differs from {other:?} only in case; events belong to the brand that they spell exactly"
                 );
                 self.warn(format!("brands.{name}"), problem);
             }
