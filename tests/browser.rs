@@ -19,7 +19,7 @@ fn url(console: &ConsoleProcess, path: &str) -> String {
 
 fn storm(members: u64) -> Value {
     json!({
-        "conversation": "storm/aldermere/2026-03-10T14:05:00Z", "members": members, "topics": ["portal"], "level": "high",
+        "conversation": "storm/aldermere/2026-03-10T14:05:00Z", "incident": "storm", "members": members, "topics": ["portal"], "level": "high",
         "risk": null, "reasons": ["41 complaints about portal within 5m where 3 are usual"],
     })
 }
@@ -51,7 +51,7 @@ fn a_storm_is_handled_by_keyboard_and_another_browser_sees_it() {
         "storm",
         "the most severe is first"
     );
-    setup.escalate("storm", 1, &json!({ "members": 96, "news": "grew", "conversation": storm(1)["conversation"], "topics": ["portal"], "level": "high" }));
+    setup.escalate("storm", 1, &json!({ "members": 96, "news": "grew", "incident": "storm", "conversation": storm(1)["conversation"], "topics": ["portal"], "level": "high" }));
     mine.wait_for("(96 posts)");
     mine.press("j");
     mine.press("a");
@@ -95,6 +95,65 @@ fn a_storm_is_handled_by_keyboard_and_another_browser_sees_it() {
     mine.press("Enter");
     mine.wait_for("What happened");
     assert_eq!(mine.evaluate("window.ran"), Value::Null);
+}
+
+#[test]
+fn a_silence_is_shown_listed_and_ended_and_every_action_is_confirmed() {
+    if !can_browse() {
+        return;
+    }
+    let setup = ConsoleSetup::new("");
+    let console = setup.start();
+    let actions = TopicTail::new(&setup.settings, std::slice::from_ref(&setup.topics.actions)).unwrap();
+    let browser = Chromium::start();
+    setup.escalate("a", 0, &json!({ "excerpt": "the app is slow" }));
+    setup.escalate("b", 0, &json!({ "excerpt": "the line is dead" }));
+    let _ = console.wait_for("/api/escalations", "c-b");
+    browser.open(&url(&console, "/escalations/a"));
+    browser.wait("document.querySelector('#link').textContent === 'live'");
+    browser.press("s");
+    browser.wait_for("Silence for how long?");
+    browser.press("2");
+    let silence = sent(&actions);
+    assert_eq!((&silence["kind"], &silence["escalation"]), (&"silence".into(), &"a".into()));
+    let silenced = json!({ "news": "silenced", "happened": "silenced by console", "silenced_until": "2099-01-01T00:00:00Z" });
+    setup.escalate("a", 1, &silenced);
+    browser.wait_for("silenced by console");
+    browser.wait_for("silenced until");
+    browser.wait("document.querySelector('[data-kind=unsilence]') !== null");
+    // The list of silences holds this one alone.
+    browser.open(&url(&console, "/?silenced=true"));
+    browser.wait_for("the app is slow");
+    assert_eq!(browser.evaluate("document.querySelectorAll('#inbox li').length"), 1);
+    browser.wait("document.querySelector('#link').textContent === 'live'");
+    browser.press("j");
+    browser.press("s");
+    assert_eq!(sent(&actions)["kind"], "unsilence");
+    setup.escalate("a", 2, &json!({ "news": "silenced", "happened": "silence ended by console" }));
+    browser.wait("document.querySelectorAll('#inbox li').length === 0");
+    browser.wait_for("silence ended by console");
+    // A closed escalation can be reopened, and the page shows the buttons of an open one again.
+    setup.escalate("a", 3, &json!({ "news": "moved", "state": "resolved", "happened": "resolved by kim" }));
+    browser.open(&url(&console, "/escalations/a"));
+    browser.wait("document.querySelector('[data-kind=acknowledge]') === null");
+    browser.wait("document.querySelector('#link').textContent === 'live'");
+    browser.press("z");
+    assert_eq!(sent(&actions)["kind"], "undo");
+    let _ = browser.evaluate("document.querySelector('[data-kind=reopen]').click()");
+    assert_eq!(sent(&actions)["kind"], "reopen");
+    setup.escalate(
+        "a",
+        4,
+        &json!({ "news": "moved", "state": "reopened", "happened": "reopened by console" }),
+    );
+    browser.wait("document.querySelector('[data-kind=acknowledge]') !== null");
+    let _ = browser.evaluate("document.querySelector('[data-kind=hand_off]').click()");
+    browser.wait_for("Where does the conversation continue?");
+    browser.press("1");
+    let hand_off = sent(&actions);
+    assert_eq!((&hand_off["kind"], &hand_off["channel"]), (&"hand_off".into(), &"dm".into()));
+    // Without an engine nothing has happened, and the page says so.
+    browser.wait_for("hand off: sent, but not applied yet");
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn a_storm_shows_its_volume_words_and_posts_and_the_wall_shows_counts() {
         setup.send(&setup.topics.signals, "aldermere", &signal(i, "login"));
     }
     let storm = json!({
-        "conversation": "storm/aldermere/2026-03-10T14:05:00Z", "members": 40, "topics": ["Portal"], "level": "high",
+        "conversation": "storm/aldermere/2026-03-10T14:05:00Z", "incident": "storm", "members": 40, "topics": ["Portal"], "level": "high",
         "posted_at": "2026-03-10T14:00:00Z", "risk": null, "reasons": ["40 complaints about Portal within 5m where 3 are usual"],
     });
     setup.escalate("storm", 0, &storm);

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firewatch_domain::{
     ActionContext, Channel, ConversationChange, ConversationUpdate, Duration, Escalation, EscalationChange,
-    EventTime, Level, RouteMatch, RoutesMatched, SCHEMA_VERSION, Signal, SignalBody, Tenths,
+    EventTime, Level, Reason, ReasonKind, RouteMatch, RoutesMatched, SCHEMA_VERSION, Signal, SignalBody,
+    Tenths,
 };
 use firewatch_escalation::{Decision, DecisionTrace, Dispatcher, Policy, StatePart, StatePartKey};
 use proptest::prelude::*;
@@ -117,7 +118,7 @@ fn body(conversation: u8, i: usize, kind: &Kind) -> SignalBody {
                 counts_for_storms: i.is_multiple_of(2),
                 topics: vec![format!("topic{topic}")],
                 risk: Tenths(20),
-                reasons: vec!["why".into()],
+                reasons: vec![Reason::new(ReasonKind::Complaint, "why")].into(),
                 silences: if i.is_multiple_of(5) { vec!["known".into()] } else { vec![] },
                 ..RoutesMatched::new(name, at(0))
             }))

@@ -1,6 +1,6 @@
 //! The topology on streams of events: which records it emits, and that order and repeats do not matter.
 
-use firewatch_domain::{EventTime, Score};
+use firewatch_domain::{EventTime, ReasonKind, Reasons, Score};
 use firewatch_engine::{
     Effect, Fold, Input, LineSource, LocalTopology, Outcome, Ruleset, Stream, Tally, Task,
 };
@@ -117,6 +117,10 @@ fn a_complaint_that_does_not_spread_goes_to_support_alone() {
     assert!(summarize(&effects)[0].contains("/support/1/0 open"));
 }
 
+fn joined(reasons: &Reasons) -> String {
+    reasons.texts().collect::<Vec<_>>().join("; ")
+}
+
 #[test]
 fn the_first_reason_for_support_quotes_the_post() {
     let (effects, _) = run(&[event("p", "c", 0.0, &post(2_000_000, ANGRY))]);
@@ -126,12 +130,13 @@ fn the_first_reason_for_support_quotes_the_post() {
     });
     let reasons: Vec<_> = cases.map(|e| e.reasons.clone()).collect();
     let [support_reasons] = reasons.as_slice() else { panic!("{reasons:?}") };
-    let is_mood = |reason: &&String| {
-        reason.split_once("% likely a complaint: ").is_some_and(|(percent, _)| percent.parse::<u8>().is_ok())
-    };
-    assert!(is_mood(&&support_reasons[1]) && support_reasons[1].contains("worst"), "{support_reasons:?}");
-    assert_eq!(support_reasons.iter().filter(is_mood).count(), 1, "{support_reasons:?}");
-    assert!(support_reasons.iter().any(|r| r.starts_with("estimated reach: ")), "{support_reasons:?}");
+    let kinds: Vec<ReasonKind> = support_reasons.iter().map(|reason| reason.kind).collect();
+    assert_eq!(kinds[..2], [ReasonKind::Route, ReasonKind::Complaint], "{support_reasons:?}");
+    assert!(kinds[2..].iter().all(|kind| !kind.quotes_post()), "{support_reasons:?}");
+    let (percent, quote) = support_reasons[1].text.split_once("% likely a complaint: ").unwrap();
+    assert!(percent.parse::<u8>().is_ok() && quote.contains("worst"), "{support_reasons:?}");
+    let reach = support_reasons.text_of(ReasonKind::Reach).unwrap();
+    assert!(reach.starts_with("estimated reach: "), "{support_reasons:?}");
 }
 
 #[test]
@@ -139,7 +144,7 @@ fn only_complaints_are_quoted() {
     let reasons_text = |text: &str| {
         let (effects, _) = run(&[event("p", "c", 0.0, &post(235, text))]);
         let reasons = effects.iter().filter_map(|e| match e {
-            Effect::Score(score) => Some(score.reasons.join("; ")),
+            Effect::Score(score) => Some(joined(&score.reasons)),
             _ => None,
         });
         reasons.collect::<String>()
@@ -170,7 +175,7 @@ fn an_engagement_without_its_post_is_scored_and_marked() {
         effects.iter().rev().find_map(|e| if let Effect::Score(s) = e { Some(s) } else { None }).unwrap();
     assert!(last.sentiment.is_none());
     assert!(last.risk_low < last.risk && last.risk < last.risk_high, "{last:?}");
-    let reasons_text = last.reasons.join("; ");
+    let reasons_text = joined(&last.reasons);
     assert!(reasons_text.contains("the original post was not received"), "{reasons_text}");
     assert!(
         reasons_text.contains("the follower counts of 800 accounts are unknown")
@@ -367,7 +372,7 @@ fn forecasts_never_decrease_with_the_horizon() {
     assert_eq!((fresh.low, fresh.point), (0, 0), "most posts get no reshares");
     let grown = scores.iter().rev().find(|s| s.engagements.reshares < 1000).unwrap();
     assert!(grown.forecast[3].reshares.low > 50 && grown.forecast[3].reach.point > 10_000, "{grown:?}");
-    assert!(grown.reasons.join("; ").contains(" reshares (80% interval "), "{:?}", grown.reasons);
+    assert!(joined(&grown.reasons).contains(" reshares (80% interval "), "{:?}", grown.reasons);
 }
 
 #[test]
@@ -379,7 +384,7 @@ fn large_accounts_are_named_as_a_reason_and_bots_are_recognised() {
     }
     let every_change = Policy::parse("p", "score_step = 0.1\n[brands.aldermere]\n").unwrap();
     let (effects, _) = run_with(&Ruleset::shipped(every_change).unwrap(), &events);
-    let reasons_text = scores(&effects).last().unwrap().reasons.join("; ");
+    let reasons_text = joined(&scores(&effects).last().unwrap().reasons);
     assert!(
         reasons_text
             .contains("2 accounts with 100,000 or more followers posted or shared it in the last minute"),
@@ -394,9 +399,9 @@ fn large_accounts_are_named_as_a_reason_and_bots_are_recognised() {
     let scores = scores(&effects);
     let last = scores.last().unwrap();
     assert!(last.velocity.per_minute_5 > 20.0 && last.velocity.discounted_5 == 0.0, "{last:?}");
-    let reasons: Vec<&String> = scores.iter().flat_map(|s| &s.reasons).collect();
+    let reasons: Vec<&str> = scores.iter().flat_map(|s| s.reasons.texts()).collect();
     assert!(
-        reasons.iter().any(|r| r.contains("only 0.0 per minute by distinct accounts with followers")),
+        reasons.iter().any(|text| text.contains("only 0.0 per minute by distinct accounts with followers")),
         "{reasons:?}"
     );
 }
@@ -413,7 +418,7 @@ fn danger_reaches_pr_at_once_at_any_reach_until_a_person_ends_it() {
         .collect();
     assert_eq!((pr.len(), pr[0].level.to_string().as_str()), (1, "medium"), "{pr:?}");
     assert!(
-        pr[0].reasons[0].starts_with("mentions danger to somebody's health or safety: medium"),
+        pr[0].reasons.decisive().starts_with("mentions danger to somebody's health or safety: medium"),
         "{:?}",
         pr[0].reasons
     );

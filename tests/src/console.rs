@@ -132,7 +132,7 @@ impl ConsoleSetup {
 pub fn escalation(id: &str, step: u32, change: &Value) -> Value {
     let mut record = json!({
         "v": 1, "id": format!("{id}/{step}"), "escalation": id, "step": step, "news": "opened", "state": "open",
-        "team": "pr", "level": "medium", "conversation": format!("c-{id}"), "brand": "aldermere",
+        "team": "pr", "level": "medium", "conversation": format!("c-{id}"), "incident": "conversation", "brand": "aldermere",
         "at": "2026-03-10T14:00:00Z", "risk": 20.0, "reasons": ["it spreads"], "policy": "p", "policy_hash": "h",
     });
     if let (Some(record), Some(change)) = (record.as_object_mut(), change.as_object()) {

@@ -37,18 +37,31 @@ function element(tag, text, of) {
 
 const counted = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
 const isStorm = (record) => record.incident === "storm";
+const KINDS = { storm: "Storm", group: "Group", digest: "Digest", silence_notice: "Silence" };
 
 function title(record, said) {
-  if (!isStorm(record)) return record.excerpt || said || record.reasons[1] || record.conversation;
+  const kind = KINDS[record.incident];
+  const ofPost = record.reasons[(record.reason_kinds || []).indexOf("complaint")];
+  if (!kind) return record.excerpt || said || ofPost || record.conversation;
   const about = (record.topics || []).length ? ": " + record.topics.join(", ") : "";
-  return `Storm at ${record.brand || "a brand"}${about} (${counted(record.members || 0, "post")})`;
+  return `${kind} at ${record.brand || "a brand"}${about} (${counted(record.members || 0, "post")})`;
+}
+
+const isSilenced = (record) => record.silenced_until && Date.parse(record.silenced_until) > now();
+
+function silence(until) {
+  const time = element("time", undefined, "clock");
+  time.dateTime = until;
+  const words = element("span", "\u00b7 silenced until ", "silenced");
+  words.append(time);
+  return words;
 }
 
 function row({ seq, said, taken_by: takenBy, record }) {
   const li = element("li");
   const risk = record.risk === undefined ? "\u2013" : Math.round(record.risk);
   Object.assign(li.dataset, {
-    id: record.escalation, conversation: record.conversation, incident: record.incident, team: record.team, seq, level: record.level, due: record.respond_by || "", risk,
+    id: record.escalation, conversation: record.conversation, incident: record.incident, team: record.team, seq, step: record.step, level: record.level, due: record.respond_by || "", risk,
   });
   const what = element("p", undefined, "what");
   const link = element("a", title(record, said));
@@ -60,7 +73,9 @@ function row({ seq, said, taken_by: takenBy, record }) {
   if (takenBy) words.push("assigned to " + takenBy);
   const due = element("time", undefined, "due");
   due.dateTime = record.respond_by || "";
-  who.append(words.join(" \u00b7 "), " ", due);
+  who.append(words.join(" \u00b7 "));
+  if (isSilenced(record)) who.append(" ", silence(record.silenced_until));
+  who.append(" ", due);
   li.append(what, element("p", record.reasons[0], "why"), who);
   return li;
 }
@@ -68,7 +83,7 @@ function row({ seq, said, taken_by: takenBy, record }) {
 const asked = new URLSearchParams(location.search);
 
 function isWanted({ live, taken_by: takenBy = "", record }) {
-  if (live === asked.has("over")) return false;
+  if (live === asked.has("over") || (asked.get("silenced") && !isSilenced(record))) return false;
   const least = Math.max(0, LEVELS.indexOf(asked.get("level")));
   const text = (asked.get("text") || "").toLowerCase();
   const words = [record.conversation, record.excerpt || "", ...record.reasons, ...(record.topics || [])].join(" ").toLowerCase();
@@ -92,6 +107,7 @@ function draw() {
   const items = [...waiting.values()];
   waiting.clear();
   if (wall) return refresh();
+  items.forEach(confirm);
   if (one) {
     if (items.some((item) => item.record.escalation === one.dataset.id && item.seq > Number(one.dataset.seq))) renew();
     return;
@@ -147,13 +163,12 @@ async function renew() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelector("#one");
   if (!fresh) return;
-  one.dataset.seq = fresh.dataset.seq;
-  for (const part of [".what", ".who", ".history", ".do"]) {
+  Object.assign(one.dataset, { seq: fresh.dataset.seq, step: fresh.dataset.step });
+  document.title = page.title;
+  for (const part of [".what", "h1", ".who", ".do", "#why", ".history"]) {
     const [old, next] = [one.querySelector(part), fresh.querySelector(part)];
-    if (old && next) { if (old.innerHTML !== next.innerHTML) old.replaceWith(document.adoptNode(next)); } else if (old) old.remove();
+    if (old && next && old.innerHTML !== next.innerHTML) old.replaceWith(document.adoptNode(next));
   }
-  const [old, next] = [one.querySelector("h1 + .who + .do + h2 + ul, h1 + .who + h2 + ul"), fresh.querySelector("h1 + .who + .do + h2 + ul, h1 + .who + h2 + ul")];
-  if (old && next) old.replaceWith(document.adoptNode(next));
   clocks();
 }
 
@@ -242,12 +257,37 @@ async function send(method, path, body, headers = {}) {
   return [undefined, reply.problem || (answer ? "try again" : "no response from the console")];
 }
 
+// Actions that were sent and of which no record has come yet, by escalation. The engine applies an action within
+// seconds, if it runs.
+const sent = new Map();
+const NO_RECORD = ["useful", "noise"];
+
+function expect(on, kind) {
+  if (NO_RECORD.includes(kind)) return;
+  const { id, step } = on.dataset;
+  clearTimeout((sent.get(id) || {}).timer);
+  const timer = setTimeout(() => {
+    sent.delete(id);
+    say(`${kind.replaceAll("_", " ")}: sent, but not applied yet. It is applied once firewatch run has read it.`);
+  }, 10000);
+  sent.set(id, { step: Number(step), timer });
+}
+
+function confirm({ record }) {
+  const waits = sent.get(record.escalation);
+  if (!waits || record.step <= waits.step) return;
+  clearTimeout(waits.timer);
+  sent.delete(record.escalation);
+  say(record.happened || record.state.replaceAll("_", " "));
+}
+
 async function act(kind, more = {}) {
   const on = picked();
   if (!on) return say("Select an escalation with j or k first.");
   if (!("mayAct" in document.body.dataset)) return say("You have read-only access; acting needs the role responder.");
   const action = { conversation: on.dataset.conversation, escalation: on.dataset.id, kind, ...more };
   const [done, problem] = await send("POST", "/api/actions", action, { "idempotency-key": crypto.randomUUID() });
+  if (done) expect(on, kind);
   say(done ? kind.replaceAll("_", " ") + ": sent" : "Not sent: " + problem);
 }
 
@@ -269,6 +309,14 @@ function ask(what, choices, then) {
 const doing = {
   acknowledge: () => act("acknowledge"),
   resolve: () => act("resolve"),
+  reopen: () => act("reopen"),
+  undo: () => act("undo"),
+  reply: () => act("reply"),
+  hand_off: () => {
+    const channels = [["Direct message", "dm"], ["E-mail", "email"], ["Phone", "phone"]];
+    ask("Where does the conversation continue?", channels, (channel) => act("hand_off", { channel }));
+  },
+  unsilence: () => act("unsilence"),
   useful: () => act("useful"),
   noise: () => act("noise"),
   hand_over: () => {
@@ -277,11 +325,12 @@ const doing = {
     ask("Hand over to which team?", teams.map((team) => [team, team]), (team) => act("hand_over", { team }));
   },
   silence: () => {
+    if (picked() && picked().querySelector(".silenced")) return act("unsilence");
     const hours = [["1 hour", 1], ["4 hours", 4], ["1 day", 24], ["1 week", 168]];
     ask("Silence for how long?", hours, (h) => act("silence", { until: new Date(now() + h * 3600000).toISOString() }));
   },
 };
-const KEYS = { a: "acknowledge", r: "resolve", h: "hand_over", s: "silence", u: "useful", n: "noise" };
+const KEYS = { a: "acknowledge", r: "resolve", h: "hand_over", s: "silence", u: "useful", n: "noise", o: "reopen", z: "undo" };
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Contribution, EventTime, IncidentId, IncidentKind, Tenths};
+use crate::{Contribution, EventTime, IncidentId, IncidentKind, Reasons, Tenths};
 
 /// One record of an escalation topic: an escalation that opened or changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct Escalation {
     pub level: Level,
     /// The conversation it is about, or the id of a storm, group, digest or silence notice.
     pub conversation: String,
-    /// What it is about. Absent in records of versions before 0.2, see [`Escalation::incident_kind`].
+    /// What it is about. Records of earlier versions lack it; the conversation's beginning states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentKind>,
     /// The brand, when the policy lists it.
@@ -56,10 +56,10 @@ pub struct Escalation {
     /// Risk at the time of the decision, 0..100. Absent for a storm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<Tenths>,
-    /// Why it was opened or last raised, in plain words, the decisive reason first. Never empty. Records that
-    /// open or raise it, or list what is in it, have all reasons; the others only the decisive one.
-    #[schemars(length(min = 1))]
-    pub reasons: Vec<String>,
+    /// Why it was opened or last raised, the decisive reason first. Never empty. Records that open or raise it,
+    /// or list what is in it, have all reasons; the others only the decisive one.
+    #[serde(flatten)]
+    pub reasons: Reasons,
     /// What happened with this record, in plain words: what a person did, which deadline passed, how it grew.
     /// Absent on records that open or raise the escalation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,12 +123,14 @@ pub enum EscalationChange {
     Stalled,
     /// It has been unacknowledged for a while.
     Waits,
+    /// A person silenced it, or ended its silence.
+    Silenced,
     /// A person's action was refused, because somebody else acted before. The escalation is unchanged.
     Refused,
 }
 
 impl Escalation {
-    /// Returns what it is about. Records of versions before 0.2 do not state it; their ids do.
+    /// Returns what it is about. Records of earlier versions do not state it; their ids do.
     #[must_use]
     pub fn incident_kind(&self) -> IncidentKind {
         let by_id =
@@ -136,10 +138,15 @@ impl Escalation {
         self.incident.unwrap_or_else(by_id)
     }
 
+    /// Returns what happened, then the texts of the reasons.
+    pub fn explanation(&self) -> impl Iterator<Item = &str> {
+        self.happened.as_deref().into_iter().chain(self.reasons.texts())
+    }
+
     /// Returns what is new with this record: what happened, or else the decisive reason.
     #[must_use]
     pub fn headline(&self) -> &str {
-        self.happened.as_deref().or(self.reasons.first().map(String::as_str)).unwrap_or_default()
+        self.happened.as_deref().unwrap_or_else(|| self.reasons.decisive())
     }
 }
 
@@ -178,6 +185,7 @@ impl EscalationChange {
             Self::Late => "late",
             Self::Stalled => "stalled",
             Self::Waits => "waits",
+            Self::Silenced => "silenced",
             Self::Refused => "refused",
         }
     }

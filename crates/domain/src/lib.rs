@@ -9,6 +9,7 @@ mod escalation;
 mod event;
 mod flag;
 mod incident;
+mod reason;
 mod score;
 mod signal;
 mod sim_hash;
@@ -22,6 +23,7 @@ pub use event::{
 };
 pub use flag::FlagKind;
 pub use incident::{IncidentId, IncidentKind};
+pub use reason::{Reason, ReasonKind, Reasons};
 pub use score::{
     Contribution, EngagementCounts, ForecastInterval, HorizonForecast, Reach, Score, Sentiment, Tenths,
     Velocity,

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{EventTime, FlagKind};
+use crate::{EventTime, FlagKind, Reasons};
 
 /// One record of the scores topic: a conversation that was scored again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +52,9 @@ pub struct Score {
     pub engagements: EngagementCounts,
     /// Contributions to the risk, in points that add up to it.
     pub contributions: Vec<Contribution>,
-    /// Reasons in plain words, heaviest first. They name what is unknown.
-    pub reasons: Vec<String>,
+    /// Reasons, heaviest first. They name what is unknown.
+    #[serde(flatten)]
+    pub reasons: Reasons,
 }
 
 /// Probabilities of the three sentiments, which add up to 1. They assume a stream in which the three are

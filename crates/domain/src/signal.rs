@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Channel, Contribution, EventTime, Level, SimHash, Tenths};
+use crate::{Channel, Contribution, EventTime, Level, Reasons, SimHash, Tenths};
 
 /// One record of the signals topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -94,8 +94,9 @@ pub struct RoutesMatched {
     pub related: Option<String>,
     /// Risk, 0..100.
     pub risk: Tenths,
-    /// Reasons in plain words, the most important first.
-    pub reasons: Vec<String>,
+    /// Reasons, the most important first.
+    #[serde(flatten)]
+    pub reasons: Reasons,
     /// Contributions to the risk, in points that add up to it.
     pub contributions: Vec<Contribution>,
     /// Advice from the policy on what to do next.
@@ -134,7 +135,7 @@ impl RoutesMatched {
             author: None,
             related: None,
             risk: Tenths::default(),
-            reasons: Vec::new(),
+            reasons: Reasons::default(),
             contributions: Vec::new(),
             advice: Vec::new(),
             excerpt: None,

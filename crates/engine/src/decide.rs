@@ -3,10 +3,10 @@
 //! The dispatcher, in `firewatch_escalation`, decides who is notified.
 
 use firewatch_domain::{
-    Action, ActionKind, Body, ConversationChange, Event, EventTime, RouteMatch, RoutesMatched,
-    SCHEMA_VERSION, Score, SignalBody, SimHash, Tenths,
+    Action, ActionKind, Body, ConversationChange, Event, EventTime, Reason, ReasonKind, Reasons, RouteMatch,
+    RoutesMatched, SCHEMA_VERSION, Score, SignalBody, SimHash, Tenths,
 };
-use firewatch_escalation::{Facts, Policy};
+use firewatch_escalation::{Facts, Policy, UNLISTED_BRAND};
 use firewatch_scoring::{Assessment, Explained, Reading};
 
 use crate::assess::{Assessed, assess, extract, text_facts};
@@ -16,7 +16,7 @@ use crate::routes::{RouteLevels, fill_spread_facts};
 use crate::ruleset::keeps_words;
 use crate::signaled::SignaledState;
 use crate::signals::{Cause, Stamp, cross_platform_author_hash, emit_action, emit_update, signal, signal_id};
-use crate::{Effect, Ruleset, UNLISTED_BRAND};
+use crate::{Effect, Ruleset};
 
 /// The context in which this step processes one record, with the output that its effects go to.
 pub(crate) struct Decider<'a> {
@@ -80,7 +80,7 @@ impl Decider<'_> {
         let of_every_team = action.team.is_none() && action.escalation.is_none();
         match action.kind {
             ActionKind::Silence if of_every_team => conversation.silenced_until = action.until,
-            ActionKind::Unsilence if of_every_team => conversation.silenced_until = None,
+            ActionKind::Unsilence => conversation.silenced_until = None,
             ActionKind::Reply | ActionKind::HandOff => conversation.answered = true,
             _ => {}
         }
@@ -300,18 +300,17 @@ fn ordered_reasons(
     ruleset: &Ruleset,
     explained: &Explained,
     is_reply: bool,
-) -> Vec<String> {
-    let mut reasons = explained.reasons.clone();
+) -> Reasons {
     let bar = policy.viral_bar(conversation.brand.as_deref());
-    if let Some(mood) = extract(conversation, ruleset, bar).describe_mood(&explained.assessment) {
-        // The reasons may contain it already, followed by its points.
-        reasons.retain(|reason| !reason.starts_with(mood.as_str()));
-        reasons.insert(0, mood);
-    }
-    if is_reply {
-        reasons.insert(0, "the complaint is a reply in the conversation, not its first post".into());
-    }
-    reasons
+    let reply = is_reply.then(|| {
+        Reason::new(ReasonKind::Reply, "the complaint is a reply in the conversation, not its first post")
+    });
+    let mood = extract(conversation, ruleset, bar).describe_mood(&explained.assessment);
+    // The reasons may contain it already, followed by its points.
+    let has_mood = mood.is_some();
+    let rest = explained.reasons.iter().filter(|one| !(has_mood && one.kind == ReasonKind::Complaint));
+    let rest: Vec<Reason> = rest.cloned().collect();
+    reply.into_iter().chain(mood).chain(rest).collect::<Vec<_>>().into()
 }
 
 /// Returns the topics and the near-copy hash of a new complaint: the reply's if the reply is the complaint,
@@ -387,7 +386,8 @@ fn deleted_score(conversation: &Conversation, event: &Event) -> Score {
         velocity: conversation.cascade.velocity(),
         forecast: vec![],
         engagements: conversation.cascade.counts(),
-        reasons: vec!["the post was deleted; its text has been erased".into()],
+        reasons: vec![Reason::new(ReasonKind::Deleted, "the post was deleted; its text has been erased")]
+            .into(),
         contributions: vec![],
     }
 }

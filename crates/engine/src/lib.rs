@@ -27,5 +27,5 @@ pub use conversation::{ConversationView, Fold, Outcome};
 pub use effect::{Effect, dead_letters};
 pub use local_topology::{LineSource, LocalTopology, Tally};
 pub use record::{DecodeResult, Handled, Input, Record, RecordMeta, Stream};
-pub use ruleset::{ModelFiles, Ruleset, SHADOW_TEAM, UNLISTED_BRAND};
+pub use ruleset::{ModelFiles, Ruleset, SHADOW_TEAM};
 pub use task::Task;

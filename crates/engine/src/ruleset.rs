@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firewatch_domain::Post;
-use firewatch_escalation::Policy;
+use firewatch_escalation::{Policy, UNLISTED_BRAND};
 use firewatch_scoring::text::ReplyChecker;
 use firewatch_scoring::{
     Calibration, MIN_COMPLAINT_TO_QUOTE, ModelError, Reading, Scratch, SentimentModel, ViralityModel,
@@ -13,9 +13,6 @@ use firewatch_settings::Fault;
 /// Stands for a team in the name of the topic that shadow policies write to. A contract; the policy reserves
 /// the name.
 pub const SHADOW_TEAM: &str = "trial";
-
-/// The brand of conversations whose brand the policy does not list, so that their complaints are not lost.
-pub const UNLISTED_BRAND: &str = "(unlisted)";
 
 /// The contents of the model files.
 #[derive(Debug, Clone, Copy)]

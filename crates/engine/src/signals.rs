@@ -6,10 +6,11 @@ use firewatch_domain::{
     Action, ActionContext, ActionKind, ConversationChange, ConversationUpdate, Event, EventTime, IncidentId,
     Post, SCHEMA_VERSION, Signal, SignalBody,
 };
+use firewatch_escalation::UNLISTED_BRAND;
 use firewatch_scoring::short_hash;
 
+use crate::Effect;
 use crate::conversation::Conversation;
-use crate::{Effect, UNLISTED_BRAND};
 
 /// The task's position in its stream while it processes a record. Every signal takes its source and time
 /// bounds from it.

@@ -26,3 +26,5 @@ pub use route_ref::RouteRef;
 pub const PR: &str = "pr";
 /// Name of the team that helps the customer.
 pub const SUPPORT: &str = "support";
+/// Name of the brand of conversations whose brand the policy does not list, so that their complaints are not lost.
+pub const UNLISTED_BRAND: &str = "(unlisted)";

@@ -148,8 +148,8 @@ impl Lifecycle {
         self.notified_at = self.notified_at.max(at);
     }
 
-    /// Counts the record of a refused action. It is no progress, so deadlines stay as they are.
-    pub(crate) fn record_refusal(&mut self) {
+    /// Counts a step that is no progress, such as a refused action: deadlines stay as they are.
+    pub(crate) fn count_step(&mut self) {
         self.step += 1;
     }
 
@@ -215,10 +215,12 @@ impl Lifecycle {
         })
     }
 
-    /// Stores what `undo` restores, once the action has been applied.
-    pub(crate) fn set_undo(&mut self, mut point: Box<Undo>) {
-        point.after = self.state;
-        self.undo = Some(point);
+    /// Stores what `undo` restores, once the action has been applied; `None` when it cannot be undone.
+    pub(crate) fn set_undo(&mut self, point: impl Into<Option<Box<Undo>>>) {
+        self.undo = point.into();
+        if let Some(point) = &mut self.undo {
+            point.after = self.state;
+        }
     }
 
     /// Restores the lifecycle before the last action of a person. Returns that action, or `None` when there

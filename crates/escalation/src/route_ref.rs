@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use firewatch_domain::ReasonKind;
 use serde::{Deserialize, Serialize};
 
 /// A route of the policy, which may have any name, or a built-in one.
@@ -24,6 +25,17 @@ impl RouteRef {
         match self {
             Self::Policy(name) => Some(name),
             Self::Storm | Self::Digest | Self::Silence => None,
+        }
+    }
+
+    /// Returns the kind of the decisive reason of an escalation on this route.
+    #[must_use]
+    pub fn reason_kind(&self) -> ReasonKind {
+        match self {
+            Self::Policy(_) => ReasonKind::Route,
+            Self::Storm => ReasonKind::Storm,
+            Self::Digest => ReasonKind::Digest,
+            Self::Silence => ReasonKind::Silence,
         }
     }
 }

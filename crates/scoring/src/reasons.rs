@@ -1,7 +1,7 @@
 //! Explains a risk in sentences for PR and support: the largest contributions first, then the forecast,
 //! flags, and whatever is unknown.
 
-use firewatch_domain::Contribution;
+use firewatch_domain::{Contribution, Reason, ReasonKind, Reasons};
 
 use crate::reach::LARGEST_CARRIERS;
 use crate::reading::MIN_COMPLAINT_TO_QUOTE;
@@ -28,28 +28,31 @@ pub(crate) fn reasons(
     assessed: &Assessment,
     parts: &[Contribution],
     end: &GrowthDistribution,
-) -> Vec<String> {
+) -> Reasons {
     let explainer = Explainer::new(subject, assessed);
     let mut parts: Vec<&Contribution> =
         parts.iter().filter(|c| c.points.0.abs() >= MIN_POINTS_TENTHS).collect();
     parts.sort_by_key(|c| (-c.points.0.abs(), c.name.clone()));
-    let mut words: Vec<String> = parts.into_iter().filter_map(|part| explainer.sentence(part)).collect();
-    if words.is_empty() {
-        words.extend(explainer.mood());
-        words.push(explainer.reach());
+    let mut reasons: Vec<Reason> =
+        parts.into_iter().filter_map(|part| explainer.contribution(part)).collect();
+    if reasons.is_empty() {
+        reasons.extend(explainer.mood());
+        reasons.push(Reason::new(ReasonKind::Reach, explainer.reach()));
     }
-    words.extend(explainer.large_carriers());
-    words.extend(explainer.forecast(end));
-    words.extend(explainer.self_sustaining());
-    words.extend(
-        subject.reading.into_iter().flat_map(|r| &r.flags).map(|flag| format!("it {}", flag.describe())),
-    );
-    words.extend(explainer.unknowns());
-    words
+    let flags = subject.reading.into_iter().flat_map(|reading| &reading.flags);
+    let further = [
+        (ReasonKind::LargeAccounts, explainer.large_carriers()),
+        (ReasonKind::Forecast, explainer.forecast(end)),
+        (ReasonKind::SelfSustaining, explainer.self_sustaining()),
+    ];
+    reasons.extend(further.into_iter().filter_map(|(kind, text)| Some(Reason::new(kind, text?))));
+    reasons.extend(flags.map(|flag| Reason::new(ReasonKind::Flag, format!("it {}", flag.describe()))));
+    reasons.extend(explainer.unknowns().into_iter().map(|text| Reason::new(ReasonKind::Unknown, text)));
+    reasons.into()
 }
 
-/// Returns the sentence about the post's complaint probability. `None` if the post could not be read.
-pub(crate) fn mood(subject: &Subject<'_>, assessed: &Assessment) -> Option<String> {
+/// Returns the reason about the post's complaint probability. `None` if the post could not be read.
+pub(crate) fn mood(subject: &Subject<'_>, assessed: &Assessment) -> Option<Reason> {
     Explainer::new(subject, assessed).mood()
 }
 
@@ -65,23 +68,22 @@ impl<'a> Explainer<'a> {
         Explainer { assessed, cascade: subject.cascade, reading: subject.reading, bar: subject.bar }
     }
 
-    fn sentence(&self, part: &Contribution) -> Option<String> {
+    fn contribution(&self, part: &Contribution) -> Option<Reason> {
         let counts = self.cascade.counts();
-        let text = match &*part.name {
+        let Reason { kind, text } = match &*part.name {
             "words" => self.mood()?,
-            "size" => format!(
-                "{} and {} so far, {}",
-                number(self.cascade.spread(), "reshare"),
-                number(counts.replies, "reply"),
-                age(self.cascade)
-            ),
-            "velocity" => self.velocity(),
-            "reach" => self.reach(),
-            "feedback" => "verdicts on earlier alerts".into(),
+            "size" => {
+                let (spread, replies) =
+                    (number(self.cascade.spread(), "reshare"), number(counts.replies, "reply"));
+                Reason::new(ReasonKind::Size, format!("{spread} and {replies} so far, {}", age(self.cascade)))
+            }
+            "velocity" => Reason::new(ReasonKind::Velocity, self.velocity()),
+            "reach" => Reason::new(ReasonKind::Reach, self.reach()),
+            "feedback" => Reason::new(ReasonKind::Feedback, "verdicts on earlier alerts"),
             _ => return None,
         };
         let sign = if part.points.0 > 0 { "+" } else { "" };
-        Some(format!("{text} ({sign}{})", part.points))
+        Some(Reason::new(kind, format!("{text} ({sign}{})", part.points)))
     }
 
     fn velocity(&self) -> String {
@@ -101,17 +103,15 @@ impl<'a> Explainer<'a> {
         text
     }
 
-    fn mood(&self) -> Option<String> {
+    fn mood(&self) -> Option<Reason> {
         let (assessment, reading) = (self.assessed, self.reading?);
         reading.prediction.as_ref().ok()?;
         let percent = (assessment.complaint * 100.0).round();
-        if reading.evidence.is_empty() || assessment.complaint < f64::from(MIN_COMPLAINT_TO_QUOTE) {
-            return Some(format!("{percent}% likely a complaint"));
+        let mut text = format!("{percent}% likely a complaint");
+        if !reading.evidence.is_empty() && assessment.complaint >= f64::from(MIN_COMPLAINT_TO_QUOTE) {
+            text += &format!(": \u{201c}{}\u{201d}", reading.evidence.join("\u{201d}, \u{201c}"));
         }
-        Some(format!(
-            "{percent}% likely a complaint: \u{201c}{}\u{201d}",
-            reading.evidence.join("\u{201d}, \u{201c}")
-        ))
+        Some(Reason::new(ReasonKind::Complaint, text))
     }
 
     fn reach(&self) -> String {

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use firewatch_domain::{Contribution, Reach, Tenths};
+use firewatch_domain::{Contribution, Reach, Reason, Reasons, Tenths};
 
 use crate::reasons::{mood, reasons};
 use crate::virality::{Forecast, GrowthDistribution, Opening, PredictionInterval};
@@ -64,7 +64,7 @@ pub struct Explained {
     /// Contributions in points, which add up to the risk.
     pub contributions: Vec<Contribution>,
     /// The reasons, one sentence each, largest contribution first.
-    pub reasons: Vec<String>,
+    pub reasons: Reasons,
 }
 
 impl Subject<'_> {
@@ -80,7 +80,7 @@ impl Subject<'_> {
 
     /// Returns the reason about the post's complaint probability. `None` if the post could not be read.
     #[must_use]
-    pub fn describe_mood(&self, assessment: &Assessment) -> Option<String> {
+    pub fn describe_mood(&self, assessment: &Assessment) -> Option<Reason> {
         mood(self, assessment)
     }
 
@@ -283,7 +283,7 @@ mod tests {
         assert!((feedback.0 - (assessed.risk.0 - plain.risk.0)).abs() <= 1, "{feedback}");
         assert_eq!(sum, assessed.risk.0);
         let is_mentioned =
-            explained.reasons.iter().any(|reason| reason.starts_with("verdicts on earlier alerts (-"));
+            explained.reasons.texts().any(|text| text.starts_with("verdicts on earlier alerts (-"));
         assert!(is_mentioned, "{:?}", explained.reasons);
     }
 

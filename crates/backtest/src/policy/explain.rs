@@ -50,7 +50,7 @@ fn explain_effects(
     for effect in effects {
         match effect {
             Effect::Score(score) if score.conversation == wanted => {
-                let why = score.reasons.join("; ");
+                let why = score.reasons.texts().collect::<Vec<_>>().join("; ");
                 to.push(ExplainedDecision {
                     at: score.at,
                     by: "score".into(),
@@ -74,8 +74,7 @@ fn explain_effects(
         words: decision.description,
     }));
     to.extend(escalations.into_iter().map(|record| {
-        let happened = record.happened.iter().chain(&record.reasons).map(String::as_str);
-        let words = happened.collect::<Vec<_>>().join("; ");
+        let words = record.explanation().collect::<Vec<_>>().join("; ");
         let words = format!("{:?}, {}, {}: {words}", record.change, record.state, record.level);
         ExplainedDecision { at: record.at, by: record.team.clone(), words }
     }));

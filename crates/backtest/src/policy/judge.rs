@@ -67,9 +67,7 @@ fn meets(escalation: &TeamEscalation, expect: &Expectation, start: EventTime) ->
         && expect.news.is_none_or(|news| news == record.change)
         && expect.state.as_ref().is_none_or(|state| state == record.state.as_str())
         && expect.level.is_none_or(|level| level == record.level)
-        && expect.says.as_ref().is_none_or(|text| {
-            record.happened.iter().chain(&record.reasons).any(|words| words.contains(text))
-        })
+        && expect.says.as_ref().is_none_or(|text| record.explanation().any(|words| words.contains(text)))
         && expect
             .advises
             .as_ref()

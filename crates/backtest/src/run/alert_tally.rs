@@ -36,7 +36,7 @@ impl Alert {
             team: record.team.clone(),
             at: record.at,
             level: record.level,
-            reason: record.reasons.first().cloned().unwrap_or_default(),
+            reason: record.reasons.decisive().to_owned(),
             route: record.route.clone(),
             risk: record.risk,
         }

@@ -1,8 +1,8 @@
 //! The content of a notification, and its rendering for each transport.
 //!
-//! A message names the team, the escalation, the reason and the link to its page. The reason is the record's
-//! first, which states what the policy matched or a person did. The later reasons can quote the post, so they
-//! are left out: a message never holds an excerpt of a post or its author's name. The advice is the record's,
+//! A message names the team, the escalation, the reason and the link to its page. The reason is what
+//! happened or else the decisive one, which states what the policy matched. The others are left out, as some
+//! quote the post: a message never holds an excerpt of a post or its author's name. The advice is the record's,
 //! which comes from the policy or, if the policy has none, from the built-in advice.
 
 use firewatch_domain::{Escalation, EscalationChange, EscalationState, EventTime, Level};
@@ -106,6 +106,7 @@ impl Message {
             EscalationChange::Late => "reply overdue",
             EscalationChange::Stalled => "hand-off stalled",
             EscalationChange::Waits => "still unassigned",
+            EscalationChange::Silenced => "silenced",
             EscalationChange::Refused => "action refused",
         };
         format!(

@@ -1,6 +1,6 @@
 //! Queries of the inbox: pages of escalations, and the changes since a change number.
 
-use firewatch_domain::{Escalation, Level};
+use firewatch_domain::{Escalation, EventTime, Level};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -27,6 +27,8 @@ pub struct Filter {
     pub level: Option<Level>,
     /// Closed escalations instead of open ones.
     pub over: bool,
+    /// Only escalations that a person has silenced beyond this time.
+    pub silenced_at: Option<EventTime>,
     /// Text to find in the excerpt, the reasons, the topics or the conversation's id.
     pub text: String,
 }
@@ -155,7 +157,7 @@ impl Store {
             "SELECT record, taken_by, seq, live, level, due, risk, id, \
              COALESCE((SELECT excerpt FROM complaints c WHERE c.conversation = escalations.conversation), '') FROM escalations WHERE live = $12 \
              AND ($1 = '' OR team = $1) AND ($2 = '' OR brand = $2) AND level >= $3 AND ($4 = '' OR words LIKE $4) \
-             AND ($10 = '' OR platform = $10) AND ($11 = '' OR taken_by = $11 OR ($11 = '-' AND taken_by = '')) \
+             AND ($13 = 0 OR silenced > $13) AND ($10 = '' OR platform = $10) AND ($11 = '' OR taken_by = $11 OR ($11 = '-' AND taken_by = '')) \
              AND (level < $5 OR (level = $5 AND (due > $6 OR (due = $6 AND (risk < $7 OR (risk = $7 AND id > $8)))))) \
              ORDER BY level DESC, due, risk DESC, id LIMIT $9",
         )
@@ -171,6 +173,7 @@ impl Store {
         .bind(&filter.platform)
         .bind(&filter.owner)
         .bind(i64::from(!filter.over))
+        .bind(filter.silenced_at.map_or(0, EventTime::as_millis))
         .fetch_all(&self.pool)
         .await?;
         let last = rows.last().filter(|_| rows.len() == limit as usize);

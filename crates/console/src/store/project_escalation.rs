@@ -47,11 +47,11 @@ pub(super) async fn project_escalation(
     let answered = is_answered.then_some(e.at);
     let done = sqlx::query(
         "INSERT INTO escalations (id, step, live, level, due, risk, team, brand, conversation, at, seq, words, record, \
-         platform, posted, promised, answered, taken_by, opened, incident) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $10, $19) \
+         platform, posted, promised, answered, taken_by, opened, incident, silenced) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $10, $19, $21) \
          ON CONFLICT (id) DO UPDATE SET step = excluded.step, live = excluded.live, level = excluded.level, \
          due = excluded.due, risk = excluded.risk, team = excluded.team, at = excluded.at, seq = excluded.seq, \
-         words = excluded.words, record = excluded.record, platform = excluded.platform, \
+         words = excluded.words, record = excluded.record, platform = excluded.platform, silenced = excluded.silenced, \
          promised = CASE WHEN escalations.promised = 0 THEN excluded.promised ELSE escalations.promised END, \
          answered = CASE WHEN escalations.answered = 0 THEN excluded.answered ELSE escalations.answered END, \
          taken_by = CASE WHEN excluded.live = 0 THEN '' WHEN $20 = 1 OR excluded.taken_by <> '' THEN excluded.taken_by \
@@ -78,6 +78,7 @@ pub(super) async fn project_escalation(
     .bind(taken_by)
     .bind(e.incident_kind().as_str())
     .bind(i64::from(is_released))
+    .bind(e.silenced_until.map_or(0, EventTime::as_millis))
     .execute(&mut **change)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -125,13 +126,14 @@ async fn owner_from_actions(change: &mut Transaction<'_, Any>, e: &Escalation) -
     Ok(about.find_map(|action| action.new_owner()).unwrap_or_default())
 }
 
-/// Brings a record of a version before 0.2 to the present form: it states what it is about, and the reason of a
+/// Brings a record of an earlier version to the present form: it states what it is about, and the reason of a
 /// step that neither opens nor raises says what happened.
 fn normalized(mut e: Escalation) -> Escalation {
     if e.incident.is_none() {
         e.incident = Some(e.incident_kind());
-        if !matches!(e.change, EscalationChange::Opened | EscalationChange::Raised) && !e.reasons.is_empty() {
-            e.happened = Some(e.reasons.remove(0));
+        let is_step = !matches!(e.change, EscalationChange::Opened | EscalationChange::Raised);
+        if is_step && e.happened.is_none() {
+            e.happened = e.reasons.take_decisive().map(|reason| reason.text);
         }
     }
     e

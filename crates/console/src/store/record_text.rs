@@ -17,6 +17,6 @@ pub(super) fn record_text(e: &Escalation) -> Result<String, StoreError> {
 /// Returns the text that a search matches, in lower case: conversation id, excerpt, reasons and topics.
 pub(super) fn search_text(e: &Escalation) -> String {
     let excerpt = e.excerpt.as_deref().unwrap_or_default();
-    let texts = e.reasons.iter().chain(&e.topics).map(String::as_str);
+    let texts = e.reasons.texts().chain(e.topics.iter().map(String::as_str));
     [e.conversation.as_str(), excerpt].into_iter().chain(texts).collect::<Vec<_>>().join(" ").to_lowercase()
 }

@@ -11,8 +11,7 @@ use super::record_text::{parse_record, record_text, search_text};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Retraction {
     at: EventTime,
-    /// A post was deleted: topics, contributions and all reasons after the first, which quote it, are
-    /// removed.
+    /// A post was deleted: topics, contributions and the reasons that can quote it are removed.
     is_deleted: bool,
     /// The new excerpt of the root post, empty to remove it; `None` if the excerpt is unchanged.
     excerpt: Option<String>,
@@ -51,8 +50,7 @@ impl Retraction {
         if self.is_deleted {
             e.topics.clear();
             e.contributions.clear();
-            // The first reason states what the policy matched or a person did; the others quote the post.
-            e.reasons.truncate(1);
+            e.reasons.erase_quotes();
         }
         if let Some(now) = self.excerpt.as_ref().filter(|_| self.is_deleted || e.at <= self.at) {
             e.excerpt = e.excerpt.take().map(|_| now.clone()).filter(|now| !now.is_empty());

@@ -3,19 +3,20 @@
 
 use super::{Store, StoreError};
 
-const VERSION: &str = "4";
+const VERSION: &str = "5";
 
 const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS positions (topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
      PRIMARY KEY (topic, part))",
     // `due` is the largest integer if no reply is due; `seq` is the number of the last change. `promised` is
-    // when the first reply was due and `answered` when it came, 0 if it did not.
+    // when the first reply was due and `answered` when it came, 0 if it did not. `silenced` is the end of a
+    // person's silence, 0 without one.
     "CREATE TABLE IF NOT EXISTS escalations (id TEXT PRIMARY KEY, step BIGINT NOT NULL, live BIGINT NOT NULL, \
      level BIGINT NOT NULL, due BIGINT NOT NULL, risk DOUBLE PRECISION NOT NULL, team TEXT NOT NULL, \
      brand TEXT NOT NULL, conversation TEXT NOT NULL, at BIGINT NOT NULL, seq BIGINT NOT NULL, words TEXT NOT NULL, \
      taken_by TEXT NOT NULL, record TEXT NOT NULL, platform TEXT NOT NULL, posted BIGINT NOT NULL, promised BIGINT NOT NULL, \
-     answered BIGINT NOT NULL, opened BIGINT NOT NULL, incident TEXT NOT NULL)",
+     answered BIGINT NOT NULL, opened BIGINT NOT NULL, incident TEXT NOT NULL, silenced BIGINT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS escalations_inbox ON escalations (live, level DESC, due, risk DESC, id)",
     "CREATE INDEX IF NOT EXISTS escalations_seq ON escalations (seq)",
     "CREATE INDEX IF NOT EXISTS escalations_of ON escalations (conversation)",

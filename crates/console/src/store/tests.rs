@@ -232,7 +232,8 @@ async fn everything(fed: &Fed) -> String {
 async fn what_an_author_takes_back_is_gone_whichever_topic_was_read_first() {
     let opened = || {
         let mut e = escalation("a", 0, "open", "high", 70.0);
-        e["reasons"] = serde_json::json!(["the risk is 70", "reads as “secret”"]);
+        e["reasons"] = serde_json::json!(["the risk is 70", "reads as “secret”", "12 reshares"]);
+        e["reason_kinds"] = serde_json::json!(["route", "complaint", "size"]);
         e["excerpt"] = "My secret begins".into();
         e
     };
@@ -259,6 +260,6 @@ async fn what_an_author_takes_back_is_gone_whichever_topic_was_read_first() {
         fed.feed(Kind::Escalation, &[opened(), escalation("a", 1, "expired", "high", 70.0)]).await;
         let all = everything(&fed).await;
         assert!(!all.contains("secret") && !all.contains("calm") && !all.contains("hold"), "{all}");
-        assert!(all.contains("the risk is 70"), "{all}");
+        assert!(all.contains("the risk is 70") && all.contains("12 reshares"), "{all}");
     }
 }

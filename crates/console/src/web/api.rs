@@ -237,10 +237,13 @@ async fn list_escalations(
 ) -> Result<Response, Problem> {
     let after = query.after.as_deref().map(Cursor::parse).transpose();
     let after = after.map_err(|e| Problem(StatusCode::BAD_REQUEST, e.to_string()))?;
-    let page = console.store.inbox(&query.filter()?, after, query.limit.unwrap_or(50)).await?;
-    // The change number identifies the content of every page, whatever its filters.
+    let filter = query.filter(console.now())?;
+    let page = console.store.inbox(&filter, after, query.limit.unwrap_or(50)).await?;
+    // The change number identifies the content of every page, whatever its filters. Only silences end without a
+    // change.
     let tag = format!("\"{}\"", page.seq);
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    if is_known && !query.silenced {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     Ok(([(header::ETAG, tag)], Json(page)).into_response())

@@ -198,6 +198,9 @@ struct InboxQuery {
     /// Closed escalations instead of open ones.
     #[serde(deserialize_with = "is_true")]
     over: bool,
+    /// Only escalations that a person has silenced.
+    #[serde(deserialize_with = "is_true")]
+    silenced: bool,
     /// Text to find in the excerpt, the reasons, the topics or the conversation's id.
     text: String,
     /// The `next` value of the previous page.
@@ -226,7 +229,8 @@ fn is_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
 }
 
 impl InboxQuery {
-    fn filter(&self) -> Result<Filter, Problem> {
+    /// Returns the filter; `now` decides what is silenced.
+    fn filter(&self, now: EventTime) -> Result<Filter, Problem> {
         let level = match self.level.as_str() {
             "" => None,
             text => Some(Level::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
@@ -241,6 +245,7 @@ impl InboxQuery {
             owner: self.owner.clone(),
             level,
             over: self.over,
+            silenced_at: self.silenced.then_some(now),
             text: self.text.clone(),
         })
     }

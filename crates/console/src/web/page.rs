@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use firewatch_domain::{Escalation, EventTime, IncidentKind, Level, Score};
+use firewatch_domain::{Escalation, EventTime, IncidentKind, Level, ReasonKind, Score};
 
 use super::auth::text;
 use super::humanize::{self, count, counted};
@@ -74,28 +74,36 @@ impl InboxRow {
     }
 
     fn reason(&self) -> &str {
-        self.record.reasons.first().map_or("", String::as_str)
+        self.record.reasons.decisive()
     }
 
     fn is_storm(&self) -> bool {
         self.record.incident_kind() == IncidentKind::Storm
     }
 
-    /// Returns the row's title: the beginning of the post, or for a storm its brand, topics and size. Without
-    /// an excerpt it falls back to a reason, then to the conversation's id.
-    fn excerpt(&self) -> String {
-        if self.is_storm() {
-            let brand = self.record.brand.as_deref().unwrap_or("a brand");
-            let about = match self.record.topics.as_slice() {
-                [] => String::new(),
-                topics => format!(": {}", topics.join(", ")),
-            };
-            let members = counted(self.record.members.unwrap_or_default(), "post");
-            return format!("Storm at {brand}{about} ({members})");
-        }
-        let signal_excerpt = (!self.signal_excerpt.is_empty()).then_some(&self.signal_excerpt);
-        let known = self.record.excerpt.as_ref().or(signal_excerpt).or(self.record.reasons.get(1));
-        known.unwrap_or(&self.record.conversation).clone()
+    /// Returns the row's title: the beginning of the post; for a storm, group, digest or silence notice its
+    /// brand, topics and size. Without an excerpt it falls back to the reason about the post, then to the
+    /// conversation's id.
+    fn title(&self) -> String {
+        let record = &self.record;
+        let kind = match record.incident_kind() {
+            IncidentKind::Conversation => {
+                let signal_excerpt = (!self.signal_excerpt.is_empty()).then_some(&*self.signal_excerpt);
+                let excerpt = record.excerpt.as_deref().or(signal_excerpt);
+                let of_post = || record.reasons.text_of(ReasonKind::Complaint);
+                return excerpt.or_else(of_post).unwrap_or(&record.conversation).to_owned();
+            }
+            IncidentKind::Storm => "Storm",
+            IncidentKind::Group => "Group",
+            IncidentKind::Digest => "Digest",
+            IncidentKind::SilenceNotice => "Silence",
+        };
+        let brand = record.brand.as_deref().unwrap_or("a brand");
+        let about = match record.topics.as_slice() {
+            [] => String::new(),
+            topics => format!(": {}", topics.join(", ")),
+        };
+        format!("{kind} at {brand}{about} ({})", counted(record.members.unwrap_or_default(), "post"))
     }
 
     fn state(&self) -> String {
@@ -104,6 +112,11 @@ impl InboxRow {
 
     fn due(&self) -> String {
         self.record.respond_by.map_or_else(String::new, |due: EventTime| due.to_string())
+    }
+
+    /// Returns when a person's silence ends, if it has not yet.
+    fn silenced_until(&self, now: &EventTime) -> Option<EventTime> {
+        self.record.silenced_until.filter(|until| until > now)
     }
 
     /// Returns team, brand, platform, state and assignee in one line.
@@ -148,11 +161,13 @@ impl InboxQuery {
             kept.map(|(key, value)| format!("{key}={}", percent_encoded(value, b""))).collect();
         let over = self.over.then(|| "over=true".to_owned());
         let last = format!("after={}", percent_encoded(next, b""));
-        pairs.into_iter().chain(over).chain([last]).collect::<Vec<_>>().join("&")
+        let silenced = self.silenced.then(|| "silenced=true".to_owned());
+        pairs.into_iter().chain(over).chain(silenced).chain([last]).collect::<Vec<_>>().join("&")
     }
 
     fn is_filtered(&self) -> bool {
         self.over
+            || self.silenced
             || [&self.team, &self.brand, &self.platform, &self.owner, &self.level, &self.text]
                 .iter()
                 .any(|field| !field.is_empty())
@@ -213,11 +228,11 @@ pub(super) async fn inbox(
 ) -> Result<Response, Problem> {
     let after = query.after.as_deref().map(Cursor::parse).transpose();
     let after = after.map_err(|e| Problem(StatusCode::BAD_REQUEST, e.to_string()))?;
-    let page = console.store.inbox(&query.filter()?, after, INBOX_ROWS).await?;
+    let frame = PageFrame::new(&console, person);
+    let page = console.store.inbox(&query.filter(frame.now)?, after, INBOX_ROWS).await?;
     let rows = page.items.iter().map(InboxRow::from_item).collect::<Result<_, _>>()?;
     let next = page.next.as_deref().map(|next| query.query_after(next));
     let facets = console.store.facets().await?;
-    let frame = PageFrame::new(&console, person);
     html(&Inbox { frame, rows, seq: page.seq, next, teams: console.teams.to_vec(), facets, query })
 }
 

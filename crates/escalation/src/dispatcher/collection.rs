@@ -9,7 +9,7 @@ use firewatch_domain::{Duration, EscalationChange, EscalationState, EventTime, I
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
-use super::deadlines::format_duration;
+use super::deadlines::describe_target;
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::Incident;
 use crate::RouteRef;
@@ -118,7 +118,11 @@ impl Incident {
 impl Dispatcher {
     /// Ends collections in which nothing is left, and marks those as answered whose members all are.
     pub(super) fn settle_collections(&mut self, out: &mut Emitter<'_>) {
-        for id in self.incidents.take_touched() {
+        let touched = self.incidents.take_touched();
+        if touched.is_empty() {
+            return;
+        }
+        for id in touched {
             let Some(mut incident) = self.incidents.check_out(&id) else { continue };
             let Some(collection) = incident.details.collection().cloned() else {
                 self.incidents.check_in(&id, incident, out.policy);
@@ -161,13 +165,12 @@ impl Dispatcher {
     /// Emits that members of a collection are overdue, once for all that became so since the last report.
     pub(super) fn report_overdue(&self, id: &IncidentId, incident: &mut Incident, out: &mut Emitter<'_>) {
         let overdue = self.incidents.count_overdue(id, out.now);
-        let target = format_duration(out.brand_policy().first_response);
-        let business = if out.brand_policy().hours.is_some() { " of business hours" } else { "" };
+        let target = describe_target(out.brand_policy());
         let Some(collection) = incident.details.collection_mut() else { return };
         collection.reported_until = Some(out.now);
         self.incidents.summarize(id, collection);
         let happened = format!(
-            "{overdue} of {} conversations have no public answer within {target}{business}",
+            "{overdue} of {} conversations have no public answer within {target}",
             collection.present
         );
         for i in 0..incident.lifecycles.len() {

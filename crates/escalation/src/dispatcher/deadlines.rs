@@ -71,6 +71,12 @@ impl Lifecycle {
     }
 }
 
+/// Describes a brand's target for the first answer, for people.
+pub(super) fn describe_target(brand: &Brand) -> String {
+    let business = if brand.hours.is_some() { " of business hours" } else { "" };
+    format!("{}{business}", format_duration(brand.first_response))
+}
+
 /// Formats a span for people: seconds, minutes from one minute, hours from two hours.
 pub(super) fn format_duration(span: Duration) -> String {
     let secs = span.as_secs();

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firewatch_domain::{Duration, EscalationChange, EventTime, IncidentId, Level, Tenths};
+use firewatch_domain::{
+    Duration, EscalationChange, EventTime, IncidentId, Level, Reason, ReasonKind, Tenths,
+};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
@@ -11,7 +13,6 @@ use super::collection::{Collection, Membership};
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::{ActiveRoute, Details, Incident};
 use super::incidents::Waiting;
-use super::part_key::StatePartKey;
 use crate::RouteRef;
 
 /// Maximum number of incidents that a digest names.
@@ -49,7 +50,6 @@ impl Dispatcher {
     /// Schedules a digest because something starts to wait for a team's budget, unless there is one.
     pub(super) fn announce_wait(&mut self, team: &str, now: EventTime) {
         if !self.core.digests.contains_key(team) {
-            self.changed.insert(StatePartKey::Core);
             self.core.digest_due.entry(team.to_owned()).or_insert(now + DIGEST_WAIT);
         }
     }
@@ -59,7 +59,6 @@ impl Dispatcher {
         let interval = out.policy.storms.group_interval;
         let new = self.core.digest_due.iter().filter(|(_, due)| **due <= out.now);
         for team in new.map(|(team, _)| team.clone()).collect::<Vec<_>>() {
-            self.changed.insert(StatePartKey::Core);
             self.core.digest_due.remove(&team);
             self.open_budget_digest(team, out);
         }
@@ -77,7 +76,7 @@ impl Dispatcher {
         let id = self.free_digest_id(&team, out);
         let mut incident =
             Incident::new(Details::BudgetDigest { team: team.clone(), waiting: waiting.len() as u64 });
-        incident.reasons = waiting.iter().take(MAX_NAMED).map(describe).collect();
+        incident.reasons = waiting.iter().take(MAX_NAMED).map(Waiting::reason).collect();
         let reason = describe_budget(waiting.len(), &team, out);
         incident.routes.push(ActiveRoute::new(RouteRef::Digest, level, reason, out.now));
         self.incidents.check_in(&id, incident, out.policy);
@@ -90,7 +89,7 @@ impl Dispatcher {
         let waiting = self.incidents.waiting(team).unwrap_or(&empty);
         let (count, level) = (waiting.len(), waiting.first().map_or(Level::Low, |first| first.level.0));
         let (now_notified, reasons) =
-            (notified(waiting), waiting.iter().take(MAX_NAMED).map(describe).collect());
+            (notified(waiting), waiting.iter().take(MAX_NAMED).map(Waiting::reason).collect());
         let Some(digest) = self.core.digests.get_mut(team) else { return };
         if digest.notified == now_notified {
             return;
@@ -109,7 +108,7 @@ impl Dispatcher {
             // It waits for the end of the team's quiet hours.
             (active.level, active.reason) = (active.level.max(level), reason);
         } else if incident.lifecycles.first().is_some_and(crate::Lifecycle::is_live)
-            && !self.holds_reminders(&id, &mut incident, 0, out)
+            && !incident.holds_reminders(&id, 0, out)
         {
             let lifecycle = &mut incident.lifecycles[0];
             lifecycle.level = lifecycle.level.max(level);
@@ -117,7 +116,11 @@ impl Dispatcher {
             lifecycle.record_step(out.now);
             let escalation =
                 EscalationRef { id: &id, incident: &incident, lifecycle: &incident.lifecycles[0] };
-            let happened = format!("{count} escalations wait now");
+            let happened = if count == 1 {
+                "1 escalation waits now".into()
+            } else {
+                format!("{count} escalations wait now")
+            };
             out.emit_list(escalation, EscalationChange::Grew, happened);
         }
         self.incidents.check_in(&id, incident, out.policy);
@@ -127,7 +130,6 @@ impl Dispatcher {
     pub(super) fn close_budget_digest(&mut self, id: &IncidentId) {
         self.core.digests.retain(|_, digest| digest.id != *id);
         self.incidents.remove(id);
-        self.changed.insert(StatePartKey::Core);
     }
 
     /// Opens a digest for each team of what a storm muted and the brand has not answered, the worst first.
@@ -143,13 +145,12 @@ impl Dispatcher {
                 "a storm{about} has ended; {count} muted {plural} unanswered{late}; the worst first:"
             );
             let level = muted.first().map_or(Level::Low, |worst| worst.level);
-            let collection = Collection { joined: count as u64, ..Collection::default() };
+            // The reason reports what is overdue by now.
+            let reported_until = (overdue > 0).then_some(out.now);
+            let collection = Collection { joined: count as u64, reported_until, ..Collection::default() };
             let mut incident = Incident::new(Details::StormDigest { team, collection });
-            incident.reasons = muted
-                .iter()
-                .take(MAX_NAMED)
-                .map(|m| format!("{}: {}, risk {}", m.id, m.level, m.risk))
-                .collect();
+            incident.reasons =
+                muted.iter().take(MAX_NAMED).map(|m| describe(&m.id, m.level, m.risk)).collect();
             incident.routes.push(ActiveRoute::new(RouteRef::Digest, level, reason, out.now));
             self.incidents.check_in(&id, incident, out.policy);
             for Muted { id: member, route, respond_by, .. } in muted {
@@ -214,11 +215,19 @@ fn notified(waiting: &BTreeSet<Waiting>) -> (u64, Vec<IncidentId>) {
     (waiting.len() as u64, waiting.iter().take(MAX_NAMED).map(|one| one.id.clone()).collect())
 }
 
-fn describe(waiting: &Waiting) -> String {
-    format!("{}: {}, risk {}", waiting.id, waiting.level.0, waiting.risk.0)
+impl Waiting {
+    fn reason(&self) -> Reason {
+        describe(&self.id, self.level.0, self.risk.0)
+    }
+}
+
+fn describe(id: &IncidentId, level: Level, risk: Tenths) -> Reason {
+    Reason::new(ReasonKind::Member, format!("{id}: {level}, risk {risk}"))
 }
 
 fn describe_budget(count: usize, team: &str, out: &Emitter<'_>) -> String {
     let budget = out.policy.teams.get(team).and_then(|team| team.budget).unwrap_or_default();
-    format!("{count} more escalations wait: the budget of {team} is {budget} an hour; the most severe are:")
+    let wait =
+        if count == 1 { "1 more escalation waits".into() } else { format!("{count} more escalations wait") };
+    format!("{wait}: the budget of {team} is {budget} an hour; the most severe first:")
 }

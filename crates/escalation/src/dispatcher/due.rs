@@ -17,9 +17,6 @@ use crate::lifecycle::Trigger;
 /// Span over which a team's budget counts.
 const BUDGET_WINDOW: Duration = Duration::from_mins(60);
 
-/// When to retry an incident on a route that this policy does not have.
-const UNKNOWN_ROUTE_RETRY: Duration = Duration::from_mins(1);
-
 /// An escalation that opens if the team's budget allows it.
 pub(super) struct PendingOpening {
     id: IncidentId,
@@ -61,6 +58,7 @@ impl Dispatcher {
     ) {
         incident.end_lapsed_routes(id, out);
         incident.expire_if_due(id, out);
+        incident.suppress_after_end(id, out);
         incident.defer_unknown_routes(out);
         for team in incident.teams_due(out.now, out.policy) {
             let view = View { now: out.now, policy: out.policy, core: &self.core };
@@ -160,17 +158,6 @@ impl Dispatcher {
 }
 
 impl Incident {
-    /// Defers routes that this policy does not have. Another process may have loaded a newer policy first;
-    /// and a conversation leaves a removed route at its next signal.
-    fn defer_unknown_routes(&mut self, out: &Emitter<'_>) {
-        let unknown: Vec<bool> =
-            self.routes.iter().map(|active| self.team(active, out.policy).is_none()).collect();
-        for (active, _) in self.routes.iter_mut().zip(unknown).filter(|(_, unknown)| *unknown) {
-            active.due =
-                active.due.map(|due| if due <= out.now { out.now + UNKNOWN_ROUTE_RETRY } else { due });
-        }
-    }
-
     /// Opens an escalation, for the first time or again.
     fn open(&mut self, id: &IncidentId, team: &str, trigger: &Trigger, out: &mut Emitter<'_>) {
         self.mark_decided(team, out.now, false, out.policy);
@@ -203,15 +190,6 @@ impl Incident {
         let due = self.respond_by(out.brand_policy()).filter(|_| conversation.answered_at.is_none())?;
         // An answer at the deadline itself is still in time.
         Some(due + Duration::from_millis(1))
-    }
-
-    /// Ends escalations that were opened after the end of their conversation and have had their time.
-    fn expire_if_due(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
-        let Some(conversation) = self.conversation() else { return };
-        let Some(reason) = conversation.expired.clone() else { return };
-        if conversation.expires_at.is_some_and(|at| at <= out.now) {
-            out.move_all(id, self, EscalationState::Expired, &reason);
-        }
     }
 
     /// Removes routes that have ended, and resolves escalations whose team has no other route.

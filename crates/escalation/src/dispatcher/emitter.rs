@@ -1,7 +1,8 @@
 //! Builds the escalation records that teams receive, and records decisions that notify nobody.
 
 use firewatch_domain::{
-    Escalation, EscalationChange, EscalationState, EventTime, IncidentId, IncidentKind, SCHEMA_VERSION,
+    Escalation, EscalationChange, EscalationState, EventTime, IncidentId, IncidentKind, Reason, ReasonKind,
+    SCHEMA_VERSION,
 };
 
 use super::incident::Incident;
@@ -44,6 +45,8 @@ pub enum DecisionKind {
     Known,
     /// A person ended the escalation, and it is no worse.
     ClosedByPerson,
+    /// The policy no longer has the route, and the conversation has ended.
+    RouteRemoved,
     /// A person's action changed nothing.
     NoChange,
 }
@@ -56,7 +59,8 @@ impl From<&Suppression> for DecisionKind {
             Suppression::ClosedByPerson(_) => Self::ClosedByPerson,
             Suppression::InStorm { .. } => Self::InStorm,
             Suppression::SilencedByPerson(_) | Suppression::SilencedByPolicy { .. } => Self::Silenced,
-            Suppression::Asleep { .. } => Self::Asleep,
+            Suppression::Asleep { .. } | Suppression::NeverAwake(_) => Self::Asleep,
+            Suppression::RouteRemoved(_) => Self::RouteRemoved,
             Suppression::OverBudget(_) => Self::OverBudget,
             Suppression::InGroup(_) => Self::InGroup,
         }
@@ -76,6 +80,7 @@ impl DecisionKind {
             Self::OverBudget => "over_budget",
             Self::Silenced => "silenced",
             Self::ClosedByPerson => "closed_by_person",
+            Self::RouteRemoved => "route_removed",
         })
     }
 }
@@ -164,7 +169,7 @@ impl Emitter<'_> {
     pub fn emit_list(&mut self, escalation: EscalationRef<'_>, change: EscalationChange, happened: String) {
         let mut record = self.record(escalation, change);
         record.happened = Some(happened);
-        record.reasons.extend_from_slice(&escalation.incident.reasons);
+        record.reasons.extend(escalation.incident.reasons.iter().cloned());
         self.escalations.push(record);
     }
 
@@ -178,11 +183,11 @@ impl Emitter<'_> {
     ) {
         let incident = escalation.incident;
         let mut record = self.record(escalation, change);
-        record.reasons.extend(again);
-        record.reasons.extend_from_slice(&incident.reasons);
+        record.reasons.extend(again.map(|text| Reason::new(ReasonKind::Reopened, text)));
+        record.reasons.extend(incident.reasons.iter().cloned());
         record.advice.clone_from(&incident.advice);
         if let Some(conversation) = incident.conversation() {
-            record.reasons.extend(conversation.related.iter().map(Related::describe));
+            record.reasons.extend(conversation.related.iter().map(Related::reason));
             record.contributions.clone_from(&conversation.contributions);
         }
         self.escalations.push(record);
@@ -216,7 +221,7 @@ impl Emitter<'_> {
             at: self.now.max(lifecycle.notified_at),
             posted_at: incident.posted_at,
             risk: conversation.and_then(|conversation| conversation.risk),
-            reasons: vec![lifecycle.reason.clone()],
+            reasons: vec![Reason::new(lifecycle.route.reason_kind(), &lifecycle.reason)].into(),
             happened: None,
             acknowledged_by: lifecycle.acknowledged_by.clone(),
             silenced_until: silenced_until.filter(|until| *until > self.now),

@@ -1,6 +1,6 @@
 //! Groups: conversations on one route with equal `group_by` values share one escalation that grows.
 
-use firewatch_domain::{Duration, EscalationState, IncidentId};
+use firewatch_domain::{Duration, EscalationState, IncidentId, Reason, ReasonKind};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
@@ -65,7 +65,7 @@ impl Dispatcher {
         }
         group_incident.posted_at = group_incident.posted_at.into_iter().chain(incident.posted_at).min();
         if joins && group_incident.reasons.len() < MAX_NAMED {
-            group_incident.reasons.push(format!("member: {id}"));
+            group_incident.reasons.push(Reason::new(ReasonKind::Member, format!("member: {id}")));
         }
         if let Some(active) = group_incident.routes.first_mut().filter(|active| trigger.level > active.level)
         {

@@ -84,7 +84,7 @@ impl Dispatcher {
             return;
         }
         let Some(mut incident) = self.incidents.check_out(id) else { return };
-        if !self.holds_reminders(id, &mut incident, 0, out) {
+        if !incident.holds_reminders(id, 0, out) {
             incident.lifecycles[0].record_step(out.now);
             let copies = growth.describe_copies().map_or_else(String::new, |copies| format!("; {copies}"));
             let happened =

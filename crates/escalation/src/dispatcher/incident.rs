@@ -1,6 +1,6 @@
 //! An incident: what it is about, the routes it is on, and one lifecycle of escalations for each team.
 
-use firewatch_domain::{Contribution, EventTime, IncidentId, Level, RoutesMatched, SimHash, Tenths};
+use firewatch_domain::{Contribution, EventTime, IncidentId, Level, Reason, SimHash, Tenths};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Trigger;
@@ -19,7 +19,7 @@ pub struct Incident {
     /// When the post was written, or the first of several.
     pub(crate) posted_at: Option<EventTime>,
     /// Reasons that follow the decisive one when it opens or is raised.
-    pub(crate) reasons: Vec<String>,
+    pub(crate) reasons: Vec<Reason>,
     pub(crate) advice: Vec<String>,
     /// Topic words; for a storm in their most common spelling.
     pub(crate) topics: Vec<String>,
@@ -255,57 +255,6 @@ impl Incident {
     /// Returns the risk of a conversation; 0 for anything else.
     pub(crate) fn risk(&self) -> Tenths {
         self.conversation().and_then(|conversation| conversation.risk).unwrap_or_default()
-    }
-
-    /// Applies the present state of a conversation.
-    pub(crate) fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, policy: &Policy) {
-        self.trace = matched.trace.or(self.trace.take());
-        self.posted_at = self.posted_at.or(matched.posted_at);
-        (self.reasons, self.advice) = (matched.reasons, matched.advice);
-        self.silenced_until = self.silenced_until.max(matched.silenced_until);
-        if !matched.topics.is_empty() {
-            self.topics = matched.topics;
-        }
-        if let Some(conversation) = self.conversation_mut() {
-            conversation.platform = matched.platform.or(conversation.platform.take());
-            conversation.risk = Some(matched.risk);
-            conversation.excerpt = matched.excerpt.or(conversation.excerpt.take());
-            conversation.contributions = matched.contributions;
-            conversation.counts_for_storms |= matched.counts_for_storms;
-            conversation.silences = matched.silences;
-            conversation.sim_hash = matched.sim_hash.or(conversation.sim_hash);
-            if matched.answered {
-                conversation.answered_at.get_or_insert(at);
-            }
-        }
-        for active in &mut self.routes {
-            let matches = matched.routes.iter().any(|m| active.route.policy_name() == Some(&*m.route));
-            if !matches && !active.lapsed {
-                active.lapsed = true;
-                let route = active.route.policy_name().and_then(|name| policy.routes.get(name));
-                active.ends_at = route.and_then(|route| route.clear_after).map(|after| at + after);
-            }
-        }
-        // A lapsed route whose team has not been notified did not hold for long enough.
-        self.routes.retain(|active| !active.lapsed || active.decided);
-        self.routes.iter_mut().filter(|active| active.lapsed).for_each(|active| active.due = None);
-        for new in matched.routes {
-            let route = policy.routes.get(&new.route);
-            let known = self.routes.iter_mut().find(|active| active.route.policy_name() == Some(&*new.route));
-            let Some(active) = known else {
-                let due = route.map_or(at, |route| at + route.hold + route.group_wait);
-                let active = ActiveRoute::new(RouteRef::Policy(new.route), new.level, new.reason, at);
-                self.routes.push(ActiveRoute { group: new.group, due: Some(due), ..active });
-                continue;
-            };
-            (active.ends_at, active.lapsed) = (None, false);
-            if new.level > active.level {
-                let hold = route.map_or(at, |route| at + route.hold);
-                active.due = Some(active.due.map_or(hold, |due| due.min(hold)));
-                (active.level, active.reason) = (new.level, new.reason);
-                active.group = new.group.or(active.group.take());
-            }
-        }
     }
 
     /// Returns the trigger of a team's due routes: the highest level that they have reached. `None` when the

@@ -4,8 +4,10 @@ use firewatch_domain::{EscalationState, EventTime, IncidentId, RoutesMatched};
 
 use super::Dispatcher;
 use super::emitter::{DecisionKind, Emitter};
-use super::incident::{Details, Incident};
+use super::incident::{ActiveRoute, Details, Incident};
 use super::related::{Related, RelationKind};
+use crate::RouteRef;
+use crate::policy::Policy;
 
 impl Dispatcher {
     pub(super) fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, out: &mut Emitter<'_>) {
@@ -49,7 +51,6 @@ impl Dispatcher {
                 active.due = Some(at + hold);
                 continue;
             }
-            self.changed.insert(super::StatePartKey::Core);
             let first = self.core.group_waits.entry(place).or_insert(active.due.unwrap_or(at));
             // A group that did not open was suppressed; the next one waits anew.
             *first = if *first < at { active.due.unwrap_or(at) } else { *first };
@@ -65,11 +66,63 @@ impl Dispatcher {
         if let Some(quoted) = &matched.related {
             incident.relate(Related { conversation: quoted.clone(), kind: RelationKind::Quote });
         }
-        self.changed.insert(super::StatePartKey::Core);
         let Some(cross_post) = self.core.cross_posts.observe(matched, at) else { return };
         let other = IncidentId::conversation(cross_post.conversation.clone());
         let back = Related { conversation: matched.conversation.clone(), kind: cross_post.kind };
         self.incidents.edit(&other, |other| other.relate(back));
         incident.relate(cross_post);
+    }
+}
+
+impl Incident {
+    /// Applies the present state of a conversation.
+    fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, policy: &Policy) {
+        self.trace = matched.trace.or(self.trace.take());
+        self.posted_at = self.posted_at.or(matched.posted_at);
+        (self.reasons, self.advice) = (matched.reasons.into(), matched.advice);
+        self.silenced_until = self.silenced_until.max(matched.silenced_until);
+        if !matched.topics.is_empty() {
+            self.topics = matched.topics;
+        }
+        if let Some(conversation) = self.conversation_mut() {
+            conversation.platform = matched.platform.or(conversation.platform.take());
+            conversation.risk = Some(matched.risk);
+            conversation.excerpt = matched.excerpt.or(conversation.excerpt.take());
+            conversation.contributions = matched.contributions;
+            conversation.counts_for_storms |= matched.counts_for_storms;
+            conversation.silences = matched.silences;
+            conversation.sim_hash = matched.sim_hash.or(conversation.sim_hash);
+            if matched.answered {
+                conversation.answered_at.get_or_insert(at);
+            }
+        }
+        for active in &mut self.routes {
+            let matches = matched.routes.iter().any(|m| active.route.policy_name() == Some(&*m.route));
+            if !matches && !active.lapsed {
+                active.lapsed = true;
+                let route = active.route.policy_name().and_then(|name| policy.routes.get(name));
+                active.ends_at = route.and_then(|route| route.clear_after).map(|after| at + after);
+            }
+        }
+        // A lapsed route whose team has not been notified did not hold for long enough.
+        self.routes.retain(|active| !active.lapsed || active.decided);
+        self.routes.iter_mut().filter(|active| active.lapsed).for_each(|active| active.due = None);
+        for new in matched.routes {
+            let route = policy.routes.get(&new.route);
+            let known = self.routes.iter_mut().find(|active| active.route.policy_name() == Some(&*new.route));
+            let Some(active) = known else {
+                let due = route.map_or(at, |route| at + route.hold + route.group_wait);
+                let active = ActiveRoute::new(RouteRef::Policy(new.route), new.level, new.reason, at);
+                self.routes.push(ActiveRoute { group: new.group, due: Some(due), ..active });
+                continue;
+            };
+            (active.ends_at, active.lapsed) = (None, false);
+            if new.level > active.level {
+                let hold = route.map_or(at, |route| at + route.hold);
+                active.due = Some(active.due.map_or(hold, |due| due.min(hold)));
+                (active.level, active.reason) = (new.level, new.reason);
+                active.group = new.group.or(active.group.take());
+            }
+        }
     }
 }

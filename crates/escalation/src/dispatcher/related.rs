@@ -1,5 +1,6 @@
 //! Relations between conversations: one cross-posts or quotes another.
 
+use firewatch_domain::{Reason, ReasonKind};
 use serde::{Deserialize, Serialize};
 
 /// Why two conversations are related.
@@ -21,15 +22,16 @@ pub(crate) struct Related {
 }
 
 impl Related {
-    /// Returns the reason in plain words.
-    pub fn describe(&self) -> String {
+    /// Returns the reason that mentions it.
+    pub fn reason(&self) -> Reason {
         let Self { conversation, kind } = self;
-        match kind {
+        let text = match kind {
             RelationKind::SameAuthor => {
                 format!("same complaint by the same author on another network: {conversation}")
             }
             RelationKind::SameText => format!("same text on another network, author unknown: {conversation}"),
             RelationKind::Quote => format!("quotes {conversation}"),
-        }
+        };
+        Reason::new(ReasonKind::Related, text)
     }
 }

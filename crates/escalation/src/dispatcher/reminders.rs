@@ -6,10 +6,10 @@
 use firewatch_domain::{EscalationChange, EscalationState, EventTime, IncidentId};
 
 use super::Dispatcher;
-use super::deadlines::format_duration;
+use super::deadlines::{describe_target, format_duration};
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::Incident;
-use super::verdict::{Suppression, View, quiet, silence};
+use super::verdict::{quiet, silence};
 use crate::Lifecycle;
 use crate::policy::Policy;
 
@@ -55,7 +55,7 @@ impl Dispatcher {
                 continue;
             }
             let due = due_reminders(incident, &incident.lifecycles[i], out.now, out.policy);
-            if !due.is_empty() && !self.holds_reminders(id, incident, i, out) {
+            if !due.is_empty() && !incident.holds_reminders(id, i, out) {
                 for reminder in due {
                     self.emit_reminder(id, incident, i, reminder, out);
                 }
@@ -65,56 +65,6 @@ impl Dispatcher {
                 self.next_tier(id, incident, i, out);
             }
         }
-    }
-
-    /// Returns whether a silence or the owner's quiet hours hold reminders back, and stores until when.
-    pub(super) fn holds_reminders(
-        &self,
-        id: &IncidentId,
-        incident: &mut Incident,
-        i: usize,
-        out: &mut Emitter<'_>,
-    ) -> bool {
-        let view = View { now: out.now, policy: out.policy, core: &self.core };
-        let lifecycle = &incident.lifecycles[i];
-        let held = silence(incident, lifecycle.silenced_until, view)
-            .or_else(|| quiet(&lifecycle.owner, lifecycle.level, view));
-        self.hold(id, incident, i, held, out, |lifecycle| &mut lifecycle.reminders_held_until)
-    }
-
-    /// Returns whether the next tier has to wait, and stores until when.
-    fn holds_tier(
-        &self,
-        id: &IncidentId,
-        incident: &mut Incident,
-        i: usize,
-        team: &str,
-        out: &mut Emitter<'_>,
-    ) -> bool {
-        let view = View { now: out.now, policy: out.policy, core: &self.core };
-        let lifecycle = &incident.lifecycles[i];
-        let held =
-            silence(incident, lifecycle.silenced_until, view).or_else(|| quiet(team, lifecycle.level, view));
-        self.hold(id, incident, i, held, out, |lifecycle| &mut lifecycle.tier_held_until)
-    }
-
-    fn hold(
-        &self,
-        id: &IncidentId,
-        incident: &mut Incident,
-        i: usize,
-        held: Option<(EventTime, Suppression)>,
-        out: &mut Emitter<'_>,
-        until: impl Fn(&mut Lifecycle) -> &mut Option<EventTime>,
-    ) -> bool {
-        let lifecycle = &mut incident.lifecycles[i];
-        let Some((at, suppression)) = held else {
-            *until(lifecycle) = None;
-            return false;
-        };
-        *until(lifecycle) = Some(at);
-        out.record_suppression(&suppression, id, &lifecycle.owner);
-        true
     }
 
     fn emit_reminder(
@@ -132,9 +82,8 @@ impl Dispatcher {
             Reminder::Late => {
                 lifecycle.overdue_at = None;
                 lifecycle.record_step(now);
-                let business = if out.brand_policy().hours.is_some() { " of business hours" } else { "" };
-                let target = format_duration(out.brand_policy().first_response);
-                (EscalationChange::Late, format!("no public answer within {target}{business}"))
+                let target = describe_target(out.brand_policy());
+                (EscalationChange::Late, format!("no public answer within {target}"))
             }
             Reminder::Forgotten => {
                 let since = format_duration(now - lifecycle.notified_at);
@@ -168,7 +117,7 @@ impl Dispatcher {
             incident.lifecycles[i].tier += 1;
             return;
         }
-        if self.holds_tier(id, incident, i, &tier.team, out) {
+        if incident.is_held(id, i, &tier.team, |lifecycle| &mut lifecycle.tier_held_until, out) {
             return;
         }
         let lifecycle = &mut incident.lifecycles[i];
@@ -186,5 +135,33 @@ impl Dispatcher {
             previous,
             happened,
         );
+    }
+}
+
+impl Incident {
+    /// Returns whether a silence or the owner's quiet hours hold reminders back.
+    pub(super) fn holds_reminders(&mut self, id: &IncidentId, i: usize, out: &mut Emitter<'_>) -> bool {
+        let owner = self.lifecycles[i].owner.clone();
+        self.is_held(id, i, &owner, |lifecycle| &mut lifecycle.reminders_held_until, out)
+    }
+
+    /// Returns whether a silence or the quiet hours of a team hold back what is due for it, and stores until
+    /// when.
+    fn is_held(
+        &mut self,
+        id: &IncidentId,
+        i: usize,
+        team: &str,
+        held_until: impl Fn(&mut Lifecycle) -> &mut Option<EventTime>,
+        out: &mut Emitter<'_>,
+    ) -> bool {
+        let lifecycle = &self.lifecycles[i];
+        let held = silence(self, lifecycle.silenced_until, out.now, out.policy)
+            .or_else(|| quiet(team, lifecycle.level, out.now, out.policy));
+        if let Some((_, suppression)) = &held {
+            out.record_suppression(suppression, id, team);
+        }
+        *held_until(&mut self.lifecycles[i]) = held.as_ref().map(|(until, _)| *until);
+        held.is_some()
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::{EscalationChange, EventTime, IncidentId, Level};
+use firewatch_domain::{EscalationChange, EventTime, IncidentId, Level, Reason, ReasonKind};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::{Details, Incident};
-use super::verdict::{View, quiet};
+use super::verdict::quiet;
 use crate::lifecycle::Trigger;
 use crate::{Lifecycle, RouteRef};
 
@@ -61,10 +61,9 @@ impl Dispatcher {
                 self.end_incident(&id, "the silence has lapsed", out);
                 return false;
             };
-            let view = View { now: out.now, policy: out.policy, core: &self.core };
             let is_due =
                 hidden.notified_for != Some(silence.until) && out.now >= silence.until - silence.warn_before;
-            if is_due && quiet(team, Level::Low, view).is_none() {
+            if is_due && quiet(team, Level::Low, out.now, out.policy).is_none() {
                 hidden.notified_for = Some(silence.until);
                 self.open_notice(&id, name, team, hidden, out);
             }
@@ -87,8 +86,10 @@ impl Dispatcher {
             .check_out(id)
             .unwrap_or_else(|| Incident::new(Details::SilenceNotice { hidden: 0 }));
         incident.details = Details::SilenceNotice { hidden: hidden.count };
-        incident.reasons = vec![format!("created by {}: {}", silence.by, silence.reason)];
-        incident.reasons.extend(hidden.named.iter().map(|id| format!("hidden: {id}")));
+        incident.reasons =
+            vec![Reason::new(ReasonKind::Silence, format!("created by {}: {}", silence.by, silence.reason))];
+        let named = hidden.named.iter().map(|id| Reason::new(ReasonKind::Member, format!("hidden: {id}")));
+        incident.reasons.extend(named);
         let reason =
             format!("the silence {name} lapses at {}; it hides {} from {team}", silence.until, hidden.count);
         let trigger = Trigger { route: RouteRef::Silence, level: Level::Low, reason, since: out.now };

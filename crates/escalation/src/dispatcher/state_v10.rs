@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use firewatch_domain::{
-    Contribution, EscalationState, EventTime, IncidentId, IncidentKind, Level, SignalBody, SimHash, Tenths,
+    Contribution, EscalationState, EventTime, IncidentId, IncidentKind, Level, Reason, ReasonKind,
+    SignalBody, SimHash, Tenths,
 };
 use serde::Deserialize;
 
@@ -291,7 +292,7 @@ impl IncidentV10 {
         Incident {
             details,
             posted_at: self.posted_at,
-            reasons: self.reasons,
+            reasons: self.reasons.into_iter().map(|text| Reason::new(ReasonKind::Other, text)).collect(),
             advice: self.advice,
             topics: self.topics,
             routes,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firewatch_domain::{Duration, EventTime, IncidentId, Level, SimHash};
+use firewatch_domain::{Duration, EventTime, IncidentId, Level, Reason, ReasonKind, SimHash};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
@@ -96,13 +96,11 @@ impl Dispatcher {
         let (start, window) = &mut self.core.storm_window;
         if counts.posts > 0 {
             window.add(counts);
-            self.changed.insert(StatePartKey::Core);
         }
         let start = *start.get_or_insert(out.now - step);
         if !ends_storm_window(out.now, step) {
             return false;
         }
-        self.changed.insert(StatePartKey::Core);
         let counts = std::mem::take(&mut self.core.storm_window.1);
         self.core.storm_window.0 = Some(out.now);
         // A gap in which nobody looked is not counted as a time without complaints.
@@ -136,7 +134,7 @@ impl Dispatcher {
         let mut incident = Incident::new(Details::Storm { members: 0 });
         incident.routes.push(ActiveRoute::new(RouteRef::Storm, level, reason, out.now));
         incident.topics = topics;
-        incident.reasons.push(MUTED_NOTICE.into());
+        incident.reasons.push(muted_notice());
         incident.advice = policy.storm_advice();
         self.incidents.check_in(&id, incident, policy);
         let (growth, recent_joins) = (Growth::new(out.now), VecDeque::from([0]));
@@ -190,11 +188,11 @@ impl Dispatcher {
             if known == Some(members) {
                 continue;
             }
-            self.changed.insert(StatePartKey::Core);
             self.incidents.edit(&storm.id, |incident| {
                 incident.details = Details::Storm { members };
                 if incident.lifecycles.is_empty() {
-                    incident.reasons = copies.into_iter().chain([MUTED_NOTICE.to_owned()]).collect();
+                    let copies = copies.map(|text| Reason::new(ReasonKind::Copies, text));
+                    incident.reasons = copies.into_iter().chain([muted_notice()]).collect();
                 }
             });
         }
@@ -275,6 +273,10 @@ impl Dispatcher {
         self.end_incident(&storm.id, &format!("only {recent} posts joined in the last five minutes"), out);
         self.open_storm_digests(&storm.id, &topics, out);
     }
+}
+
+fn muted_notice() -> Reason {
+    Reason::new(ReasonKind::Muted, MUTED_NOTICE)
 }
 
 /// Returns ` about` and the topics; empty when there are none.

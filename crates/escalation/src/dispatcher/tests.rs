@@ -130,7 +130,7 @@ fn a_wave_about_one_thing_is_one_storm_that_grows_and_ends() {
     assert_eq!(storm.last().map(|e| e.state), Some(EscalationState::Resolved));
     assert!(storm.len() <= 5, "{:?}", lines(&escalations));
     assert!(storm.iter().all(|e| e.escalation == storm[0].escalation));
-    assert!(storm[0].reasons.iter().any(|r| r.contains("portal")));
+    assert!(storm[0].reasons.texts().any(|text| text.contains("portal")));
     let alone = escalations.iter().filter(|e| e.conversation.starts_with("out")).count();
     assert!(alone < 20, "{alone} emitted before the storm was detected");
     assert!(escalations.iter().any(|e| e.conversation == "other"), "another topic is emitted on its own");
@@ -193,7 +193,7 @@ fn a_storm_is_named_by_words_as_people_write_them() {
     });
     let escalations = run(posts.chain((1..30).map(|t| watermark(0, t * 10, 1))).collect::<Vec<_>>());
     let storm = escalations.iter().find(|e| e.incident == Some(IncidentKind::Storm)).unwrap();
-    assert!(storm.reasons[0].contains("complaints about charged within"), "{:?}", storm.reasons);
+    assert!(storm.reasons.decisive().contains("complaints about charged within"), "{:?}", storm.reasons);
 }
 
 #[test]
@@ -211,4 +211,69 @@ fn a_route_that_this_policy_does_not_have_yet_waits_for_the_one_that_has_it() {
     assert!(dispatcher.apply(watermark(0, 60, 1), &policy()).is_empty(), "no team is known for the route");
     let escalations = dispatcher.apply(watermark(0, 200, 1), &other.unwrap());
     assert_eq!(lines(&escalations), ["c1/support/1/0 open 0"]);
+}
+
+fn update(secs: i64, conversation: &str, change: ConversationChange) -> Signal {
+    let by = String::new();
+    let update =
+        ConversationUpdate { conversation: conversation.into(), change, by, action: None, trace: None };
+    signal(0, secs, "update", SignalBody::ConversationUpdated(update))
+}
+
+/// Returns a policy whose support team sleeps at all times, with one tier.
+fn sleeping(more: &str) -> Policy {
+    let quiet = "[teams.support.quiet]\nfrom = \"00:00\"\nto = \"24:00\"\n";
+    Policy::parse("p", &format!("[brands.acme]\n{more}{quiet}")).unwrap()
+}
+
+#[test]
+fn what_notifies_nobody_ends_with_its_conversation_and_says_why() {
+    let silence = "[silences.s]\nwhen = \"complaint >= 0\"\nuntil = \"2099-01-01T00:00:00Z\"\nby = \"jo\"\nreason = \"r\"\n";
+    let silenced = Policy::parse("p", &format!("[brands.acme]\n{silence}")).unwrap();
+    let without_route = Policy::parse(
+        "p",
+        "[brands.acme]\n[routes.other]\nteam = \"pr\"\nwhen = { low = \"complaint >= 0.6\" }\n",
+    );
+    let cases = [
+        (sleeping(""), "quiet hours at all times"),
+        (silenced, "silence s by jo until 2099"),
+        (without_route.unwrap(), "the policy has no route complaint"),
+    ];
+    for (policy, why) in cases {
+        let mut dispatcher = Dispatcher::new(&policy);
+        let mut complaint = complaint(0, 1, "c1", "bill");
+        if let SignalBody::RoutesMatched(matched) = &mut complaint.body {
+            matched.silences = vec!["s".into()];
+        }
+        let expired = update(100, "c1", ConversationChange::Expired { reason: "no activity".into() });
+        let mut decisions = Vec::new();
+        for signal in [complaint, watermark(0, 90, 1), expired, watermark(0, 200, 1)] {
+            assert!(dispatcher.apply_traced(signal, &policy, DecisionTrace::All(&mut decisions)).is_empty());
+        }
+        assert_eq!(dispatcher.incidents.iter().count(), 0, "{why}");
+        let last = decisions.last().unwrap();
+        assert!(last.description.contains(why), "{decisions:?}");
+        assert!(last.kind.suppression_reason().is_some());
+    }
+}
+
+#[test]
+fn the_trace_names_the_team_that_sleeps_when_the_next_tier_waits() {
+    let tiers = "[routes.leaving]\nteam = \"pr\"\nwhen = { low = \"complaint >= 0.6\" }\n\
+                 [teams.pr]\ntiers = { support = \"5m\" }\n";
+    let policy = sleeping(tiers);
+    let mut complaint = complaint(0, 1, "c1", "bill");
+    if let SignalBody::RoutesMatched(matched) = &mut complaint.body {
+        matched.routes[0].route = "leaving".into();
+    }
+    let mut dispatcher = Dispatcher::new(&policy);
+    let mut decisions = Vec::new();
+    let mut escalations = Vec::new();
+    for signal in [complaint, watermark(0, 900, 1)] {
+        escalations.extend(dispatcher.apply_traced(signal, &policy, DecisionTrace::All(&mut decisions)));
+    }
+    assert_eq!(lines(&escalations), ["c1/pr/1/0 open 0"]);
+    let held: Vec<&str> =
+        decisions.iter().map(|one| &*one.description).filter(|d| d.contains("quiet")).collect();
+    assert!(!held.is_empty() && held.iter().all(|text| text.starts_with("support has")), "{held:?}");
 }

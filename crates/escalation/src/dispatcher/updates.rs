@@ -9,16 +9,15 @@ use super::Dispatcher;
 use super::deadlines::format_duration;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::{Details, HandOffRequest, Incident};
-use super::part_key::StatePartKey;
 use crate::Lifecycle;
 use crate::lifecycle::Ended;
 use crate::policy::hours;
 
 /// A change with who made it and what it is about.
-struct Change<'a> {
-    by: &'a str,
-    at: EventTime,
-    scope: Option<&'a ActionContext>,
+pub(super) struct Change<'a> {
+    pub by: &'a str,
+    pub at: EventTime,
+    pub scope: Option<&'a ActionContext>,
 }
 
 impl Dispatcher {
@@ -34,7 +33,6 @@ impl Dispatcher {
         incident.trace = trace.or(incident.trace);
         if matches!(change, ConversationChange::Deleted { .. }) {
             self.core.cross_posts.forget(&conversation);
-            self.changed.insert(StatePartKey::Core);
         }
         let is_over = matches!(change, ConversationChange::Deleted { is_root: true });
         let is_answer = matches!(change, ConversationChange::Answered | ConversationChange::HandedOff)
@@ -118,8 +116,8 @@ impl Incident {
                     lifecycle.move_to(State::Reopened, at)
                 });
             }
-            ConversationChange::Silenced { until } => self.silence(id, Some(until), made, out),
-            ConversationChange::Unsilenced => self.silence(id, None, made, out),
+            ConversationChange::Silenced { until } => self.set_silence(id, Some(until), made, out),
+            ConversationChange::Unsilenced => self.set_silence(id, None, made, out),
             ConversationChange::HandedOver { team } => self.hand_over(id, &team, made, out),
             ConversationChange::Undone => self.undo(id, made, out),
             ConversationChange::Edited { excerpt } => {
@@ -133,23 +131,21 @@ impl Incident {
                     out.move_all(id, self, State::Expired, "the post was deleted; its text has been erased");
                 }
             }
-            ConversationChange::Expired { reason } => {
-                out.move_all(id, self, State::Expired, &reason);
-                if let Some(conversation) = self.conversation_mut() {
-                    conversation.expired = Some(reason);
-                }
-            }
+            ConversationChange::Expired { reason } => self.expire(id, reason, out),
         }
     }
 
-    /// Returns whether an action is about one of the escalations.
-    fn is_meant(&self, id: &IncidentId, i: usize, made: &Change<'_>) -> bool {
-        let lifecycle = &self.lifecycles[i];
-        let Some(scope) = made.scope else { return true };
-        if let Some(wanted) = &scope.escalation {
-            return EscalationRef { id, incident: self, lifecycle }.escalation_id() == *wanted;
-        }
-        scope.team.as_ref().is_none_or(|team| lifecycle.owner == *team || lifecycle.team == *team)
+    /// Returns the places of the escalations that an action is about.
+    pub(super) fn meant(&self, id: &IncidentId, made: &Change<'_>) -> Vec<usize> {
+        let is_meant = |lifecycle: &Lifecycle| {
+            let Some(scope) = made.scope else { return true };
+            if let Some(wanted) = &scope.escalation {
+                return EscalationRef { id, incident: self, lifecycle }.escalation_id() == *wanted;
+            }
+            scope.team.as_ref().is_none_or(|team| lifecycle.owner == *team || lifecycle.team == *team)
+        };
+        let all = self.lifecycles.iter().enumerate();
+        all.filter(|(_, lifecycle)| is_meant(lifecycle)).map(|(i, _)| i).collect()
     }
 
     /// Applies a person's action to each escalation that it is about, and emits those that it changes. What it
@@ -163,7 +159,7 @@ impl Incident {
         out: &mut Emitter<'_>,
         apply: impl Fn(&mut Lifecycle, EventTime) -> bool,
     ) {
-        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
+        for i in self.meant(id, made) {
             let lifecycle = &mut self.lifecycles[i];
             let before = lifecycle.undo_point(made.by, action);
             if !apply(lifecycle, out.now) {
@@ -179,7 +175,7 @@ impl Incident {
 
     /// Acknowledges it, unless somebody else has: that is refused with who has it.
     fn acknowledge(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
-        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
+        for i in self.meant(id, made) {
             let other = self.lifecycles[i].acknowledged_by.clone().filter(|other| other != made.by);
             if let Some(other) = other.filter(|_| self.lifecycles[i].state == EscalationState::Acknowledged) {
                 let happened = format!("not acknowledged by {}: {other} has it", made.by);
@@ -197,7 +193,7 @@ impl Incident {
     }
 
     fn resolve(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
-        let of_escalations = (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made));
+        let of_escalations = self.meant(id, made).into_iter();
         let mut meant: Vec<String> = of_escalations.map(|i| self.lifecycles[i].team.clone()).collect();
         meant.extend(made.scope.and_then(|scope| scope.team.clone()));
         let of_all = made.scope.is_none_or(|scope| scope.team.is_none() && scope.escalation.is_none());
@@ -223,43 +219,6 @@ impl Incident {
         });
     }
 
-    /// Silences it until a time, or ends its silence.
-    fn silence(
-        &mut self,
-        id: &IncidentId,
-        until: Option<EventTime>,
-        made: &Change<'_>,
-        out: &mut Emitter<'_>,
-    ) {
-        let by = made.by;
-        let happened = match until {
-            Some(until) => format!("silenced until {until} by {by}"),
-            None => format!("silence ended by {by}"),
-        };
-        out.record_decision(DecisionKind::Silenced, id, || happened.clone());
-        let of_team = made.scope.is_some_and(|scope| scope.team.is_some() || scope.escalation.is_some());
-        let ends: Vec<EventTime> =
-            self.lifecycles.iter().filter_map(|one| one.silenced_until).chain(self.silenced_until).collect();
-        if !of_team {
-            self.silenced_until = until;
-        }
-        if until.is_none() {
-            // What the silence deferred is decided at once; what waits for anything else goes on waiting.
-            let deferred =
-                self.routes.iter_mut().filter(|one| one.due.is_some_and(|due| ends.contains(&due)));
-            deferred.for_each(|active| active.due = Some(out.now));
-        }
-        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
-            let lifecycle = &mut self.lifecycles[i];
-            if of_team || until.is_none() {
-                lifecycle.silenced_until = until;
-            }
-            // What a silence that has ended held back comes now.
-            let held = until.is_none().then_some(out.now);
-            (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (held, held);
-        }
-    }
-
     /// Makes a team the owner of the live escalations, and emits that to both owners.
     fn hand_over(&mut self, id: &IncidentId, to: &str, made: &Change<'_>, out: &mut Emitter<'_>) {
         if !out.policy.teams.contains_key(to) {
@@ -271,7 +230,7 @@ impl Incident {
         // The action's team is the new owner, so only an escalation's id narrows it.
         let by_id = made.scope.filter(|scope| scope.escalation.is_some());
         let scope = Change { scope: by_id, ..*made };
-        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, &scope)).collect::<Vec<_>>() {
+        for i in self.meant(id, &scope) {
             let lifecycle = &mut self.lifecycles[i];
             if !lifecycle.is_live() || lifecycle.owner == to {
                 continue;
@@ -287,13 +246,17 @@ impl Incident {
 
     /// Takes back the last action on each escalation that it is about.
     fn undo(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
-        for i in (0..self.lifecycles.len()).filter(|i| self.is_meant(id, *i, made)).collect::<Vec<_>>() {
-            let owner = self.lifecycles[i].owner.clone();
+        for i in self.meant(id, made) {
+            let (owner, silenced_until) =
+                (self.lifecycles[i].owner.clone(), self.lifecycles[i].silenced_until);
             let Some(undone) = self.lifecycles[i].restore_undo(out.now) else {
                 let happened = format!("not undone by {}: something else has happened since", made.by);
                 self.refuse(id, i, happened, out);
                 continue;
             };
+            if self.lifecycles[i].silenced_until != silenced_until {
+                self.release_deferred(silenced_until, out.now);
+            }
             let whose = if undone.by == made.by { String::new() } else { format!(" by {}", undone.by) };
             let happened = format!("{} took back: {}{whose}", made.by, undone.action);
             let lifecycle = &self.lifecycles[i];
@@ -308,14 +271,14 @@ impl Incident {
 
     /// Emits that an action was refused. Nothing else changes.
     fn refuse(&mut self, id: &IncidentId, i: usize, happened: String, out: &mut Emitter<'_>) {
-        self.lifecycles[i].record_refusal();
+        self.lifecycles[i].count_step();
         let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
         out.emit_step(escalation, EscalationChange::Refused, happened);
     }
 
     /// Erases text of a deleted post. The excerpt is that of the root post, so it goes only with that.
     fn erase_text(&mut self, is_root: bool) {
-        self.reasons.clear();
+        self.reasons.retain(|reason| !reason.kind.quotes_post());
         self.topics.clear();
         if let Some(conversation) = self.conversation_mut() {
             conversation.contributions.clear();

@@ -6,6 +6,7 @@ use firewatch_domain::{EventTime, IncidentId, Level};
 
 use super::incident::Incident;
 use super::state::DispatcherCore;
+use crate::RouteRef;
 use crate::lifecycle::Trigger;
 use crate::policy::Policy;
 
@@ -43,6 +44,10 @@ pub(crate) enum Suppression {
     SilencedByPolicy { silence: String, until: EventTime },
     /// The team has quiet hours that the level does not end.
     Asleep { until: EventTime, level: Level },
+    /// The team has quiet hours at all times that the level does not end, and the conversation has ended.
+    NeverAwake(Level),
+    /// The policy no longer has the route, and the conversation has ended.
+    RouteRemoved(RouteRef),
     /// The team's budget is used up.
     OverBudget(EventTime),
     /// It is in a group, which is emitted instead.
@@ -79,7 +84,7 @@ pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict
     let owner = lifecycle.filter(|lifecycle| lifecycle.is_live()).map_or(team, |lifecycle| &lifecycle.owner);
     let silenced_team = lifecycle.and_then(|lifecycle| lifecycle.silenced_until);
     if let Some((until, suppression)) =
-        silence(incident, silenced_team, view).or_else(|| quiet(owner, trigger.level, view))
+        silence(incident, silenced_team, now, policy).or_else(|| quiet(owner, trigger.level, now, policy))
     {
         return Verdict::Defer(until, suppression);
     }
@@ -108,17 +113,18 @@ fn muting_storm(incident: &Incident, level: Level, view: View<'_>) -> Option<Inc
 pub(crate) fn silence(
     incident: &Incident,
     of_team: Option<EventTime>,
-    view: View<'_>,
+    now: EventTime,
+    policy: &Policy,
 ) -> Option<(EventTime, Suppression)> {
-    let by_person = incident.silenced_until.max(of_team).filter(|until| *until > view.now);
+    let by_person = incident.silenced_until.max(of_team).filter(|until| *until > now);
     let names = incident.conversation().map_or(&[][..], |conversation| &conversation.silences);
-    let in_force = names.iter().filter_map(|name| view.policy.silences.get_key_value(name));
+    let in_force = names.iter().filter_map(|name| policy.silences.get_key_value(name));
     let by_policy = in_force
-        .filter(|(_, silence)| silence.until > view.now)
+        .filter(|(_, silence)| silence.until > now)
         .max_by_key(|(_, silence)| silence.until)
         .map(|(name, silence)| (name, silence.until));
     match (by_person, by_policy) {
-        (Some(person), Some((_, policy))) if person >= policy => {
+        (Some(person), Some((_, until))) if person >= until => {
             Some((person, Suppression::SilencedByPerson(person)))
         }
         (_, Some((name, until))) => {
@@ -130,9 +136,14 @@ pub(crate) fn silence(
 }
 
 /// Returns when a team's quiet hours end, if this level does not wake it now.
-pub(crate) fn quiet(team: &str, level: Level, view: View<'_>) -> Option<(EventTime, Suppression)> {
-    let until = view.policy.teams.get(team)?.awake_at(view.now, level);
-    (until > view.now).then_some((until, Suppression::Asleep { until, level }))
+pub(crate) fn quiet(
+    team: &str,
+    level: Level,
+    now: EventTime,
+    policy: &Policy,
+) -> Option<(EventTime, Suppression)> {
+    let until = policy.teams.get(team)?.awake_at(now, level);
+    (until > now).then_some((until, Suppression::Asleep { until, level }))
 }
 
 impl Suppression {
@@ -160,6 +171,12 @@ impl Suppression {
             Self::Asleep { until, level } => {
                 format!("{team} has quiet hours until {until}; level {level} does not wake it")
             }
+            Self::NeverAwake(level) => {
+                format!(
+                    "{team} is not notified: it has quiet hours at all times, and level {level} does not wake it"
+                )
+            }
+            Self::RouteRemoved(route) => format!("nobody is notified: the policy has no route {route}"),
             Self::OverBudget(until) => format!("over the budget of {team}; waits until {until}"),
             Self::InGroup(group) => format!("{team} is notified as part of {group}"),
         }

@@ -19,7 +19,7 @@ use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
 use firewatch_settings::{Fault, Settings};
 use fnv::FnvHasher;
 
-use crate::{Condition, Facts, PR};
+use crate::{Condition, Facts, PR, UNLISTED_BRAND};
 
 pub use accounts::Accounts;
 pub use advice::Advice;
@@ -294,6 +294,12 @@ fn read_brands(s: &mut Settings, unlisted: &Brand) -> BTreeMap<String, Brand> {
     }
     let mut brands = BTreeMap::new();
     for name in names {
+        if name == UNLISTED_BRAND {
+            s.add_fault(
+                &format!("brands.{name}"),
+                "this name stands for brands that the policy does not list; choose another",
+            );
+        }
         let prefix = format!("brands.{name}.");
         let handles = s.texts(&format!("{prefix}handles"));
         let platforms = s.sections(&format!("{prefix}on")).into_iter();

@@ -19,6 +19,15 @@ fn a_brand_is_all_a_policy_needs() {
 }
 
 #[test]
+fn the_name_of_unlisted_brands_is_reserved() {
+    let faults = faults("[brands.\"(unlisted)\"]\n");
+    assert!(
+        faults.iter().any(|fault| fault.contains("(unlisted): this name stands for brands")),
+        "{faults:?}"
+    );
+}
+
+#[test]
 fn values_that_contradict_each_other_are_faults_all_reported_at_once() {
     let text = "[brands.a]\nviral_bar = 1\n[routes.x]\nteam = \"nobody\"\nwhen = { medium = \"riks > 3\" }\n\
                 [routes.y]\nuntil = \"risk < 3\"\n[routes.z]\nwhen = { low = 'brand == \"b\"' }\n\

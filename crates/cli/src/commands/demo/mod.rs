@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration as Wait;
 
 use firewatch_console::ConsoleSettings;
-use firewatch_domain::{Duration, Escalation, EscalationChange, Event, EventTime};
+use firewatch_domain::{Duration, Escalation, EscalationChange, Event, EventTime, ReasonKind};
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_ingest::decode_event;
 use firewatch_kafka::{
@@ -77,7 +77,10 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     let summary = play.run(&runner, &producer, &escalations, &topics.events)?;
     print_stdout(&summary);
     if options.stay {
-        print_stdout(format_args!("the console stays at {}/ until you stop the demo\n", serving.url));
+        print_stdout(format_args!(
+            "the console stays at {}/ until you stop the demo; the engine has ended, so actions have no effect\n",
+            serving.url
+        ));
     } else {
         closed.store(true, Ordering::Relaxed);
     }
@@ -297,15 +300,17 @@ fn describe_escalation(e: &Escalation) -> String {
         EscalationChange::Late => "overdue".into(),
         EscalationChange::Stalled => "stalled".into(),
         EscalationChange::Waits => "waiting".into(),
+        EscalationChange::Silenced => "silenced".into(),
         EscalationChange::Refused => "refused".into(),
     };
     let members = e.members.map_or(String::new(), |n| format!(", {n} posts"));
     let head = format!("{time}  {:<8}{what:<14} {}{members}", e.team.to_uppercase(), e.conversation);
     if e.team == PR {
-        let reasons = e.happened.iter().chain(&e.reasons).map(|r| format!("\n            - {r}"));
+        let reasons = e.explanation().map(|r| format!("\n            - {r}"));
         let advice = e.advice.iter().map(|a| format!("\n            > {a}"));
         return head + &reasons.chain(advice).collect::<String>();
     }
-    let why = e.happened.as_ref().or(e.reasons.get(1)).or(e.reasons.first()).map_or("", String::as_str);
+    let of_post = || e.reasons.text_of(ReasonKind::Complaint);
+    let why = e.happened.as_deref().or_else(of_post).unwrap_or_else(|| e.reasons.decisive());
     format!("{head}  {why}")
 }
