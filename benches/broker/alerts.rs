@@ -1,6 +1,6 @@
 //! How long an alert and an action take: from an event's arrival to its escalation, and from a person's action to
 //! the record that shows it, as a reader of committed records sees them. Alone on a quiet stream, and beside a
-//! steady one that reaches every partition.
+//! steady one that reaches every partition, with posts as late as the default `lateness` allows.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,12 +12,16 @@ use firewatch_tests::{Cluster, Deployment};
 use serde_json::json;
 
 use crate::PARTITIONS;
-use crate::stream::{ANGRY, POLICY, post};
+use crate::stream::{ANGRY, post};
 
+/// Every complaint opens an escalation at once, at a level that no storm mutes. The windows are the default ones.
+const POLICY: &str = "[brands.acme]\n[routes.now]\nteam = \"pr\"\nwhen = { high = \"complaint >= 0.6\" }\n";
 /// Alerts and actions of each kind.
 const COUNT: usize = 40;
 /// Time between two of them; odd, so that they fall everywhere within a second.
 const APART: Duration = Duration::from_millis(1370);
+/// Maximum delay of the posts of the steady stream, milliseconds.
+const MAX_DELAY: usize = 2000;
 /// Events of the steady stream in a second.
 const PACE: u64 = 200;
 const WAIT_DEADLINE: Duration = Duration::from_secs(60);
@@ -69,7 +73,8 @@ fn background(firewatch: &Deployment, pace: u64, over: &AtomicBool) {
         }
         due += gap;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let (key, value) = post(i, now(), "Where do I find the form for next year?");
+        let at = EventTime::from_millis(now().as_millis() - (i * 619 % MAX_DELAY) as i64);
+        let (key, value) = post(i, at, "Where do I find the form for next year?");
         feed.send(&firewatch.topics.events, Some(&key), &value, &[]).expect("an event");
     }
 }

@@ -20,6 +20,21 @@ pub(super) struct Change<'a> {
     pub scope: Option<&'a ActionContext>,
 }
 
+/// What became of an action on one escalation.
+enum Applied {
+    Moved,
+    /// Its state does not allow the action.
+    NotAllowed,
+    /// Something else stands against it, which the team has to know.
+    Refused(String),
+}
+
+impl Applied {
+    fn from_moved(moved: bool) -> Self {
+        if moved { Self::Moved } else { Self::NotAllowed }
+    }
+}
+
 impl Dispatcher {
     /// Applies an update to its incident. One about an unknown incident changes nothing.
     pub(super) fn apply_update(&mut self, update: ConversationUpdate, at: EventTime, out: &mut Emitter<'_>) {
@@ -113,7 +128,7 @@ impl Incident {
             ConversationChange::Reopened => {
                 let happened = format!("reopened by {by}");
                 self.act(id, made, &happened, "reopened", out, |lifecycle, at| {
-                    lifecycle.move_to(State::Reopened, at)
+                    Applied::from_moved(lifecycle.move_to(State::Reopened, at))
                 });
             }
             ConversationChange::Silenced { until } => self.set_silence(id, Some(until), made, out),
@@ -157,38 +172,39 @@ impl Incident {
         happened: &str,
         action: &str,
         out: &mut Emitter<'_>,
-        apply: impl Fn(&mut Lifecycle, EventTime) -> bool,
+        apply: impl Fn(&mut Lifecycle, EventTime) -> Applied,
     ) {
         for i in self.meant(id, made) {
             let lifecycle = &mut self.lifecycles[i];
             let before = lifecycle.undo_point(made.by, action);
-            if !apply(lifecycle, out.now) {
-                let state = lifecycle.state;
-                out.record_decision(DecisionKind::NoChange, id, || format!("not {happened}: it is {state}"));
-                continue;
+            match apply(lifecycle, out.now) {
+                Applied::Moved => {
+                    lifecycle.set_undo(before);
+                    let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+                    out.emit_step(escalation, EscalationChange::Moved, happened.to_owned());
+                }
+                Applied::Refused(why) => self.refuse(id, i, format!("not {happened}: {why}"), out),
+                Applied::NotAllowed => {
+                    let problem = format!("not {happened}: it is {}", lifecycle.state);
+                    self.report_no_change(id, i, made, problem, out);
+                }
             }
-            lifecycle.set_undo(before);
-            let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
-            out.emit_step(escalation, EscalationChange::Moved, happened.to_owned());
         }
     }
 
     /// Acknowledges it, unless somebody else has: that is refused with who has it.
     fn acknowledge(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
-        for i in self.meant(id, made) {
-            let other = self.lifecycles[i].acknowledged_by.clone().filter(|other| other != made.by);
-            if let Some(other) = other.filter(|_| self.lifecycles[i].state == EscalationState::Acknowledged) {
-                let happened = format!("not acknowledged by {}: {other} has it", made.by);
-                self.refuse(id, i, happened, out);
-            }
-        }
         let happened = format!("acknowledged by {}", made.by);
         self.act(id, made, &happened, "acknowledged", out, |lifecycle, at| {
-            let moved = lifecycle.move_to(EscalationState::Acknowledged, at);
-            if moved {
+            if lifecycle.move_to(EscalationState::Acknowledged, at) {
                 lifecycle.acknowledged_by = Some(made.by.to_owned());
+                return Applied::Moved;
             }
-            moved
+            let is_taken = lifecycle.state == EscalationState::Acknowledged;
+            match lifecycle.acknowledged_by.as_ref().filter(|other| is_taken && *other != made.by) {
+                Some(other) => Applied::Refused(format!("{other} has it")),
+                None => Applied::NotAllowed,
+            }
         });
     }
 
@@ -215,24 +231,29 @@ impl Incident {
             if moved {
                 lifecycle.ended = Some(ended);
             }
-            moved
+            Applied::from_moved(moved)
         });
     }
 
     /// Makes a team the owner of the live escalations, and emits that to both owners.
     fn hand_over(&mut self, id: &IncidentId, to: &str, made: &Change<'_>, out: &mut Emitter<'_>) {
-        if !out.policy.teams.contains_key(to) {
-            out.record_decision(DecisionKind::NoChange, id, || {
-                format!("not handed over: no team is called {to}")
-            });
-            return;
-        }
         // The action's team is the new owner, so only an escalation's id narrows it.
         let by_id = made.scope.filter(|scope| scope.escalation.is_some());
-        let scope = Change { scope: by_id, ..*made };
-        for i in self.meant(id, &scope) {
+        let made = &Change { scope: by_id, ..*made };
+        for i in self.meant(id, made) {
             let lifecycle = &mut self.lifecycles[i];
+            let not = format!("not handed over by {}", made.by);
+            if !out.policy.teams.contains_key(to) {
+                self.refuse(id, i, format!("{not}: no team is called {to:?}"), out);
+                continue;
+            }
             if !lifecycle.is_live() || lifecycle.owner == to {
+                let why = if lifecycle.is_live() {
+                    format!("{to} has it")
+                } else {
+                    format!("it is {}", lifecycle.state)
+                };
+                self.report_no_change(id, i, made, format!("{not}: {why}"), out);
                 continue;
             }
             let before = lifecycle.undo_point(made.by, "handed over");
@@ -266,6 +287,23 @@ impl Incident {
             } else {
                 out.emit_hand_over(escalation, owner, happened);
             }
+        }
+    }
+
+    /// Reports an action that changes nothing. One that names the escalation is refused, as a person waits for its
+    /// effect.
+    fn report_no_change(
+        &mut self,
+        id: &IncidentId,
+        i: usize,
+        made: &Change<'_>,
+        problem: String,
+        out: &mut Emitter<'_>,
+    ) {
+        if made.scope.is_some_and(|scope| scope.escalation.is_some()) {
+            self.refuse(id, i, problem, out);
+        } else {
+            out.record_decision(DecisionKind::NoChange, id, || problem);
         }
     }
 
