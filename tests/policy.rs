@@ -35,6 +35,11 @@ fn the_cases_of_the_lifecycle_pass() {
 }
 
 #[test]
+fn the_cases_of_what_waits_pass() {
+    all_cases_pass("tests/policy/waiting.toml", 16);
+}
+
+#[test]
 fn a_failing_case_is_reported_with_what_was_emitted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cases.toml");

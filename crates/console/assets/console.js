@@ -98,6 +98,7 @@ const waiting = new Map();
 let drawn = 0;
 
 function change(item) {
+  confirm(item);
   waiting.set(item.record.escalation, item);
   if (!drawn) drawn = setTimeout(() => requestAnimationFrame(draw), 100);
 }
@@ -107,7 +108,6 @@ function draw() {
   const items = [...waiting.values()];
   waiting.clear();
   if (wall) return refresh();
-  items.forEach(confirm);
   if (one) {
     if (items.some((item) => item.record.escalation === one.dataset.id && item.seq > Number(one.dataset.seq))) renew();
     return;
@@ -128,8 +128,12 @@ function place(item, shown) {
   const after = old && old.nextElementSibling;
   if (old) { old.remove(); shown.delete(item.record.escalation); }
   if (!isWanted(item)) {
-    // The selection and the focus move to the next row.
-    if (picked && after) { after.classList.add("picked"); if (focused) after.querySelector("a").focus(); }
+    if (!picked || !after) return;
+    // After an own action the selection and the focus move to the next row. When somebody else took the row away,
+    // only `j` moves there, so that no key acts on a row that nobody chose.
+    if (!lastActed || item.record.escalation !== lastActed.dataset.id) { upcoming = after; return; }
+    after.classList.add("picked");
+    if (focused) after.querySelector("a").focus();
     return;
   }
   const li = row(item);
@@ -198,6 +202,8 @@ function listen() {
     link.classList.add("away");
     if (own.readyState === EventSource.CLOSED) { source = undefined; setTimeout(listen, 2000); }
   });
+  // The console has read its topics again, so the numbers of changes are new.
+  own.addEventListener("restart", () => location.reload());
   own.addEventListener("escalation", (event) => {
     if (event.lastEventId) last = event.lastEventId;
     change(JSON.parse(event.data));
@@ -216,6 +222,10 @@ function clocks() {
     time.title = time.dateTime;
     time.classList.add("said");
   }
+  for (const words of document.querySelectorAll(".silenced")) {
+    if (Date.parse(words.querySelector("time").dateTime) <= now()) words.remove();
+  }
+  if (asked.has("silenced") && inbox) for (const li of [...inbox.children]) if (!li.querySelector(".silenced")) li.remove();
   for (const time of document.querySelectorAll("time.due")) {
     if (!time.dateTime) continue;
     const minutes = Math.round((Date.parse(time.dateTime) - now()) / 60000);
@@ -226,15 +236,20 @@ function clocks() {
   }
 }
 
+// The row after one that somebody else took away, and the row of the last own action.
+let upcoming;
+let lastActed;
 const picked = () => one || (inbox && inbox.querySelector(".picked"));
 
 function pick(step) {
   if (!inbox || !inbox.children.length) return;
   const all = [...inbox.children];
   const at = all.indexOf(picked());
-  const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + step))];
+  const first = Math.max(0, all.indexOf(upcoming));
+  const next = all[at < 0 ? first : Math.min(all.length - 1, Math.max(0, at + step))];
   if (picked()) picked().classList.remove("picked");
   next.classList.add("picked");
+  upcoming = undefined;
   next.querySelector("a").focus();
 }
 
@@ -267,27 +282,29 @@ function expect(on, kind) {
   const { id, step } = on.dataset;
   clearTimeout((sent.get(id) || {}).timer);
   const timer = setTimeout(() => {
-    sent.delete(id);
-    say(`${kind.replaceAll("_", " ")}: sent, but not applied yet. It is applied once firewatch run has read it.`);
+    say(`${kind.replaceAll("_", " ")} of ${name(on)}: sent, but nothing has happened. firewatch run is not running or lags, or the escalation has nothing left to act on.`);
   }, 10000);
   sent.set(id, { step: Number(step), timer });
 }
 
 function confirm({ record }) {
   const waits = sent.get(record.escalation);
-  if (!waits || record.step <= waits.step) return;
+  const isOwn = (record.happened || "").includes(document.body.dataset.person);
+  if (!waits || record.step <= waits.step || !isOwn) return;
   clearTimeout(waits.timer);
   sent.delete(record.escalation);
-  say(record.happened || record.state.replaceAll("_", " "));
+  say(record.happened);
 }
 
-async function act(kind, more = {}) {
-  const on = picked();
+// The beginning of an escalation's title.
+const name = (on) => (on.querySelector("a, h1") || on).textContent.trim().slice(0, 40);
+
+async function act(kind, more = {}, on = picked()) {
   if (!on) return say("Select an escalation with j or k first.");
   if (!("mayAct" in document.body.dataset)) return say("You have read-only access; acting needs the role responder.");
   const action = { conversation: on.dataset.conversation, escalation: on.dataset.id, kind, ...more };
   const [done, problem] = await send("POST", "/api/actions", action, { "idempotency-key": crypto.randomUUID() });
-  if (done) expect(on, kind);
+  if (done) { lastActed = on; expect(on, kind); }
   say(done ? kind.replaceAll("_", " ") + ": sent" : "Not sent: " + problem);
 }
 
@@ -306,15 +323,23 @@ function ask(what, choices, then) {
   dialog.showModal();
 }
 
+// Asks about the selected escalation, and answers with it: the selection may change meanwhile.
+function askAbout(what, choices, then) {
+  const on = picked();
+  if (!on) return say("Select an escalation with j or k first.");
+  ask(`${what} (${name(on)})`, choices, (value) => then(value, on));
+}
+
 const doing = {
   acknowledge: () => act("acknowledge"),
   resolve: () => act("resolve"),
-  reopen: () => act("reopen"),
-  undo: () => act("undo"),
+  // The row of the last action may have left the list.
+  reopen: () => act("reopen", {}, one || (asked.has("over") ? picked() : lastActed)),
+  undo: () => act("undo", {}, one || lastActed || picked()),
   reply: () => act("reply"),
   hand_off: () => {
     const channels = [["Direct message", "dm"], ["E-mail", "email"], ["Phone", "phone"]];
-    ask("Where does the conversation continue?", channels, (channel) => act("hand_off", { channel }));
+    askAbout("Where does the conversation continue?", channels, (channel, on) => act("hand_off", { channel }, on));
   },
   unsilence: () => act("unsilence"),
   useful: () => act("useful"),
@@ -322,12 +347,12 @@ const doing = {
   hand_over: () => {
     const own = picked() && picked().dataset.team;
     const teams = (inbox || one).dataset.teams.split(",").filter((team) => team !== own);
-    ask("Hand over to which team?", teams.map((team) => [team, team]), (team) => act("hand_over", { team }));
+    askAbout("Hand over to which team?", teams.map((team) => [team, team]), (team, on) => act("hand_over", { team }, on));
   },
   silence: () => {
     if (picked() && picked().querySelector(".silenced")) return act("unsilence");
     const hours = [["1 hour", 1], ["4 hours", 4], ["1 day", 24], ["1 week", 168]];
-    ask("Silence for how long?", hours, (h) => act("silence", { until: new Date(now() + h * 3600000).toISOString() }));
+    askAbout("Silence for how long?", hours, (h, on) => act("silence", { until: new Date(now() + h * 3600000).toISOString() }, on));
   },
 };
 const KEYS = { a: "acknowledge", r: "resolve", h: "hand_over", s: "silence", u: "useful", n: "noise", o: "reopen", z: "undo" };

@@ -125,7 +125,8 @@ pub enum EscalationChange {
     Waits,
     /// A person silenced it, or ended its silence.
     Silenced,
-    /// A person's action was refused, because somebody else acted before. The escalation is unchanged.
+    /// A person's action was refused: somebody else acted before, or the escalation's state does not allow it.
+    /// The escalation is unchanged.
     Refused,
 }
 
@@ -192,6 +193,12 @@ impl EscalationChange {
 }
 
 impl EscalationState {
+    /// Returns the state in words.
+    #[must_use]
+    pub fn describe(self) -> String {
+        self.as_str().replace('_', " ")
+    }
+
     /// Returns the state as spelled on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -6,7 +6,7 @@ use firewatch_domain::{EventTime, RejectionCode, Tenths};
 use firewatch_scoring::{Cascade, Reading, short_hash};
 use serde::{Deserialize, Serialize};
 
-use crate::signaled::SignaledState;
+use crate::signaled::{SignaledState, SignaledStateV10};
 
 /// The result of processing a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub(crate) struct ConversationV10 {
     cascade: Cascade,
     root_kind: RootKind,
     answered: bool,
-    signaled: Option<Box<SignaledState>>,
+    signaled: Option<Box<SignaledStateV10>>,
     silenced_until: Option<EventTime>,
     top_reply: Option<ComplaintReply>,
     emitted_risk: Option<Tenths>,
@@ -100,6 +100,7 @@ impl From<ConversationV10> for Conversation {
     fn from(old: ConversationV10) -> Self {
         let ConversationV10 { brand, platform, root, cascade, root_kind, answered, .. } = old;
         let ConversationV10 { signaled, silenced_until, top_reply, emitted_risk, .. } = old;
+        let signaled = signaled.map(|signaled| Box::new((*signaled).into()));
         let replies = top_reply.map(|top| Box::new(Replies { top: Some(top), edited: vec![] }));
         Self {
             brand,

@@ -14,7 +14,7 @@ use crate::conversation::{Conversation, Fold, Outcome};
 use crate::observe::{Changed, Observed};
 use crate::routes::{RouteLevels, fill_spread_facts};
 use crate::ruleset::keeps_words;
-use crate::signaled::SignaledState;
+use crate::signaled::{SignaledState, silences_hash};
 use crate::signals::{Cause, Stamp, cross_platform_author_hash, emit_action, emit_update, signal, signal_id};
 use crate::{Effect, Ruleset};
 
@@ -80,7 +80,7 @@ impl Decider<'_> {
         let of_every_team = action.team.is_none() && action.escalation.is_none();
         match action.kind {
             ActionKind::Silence if of_every_team => conversation.silenced_until = action.until,
-            ActionKind::Unsilence => conversation.silenced_until = None,
+            ActionKind::Unsilence if of_every_team => conversation.silenced_until = None,
             ActionKind::Reply | ActionKind::HandOff => conversation.answered = true,
             _ => {}
         }
@@ -190,6 +190,7 @@ impl Decider<'_> {
         let is_new = new.counts_for_storms && !state.counts_for_storms;
         state.counts_for_storms |= new.counts_for_storms;
         let routes = state.routes.apply(new.routes, policy);
+        state.silences = silences_hash(&new.silences);
         let reply = changed.reply.as_ref().filter(|_| is_new);
         let reasons = ordered_reasons(conversation, policy, ruleset, explained, reply.is_some());
         let (topics, sim_hash) = storm_words(conversation, ruleset, reply, is_new);
@@ -274,10 +275,13 @@ fn new_match(
     let routes = state.map_or(NONE, |state| &state.routes).evaluate(facts, policy);
     let counted = state.is_some_and(|state| state.counts_for_storms);
     let counts_for_storms = !counted && policy.storms.complaint_when.holds(facts);
-    if routes.is_none() && !counts_for_storms && !(resends && state.is_some()) {
+    let silences = policy.silences_matching(facts);
+    let has_other_silences = state.is_some_and(|state| state.has_other_silences(&silences));
+    let resends = resends && state.is_some();
+    if routes.is_none() && !counts_for_storms && !resends && !has_other_silences {
         return None;
     }
-    let (advice, silences) = (policy.advice_for(facts), policy.silences_matching(facts));
+    let advice = policy.advice_for(facts);
     Some(NewMatch { slot, bar, routes, counts_for_storms, advice, silences })
 }
 

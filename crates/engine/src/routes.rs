@@ -5,7 +5,7 @@ use firewatch_escalation::{Facts, NumericFact, Policy, Route};
 use firewatch_scoring::{Assessment, Cascade, TextPrediction};
 use serde::{Deserialize, Serialize};
 
-/// The routes that a conversation matches, each with the highest level it reached. Stores a hash of each
+/// The routes that a conversation matches, each with the highest level that holds. Stores a hash of each
 /// route's name to save memory; [`Policy`] has no two routes with the same hash.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct RouteLevels(Vec<(u32, Level)>);
@@ -23,8 +23,8 @@ impl RouteLevels {
         self.0.iter().find(|(id, _)| *id == route.id).map(|(_, level)| *level)
     }
 
-    /// Returns all matching routes if one is new, reached a higher level or ended; `None` if nothing changed.
-    /// A level never falls while its route holds.
+    /// Returns all matching routes if one is new, has another level or ended; `None` if nothing changed. While no
+    /// level holds but the route does, its level stays.
     pub fn evaluate(&self, facts: &Facts<'_>, policy: &Policy) -> Option<Vec<RouteMatch>> {
         let mut changed = false;
         let (mut matches, mut still_in_policy) = (Vec::new(), 0);
@@ -33,7 +33,7 @@ impl RouteLevels {
             still_in_policy += usize::from(before.is_some());
             let (level, reason) = match (before, route.highest_level(facts)) {
                 (None, None) => continue,
-                (before, Some((level, condition))) if before.is_none_or(|before| level > before) => {
+                (before, Some((level, condition))) if before != Some(level) => {
                     changed = true;
                     let description = condition.describe(facts);
                     (level, format!("{description}: {level} on the policy's route {name}"))

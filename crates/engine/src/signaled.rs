@@ -1,6 +1,7 @@
 //! What a conversation has sent to its brand's dispatchers, kept so that it sends only changes.
 
 use firewatch_domain::EventTime;
+use firewatch_scoring::short_hash;
 use serde::{Deserialize, Serialize};
 
 use crate::routes::RouteLevels;
@@ -25,6 +26,40 @@ pub(crate) struct SlotState {
     pub counts_for_storms: bool,
     /// The routes that the conversation matches.
     pub routes: RouteLevels,
+    /// Hash of the names of the policy's silences that match it; 0 when none does.
+    pub silences: u32,
+}
+
+/// What version 10 of the changelog wrote, which did not keep the silences.
+#[derive(Deserialize)]
+pub(crate) struct SignaledStateV10 {
+    is_unlisted: bool,
+    began: EventTime,
+    slots: Vec<(u32, bool, RouteLevels)>,
+}
+
+impl From<SignaledStateV10> for SignaledState {
+    fn from(old: SignaledStateV10) -> Self {
+        let slot =
+            |(slot, counts_for_storms, routes)| SlotState { slot, counts_for_storms, routes, silences: 0 };
+        Self {
+            is_unlisted: old.is_unlisted,
+            began: old.began,
+            slots: old.slots.into_iter().map(slot).collect(),
+        }
+    }
+}
+
+impl SlotState {
+    /// Returns whether the dispatcher knows other silences of a conversation that is on a route.
+    pub fn has_other_silences(&self, names: &[String]) -> bool {
+        !self.routes.is_empty() && self.silences != silences_hash(names)
+    }
+}
+
+/// Returns the hash of the names of silences; 0 for none.
+pub(crate) fn silences_hash(names: &[String]) -> u32 {
+    if names.is_empty() { 0 } else { short_hash(&names.join("\n")) }
 }
 
 impl SignaledState {
@@ -51,7 +86,8 @@ impl SignaledState {
     /// Returns the slot's state for changes; adds an empty one if there is none.
     pub fn slot_mut(&mut self, slot: u32) -> &mut SlotState {
         let i = self.slots.iter().position(|state| state.slot == slot).unwrap_or_else(|| {
-            self.slots.push(SlotState { slot, counts_for_storms: false, routes: RouteLevels::NONE });
+            let (routes, silences) = (RouteLevels::NONE, 0);
+            self.slots.push(SlotState { slot, counts_for_storms: false, routes, silences });
             self.slots.len() - 1
         });
         &mut self.slots[i]

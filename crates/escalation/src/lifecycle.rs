@@ -77,6 +77,24 @@ pub struct Undo {
     ended: Option<Ended>,
     acknowledged_by: Option<String>,
     silenced_until: Option<EventTime>,
+    /// The silence of every team, if the action changed it.
+    pub(crate) all_silenced: Option<AllSilenced>,
+}
+
+/// A person's silence for every team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AllSilenced {
+    pub until: Option<EventTime>,
+    /// Teams for which it was ended.
+    pub except: Vec<String>,
+}
+
+impl Undo {
+    /// Adds the silence of every team to what is restored.
+    pub(crate) fn with_silence(mut self: Box<Self>, before: AllSilenced) -> Box<Self> {
+        self.all_silenced = Some(before);
+        self
+    }
 }
 
 /// Reason to open or raise an escalation.
@@ -212,15 +230,14 @@ impl Lifecycle {
             ended: self.ended,
             acknowledged_by: self.acknowledged_by.clone(),
             silenced_until: self.silenced_until,
+            all_silenced: None,
         })
     }
 
-    /// Stores what `undo` restores, once the action has been applied; `None` when it cannot be undone.
-    pub(crate) fn set_undo(&mut self, point: impl Into<Option<Box<Undo>>>) {
-        self.undo = point.into();
-        if let Some(point) = &mut self.undo {
-            point.after = self.state;
-        }
+    /// Stores what `undo` restores, once the action has been applied.
+    pub(crate) fn set_undo(&mut self, mut point: Box<Undo>) {
+        point.after = self.state;
+        self.undo = Some(point);
     }
 
     /// Restores the lifecycle before the last action of a person. Returns that action, or `None` when there

@@ -34,19 +34,24 @@ fn raw(rows: Vec<(String,)>) -> Result<Vec<Box<RawValue>>, StoreError> {
 }
 
 impl Store {
-    /// Returns the team that owns an escalation of a conversation, and the person who acknowledged it, empty if
-    /// nobody did.
+    /// Returns the team that owns an escalation of a conversation, the person who acknowledged it, empty if
+    /// nobody did, and whether it is still open.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn owner(&self, id: &str, conversation: &str) -> Result<Option<(String, String)>, StoreError> {
-        let found =
-            sqlx::query_as("SELECT team, taken_by FROM escalations WHERE id = $1 AND conversation = $2")
-                .bind(id)
-                .bind(conversation)
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(found)
+    pub async fn owner(
+        &self,
+        id: &str,
+        conversation: &str,
+    ) -> Result<Option<(String, String, bool)>, StoreError> {
+        let found: Option<(String, String, i64)> = sqlx::query_as(
+            "SELECT team, taken_by, live FROM escalations WHERE id = $1 AND conversation = $2",
+        )
+        .bind(id)
+        .bind(conversation)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(found.map(|(team, taken_by, live)| (team, taken_by, live == 1)))
     }
 
     /// Returns the conversation of an escalation and the time of its first post; `None` if there is no such

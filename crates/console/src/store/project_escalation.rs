@@ -17,6 +17,8 @@ pub(super) async fn project_escalation(
     seq: i64,
 ) -> Result<bool, StoreError> {
     let (before, rewritten) = previous_record(change, e).await?;
+    // Earlier versions did not write who acknowledged it.
+    let states_owner = e.incident.is_some();
     let mut e = normalized(e.clone());
     // Topics are read in no fixed order: text that its author has since edited or deleted must not return.
     if let Some(now) = rewritten {
@@ -38,8 +40,9 @@ pub(super) async fn project_escalation(
         None => String::new(),
     };
     // Nobody in the new team has acknowledged it, and what was reopened is nobody's.
-    let is_released =
-        matches!(e.change, EscalationChange::HandedOver) || e.state == EscalationState::Reopened;
+    let is_released = states_owner
+        || matches!(e.change, EscalationChange::HandedOver)
+        || e.state == EscalationState::Reopened;
     let is_answered = matches!(
         e.state,
         EscalationState::Answered | EscalationState::HandOffAsked | EscalationState::HandedOff

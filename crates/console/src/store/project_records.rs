@@ -132,7 +132,7 @@ pub(super) async fn project_score(
 }
 
 /// Stores an action and returns whether an escalation changed. The new owner is shown at once, without
-/// waiting for the engine to process the action.
+/// waiting for the engine to process the action, unless a later record of the escalation is known.
 pub(super) async fn project_action(
     change: &mut Transaction<'_, Any>,
     action: &ActionRecord,
@@ -147,11 +147,13 @@ pub(super) async fn project_action(
         .execute(&mut **change)
         .await?;
     let Some(shown) = action.new_owner().filter(|_| kept.rows_affected() > 0) else { return Ok(false) };
-    let live: Vec<(String, String, String)> =
-        sqlx::query_as("SELECT id, team, taken_by FROM escalations WHERE conversation = $1 AND live = 1")
-            .bind(&action.conversation)
-            .fetch_all(&mut **change)
-            .await?;
+    let live: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT id, team, taken_by FROM escalations WHERE conversation = $1 AND live = 1 AND at <= $2",
+    )
+    .bind(&action.conversation)
+    .bind(action.at.as_millis())
+    .fetch_all(&mut **change)
+    .await?;
     let mut changed = false;
     for (id, team, taken_by) in live {
         // Whoever acknowledged it first has it.

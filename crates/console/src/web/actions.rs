@@ -106,21 +106,25 @@ pub(super) async fn act(
     }
 }
 
-/// Refuses what cannot have an effect: an acknowledgement of what somebody else has, and a hand-over to the team
-/// that owns it.
+/// Refuses what cannot have an effect: an acknowledgement of what somebody else has, a hand-over to the team that
+/// owns it, and any action on a closed escalation but those that open it again or judge it.
 async fn check_escalation(
     console: &Console,
     wanted: &ActionRequest,
     id: &str,
     person: &Person,
 ) -> Result<(), Problem> {
-    let Some((team, taken_by)) = console.store.owner(id, &wanted.conversation).await? else {
+    use ActionKind::{Noise, Reopen, Undo, Useful};
+    let Some((team, taken_by, live)) = console.store.owner(id, &wanted.conversation).await? else {
         let problem =
             format!("there is no escalation {id:?} about the conversation {:?}", wanted.conversation);
         return Err(Problem(StatusCode::NOT_FOUND, problem));
     };
     let conflict = |problem: String| Err(Problem(StatusCode::CONFLICT, problem));
     match wanted.kind {
+        kind if !live && !matches!(kind, Noise | Reopen | Undo | Useful) => {
+            conflict("it is closed; reopen it first".into())
+        }
         ActionKind::Acknowledge if !taken_by.is_empty() && taken_by != person.name => {
             conflict(format!("{taken_by} has it"))
         }

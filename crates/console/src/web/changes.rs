@@ -1,7 +1,7 @@
 //! The live stream of changed escalations, as server-sent events.
 //!
 //! The event id is the number of the change, so a browser that reconnects asks for later changes and misses
-//! none.
+//! none. When the projection was built again its numbers are new, and the event `restart` says so.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -34,6 +34,8 @@ struct ChangeReader {
     /// Number of the last change that was read from the store.
     seq: i64,
     waiting: VecDeque<InboxItem>,
+    /// The client knows of changes that the store does not, because the projection was built again.
+    is_ahead: bool,
 }
 
 /// Streams the changes after `since`, then each later one as it happens.
@@ -43,16 +45,18 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let reader = ChangeReader {
-        store: console.store,
-        changed: console.changed,
-        seq: last.unwrap_or(since),
-        waiting: VecDeque::new(),
-    };
+    let seq = last.unwrap_or(since);
+    let is_ahead = console.store.seq().await.is_ok_and(|latest| seq > latest);
+    let waiting = VecDeque::new();
+    let reader = ChangeReader { store: console.store, changed: console.changed, seq, waiting, is_ahead };
     Sse::new(unfold(reader, next)).keep_alive(KeepAlive::default())
 }
 
 async fn next(mut reader: ChangeReader) -> Option<(Result<Event, Infallible>, ChangeReader)> {
+    if std::mem::take(&mut reader.is_ahead) {
+        reader.seq = 0;
+        return Some((Ok(Event::default().event("restart").id("0").data("")), reader));
+    }
     loop {
         if let Some(item) = reader.waiting.pop_front() {
             // One change can cover several escalations. Only the last of them carries the number, so that a

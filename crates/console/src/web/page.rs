@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use firewatch_domain::{Escalation, EventTime, IncidentKind, Level, ReasonKind, Score};
+use firewatch_domain::{Escalation, EscalationState, EventTime, IncidentKind, Level, ReasonKind, Score};
 
 use super::auth::text;
 use super::humanize::{self, count, counted};
@@ -112,6 +112,19 @@ impl InboxRow {
 
     fn due(&self) -> String {
         self.record.respond_by.map_or_else(String::new, |due: EventTime| due.to_string())
+    }
+
+    fn may_acknowledge(&self) -> bool {
+        self.record.state.is_open()
+    }
+
+    /// Whether the brand has not answered yet, as far as the record shows.
+    fn may_reply(&self) -> bool {
+        self.record.state.is_open() || self.record.state == EscalationState::Acknowledged
+    }
+
+    fn may_hand_off(&self) -> bool {
+        self.record.state != EscalationState::HandedOff
     }
 
     /// Returns when a person's silence ends, if it has not yet.

@@ -38,10 +38,14 @@ pub(crate) struct Collection {
     pub respond_by: Option<EventTime>,
     /// A clock has run in it.
     pub has_clock: bool,
-    /// Deadlines up to this time have been reported as overdue.
+    /// Deadlines up to this time have been looked at.
     pub reported_until: Option<EventTime>,
+    /// Number of overdue members in the last report.
+    pub reported: u64,
     /// When to report overdue members next.
     pub report_at: Option<EventTime>,
+    /// When its escalation ends that was opened after the end of its conversations.
+    pub expires_at: Option<EventTime>,
 }
 
 /// Minimum time between two reports of overdue members.
@@ -129,8 +133,12 @@ impl Dispatcher {
                 continue;
             };
             let is_answered = collection.has_clock && collection.unanswered == 0;
-            // One that is answered before its team was notified needs no escalation.
-            let is_over = collection.present == 0 || (is_answered && incident.lifecycles.is_empty());
+            // One that is answered before its team was notified needs no escalation. One whose conversations end
+            // while its team sleeps does.
+            let is_unseen = incident.lifecycles.is_empty();
+            let is_asleep = is_unseen && !is_answered && incident.routes.iter().any(|active| active.deferred);
+            let is_kept = is_asleep || collection.expires_at.is_some();
+            let is_over = (collection.present == 0 && !is_kept) || (is_answered && is_unseen);
             if is_over {
                 out.move_all(
                     &id,
@@ -162,15 +170,20 @@ impl Dispatcher {
         self.incidents.remove(id);
     }
 
-    /// Emits that members of a collection are overdue, once for all that became so since the last report.
+    /// Emits that members of a collection are overdue: when the first is, and each time that they have doubled.
     pub(super) fn report_overdue(&self, id: &IncidentId, incident: &mut Incident, out: &mut Emitter<'_>) {
         let overdue = self.incidents.count_overdue(id, out.now);
         let target = describe_target(out.brand_policy());
         let Some(collection) = incident.details.collection_mut() else { return };
         collection.reported_until = Some(out.now);
         self.incidents.summarize(id, collection);
+        if overdue < 2 * collection.reported {
+            return;
+        }
+        collection.reported = overdue;
+        let have = if overdue == 1 { "has" } else { "have" };
         let happened = format!(
-            "{overdue} of {} conversations have no public answer within {target}",
+            "{overdue} of {} conversations {have} no public answer within {target}",
             collection.present
         );
         for i in 0..incident.lifecycles.len() {

@@ -27,8 +27,7 @@ impl Incident {
                 lifecycle.next_tier_at(policy).map(|at| at.max(lifecycle.tier_held_until.unwrap_or(at)));
             reminder.into_iter().chain(tier).min()
         });
-        let expires_at = self.conversation().and_then(|conversation| conversation.expires_at);
-        routes.chain(lifecycles).chain(expires_at).min()
+        routes.chain(lifecycles).chain(self.expires_at()).min()
     }
 }
 

@@ -13,6 +13,7 @@ use super::collection::{Collection, Membership};
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::{ActiveRoute, Details, Incident};
 use super::incidents::Waiting;
+use super::verdict::silence;
 use crate::RouteRef;
 
 /// Maximum number of incidents that a digest names.
@@ -116,11 +117,8 @@ impl Dispatcher {
             lifecycle.record_step(out.now);
             let escalation =
                 EscalationRef { id: &id, incident: &incident, lifecycle: &incident.lifecycles[0] };
-            let happened = if count == 1 {
-                "1 escalation waits now".into()
-            } else {
-                format!("{count} escalations wait now")
-            };
+            let wait = if count == 1 { "1 escalation waits" } else { &format!("{count} escalations wait") };
+            let happened = format!("{wait} now");
             out.emit_list(escalation, EscalationChange::Grew, happened);
         }
         self.incidents.check_in(&id, incident, out.policy);
@@ -133,7 +131,9 @@ impl Dispatcher {
     }
 
     /// Opens a digest for each team of what a storm muted and the brand has not answered, the worst first.
+    /// What is silenced waits for the end of its silence instead.
     pub(super) fn open_storm_digests(&mut self, storm: &IncidentId, about: &str, out: &mut Emitter<'_>) {
+        self.unmute_silenced(storm, out);
         for (team, mut muted) in self.muted_by(storm, out) {
             muted.sort_by(|a, b| (b.level, b.risk).cmp(&(a.level, a.risk)).then_with(|| a.id.cmp(&b.id)));
             let id = self.free_digest_id(&team, out);
@@ -145,9 +145,7 @@ impl Dispatcher {
                 "a storm{about} has ended; {count} muted {plural} unanswered{late}; the worst first:"
             );
             let level = muted.first().map_or(Level::Low, |worst| worst.level);
-            // The reason reports what is overdue by now.
-            let reported_until = (overdue > 0).then_some(out.now);
-            let collection = Collection { joined: count as u64, reported_until, ..Collection::default() };
+            let collection = Collection { joined: count as u64, ..Collection::default() };
             let mut incident = Incident::new(Details::StormDigest { team, collection });
             incident.reasons =
                 muted.iter().take(MAX_NAMED).map(|m| describe(&m.id, m.level, m.risk)).collect();
@@ -161,6 +159,27 @@ impl Dispatcher {
                     }
                 });
             }
+        }
+    }
+
+    /// Lets what a storm muted and a silence hides be decided by the silence.
+    fn unmute_silenced(&mut self, storm: &IncidentId, out: &Emitter<'_>) {
+        let of_storm = self.incidents.iter().filter(|(_, incident)| {
+            incident.conversation().is_some_and(|conversation| conversation.storm.as_ref() == Some(storm))
+        });
+        let ids: Vec<IncidentId> = of_storm.map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            let Some(mut incident) = self.incidents.check_out(&id) else { continue };
+            for i in 0..incident.routes.len() {
+                let team = incident.team(&incident.routes[i], out.policy);
+                let is_silenced =
+                    team.is_some_and(|team| silence(&incident, team, out.now, out.policy).is_some());
+                let active = &mut incident.routes[i];
+                if is_silenced && active.muted && !active.lapsed {
+                    (active.due, active.decided, active.muted) = (Some(out.now), false, false);
+                }
+            }
+            self.incidents.check_in(&id, incident, out.policy);
         }
     }
 

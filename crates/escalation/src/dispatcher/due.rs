@@ -91,7 +91,7 @@ impl Dispatcher {
             Verdict::Defer(until, suppression) => {
                 out.record_suppression(&suppression, id, team);
                 if let Suppression::SilencedByPolicy { silence, .. } = &suppression {
-                    self.count_as_hidden(id, incident, silence, team);
+                    self.count_as_hidden(incident, silence, team);
                 }
                 incident.defer(team, now, until, policy);
             }
@@ -177,6 +177,9 @@ impl Incident {
             self.conversation_mut().filter(|conversation| conversation.expired.is_some())
         {
             conversation.expires_at.get_or_insert(expires_at);
+        }
+        if let Some(collection) = self.details.collection_mut().filter(|collection| collection.present == 0) {
+            collection.expires_at.get_or_insert(expires_at);
         }
         let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
         out.emit_full(escalation, EscalationChange::Opened, again);

@@ -201,7 +201,7 @@ impl Emitter<'_> {
         let awaits_answer = lifecycle.is_live() && conversation.is_none_or(|c| c.answered_at.is_none());
         let related = conversation.map_or(&[][..], |conversation| &conversation.related);
         let excerpt = conversation.and_then(|conversation| conversation.excerpt.clone());
-        let silenced_until = incident.silenced_until.max(lifecycle.silenced_until);
+        let silenced_until = incident.silenced_by_person(&lifecycle.team);
         Escalation {
             v: SCHEMA_VERSION,
             id: format!("{escalation}/{}", lifecycle.step),

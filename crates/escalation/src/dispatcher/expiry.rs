@@ -3,7 +3,7 @@
 //! What a team sleeps through is emitted when it wakes, and what a silence hides when that ends within another
 //! horizon. The rest ends with the conversation, so that an incident never waits without end.
 
-use firewatch_domain::{Duration, EscalationState, IncidentId};
+use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId};
 
 use super::emitter::Emitter;
 use super::incident::Incident;
@@ -14,13 +14,27 @@ use crate::policy::Policy;
 const UNKNOWN_ROUTE_RETRY: Duration = Duration::from_mins(1);
 
 impl Incident {
-    /// Ends the escalations of a conversation that has ended, and the routes that will notify nobody.
+    /// Ends the escalations of a conversation that has ended, and the routes that will notify nobody. While the
+    /// clock of the first answer runs or a silence or quiet hours hold a reminder back, its escalations go on
+    /// for another horizon from then.
     pub(super) fn expire(&mut self, id: &IncidentId, reason: String, out: &mut Emitter<'_>) {
-        out.move_all(id, self, EscalationState::Expired, &reason);
+        let live = self.lifecycles.iter().filter(|lifecycle| lifecycle.is_live());
+        let overdue_at =
+            live.filter_map(|one| one.overdue_at.map(|at| at.max(one.reminders_held_until.unwrap_or(at))));
+        let expires_at = overdue_at.max().map(|at| at + out.policy.retention);
+        if expires_at.is_none() {
+            out.move_all(id, self, EscalationState::Expired, &reason);
+        }
         if let Some(conversation) = self.conversation_mut() {
-            conversation.expired = Some(reason);
+            (conversation.expired, conversation.expires_at) = (Some(reason), expires_at);
         }
         self.suppress_after_end(id, out);
+    }
+
+    /// Returns when the escalations end that go on after the end of their conversations.
+    pub(super) fn expires_at(&self) -> Option<EventTime> {
+        let of_collection = self.details.collection().and_then(|collection| collection.expires_at);
+        self.conversation().map_or(of_collection, |conversation| conversation.expires_at)
     }
 
     /// Suppresses what waits but will notify nobody, once the conversation has ended.
@@ -42,13 +56,11 @@ impl Incident {
         let Some(team) = self.team(active, out.policy) else {
             return Some((String::new(), Suppression::RouteRemoved(active.route.clone())));
         };
-        let lifecycle = self.lifecycles.iter().find(|lifecycle| lifecycle.team == team);
-        let of_team = lifecycle.and_then(|lifecycle| lifecycle.silenced_until);
         let never_wakes = |policy: &Policy| {
             let sleeps = policy.teams.get(team).is_some_and(|team| team.never_wakes_for(active.level));
             sleeps.then_some(Suppression::NeverAwake(active.level))
         };
-        let silence = silence(self, of_team, out.now, out.policy)
+        let silence = silence(self, team, out.now, out.policy)
             .filter(|(until, _)| *until > out.now + out.policy.retention)
             .map(|(_, suppression)| suppression);
         Some((team.to_owned(), silence.or_else(|| never_wakes(out.policy))?))
@@ -56,11 +68,12 @@ impl Incident {
 
     /// Ends escalations that were opened after the end of their conversation and have had their time.
     pub(super) fn expire_if_due(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
-        let Some(conversation) = self.conversation() else { return };
-        let Some(reason) = conversation.expired.clone() else { return };
-        if conversation.expires_at.is_some_and(|at| at <= out.now) {
-            out.move_all(id, self, EscalationState::Expired, &reason);
+        if self.expires_at().is_none_or(|at| at > out.now) {
+            return;
         }
+        let reason = self.conversation().and_then(|conversation| conversation.expired.clone());
+        let reason = reason.unwrap_or_else(|| "its conversations have ended".into());
+        out.move_all(id, self, EscalationState::Expired, &reason);
     }
 
     /// Defers routes that this policy does not have, because another process may have loaded a newer policy

@@ -29,6 +29,8 @@ pub struct Incident {
     pub(crate) lifecycles: Vec<Lifecycle>,
     /// A person silenced it for every team until then.
     pub(crate) silenced_until: Option<EventTime>,
+    /// Teams for which a person ended that silence.
+    pub(crate) unsilenced: Vec<String>,
     /// Teams whose budget it waits for.
     pub(crate) budget_waits: Vec<BudgetWait>,
     /// Trace context of its latest signal.
@@ -90,7 +92,7 @@ pub(crate) struct ConversationDetails {
     pub memberships: Vec<Membership>,
     /// Why the conversation has ended. Its incident stays while a team has still to be notified of it.
     pub expired: Option<String>,
-    /// When an escalation ends that was opened after the end of the conversation.
+    /// When escalations end that go on after the end of the conversation.
     pub expires_at: Option<EventTime>,
 }
 
@@ -107,7 +109,7 @@ pub(crate) struct ActiveRoute {
     pub route: RouteRef,
     pub level: Level,
     pub reason: String,
-    /// When it began to match.
+    /// When it began to match, or flared up.
     pub since: EventTime,
     /// Values of the route's `group_by` keys.
     pub group: Option<String>,
@@ -121,6 +123,10 @@ pub(crate) struct ActiveRoute {
     pub decided: bool,
     /// The reason not to was a storm.
     pub muted: bool,
+    /// A silence, quiet hours or a budget put `due` off.
+    pub deferred: bool,
+    /// Since when it has been below its highest level, or has not matched; `None` at its highest level.
+    pub calm_since: Option<EventTime>,
 }
 
 /// A request by the brand to continue in private.
@@ -144,6 +150,8 @@ impl ActiveRoute {
             lapsed: false,
             decided: false,
             muted: false,
+            deferred: false,
+            calm_since: None,
         }
     }
 
@@ -230,6 +238,7 @@ impl Incident {
             routes: vec![],
             lifecycles: vec![],
             silenced_until: None,
+            unsilenced: vec![],
             budget_waits: vec![],
             trace: None,
             next_due: None,
@@ -255,6 +264,30 @@ impl Incident {
     /// Returns the risk of a conversation; 0 for anything else.
     pub(crate) fn risk(&self) -> Tenths {
         self.conversation().and_then(|conversation| conversation.risk).unwrap_or_default()
+    }
+
+    /// Returns until when a person silenced it for a team. It may have passed.
+    pub(crate) fn silenced_by_person(&self, team: &str) -> Option<EventTime> {
+        let lifecycle = self.lifecycles.iter().find(|lifecycle| lifecycle.team == team);
+        let of_team = lifecycle.and_then(|lifecycle| lifecycle.silenced_until);
+        let of_all = self.silenced_until.filter(|_| !self.unsilenced.iter().any(|one| one == team));
+        of_team.max(of_all)
+    }
+
+    /// Lets be decided now what waits for the end of a silence, quiet hours or a budget, and lets reminders come:
+    /// those of a team, or of all.
+    pub(crate) fn release(&mut self, team: Option<&str>, now: EventTime, policy: &Policy) {
+        let of_team: Vec<bool> = self
+            .routes
+            .iter()
+            .map(|active| team.is_none_or(|team| self.team(active, policy) == Some(team)))
+            .collect();
+        for (active, _) in self.routes.iter_mut().zip(of_team).filter(|(active, of)| *of && active.deferred) {
+            (active.due, active.deferred) = (active.due.map(|_| now), false);
+        }
+        for lifecycle in self.lifecycles.iter_mut().filter(|one| team.is_none_or(|team| one.team == team)) {
+            (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (None, None);
+        }
     }
 
     /// Returns the trigger of a team's due routes: the highest level that they have reached. `None` when the
@@ -304,14 +337,15 @@ impl Incident {
 
     /// Defers the due routes of a team.
     pub(crate) fn defer(&mut self, team: &str, now: EventTime, until: EventTime, policy: &Policy) {
-        self.due_routes_mut(team, now, policy).for_each(|active| active.due = Some(until));
+        self.due_routes_mut(team, now, policy)
+            .for_each(|active| (active.due, active.deferred) = (Some(until), true));
     }
 
     /// Marks the due routes of a team as decided: the team was notified, or there was a reason not to. `muted`
     /// says whether that was a storm.
     pub(crate) fn mark_decided(&mut self, team: &str, now: EventTime, muted: bool, policy: &Policy) {
         for active in self.due_routes_mut(team, now, policy) {
-            (active.due, active.decided, active.muted) = (None, true, muted);
+            (active.due, active.decided, active.muted, active.deferred) = (None, true, muted, false);
         }
         self.budget_waits.retain(|wait| wait.team != team);
     }
@@ -335,9 +369,10 @@ impl Incident {
         }
     }
 
-    /// Returns whether its conversation has ended and no team has to be notified of it any more.
+    /// Returns whether its conversations have ended and no team has to be notified of it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.conversation().is_some_and(|conversation| conversation.expired.is_some()) && !self.is_alive()
+        let has_ended = self.conversation().is_some_and(|conversation| conversation.expired.is_some());
+        (has_ended || self.expires_at().is_some()) && !self.is_alive()
     }
 
     /// Returns whether a route is due or an escalation has not ended.

@@ -1,6 +1,6 @@
 //! Applies the present state of a conversation to its incident.
 
-use firewatch_domain::{EscalationState, EventTime, IncidentId, RoutesMatched};
+use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId, RoutesMatched};
 
 use super::Dispatcher;
 use super::emitter::{DecisionKind, Emitter};
@@ -8,6 +8,9 @@ use super::incident::{ActiveRoute, Details, Incident};
 use super::related::{Related, RelationKind};
 use crate::RouteRef;
 use crate::policy::Policy;
+
+/// Time below a level, or off a route, after which its return is a flare-up. A route's `clear_after` replaces it.
+const MIN_CALM: Duration = Duration::from_mins(10);
 
 impl Dispatcher {
     pub(super) fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, out: &mut Emitter<'_>) {
@@ -77,10 +80,15 @@ impl Dispatcher {
 impl Incident {
     /// Applies the present state of a conversation.
     fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, policy: &Policy) {
+        let is_new = self.routes.is_empty() && self.lifecycles.is_empty();
+        let mut has_other_silences = false;
         self.trace = matched.trace.or(self.trace.take());
         self.posted_at = self.posted_at.or(matched.posted_at);
         (self.reasons, self.advice) = (matched.reasons.into(), matched.advice);
-        self.silenced_until = self.silenced_until.max(matched.silenced_until);
+        if is_new {
+            // Silences after its first match come as actions.
+            self.silenced_until = matched.silenced_until;
+        }
         if !matched.topics.is_empty() {
             self.topics = matched.topics;
         }
@@ -90,16 +98,21 @@ impl Incident {
             conversation.excerpt = matched.excerpt.or(conversation.excerpt.take());
             conversation.contributions = matched.contributions;
             conversation.counts_for_storms |= matched.counts_for_storms;
+            has_other_silences = conversation.silences != matched.silences;
             conversation.silences = matched.silences;
             conversation.sim_hash = matched.sim_hash.or(conversation.sim_hash);
             if matched.answered {
                 conversation.answered_at.get_or_insert(at);
             }
         }
+        if has_other_silences {
+            self.release(None, at, policy);
+        }
         for active in &mut self.routes {
             let matches = matched.routes.iter().any(|m| active.route.policy_name() == Some(&*m.route));
             if !matches && !active.lapsed {
                 active.lapsed = true;
+                active.calm_since.get_or_insert(at);
                 let route = active.route.policy_name().and_then(|name| policy.routes.get(name));
                 active.ends_at = route.and_then(|route| route.clear_after).map(|after| at + after);
             }
@@ -116,12 +129,24 @@ impl Incident {
                 self.routes.push(ActiveRoute { group: new.group, due: Some(due), ..active });
                 continue;
             };
-            (active.ends_at, active.lapsed) = (None, false);
-            if new.level > active.level {
-                let hold = route.map_or(at, |route| at + route.hold);
-                active.due = Some(active.due.map_or(hold, |due| due.min(hold)));
+            let matches_again = std::mem::take(&mut active.lapsed);
+            active.ends_at = None;
+            if new.level < active.level {
                 (active.level, active.reason) = (new.level, new.reason);
-                active.group = new.group.or(active.group.take());
+                active.calm_since.get_or_insert(at);
+            } else if new.level > active.level || matches_again {
+                let calm = route.and_then(|route| route.clear_after).unwrap_or(MIN_CALM);
+                let has_flared_up = active.calm_since.take().is_some_and(|since| at >= since + calm);
+                active.since = if has_flared_up { at } else { active.since };
+                if new.level > active.level || has_flared_up {
+                    let hold = route.map_or(at, |route| at + route.hold);
+                    active.due = Some(active.due.map_or(hold, |due| due.min(hold)));
+                    active.deferred = false;
+                }
+                if new.level > active.level {
+                    (active.level, active.reason) = (new.level, new.reason);
+                    active.group = new.group.or(active.group.take());
+                }
             }
         }
     }

@@ -221,6 +221,7 @@ impl Dispatcher {
 
     /// Decides the window that ends now.
     fn decide(&mut self, window: BTreeMap<(EventTime, String), SignalBody>, out: &mut Emitter<'_>) {
+        self.adopt_policy(out);
         let mut counts = ComplaintCounts::default();
         let mut new = Vec::new();
         for ((at, _), body) in window {
@@ -246,6 +247,20 @@ impl Dispatcher {
         self.settle_collections(out);
         self.update_budget_digests(out);
         self.notify_expiring_silences(out);
+    }
+
+    /// Lets be decided now what waits by the terms of a former policy.
+    fn adopt_policy(&mut self, out: &Emitter<'_>) {
+        if self.core.policy_hash == out.policy.hash {
+            return;
+        }
+        self.core.policy_hash.clone_from(&out.policy.hash);
+        let ids: Vec<_> = self.incidents.iter().map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            let Some(mut incident) = self.incidents.check_out(&id) else { continue };
+            incident.release(None, out.now, out.policy);
+            self.incidents.check_in(&id, incident, out.policy);
+        }
     }
 
     /// Returns the complaint volume of the brand.

@@ -5,54 +5,89 @@ use firewatch_domain::{EscalationChange, EventTime, IncidentId};
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::Incident;
 use super::updates::Change;
+use crate::lifecycle::AllSilenced;
 
 impl Incident {
-    /// Silences the escalations that an action is about until a time, or ends their silence. An action about
-    /// none in particular silences the incident for every team, also for those that have no escalation yet.
-    pub(super) fn set_silence(
+    /// Silences the escalations that an action is about until a time. An action about none in particular
+    /// silences the incident for every team, also for those that have no escalation yet.
+    pub(super) fn silence(
         &mut self,
         id: &IncidentId,
-        until: Option<EventTime>,
+        until: EventTime,
         made: &Change<'_>,
         out: &mut Emitter<'_>,
     ) {
-        let by = made.by;
-        let (happened, action) = match until {
-            Some(until) => (format!("silenced until {until} by {by}"), "silenced"),
-            None => (format!("silence ended by {by}"), "silence ended"),
-        };
+        if until <= made.at {
+            let problem = format!("not silenced by {}: {until} is past", made.by);
+            out.record_decision(DecisionKind::NoChange, id, || problem.clone());
+            return self.meant(id, made).into_iter().for_each(|i| self.refuse(id, i, problem.clone(), out));
+        }
+        let happened = format!("silenced until {until} by {}", made.by);
         out.record_decision(DecisionKind::Silenced, id, || happened.clone());
-        let of_team = made.scope.is_some_and(|scope| scope.team.is_some() || scope.escalation.is_some());
-        let mut ended: Vec<EventTime> = self.lifecycles.iter().filter_map(|one| one.silenced_until).collect();
-        if until.is_none() || !of_team {
-            ended.extend(std::mem::replace(&mut self.silenced_until, until));
+        let before = self.all_silenced();
+        if !made.is_of_one_team() {
+            self.silenced_until = Some(until);
+            self.unsilenced.clear();
         }
         for i in self.meant(id, made) {
             let lifecycle = &mut self.lifecycles[i];
-            let before = lifecycle.undo_point(by, action);
-            if of_team || until.is_none() {
-                lifecycle.silenced_until = until;
+            let point = lifecycle.undo_point(made.by, "silenced").with_silence(before.clone());
+            if made.is_of_one_team() {
+                lifecycle.silenced_until = Some(until);
             }
-            // What a silence that has ended held back comes now.
-            let held = until.is_none().then_some(out.now);
-            (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (held, held);
-            lifecycle.set_undo(of_team.then_some(before));
-            if lifecycle.is_live() {
-                lifecycle.count_step();
-                let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
-                out.emit_step(escalation, EscalationChange::Silenced, happened.clone());
-            }
-        }
-        if until.is_none() {
-            self.release_deferred(ended, out.now);
+            (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (None, None);
+            lifecycle.set_undo(point);
+            self.emit_silenced(id, i, &happened, out);
         }
     }
 
-    /// Lets routes be decided now that waited for the end of a silence. What waits for anything else goes on
-    /// waiting.
-    pub(super) fn release_deferred(&mut self, ends: impl IntoIterator<Item = EventTime>, now: EventTime) {
-        let ends: Vec<EventTime> = ends.into_iter().collect();
-        let deferred = self.routes.iter_mut().filter(|one| one.due.is_some_and(|due| ends.contains(&due)));
-        deferred.for_each(|active| active.due = Some(now));
+    /// Ends the silences of the escalations that an action is about, for their teams. What the silences held
+    /// back comes now.
+    pub(super) fn unsilence(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        let happened = format!("silence ended by {}", made.by);
+        let before = self.all_silenced();
+        let meant = self.meant(id, made);
+        if !made.is_of_one_team() && self.silenced_until.take().is_some_and(|until| until > out.now) {
+            self.unsilenced.clear();
+            out.record_decision(DecisionKind::RouteChanged, id, || happened.clone());
+            self.release(None, out.now, out.policy);
+        }
+        let now = out.now;
+        let is_silenced = |until: Option<EventTime>| until.is_some_and(|until| until > now);
+        for i in meant {
+            let team = self.lifecycles[i].team.clone();
+            let of_all = is_silenced(before.until) && !before.except.contains(&team);
+            if !of_all && !is_silenced(self.lifecycles[i].silenced_until) {
+                let problem = format!("not unsilenced by {}: no silence is in force", made.by);
+                self.report_no_change(id, i, made, problem, out);
+                continue;
+            }
+            if made.is_of_one_team() && of_all {
+                self.unsilenced.push(team.clone());
+            }
+            let lifecycle = &mut self.lifecycles[i];
+            let point = lifecycle.undo_point(made.by, "silence ended").with_silence(before.clone());
+            lifecycle.silenced_until = None;
+            lifecycle.set_undo(point);
+            self.release(Some(&team), out.now, out.policy);
+            self.emit_silenced(id, i, &happened, out);
+        }
+    }
+
+    /// Restores the silence of every team as it was before an action.
+    pub(super) fn restore_silence(&mut self, before: AllSilenced) {
+        (self.silenced_until, self.unsilenced) = (before.until, before.except);
+    }
+
+    fn all_silenced(&self) -> AllSilenced {
+        AllSilenced { until: self.silenced_until, except: self.unsilenced.clone() }
+    }
+
+    fn emit_silenced(&mut self, id: &IncidentId, i: usize, happened: &str, out: &mut Emitter<'_>) {
+        if self.lifecycles[i].is_live() {
+            self.lifecycles[i].count_step();
+            let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+            out.emit_step(escalation, EscalationChange::Silenced, happened.to_owned());
+        }
     }
 }

@@ -129,6 +129,8 @@ impl Dispatcher {
             tier.team
         );
         let previous = std::mem::replace(&mut lifecycle.owner, tier.team.clone());
+        // The new owner may be awake.
+        lifecycle.reminders_held_until = None;
         lifecycle.record_step(out.now);
         out.emit_hand_over(
             EscalationRef { id, incident, lifecycle: &incident.lifecycles[i] },
@@ -156,7 +158,7 @@ impl Incident {
         out: &mut Emitter<'_>,
     ) -> bool {
         let lifecycle = &self.lifecycles[i];
-        let held = silence(self, lifecycle.silenced_until, out.now, out.policy)
+        let held = silence(self, &lifecycle.team, out.now, out.policy)
             .or_else(|| quiet(team, lifecycle.level, out.now, out.policy));
         if let Some((_, suppression)) = &held {
             out.record_suppression(suppression, id, team);

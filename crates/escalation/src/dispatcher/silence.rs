@@ -3,58 +3,55 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::{EscalationChange, EventTime, IncidentId, Level, Reason, ReasonKind};
-use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::{Details, Incident};
 use super::verdict::quiet;
 use crate::lifecycle::Trigger;
-use crate::{Lifecycle, RouteRef};
+use crate::{Lifecycle, Policy, RouteRef};
 
 /// Maximum number of conversations that a notice names.
 const MAX_NAMED: usize = 5;
 
-/// What one silence has hidden from one team.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct HiddenIncidents {
-    pub count: u64,
-    /// Ids of the first hidden incidents.
-    pub named: Vec<String>,
-    /// The end of the silence for which the notice was emitted.
-    pub notified_for: Option<EventTime>,
-}
-
-/// Hidden incidents by silence and team.
-pub(crate) type HiddenBySilence = BTreeMap<(String, String), HiddenIncidents>;
+/// For each silence and team from which it has hidden something, the end for which the notice was decided.
+pub(crate) type HiddenBySilence = BTreeMap<(String, String), Option<EventTime>>;
 
 impl Dispatcher {
     /// Counts an incident as hidden from a team, once for each silence.
-    pub(super) fn count_as_hidden(
-        &mut self,
-        id: &IncidentId,
-        incident: &mut Incident,
-        silence: &str,
-        team: &str,
-    ) {
+    pub(super) fn count_as_hidden(&mut self, incident: &mut Incident, silence: &str, team: &str) {
         let key = (silence.to_owned(), team.to_owned());
         let Some(conversation) = incident.conversation_mut() else { return };
         if conversation.hidden_by.contains(&key) {
             return;
         }
         conversation.hidden_by.push(key.clone());
-        let hidden = self.core.hidden.entry(key).or_default();
-        hidden.count += 1;
-        if hidden.named.len() < MAX_NAMED {
-            hidden.named.push(id.to_string());
-        }
+        self.core.hidden.entry(key).or_default();
+    }
+
+    /// Returns the conversations that a silence has hidden from a team, those that still wait first, and the
+    /// number of these.
+    fn hidden_by(&self, silence: &str, team: &str, policy: &Policy) -> (Vec<IncidentId>, usize) {
+        let was_hidden = |incident: &Incident| {
+            let hidden_by = incident.conversation().map_or(&[][..], |conversation| &conversation.hidden_by);
+            hidden_by.iter().any(|(name, of)| name == silence && of == team)
+        };
+        let waits = |incident: &Incident| {
+            incident.conversation().is_some_and(|one| one.silences.iter().any(|name| name == silence))
+                && incident.routes.iter().any(|on| on.deferred && incident.team(on, policy) == Some(team))
+        };
+        let hidden = self.incidents.iter().filter(|(_, incident)| was_hidden(incident));
+        let (mut waiting, others): (Vec<_>, Vec<_>) = hidden.partition(|(_, incident)| waits(incident));
+        let count = waiting.len();
+        waiting.extend(others);
+        (waiting.into_iter().map(|(id, _)| id.clone()).collect(), count)
     }
 
     /// Emits notices of silences that are about to lapse, and ends the notices of those that have lapsed. A
     /// notice waits for the end of the team's quiet hours.
     pub(super) fn notify_expiring_silences(&mut self, out: &mut Emitter<'_>) {
         let mut hidden = std::mem::take(&mut self.core.hidden);
-        hidden.retain(|(name, team), hidden| {
+        hidden.retain(|(name, team), notified_for| {
             let id = IncidentId::silence_notice(out.brand, name);
             let silence = out.policy.silences.get(name).filter(|silence| silence.until > out.now);
             let Some(silence) = silence else {
@@ -62,10 +59,13 @@ impl Dispatcher {
                 return false;
             };
             let is_due =
-                hidden.notified_for != Some(silence.until) && out.now >= silence.until - silence.warn_before;
+                *notified_for != Some(silence.until) && out.now >= silence.until - silence.warn_before;
             if is_due && quiet(team, Level::Low, out.now, out.policy).is_none() {
-                hidden.notified_for = Some(silence.until);
-                self.open_notice(&id, name, team, hidden, out);
+                *notified_for = Some(silence.until);
+                let (hidden, waiting) = self.hidden_by(name, team, out.policy);
+                if waiting > 0 {
+                    self.open_notice(&id, name, team, (&hidden, waiting), out);
+                }
             }
             true
         });
@@ -77,7 +77,7 @@ impl Dispatcher {
         id: &IncidentId,
         name: &str,
         team: &str,
-        hidden: &HiddenIncidents,
+        (hidden, waiting): (&[IncidentId], usize),
         out: &mut Emitter<'_>,
     ) {
         let Some(silence) = out.policy.silences.get(name) else { return };
@@ -85,13 +85,16 @@ impl Dispatcher {
             .incidents
             .check_out(id)
             .unwrap_or_else(|| Incident::new(Details::SilenceNotice { hidden: 0 }));
-        incident.details = Details::SilenceNotice { hidden: hidden.count };
+        let count = hidden.len() as u64;
+        incident.details = Details::SilenceNotice { hidden: count };
         incident.reasons =
             vec![Reason::new(ReasonKind::Silence, format!("created by {}: {}", silence.by, silence.reason))];
-        let named = hidden.named.iter().map(|id| Reason::new(ReasonKind::Member, format!("hidden: {id}")));
+        let named = hidden.iter().take(MAX_NAMED);
+        let named = named.map(|id| Reason::new(ReasonKind::Member, format!("hidden: {id}")));
         incident.reasons.extend(named);
+        let others = if waiting < hidden.len() { &format!(", of which {waiting} still wait") } else { "" };
         let reason =
-            format!("the silence {name} lapses at {}; it hides {} from {team}", silence.until, hidden.count);
+            format!("the silence {name} lapses at {}; it hides {count} from {team}{others}", silence.until);
         let trigger = Trigger { route: RouteRef::Silence, level: Level::Low, reason, since: out.now };
         let i = match incident.lifecycles.iter().position(|lifecycle| lifecycle.team == team) {
             // The silence was extended.

@@ -60,6 +60,8 @@ pub struct DispatcherCore {
     pub(crate) group_waits: BTreeMap<(String, String), EventTime>,
     /// Recent complaints, to recognise cross-posts.
     pub(crate) cross_posts: CrossPostIndex,
+    /// Hash of the policy that decided the last window.
+    pub(crate) policy_hash: String,
 }
 
 impl DispatcherCore {
@@ -75,6 +77,7 @@ impl DispatcherCore {
             digest_due: BTreeMap::new(),
             group_waits: BTreeMap::new(),
             cross_posts: CrossPostIndex::default(),
+            policy_hash: String::new(),
         }
     }
 }

@@ -19,7 +19,6 @@ use super::group::OpenGroup;
 use super::growth::Growth;
 use super::incident::{ActiveRoute, BudgetWait, ConversationDetails, Details, HandOffRequest, Incident};
 use super::related::Related;
-use super::silence::HiddenIncidents;
 use super::state::as_json;
 use super::storm::Storm;
 use super::{Dispatcher, DispatcherCore, StatePartKey, WindowClock};
@@ -76,8 +75,8 @@ struct GroupV10 {
 
 #[derive(Debug, Clone, Deserialize)]
 struct HiddenV10 {
-    count: u64,
-    named: Vec<String>,
+    _count: u64,
+    _named: Vec<String>,
     notified: bool,
 }
 
@@ -202,15 +201,16 @@ impl CoreV10 {
             latest_watermark: self.latest_watermark,
             next_window: self.next_window,
         };
-        let storm =
-            |old: StormV10| Storm::from_parts(typed(&old.id), old.words, old.growth, old.recent_joins);
+        let storm = |old: StormV10| {
+            Storm::from_parts(typed(&old.id), Level::Medium, old.words, old.growth, old.recent_joins)
+        };
         let group = |(key, old): ((String, String), GroupV10)| {
             (key, OpenGroup::from_parts(typed(&old.id), old.growth))
         };
         let hidden = |(key, old): ((String, String), HiddenV10)| {
             let until = policy.silences.get(&key.0).map(|silence| silence.until);
             let notified_for = until.filter(|_| old.notified);
-            (key, HiddenIncidents { count: old.count, named: old.named, notified_for })
+            (key, notified_for)
         };
         let digest = |(team, old): (String, DigestV10)| {
             let ids = old.notified_ids.iter().map(|id| typed(id)).collect();
@@ -227,6 +227,7 @@ impl CoreV10 {
             digest_due: BTreeMap::new(),
             group_waits: BTreeMap::new(),
             cross_posts: self.cross_posts,
+            policy_hash: policy.hash.clone(),
         };
         (clock, core)
     }
@@ -252,6 +253,8 @@ impl IncidentV10 {
                     lapsed: old.lapsed,
                     decided: old.decided,
                     muted,
+                    deferred: false,
+                    calm_since: None,
                 }
             })
             .collect();
@@ -298,6 +301,7 @@ impl IncidentV10 {
             routes,
             lifecycles,
             silenced_until: self.silenced_until,
+            unsilenced: vec![],
             budget_waits,
             trace: self.trace,
             next_due: self.next_due,

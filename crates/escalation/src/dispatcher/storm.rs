@@ -10,6 +10,7 @@ use super::emitter::{DecisionKind, Emitter};
 use super::growth::Growth;
 use super::incident::{ActiveRoute, Details, Incident};
 use super::part_key::StatePartKey;
+use super::verdict::quiet;
 use crate::baseline::{Alarm, ComplaintCounts, stem};
 use crate::{Policy, RouteRef};
 
@@ -24,6 +25,9 @@ const RECENT: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Storm {
     pub id: IncidentId,
+    pub level: Level,
+    /// Its team has been notified of it.
+    pub is_emitted: bool,
     /// Stems that its posts share. Empty for a storm without a common topic.
     pub words: Vec<String>,
     growth: Growth,
@@ -54,11 +58,12 @@ impl Storm {
     /// Builds a storm whose escalation no person has ended.
     pub(super) fn from_parts(
         id: IncidentId,
+        level: Level,
         words: Vec<String>,
         growth: Growth,
         recent_joins: VecDeque<u32>,
     ) -> Self {
-        Self { id, words, growth, recent_joins, members_at_end: None }
+        Self { id, level, is_emitted: false, words, growth, recent_joins, members_at_end: None }
     }
 
     /// Returns whether a complaint belongs to the storm: it shares a topic word, or is a near-copy of a text
@@ -138,7 +143,7 @@ impl Dispatcher {
         incident.advice = policy.storm_advice();
         self.incidents.check_in(&id, incident, policy);
         let (growth, recent_joins) = (Growth::new(out.now), VecDeque::from([0]));
-        self.core.storms.push(Storm::from_parts(id, words, growth, recent_joins));
+        self.core.storms.push(Storm::from_parts(id, level, words, growth, recent_joins));
         true
     }
 
@@ -224,9 +229,8 @@ impl Dispatcher {
         let ends_window = ends_storm_window(out.now, out.policy.windows.step);
         let calm = if ends_window { self.volume().calm_threshold(out.now, out.policy) } else { 0.0 };
         for mut storm in std::mem::take(&mut self.core.storms) {
-            if self.incidents.get(&storm.id).is_none() {
-                continue;
-            }
+            let Some(incident) = self.incidents.get(&storm.id) else { continue };
+            storm.is_emitted |= !incident.lifecycles.is_empty();
             self.notify_growth(&storm.id, &mut storm.growth, out.policy.storms.group_interval, out);
             let recent: u32 = storm.recent_joins.iter().sum();
             let is_whole = storm.recent_joins.len() >= recent_windows(out.policy);
@@ -270,7 +274,14 @@ impl Dispatcher {
     fn end_storm(&mut self, storm: &Storm, recent: u32, out: &mut Emitter<'_>) {
         let topics =
             self.incidents.get(&storm.id).map_or_else(String::new, |incident| about(&incident.topics));
-        self.end_incident(&storm.id, &format!("only {recent} posts joined in the last five minutes"), out);
+        let posts = if recent == 1 { "1 post" } else { &format!("{recent} posts") };
+        let happened = format!("only {posts} joined in the last five minutes");
+        if !storm.is_emitted
+            && let Some((_, suppression)) = quiet(&out.policy.storms.team, storm.level, out.now, out.policy)
+        {
+            out.record_suppression(&suppression, &storm.id, &out.policy.storms.team);
+        }
+        self.end_incident(&storm.id, &happened, out);
         self.open_storm_digests(&storm.id, &topics, out);
     }
 }
@@ -293,6 +304,8 @@ mod tests {
         let about = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let mut storm = Storm {
             id: IncidentId::conversation(""),
+            level: Level::Medium,
+            is_emitted: true,
             words: vec![],
             growth: Growth::new(EventTime::EARLIEST),
             recent_joins: VecDeque::new(),

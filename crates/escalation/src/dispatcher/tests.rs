@@ -277,3 +277,31 @@ fn the_trace_names_the_team_that_sleeps_when_the_next_tier_waits() {
         decisions.iter().map(|one| &*one.description).filter(|d| d.contains("quiet")).collect();
     assert!(!held.is_empty() && held.iter().all(|text| text.starts_with("support has")), "{held:?}");
 }
+
+#[test]
+fn an_action_that_names_an_escalation_and_changes_nothing_is_refused_with_the_reason() {
+    let policy = policy();
+    let mut dispatcher = Dispatcher::new(&policy);
+    let mut opened = Vec::new();
+    for signal in [complaint(0, 1, "c1", "bill"), watermark(0, 60, 1)] {
+        opened.extend(dispatcher.apply(signal, &policy));
+    }
+    let mut act = |secs: i64, change, escalation: Option<String>| {
+        let action = firewatch_domain::ActionContext { at: at(secs), team: None, escalation };
+        let mut signal = update(secs, "c1", change);
+        if let SignalBody::ConversationUpdated(update) = &mut signal.body {
+            (update.by, update.action) = ("jo".into(), Some(action));
+        }
+        let signals = [signal, watermark(0, secs + 30, 1)];
+        let records: Vec<Escalation> =
+            signals.into_iter().flat_map(|s| dispatcher.apply(s, &policy)).collect();
+        records.iter().filter_map(|e| e.happened.clone()).collect::<Vec<_>>()
+    };
+    let named = Some(opened[0].escalation.clone());
+    let to = |team: &str| ConversationChange::HandedOver { team: team.into() };
+    assert_eq!(act(70, to("nobody"), named.clone()), ["not handed over by jo: no team is called \"nobody\""]);
+    assert_eq!(act(110, to("support"), named.clone()), ["not handed over by jo: support has it"]);
+    assert!(act(150, to("nobody"), None).is_empty(), "it is about every team's");
+    assert_eq!(act(190, ConversationChange::Resolved, named.clone()), ["resolved by jo"]);
+    assert_eq!(act(230, ConversationChange::Acknowledged, named), ["not acknowledged by jo: it is resolved"]);
+}

@@ -8,7 +8,7 @@ use firewatch_domain::{
 use super::Dispatcher;
 use super::deadlines::format_duration;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
-use super::incident::{Details, HandOffRequest, Incident};
+use super::incident::{ActiveRoute, Details, HandOffRequest, Incident};
 use crate::Lifecycle;
 use crate::lifecycle::Ended;
 use crate::policy::hours;
@@ -18,6 +18,13 @@ pub(super) struct Change<'a> {
     pub by: &'a str,
     pub at: EventTime,
     pub scope: Option<&'a ActionContext>,
+}
+
+impl Change<'_> {
+    /// Returns whether it is about the escalations of one team only.
+    pub(super) fn is_of_one_team(&self) -> bool {
+        self.scope.is_some_and(|scope| scope.team.is_some() || scope.escalation.is_some())
+    }
 }
 
 /// What became of an action on one escalation.
@@ -130,9 +137,10 @@ impl Incident {
                 self.act(id, made, &happened, "reopened", out, |lifecycle, at| {
                     Applied::from_moved(lifecycle.move_to(State::Reopened, at))
                 });
+                self.meant(id, made).into_iter().for_each(|i| self.reconsider(i, out));
             }
-            ConversationChange::Silenced { until } => self.set_silence(id, Some(until), made, out),
-            ConversationChange::Unsilenced => self.set_silence(id, None, made, out),
+            ConversationChange::Silenced { until } => self.silence(id, until, made, out),
+            ConversationChange::Unsilenced => self.unsilence(id, made, out),
             ConversationChange::HandedOver { team } => self.hand_over(id, &team, made, out),
             ConversationChange::Undone => self.undo(id, made, out),
             ConversationChange::Edited { excerpt } => {
@@ -185,7 +193,7 @@ impl Incident {
                 }
                 Applied::Refused(why) => self.refuse(id, i, format!("not {happened}: {why}"), out),
                 Applied::NotAllowed => {
-                    let problem = format!("not {happened}: it is {}", lifecycle.state);
+                    let problem = format!("not {happened}: it is {}", lifecycle.state.describe());
                     self.report_no_change(id, i, made, problem, out);
                 }
             }
@@ -212,7 +220,7 @@ impl Incident {
         let of_escalations = self.meant(id, made).into_iter();
         let mut meant: Vec<String> = of_escalations.map(|i| self.lifecycles[i].team.clone()).collect();
         meant.extend(made.scope.and_then(|scope| scope.team.clone()));
-        let of_all = made.scope.is_none_or(|scope| scope.team.is_none() && scope.escalation.is_none());
+        let of_all = !made.is_of_one_team();
         // Nobody has to be notified of what is still due.
         let settled: Vec<bool> = self
             .routes
@@ -221,9 +229,12 @@ impl Incident {
                 of_all || self.team(active, out.policy).is_some_and(|t| meant.iter().any(|m| m == t))
             })
             .collect();
+        let mut routes = Vec::new();
         for (active, _) in self.routes.iter_mut().zip(settled).filter(|(_, settled)| *settled) {
-            (active.due, active.decided) = (None, true);
+            (active.due, active.decided, active.deferred) = (None, true, false);
+            routes.push(active.route.clone());
         }
+        self.leave(|membership| routes.contains(&membership.route));
         let happened = format!("resolved by {}", made.by);
         let ended = Ended { at: made.at, by_person: true };
         self.act(id, made, &happened, "resolved", out, |lifecycle, at| {
@@ -242,18 +253,16 @@ impl Incident {
         let made = &Change { scope: by_id, ..*made };
         for i in self.meant(id, made) {
             let lifecycle = &mut self.lifecycles[i];
-            let not = format!("not handed over by {}", made.by);
-            if !out.policy.teams.contains_key(to) {
-                self.refuse(id, i, format!("{not}: no team is called {to:?}"), out);
-                continue;
-            }
-            if !lifecycle.is_live() || lifecycle.owner == to {
-                let why = if lifecycle.is_live() {
-                    format!("{to} has it")
-                } else {
-                    format!("it is {}", lifecycle.state)
-                };
-                self.report_no_change(id, i, made, format!("{not}: {why}"), out);
+            let problem = if !out.policy.teams.contains_key(to) {
+                Some(format!("no team is called {to:?}"))
+            } else if !lifecycle.is_live() {
+                Some(format!("it is {}", lifecycle.state.describe()))
+            } else {
+                (lifecycle.owner == to).then(|| format!("{to} has it"))
+            };
+            if let Some(problem) = problem {
+                let problem = format!("not handed over by {}: {problem}", made.by);
+                self.report_no_change(id, i, made, problem, out);
                 continue;
             }
             let before = lifecycle.undo_point(made.by, "handed over");
@@ -268,22 +277,32 @@ impl Incident {
     /// Takes back the last action on each escalation that it is about.
     fn undo(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
         for i in self.meant(id, made) {
-            let (owner, silenced_until) =
-                (self.lifecycles[i].owner.clone(), self.lifecycles[i].silenced_until);
-            let Some(undone) = self.lifecycles[i].restore_undo(out.now) else {
-                let happened = format!("not undone by {}: something else has happened since", made.by);
-                self.refuse(id, i, happened, out);
+            let (team, owner) = (self.lifecycles[i].team.clone(), self.lifecycles[i].owner.clone());
+            let can_be_undone = self.lifecycles[i].undo.is_some();
+            let Some(mut undone) = self.lifecycles[i].restore_undo(out.now) else {
+                let why = if can_be_undone {
+                    "something else has happened since"
+                } else {
+                    "there is no action to take back"
+                };
+                self.refuse(id, i, format!("not undone by {}: {why}", made.by), out);
                 continue;
             };
-            if self.lifecycles[i].silenced_until != silenced_until {
-                self.release_deferred(silenced_until, out.now);
-            }
+            let change = match undone.all_silenced.take() {
+                Some(before) => {
+                    self.restore_silence(before);
+                    EscalationChange::Silenced
+                }
+                None => EscalationChange::Moved,
+            };
+            self.release(Some(&team), out.now, out.policy);
+            self.reconsider(i, out);
             let whose = if undone.by == made.by { String::new() } else { format!(" by {}", undone.by) };
             let happened = format!("{} took back: {}{whose}", made.by, undone.action);
             let lifecycle = &self.lifecycles[i];
             let escalation = EscalationRef { id, incident: self, lifecycle };
             if lifecycle.owner == owner {
-                out.emit_step(escalation, EscalationChange::Moved, happened);
+                out.emit_step(escalation, change, happened);
             } else {
                 out.emit_hand_over(escalation, owner, happened);
             }
@@ -292,7 +311,7 @@ impl Incident {
 
     /// Reports an action that changes nothing. One that names the escalation is refused, as a person waits for its
     /// effect.
-    fn report_no_change(
+    pub(super) fn report_no_change(
         &mut self,
         id: &IncidentId,
         i: usize,
@@ -307,8 +326,27 @@ impl Incident {
         }
     }
 
+    /// Lets be decided again what is worse than a live escalation knows: it was dropped when a person ended it.
+    fn reconsider(&mut self, i: usize, out: &Emitter<'_>) {
+        let lifecycle = &self.lifecycles[i];
+        let (team, level) = (lifecycle.team.clone(), lifecycle.level);
+        if !lifecycle.is_live() {
+            return;
+        }
+        let is_worse = |active: &ActiveRoute| {
+            !active.lapsed
+                && active.due.is_none()
+                && active.level > level
+                && self.team(active, out.policy) == Some(&team)
+        };
+        let worse: Vec<bool> = self.routes.iter().map(is_worse).collect();
+        for (active, _) in self.routes.iter_mut().zip(worse).filter(|(_, is_worse)| *is_worse) {
+            active.due = Some(out.now);
+        }
+    }
+
     /// Emits that an action was refused. Nothing else changes.
-    fn refuse(&mut self, id: &IncidentId, i: usize, happened: String, out: &mut Emitter<'_>) {
+    pub(super) fn refuse(&mut self, id: &IncidentId, i: usize, happened: String, out: &mut Emitter<'_>) {
         self.lifecycles[i].count_step();
         let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
         out.emit_step(escalation, EscalationChange::Refused, happened);

@@ -6,6 +6,7 @@ use firewatch_domain::{EventTime, IncidentId, Level};
 
 use super::incident::Incident;
 use super::state::DispatcherCore;
+use super::storm::Storm;
 use crate::RouteRef;
 use crate::lifecycle::Trigger;
 use crate::policy::Policy;
@@ -82,9 +83,8 @@ pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict
         return Verdict::Suppress(Suppression::InStorm { storm, up_to: policy.storms.mutes_up_to });
     }
     let owner = lifecycle.filter(|lifecycle| lifecycle.is_live()).map_or(team, |lifecycle| &lifecycle.owner);
-    let silenced_team = lifecycle.and_then(|lifecycle| lifecycle.silenced_until);
     if let Some((until, suppression)) =
-        silence(incident, silenced_team, now, policy).or_else(|| quiet(owner, trigger.level, now, policy))
+        silence(incident, team, now, policy).or_else(|| quiet(owner, trigger.level, now, policy))
     {
         return Verdict::Defer(until, suppression);
     }
@@ -104,19 +104,21 @@ pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict
 /// Returns the storm that mutes this level of a conversation.
 fn muting_storm(incident: &Incident, level: Level, view: View<'_>) -> Option<IncidentId> {
     let storm = incident.conversation()?.storm.as_ref()?;
-    let is_on = view.core.storms.iter().any(|on| on.id == *storm);
-    (is_on && level <= view.policy.storms.mutes_up_to).then(|| storm.clone())
+    let View { now, policy, core } = view;
+    // A storm that its team sleeps through is emitted to nobody, so it mutes nothing.
+    let is_known = |on: &Storm| on.is_emitted || quiet(&policy.storms.team, on.level, now, policy).is_none();
+    let is_on = core.storms.iter().any(|on| on.id == *storm && is_known(on));
+    (is_on && level <= policy.storms.mutes_up_to).then(|| storm.clone())
 }
 
-/// Returns until when a person or the policy silences an incident, whichever is later. `of_team` is the end of
-/// a person's silence for one team.
+/// Returns until when a person or the policy silences an incident for a team, whichever is later.
 pub(crate) fn silence(
     incident: &Incident,
-    of_team: Option<EventTime>,
+    team: &str,
     now: EventTime,
     policy: &Policy,
 ) -> Option<(EventTime, Suppression)> {
-    let by_person = incident.silenced_until.max(of_team).filter(|until| *until > now);
+    let by_person = incident.silenced_by_person(team).filter(|until| *until > now);
     let names = incident.conversation().map_or(&[][..], |conversation| &conversation.silences);
     let in_force = names.iter().filter_map(|name| policy.silences.get_key_value(name));
     let by_policy = in_force
