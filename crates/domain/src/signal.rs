@@ -152,7 +152,7 @@ impl RoutesMatched {
 pub struct RouteMatch {
     /// The route's name.
     pub route: String,
-    /// The highest level whose condition has held.
+    /// The highest level whose condition holds; while none does but the route holds, the last one.
     pub level: Level,
     /// Reason in plain words.
     pub reason: String,

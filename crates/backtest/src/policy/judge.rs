@@ -7,6 +7,8 @@ use super::play::TeamEscalation;
 
 /// Maximum number of unexpected records listed.
 const MAX_NAMED: usize = 6;
+/// Maximum number of records that a failed case shows.
+const MAX_SHOWN: usize = 50;
 
 /// Returns the deviations from the expectations; empty if the case passes.
 pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result<Vec<String>, CaseError> {
@@ -52,8 +54,11 @@ pub(super) fn judge(case: &PolicyCase, escalations: &[TeamEscalation]) -> Result
     if !problems.is_empty() {
         problems.push("emitted:".into());
         problems.extend(
-            escalations.iter().take(3 * MAX_NAMED).map(|escalation| format!("  {}", line(escalation, start))),
+            escalations.iter().take(MAX_SHOWN).map(|escalation| format!("  {}", line(escalation, start))),
         );
+        if escalations.len() > MAX_SHOWN {
+            problems.push(format!("  and {} more", escalations.len() - MAX_SHOWN));
+        }
     }
     Ok(problems)
 }

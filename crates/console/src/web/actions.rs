@@ -27,10 +27,11 @@ pub(super) struct ActionRequest {
     /// For `hand_off`: the channel in which the conversation continues.
     #[serde(default)]
     channel: Option<Channel>,
-    /// The id of the escalation that it is about; absent: every team's escalation of the conversation.
+    /// The id of the escalation that it is about. Without it and a team: every team's escalation of the
+    /// conversation.
     #[serde(default)]
     escalation: Option<String>,
-    /// For `hand_over`: the team that takes over.
+    /// For `hand_over`: the team that takes over. Else the team whose escalation it is about.
     #[serde(default)]
     team: Option<String>,
     /// For `silence`: when the silence ends.

@@ -4,6 +4,7 @@
 //! Its signals are applied in the order of time and id, so the outcome does not depend on how partitions
 //! interleave. A person's action waits for no window: it is applied once the windows before it are decided.
 
+mod actions;
 mod clock;
 mod collection;
 mod cross_posts;

@@ -2,9 +2,9 @@
 
 use firewatch_domain::{EscalationChange, EventTime, IncidentId};
 
+use super::actions::Change;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::Incident;
-use super::updates::Change;
 use crate::lifecycle::AllSilenced;
 
 impl Incident {

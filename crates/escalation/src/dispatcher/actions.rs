@@ -1,0 +1,243 @@
+//! Applies what persons do to the escalations that their actions are about, and emits the changes.
+//!
+//! What an action did can be undone. An action that changes nothing is refused when it names the escalation.
+
+use firewatch_domain::{ActionContext, EscalationChange, EscalationState, EventTime, IncidentId};
+
+use super::emitter::{DecisionKind, Emitter, EscalationRef};
+use super::incident::{ActiveRoute, Incident};
+use crate::Lifecycle;
+use crate::lifecycle::Ended;
+
+/// A change with who made it and what it is about.
+pub(super) struct Change<'a> {
+    pub by: &'a str,
+    pub at: EventTime,
+    pub scope: Option<&'a ActionContext>,
+}
+
+impl Change<'_> {
+    /// Returns whether it is about the escalations of one team only.
+    pub(super) fn is_of_one_team(&self) -> bool {
+        self.scope.is_some_and(|scope| scope.team.is_some() || scope.escalation.is_some())
+    }
+}
+
+/// What became of an action on one escalation.
+enum Applied {
+    Moved,
+    /// Its state does not allow the action.
+    NotAllowed,
+    /// Something else stands against it, which the team has to know.
+    Refused(String),
+}
+
+impl Applied {
+    fn from_moved(moved: bool) -> Self {
+        if moved { Self::Moved } else { Self::NotAllowed }
+    }
+}
+
+impl Incident {
+    /// Returns the places of the escalations that an action is about.
+    pub(super) fn meant(&self, id: &IncidentId, made: &Change<'_>) -> Vec<usize> {
+        let is_meant = |lifecycle: &Lifecycle| {
+            let Some(scope) = made.scope else { return true };
+            if let Some(wanted) = &scope.escalation {
+                return EscalationRef { id, incident: self, lifecycle }.escalation_id() == *wanted;
+            }
+            scope.team.as_ref().is_none_or(|team| lifecycle.owner == *team || lifecycle.team == *team)
+        };
+        let all = self.lifecycles.iter().enumerate();
+        all.filter(|(_, lifecycle)| is_meant(lifecycle)).map(|(i, _)| i).collect()
+    }
+
+    /// Applies a person's action to each escalation that it is about, and emits those that it changes. What it
+    /// does can be undone.
+    fn act(
+        &mut self,
+        id: &IncidentId,
+        made: &Change<'_>,
+        happened: &str,
+        action: &str,
+        out: &mut Emitter<'_>,
+        apply: impl Fn(&mut Lifecycle, EventTime) -> Applied,
+    ) {
+        for i in self.meant(id, made) {
+            let lifecycle = &mut self.lifecycles[i];
+            let before = lifecycle.undo_point(made.by, action);
+            match apply(lifecycle, out.now) {
+                Applied::Moved => {
+                    lifecycle.set_undo(before);
+                    let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+                    out.emit_step(escalation, EscalationChange::Moved, happened.to_owned());
+                }
+                Applied::Refused(why) => self.refuse(id, i, format!("not {happened}: {why}"), out),
+                Applied::NotAllowed => {
+                    let problem = format!("not {happened}: it is {}", lifecycle.state.describe());
+                    self.report_no_change(id, i, made, problem, out);
+                }
+            }
+        }
+    }
+
+    /// Acknowledges it, unless somebody else has: that is refused with who has it.
+    pub(super) fn acknowledge(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        let happened = format!("acknowledged by {}", made.by);
+        self.act(id, made, &happened, "acknowledged", out, |lifecycle, at| {
+            if lifecycle.move_to(EscalationState::Acknowledged, at) {
+                lifecycle.acknowledged_by = Some(made.by.to_owned());
+                return Applied::Moved;
+            }
+            let is_taken = lifecycle.state == EscalationState::Acknowledged;
+            match lifecycle.acknowledged_by.as_ref().filter(|other| is_taken && *other != made.by) {
+                Some(other) => Applied::Refused(format!("{other} has it")),
+                None => Applied::NotAllowed,
+            }
+        });
+    }
+
+    pub(super) fn resolve(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        let of_escalations = self.meant(id, made).into_iter();
+        let mut meant: Vec<String> = of_escalations.map(|i| self.lifecycles[i].team.clone()).collect();
+        meant.extend(made.scope.and_then(|scope| scope.team.clone()));
+        let of_all = !made.is_of_one_team();
+        // Nobody has to be notified of what is still due.
+        let settled: Vec<bool> = self
+            .routes
+            .iter()
+            .map(|active| {
+                of_all || self.team(active, out.policy).is_some_and(|t| meant.iter().any(|m| m == t))
+            })
+            .collect();
+        let mut routes = Vec::new();
+        for (active, _) in self.routes.iter_mut().zip(settled).filter(|(_, settled)| *settled) {
+            (active.due, active.decided, active.deferred) = (None, true, false);
+            routes.push(active.route.clone());
+        }
+        self.leave(|membership| routes.contains(&membership.route));
+        let happened = format!("resolved by {}", made.by);
+        let ended = Ended { at: made.at, by_person: true };
+        self.act(id, made, &happened, "resolved", out, |lifecycle, at| {
+            let moved = lifecycle.move_to(EscalationState::Resolved, at);
+            if moved {
+                lifecycle.ended = Some(ended);
+            }
+            Applied::from_moved(moved)
+        });
+    }
+
+    pub(super) fn reopen(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        let happened = format!("reopened by {}", made.by);
+        self.act(id, made, &happened, "reopened", out, |lifecycle, at| {
+            Applied::from_moved(lifecycle.move_to(EscalationState::Reopened, at))
+        });
+        self.meant(id, made).into_iter().for_each(|i| self.reconsider(i, out));
+    }
+
+    /// Makes a team the owner of the live escalations, and emits that to both owners.
+    pub(super) fn hand_over(&mut self, id: &IncidentId, to: &str, made: &Change<'_>, out: &mut Emitter<'_>) {
+        // The action's team is the new owner, so only an escalation's id narrows it.
+        let by_id = made.scope.filter(|scope| scope.escalation.is_some());
+        let made = &Change { scope: by_id, ..*made };
+        for i in self.meant(id, made) {
+            let lifecycle = &mut self.lifecycles[i];
+            let problem = if !out.policy.teams.contains_key(to) {
+                Some(format!("no team is called {to:?}"))
+            } else if !lifecycle.is_live() {
+                Some(format!("it is {}", lifecycle.state.describe()))
+            } else {
+                (lifecycle.owner == to).then(|| format!("{to} has it"))
+            };
+            if let Some(problem) = problem {
+                let problem = format!("not handed over by {}: {problem}", made.by);
+                self.report_no_change(id, i, made, problem, out);
+                continue;
+            }
+            let before = lifecycle.undo_point(made.by, "handed over");
+            let previous = lifecycle.owner.clone();
+            lifecycle.hand_over(to, out.now);
+            lifecycle.set_undo(before);
+            let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+            out.emit_hand_over(escalation, previous, format!("handed over to {to} by {}", made.by));
+        }
+    }
+
+    /// Takes back the last action on each escalation that it is about.
+    pub(super) fn undo(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        for i in self.meant(id, made) {
+            let (team, owner) = (self.lifecycles[i].team.clone(), self.lifecycles[i].owner.clone());
+            let can_be_undone = self.lifecycles[i].undo.is_some();
+            let Some(mut undone) = self.lifecycles[i].restore_undo(out.now) else {
+                let why = if can_be_undone {
+                    "something else has happened since"
+                } else {
+                    "there is no action to take back"
+                };
+                self.refuse(id, i, format!("not undone by {}: {why}", made.by), out);
+                continue;
+            };
+            let change = match undone.all_silenced.take() {
+                Some(before) => {
+                    self.restore_silence(before);
+                    EscalationChange::Silenced
+                }
+                None => EscalationChange::Moved,
+            };
+            self.release(Some(&team), out.now, out.policy);
+            self.reconsider(i, out);
+            let whose = if undone.by == made.by { String::new() } else { format!(" by {}", undone.by) };
+            let happened = format!("{} took back: {}{whose}", made.by, undone.action);
+            let lifecycle = &self.lifecycles[i];
+            let escalation = EscalationRef { id, incident: self, lifecycle };
+            if lifecycle.owner == owner {
+                out.emit_step(escalation, change, happened);
+            } else {
+                out.emit_hand_over(escalation, owner, happened);
+            }
+        }
+    }
+
+    /// Reports an action that changes nothing. One that names the escalation is refused, as a person waits for its
+    /// effect.
+    pub(super) fn report_no_change(
+        &mut self,
+        id: &IncidentId,
+        i: usize,
+        made: &Change<'_>,
+        problem: String,
+        out: &mut Emitter<'_>,
+    ) {
+        if made.scope.is_some_and(|scope| scope.escalation.is_some()) {
+            self.refuse(id, i, problem, out);
+        } else {
+            out.record_decision(DecisionKind::NoChange, id, || problem);
+        }
+    }
+
+    /// Lets be decided again what is worse than a live escalation knows: it was dropped when a person ended it.
+    fn reconsider(&mut self, i: usize, out: &Emitter<'_>) {
+        let lifecycle = &self.lifecycles[i];
+        let (team, level) = (lifecycle.team.clone(), lifecycle.level);
+        if !lifecycle.is_live() {
+            return;
+        }
+        let is_worse = |active: &ActiveRoute| {
+            !active.lapsed
+                && active.due.is_none()
+                && active.level > level
+                && self.team(active, out.policy) == Some(&team)
+        };
+        let worse: Vec<bool> = self.routes.iter().map(is_worse).collect();
+        for (active, _) in self.routes.iter_mut().zip(worse).filter(|(_, is_worse)| *is_worse) {
+            active.due = Some(out.now);
+        }
+    }
+
+    /// Emits that an action was refused. Nothing else changes.
+    pub(super) fn refuse(&mut self, id: &IncidentId, i: usize, happened: String, out: &mut Emitter<'_>) {
+        self.lifecycles[i].count_step();
+        let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+        out.emit_step(escalation, EscalationChange::Refused, happened);
+    }
+}
