@@ -275,10 +275,14 @@ fn new_match(
     let routes = state.map_or(NONE, |state| &state.routes).evaluate(facts, policy);
     let counted = state.is_some_and(|state| state.counts_for_storms);
     let counts_for_storms = !counted && policy.storms.complaint_when.holds(facts);
+    let has_news = routes.is_some() || counts_for_storms || (resends && state.is_some());
+    // Silences matter to nobody while the conversation is on no route.
+    let on_route = state.filter(|state| !state.routes.is_empty());
+    if !has_news && on_route.is_none() {
+        return None;
+    }
     let silences = policy.silences_matching(facts);
-    let has_other_silences = state.is_some_and(|state| state.has_other_silences(&silences));
-    let resends = resends && state.is_some();
-    if routes.is_none() && !counts_for_storms && !resends && !has_other_silences {
+    if !has_news && !on_route.is_some_and(|state| state.has_other_silences(&silences)) {
         return None;
     }
     let advice = policy.advice_for(facts);

@@ -6,9 +6,17 @@ use firewatch_scoring::{Assessment, Cascade, TextPrediction};
 use serde::{Deserialize, Serialize};
 
 /// The routes that a conversation matches, each with the highest level that holds. Stores a hash of each
-/// route's name to save memory; [`Policy`] has no two routes with the same hash.
+/// route's name to save memory, as bytes because postcard takes five bytes for most `u32` values; [`Policy`] has no
+/// two routes with the same hash.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct RouteLevels(Vec<(u32, Level)>);
+pub(crate) struct RouteLevels(Vec<([u8; 4], Level)>);
+
+/// From the hashes as numbers, as version 10 of the changelog wrote them.
+impl From<Vec<(u32, Level)>> for RouteLevels {
+    fn from(levels: Vec<(u32, Level)>) -> Self {
+        Self(levels.into_iter().map(|(id, level)| (id.to_le_bytes(), level)).collect())
+    }
+}
 
 impl RouteLevels {
     /// No route matches.
@@ -20,7 +28,7 @@ impl RouteLevels {
     }
 
     fn level(&self, route: &Route) -> Option<Level> {
-        self.0.iter().find(|(id, _)| *id == route.id).map(|(_, level)| *level)
+        self.0.iter().find(|(id, _)| *id == route.id.to_le_bytes()).map(|(_, level)| *level)
     }
 
     /// Returns all matching routes if one is new, has another level or ended; `None` if nothing changed. While no
@@ -61,7 +69,8 @@ impl RouteLevels {
     /// Stores the matches if they changed, and returns all matching routes.
     pub fn apply(&mut self, changed: Option<Vec<RouteMatch>>, policy: &Policy) -> Vec<RouteMatch> {
         if let Some(matches) = changed {
-            let ids = matches.iter().filter_map(|m| Some((policy.routes.get(&m.route)?.id, m.level)));
+            let ids =
+                matches.iter().filter_map(|m| Some((policy.routes.get(&m.route)?.id.to_le_bytes(), m.level)));
             self.0 = ids.collect();
             return matches;
         }

@@ -1,6 +1,6 @@
 //! What a conversation has sent to its brand's dispatchers, kept so that it sends only changes.
 
-use firewatch_domain::EventTime;
+use firewatch_domain::{EventTime, Level};
 use firewatch_scoring::short_hash;
 use serde::{Deserialize, Serialize};
 
@@ -35,13 +35,15 @@ pub(crate) struct SlotState {
 pub(crate) struct SignaledStateV10 {
     is_unlisted: bool,
     began: EventTime,
-    slots: Vec<(u32, bool, RouteLevels)>,
+    slots: Vec<(u32, bool, Vec<(u32, Level)>)>,
 }
 
 impl From<SignaledStateV10> for SignaledState {
     fn from(old: SignaledStateV10) -> Self {
-        let slot =
-            |(slot, counts_for_storms, routes)| SlotState { slot, counts_for_storms, routes, silences: 0 };
+        let slot = |(slot, counts_for_storms, levels): (u32, bool, Vec<(u32, Level)>)| {
+            let routes = RouteLevels::from(levels);
+            SlotState { slot, counts_for_storms, routes, silences: 0 }
+        };
         Self {
             is_unlisted: old.is_unlisted,
             began: old.began,
@@ -51,9 +53,9 @@ impl From<SignaledStateV10> for SignaledState {
 }
 
 impl SlotState {
-    /// Returns whether the dispatcher knows other silences of a conversation that is on a route.
+    /// Returns whether the dispatcher knows other silences of the conversation.
     pub fn has_other_silences(&self, names: &[String]) -> bool {
-        !self.routes.is_empty() && self.silences != silences_hash(names)
+        self.silences != silences_hash(names)
     }
 }
 

@@ -15,8 +15,7 @@ const UNKNOWN_ROUTE_RETRY: Duration = Duration::from_mins(1);
 
 impl Incident {
     /// Ends the escalations of a conversation that has ended, and the routes that will notify nobody. While the
-    /// clock of the first answer runs or a silence or quiet hours hold a reminder back, its escalations go on
-    /// for another horizon from then.
+    /// clock of the first answer runs, or its reminder is held back, they go on for another horizon from then.
     pub(super) fn expire(&mut self, id: &IncidentId, reason: String, out: &mut Emitter<'_>) {
         let live = self.lifecycles.iter().filter(|lifecycle| lifecycle.is_live());
         let overdue_at =

@@ -61,7 +61,7 @@ impl Dispatcher {
             new
         });
         if let Some(collection) = group_incident.details.collection_mut() {
-            collection.joined = joined;
+            (collection.joined, collection.expires_at) = (joined, None);
         }
         group_incident.posted_at = group_incident.posted_at.into_iter().chain(incident.posted_at).min();
         if joins && group_incident.reasons.len() < MAX_NAMED {

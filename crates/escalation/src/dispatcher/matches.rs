@@ -1,13 +1,13 @@
 //! Applies the present state of a conversation to its incident.
 
-use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId, RoutesMatched};
+use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId, RouteMatch, RoutesMatched};
 
 use super::Dispatcher;
 use super::emitter::{DecisionKind, Emitter};
 use super::incident::{ActiveRoute, Details, Incident};
 use super::related::{Related, RelationKind};
 use crate::RouteRef;
-use crate::policy::Policy;
+use crate::policy::{Policy, Route};
 
 /// Time below a level, or off a route, after which its return is a flare-up. A route's `clear_after` replaces it.
 const MIN_CALM: Duration = Duration::from_mins(10);
@@ -129,25 +129,35 @@ impl Incident {
                 self.routes.push(ActiveRoute { group: new.group, due: Some(due), ..active });
                 continue;
             };
-            let matches_again = std::mem::take(&mut active.lapsed);
-            active.ends_at = None;
-            if new.level < active.level {
-                (active.level, active.reason) = (new.level, new.reason);
-                active.calm_since.get_or_insert(at);
-            } else if new.level > active.level || matches_again {
-                let calm = route.and_then(|route| route.clear_after).unwrap_or(MIN_CALM);
-                let has_flared_up = active.calm_since.take().is_some_and(|since| at >= since + calm);
-                active.since = if has_flared_up { at } else { active.since };
-                if new.level > active.level || has_flared_up {
-                    let hold = route.map_or(at, |route| at + route.hold);
-                    active.due = Some(active.due.map_or(hold, |due| due.min(hold)));
-                    active.deferred = false;
-                }
-                if new.level > active.level {
-                    (active.level, active.reason) = (new.level, new.reason);
-                    active.group = new.group.or(active.group.take());
-                }
-            }
+            active.matches(new, at, route);
+        }
+    }
+}
+
+impl ActiveRoute {
+    /// Applies that it matches, again or still. A rise and a return after a calm are news.
+    fn matches(&mut self, new: RouteMatch, at: EventTime, route: Option<&Route>) {
+        let matches_again = std::mem::take(&mut self.lapsed);
+        self.ends_at = None;
+        let rises = new.level > self.level;
+        let calm = route.and_then(|route| route.clear_after).unwrap_or(MIN_CALM);
+        let was_calm = if rises || matches_again { self.calm_since.take() } else { None };
+        let has_flared_up = was_calm.is_some_and(|since| at >= since + calm);
+        if has_flared_up {
+            self.since = at;
+        }
+        if rises || has_flared_up {
+            let hold = route.map_or(at, |route| at + route.hold);
+            (self.due, self.deferred) = (Some(self.due.map_or(hold, |due| due.min(hold))), false);
+        }
+        if rises {
+            self.group = new.group.or(self.group.take());
+        } else if new.level < self.level {
+            self.calm_since.get_or_insert(at);
+        }
+        self.level = new.level;
+        if !new.reason.is_empty() {
+            self.reason = new.reason;
         }
     }
 }

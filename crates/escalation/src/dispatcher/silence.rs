@@ -17,6 +17,14 @@ const MAX_NAMED: usize = 5;
 /// For each silence and team from which it has hidden something, the end for which the notice was decided.
 pub(crate) type HiddenBySilence = BTreeMap<(String, String), Option<EventTime>>;
 
+/// What a silence has hidden from a team.
+struct Hidden {
+    /// The conversations, those that still wait first.
+    ids: Vec<IncidentId>,
+    /// Number of those that still wait.
+    waiting: usize,
+}
+
 impl Dispatcher {
     /// Counts an incident as hidden from a team, once for each silence.
     pub(super) fn count_as_hidden(&mut self, incident: &mut Incident, silence: &str, team: &str) {
@@ -29,9 +37,8 @@ impl Dispatcher {
         self.core.hidden.entry(key).or_default();
     }
 
-    /// Returns the conversations that a silence has hidden from a team, those that still wait first, and the
-    /// number of these.
-    fn hidden_by(&self, silence: &str, team: &str, policy: &Policy) -> (Vec<IncidentId>, usize) {
+    /// Returns what a silence has hidden from a team.
+    fn hidden_by(&self, silence: &str, team: &str, policy: &Policy) -> Hidden {
         let was_hidden = |incident: &Incident| {
             let hidden_by = incident.conversation().map_or(&[][..], |conversation| &conversation.hidden_by);
             hidden_by.iter().any(|(name, of)| name == silence && of == team)
@@ -44,7 +51,7 @@ impl Dispatcher {
         let (mut waiting, others): (Vec<_>, Vec<_>) = hidden.partition(|(_, incident)| waits(incident));
         let count = waiting.len();
         waiting.extend(others);
-        (waiting.into_iter().map(|(id, _)| id.clone()).collect(), count)
+        Hidden { ids: waiting.into_iter().map(|(id, _)| id.clone()).collect(), waiting: count }
     }
 
     /// Emits notices of silences that are about to lapse, and ends the notices of those that have lapsed. A
@@ -62,9 +69,9 @@ impl Dispatcher {
                 *notified_for != Some(silence.until) && out.now >= silence.until - silence.warn_before;
             if is_due && quiet(team, Level::Low, out.now, out.policy).is_none() {
                 *notified_for = Some(silence.until);
-                let (hidden, waiting) = self.hidden_by(name, team, out.policy);
-                if waiting > 0 {
-                    self.open_notice(&id, name, team, (&hidden, waiting), out);
+                let hidden = self.hidden_by(name, team, out.policy);
+                if hidden.waiting > 0 {
+                    self.open_notice(&id, name, team, &hidden, out);
                 }
             }
             true
@@ -77,7 +84,7 @@ impl Dispatcher {
         id: &IncidentId,
         name: &str,
         team: &str,
-        (hidden, waiting): (&[IncidentId], usize),
+        hidden: &Hidden,
         out: &mut Emitter<'_>,
     ) {
         let Some(silence) = out.policy.silences.get(name) else { return };
@@ -85,14 +92,15 @@ impl Dispatcher {
             .incidents
             .check_out(id)
             .unwrap_or_else(|| Incident::new(Details::SilenceNotice { hidden: 0 }));
-        let count = hidden.len() as u64;
+        let Hidden { ids, waiting } = hidden;
+        let count = ids.len() as u64;
         incident.details = Details::SilenceNotice { hidden: count };
         incident.reasons =
             vec![Reason::new(ReasonKind::Silence, format!("created by {}: {}", silence.by, silence.reason))];
-        let named = hidden.iter().take(MAX_NAMED);
+        let named = ids.iter().take(MAX_NAMED);
         let named = named.map(|id| Reason::new(ReasonKind::Member, format!("hidden: {id}")));
         incident.reasons.extend(named);
-        let others = if waiting < hidden.len() { &format!(", of which {waiting} still wait") } else { "" };
+        let others = if *waiting < ids.len() { &format!(", of which {waiting} still wait") } else { "" };
         let reason =
             format!("the silence {name} lapses at {}; it hides {count} from {team}{others}", silence.until);
         let trigger = Trigger { route: RouteRef::Silence, level: Level::Low, reason, since: out.now };
