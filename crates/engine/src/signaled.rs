@@ -35,14 +35,23 @@ pub(crate) struct SlotState {
 pub(crate) struct SignaledStateV10 {
     is_unlisted: bool,
     began: EventTime,
-    slots: Vec<(u32, bool, Vec<(u32, Level)>)>,
+    slots: Vec<SlotStateV10>,
+}
+
+#[derive(Deserialize)]
+struct SlotStateV10 {
+    slot: u32,
+    counts_for_storms: bool,
+    routes: Vec<(u32, Level)>,
 }
 
 impl From<SignaledStateV10> for SignaledState {
     fn from(old: SignaledStateV10) -> Self {
-        let slot = |(slot, counts_for_storms, levels): (u32, bool, Vec<(u32, Level)>)| {
-            let routes = RouteLevels::from(levels);
-            SlotState { slot, counts_for_storms, routes, silences: 0 }
+        let slot = |old: SlotStateV10| SlotState {
+            slot: old.slot,
+            counts_for_storms: old.counts_for_storms,
+            routes: old.routes.into(),
+            silences: 0,
         };
         Self {
             is_unlisted: old.is_unlisted,
