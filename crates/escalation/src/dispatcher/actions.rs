@@ -5,7 +5,7 @@
 use firewatch_domain::{ActionContext, EscalationChange, EscalationState, EventTime, IncidentId};
 
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
-use super::incident::{ActiveRoute, Incident};
+use super::incident::Incident;
 use crate::Lifecycle;
 use crate::lifecycle::Ended;
 
@@ -222,16 +222,9 @@ impl Incident {
         if !lifecycle.is_live() {
             return;
         }
-        let is_worse = |active: &ActiveRoute| {
-            !active.lapsed
-                && active.due.is_none()
-                && active.level > level
-                && self.team(active, out.policy) == Some(&team)
-        };
-        let worse: Vec<bool> = self.routes.iter().map(is_worse).collect();
-        for (active, _) in self.routes.iter_mut().zip(worse).filter(|(_, is_worse)| *is_worse) {
-            active.due = Some(out.now);
-        }
+        let known =
+            self.routes_mut(Some(&team), out.policy).filter(|active| !active.lapsed && active.due.is_none());
+        known.filter(|active| active.level > level).for_each(|active| active.due = Some(out.now));
     }
 
     /// Emits that an action was refused. Nothing else changes.

@@ -117,8 +117,7 @@ impl Dispatcher {
             lifecycle.record_step(out.now);
             let escalation =
                 EscalationRef { id: &id, incident: &incident, lifecycle: &incident.lifecycles[0] };
-            let wait = if count == 1 { "1 escalation waits" } else { &format!("{count} escalations wait") };
-            let happened = format!("{wait} now");
+            let happened = format!("{} now", describe_waiting(count, ""));
             out.emit_list(escalation, EscalationChange::Grew, happened);
         }
         self.incidents.check_in(&id, incident, out.policy);
@@ -244,9 +243,12 @@ fn describe(id: &IncidentId, level: Level, risk: Tenths) -> Reason {
     Reason::new(ReasonKind::Member, format!("{id}: {level}, risk {risk}"))
 }
 
+fn describe_waiting(count: usize, more: &str) -> String {
+    if count == 1 { format!("1 {more}escalation waits") } else { format!("{count} {more}escalations wait") }
+}
+
 fn describe_budget(count: usize, team: &str, out: &Emitter<'_>) -> String {
     let budget = out.policy.teams.get(team).and_then(|team| team.budget).unwrap_or_default();
-    let wait =
-        if count == 1 { "1 more escalation waits".into() } else { format!("{count} more escalations wait") };
+    let wait = describe_waiting(count, "more ");
     format!("{wait}: the budget of {team} is {budget} an hour; the most severe first:")
 }

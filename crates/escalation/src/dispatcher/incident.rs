@@ -277,12 +277,7 @@ impl Incident {
     /// Lets be decided now what waits for the end of a silence, quiet hours or a budget, and lets reminders come:
     /// those of a team, or of all.
     pub(crate) fn release(&mut self, team: Option<&str>, now: EventTime, policy: &Policy) {
-        let of_team: Vec<bool> = self
-            .routes
-            .iter()
-            .map(|active| team.is_none_or(|team| self.team(active, policy) == Some(team)))
-            .collect();
-        for (active, _) in self.routes.iter_mut().zip(of_team).filter(|(active, of)| *of && active.deferred) {
+        for active in self.routes_mut(team, policy).filter(|active| active.deferred) {
             (active.due, active.deferred) = (active.due.map(|_| now), false);
         }
         for lifecycle in self.lifecycles.iter_mut().filter(|one| team.is_none_or(|team| one.team == team)) {
@@ -320,6 +315,18 @@ impl Incident {
         teams
     }
 
+    /// Returns the routes of a team, or all of them, for changes.
+    pub(crate) fn routes_mut(
+        &mut self,
+        team: Option<&str>,
+        policy: &Policy,
+    ) -> impl Iterator<Item = &mut ActiveRoute> {
+        let is_of_team =
+            |active: &ActiveRoute| team.is_none_or(|team| self.team(active, policy) == Some(team));
+        let of_team: Vec<bool> = self.routes.iter().map(is_of_team).collect();
+        self.routes.iter_mut().zip(of_team).filter_map(|(active, own)| own.then_some(active))
+    }
+
     /// Returns the due routes of a team, for changes.
     fn due_routes_mut(
         &mut self,
@@ -327,12 +334,7 @@ impl Incident {
         now: EventTime,
         policy: &Policy,
     ) -> impl Iterator<Item = &mut ActiveRoute> {
-        let of_team: Vec<bool> = self
-            .routes
-            .iter()
-            .map(|active| active.is_due(now) && self.team(active, policy) == Some(team))
-            .collect();
-        self.routes.iter_mut().zip(of_team).filter_map(|(active, own)| own.then_some(active))
+        self.routes_mut(Some(team), policy).filter(move |active| active.is_due(now))
     }
 
     /// Defers the due routes of a team.
