@@ -184,6 +184,12 @@ impl HttpAnswer {
 }
 
 impl ConsoleProcess {
+    /// Returns the URL of a path.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Sends a request. `head` is its first line and further headers.
     #[must_use]
     pub fn send(&self, head: &str, body: &str) -> TcpStream {

@@ -195,7 +195,8 @@ impl Dispatcher {
             }
             for active in incident.routes.iter().filter(|active| active.muted && !active.lapsed) {
                 let Some(team) = incident.team(active, out.policy) else { continue };
-                if incident.lifecycles.iter().any(|lifecycle| lifecycle.team == team) {
+                let has_escalation = incident.lifecycles.iter().any(|lifecycle| lifecycle.team == team);
+                if has_escalation || incident.is_member_by(&active.route) {
                     continue;
                 }
                 let of_team = by_team.entry(team.to_owned()).or_default();

@@ -95,8 +95,8 @@ impl Dispatcher {
                 }
                 incident.defer(team, now, until, policy);
             }
-            Verdict::Join(trigger) => {
-                let group = self.join_group(id, incident, &trigger, out);
+            Verdict::Join { trigger, key } => {
+                let group = self.join_group(id, incident, &trigger, &key, out);
                 out.record_suppression(&Suppression::InGroup(group), id, team);
                 incident.mark_decided(team, now, false, policy);
             }
@@ -139,6 +139,7 @@ impl Dispatcher {
             }
             incident.clear_opening_details();
             self.incidents.check_in(&id, incident, out.policy);
+            self.end_slept_storm(&id, out);
         }
     }
 

@@ -29,23 +29,22 @@ impl OpenGroup {
 }
 
 impl Dispatcher {
-    /// Adds a conversation to its group on the trigger's route, and returns the group. A conversation whose
-    /// values have changed leaves its former group.
+    /// Adds a conversation to the group with a key on the trigger's route, and returns the group. A conversation
+    /// whose values have changed leaves its former group.
     pub(super) fn join_group(
         &mut self,
         id: &IncidentId,
         incident: &mut Incident,
         trigger: &Trigger,
+        key: &str,
         out: &mut Emitter<'_>,
     ) -> IncidentId {
-        let active = incident.routes.iter().find(|active| active.route == trigger.route);
-        let key = active.and_then(|active| active.group.clone()).unwrap_or_default();
         let route = trigger.route.to_string();
         let new_group = || OpenGroup {
-            id: IncidentId::group(out.brand, &route, &key, out.now),
+            id: IncidentId::group(out.brand, &route, key, out.now),
             growth: Growth::new(out.now),
         };
-        let group = self.core.groups.entry((route.clone(), key.clone())).or_insert_with(new_group);
+        let group = self.core.groups.entry((route.clone(), key.to_owned())).or_insert_with(new_group);
         let group_id = group.id.clone();
         incident.leave(|membership| membership.route == trigger.route && membership.of != group_id);
         let joins = !incident.is_member_by(&trigger.route);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firewatch_domain::{Duration, EventTime, IncidentId, Level, Reason, ReasonKind, SimHash};
+use firewatch_domain::{Duration, EventTime, IncidentId, IncidentKind, Level, Reason, ReasonKind, SimHash};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
@@ -10,7 +10,7 @@ use super::emitter::{DecisionKind, Emitter};
 use super::growth::Growth;
 use super::incident::{ActiveRoute, Details, Incident};
 use super::part_key::StatePartKey;
-use super::verdict::quiet;
+use super::verdict::{Suppression, quiet};
 use crate::baseline::{Alarm, ComplaintCounts, stem};
 use crate::{Policy, RouteRef};
 
@@ -276,13 +276,38 @@ impl Dispatcher {
             self.incidents.get(&storm.id).map_or_else(String::new, |incident| about(&incident.topics));
         let posts = if recent == 1 { "1 post" } else { &format!("{recent} posts") };
         let happened = format!("only {posts} joined in the last five minutes");
-        if !storm.is_emitted
-            && let Some((_, suppression)) = quiet(&out.policy.storms.team, storm.level, out.now, out.policy)
-        {
-            out.record_suppression(&suppression, &storm.id, &out.policy.storms.team);
+        if storm.is_emitted || !self.keep_slept_storm(storm, out) {
+            self.end_incident(&storm.id, &happened, out);
         }
-        self.end_incident(&storm.id, &happened, out);
         self.open_storm_digests(&storm.id, &topics, out);
+    }
+
+    /// Keeps the incident of a storm that ends while its team sleeps, so that the team is notified when it
+    /// wakes. Returns whether it does.
+    fn keep_slept_storm(&mut self, storm: &Storm, out: &mut Emitter<'_>) -> bool {
+        let name = &out.policy.storms.team;
+        let Some((_, asleep)) = quiet(name, storm.level, out.now, out.policy) else { return false };
+        let wakes = out.policy.teams.get(name).is_some_and(|team| !team.never_wakes_for(storm.level));
+        let suppression = if wakes { asleep } else { Suppression::NeverAwake(storm.level) };
+        out.record_suppression(&suppression, &storm.id, name);
+        if wakes {
+            let members = storm.growth.members;
+            self.incidents.edit(&storm.id, |incident| {
+                incident.reasons.retain(|reason| reason.kind != ReasonKind::Muted);
+                for active in &mut incident.routes {
+                    let ended = format!("; {members} in all when it ended at {}", out.now);
+                    active.reason.push_str(&ended);
+                }
+            });
+        }
+        wakes
+    }
+
+    /// Ends the escalation of a storm that has opened only after the end of the storm.
+    pub(super) fn end_slept_storm(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        if id.kind() == IncidentKind::Storm && self.core.storms.iter().all(|storm| storm.id != *id) {
+            self.end_incident(id, "the storm had ended before its team was awake", out);
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub(crate) enum Verdict {
     Reopen(Trigger),
     /// The live escalation is raised.
     Raise(Trigger),
-    /// The conversation joins a group, which has an escalation of its own.
-    Join(Trigger),
+    /// The conversation joins the group of its route with this key. The group has an escalation of its own.
+    Join { trigger: Trigger, key: String },
     /// The team is not notified.
     Suppress(Suppression),
     /// The team is not notified before a time.
@@ -91,24 +91,35 @@ pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict
     if is_live {
         return Verdict::Raise(trigger);
     }
-    let is_grouped = |trigger: &Trigger| {
-        incident.routes.iter().any(|active| active.route == trigger.route && active.group.is_some())
-    };
+    let active = incident.routes.iter().find(|active| active.route == trigger.route);
+    if let Some(key) = active.and_then(|active| active.group.clone()) {
+        return Verdict::Join { trigger, key };
+    }
+    if let Some(storm) = storm_of(incident, trigger.level, view) {
+        let sleeper = &policy.storms.team;
+        let reason = format!("{}; part of a storm that {sleeper} sleeps through", trigger.reason);
+        return Verdict::Join { trigger: Trigger { reason, ..trigger }, key: storm.id.to_string() };
+    }
     match lifecycle {
-        _ if is_grouped(&trigger) => Verdict::Join(trigger),
         Some(_) => Verdict::Reopen(trigger),
         None => Verdict::Open(trigger),
     }
 }
 
-/// Returns the storm that mutes this level of a conversation.
-fn muting_storm(incident: &Incident, level: Level, view: View<'_>) -> Option<IncidentId> {
+/// Returns the storm that a conversation is part of, if it mutes this level.
+fn storm_of<'a>(incident: &Incident, level: Level, view: View<'a>) -> Option<&'a Storm> {
     let storm = incident.conversation()?.storm.as_ref()?;
-    let View { now, policy, core } = view;
-    // A storm that its team sleeps through is emitted to nobody, so it mutes nothing.
-    let is_known = |on: &Storm| on.is_emitted || quiet(&policy.storms.team, on.level, now, policy).is_none();
-    let is_on = core.storms.iter().any(|on| on.id == *storm && is_known(on));
-    (is_on && level <= policy.storms.mutes_up_to).then(|| storm.clone())
+    let on = view.core.storms.iter().find(|on| on.id == *storm)?;
+    (level <= view.policy.storms.mutes_up_to).then_some(on)
+}
+
+/// Returns the storm that mutes this level of a conversation. One that its team sleeps through is emitted to
+/// nobody, so it mutes nothing.
+fn muting_storm(incident: &Incident, level: Level, view: View<'_>) -> Option<IncidentId> {
+    let View { now, policy, .. } = view;
+    let storm = storm_of(incident, level, view)?;
+    let is_known = storm.is_emitted || quiet(&policy.storms.team, storm.level, now, policy).is_none();
+    is_known.then(|| storm.id.clone())
 }
 
 /// Returns until when a person or the policy silences an incident for a team, whichever is later.
