@@ -38,16 +38,20 @@ fn body() -> impl Strategy<Value = Body> {
             handle,
             followers,
             followers_at,
+            url: None,
             verified,
             account,
         },
     );
     let link = || proptest::option::of(id());
-    let links = (link(), link(), link(), time());
+    let url = proptest::option::of("https://[a-z]{1,9}\\.example/[a-z0-9/]{0,20}");
+    let links = (link(), link(), link(), time(), url, proptest::option::of(1..=5_u8));
     prop_oneof![
         (id(), proptest::option::of(author), ".{0,200}", proptest::option::of("[a-z]{2}"), links).prop_map(
-            |(id, author, text, lang, (in_reply_to, quotes, related, edited_at))| {
-                Body::Post(Post { id, author, text, lang, in_reply_to, quotes, related, edited_at })
+            |(id, author, text, lang, (in_reply_to, quotes, related, edited_at, url, stars))| {
+                let post =
+                    Post { id, author, text, lang, in_reply_to, quotes, related, url, stars, edited_at };
+                Body::Post(Box::new(post))
             }
         ),
         (kind, proptest::option::of(id()), followers(), account()).prop_map(

@@ -146,11 +146,37 @@ fn unsupported_languages_are_marked_unknown() {
     );
     assert_eq!(read("Seit zwei Stunden in der Warteschleife und niemand hilft mir", None), other("de"));
     assert_eq!(read("電話がつながらない、もう二時間です", None), other("ja"));
+    // A tag is a hint; the words decide, when there are enough of them.
     assert_eq!(read("worst service ever", Some("pt-BR")), other("pt-BR"));
+    assert_eq!(read("I will sue you for this", Some("nl")), (None, "en".into()));
+    assert_eq!(read("Hah hah no.", Some("in")), other("in"));
+    assert_eq!(read("ze nemen nooit op, twee uur gewacht", Some("nl")), other("nl"));
+    let spanish = "Mi madre se quedó sin insulina por culpa de esta aseguradora. ¡Casi se muere!";
+    assert_eq!(read(spanish, Some("en")), other("es"));
+    assert_eq!(read("smh ur app sux bigly rn fr fr ngl", Some("en")), (None, "en".into()));
     assert_eq!(read("worst service ever, two hours on hold", Some("und")), (None, "en".into()));
     assert_eq!(read("grr lol", None), (None, "en".into()));
     assert_eq!(read("", None), (Some(Unread::NoText), "und".into()));
     assert_eq!(read("@you https://a.b", None), (Some(Unread::NoText), "und".into()));
+}
+
+#[test]
+fn stars_are_part_of_what_a_review_says() {
+    let (model, mut scratch) = (model(), Scratch::default());
+    let mut read = |text: &str, lang: Option<&str>, stars: u8| {
+        let mut reading = model.read(&mut scratch, text, lang);
+        let plain = reading.prediction.map(|words| words.complaint);
+        reading.rate(stars);
+        let rated = reading.prediction.unwrap();
+        (plain.ok(), rated.complaint, rated.sentiment.negative)
+    };
+    let (plain, complaint, negative) = read("Wow.", Some("en"), 1);
+    assert!(plain.unwrap() < 0.3 && complaint >= 0.9 && negative >= 0.9);
+    let (plain, complaint, _) = read("Great app, I love it", Some("en"), 5);
+    assert!((complaint - plain.unwrap()).abs() < 1e-6, "good stars leave the words");
+    let (plain, complaint, _) = read("Anmeldung geht nicht", Some("de"), 1);
+    assert!(plain.is_none() && complaint >= 0.9, "words in another language are not read; the stars are");
+    assert!(read("", None, 2).1 >= 0.7 && read("", None, 5).1 <= 0.1);
 }
 
 #[test]

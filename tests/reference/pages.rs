@@ -1,12 +1,13 @@
 //! Generates the reference pages, each from the part of the code that it describes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use firewatch_domain::FlagKind;
 use firewatch_escalation::fact_names;
 use firewatch_ingest::Platform;
 use firewatch_telemetry::Metrics;
-use firewatch_tests::firewatch;
+use firewatch_tests::{firewatch, root};
 use serde_json::Value;
 
 const NOTE: &str =
@@ -22,6 +23,7 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("dead-letters.md", dead_letters()),
         ("commands.md", commands()),
         ("records.md", records()),
+        ("payloads.md", payloads()),
     ]
 }
 
@@ -186,7 +188,7 @@ fn dead_letters() -> String {
     let mut page = format!(
         "# Dead-letter codes\n\n{NOTE}A record that cannot be read goes to `topics.dead_letters` with one of these codes; the field \
          `detail` names the place, the value and the remedy. The metrics `firewatch_rejected_total` and \
-         `firewatch_payload_rejected_total` count them as `reason`. `not_relevant` is counted only.\n\n\
+         `firewatch_payload_rejected_total` count them as `reason`. `not_relevant` and `not_public` are counted only.\n\n\
          | code | meaning |\n|---|---|\n"
     );
     let codes = schema["$defs"]["RejectionCode"]["oneOf"].as_array().unwrap();
@@ -196,6 +198,46 @@ fn dead_letters() -> String {
         writeln!(page, "| `{code}` | {} |", meaning.replace('\n', " ")).unwrap();
     }
     page
+}
+
+/// Returns the table of payload kinds by platform, made of the cases that the decoders are tested with.
+fn payloads() -> String {
+    let mut page = format!(
+        "# Payload kinds by platform\n\n{NOTE}What `firewatch ingest` makes of each kind of payload. Every row is a case in \
+         `tests/platforms`; [what each platform provides](platforms.md) says which fields are read. `not_relevant` and `not_public` are \
+         counted only; any other code is a dead letter.\n"
+    );
+    for platform in Platform::ALL {
+        write!(page, "\n## `{platform}`\n\n| payload | events | rejected |\n|---|---|---|\n").unwrap();
+        let path = root().join(format!("tests/platforms/{platform}.json"));
+        let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        for case in cases {
+            let kinds = case["events"].as_array().unwrap().iter().map(event_kind);
+            let codes = case["rejected"].as_array().into_iter().flatten();
+            let codes = codes.map(|reason| reason.as_str().unwrap().split(':').next().unwrap_or_default());
+            let what = case["it"].as_str().unwrap();
+            writeln!(page, "| {what} | {} | {} |", counted(kinds, ""), counted(codes, "`")).unwrap();
+        }
+    }
+    page
+}
+
+fn event_kind(event: &Value) -> &str {
+    ["post", "engagement", "counters", "brand_reply", "delete"]
+        .into_iter()
+        .find(|kind| event.get(kind).is_some())
+        .unwrap_or_default()
+}
+
+/// Returns each word with the number of times that it occurs, if more than once.
+fn counted<'a>(words: impl Iterator<Item = &'a str>, quote: &str) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    words.for_each(|word| *counts.entry(word).or_default() += 1);
+    let each = counts.into_iter().map(|(word, n)| {
+        let word = format!("{quote}{word}{quote}");
+        if n == 1 { word } else { format!("{n} {word}") }
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn commands() -> String {

@@ -58,6 +58,8 @@ pub enum RejectionCode {
     UnknownVersion,
     /// An id is empty or too long.
     BadId,
+    /// An address is not an `http` or `https` one, or too long.
+    BadUrl,
     /// A time is before 2000 or more than a day after arrival.
     BadTime,
     /// A count is implausibly large.
@@ -74,6 +76,8 @@ pub enum RejectionCode {
     UnknownPayload,
     /// The payload contains neither a post nor an engagement, so nothing is lost by skipping it.
     NotRelevant,
+    /// A private message, an internal note, a draft, a protected post, or one held for review. It is kept nowhere.
+    NotPublic,
 }
 
 impl RejectionCode {
@@ -81,7 +85,7 @@ impl RejectionCode {
     /// kept.
     #[must_use]
     pub fn is_fault(self) -> bool {
-        self != Self::NotRelevant
+        !matches!(self, Self::NotRelevant | Self::NotPublic)
     }
 
     /// Returns the code as spelled on the wire.
@@ -96,6 +100,7 @@ impl RejectionCode {
             Self::MissingField => "missing_field",
             Self::UnknownVersion => "unknown_version",
             Self::BadId => "bad_id",
+            Self::BadUrl => "bad_url",
             Self::BadTime => "bad_time",
             Self::OutOfRange => "out_of_range",
             Self::NotOneBody => "not_one_body",
@@ -104,6 +109,7 @@ impl RejectionCode {
             Self::SchemaMismatch => "schema_mismatch",
             Self::UnknownPayload => "unknown_payload",
             Self::NotRelevant => "not_relevant",
+            Self::NotPublic => "not_public",
         }
     }
 }

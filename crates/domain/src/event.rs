@@ -39,7 +39,7 @@ pub struct Event {
 #[serde(rename_all = "snake_case")]
 pub enum Body {
     /// Somebody wrote a post.
-    Post(Post),
+    Post(Box<Post>),
     /// Somebody reacted to a post.
     Engagement(Engagement),
     /// Running totals of the platform at this time.
@@ -73,6 +73,13 @@ pub struct Post {
     /// The conversation of the quoted post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub related: Option<String>,
+    /// Address of the post for people: `http` or `https`, at most 2,048 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Stars of a review, 1 to 5. Other scales are converted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5))]
+    pub stars: Option<u8>,
     /// When the author last edited it. `at` remains the time of the post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<EventTime>,
@@ -86,6 +93,9 @@ pub struct Author {
     /// The account's public name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handle: Option<String>,
+    /// Address of the account for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Number of followers, when known; at most 10 billion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followers: Option<u64>,

@@ -63,7 +63,9 @@ pub(crate) fn observe(
         return Observed::Nothing(Fold::Duplicate);
     }
     if conversation.brand.is_none() && conversation.signaled.is_none() {
-        conversation.brand = event.brand.as_deref().map(Into::into);
+        let accounts = &ruleset.policy.accounts;
+        let brand = event.brand.as_deref().map(|brand| accounts.spelled(brand).unwrap_or(brand));
+        conversation.brand = brand.map(Into::into);
     }
     if conversation.platform.is_none() {
         conversation.platform = event.platform.as_deref().map(Into::into);

@@ -6,7 +6,8 @@ use firewatch_domain::Post;
 use firewatch_escalation::{Policy, UNLISTED_BRAND};
 use firewatch_scoring::text::ReplyChecker;
 use firewatch_scoring::{
-    Calibration, MIN_COMPLAINT_TO_QUOTE, ModelError, Reading, Scratch, SentimentModel, ViralityModel,
+    Calibration, MAX_EVIDENCE, MIN_COMPLAINT_TO_QUOTE, ModelError, Reading, Scratch, SentimentModel,
+    ViralityModel,
 };
 use firewatch_settings::Fault;
 
@@ -166,8 +167,15 @@ impl Ruleset {
     /// Reads a post. Keeps its excerpt, topics and hash only if a policy could notify a team about it.
     pub(crate) fn read_post(&self, scratch: &mut Scratch, post: &Post) -> Reading {
         let mut reading = self.sentiment.read(scratch, &post.text, post.lang.as_deref());
+        if let Some(stars) = post.stars {
+            reading.rate(stars);
+        }
         if self.policies().any(|(_, policy)| keeps_words(policy, &reading)) {
             reading.keep_words(scratch, &post.text);
+            if let Some(stars @ 1..=2) = post.stars {
+                reading.evidence.insert(0, format!("{stars} of 5 stars"));
+                reading.evidence.truncate(MAX_EVIDENCE);
+            }
             if !self
                 .policies()
                 .any(|(_, policy)| is_complaint_or_flagged(policy.min_storm_complaint, policy, &reading))

@@ -1,22 +1,24 @@
-//! Decodes Bluesky: Jetstream events, and post views of the AppView.
+//! Decodes Bluesky: Jetstream events, views and notifications of the AppView, and records of a repository.
 //!
 //! The stream has no follower counts or counters; post views have counters only. `createdAt` is set by the
-//! client, so it is capped at the time when the record was seen. A deletion contains only the record's name.
+//! client, so it is capped at the time when the record was seen. A deletion contains only the record's name. An
+//! account can repost or like a post once, so a reaction is known by the post and the account.
 
 use firewatch_domain::{Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::bad_items::ItemList;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
-use crate::json_values::{Count, IfObject, OneOrMany, known_count};
-use crate::{Rejection, Result, json, platform_time};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Count, IfObject, Items, OneOrMany, known_count};
+use crate::{Rejection, Result, html, json, platform_time};
 
 const POST: &str = "app.bsky.feed.post";
 const REPOST: &str = "app.bsky.feed.repost";
 const LIKE: &str = "app.bsky.feed.like";
 
-/// A Jetstream event, a post view, or a page of views.
+/// A Jetstream event, a view, a record, or a page of them.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Payload {
@@ -26,11 +28,42 @@ struct Payload {
     kind: Option<String>,
     commit: Option<Commit>,
     account: Option<IfObject<Account>>,
-    posts: Option<Vec<View>>,
-    feed: Option<Vec<Entry>>,
+    posts: Option<Items<View>>,
+    feed: Option<Items<Entry>>,
     thread: Option<Box<Thread>>,
+    notifications: Option<Items<View>>,
+    records: Option<Items<View>>,
+    /// Who liked or reposted the post at `uri`.
+    likes: Option<Items<Liked>>,
+    reposted_by: Option<Items<Profile>>,
     error: Option<IgnoredAny>,
-    uri: Option<IgnoredAny>,
+    uri: Option<String>,
+    /// Fields of private messages.
+    messages: Option<IgnoredAny>,
+    convo: Option<IgnoredAny>,
+    convos: Option<IgnoredAny>,
+    logs: Option<IgnoredAny>,
+    sender: Option<IgnoredAny>,
+}
+
+pub(crate) const LISTS: &[ItemList] = &[
+    ItemList::of::<View>(""),
+    ItemList::of::<View>("posts"),
+    ItemList::of::<Entry>("feed"),
+    ItemList::of::<Thread>("replies"),
+    ItemList::of::<View>("notifications"),
+    ItemList::of::<View>("records"),
+    ItemList::of::<Liked>("likes"),
+    ItemList::of::<Profile>("repostedBy"),
+];
+
+/// A like in the list of a post's likes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Liked {
+    actor: Option<Profile>,
+    created_at: Option<String>,
+    indexed_at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +93,8 @@ struct Commit {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
+    #[serde(rename = "$type")]
+    kind: Option<String>,
     text: Option<String>,
     created_at: Option<String>,
     langs: Option<Vec<String>>,
@@ -80,10 +115,19 @@ struct Link {
     uri: Option<String>,
 }
 
-/// A quoted post, alone or with media. Embeds of other kinds have no record.
+/// What is embedded in a post: another post, pictures, a film, or a post with these.
 #[derive(Debug, Deserialize)]
 struct Embed {
     record: Option<Embedded>,
+    images: Option<Vec<Media>>,
+    media: Option<Box<Embed>>,
+    /// What a film shows.
+    alt: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Media {
+    alt: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,13 +136,22 @@ struct Embedded {
     record: Option<Link>,
 }
 
-/// A post view of the AppView.
+/// A post view of the AppView, a quoted post, a notification, or a record with its name.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct View {
+    #[serde(rename = "$type")]
+    kind: Option<String>,
     uri: Option<String>,
     author: Option<Profile>,
     record: Option<Record>,
+    /// The record, in a quoted view and in an answer that holds a record.
+    value: Option<Record>,
+    embed: Option<ViewEmbed>,
+    labels: Option<Vec<Label>>,
+    not_found: Option<IgnoredAny>,
+    blocked: Option<IgnoredAny>,
+    detached: Option<IgnoredAny>,
     indexed_at: Option<String>,
     reply_count: Option<Count>,
     repost_count: Option<Count>,
@@ -106,7 +159,29 @@ struct View {
     quote_count: Option<Count>,
 }
 
+/// The view of what a post embeds: a quoted post, with media one level below.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ViewEmbed {
+    record: Option<Box<ViewEmbed>>,
+    uri: Option<String>,
+    author: Option<Profile>,
+    value: Option<Record>,
+    indexed_at: Option<String>,
+    reply_count: Option<Count>,
+    repost_count: Option<Count>,
+    like_count: Option<Count>,
+    quote_count: Option<Count>,
+    labels: Option<Vec<Label>>,
+}
+
+/// A mark that a moderator or the author has put on a post.
+#[derive(Debug, Deserialize)]
+struct Label {
+    val: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Profile {
     did: Option<String>,
@@ -126,12 +201,19 @@ struct Verification {
 struct Entry {
     post: Option<View>,
     reason: Option<Reason>,
+    reply: Option<Above>,
+}
+
+/// The posts above an answer in a feed.
+#[derive(Debug, Deserialize)]
+struct Above {
+    root: Option<View>,
+    parent: Option<View>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Reason {
-    uri: Option<String>,
     by: Option<Profile>,
     indexed_at: Option<String>,
 }
@@ -141,7 +223,7 @@ struct Thread {
     post: Option<View>,
     parent: Option<Box<Thread>>,
     #[serde(default)]
-    replies: Vec<Thread>,
+    replies: Items<Thread>,
 }
 
 /// Decodes a payload.
@@ -169,8 +251,19 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         Some("identity" | "account") => return Err(not_relevant("an account change; no post")),
         _ => {}
     }
-    if let Some(posts) = payload.posts {
-        out.each("posts", posts, |out, view| view.read(out));
+    let of_messages = [&payload.messages, &payload.convo, &payload.convos, &payload.logs, &payload.sender];
+    if of_messages.into_iter().any(Option::is_some) {
+        return Err(not_public("private messages"));
+    }
+    let pages =
+        [("posts", payload.posts), ("notifications", payload.notifications), ("records", payload.records)];
+    if let Some((place, Some(views))) = pages.into_iter().find(|page| page.1.is_some()) {
+        out.each(place, views, |out, view| view.read(out));
+    } else if let (Some(likes), Some(post)) = (&payload.likes, &payload.uri) {
+        out.each("likes", likes, |out, like| like.read(post, out));
+    } else if let (Some(accounts), Some(post)) = (&payload.reposted_by, &payload.uri) {
+        let at = out.arrival;
+        out.each("repostedBy", accounts, |out, by| by.react(EngagementKind::Reshare, (post, post), at, out));
     } else if let Some(feed) = payload.feed {
         out.each("feed", feed, |out, entry| entry.read(out));
     } else if let Some(thread) = payload.thread {
@@ -213,8 +306,8 @@ impl Commit {
         if !is_post(&subject) {
             return Err(not_relevant("a reaction to something other than a post"));
         }
-        let reaction = Engagement::new(kind, Some(by.to_owned()), None);
-        out.engagement(Occurrence { root: &subject, at }, uri.clone(), reaction)
+        let by = Profile { did: Some(by.to_owned()), ..Profile::default() };
+        by.react(kind, (&subject, &subject), at, out)
     }
 }
 
@@ -227,6 +320,13 @@ impl Record {
             (_, Some(seen)) => Ok(seen),
             (claimed, None) => claimed,
         }
+    }
+
+    /// Returns the text with what the pictures show.
+    fn all_text(&self) -> Option<String> {
+        let text = self.text.clone()?;
+        let Some(embed) = &self.embed else { return Some(text) };
+        Some(html::paragraphs([text].into_iter().chain(embed.shown())))
     }
 
     /// Returns the root of the conversation of the post at `uri`.
@@ -250,10 +350,11 @@ impl Record {
         let post = Post {
             id: uri.to_owned(),
             author,
-            text: self.text.clone().ok_or_else(|| missing("text"))?,
+            text: self.all_text().ok_or_else(|| missing("text"))?,
             lang: self.langs.as_ref().and_then(|langs| langs.first().cloned()),
             in_reply_to: parent,
             quotes: quotes.map(Into::into),
+            url: url(uri),
             edited_at,
             ..Post::default()
         };
@@ -267,13 +368,30 @@ impl Record {
 impl View {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let uri = self.uri.as_deref().ok_or_else(|| missing("uri"))?;
-        let Some(record) = &self.record else {
-            return Err(not_relevant("a post that cannot be viewed: deleted, or blocked by its author"));
+        let Some(record) = self.record.as_ref().or(self.value.as_ref()) else {
+            let is_hidden = [&self.not_found, &self.blocked, &self.detached].into_iter().any(Option::is_some);
+            return Err(if is_hidden || self.kind.as_deref().is_some_and(is_placeholder) {
+                not_relevant("a post that cannot be viewed: deleted, blocked or detached")
+            } else {
+                unknown_payload("not a post view: `record` and `value` are missing")
+            });
         };
+        is_shown(self.labels.as_deref())?;
         let seen =
             self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at))).transpose()?;
         let at = record.time(seen)?;
-        let author = self.author.as_ref().and_then(Profile::author);
+        match record.kind.as_deref().or_else(|| collection(uri)) {
+            Some(POST) => {}
+            Some(LIKE) => return self.reaction(EngagementKind::Like, record, at, out),
+            Some(REPOST) => return self.reaction(EngagementKind::Reshare, record, at, out),
+            _ => return Err(not_relevant("a record other than a post, repost or like")),
+        }
+        if let Some(quoted) = &self.embed {
+            quoted.read(out);
+        }
+        // Without a view of the author, the post's address begins with the account.
+        let owner = || uri.split('/').nth(2).map(|did| Author { id: did.to_owned(), ..Author::default() });
+        let author = self.author.as_ref().and_then(Profile::author).or_else(owner);
         record.post(uri, author, at, None, out)?;
         if record.reply.is_some() {
             // The counters of a reply are not those of the conversation.
@@ -290,18 +408,99 @@ impl View {
     }
 }
 
+impl View {
+    /// Emits the reaction that a notification is about.
+    fn reaction(
+        &self,
+        kind: EngagementKind,
+        record: &Record,
+        at: EventTime,
+        out: &mut DecodeOutput<'_>,
+    ) -> Result<()> {
+        let subject = record.subject.as_ref().and_then(|subject| subject.0.as_ref()?.uri.as_deref());
+        let subject = subject.ok_or_else(|| missing("record.subject.uri"))?;
+        let by = self.author.as_ref().ok_or_else(|| missing("author"))?;
+        by.react(kind, (subject, subject), at, out)
+    }
+}
+
+impl ViewEmbed {
+    /// Emits a quoted post before the post that quotes it. One that cannot be viewed is left out.
+    fn read(&self, out: &mut DecodeOutput<'_>) {
+        if let Some(below) = &self.record {
+            return below.read(out);
+        }
+        let (Some(uri), Some(record)) = (&self.uri, &self.value) else { return };
+        if !is_post(uri) {
+            return;
+        }
+        let mut read = || -> Result<()> {
+            is_shown(self.labels.as_deref())?;
+            let seen = self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at)));
+            let at = record.time(seen.transpose()?)?;
+            record.post(uri, self.author.as_ref().and_then(Profile::author), at, None, out)?;
+            if record.reply.is_some() {
+                return Ok(());
+            }
+            let counters = Counters {
+                reshares: known_count(self.repost_count),
+                replies: known_count(self.reply_count),
+                quotes: known_count(self.quote_count),
+                likes: known_count(self.like_count),
+                views: None,
+            };
+            out.counters(Occurrence { root: uri, at: out.arrival.max(at) }, counters)
+        };
+        if let Err(rejection) = read() {
+            out.reject(rejection.within("embed/record"));
+        }
+    }
+}
+
+impl Liked {
+    fn read(&self, post: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let at = self.created_at.as_deref().or(self.indexed_at.as_deref());
+        let at = platform_time::text("createdAt", at)?;
+        let by = self.actor.as_ref().ok_or_else(|| missing("actor"))?;
+        by.react(EngagementKind::Like, (post, post), at, out)
+    }
+}
+
+impl Profile {
+    /// Emits a reaction of the account. `post` holds the root of the conversation and the post.
+    fn react(
+        &self,
+        kind: EngagementKind,
+        post: (&str, &str),
+        at: EventTime,
+        out: &mut DecodeOutput<'_>,
+    ) -> Result<()> {
+        let (root, subject) = post;
+        let did = self.did.clone().ok_or_else(|| missing("did"))?;
+        let name = if kind == EngagementKind::Like { "like" } else { "repost" };
+        let reaction = Engagement::new(kind, Some(did.clone()), known_count(self.followers_count));
+        out.engagement(Occurrence { root, at }, format!("{name}/{subject}/{did}"), reaction)
+    }
+}
+
 impl Entry {
-    /// Emits a post, and the repost that put it into the feed if there is one.
+    /// Emits a post after those above it, and the repost that put it into the feed if there is one.
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let view = self.post.as_ref().ok_or_else(|| missing("post"))?;
+        let above = self.reply.iter().flat_map(|above| [("root", &above.root), ("parent", &above.parent)]);
+        let mut root = None;
+        for (step, view) in above {
+            let Some(view) = view.as_ref().filter(|view| root != view.uri.as_deref()) else { continue };
+            root = view.uri.as_deref();
+            if let Err(rejection) = view.read(out) {
+                out.reject(rejection.within(format!("reply/{step}")));
+            }
+        }
         view.read(out)?;
-        let Some(Reason { by: Some(by), indexed_at: Some(at), uri }) = &self.reason else { return Ok(()) };
+        let Some(Reason { by: Some(by), indexed_at: Some(at) }) = &self.reason else { return Ok(()) };
         let (Some(post), Some(record)) = (&view.uri, &view.record) else { return Ok(()) };
         let at = platform_time::text("reason.indexedAt", Some(at))?;
-        let did = by.did.clone().ok_or_else(|| missing("reason.by.did"))?;
-        let id = uri.clone().unwrap_or_else(|| format!("repost/{did}"));
-        let reaction = Engagement::new(EngagementKind::Reshare, Some(did), known_count(by.followers_count));
-        out.engagement(Occurrence { root: record.root(post), at }, id, reaction)
+        by.react(EngagementKind::Reshare, (record.root(post), post), at, out)
     }
 }
 
@@ -315,13 +514,13 @@ impl Thread {
             next = thread.parent.as_deref();
         }
         let posts = above.into_iter().rev().filter_map(|thread| thread.post.as_ref());
-        out.each("thread.parent", posts, |out, view| view.read(out));
+        out.each("thread/parent", posts.map(Some), |out, view| view.read(out));
         self.read_below(out);
     }
 
     fn read_below(&self, out: &mut DecodeOutput<'_>) {
-        out.each("thread", &self.post, |out, view| view.read(out));
-        for reply in &self.replies {
+        out.each("thread", self.post.iter().map(Some), |out, view| view.read(out));
+        for reply in self.replies.iter() {
             reply.read_below(out);
         }
     }
@@ -333,6 +532,7 @@ impl Profile {
         Some(Author {
             id: self.did.clone()?,
             handle: self.handle.clone(),
+            url: self.did.as_ref().map(|did| format!("https://bsky.app/profile/{did}")),
             followers: known_count(self.followers_count),
             verified: status.map(|status| status == "valid"),
             account: None,
@@ -342,6 +542,12 @@ impl Profile {
 }
 
 impl Embed {
+    /// Returns the descriptions of pictures and films.
+    fn shown(&self) -> Vec<String> {
+        let own = self.images.iter().flatten().filter_map(|image| image.alt.clone()).chain(self.alt.clone());
+        own.chain(self.media.iter().flat_map(|media| media.shown())).collect()
+    }
+
     fn quoted(&self) -> Option<&str> {
         let embedded = self.record.as_ref()?;
         let uri = embedded.uri.as_deref().or_else(|| embedded.record.as_ref()?.uri.as_deref())?;
@@ -349,8 +555,36 @@ impl Embed {
     }
 }
 
+/// Returns the address at which people read a post.
+fn url(uri: &str) -> Option<String> {
+    let mut parts = uri.split('/').skip(2);
+    let (did, _, rkey) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(format!("https://bsky.app/profile/{did}/post/{rkey}"))
+}
+
+/// Returns the collection in an `at://` address.
+fn collection(uri: &str) -> Option<&str> {
+    uri.split('/').nth(3)
+}
+
 fn is_post(uri: &str) -> bool {
-    uri.split('/').nth(3) == Some(POST)
+    collection(uri) == Some(POST)
+}
+
+/// Returns whether a type stands in the place of a post that is not shown.
+fn is_placeholder(kind: &str) -> bool {
+    ["#blockedPost", "#notFoundPost", "#viewBlocked", "#viewNotFound", "#viewDetached"]
+        .iter()
+        .any(|name| kind.ends_with(name))
+}
+
+/// Checks that no moderator has hidden a post.
+fn is_shown(labels: Option<&[Label]>) -> Result<()> {
+    let hides = |label: &Label| matches!(label.val.as_deref(), Some("!hide" | "!takedown" | "!suspend"));
+    if labels.is_some_and(|labels| labels.iter().any(hides)) {
+        return Err(not_public("a post that a moderator has hidden"));
+    }
+    Ok(())
 }
 
 fn taken_back() -> Rejection {

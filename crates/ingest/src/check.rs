@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use firewatch_domain::{Counters, Duration, EventTime, RejectionCode as Code};
 
-use crate::{MAX_COUNTER, MAX_FOLLOWERS, MAX_ID_BYTES, MAX_TEXT_BYTES, Rejection, Result};
+use crate::{MAX_COUNTER, MAX_FOLLOWERS, MAX_ID_BYTES, MAX_TEXT_BYTES, MAX_URL_BYTES, Rejection, Result};
 
 /// Parses a required event time and checks that it is plausible.
 pub(crate) fn event_time(place: &str, at: Option<Cow<'_, str>>, arrival: EventTime) -> Result<EventTime> {
@@ -55,6 +55,28 @@ pub(crate) fn label(place: &str, value: Option<String>) -> Result<Option<String>
         Some(text) if text.trim().is_empty() => Ok(None),
         Some(text) => id(place, Some(text)).map(Some),
         None => Ok(None),
+    }
+}
+
+/// Checks an optional address: `http` or `https`, at most [`MAX_URL_BYTES`] bytes. A blank one counts as absent.
+pub(crate) fn url(place: &str, value: Option<String>) -> Result<Option<String>> {
+    let Some(url) = value.filter(|url| !url.trim().is_empty()) else { return Ok(None) };
+    let has_scheme = url.starts_with("https://") || url.starts_with("http://");
+    let is_plain = !url.contains(|c: char| c.is_control() || c.is_whitespace() || "\"<>\\^`{|}".contains(c));
+    if has_scheme && is_plain && url.len() <= MAX_URL_BYTES {
+        return Ok(Some(url));
+    }
+    let detail = format!("`{place}`: not an `http` or `https` address of at most {MAX_URL_BYTES} bytes");
+    Err(Rejection::new(Code::BadUrl, detail))
+}
+
+/// Checks optional stars: 1 to 5.
+pub(crate) fn stars(place: &str, value: Option<u8>) -> Result<Option<u8>> {
+    match value {
+        None | Some(1..=5) => Ok(value),
+        Some(stars) => {
+            Err(Rejection::new(Code::OutOfRange, format!("`{place}`: {stars}; stars are from 1 to 5")))
+        }
     }
 }
 

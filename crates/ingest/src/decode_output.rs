@@ -56,45 +56,51 @@ impl<'a> DecodeOutput<'a> {
     /// Returns what was collected. An empty payload becomes a rejection.
     pub(crate) fn finish(mut self, result: Result<()>) -> DecodedPayload {
         self.decoded.rejections.extend(result.err());
-        if self.decoded.events.is_empty()
-            && self.decoded.rejections.is_empty()
-            && self.decoded.deleted_accounts.is_empty()
-        {
+        if self.is_empty() {
             self.decoded.rejections.push(not_relevant("an empty page or list"));
         }
         self.decoded
     }
 
-    /// Decodes each item of a list. A rejected item does not affect the others; equal consecutive rejections
-    /// are merged.
+    /// Decodes each item of a list at `place`, its path with slashes between the steps. A rejected item does not
+    /// affect the others. Equal consecutive rejections that are no faults are merged.
     pub(crate) fn each<T>(
         &mut self,
         place: &str,
-        items: impl IntoIterator<Item = T>,
+        items: impl IntoIterator<Item = Option<T>>,
         mut decode_item: impl FnMut(&mut Self, T) -> Result<()>,
     ) {
+        let step = |i: usize| if place.is_empty() { i.to_string() } else { format!("{place}/{i}") };
         let mut last: Option<(Rejection, usize, usize)> = None;
         for (i, item) in items.into_iter().enumerate() {
+            let Some(item) = item else { continue };
             let before = self.decoded.rejections.len();
             let taken = decode_item(self, item);
             for inner in self.decoded.rejections.iter_mut().skip(before) {
-                *inner = inner.clone().within(&format!("{place}[{i}]"));
+                *inner = inner.clone().within(step(i));
             }
             let Err(rejection) = taken else { continue };
             match &mut last {
-                Some((same, _, more)) if *same == rejection => *more += 1,
-                _ => self.reject_in(place, last.replace((rejection, i, 0))),
+                Some((same, _, more)) if *same == rejection && !rejection.code.is_fault() => *more += 1,
+                _ => self.reject_several(last.replace((rejection, i, 0)), step),
             }
         }
-        self.reject_in(place, last);
+        self.reject_several(last, step);
     }
 
     /// Adds the rejection of a list item, with the number of equal ones that follow it.
-    fn reject_in(&mut self, place: &str, found: Option<(Rejection, usize, usize)>) {
-        if let Some((rejection, first, more)) = found {
-            let others = if more == 0 { String::new() } else { format!(" and {more} more") };
-            self.reject(rejection.within(&format!("{place}[{first}]{others}")));
+    fn reject_several(&mut self, found: Option<(Rejection, usize, usize)>, step: impl Fn(usize) -> String) {
+        if let Some((mut rejection, first, more)) = found {
+            if more > 0 {
+                rejection.detail.push_str(&format!(" (and {more} more like it)"));
+            }
+            self.reject(rejection.within(step(first)));
         }
+    }
+
+    /// Returns whether nothing has been decoded or rejected yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.decoded == DecodedPayload::default()
     }
 
     /// Adds a rejection without stopping the decoding.
@@ -108,7 +114,7 @@ impl<'a> DecodeOutput<'a> {
             None => post.id.clone(),
             Some(at) => format!("{}/edit/{}", post.id, at.as_millis()),
         };
-        self.push(id, when, Body::Post(post))
+        self.push(id, when, Body::Post(Box::new(post)))
     }
 
     /// Adds an engagement. `id` must be unique in the conversation.
@@ -176,6 +182,11 @@ pub(crate) fn not_relevant(why: &str) -> Rejection {
     Rejection::new(Code::NotRelevant, why)
 }
 
+/// Returns the rejection of what is not a public post.
+pub(crate) fn not_public(why: &str) -> Rejection {
+    Rejection::new(Code::NotPublic, why)
+}
+
 /// Returns the rejection of JSON that does not match any known payload of the platform.
 pub(crate) fn unknown_payload(what: &str) -> Rejection {
     Rejection::new(Code::UnknownPayload, what)
@@ -184,7 +195,7 @@ pub(crate) fn unknown_payload(what: &str) -> Rejection {
 /// Validates all fields of a body. A blank optional field counts as absent.
 fn checked(body: Body, arrival: EventTime) -> Result<Body> {
     Ok(match body {
-        Body::Post(post) => Body::Post(Post {
+        Body::Post(post) => Body::Post(Box::new(Post {
             id: check::id("post.id", Some(post.id))?,
             author: post.author.map(author).transpose()?,
             text: check::text("post.text", Some(post.text))?,
@@ -192,8 +203,11 @@ fn checked(body: Body, arrival: EventTime) -> Result<Body> {
             in_reply_to: check::label("post.in_reply_to", post.in_reply_to)?,
             quotes: check::label("post.quotes", post.quotes)?,
             related: None,
+            // A link is not worth a post.
+            url: check::url("post.url", post.url).unwrap_or_default(),
+            stars: check::stars("post.stars", post.stars)?,
             edited_at: post.edited_at.map(|at| plausible_time("post.edited_at", at, arrival)).transpose()?,
-        }),
+        })),
         Body::Engagement(engagement) => Body::Engagement(Engagement {
             actor: check::label("engagement.actor", engagement.actor)?,
             followers: check::followers("engagement.followers", engagement.followers)?,
@@ -213,6 +227,7 @@ fn author(author: Author) -> Result<Author> {
         id: check::id("post.author.id", Some(author.id))?,
         handle: check::label("post.author.handle", author.handle)?,
         followers: check::followers("post.author.followers", author.followers)?,
+        url: check::url("post.author.url", author.url).unwrap_or_default(),
         ..author
     })
 }

@@ -14,6 +14,7 @@ use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
 use crate::json_values::{Count, Id, OneOrMany, known_count};
 use crate::platform_time::{self, PlatformTime};
+use crate::reviews::stars;
 use crate::{Rejection, Result, json};
 
 /// The locations of all fields in a payload. Fields without a pointer are unknown.
@@ -35,9 +36,12 @@ pub struct Mapping {
     lang: Option<Pointer>,
     in_reply_to: Option<Pointer>,
     quotes: Option<Pointer>,
+    url: Option<Pointer>,
+    stars: Option<Pointer>,
     edited_at: Option<Pointer>,
     author: Option<Pointer>,
     handle: Option<Pointer>,
+    author_url: Option<Pointer>,
     followers: Option<Pointer>,
     verified: Option<Pointer>,
     /// A boolean, true for a bot.
@@ -117,9 +121,12 @@ impl Mapping {
             lang: at("lang"),
             in_reply_to: at("in_reply_to"),
             quotes: at("quotes"),
+            url: at("url"),
+            stars: at("stars"),
             edited_at: at("edited_at"),
             author: at("author.id"),
             handle: at("author.handle"),
+            author_url: at("author.url"),
             followers: at("author.followers"),
             verified: at("author.verified"),
             bot: at("author.bot"),
@@ -191,17 +198,17 @@ fn pointer(settings: &mut Settings, key: &str) -> Option<Pointer> {
 pub(crate) fn decode(mapping: &Mapping, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let payloads = match json::payload::<Value>(bytes)? {
         OneOrMany::One(payload) => vec![*payload],
-        OneOrMany::Many(payloads) => payloads,
+        OneOrMany::Many(payloads) => payloads.into_iter().map(Option::unwrap_or_default).collect(),
     };
     let Some(list) = &mapping.items else {
-        out.each("", &payloads, |out, item| mapping.read(item, out));
+        out.each("", payloads.iter().map(Some), |out, item| mapping.read(item, out));
         return Ok(());
     };
     for payload in &payloads {
         let Some(Value::Array(items)) = payload.pointer(&list.0) else {
             return Err(unknown_payload(&format!("`{}` is not a list", list.0)));
         };
-        out.each(&list.0, items, |out, item| mapping.read(item, out));
+        out.each(list.0.trim_start_matches('/'), items.iter().map(Some), |out, item| mapping.read(item, out));
     }
     Ok(())
 }
@@ -264,6 +271,8 @@ impl Mapping {
             author: self.author(item)?,
             text: words,
             lang: text(item, self.lang.as_ref())?,
+            url: text(item, self.url.as_ref())?,
+            stars: stars("stars", get(item, self.stars.as_ref())?)?,
             edited_at: platform_time::optional("edited_at", edited)?.filter(|edited| *edited > when.at),
             ..links
         };
@@ -295,6 +304,7 @@ impl Mapping {
         Ok(Some(Author {
             id,
             handle: text(item, self.handle.as_ref())?,
+            url: text(item, self.author_url.as_ref())?,
             followers: count(item, self.followers.as_ref())?,
             verified: get(item, self.verified.as_ref())?,
             account,

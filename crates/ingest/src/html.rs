@@ -5,15 +5,32 @@
 
 use std::borrow::Cow;
 
+const QUOTE_LINE: &str = "<p class=\"quote-inline\">";
+
 /// Decodes entities only, for platforms that escape a text without markup.
 pub(crate) fn unescaped(text: &str) -> Cow<'_, str> {
     html_escape::decode_html_entities(text)
 }
 
-/// Returns the text of an HTML fragment.
+/// Joins the texts that are not blank, with a blank line between them.
+pub(crate) fn paragraphs(texts: impl IntoIterator<Item = String>) -> String {
+    let mut all = String::new();
+    for text in texts {
+        let text = text.trim();
+        if !text.is_empty() {
+            all.push_str(if all.is_empty() { "" } else { "\n\n" });
+            all.push_str(text);
+        }
+    }
+    all
+}
+
+/// Returns the text of an HTML fragment. The line that Mastodon puts before a quote, for programs that do not
+/// show quotes, is no part of it.
 pub(crate) fn text(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
-    let mut rest = html;
+    let mut rest =
+        html.strip_prefix(QUOTE_LINE).and_then(|line| line.split_once("</p>")).map_or(html, |line| line.1);
     while let Some(open) = rest.find('<') {
         let (before, tag) = rest.split_at(open);
         text.push_str(before);

@@ -2,8 +2,9 @@
 
 use firewatch_domain::RejectionCode as Code;
 use serde::Deserialize;
+use serde_path_to_error::Segment;
 
-use crate::json_values::OneOrMany;
+use crate::json_values::{Items, OneOrMany};
 use crate::{MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, Rejection, Result};
 
 const RECORD_HINT: &str = "counts are integers from 0, ids are strings, times RFC 3339 strings";
@@ -27,9 +28,9 @@ pub(crate) fn payload<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<OneOrMa
     match text.trim_ascii_start().as_bytes().first() {
         Some(b'{') => serde_json::from_str(text)
             .map(|one| OneOrMany::One(Box::new(one)))
-            .map_err(|_| explain::<T>(text, PAYLOAD_HINT)),
+            .map_err(|_| explain_payload::<T>(text)),
         Some(b'[') => {
-            serde_json::from_str(text).map(OneOrMany::Many).map_err(|_| explain::<Vec<T>>(text, PAYLOAD_HINT))
+            serde_json::from_str(text).map(OneOrMany::Many).map_err(|_| explain_payload::<Items<T>>(text))
         }
         _ => Err(Rejection::new(
             Code::MalformedJson,
@@ -60,6 +61,28 @@ fn text(bytes: &[u8], max_bytes: usize) -> Result<&str> {
             format!("byte {} is not UTF-8; encode records as UTF-8", e.valid_up_to()),
         )
     })
+}
+
+/// Like [`explain`], with the field as a pointer.
+fn explain_payload<'a, T: Deserialize<'a>>(text: &'a str) -> Rejection {
+    let parser = &mut serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, T>(parser) {
+        Err(e) if e.inner().is_data() => at_field(&e),
+        _ => explain::<T>(text, PAYLOAD_HINT),
+    }
+}
+
+/// Returns the rejection for a field of the wrong type, which it names by its pointer.
+pub(crate) fn at_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Rejection {
+    let mut pointer = String::new();
+    for segment in error.path() {
+        pointer.push_str(&match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { .. } | Segment::Unknown => String::new(),
+        });
+    }
+    Rejection::from_json(error.inner(), &pointer, PAYLOAD_HINT)
 }
 
 /// Parses a failed text again with path tracking, which is slower, to find the field.

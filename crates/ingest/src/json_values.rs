@@ -4,7 +4,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 /// An id, given as a string or an integer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,11 +130,55 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for IfObject<T> {
     }
 }
 
+/// The items of a page. A `null` is no item: platforms leave it where an item was, and so does
+/// [`crate::bad_items`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Items<T>(Vec<Option<T>>);
+
+impl<T> Items<T> {
+    /// Returns the items in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+}
+
+impl<T> Default for Items<T> {
+    fn default() -> Self {
+        Self(vec![])
+    }
+}
+
+/// Iterates over the places of a page, so that each item keeps its number.
+impl<T> IntoIterator for Items<T> {
+    type Item = Option<T>;
+    type IntoIter = std::vec::IntoIter<Option<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Items<T> {
+    type Item = Option<&'a T>;
+    type IntoIter = std::iter::Map<std::slice::Iter<'a, Option<T>>, fn(&'a Option<T>) -> Option<&'a T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(Option::as_ref)
+    }
+}
+
+impl<T> FromIterator<T> for Items<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self(items.into_iter().map(Some).collect())
+    }
+}
+
 /// A single object or an array of objects.
 #[derive(Debug)]
 pub(crate) enum OneOrMany<T> {
     One(Box<T>),
-    Many(Vec<T>),
+    Many(Items<T>),
 }
 
 struct OneOrManyVisitor<T>(PhantomData<T>);
@@ -146,7 +191,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<OneOrMany<T>, A::Error> {
-        Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(OneOrMany::Many)
+        Items::deserialize(de::value::SeqAccessDeserializer::new(list)).map(OneOrMany::Many)
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, object: A) -> Result<OneOrMany<T>, A::Error> {

@@ -4,11 +4,14 @@
 //! dropped: unreadable input becomes a [`Rejection`] with place, value and remedy, which never repeats a
 //! person's text.
 
+mod app_store;
+mod bad_items;
 mod bluesky;
 mod check;
 mod decode_output;
 mod frames;
 mod generic;
+mod google_play;
 mod hook_auth;
 mod html;
 mod ingester;
@@ -26,6 +29,7 @@ mod x;
 mod youtube;
 mod zendesk;
 
+pub use bad_items::rejected_parts;
 pub use decode_output::{DecodedPayload, DeletedAccount};
 pub use frames::{Frames, PayloadFrame};
 pub use generic::Mapping;
@@ -43,6 +47,8 @@ pub const MAX_RECORD_BYTES: usize = 1 << 20;
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 /// Maximum size of a post's text in bytes, 256 KiB: four times the longest post of any supported network.
 pub const MAX_TEXT_BYTES: usize = 256 << 10;
+/// Maximum length of an address in bytes.
+pub const MAX_URL_BYTES: usize = 2048;
 /// Maximum length of an id in bytes.
 pub const MAX_ID_BYTES: usize = 256;
 /// Maximum plausible follower count: slightly above the world's population.

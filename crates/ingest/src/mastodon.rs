@@ -1,8 +1,8 @@
-//! Decodes Mastodon: statuses, and the streaming events `update`, `status.update` and `delete`.
+//! Decodes Mastodon: statuses, searches, threads, notifications, and the events of its streaming API.
 //!
 //! Ids belong to the server that was queried, so a source names its server. A status names the post it
-//! replies to, but not the root of its thread. Statuses with the visibility `private`, `direct` or `limited`
-//! are rejected; all others are kept: `public`, `unlisted`, and those without a visibility.
+//! replies to, but not the root of its thread. Statuses with the visibility `public` or `unlisted` are kept, and
+//! those without one.
 
 use firewatch_domain::{
     AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
@@ -10,21 +10,24 @@ use firewatch_domain::{
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::bad_items::ItemList;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, OneOrMany, known_count};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, Items, OneOrMany, known_count};
 use crate::{Rejection, Result, html, json, platform_time};
 
-/// A status, or a streaming frame that contains one.
+/// A streaming frame, a page, or a single status or notification.
 #[derive(Debug, Deserialize)]
 struct Payload {
     event: Option<String>,
     /// The object itself, or its JSON as a string.
-    payload: Option<Box<Inner>>,
-    #[serde(rename = "error")]
+    payload: Option<Inner>,
     error: Option<IgnoredAny>,
-    /// A field that accounts have and statuses do not.
-    acct: Option<IgnoredAny>,
+    /// Results of a search, or the statuses of grouped notifications.
+    statuses: Option<Items<Status>>,
+    /// The thread above and below a status.
+    ancestors: Option<Items<Status>>,
+    descendants: Option<Items<Status>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,9 +35,10 @@ struct Payload {
 enum Inner {
     Text(String),
     Number(u64),
-    Object(Box<Status>),
+    Object(serde_json::Value),
 }
 
+/// A status, or another object with a status in it.
 #[derive(Debug, Deserialize)]
 struct Status {
     id: Option<Id>,
@@ -45,19 +49,36 @@ struct Status {
     visibility: Option<String>,
     language: Option<String>,
     content: Option<String>,
+    url: Option<String>,
+    uri: Option<String>,
     account: Option<Account>,
     reblog: Option<Box<Status>>,
     quote: Option<Quote>,
+    poll: Option<Poll>,
+    #[serde(default)]
+    media_attachments: Vec<Media>,
     replies_count: Option<Count>,
     reblogs_count: Option<Count>,
     favourites_count: Option<Count>,
     quotes_count: Option<Count>,
+    /// Fields of a notification.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    status: Option<Box<Status>>,
+    /// A field of accounts.
+    acct: Option<IgnoredAny>,
+    /// A field of private conversations.
+    last_status: Option<IgnoredAny>,
+    /// Fields of statuses that are not published yet.
+    scheduled_at: Option<IgnoredAny>,
+    params: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Account {
     id: Option<Id>,
     acct: Option<String>,
+    url: Option<String>,
     bot: Option<bool>,
     followers_count: Option<Count>,
 }
@@ -69,6 +90,31 @@ struct Quote {
     quoted_status_id: Option<Id>,
     id: Option<Id>,
 }
+
+#[derive(Debug, Deserialize)]
+struct Poll {
+    #[serde(default)]
+    options: Vec<PollOption>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PollOption {
+    title: Option<String>,
+}
+
+/// A picture, film or sound.
+#[derive(Debug, Deserialize)]
+struct Media {
+    /// What it shows, for those who do not see it.
+    description: Option<String>,
+}
+
+pub(crate) const LISTS: &[ItemList] = &[
+    ItemList::of::<Status>(""),
+    ItemList::of::<Status>("statuses"),
+    ItemList::of::<Status>("ancestors"),
+    ItemList::of::<Status>("descendants"),
+];
 
 /// Decodes a payload: JSON, or a server-sent event.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
@@ -89,21 +135,24 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 
 fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if let Some(event) = frame.event {
-        return match frame.payload.map(|inner| *inner) {
+        return match frame.payload {
             None => Err(not_relevant("a stream notice; no status")),
             Some(Inner::Text(text)) => read_event(&event, &text, out),
             Some(Inner::Number(id)) => read_event(&event, &id.to_string(), out),
-            Some(Inner::Object(status)) if is_status(&event) => status.read(out),
-            Some(Inner::Object(_)) => Err(other_event()),
+            Some(Inner::Object(object)) => read_event(&event, &object.to_string(), out),
         };
     }
     if frame.error.is_some() {
         return Err(unknown_payload("an error response of the server; no status"));
     }
-    if frame.acct.is_some() {
-        return Err(not_relevant("an account; no status"));
+    let pages =
+        [("ancestors", frame.ancestors), ("statuses", frame.statuses), ("descendants", frame.descendants)];
+    let mut is_page = false;
+    for (place, statuses) in pages {
+        is_page |= statuses.is_some();
+        out.each(place, statuses.into_iter().flatten(), |out, status| status.read(out));
     }
-    json::one::<Status>(bytes)?.read(out)
+    if is_page { Ok(()) } else { json::one::<Status>(bytes)?.read(out) }
 }
 
 /// Decodes a server-sent event: `event: NAME`, then `data: PAYLOAD`. Lines that begin with a colon are
@@ -126,11 +175,13 @@ fn read_sent_event(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 }
 
 fn read_event(event: &str, data: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
-    if is_status(event) {
-        return json::one::<Status>(data.as_bytes())?.read(out);
-    }
-    if event != "delete" {
-        return Err(other_event());
+    match event {
+        "update" | "status.update" | "notification" => {
+            return json::one::<Status>(data.as_bytes())?.read(out);
+        }
+        "delete" => {}
+        "conversation" => return Err(not_public("a private conversation")),
+        _ => return Err(not_relevant("a stream event without a status")),
     }
     let id = data.trim().trim_matches('"');
     if id.is_empty() {
@@ -139,48 +190,72 @@ fn read_event(event: &str, data: &str, out: &mut DecodeOutput<'_>) -> Result<()>
     out.delete(Occurrence { root: id, at: out.arrival }, id)
 }
 
-fn is_status(event: &str) -> bool {
-    event == "update" || event == "status.update"
-}
-
-fn other_event() -> Rejection {
-    not_relevant("a stream event other than `update`, `status.update` and `delete`; no status")
-}
-
 impl Status {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        if self.content.is_none() && self.account.is_none() {
-            return Err(unknown_payload("not a Mastodon status: `content` and `account` are missing"));
-        }
         self.is_public()?;
+        if let Some(kind) = self.kind.as_deref().filter(|_| self.content.is_none()) {
+            return self.notification(kind, out);
+        }
+        if self.acct.is_some() {
+            return Err(not_relevant("an account; no status"));
+        }
+        if self.content.is_none() {
+            return Err(unknown_payload("not a Mastodon status: `content` is missing"));
+        }
         let (id, at) = (self.id()?, self.time()?);
         let Some(original) = &self.reblog else { return self.post(out.arrival, out) };
         original.is_public()?;
-        original.post(at, out).map_err(|e| e.within("reblog"))?;
+        original.post_within("reblog", at, out);
         let reaction = self.reaction(EngagementKind::Reshare);
         // The boosted status comes whole, so its parent is known: a boost of a reply counts in the parent's
         // conversation.
         out.engagement(Occurrence { root: original.root()?, at }, id.to_owned(), reaction)
     }
 
-    /// Emits a status and its counters as of `counted_at`.
+    /// Emits what a notification is about: a status, or a reaction to one.
+    fn notification(&self, kind: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let Some(status) = &self.status else {
+            return Err(not_relevant("a notification without a status"));
+        };
+        status.read(out).map_err(|e| e.within("status"))?;
+        let (name, reaction) = match kind {
+            "reblog" => ("reblog", EngagementKind::Reshare),
+            "favourite" => ("favourite", EngagementKind::Like),
+            _ => return Ok(()),
+        };
+        let by = self.account.as_ref().and_then(|account| account.id.as_ref());
+        let by = by.ok_or_else(|| missing("account.id"))?;
+        let id = format!("{name}/{}/{}", status.id()?, by.0);
+        out.engagement(Occurrence { root: status.root()?, at: self.time()? }, id, self.reaction(reaction))
+    }
+
+    /// Emits a status that another one contains. A rejected one does not affect the other.
+    fn post_within(&self, step: &str, counted_at: EventTime, out: &mut DecodeOutput<'_>) {
+        if let Err(rejection) = self.is_public().and_then(|()| self.post(counted_at, out)) {
+            out.reject(rejection.within(step));
+        }
+    }
+
+    /// Emits a status and its counters as of `counted_at`, after the status that it quotes.
     fn post(&self, counted_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, at, root) = (self.id()?, self.time()?, self.root()?);
+        if let Some(quoted) = self.quote.as_ref().and_then(|quote| quote.quoted_status.as_ref())
+            && quoted.content.is_some()
+        {
+            quoted.post_within("quote/quoted_status", counted_at, out);
+        }
         let quoted = self.quote.as_ref().and_then(Quote::id);
         let edited_at =
             self.edited_at.as_deref().map(|at| platform_time::text("edited_at", Some(at))).transpose()?;
         let content = self.content.as_deref().ok_or_else(|| missing("content"))?;
-        let text = match self.spoiler_text.as_deref().filter(|warning| !warning.is_empty()) {
-            None => html::text(content),
-            Some(warning) => format!("{warning}\n\n{}", html::text(content)),
-        };
         let post = Post {
             id: id.to_owned(),
             author: self.account.as_ref().and_then(Account::author),
-            text,
+            text: self.text(content),
             lang: self.language.clone(),
             in_reply_to: self.in_reply_to_id.as_ref().map(|id| id.0.clone()),
             quotes: quoted.map(Into::into),
+            url: self.url.clone().or_else(|| self.uri.clone()),
             edited_at,
             ..Post::default()
         };
@@ -199,10 +274,26 @@ impl Status {
         out.counters(Occurrence { root, at: counted_at.max(at) }, self.counters())
     }
 
+    /// Returns all that the status says: the warning before it, the text, the options of a poll, and what its
+    /// pictures show.
+    fn text(&self, content: &str) -> String {
+        let warning = self.spoiler_text.clone().unwrap_or_default();
+        let options =
+            self.poll.iter().flat_map(|poll| &poll.options).filter_map(|option| option.title.clone());
+        let shown = self.media_attachments.iter().filter_map(|media| media.description.clone());
+        html::paragraphs([warning, html::text(content)].into_iter().chain(options).chain(shown))
+    }
+
     fn is_public(&self) -> Result<()> {
+        if self.last_status.is_some() {
+            return Err(not_public("a private conversation"));
+        }
+        if self.scheduled_at.is_some() || self.params.is_some() {
+            return Err(not_public("a status that is not published yet"));
+        }
         match self.visibility.as_deref() {
-            Some("private" | "direct" | "limited") => Err(not_relevant("a status that is not public")),
-            _ => Ok(()),
+            None | Some("public" | "unlisted") => Ok(()),
+            Some(_) => Err(not_public("a status that is not public")),
         }
     }
 
@@ -246,6 +337,7 @@ impl Account {
         Some(Author {
             id: self.id.as_ref()?.0.clone(),
             handle: self.acct.clone(),
+            url: self.url.clone(),
             followers: known_count(self.followers_count),
             verified: None,
             account: self.bot.filter(|is_bot| *is_bot).map(|_| AccountKind::Bot),

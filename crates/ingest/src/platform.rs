@@ -6,10 +6,11 @@ use std::str::FromStr;
 use firewatch_domain::EventTime;
 use thiserror::Error;
 
+use crate::bad_items::{self, ItemList};
 use crate::decode_output::{DecodeOutput, DecodedPayload, conversation};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
-use crate::{bluesky, generic, mastodon, reddit, reviews, x, youtube, zendesk};
+use crate::{app_store, bluesky, generic, google_play, mastodon, reddit, x, youtube, zendesk};
 
 /// A platform whose payloads can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,23 +159,52 @@ impl PayloadDecoder {
     /// rejection or deleted account.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
-        let mut out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
-        let result = match (self.platform, &self.mapping) {
-            (Platform::X, _) => x::decode(payload, &mut out),
-            (Platform::Mastodon, _) => mastodon::decode(payload, &mut out),
-            (Platform::Bluesky, _) => bluesky::decode(payload, &mut out),
-            (Platform::Reddit, _) => reddit::decode(payload, &mut out),
-            (Platform::Facebook, _) => facebook::decode(payload, &mut out),
-            (Platform::Instagram, _) => instagram::decode(payload, &mut out),
-            (Platform::Youtube, _) => youtube::decode(payload, &mut out),
-            (Platform::GooglePlay, _) => reviews::decode_google_play(payload, &mut out),
-            (Platform::AppStore, _) => reviews::decode_app_store(payload, &mut out),
-            (Platform::Zendesk, _) => zendesk::decode(payload, &mut out),
-            (Platform::Generic, Some(mapping)) => generic::decode(mapping, payload, &mut out),
+        let new_output = || DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
+        let mut out = new_output();
+        let result = self.read(payload, &mut out);
+        let may_be_one_item = result.as_ref().is_err_and(bad_items::may_be_one_item);
+        if may_be_one_item && let Some(good) = bad_items::without_bad_items(payload, self.item_lists()) {
+            let mut out = new_output();
+            good.rejections.into_iter().for_each(|rejection| out.reject(rejection));
+            let result = self.read(&good.payload, &mut out);
+            return out.finish(result);
+        }
+        out.finish(result)
+    }
+
+    fn read(&self, payload: &[u8], out: &mut DecodeOutput<'_>) -> crate::Result<()> {
+        match (self.platform, &self.mapping) {
+            (Platform::X, _) => x::decode(payload, out),
+            (Platform::Mastodon, _) => mastodon::decode(payload, out),
+            (Platform::Bluesky, _) => bluesky::decode(payload, out),
+            (Platform::Reddit, _) => reddit::decode(payload, out),
+            (Platform::Facebook, _) => facebook::decode(payload, out),
+            (Platform::Instagram, _) => instagram::decode(payload, out),
+            (Platform::Youtube, _) => youtube::decode(payload, out),
+            (Platform::GooglePlay, _) => google_play::decode(payload, out),
+            (Platform::AppStore, _) => app_store::decode(payload, out),
+            (Platform::Zendesk, _) => zendesk::decode(payload, out),
+            (Platform::Generic, Some(mapping)) => generic::decode(mapping, payload, out),
             (Platform::Generic, None) => {
                 Err(crate::decode_output::unknown_payload("the generic platform needs a mapping; give one"))
             }
-        };
-        out.finish(result)
+        }
+    }
+
+    /// Returns the lists whose items are independent of each other. A mapping reads them one by one itself.
+    fn item_lists(&self) -> &'static [ItemList] {
+        match self.platform {
+            Platform::X => x::LISTS,
+            Platform::Mastodon => mastodon::LISTS,
+            Platform::Bluesky => bluesky::LISTS,
+            Platform::Reddit => reddit::LISTS,
+            Platform::Facebook => facebook::LISTS,
+            Platform::Instagram => instagram::LISTS,
+            Platform::Youtube => youtube::LISTS,
+            Platform::GooglePlay => google_play::LISTS,
+            Platform::AppStore => app_store::LISTS,
+            Platform::Zendesk => zendesk::LISTS,
+            Platform::Generic => &[],
+        }
     }
 }

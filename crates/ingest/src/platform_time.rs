@@ -47,8 +47,8 @@ pub(crate) fn from_seconds(seconds: f64) -> EventTime {
     EventTime::from_millis(millis.round() as i64)
 }
 
-/// Parses RFC 3339, RFC 3339 with an offset without colon (Meta), the format of Twitter's API v1.1, or Unix
-/// seconds.
+/// Parses RFC 3339, RFC 3339 with an offset without colon (Meta), the format of Twitter's API v1.1, Unix seconds,
+/// or a date or a date and time without an offset (exports), which is taken as UTC.
 fn read(text: &str) -> Option<EventTime> {
     if let Ok(time) = EventTime::parse(text) {
         return Some(time);
@@ -63,7 +63,16 @@ fn read(text: &str) -> Option<EventTime> {
     if text.len() > 8 && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok().map(from_seconds);
     }
-    from_twitter(text)
+    from_twitter(text).or_else(|| from_local(text))
+}
+
+/// Parses `2024-01-31` and `2024-01-31 12:30:00`.
+fn from_local(text: &str) -> Option<EventTime> {
+    let (date, clock) = text.split_once([' ', 'T']).unwrap_or((text, "00:00:00"));
+    let is_plain =
+        |part: &str, between: char| part.chars().all(|c| c.is_ascii_digit() || c == between || c == '.');
+    let is_local = date.len() == 10 && clock.len() >= 8 && is_plain(date, '-') && is_plain(clock, ':');
+    if is_local { EventTime::parse(&format!("{date}T{clock}Z")).ok() } else { None }
 }
 
 /// Splits off the last `n` bytes.
@@ -106,7 +115,9 @@ mod tests {
         check("2018-02-23T21:32:16-0530", "2018-02-24T03:02:16.000Z");
         check("Mon Oct 03 00:23:22 +0000 2016", "2016-10-03T00:23:22.000Z");
         check("1449135003", "2015-12-03T09:30:03.000Z");
-        for none in ["", "soon", "+0000", "é+0000", "Mon Oct", "Mon Foo 03 00:23:22 +0000 2016", "2018-02-23"]
+        check("2018-02-23", "2018-02-23T00:00:00.000Z");
+        check("2018-02-23 21:32:16", "2018-02-23T21:32:16.000Z");
+        for none in ["", "soon", "+0000", "é+0000", "Mon Oct", "Mon Foo 03 00:23:22 +0000 2016", "2018-02-3"]
         {
             check(none, "");
         }

@@ -8,7 +8,7 @@ use firewatch_domain::{
 };
 use serde::Deserialize;
 
-use crate::check::{compound_id, counters, event_time, followers, id, label, missing, text, time};
+use crate::check::{self, compound_id, counters, event_time, followers, id, label, missing, text, time};
 use crate::{Rejection, Result, json};
 
 /// An event before validation. All fields are optional, so that a rejection can name the absent one.
@@ -37,6 +37,8 @@ struct RawPost {
     in_reply_to: Option<String>,
     quotes: Option<String>,
     related: Option<String>,
+    url: Option<String>,
+    stars: Option<u8>,
     edited_at: Option<String>,
 }
 
@@ -44,6 +46,7 @@ struct RawPost {
 struct RawAuthor {
     id: Option<String>,
     handle: Option<String>,
+    url: Option<String>,
     followers: Option<u64>,
     followers_at: Option<String>,
     verified: Option<bool>,
@@ -167,7 +170,7 @@ fn body(raw: &mut RawEvent, arrival: EventTime) -> Result<Body> {
         raw.delete.take(),
     );
     match all {
-        (Some(p), None, None, None, None) => post(p, arrival).map(Body::Post),
+        (Some(p), None, None, None, None) => post(p, arrival).map(Box::new).map(Body::Post),
         (None, Some(e), None, None, None) => engagement(e).map(Body::Engagement),
         (None, None, Some(c), None, None) => counters(c).map(Body::Counters),
         (None, None, None, Some(r), None) => reply(r).map(Body::BrandReply),
@@ -196,6 +199,8 @@ fn post(raw: RawPost, arrival: EventTime) -> Result<Post> {
         in_reply_to: label("post.in_reply_to", raw.in_reply_to)?,
         quotes: label("post.quotes", raw.quotes)?,
         related: label("post.related", raw.related)?,
+        url: check::url("post.url", raw.url)?,
+        stars: check::stars("post.stars", raw.stars)?,
         edited_at: optional_time("post.edited_at", raw.edited_at, arrival)?,
     })
 }
@@ -212,6 +217,7 @@ fn author(raw: RawAuthor, arrival: EventTime) -> Result<Author> {
     Ok(Author {
         id: id("post.author.id", raw.id)?,
         handle: label("post.author.handle", raw.handle)?,
+        url: check::url("post.author.url", raw.url)?,
         followers: followers("post.author.followers", raw.followers)?,
         followers_at: optional_time("post.author.followers_at", raw.followers_at, arrival)?,
         verified: raw.verified,

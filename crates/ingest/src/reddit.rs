@@ -1,7 +1,9 @@
-//! Decodes Reddit: submissions (`t3`) and comments (`t1`), alone, in listings, or in listings by name.
+//! Decodes Reddit: submissions (`t3`) and comments (`t1`), alone, in listings, inboxes and rows of archives.
 //!
-//! Follower counts are not provided, and vote counts are fuzzed. A comment names its submission. A removed
-//! post remains as a placeholder, which becomes a deletion.
+//! Follower counts are not provided, and vote counts are fuzzed. A comment names its submission, or its place in
+//! an inbox does. A removed post remains as a placeholder, which becomes a deletion. An author is known by name,
+//! which never changes and which every payload has. Messages (`t4`) and posts of private communities are not
+//! public.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +11,10 @@ use firewatch_domain::{AccountKind, Author, Counters, Engagement, EngagementKind
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::bad_items::ItemList;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, IfObject, OneOrMany, known_count};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, IfObject, Items, OneOrMany, known_count};
 use crate::platform_time::{self, PlatformTime};
 use crate::{Result, html, json};
 
@@ -20,15 +23,40 @@ use crate::{Result, html, json};
 struct Thing {
     kind: Option<String>,
     data: Option<Box<Data>>,
-    /// The name of a submission or comment without a wrapper.
+    /// Fields of a submission or comment without a wrapper.
     name: Option<IgnoredAny>,
+    id: Option<IgnoredAny>,
+    /// The rest of a thread, as it is asked for.
+    json: Option<Rest>,
+    /// Fields of drafts and of conversations with moderators.
+    drafts: Option<IgnoredAny>,
+    conversations: Option<IgnoredAny>,
+    conversation: Option<IgnoredAny>,
     error: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
+struct Rest {
+    data: Option<RestData>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RestData {
+    #[serde(default)]
+    things: Items<Thing>,
+}
+
+pub(crate) const LISTS: &[ItemList] = &[
+    ItemList::of::<Thing>(""),
+    ItemList::of::<IfObject<Thing>>("children"),
+    ItemList::of::<Thing>("things"),
+    ItemList::of::<Data>("crosspost_parent_list"),
+];
+
+#[derive(Debug, Deserialize)]
 struct Data {
     /// The items of a listing.
-    children: Option<Vec<IfObject<Thing>>>,
+    children: Option<Items<IfObject<Thing>>>,
     name: Option<String>,
     id: Option<Id>,
     author: Option<String>,
@@ -38,15 +66,47 @@ struct Data {
     title: Option<String>,
     selftext: Option<String>,
     body: Option<String>,
+    permalink: Option<String>,
     link_id: Option<String>,
-    parent_id: Option<String>,
+    /// A name; in some archives the number that the name's id stands for.
+    parent_id: Option<Id>,
+    /// The place of a comment in an inbox: `/r/NAME/comments/SUBMISSION/TITLE/COMMENT/`.
+    context: Option<String>,
     crosspost_parent: Option<String>,
+    crosspost_parent_list: Option<Items<Data>>,
     removed_by_category: Option<String>,
+    /// What moderators see of a post that they have removed.
+    removed: Option<bool>,
+    spam: Option<bool>,
+    /// Who may read the community.
+    subreddit_type: Option<String>,
+    poll_data: Option<Poll>,
+    gallery_data: Option<Gallery>,
     ups: Option<Count>,
     num_comments: Option<Count>,
     num_crossposts: Option<Count>,
     /// A listing, or an empty string.
     replies: Option<IfObject<Box<Thing>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Poll {
+    options: Option<Vec<PollOption>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PollOption {
+    text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Gallery {
+    items: Option<Vec<Picture>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Picture {
+    caption: Option<String>,
 }
 
 /// The time of the last edit, or `false`.
@@ -60,12 +120,30 @@ enum Edited {
 /// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     match json::payload::<Thing>(bytes)? {
-        OneOrMany::Many(things) => {
+        OneOrMany::Many(things) if things.iter().any(|thing| thing.data.is_some()) => {
             out.each("", things, |out, thing| thing.read(out));
             Ok(())
         }
+        OneOrMany::Many(_) => {
+            if let OneOrMany::Many(rows) = json::payload::<Data>(bytes)? {
+                out.each("", rows, |out, row| row.read(None, out));
+            }
+            Ok(())
+        }
+        OneOrMany::One(thing)
+            if thing.drafts.is_some() || thing.conversations.is_some() || thing.conversation.is_some() =>
+        {
+            Err(not_public("drafts, or conversations with moderators"))
+        }
         OneOrMany::One(thing) if thing.data.is_some() => thing.read(out),
-        OneOrMany::One(thing) if thing.name.is_some() => json::one::<Data>(bytes)?.read(None, out),
+        OneOrMany::One(thing) if thing.json.is_some() => {
+            let things = thing.json.and_then(|rest| rest.data).map(|data| data.things).unwrap_or_default();
+            out.each("json/data/things", things, |out, thing| thing.read(out));
+            Ok(())
+        }
+        OneOrMany::One(thing) if thing.name.is_some() || thing.id.is_some() => {
+            json::one::<Data>(bytes)?.read(None, out)
+        }
         OneOrMany::One(thing) if thing.error.is_some() => {
             Err(unknown_payload("an error response of Reddit; no post"))
         }
@@ -92,12 +170,13 @@ impl Thing {
             self.data.as_ref().ok_or_else(|| unknown_payload("not a Reddit payload: `data` is missing"))?;
         match self.kind.as_deref() {
             Some("Listing") => {
-                let children = data.children.as_deref().unwrap_or_default();
-                let things = children.iter().filter_map(|child| child.0.as_ref());
-                out.each("children", things, |out, thing| thing.read(out));
+                let children = data.children.iter().flatten();
+                let things = children.map(|child| child.and_then(|child| child.0.as_ref()));
+                out.each("data/children", things, |out, thing| thing.read(out));
                 Ok(())
             }
             Some(kind @ ("t1" | "t3")) => data.read(Some(kind), out),
+            Some("t4") => Err(not_public("a private message")),
             Some("more") => Err(not_relevant("ids of further comments; no text")),
             Some(_) => Err(not_relevant("neither a submission nor a comment")),
             None => Err(missing("kind")),
@@ -105,26 +184,55 @@ impl Thing {
     }
 }
 
+/// Returns whether Reddit put the text in the place of what was there: `[deleted]`, `[removed]`, `[ Removed by
+/// Reddit on account of violating the [content policy](…). ]` and the like.
+fn is_removal_marker(text: &str) -> bool {
+    let inner = text.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let Some(inner) = inner.map(|inner| inner.trim().to_ascii_lowercase()) else { return false };
+    let exact = ["deleted", "removed", "unavailable", "deleted by user"].contains(&inner.as_str());
+    exact || ["removed by reddit", "removed by moderator"].iter().any(|start| inner.starts_with(start))
+}
+
+/// Returns the digits of a Reddit id.
+fn base36(mut number: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from_digit((number % 36) as u32, 36).unwrap_or('0'));
+        number /= 36;
+        if number == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
+}
+
 impl Data {
     fn read(&self, kind: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let kind =
+            kind.or_else(|| self.body.as_ref().map(|_| "t1")).or_else(|| self.title.as_ref().map(|_| "t3"));
         let name = match (&self.name, kind, &self.id) {
             (Some(name), ..) => name.clone(),
             (None, Some(kind), Some(id)) => format!("{kind}_{}", id.0),
-            _ => return Err(missing("name")),
+            _ => return Err(unknown_payload("not of Reddit: `name`, `body` and `title` are missing")),
         };
-        self.read_named(&name, out)?;
-        if let Some(IfObject(Some(listing))) = &self.replies {
-            listing.read(out)?;
+        let read = self.read_named(&name, out);
+        if let Some(IfObject(Some(listing))) = &self.replies
+            && let Err(rejection) = listing.read(out)
+        {
+            out.reject(rejection.within("data/replies"));
         }
-        Ok(())
+        read
     }
 
     fn read_named(&self, name: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
-        let root = match (&self.link_id, name.starts_with("t1_")) {
-            (Some(link), _) => link,
-            (None, true) => return Err(missing("link_id")),
-            (None, false) => name,
-        };
+        if self
+            .subreddit_type
+            .as_deref()
+            .is_some_and(|kind| !["public", "restricted", "user", "archived"].contains(&kind))
+        {
+            return Err(not_public("a post of a private community"));
+        }
+        let root = if name.starts_with("t1_") { self.submission()? } else { name.to_owned() };
+        let root = root.as_str();
         if self.is_gone() {
             return out.delete(Occurrence { root, at: out.arrival }, name);
         }
@@ -133,6 +241,8 @@ impl Data {
             Some(Edited::At(seconds)) => Some(platform_time::from_seconds(seconds)),
             _ => None,
         };
+        let originals = self.crosspost_parent_list.iter().flatten();
+        out.each("data/crosspost_parent_list", originals, |out, original| original.read(Some("t3"), out));
         self.post(name, root, at, edited_at, out)?;
         if let Some(original) = self.crosspost_parent.as_deref() {
             let reaction = Engagement::new(EngagementKind::Quote, self.by(), None);
@@ -163,39 +273,69 @@ impl Data {
             author: self.author(),
             text: self.text().ok_or_else(|| missing("title"))?,
             lang: None,
-            in_reply_to: (root != name).then(|| self.parent_id.as_deref().unwrap_or(root).to_owned()),
+            in_reply_to: (root != name).then(|| self.parent().unwrap_or_else(|| root.to_owned())),
             quotes: self.crosspost_parent.clone(),
+            url: self.permalink.as_ref().map(|path| format!("https://www.reddit.com{path}")),
             edited_at,
             ..Post::default()
         };
         out.post(Occurrence { root, at }, post)
     }
 
-    /// Returns the text: a comment's body, or a submission's title and text.
+    /// Returns the text: a comment's body, or a submission's title and text, the options of its poll and the
+    /// captions of its pictures.
     fn text(&self) -> Option<String> {
         if let Some(body) = &self.body {
             return Some(html::unescaped(body).into_owned());
         }
         let title = html::unescaped(self.title.as_deref()?);
         let text = html::unescaped(self.selftext.as_deref().unwrap_or_default());
-        Some(if text.is_empty() { title.into_owned() } else { format!("{title}\n\n{text}") })
+        let options = self.poll_data.iter().flat_map(|poll| poll.options.iter().flatten());
+        let pictures = self.gallery_data.iter().flat_map(|gallery| gallery.items.iter().flatten());
+        let more = options.filter_map(|option| option.text.as_deref());
+        let more = more.chain(pictures.filter_map(|picture| picture.caption.as_deref()));
+        let more = more.map(|text| html::unescaped(text).into_owned());
+        Some(html::paragraphs([title.into_owned(), text.into_owned()].into_iter().chain(more)))
+    }
+
+    /// Returns the name of the submission that a comment belongs to.
+    fn submission(&self) -> Result<String> {
+        let of_context = || {
+            let (_, after) = self.context.as_deref()?.split_once("/comments/")?;
+            after.split('/').next().filter(|id| !id.is_empty()).map(|id| format!("t3_{id}"))
+        };
+        let parent = || self.parent().filter(|parent| parent.starts_with("t3_"));
+        self.link_id.clone().or_else(of_context).or_else(parent).ok_or_else(|| missing("link_id"))
+    }
+
+    fn parent(&self) -> Option<String> {
+        let parent = &self.parent_id.as_ref()?.0;
+        match parent.parse() {
+            Ok(number) => Some(format!("t1_{}", base36(number))),
+            Err(_) => Some(parent.clone()).filter(|parent| !parent.is_empty()),
+        }
     }
 
     fn is_gone(&self) -> bool {
-        let is_shell = |text: &Option<String>| {
-            text.as_deref().is_some_and(|text| text == "[deleted]" || text == "[removed]")
-        };
-        is_shell(&self.body) || is_shell(&self.selftext) || self.removed_by_category.is_some()
+        let is_shell = |text: &Option<String>| text.as_deref().is_some_and(is_removal_marker);
+        is_shell(&self.body)
+            || is_shell(&self.selftext)
+            || is_shell(&self.title)
+            || self.removed_by_category.is_some()
+            || self.removed == Some(true)
+            || self.spam == Some(true)
     }
 
     fn by(&self) -> Option<String> {
-        self.author_fullname.clone().or_else(|| self.author.clone().filter(|name| name != "[deleted]"))
+        let name = self.author.clone().filter(|name| !is_removal_marker(name));
+        name.or_else(|| self.author_fullname.clone())
     }
 
     fn author(&self) -> Option<Author> {
         Some(Author {
             id: self.by()?,
             handle: self.author.clone(),
+            url: self.author.as_ref().map(|name| format!("https://www.reddit.com/user/{name}")),
             account: (self.author.as_deref() == Some("AutoModerator")).then_some(AccountKind::Bot),
             ..Author::default()
         })

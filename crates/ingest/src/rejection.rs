@@ -10,20 +10,27 @@ use serde_json::error::Category;
 pub struct Rejection {
     /// The class of the fault.
     pub code: RejectionCode,
+    /// The rejected part of the payload as a JSON pointer (RFC 6901); empty for the whole.
+    pub pointer: String,
     /// Place, value and remedy. It never repeats a person's text; only an invalid time is quoted, up to 40
     /// characters.
     pub detail: String,
 }
 
 impl Rejection {
-    /// Prefixes the place in the payload.
-    pub(crate) fn within(self, place: &str) -> Self {
-        Self { detail: format!("{place}: {}", self.detail), ..self }
+    /// Adds a step in front of the pointer.
+    pub(crate) fn within(self, step: impl fmt::Display) -> Self {
+        Self { pointer: format!("/{step}{}", self.pointer), ..self }
+    }
+
+    /// Prefixes what the detail is about.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self { detail: format!("{what}: {}", self.detail), ..self }
     }
 
     /// Builds a rejection from a code and a message.
     pub fn new(code: RejectionCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, pointer: String::new(), detail: detail.into() }
     }
 
     /// Converts an error of the JSON parser. `path` is the path to the field.
@@ -40,7 +47,11 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.detail)
+        write!(f, "{}: ", self.code)?;
+        if !self.pointer.is_empty() {
+            write!(f, "{}: ", self.pointer)?;
+        }
+        f.write_str(&self.detail)
     }
 }
 

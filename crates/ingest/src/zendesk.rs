@@ -8,23 +8,31 @@ use firewatch_domain::{AccountKind, Author, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::bad_items::ItemList;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
-use crate::json_values::{Id, OneOrMany, non_empty_id};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
 use crate::{Result, json};
 
 #[derive(Debug, Deserialize)]
 struct Payload {
     ticket: Option<Ticket>,
-    tickets: Option<Vec<Ticket>>,
+    tickets: Option<Items<Ticket>>,
     audit: Option<Audit>,
-    audits: Option<Vec<Audit>>,
-    ticket_events: Option<Vec<Audit>>,
-    comments: Option<Vec<Comment>>,
+    audits: Option<Items<Audit>>,
+    ticket_events: Option<Items<Audit>>,
+    comments: Option<Items<Comment>>,
     ticket_id: Option<Id>,
     #[serde(default)]
-    users: Vec<User>,
+    users: Items<User>,
+    /// What a search found: tickets among others.
+    results: Option<Items<Ticket>>,
+    /// Fields of what nobody outside may read.
+    suspended_tickets: Option<IgnoredAny>,
+    suspended_ticket: Option<IgnoredAny>,
+    side_conversations: Option<IgnoredAny>,
+    side_conversation: Option<IgnoredAny>,
     /// Fields of an event webhook.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -36,9 +44,25 @@ struct Payload {
     error: Option<IgnoredAny>,
 }
 
+pub(crate) const LISTS: &[ItemList] = &[
+    ItemList::of::<Ticket>(""),
+    ItemList::of::<Ticket>("tickets"),
+    ItemList::of::<Ticket>("results"),
+    ItemList::of::<Audit>("audits"),
+    ItemList::of::<Audit>("ticket_events"),
+    ItemList::of::<Comment>("events"),
+    ItemList::of::<Comment>("child_events"),
+    ItemList::of::<Comment>("comments"),
+    ItemList::of::<User>("users"),
+];
+
 #[derive(Debug, Deserialize)]
 struct Ticket {
+    /// What a search found.
+    result_type: Option<String>,
     id: Option<Id>,
+    /// The address for programs.
+    url: Option<String>,
     created_at: Option<PlatformTime>,
     subject: Option<String>,
     description: Option<String>,
@@ -54,7 +78,7 @@ struct Audit {
     created_at: Option<PlatformTime>,
     timestamp: Option<PlatformTime>,
     #[serde(default, alias = "child_events")]
-    events: Vec<Comment>,
+    events: Items<Comment>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,7 +120,21 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if let Some(kind) = payload.kind.take() {
         return payload.webhook(&kind, out);
     }
-    let users = std::mem::take(&mut payload.users);
+    let of_suspended = [&payload.suspended_tickets, &payload.suspended_ticket];
+    if of_suspended.into_iter().any(Option::is_some) {
+        return Err(not_public("tickets that are held as spam"));
+    }
+    if payload.side_conversations.is_some() || payload.side_conversation.is_some() {
+        return Err(not_public("conversations beside a ticket"));
+    }
+    if let Some(results) = payload.results {
+        out.each("results", results, |out, ticket| match ticket.result_type.as_deref() {
+            None | Some("ticket") => ticket.read(out),
+            Some(_) => Err(not_relevant("a search result other than a ticket")),
+        });
+        return Ok(());
+    }
+    let users: Vec<User> = std::mem::take(&mut payload.users).iter().cloned().collect();
     if let Some(ticket) = payload.ticket {
         ticket.read(out)?;
         // The first comment of a ticket is its description, so the audit of the creation is skipped.
@@ -168,7 +206,7 @@ impl Ticket {
 
     fn post(&self, edited_at: Option<EventTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.is_public == Some(false) {
-            return Err(not_relevant("a ticket that begins with an internal note"));
+            return Err(not_public("a ticket that begins with an internal note"));
         }
         let (id, at) = (self.id()?, self.time()?);
         let subject = self.subject.as_deref().unwrap_or_default().trim();
@@ -181,8 +219,14 @@ impl Ticket {
         let author = non_empty_id(self.requester_id.clone()).map(|id| Author { id, ..Author::default() });
         out.post(
             Occurrence { root: &id, at },
-            Post { id: id.clone(), author, text, edited_at, ..Post::default() },
+            Post { id: id.clone(), author, text, url: self.agent_url(&id), edited_at, ..Post::default() },
         )
+    }
+
+    /// Returns the address at which agents read the ticket.
+    fn agent_url(&self, id: &str) -> Option<String> {
+        let (host, _) = self.url.as_deref()?.split_once("/api/")?;
+        Some(format!("{host}/agent/tickets/{id}"))
     }
 
     fn id(&self) -> Result<String> {
@@ -202,11 +246,11 @@ impl Audit {
     fn read(self, ticket: Option<&Ticket>, users: &[User], out: &mut DecodeOutput<'_>) -> Result<()> {
         let ticket_id = non_empty_id(self.ticket_id).ok_or_else(|| missing("ticket_id"))?;
         let at = self.created_at.or(self.timestamp);
-        let comments = self.events.into_iter().filter(|event| event.kind.as_deref() == Some("Comment"));
-        let mut comments = comments.peekable();
-        if comments.peek().is_none() {
+        let is_comment = |event: &Comment| event.kind.as_deref() == Some("Comment");
+        if !self.events.iter().any(is_comment) {
             return Err(not_relevant("a ticket change other than a comment"));
         }
+        let comments = self.events.into_iter().map(|event| event.filter(is_comment));
         out.each("events", comments, |out, comment| {
             comment.read(Some(&ticket_id), ticket, at.clone(), users, out)
         });
@@ -223,8 +267,10 @@ impl Comment {
         users: &[User],
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
-        if self.public == Some(false) {
-            return Err(not_relevant("an internal note"));
+        match self.public {
+            Some(true) => {}
+            Some(false) => return Err(not_public("an internal note")),
+            None => return Err(not_public("a comment that does not say that it is public")),
         }
         let own = non_empty_id(self.ticket_id.clone());
         let root = ticket_id.map(Into::into).or(own).ok_or_else(|| missing("ticket_id"))?;

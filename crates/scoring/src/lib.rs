@@ -25,7 +25,7 @@ pub use calibration::Calibration;
 pub use cascade::Cascade;
 pub use infectiousness::{Bounded, Infectiousness};
 pub use reach::{Audience, Carrier, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
-pub use reading::{MIN_COMPLAINT_TO_QUOTE, Reading, Unread, complaint_contribution, evidence};
+pub use reading::{MAX_EVIDENCE, MIN_COMPLAINT_TO_QUOTE, Reading, Unread, complaint_contribution, evidence};
 pub use recent_ids::{RecentIds, short_hash};
 pub use risk::{Assessment, Explained, Subject};
 pub use sentiment::{HEADS, HeadWeights, Scratch, SentimentModel, TextPrediction, TokenContribution};

@@ -6,21 +6,27 @@
 
 use std::borrow::Cow;
 
-use firewatch_domain::{FlagKind, SimHash};
+use firewatch_domain::{FlagKind, Sentiment, SimHash};
 use serde::{Deserialize, Serialize};
 
 use crate::sentiment::{HEADS, TokenContribution};
-use crate::text::{FlagSpan, MAX_SCANNED_BYTES, PersonalDataDetector, detect_foreign, redacted, sim_hash};
+use crate::text::{
+    FlagSpan, MAX_SCANNED_BYTES, PersonalDataDetector, detect_foreign, letters, redacted, sim_hash,
+};
 use crate::{Scratch, SentimentModel, TextPrediction};
 
 /// Share of known words from which a post counts as English without language detection.
 const ENGLISH_KNOWN_SHARE: f32 = 0.8;
+/// Minimum length in letters of a post that is taken for another language although the platform calls it English.
+const MIN_MISTAGGED_LETTERS: usize = 40;
+/// Minimum number of words that show that a post is English although the platform says otherwise.
+const MIN_ENGLISH_WORDS: usize = 4;
 /// Minimum share of known words for a prediction.
 const MIN_KNOWN_SHARE: f32 = 0.15;
 /// Minimum P(complaint) for reasons to quote words of the post.
 pub const MIN_COMPLAINT_TO_QUOTE: f32 = 0.5;
 /// Maximum number of evidence words.
-const MAX_EVIDENCE: usize = 3;
+pub const MAX_EVIDENCE: usize = 3;
 /// Minimum log-odds that a word must contribute to be evidence.
 const MIN_CONTRIBUTION: f32 = 0.1;
 /// Absolute difference of a word's negative and positive log-odds above which it expresses a mood.
@@ -85,6 +91,39 @@ impl Reading {
     }
 }
 
+/// What the stars of a review say without words: negative, neutral, positive, and P(complaint). By convention: the
+/// classes of reviews by stars that sentiment corpora use, with the middle left open.
+const STARS: [(f32, f32, f32, f32); 5] = [
+    (0.90, 0.07, 0.03, 0.90),
+    (0.70, 0.20, 0.10, 0.70),
+    (0.30, 0.50, 0.20, 0.40),
+    (0.10, 0.30, 0.60, 0.10),
+    (0.03, 0.07, 0.90, 0.05),
+];
+
+impl Reading {
+    /// Adds the stars of a review, 1 to 5. One or two stars are a complaint whatever the words; without words that
+    /// can be read, the stars alone count.
+    pub fn rate(&mut self, stars: u8) {
+        let Some((negative, neutral, positive, complaint)) = STARS.get(usize::from(stars).wrapping_sub(1))
+        else {
+            return;
+        };
+        let sentiment = Sentiment { negative: *negative, neutral: *neutral, positive: *positive };
+        let of_stars = TextPrediction { sentiment, complaint: *complaint, arousal: 0.0 };
+        let rated = match &self.prediction {
+            Err(_) => of_stars,
+            Ok(words) if stars <= 2 => TextPrediction {
+                sentiment: if words.sentiment.negative < *negative { sentiment } else { words.sentiment },
+                complaint: words.complaint.max(*complaint),
+                arousal: words.arousal,
+            },
+            Ok(words) => *words,
+        };
+        self.prediction = Ok(rated);
+    }
+}
+
 impl SentimentModel {
     /// Reads a post. `lang` is the platform's language tag (BCP 47); without one the language is detected.
     /// The tokens stay in `scratch` for [`Reading::keep_words`].
@@ -108,18 +147,25 @@ impl SentimentModel {
         declared: Option<&str>,
     ) -> Result<Cow<'static, str>, (Unread, Cow<'static, str>)> {
         let declared = declared.filter(|l| !UNDETERMINED_TAGS.contains(l));
+        let count = scratch.count;
+        let known = |share: f32| count.known as f32 >= share * count.words as f32;
+        // A platform's tag is a hint, often a default of the author's program. The words decide.
         if let Some(lang) = declared.filter(|l| !is_english(l)) {
-            return Err((Unread::OtherLanguage, lang.to_owned().into()));
+            let has_english_words = count.words as usize >= MIN_ENGLISH_WORDS && known(ENGLISH_KNOWN_SHARE);
+            return if has_english_words && detect_foreign(text).is_none() {
+                Ok("en".into())
+            } else {
+                Err((Unread::OtherLanguage, lang.to_owned().into()))
+            };
         }
         let declared_or =
             |other: &'static str| declared.map_or(Cow::from(other), |lang| lang.to_owned().into());
-        let count = scratch.count;
         if count.tokens == 0 || (count.words == 0 && !scratch.parts.iter().any(|p| p.is_known_word)) {
             return Err((Unread::NoText, declared_or("und")));
         }
-        let known = |share: f32| count.known as f32 >= share * count.words as f32;
+        let may_be_foreign = declared.is_none() || letters(text) >= MIN_MISTAGGED_LETTERS;
         if !known(ENGLISH_KNOWN_SHARE)
-            && declared.is_none()
+            && may_be_foreign
             && let Some(lang) = detect_foreign(text)
         {
             return Err((Unread::OtherLanguage, lang.into()));

@@ -177,7 +177,7 @@ impl ComposedHistory {
         };
         let lang = Some("en".to_owned());
         let post = Post { id: id.into(), author: Some(author), text: text.into(), lang, ..Post::default() };
-        self.events.push(event(id.to_owned(), at, Body::Post(post)));
+        self.events.push(event(id.to_owned(), at, Body::Post(Box::new(post))));
         for (i, reshare) in cascade.reshares.iter().take_while(|reshare| reshare.secs < DAY).enumerate() {
             let kind = EngagementKind::Reshare;
             let actor = Some(reshare.user.clone().unwrap_or_else(|| format!("{id}.{i}")));

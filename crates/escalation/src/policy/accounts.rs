@@ -7,6 +7,7 @@ use firewatch_domain::{AccountKind, Post};
 use firewatch_settings::Settings;
 
 use super::Brand;
+use super::mentions::{folded, mentions};
 use super::names::BrandNames;
 
 /// Brands by handle, in lower case and without the `@`.
@@ -21,6 +22,8 @@ pub struct Accounts {
     by_platform: BTreeMap<String, ByHandle>,
     /// Names and hashtags of the brands.
     names: BrandNames,
+    /// The brands as the policy spells them, by their names in lower case.
+    spellings: BTreeMap<String, Vec<String>>,
 }
 
 impl Accounts {
@@ -30,10 +33,15 @@ impl Accounts {
             brands.values().flat_map(|brand| brand.handles_on.keys()).collect();
         let by_platform =
             platforms.into_iter().map(|name| (name.clone(), by_handle(brands, Some(name), s))).collect();
+        let mut spellings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in brands.keys() {
+            spellings.entry(name.trim().to_lowercase()).or_default().push(name.clone());
+        }
         Self {
             default_handles: by_handle(brands, None, s),
             by_platform,
             names: BrandNames::from_brands(brands, s),
+            spellings,
         }
     }
 
@@ -58,8 +66,18 @@ impl Accounts {
     /// there are several.
     #[must_use]
     pub fn mentioned(&self, platform: Option<&str>, text: &str) -> Option<&str> {
-        let mut mentions = text.split_whitespace().filter(|word| word.starts_with('@'));
-        mentions.find_map(|word| self.brand(platform, word)).or_else(|| self.names.find(text))
+        let mut all = mentions(platform, text);
+        let by_handle = all.find_map(|names| names.iter().find_map(|name| self.brand(platform, name)));
+        by_handle.or_else(|| self.names.find(text))
+    }
+
+    /// Returns the name of a brand as the policy spells it: the name itself, or else the only one that differs in
+    /// case and in spaces around it. `None` for a brand that the policy does not list.
+    #[must_use]
+    pub fn spelled(&self, name: &str) -> Option<&str> {
+        let spellings = self.spellings.get(&name.trim().to_lowercase())?;
+        let exact = spellings.iter().find(|spelling| *spelling == name);
+        exact.or_else(|| spellings.first().filter(|_| spellings.len() == 1)).map(String::as_str)
     }
 }
 
@@ -84,8 +102,11 @@ fn by_handle(brands: &BTreeMap<String, Brand>, platform: Option<&String>, s: &mu
     all
 }
 
+/// Returns a handle without the mark in front of it.
 fn plain(handle: &str) -> String {
-    handle.trim_start_matches('@').trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_').to_lowercase()
+    let handle = handle.trim();
+    let handle = handle.strip_prefix("/u/").or_else(|| handle.strip_prefix("u/")).unwrap_or(handle);
+    folded(handle.trim_start_matches('@').trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_'))
 }
 
 #[cfg(test)]
@@ -102,6 +123,76 @@ mod tests {
         assert_eq!(mentioned("hey @acmecare, why?"), Some("acme"));
         assert_eq!(mentioned("hey @acmecares"), None);
         assert_eq!(policy.accounts.brand(None, "AcmeCare"), Some("acme"));
+    }
+
+    #[test]
+    fn a_mention_is_found_in_the_forms_that_people_write() {
+        let policy = Policy::parse("p", TWO).unwrap();
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(policy.accounts.mentioned(Some("x"), text), expected, "{text}");
+        };
+        for text in [
+            "@bolt why?",
+            ".@bolt why?",
+            "why (@bolt)?",
+            "@bolt's app",
+            "@bolt\u{2019}s app",
+            "\"@bolt\"",
+            "\u{201c}@bolt\u{201d}",
+            "@Bolt: why?",
+            "@bolt\u{2026}",
+            "\u{ff20}bolt",
+            "\u{ff20}\u{ff22}\u{ff2f}\u{ff2c}\u{ff34}",
+            "cc:@bolt",
+            "-@bolt",
+            "ever,@bolt",
+            "ever.@bolt",
+            "@bolt/@other",
+            "and/@bolt",
+            "\u{200b}@bolt",
+            "@\u{2060}bolt",
+            "\u{6700}\u{60aa}@bolt\u{3055}\u{3093}",
+            "@bolt.Why",
+            "@bolt-app",
+            "_@bolt_ and *@bolt*",
+            "line\n@bolt",
+            "@bolt@mastodon.example",
+        ] {
+            check(text, Some("bolt"));
+        }
+        for text in [
+            "@bolts",
+            "@bolt_",
+            "@boltcare",
+            "ann@bolt",
+            "ann@bolt.example",
+            "ann.lee@bolt.example",
+            "\u{e9}@bolt",
+            "https://b.example/@bolt",
+            "https://b.example/?to=@bolt",
+            "b.example/@bolt/1",
+            "bolt",
+            "@ bolt",
+            "@",
+            "",
+        ] {
+            check(text, None);
+        }
+        let on = |platform, text| policy.accounts.mentioned(Some(platform), text);
+        assert_eq!(on("instagram", "love @acme.care, really"), Some("acme"));
+        assert_eq!(on("instagram", "love @acme.care.bank"), None, "another account");
+        assert_eq!(on("bluesky", "@bolt-care.example"), None);
+        assert_eq!(on("reddit", "hey u/bolt, why"), Some("bolt"));
+        assert_eq!(on("reddit", "/u/Bolt why"), Some("bolt"));
+        assert_eq!(on("reddit", "https://reddit.com/u/bolt menu/bolt"), None);
+    }
+
+    #[test]
+    fn a_brand_is_known_whatever_its_case() {
+        let policy = Policy::parse("p", "[brands.acme]\n[brands.Bolt]\n[brands.BOLT]\n").unwrap();
+        let spelled = |name| policy.accounts.spelled(name);
+        assert_eq!((spelled("Acme"), spelled(" acme ")), (Some("acme"), Some("acme")));
+        assert_eq!((spelled("Bolt"), spelled("bolt"), spelled("other")), (Some("Bolt"), None, None));
     }
 
     #[test]

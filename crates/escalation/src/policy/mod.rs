@@ -5,6 +5,7 @@
 mod accounts;
 mod advice;
 pub(crate) mod hours;
+mod mentions;
 mod names;
 mod routes;
 mod schema;

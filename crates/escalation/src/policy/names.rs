@@ -8,6 +8,7 @@ use aho_corasick::AhoCorasick;
 use firewatch_settings::Settings;
 
 use super::Brand;
+use super::mentions::folded;
 
 /// Names and hashtags of all brands, in lower case.
 #[derive(Debug, Clone, Default)]
@@ -71,9 +72,10 @@ impl BrandNames {
     }
 }
 
-/// Returns the text in lower case, without folding widths and accents, which would change names.
+/// Returns the text in lower case, without folding accents, which would change names. Wide letters and the wide
+/// number sign become common ones.
 fn lowered(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
+    folded(text).replace('\u{ff03}', "#")
 }
 
 /// Returns whether a match is not part of a longer word. Scripts without spaces between words have no such
@@ -112,6 +114,7 @@ mod tests {
         check("north care's portal", Some("northcare"));
         check("(North Care)", Some("northcare"));
         check("the #NorthCareFail of the day", Some("northcare"));
+        check("\u{ff03}northcarefail", Some("northcare"));
         check("#northcarefails", None);
         check("Snorth careful", None);
         check("northern lights", None);

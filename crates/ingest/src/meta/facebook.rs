@@ -1,4 +1,4 @@
-//! Decodes Facebook: webhooks of a Page for its feed and mentions.
+//! Decodes Facebook: webhooks of a Page for its feed, mentions and recommendations, and pages of the Graph API.
 //!
 //! A conversation is a post on the page with its comments; the post's id begins with the page's id. Follower
 //! counts are not provided. Posts by the page are the brand's. Reactions of all kinds count as likes;
@@ -7,11 +7,13 @@
 use firewatch_domain::{AccountKind, Author, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
 
-use super::{From, Source, Webhook};
+use super::{Change, Entry, From, Source, Webhook, graph};
+use crate::bad_items::ItemList;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
-use crate::json_values::{Id, non_empty_id};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
+use crate::reviews::{reviewer, stars};
 use crate::{Result, json};
 
 #[derive(Debug, Deserialize)]
@@ -26,18 +28,42 @@ struct Value {
     created_time: Option<PlatformTime>,
     message: Option<String>,
     published: Option<u8>,
+    is_hidden: Option<bool>,
+    /// Fields of a recommendation.
+    reviewer_id: Option<Id>,
+    reviewer_name: Option<String>,
+    review_text: Option<String>,
+    recommendation_type: Option<String>,
+    rating: Option<Count>,
+    open_graph_story_id: Option<Id>,
 }
+
+pub(crate) const LISTS: &[ItemList] = &[
+    ItemList::of::<Entry<Value>>("entry"),
+    ItemList::of::<Change<Value>>("changes"),
+    ItemList::of::<graph::Node>("data"),
+];
 
 /// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let webhook: Webhook<Value> = json::one(bytes)?;
-    if webhook.entry.is_none() {
-        return Err(unknown_payload("not a Facebook webhook: `entry` is missing"));
+    if webhook.entry.is_some() {
+        return webhook.read("page", out, |source, field, value, out| match field {
+            "mention" if value.message.is_none() && value.verb.as_deref() == Some("add") => {
+                Err(missing("message"))
+            }
+            "feed" | "mention" => value.read(source, out),
+            "ratings" => value.recommendation(source, out),
+            _ => Err(not_relevant("a page change other than a post, comment, recommendation or reaction")),
+        });
     }
-    webhook.read("page", out, |source, field, value, out| match field {
-        "feed" | "mention" => value.read(source, out),
-        _ => Err(not_relevant("a page change other than a post, comment or reaction")),
-    })
+    if webhook.error.is_some() {
+        return Err(unknown_payload("an error response of the Graph API"));
+    }
+    if webhook.data.is_none() && webhook.id.is_none() {
+        return Err(unknown_payload("not of Facebook: `entry`, `data` and `id` are missing"));
+    }
+    graph::decode(bytes, out)
 }
 
 impl Value {
@@ -79,23 +105,61 @@ impl Value {
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         if self.published == Some(0) {
-            return Err(not_relevant("an unpublished draft of the page"));
+            return Err(not_public("an unpublished post of the page"));
+        }
+        if self.is_hidden == Some(true) {
+            return Err(not_public("a comment that the page has hidden"));
         }
         let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
         let (id, root) = (self.id()?, self.root(source)?);
-        // A photo, video or link may have no text; any other post must have one.
-        let has_no_words = matches!(self.item.as_deref(), Some("photo" | "video" | "share" | "link"));
-        let text = self.message.clone().or_else(|| has_no_words.then(String::new));
         let post = Post {
             author: self.author(source),
-            text: text.ok_or_else(|| missing("message"))?,
+            // A picture, sticker or link has no words.
+            text: self.message.clone().unwrap_or_default(),
             in_reply_to: (id != root)
                 .then(|| non_empty_id(self.parent_id.clone()).unwrap_or_else(|| root.clone())),
+            url: Some(format!("https://www.facebook.com/{id}")),
             id,
             edited_at,
             ..Post::default()
         };
         out.post(Occurrence { root: &root, at }, post)
+    }
+
+    /// Emits whether a person recommends the page. The story of it is the post.
+    fn recommendation(self, source: &Source, out: &mut DecodeOutput<'_>) -> Result<()> {
+        if self.item.as_deref().is_some_and(|item| item != "rating") {
+            // A comment on, or a reaction to, a recommendation.
+            return self.read(source, out);
+        }
+        let sent_at = platform_time::required("time", source.time.clone())?;
+        let story = non_empty_id(self.open_graph_story_id.clone()).or(non_empty_id(self.post_id.clone()));
+        let id = story.ok_or_else(|| missing("open_graph_story_id"))?;
+        if matches!(self.verb.as_deref(), Some("remove" | "delete")) {
+            return out.delete(Occurrence { root: &id, at: sent_at }, &id);
+        }
+        let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
+        let recommends = self.recommendation_type.as_deref().map(str::to_ascii_lowercase);
+        let of_type = match recommends.as_deref() {
+            Some("negative") => Some(1),
+            Some("positive") => Some(5),
+            _ => None,
+        };
+        let stars = stars("rating", self.rating)?.or(of_type);
+        let name = self.reviewer_name;
+        let author = non_empty_id(self.reviewer_id)
+            .map(|id| Author { id, handle: name.clone(), ..Author::default() })
+            .or_else(|| reviewer(name.clone()));
+        let is_edit = matches!(self.verb.as_deref(), Some("edit" | "edited" | "update"));
+        let post = Post {
+            id: id.clone(),
+            author,
+            text: self.review_text.unwrap_or_default(),
+            stars,
+            edited_at: is_edit.then_some(sent_at),
+            ..Post::default()
+        };
+        out.post(Occurrence { root: &id, at }, post)
     }
 
     fn reaction(self, source: &Source, sent_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {

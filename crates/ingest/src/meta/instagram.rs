@@ -1,19 +1,20 @@
-//! Decodes Instagram: webhooks of an account, and comments of the Graph API.
+//! Decodes Instagram: webhooks of an account, and comments and media of the Graph API.
 //!
 //! A conversation is a media object with its comments. The webhook of a comment has its text and, since 2021,
 //! its author and media id, but no follower or like counts. A comment without media id is a conversation of
-//! its own. Story insights become counters.
+//! its own. Story insights become counters. Hidden comments and private messages are not public.
 
-use firewatch_domain::{AccountKind, Author, Counters, EventTime, Post};
+use firewatch_domain::{Author, Counters, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{From, Source, Webhook};
+use super::{Change, Entry, From, Source, Webhook};
+use crate::bad_items::ItemList;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, known_count, non_empty_id};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, Items, known_count, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
-use crate::{Result, json};
+use crate::{Result, html, json};
 
 #[derive(Debug, Deserialize)]
 struct Value {
@@ -41,8 +42,14 @@ struct Payload {
     entry: Option<IgnoredAny>,
     mentioned_media: Option<IgnoredAny>,
     mentioned_comment: Option<IgnoredAny>,
-    data: Option<Vec<Comment>>,
+    data: Option<Items<Comment>>,
 }
+
+pub(crate) const LISTS: &[ItemList] = &[
+    ItemList::of::<Entry<Value>>("entry"),
+    ItemList::of::<Change<Value>>("changes"),
+    ItemList::of::<Comment>("data"),
+];
 
 #[derive(Debug, Deserialize)]
 struct Comment {
@@ -53,13 +60,28 @@ struct Comment {
     user: Option<From>,
     from: Option<From>,
     username: Option<String>,
+    hidden: Option<bool>,
+    like_count: Option<Count>,
     replies: Option<Replies>,
+    /// Fields of a picture or film.
+    caption: Option<String>,
+    alt_text: Option<String>,
+    media_type: Option<String>,
+    media_product_type: Option<String>,
+    permalink: Option<String>,
+    comments_count: Option<Count>,
+    comments: Option<Replies>,
+    /// Fields of private messages and their conversations.
+    to: Option<IgnoredAny>,
+    message: Option<IgnoredAny>,
+    messages: Option<IgnoredAny>,
+    participants: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Replies {
     #[serde(default)]
-    data: Vec<Comment>,
+    data: Items<Comment>,
 }
 
 /// Decodes a payload.
@@ -98,7 +120,8 @@ impl Value {
         let root = media.clone().unwrap_or_else(|| id.clone());
         let post = Post {
             author: self.from.and_then(|from| from.author(source.id.as_deref())),
-            text: self.text.ok_or_else(|| missing("text"))?,
+            // A sticker has no words.
+            text: self.text.unwrap_or_default(),
             in_reply_to: non_empty_id(self.parent_id).or(media),
             id,
             ..Post::default()
@@ -122,35 +145,67 @@ impl Value {
 impl Comment {
     /// Emits a comment and its replies. `under` holds the root and the parent comment of a reply.
     fn read(&self, under: Option<(&str, &str)>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let of_messages = [&self.to, &self.message, &self.messages, &self.participants];
+        if of_messages.into_iter().any(Option::is_some) {
+            return Err(not_public("private messages"));
+        }
+        if self.hidden == Some(true) {
+            return Err(not_public("a comment that the account has hidden"));
+        }
+        if self.media_product_type.as_deref() == Some("THREADS") {
+            return Err(unknown_payload("a post on Threads; read it as `threads`"));
+        }
         let Some(id) = non_empty_id(self.id.clone()) else {
             return Err(unknown_payload("not an Instagram webhook or comment: `entry` and `id` are missing"));
         };
+        if self.media_type.is_some() || self.caption.is_some() || self.permalink.is_some() {
+            return self.media(&id, out);
+        }
+        if self.text.is_none() && self.timestamp.is_none() {
+            return Err(not_relevant("an account or a list of ids; no comment"));
+        }
         let at = platform_time::required("timestamp", self.timestamp.clone())?;
         let media = self.media.as_ref().and_then(|media| non_empty_id(media.id.clone()));
         let root = under.map(|(root, _)| root.to_owned()).or(media.clone()).unwrap_or_else(|| id.clone());
-        let from = self.user.as_ref().or(self.from.as_ref());
-        let author = from
-            .cloned()
-            .and_then(|from| From { username: from.username.or(self.username.clone()), ..from }.author(None));
         let post = Post {
             id: id.clone(),
-            author,
-            text: self.text.clone().ok_or_else(|| missing("text"))?,
+            author: self.author(),
+            text: self.text.clone().unwrap_or_default(),
             in_reply_to: under.map(|(_, parent)| parent.to_owned()).or(media),
             ..Post::default()
         };
+        let is_root = post.in_reply_to.is_none();
         out.post(Occurrence { root: &root, at }, post)?;
-        let replies = self.replies.as_ref().map(|replies| replies.data.as_slice()).unwrap_or_default();
-        out.each("replies.data", replies, |out, reply| reply.read(Some((&root, &id)), out));
+        if is_root {
+            let counters = Counters { likes: known_count(self.like_count), ..Counters::default() };
+            out.counters(Occurrence { root: &root, at: out.arrival.max(at) }, counters)?;
+        }
+        let replies = self.replies.iter().flat_map(|replies| &replies.data);
+        out.each("replies/data", replies, |out, reply| reply.read(Some((&root, &id)), out));
         Ok(())
     }
-}
 
-impl From {
-    /// Returns the author. The account that owns the webhook is the brand.
-    fn author(self, own: Option<&str>) -> Option<Author> {
-        let id = non_empty_id(self.id)?;
-        let account = (own == Some(&id)).then_some(AccountKind::Brand);
-        Some(Author { id, handle: self.username, account, ..Author::default() })
+    /// Emits a picture or film with its comments.
+    fn media(&self, id: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let at = platform_time::required("timestamp", self.timestamp.clone())?;
+        let text = html::paragraphs(self.caption.clone().into_iter().chain(self.alt_text.clone()));
+        let url = self.permalink.clone();
+        let post = Post { id: id.to_owned(), author: self.author(), text, url, ..Post::default() };
+        out.post(Occurrence { root: id, at }, post)?;
+        let counters = Counters {
+            likes: known_count(self.like_count),
+            replies: known_count(self.comments_count),
+            ..Counters::default()
+        };
+        out.counters(Occurrence { root: id, at: out.arrival.max(at) }, counters)?;
+        let comments = self.comments.iter().flat_map(|comments| &comments.data);
+        out.each("comments/data", comments, |out, comment| comment.read(Some((id, id)), out));
+        Ok(())
+    }
+
+    fn author(&self) -> Option<Author> {
+        let from = self.user.as_ref().or(self.from.as_ref()).cloned();
+        let from = from.unwrap_or(From { id: None, username: None });
+        From { username: from.username.or(self.username.clone()), ..from }.author(None)
     }
 }

@@ -1,14 +1,16 @@
 //! The webhook format that Facebook Pages and Instagram share: entries with changes.
 
 pub(crate) mod facebook;
+mod graph;
 pub(crate) mod instagram;
 
+use firewatch_domain::{AccountKind, Author};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::Result;
-use crate::decode_output::{DecodeOutput, not_relevant, unknown_payload};
-use crate::json_values::Id;
+use crate::decode_output::{DecodeOutput, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Id, Items, non_empty_id};
 use crate::platform_time::PlatformTime;
 
 /// A webhook payload: changes of one or more pages or accounts.
@@ -16,7 +18,11 @@ use crate::platform_time::PlatformTime;
 #[serde(bound = "V: Deserialize<'de>")]
 struct Webhook<V> {
     object: Option<String>,
-    entry: Option<Vec<Entry<V>>>,
+    entry: Option<Items<Entry<V>>>,
+    /// Fields of answers of the Graph API, which are no webhooks.
+    data: Option<IgnoredAny>,
+    id: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,8 +32,10 @@ struct Entry<V> {
     id: Option<Id>,
     /// The time of sending.
     time: Option<PlatformTime>,
-    changes: Option<Vec<Change<V>>>,
+    changes: Option<Items<Change<V>>>,
+    /// Private messages, also those that another program handles.
     messaging: Option<IgnoredAny>,
+    standby: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +50,16 @@ struct Change<V> {
 struct From {
     id: Option<Id>,
     username: Option<String>,
+}
+
+impl From {
+    /// Returns the author. The account that owns the webhook is the brand. An account without an id is known by
+    /// its name.
+    fn author(self, own: Option<&str>) -> Option<Author> {
+        let id = non_empty_id(self.id).or_else(|| self.username.clone())?;
+        let account = (own == Some(&id)).then_some(AccountKind::Brand);
+        Some(Author { id, handle: self.username, account, ..Author::default() })
+    }
 }
 
 impl<V> Webhook<V> {
@@ -59,11 +77,14 @@ impl<V> Webhook<V> {
         }
         out.each("entry", self.entry.unwrap_or_default(), |out, entry| {
             let source = Source { id: entry.id.map(|id| id.0), time: entry.time };
-            if entry.changes.is_none() && entry.messaging.is_some() {
-                return Err(not_relevant("private messages; no public post"));
+            if entry.messaging.is_some() || entry.standby.is_some() {
+                out.reject(not_public("private messages"));
             }
             out.each("changes", entry.changes.unwrap_or_default(), |out, change| {
                 match (change.field, change.value) {
+                    (Some(field), _) if field.starts_with("messag") || field == "conversations" => {
+                        Err(not_public("private messages"))
+                    }
                     (Some(field), Some(value)) => take(&source, &field, value, out),
                     _ => Err(not_relevant("a page change without a post")),
                 }

@@ -2,7 +2,7 @@
 //!
 //! An id contains the time of the post (snowflake), so that a post without `created_at` still has a time. API
 //! v1.1 does not name the root of a thread: a reply is assigned to the post it replies to until the root is
-//! known.
+//! known. Direct messages, drafts and posts of protected accounts are not public.
 
 mod activity;
 mod v1;
@@ -12,9 +12,10 @@ use firewatch_domain::EventTime;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::decode_output::{DecodeOutput, not_relevant, unknown_payload};
-use crate::json_values::OneOrMany;
-use crate::{Result, html, json};
+use crate::bad_items::ItemList;
+use crate::decode_output::{DecodeOutput, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Items, OneOrMany};
+use crate::{Rejection, Result, html, json};
 
 /// The fields that distinguish the kinds of payload. A payload without any of them is a single post.
 #[derive(Deserialize)]
@@ -25,10 +26,15 @@ struct Envelope {
     errors: Option<IgnoredAny>,
     meta: Option<IgnoredAny>,
     /// An `includes` object without a response around it.
-    tweets: Option<Vec<v2::Item>>,
-    users: Option<Vec<v2::User>>,
-    /// A search response of API v1.1.
-    statuses: Option<Vec<v1::Status>>,
+    tweets: Option<Items<v2::Item>>,
+    users: Option<Items<v2::User>>,
+    /// A search response of API v1.1: standard, and premium.
+    statuses: Option<Items<v1::Status>>,
+    results: Option<Items<v1::Status>>,
+    /// Direct messages of API v1.1.
+    events: Option<IgnoredAny>,
+    event: Option<IgnoredAny>,
+    direct_message: Option<IgnoredAny>,
     /// Messages of the API v1.1 stream.
     delete: Option<activity::Deletion>,
     limit: Option<IgnoredAny>,
@@ -40,10 +46,25 @@ struct Envelope {
     friends: Option<IgnoredAny>,
     /// Account activity webhooks.
     for_user_id: Option<IgnoredAny>,
-    tweet_create_events: Option<Vec<v1::Status>>,
-    favorite_events: Option<Vec<activity::Favorite>>,
-    tweet_delete_events: Option<Vec<activity::Deletion>>,
+    tweet_create_events: Option<Items<v1::Status>>,
+    favorite_events: Option<Items<activity::Favorite>>,
+    tweet_delete_events: Option<Items<activity::Deletion>>,
+    direct_message_events: Option<IgnoredAny>,
+    direct_message_indicate_typing_events: Option<IgnoredAny>,
+    direct_message_mark_read_events: Option<IgnoredAny>,
 }
+
+pub(crate) const LISTS: &[ItemList] = &[
+    ItemList::of::<v1::Status>(""),
+    ItemList::of::<v2::Item>("data"),
+    ItemList::of::<v2::Item>("tweets"),
+    ItemList::of::<v2::User>("users"),
+    ItemList::of::<v1::Status>("statuses"),
+    ItemList::of::<v1::Status>("results"),
+    ItemList::of::<v1::Status>("tweet_create_events"),
+    ItemList::of::<activity::Favorite>("favorite_events"),
+    ItemList::of::<activity::Deletion>("tweet_delete_events"),
+];
 
 /// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
@@ -61,9 +82,11 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         let users = envelope.users.take().unwrap_or_default();
         return v2::read(&OneOrMany::Many(tweets), &v2::Includes::with_users(users), out);
     }
-    if let Some(statuses) = envelope.statuses.take() {
-        out.each("statuses", statuses, |out, status| status.read(out));
-        return Ok(());
+    for (place, statuses) in [("statuses", envelope.statuses.take()), ("results", envelope.results.take())] {
+        if let Some(statuses) = statuses {
+            out.each(place, statuses, |out, status| status.read(out));
+            return Ok(());
+        }
     }
     if let Some(deletion) = envelope.delete.take() {
         return deletion.read(out);
@@ -78,9 +101,17 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 impl Envelope {
     /// Decodes an account activity webhook.
     fn activity(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let messages = [
+            &self.direct_message_events,
+            &self.direct_message_indicate_typing_events,
+            &self.direct_message_mark_read_events,
+        ];
+        if messages.into_iter().any(Option::is_some) {
+            out.reject(private_message());
+        }
         let has_posts = self.tweet_create_events.is_some() || self.favorite_events.is_some();
-        if !has_posts && self.tweet_delete_events.is_none() {
-            return Err(not_relevant("an account's follow, block, mute or direct message; no public post"));
+        if !has_posts && self.tweet_delete_events.is_none() && out.is_empty() {
+            return Err(not_relevant("an account's follow, block or mute; no post"));
         }
         let posts = self.tweet_create_events.unwrap_or_default();
         out.each("tweet_create_events", posts, |out, status| status.read(out));
@@ -93,6 +124,10 @@ impl Envelope {
 
     /// Checks that the payload may be a single post. Returns a rejection with the reason if it is not.
     fn holds_a_post(&self) -> Result<()> {
+        let messages = [&self.events, &self.event, &self.direct_message];
+        if messages.into_iter().any(Option::is_some) {
+            return Err(private_message());
+        }
         if self.errors.is_some() {
             return Err(unknown_payload("an error response of X; no post"));
         }
@@ -128,6 +163,14 @@ fn read_bare(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     v2::read(&OneOrMany::One(Box::new(json::one(bytes)?)), &v2::Includes::default(), out)
 }
 
+fn private_message() -> Rejection {
+    not_public("a direct message")
+}
+
+fn protected_post() -> Rejection {
+    not_public("a post of a protected account")
+}
+
 /// Returns the time in a snowflake id: milliseconds since 4 November 2010, above 22 bits of machine and
 /// sequence. Earlier ids are plain sequence numbers without a time. Source: X's announcement of snowflake,
 /// 2010.
@@ -136,6 +179,15 @@ fn time_of_id(id: &str) -> Option<EventTime> {
     const FIRST: i64 = 29_700_859_247;
     let id: i64 = id.parse().ok()?;
     (id >= FIRST).then(|| EventTime::from_millis((id >> 22) + EPOCH))
+}
+
+/// Returns the address of a post; without a handle X redirects to it.
+fn post_url(handle: Option<&str>, id: &str) -> String {
+    format!("https://x.com/{}/status/{id}", handle.unwrap_or("i"))
+}
+
+fn account_url(handle: Option<&str>) -> Option<String> {
+    handle.map(|handle| format!("https://x.com/{handle}"))
 }
 
 /// Decodes a post's text, in which X escapes `&`, `<` and `>`.

@@ -2,8 +2,9 @@
 
 use firewatch_domain::{Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::{language, time_of_id, unescape_text};
+use super::{account_url, language, post_url, private_message, protected_post, time_of_id, unescape_text};
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
 use crate::json_values::{Count, Id, known_count, non_empty_id};
@@ -30,6 +31,12 @@ pub(super) struct Status {
     favorite_count: Option<Count>,
     reply_count: Option<Count>,
     quote_count: Option<Count>,
+    /// Fields of direct messages.
+    sender: Option<IgnoredAny>,
+    sender_id: Option<IgnoredAny>,
+    recipient: Option<IgnoredAny>,
+    recipient_id: Option<IgnoredAny>,
+    message_create: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,22 +51,21 @@ pub(super) struct User {
     screen_name: Option<String>,
     followers_count: Option<Count>,
     verified: Option<bool>,
+    protected: Option<bool>,
 }
 
 impl Status {
     /// Returns whether the object has the fields of a status.
     pub(super) fn is_status(&self) -> bool {
-        self.id_str.is_some() || self.user.is_some()
+        self.id_str.is_some() || self.user.is_some() || self.message_create.is_some()
     }
 
     /// Decodes the status, after the retweeted status if there is one.
     pub(super) fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        if !self.is_status() {
-            return Err(unknown_payload("not a status of X: `id_str` and `user` are missing"));
-        }
+        self.is_public()?;
         let (id, at) = (self.id()?, self.time()?);
         if let Some(original) = &self.retweeted_status {
-            original.post(at, out).map_err(|e| e.within("retweeted_status"))?;
+            original.post_within("retweeted_status", at, out);
             let root = original.root()?;
             return out.engagement(
                 Occurrence { root, at },
@@ -70,11 +76,34 @@ impl Status {
         self.post(out.arrival, out)
     }
 
+    /// Checks that the object is a post that everybody may read.
+    fn is_public(&self) -> Result<()> {
+        let of_messages =
+            [&self.sender, &self.sender_id, &self.recipient, &self.recipient_id, &self.message_create];
+        if of_messages.into_iter().any(Option::is_some) {
+            return Err(private_message());
+        }
+        if !self.is_status() {
+            return Err(unknown_payload("not a status of X: `id_str` and `user` are missing"));
+        }
+        if self.user.as_ref().is_some_and(|user| user.protected == Some(true)) {
+            return Err(protected_post());
+        }
+        Ok(())
+    }
+
+    /// Emits a post that another one contains. A rejected one does not affect the other.
+    fn post_within(&self, step: &str, counted_at: EventTime, out: &mut DecodeOutput<'_>) {
+        if let Err(rejection) = self.is_public().and_then(|()| self.post(counted_at, out)) {
+            out.reject(rejection.within(step));
+        }
+    }
+
     /// Emits a post and its counters as of `counted_at`.
     fn post(&self, counted_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, at) = (self.id()?, self.time()?);
         if let Some(quoted) = &self.quoted_status {
-            quoted.post(at, out).map_err(|e| e.within("quoted_status"))?;
+            quoted.post_within("quoted_status", at, out);
         }
         let quotes = self.quoted().transpose()?;
         let post = Post {
@@ -84,7 +113,7 @@ impl Status {
             lang: language(self.lang.clone()),
             in_reply_to: self.answers().map(Into::into),
             quotes: quotes.map(Into::into),
-            edited_at: None,
+            url: Some(post_url(self.user.as_ref().and_then(|user| user.screen_name.as_deref()), id)),
             ..Post::default()
         };
         let root = self.root()?;
@@ -166,9 +195,9 @@ impl User {
         Some(Author {
             id: self.id()?,
             handle: self.screen_name.clone(),
+            url: account_url(self.screen_name.as_deref()),
             followers: known_count(self.followers_count),
             verified: self.verified,
-            account: None,
             ..Author::default()
         })
     }

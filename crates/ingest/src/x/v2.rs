@@ -9,10 +9,10 @@ use firewatch_domain::{
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{language, time_of_id, unescape_text};
+use super::{account_url, language, post_url, private_message, protected_post, time_of_id, unescape_text};
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, OneOrMany, known_count, non_empty_id};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Count, Id, Items, OneOrMany, known_count};
 use crate::{Rejection, Result, platform_time};
 
 /// A post, or another object in the `data` of a response.
@@ -22,13 +22,29 @@ pub(super) struct Item {
     text: Option<String>,
     note_tweet: Option<Note>,
     author_id: Option<Id>,
+    /// The account itself, as twarc puts it into a post.
+    author: Option<Box<User>>,
     created_at: Option<String>,
     conversation_id: Option<Id>,
     lang: Option<String>,
-    referenced_tweets: Option<Vec<Reference>>,
+    /// How another post refers to this one.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Posts that this one refers to: the id with the kind; from twarc with all their fields.
+    referenced_tweets: Option<Vec<Item>>,
     public_metrics: Option<Metrics>,
     #[serde(default)]
     edit_history_tweet_ids: Vec<Id>,
+    /// Fields of direct messages and of drafts.
+    event_type: Option<IgnoredAny>,
+    dm_conversation_id: Option<IgnoredAny>,
+    sender_id: Option<IgnoredAny>,
+    sender: Option<IgnoredAny>,
+    recipient: Option<IgnoredAny>,
+    participant_ids: Option<IgnoredAny>,
+    scheduled_at: Option<IgnoredAny>,
+    scheduled_status: Option<IgnoredAny>,
+    user_id: Option<IgnoredAny>,
     /// Compliance events.
     delete: Option<Compliance>,
     drop: Option<Compliance>,
@@ -53,13 +69,6 @@ pub(super) struct Item {
 #[derive(Debug, Deserialize)]
 struct Note {
     text: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Reference {
-    #[serde(rename = "type")]
-    kind: String,
-    id: Id,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -87,9 +96,9 @@ struct Gone {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Includes {
     #[serde(default)]
-    users: Vec<User>,
+    users: Items<User>,
     #[serde(default)]
-    tweets: Vec<Item>,
+    tweets: Items<Item>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,6 +106,7 @@ pub(super) struct User {
     id: Id,
     username: Option<String>,
     verified: Option<bool>,
+    protected: Option<bool>,
     public_metrics: Option<UserMetrics>,
 }
 
@@ -106,8 +116,8 @@ struct UserMetrics {
 }
 
 impl Includes {
-    pub(super) fn with_users(users: Vec<User>) -> Self {
-        Self { users, tweets: vec![] }
+    pub(super) fn with_users(users: Items<User>) -> Self {
+        Self { users, tweets: Items::default() }
     }
 }
 
@@ -122,16 +132,17 @@ struct Context<'a> {
 pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut DecodeOutput<'_>) -> Result<()> {
     let mut context = Context {
         users: includes.users.iter().map(|user| (user.id.0.as_str(), user)).collect(),
-        tweets: includes
-            .tweets
-            .iter()
-            .filter_map(|tweet| Some((tweet.id.as_ref()?.0.as_str(), tweet)))
-            .collect(),
+        tweets: BTreeMap::new(),
         emitted: BTreeSet::new(),
     };
+    includes.tweets.iter().for_each(|tweet| context.add_tweet(tweet));
     match data {
-        OneOrMany::One(item) => item.read(&mut context, out),
+        OneOrMany::One(item) => {
+            context.add_contained(item);
+            item.read(&mut context, out)
+        }
         OneOrMany::Many(items) => {
+            items.iter().for_each(|item| context.add_contained(item));
             out.each("data", items, |out, item| item.read(&mut context, out));
             Ok(())
         }
@@ -150,7 +161,7 @@ impl Item {
             let id = gone.user.as_ref().map(|user| &user.id.0).ok_or_else(|| missing("user"))?;
             return out.delete_account(id, platform_time::text("event_at", gone.event_at.as_deref())?);
         }
-        self.is_post()?;
+        self.is_public_post(context)?;
         let id = self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))?;
         if let Some(original) = self.reference("retweeted") {
             return self.reshare(id, original, context, out);
@@ -201,11 +212,12 @@ impl Item {
         let text = self.note_tweet.as_ref().map(|note| &note.text).or(self.text.as_ref());
         let post = Post {
             id: first.to_owned(),
-            author: self.author_id.as_ref().map(|author| context.author(&author.0)),
+            author: self.author_id().map(|author| context.author(author)),
             text: text.map(|text| unescape_text(text)).ok_or_else(|| missing("text"))?,
             lang: language(self.lang.clone()),
             in_reply_to: answers.map(Into::into),
             quotes: quotes.map(Into::into),
+            url: Some(post_url(context.handle(self.author_id()), first)),
             edited_at,
             ..Post::default()
         };
@@ -233,8 +245,18 @@ impl Item {
         self.referenced_tweets
             .iter()
             .flatten()
-            .find(|other| other.kind == kind)
-            .map(|other| other.id.0.as_str())
+            .find(|other| other.kind.as_deref() == Some(kind))
+            .and_then(|other| other.id.as_ref())
+            .map(|id| id.0.as_str())
+    }
+
+    fn author_id(&self) -> Option<&str> {
+        let contained = self.author.as_ref().map(|author| &author.id);
+        self.author_id
+            .as_ref()
+            .or(contained)
+            .map(|id| id.0.as_str())
+            .filter(|id| !id.is_empty() && *id != "0")
     }
 
     fn time(&self, id: &str) -> Result<EventTime> {
@@ -245,12 +267,34 @@ impl Item {
     }
 
     fn reaction(&self, kind: EngagementKind, context: &Context<'_>) -> Engagement {
-        let author = self.author_id.as_ref().map(|author| context.author(&author.0));
-        Engagement::new(
-            kind,
-            non_empty_id(self.author_id.clone()),
-            author.and_then(|author| author.followers),
-        )
+        let author = self.author_id().map(|author| context.author(author));
+        let followers = author.and_then(|author| author.followers);
+        Engagement::new(kind, self.author_id().map(Into::into), followers)
+    }
+
+    /// Checks that the object is a post with all fields that everybody may read. Returns a rejection with the
+    /// reason if it is not.
+    fn is_public_post(&self, context: &Context<'_>) -> Result<()> {
+        let of_messages = [
+            &self.event_type,
+            &self.dm_conversation_id,
+            &self.sender_id,
+            &self.sender,
+            &self.recipient,
+            &self.participant_ids,
+        ];
+        if of_messages.into_iter().any(Option::is_some) {
+            return Err(private_message());
+        }
+        let of_drafts = [&self.scheduled_at, &self.scheduled_status, &self.user_id];
+        if of_drafts.into_iter().any(Option::is_some) && self.author_id().is_none() {
+            return Err(not_public("a draft"));
+        }
+        let author = self.author_id().and_then(|id| context.users.get(id));
+        if author.is_some_and(|author| author.protected == Some(true)) {
+            return Err(protected_post());
+        }
+        self.is_post()
     }
 
     /// Checks that the object is a post with all fields. Returns a rejection with the reason if it is not.
@@ -309,13 +353,33 @@ fn is_retweet(text: &str) -> bool {
 }
 
 impl<'a> Context<'a> {
+    fn add_tweet(&mut self, tweet: &'a Item) {
+        if let Some(id) = &tweet.id {
+            self.tweets.insert(&id.0, tweet);
+        }
+        self.add_contained(tweet);
+    }
+
+    /// Adds the author and the posts that a post contains.
+    fn add_contained(&mut self, item: &'a Item) {
+        if let Some(author) = &item.author {
+            self.users.insert(&author.id.0, author);
+        }
+        let referenced = item.referenced_tweets.iter().flatten().filter(|other| other.text.is_some());
+        referenced.for_each(|other| self.add_tweet(other));
+    }
+
     /// Emits a referenced post before the one that refers to it, and returns it, if the payload contains it.
     fn emit_referenced(&mut self, id: &'a str, out: &mut DecodeOutput<'_>) -> Option<&'a Item> {
         let tweet = *self.tweets.get(id)?;
         if let Err(rejection) = tweet.read(self, out) {
-            out.reject(rejection.within(&format!("includes.tweets `{id}`")));
+            out.reject(rejection.about(&format!("the post `{id}` that it refers to")));
         }
         Some(tweet)
+    }
+
+    fn handle(&self, author: Option<&str>) -> Option<&str> {
+        self.users.get(author?)?.username.as_deref()
     }
 
     fn author(&self, id: &str) -> Author {
@@ -323,9 +387,9 @@ impl<'a> Context<'a> {
         Author {
             id: id.to_owned(),
             handle: user.and_then(|user| user.username.clone()),
+            url: account_url(self.handle(Some(id))),
             followers: user.and_then(|user| known_count(user.public_metrics.as_ref()?.followers_count)),
             verified: user.and_then(|user| user.verified),
-            account: None,
             ..Author::default()
         }
     }

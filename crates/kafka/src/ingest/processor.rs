@@ -1,8 +1,8 @@
 //! The ingester of a payload source as a processor: decodes payloads, and writes their events and dead letters.
 
-use firewatch_domain::EventTime;
+use firewatch_domain::{EventTime, RejectionCode};
 use firewatch_engine::{ChangelogEntry, Input, dead_letters};
-use firewatch_ingest::{DecodedPayload, Ingester, Rejection};
+use firewatch_ingest::{DecodedPayload, Ingester, Rejection, rejected_parts};
 
 use super::SourceContext;
 use crate::RunError;
@@ -58,9 +58,12 @@ impl<L> Processor for IngestProcessor<'_, L> {
         writer: &mut TaskWriter<W>,
     ) -> Result<(), RunError> {
         let SourceContext { worker, raw_source, events_topic, .. } = self.source;
-        let decoded = match worker.settings.formats.json(input.value)? {
-            Ok(json) => self.ingester.ingest(&json, input.arrival),
-            Err(rejection) => DecodedPayload { rejections: vec![rejection], ..DecodedPayload::default() },
+        let json = worker.settings.formats.json(input.value)?;
+        let decoded = match &json {
+            Ok(json) => self.ingester.ingest(json, input.arrival),
+            Err(rejection) => {
+                DecodedPayload { rejections: vec![rejection.clone()], ..DecodedPayload::default() }
+            }
         };
         let counts = &mut self.uncommitted;
         counts.payloads += 1;
@@ -69,8 +72,17 @@ impl<L> Processor for IngestProcessor<'_, L> {
             counts.kinds.push(event.kind());
         }
         counts.rejected.extend(decoded.rejections.iter().map(|rejection| rejection.code.as_str()));
-        let Some(rejection) = combine_faults(&decoded.rejections) else { return Ok(()) };
-        dead_letters(input, &rejection).try_for_each(|letter| writer.write_effect(&letter, input.trace))
+        let Some(mut rejection) = combine_faults(&decoded.rejections) else { return Ok(()) };
+        if decoded.rejections.iter().all(|rejection| rejection.code != RejectionCode::NotPublic) {
+            return dead_letters(input, &rejection)
+                .try_for_each(|letter| writer.write_effect(&letter, input.trace));
+        }
+        let parts = rejected_parts(json.as_deref().unwrap_or_default(), &decoded.rejections);
+        rejection
+            .detail
+            .push_str("; the payload also holds what is not public, so only the faulty parts are kept");
+        let input = Input { value: &parts, ..*input };
+        dead_letters(&input, &rejection).try_for_each(|letter| writer.write_effect(&letter, input.trace))
     }
 
     fn changes(&mut self) -> Result<&[ChangelogEntry], RunError> {
@@ -99,7 +111,7 @@ fn combine_faults(rejections: &[Rejection]) -> Option<Rejection> {
     let mut faults = rejections.iter().filter(|rejection| rejection.code.is_fault());
     let first = faults.next()?;
     let others: Vec<&Rejection> = faults.collect();
-    let mut detail = first.detail.clone();
+    let mut detail = place(first) + &first.detail;
     for other in others.iter().take(MAX_REPORTED_FAULTS - 1) {
         detail += &format!("; {other}");
     }
@@ -107,4 +119,9 @@ fn combine_faults(rejections: &[Rejection]) -> Option<Rejection> {
         detail += &format!("; and {} more", others.len() + 1 - MAX_REPORTED_FAULTS);
     }
     Some(Rejection::new(first.code, detail))
+}
+
+/// Returns the place of a rejection in front of its detail.
+fn place(rejection: &Rejection) -> String {
+    if rejection.pointer.is_empty() { String::new() } else { format!("{}: ", rejection.pointer) }
 }

@@ -8,8 +8,7 @@ const MIN_LETTERS: usize = 12;
 /// Returns the ISO 639-1 code of a text's language. `None` if the text is in English or too short.
 #[must_use]
 pub fn detect_foreign(text: &str) -> Option<&'static str> {
-    // Counts bytes instead of letters: letters of three bytes carry more information each.
-    if text.bytes().filter(|b| b.is_ascii_alphabetic() || *b >= 0x80).count() < MIN_LETTERS {
+    if letters(text) < MIN_LETTERS {
         return None;
     }
     match detect_language(text) {
@@ -30,6 +29,12 @@ pub fn detect_foreign(text: &str) -> Option<&'static str> {
         Lang::Tur => Some("tr"),
         Lang::Vie => Some("vi"),
     }
+}
+
+/// Returns the number of letters, in bytes: letters of three bytes carry more information each.
+#[must_use]
+pub fn letters(text: &str) -> usize {
+    text.bytes().filter(|b| b.is_ascii_alphabetic() || *b >= 0x80).count()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod tokens;
 
 pub use flags::{FlagMatcher, FlagSpan, WordLine};
 pub use grams::{Gram, negated_key, pair_key, token_grams, token_key, token_words, word_grams, word_key};
-pub use language::detect_foreign;
+pub use language::{detect_foreign, letters};
 pub use moods::{MOOD_FEATURES, MoodFeatures};
 pub use personal::{MAX_SCANNED_BYTES, PersonalDataDetector, PersonalKind, PersonalSpan, redacted};
 pub use reply::{ReplyChecker, ReplyFault, ReplyFaultKind};

@@ -180,7 +180,7 @@ impl Script {
         let author = Author { id: format!("a-{id}"), followers, ..Author::default() };
         let lang = (platform == "x").then(|| lang.to_owned());
         let post = Post { id: id.into(), author: Some(author), text: text.into(), lang, ..Post::default() };
-        self.event(id, secs, Some(platform), Body::Post(post));
+        self.event(id, secs, Some(platform), Body::Post(Box::new(post)));
         id.to_owned()
     }
 

@@ -81,7 +81,7 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
                 let newer =
                     posts.get(&post.id).is_none_or(|(_, old): &(_, Post)| old.edited_at < post.edited_at);
                 if newer {
-                    posts.insert(post.id.clone(), (event.at, post));
+                    posts.insert(post.id.clone(), (event.at, *post));
                 }
             }
             Body::BrandReply(reply) => {
