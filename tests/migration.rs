@@ -1,6 +1,6 @@
 //! Restores a changelog that the build before wrote, and goes on from it.
 //!
-//! `migration/v10.changelog` is what version 10 wrote after the events of `first_half`: one entry a line, key
+//! `migration/v11.changelog` is what version 11 wrote for a day of conversations: one entry a line, key
 //! and value in hexadecimal.
 
 use firewatch_domain::{Escalation, EscalationChange, EscalationState, IncidentKind};
@@ -19,7 +19,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 fn entries() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let text = std::fs::read_to_string(root().join("tests/migration/v10.changelog")).unwrap();
+    let text = std::fs::read_to_string(root().join("tests/migration/v11.changelog")).unwrap();
     let entry = |line: &str| line.split_once(' ').map(|(key, value)| (bytes(key), bytes(value)));
     text.lines().map(|line| entry(line).unwrap()).collect()
 }
@@ -78,7 +78,7 @@ impl Process {
 /// Returns the id of an incident in the changelog, by its beginning.
 fn incident(prefix: &str) -> String {
     let keys = entries().into_iter().map(|(key, _)| String::from_utf8(key).unwrap());
-    let ids = keys.filter_map(|key| key.strip_prefix("k/9/aldermere/").map(str::to_owned));
+    let ids = keys.filter_map(|key| key.strip_prefix("i/9/aldermere/").map(str::to_owned));
     ids.into_iter().find(|id| id.starts_with(prefix)).unwrap_or_else(|| panic!("no incident {prefix}"))
 }
 
@@ -126,7 +126,7 @@ fn one_commit_writes_every_entry_again_in_the_present_version() {
     let ruleset = ruleset();
     let mut task = restored(&ruleset);
     let mut state: std::collections::BTreeMap<_, _> = entries().into_iter().collect();
-    assert!(state.values().all(|value| value[0] == 10));
+    assert!(state.values().all(|value| value[0] == 11));
     for change in task.changes().unwrap() {
         match &change.value {
             Some(value) => state.insert(change.key.clone(), value.clone()),
@@ -136,7 +136,7 @@ fn one_commit_writes_every_entry_again_in_the_present_version() {
     task.committed();
     let old: Vec<String> = state
         .iter()
-        .filter(|(_, value)| value[0] != 11)
+        .filter(|(_, value)| value[0] != 12)
         .map(|(key, _)| String::from_utf8_lossy(key).into_owned())
         .collect();
     assert!(old.is_empty(), "{old:?}");

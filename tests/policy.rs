@@ -36,7 +36,7 @@ fn the_cases_of_the_lifecycle_pass() {
 
 #[test]
 fn the_cases_of_what_waits_pass() {
-    all_cases_pass("tests/policy/waiting.toml", 17);
+    all_cases_pass("tests/policy/waiting.toml", 19);
 }
 
 #[test]

@@ -81,6 +81,12 @@ pub struct Escalation {
     /// instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// Address of the post for people, when known. It goes when the post is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Address of the author of the post, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_url: Option<String>,
     /// The route of the policy that opened or raised the escalation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,

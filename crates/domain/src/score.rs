@@ -21,6 +21,12 @@ pub struct Score {
     /// The brand, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
+    /// Address of the root post for people, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Address of its author, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_url: Option<String>,
     /// Event time of the score.
     pub at: EventTime,
     /// Risk, 0..100: 100 times the probability that this is a complaint and passes the viral bar within a

@@ -105,6 +105,12 @@ pub struct RoutesMatched {
     /// Start of the post with personal data replaced, if it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// Address of the root post for people, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Address of its author, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_url: Option<String>,
     /// Silences of the policy that match the conversation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silences: Vec<String>,
@@ -139,6 +145,8 @@ impl RoutesMatched {
             contributions: Vec::new(),
             advice: Vec::new(),
             excerpt: None,
+            url: None,
+            author_url: None,
             silences: Vec::new(),
             silenced_until: None,
             answered: false,

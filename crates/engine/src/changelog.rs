@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version byte of the entries that this build writes.
-const VERSION: u8 = 11;
+const VERSION: u8 = 12;
 /// The version before, which this build reads and writes again as its own.
-const PREVIOUS_VERSION: u8 = 10;
+const PREVIOUS_VERSION: u8 = 11;
 
 /// A changed entry of a task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]

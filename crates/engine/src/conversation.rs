@@ -2,11 +2,11 @@
 //!
 //! The steps that process a record have files of their own, in this order: `observe`, `assess`, `decide`.
 
-use firewatch_domain::{EventTime, RejectionCode, Tenths};
-use firewatch_scoring::{Cascade, Reading, short_hash};
+use firewatch_domain::{EventTime, Post, RejectionCode, Tenths};
+use firewatch_scoring::{Cascade, Reading, SeenIds, short_hash};
 use serde::{Deserialize, Serialize};
 
-use crate::signaled::{SignaledState, SignaledStateV10};
+use crate::signaled::SignaledState;
 
 /// The result of processing a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,8 @@ pub struct ConversationView<'a> {
     pub by_brand: bool,
 }
 
-/// A conversation's state. Its size is constant except for the words kept as evidence.
+/// A conversation's state. Its size is bounded: the words kept as evidence, and what is kept of the ids of its
+/// events, grow up to a limit.
 ///
 /// postcard stores fields by position, so the order of the fields is part of the state version.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,10 @@ pub(crate) struct Conversation {
     pub replies: Option<Box<Replies>>,
     /// The risk of the last score that was emitted.
     pub emitted_risk: Option<Tenths>,
+    /// Addresses of the root and its author; `None` when neither is known.
+    pub links: Option<Box<Links>>,
+    /// Ids of events before the latest ones; `None` in a short conversation.
+    seen: Option<Box<SeenIds>>,
 }
 
 /// What a conversation keeps of its replies besides their number.
@@ -81,27 +86,32 @@ pub(crate) struct Replies {
     pub edited: Vec<(u32, EventTime)>,
 }
 
-/// A conversation's state as version 10 of the changelog wrote it.
+/// Addresses of a post and its author for people.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Links {
+    pub post: Option<Box<str>>,
+    pub author: Option<Box<str>>,
+}
+
+/// A conversation's state as version 11 of the changelog wrote it.
 #[derive(Deserialize)]
-pub(crate) struct ConversationV10 {
+pub(crate) struct ConversationV11 {
     brand: Option<Box<str>>,
     platform: Option<Box<str>>,
     root: Option<Box<Root>>,
     cascade: Cascade,
     root_kind: RootKind,
     answered: bool,
-    signaled: Option<Box<SignaledStateV10>>,
+    signaled: Option<Box<SignaledState>>,
     silenced_until: Option<EventTime>,
-    top_reply: Option<ComplaintReply>,
+    replies: Option<Box<Replies>>,
     emitted_risk: Option<Tenths>,
 }
 
-impl From<ConversationV10> for Conversation {
-    fn from(old: ConversationV10) -> Self {
-        let ConversationV10 { brand, platform, root, cascade, root_kind, answered, .. } = old;
-        let ConversationV10 { signaled, silenced_until, top_reply, emitted_risk, .. } = old;
-        let signaled = signaled.map(|signaled| Box::new((*signaled).into()));
-        let replies = top_reply.map(|top| Box::new(Replies { top: Some(top), edited: vec![] }));
+impl From<ConversationV11> for Conversation {
+    fn from(old: ConversationV11) -> Self {
+        let ConversationV11 { brand, platform, root, cascade, root_kind, answered, .. } = old;
+        let ConversationV11 { signaled, silenced_until, replies, emitted_risk, .. } = old;
         Self {
             brand,
             platform,
@@ -113,6 +123,8 @@ impl From<ConversationV10> for Conversation {
             silenced_until,
             replies,
             emitted_risk,
+            links: None,
+            seen: None,
         }
     }
 }
@@ -157,7 +169,18 @@ impl Conversation {
 
     /// Returns false for an event or action whose id the conversation has seen; remembers a new one.
     pub fn deduplicate(&mut self, id: &str) -> bool {
+        if self.has_seen(id) {
+            return false;
+        }
+        if let Some(displaced) = self.cascade.next_displaced_id() {
+            self.seen.get_or_insert_default().insert(displaced);
+        }
         self.cascade.insert_id(id)
+    }
+
+    /// Returns whether the conversation has seen an id.
+    pub fn has_seen(&self, id: &str) -> bool {
+        self.cascade.has_id(id) || self.seen.as_ref().is_some_and(|seen| seen.contains(stored_hash(id)))
     }
 
     /// Returns the public view.
@@ -168,6 +191,25 @@ impl Conversation {
             reach: self.cascade.audience().reach().estimate,
             answered: self.answered,
             by_brand: self.is_brand_post(),
+        }
+    }
+
+    /// Returns the address of the root post, when known.
+    pub fn post_url(&self) -> Option<String> {
+        self.links.as_ref().and_then(|links| links.post.as_deref()).map(Into::into)
+    }
+
+    /// Returns the address of the author of the root post, when known.
+    pub fn author_url(&self) -> Option<String> {
+        self.links.as_ref().and_then(|links| links.author.as_deref()).map(Into::into)
+    }
+
+    /// Keeps the addresses of the root post and its author.
+    pub fn keep_links(&mut self, post: &Post) {
+        let author = post.author.as_ref().and_then(|author| author.url.as_deref());
+        if post.url.is_some() || author.is_some() {
+            let links = Links { post: post.url.as_deref().map(Into::into), author: author.map(Into::into) };
+            self.links = Some(Box::new(links));
         }
     }
 
@@ -200,4 +242,9 @@ impl Conversation {
     pub fn reply_complaint(&self) -> f32 {
         self.top_reply().map_or(0.0, |reply| reply.complaint)
     }
+}
+
+/// Returns the hash of an id as the list of the latest ones stores it.
+fn stored_hash(id: &str) -> u32 {
+    short_hash(id).max(1)
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use firewatch_domain::{Duration, EventTime};
 
 use crate::changelog::{ChangelogEntry, StateError, decode, encode, upgrade};
-use crate::conversation::{Conversation, ConversationV10};
+use crate::conversation::{Conversation, ConversationV11};
 
 /// Expiry times are rounded up to a multiple of this.
 const EXPIRY_STEP: Duration = Duration::from_mins(1);
@@ -198,7 +198,7 @@ impl ConversationStore {
             self.expiries.remove(&(expiry(last_event_time(id, old)?, retention), id_key.clone()));
         }
         let extended =
-            value.map(|value| upgrade::<ConversationV10, Conversation>(key, value)).transpose()?.flatten();
+            value.map(|value| upgrade::<ConversationV11, Conversation>(key, value)).transpose()?.flatten();
         let value = extended.as_deref().or(value);
         if extended.is_some() {
             self.outdated.push_back(Arc::from(id));

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use firewatch_domain::EventTime;
-use firewatch_escalation::{Dispatcher, StatePart, StatePartKey, StatePartV10};
+use firewatch_escalation::{Dispatcher, StatePart, StatePartKey, StatePartV11};
 use serde::{Deserialize, Serialize};
 
 use crate::Ruleset;
@@ -48,25 +48,19 @@ enum Entry {
     Brand(u32, String, StatePart),
 }
 
-/// An entry of version 10.
+/// An entry of version 11.
 #[derive(Deserialize)]
-enum EntryV10 {
-    Progress(ProgressV10),
-    Brand(u32, String, StatePartV10),
+enum EntryV11 {
+    Progress(Progress),
+    Brand(u32, String, StatePartV11),
 }
 
-#[derive(Deserialize)]
-struct ProgressV10 {
-    partitions: u32,
-    stream_time: Option<EventTime>,
-    watermark: EventTime,
-    idle: bool,
-}
-
-impl From<ProgressV10> for Progress {
-    fn from(old: ProgressV10) -> Self {
-        let ProgressV10 { partitions, stream_time, watermark, idle } = old;
-        Self { partitions, stream_time, watermark, idle, last_record_at: stream_time }
+impl From<EntryV11> for Entry {
+    fn from(old: EntryV11) -> Self {
+        match old {
+            EntryV11::Progress(progress) => Self::Progress(progress),
+            EntryV11::Brand(slot, brand, part) => Self::Brand(slot, brand, part.into()),
+        }
     }
 }
 
@@ -77,8 +71,6 @@ pub(crate) type Dispatchers = BTreeMap<(u32, String), Dispatcher>;
 #[derive(Default)]
 pub(crate) struct EntryStore {
     committed: BTreeMap<Vec<u8>, Box<[u8]>>,
-    /// Keys of the version before, whose entries have other keys now.
-    moved: Vec<Vec<u8>>,
     /// The size of `committed`, keys included.
     bytes: usize,
 }
@@ -96,9 +88,6 @@ impl EntryStore {
         dispatchers: &mut Dispatchers,
         out: &mut Vec<ChangelogEntry>,
     ) -> Result<(), StateError> {
-        for key in self.moved.iter().filter(|key| self.committed.contains_key(*key)) {
-            out.push(ChangelogEntry { key: key.clone(), value: None });
-        }
         self.diff_entry(PROGRESS.into(), Some(Entry::Progress(progress)), out)?;
         for ((slot, brand), dispatcher) in dispatchers {
             for (part, value) in dispatcher.changes() {
@@ -135,40 +124,23 @@ impl EntryStore {
 
     /// Decodes the committed entries. Drops the dispatchers of slots that the ruleset no longer has. The next
     /// changes write entries of the version before again as those of this one.
-    pub fn load(&mut self, ruleset: &Ruleset) -> Result<(Option<Progress>, Dispatchers), StateError> {
+    pub fn load(&self, ruleset: &Ruleset) -> Result<(Option<Progress>, Dispatchers), StateError> {
         let mut progress = None;
         let mut dispatchers = BTreeMap::new();
-        let mut previous: BTreeMap<(u32, String), Vec<StatePartV10>> = BTreeMap::new();
-        self.moved.clear();
         for (key, bytes) in &self.committed {
-            match decode_previous(key, bytes)? {
-                Some(EntryV10::Progress(decoded)) => {
-                    progress = Some(decoded.into());
-                    continue;
-                }
-                Some(EntryV10::Brand(slot, brand, part)) => {
-                    if part.has_moved() {
-                        self.moved.push(key.clone());
-                    }
-                    previous.entry((slot, brand)).or_default().push(part);
-                    continue;
-                }
-                None => {}
-            }
-            match decode(key, bytes)? {
+            let previous: Option<EntryV11> = decode_previous(key, bytes)?;
+            let is_previous = previous.is_some();
+            match previous.map_or_else(|| decode(key, bytes), |entry| Ok(entry.into()))? {
                 Entry::Progress(decoded) => progress = Some(decoded),
                 Entry::Brand(slot, brand, part) => {
                     let Some(policy) = ruleset.policy_in_slot(slot) else { continue };
-                    dispatchers
-                        .entry((slot, brand))
-                        .or_insert_with(|| Dispatcher::new(policy))
-                        .restore_part(part);
+                    let dispatcher: &mut Dispatcher =
+                        dispatchers.entry((slot, brand)).or_insert_with(|| Dispatcher::new(policy));
+                    let part_key = dispatcher.restore_part(part);
+                    if is_previous {
+                        dispatcher.mark_changed(part_key);
+                    }
                 }
-            }
-        }
-        for ((slot, brand), parts) in previous {
-            if let Some(policy) = ruleset.policy_in_slot(slot) {
-                dispatchers.insert((slot, brand), Dispatcher::from_v10(parts, policy));
             }
         }
         Ok((progress, dispatchers))

@@ -101,7 +101,7 @@ impl Observer<'_> {
         if is_root && self.conversation.is_deleted() {
             return Observed::Nothing(Fold::Deleted);
         }
-        if self.conversation.cascade.has_id(&tombstone(&post.id)) {
+        if self.conversation.has_seen(&tombstone(&post.id)) {
             return self.deleted_before(is_root);
         }
         if self.ruleset.policy.accounts.is_by_brand(self.conversation.platform.as_deref(), post) {
@@ -171,6 +171,7 @@ impl Observer<'_> {
             let id = short_hash(&post.id).to_le_bytes();
             let root = Root { post: id, posted_at: at, edited_at: post.edited_at, reading };
             conversation.root = Some(Box::new(root));
+            conversation.keep_links(post);
             return None;
         }
         if version == ReplyVersion::First {
@@ -249,6 +250,7 @@ impl Observer<'_> {
         if conversation.has_root(&delete.post) || is_unread_root {
             conversation.root_kind = RootKind::Deleted;
             conversation.root = None;
+            conversation.links = None;
             return Observed::Deleted { is_root: true };
         }
         if conversation.top_reply().is_some_and(|reply| reply.post == short_hash(&delete.post)) {

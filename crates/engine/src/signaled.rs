@@ -1,6 +1,6 @@
 //! What a conversation has sent to its brand's dispatchers, kept so that it sends only changes.
 
-use firewatch_domain::{EventTime, Level};
+use firewatch_domain::EventTime;
 use firewatch_scoring::short_hash;
 use serde::{Deserialize, Serialize};
 
@@ -28,37 +28,6 @@ pub(crate) struct SlotState {
     pub routes: RouteLevels,
     /// Hash of the names of the policy's silences that match it; 0 when none does.
     pub silences: u32,
-}
-
-/// What version 10 of the changelog wrote, which did not keep the silences.
-#[derive(Deserialize)]
-pub(crate) struct SignaledStateV10 {
-    is_unlisted: bool,
-    began: EventTime,
-    slots: Vec<SlotStateV10>,
-}
-
-#[derive(Deserialize)]
-struct SlotStateV10 {
-    slot: u32,
-    counts_for_storms: bool,
-    routes: Vec<(u32, Level)>,
-}
-
-impl From<SignaledStateV10> for SignaledState {
-    fn from(old: SignaledStateV10) -> Self {
-        let slot = |old: SlotStateV10| SlotState {
-            slot: old.slot,
-            counts_for_storms: old.counts_for_storms,
-            routes: old.routes.into(),
-            silences: 0,
-        };
-        Self {
-            is_unlisted: old.is_unlisted,
-            began: old.began,
-            slots: old.slots.into_iter().map(slot).collect(),
-        }
-    }
 }
 
 impl SlotState {

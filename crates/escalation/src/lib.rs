@@ -12,8 +12,8 @@ mod seasonal_profile;
 
 pub use condition::{Condition, ConditionError, FactType, Facts, NumericFact, Satisfiability, fact_names};
 pub use dispatcher::{
-    CoreV10, Decision, DecisionKind, DecisionTrace, Dispatcher, DispatcherCore, Incident, IncidentV10,
-    StatePart, StatePartKey, StatePartV10, WindowClock,
+    Decision, DecisionKind, DecisionTrace, Dispatcher, DispatcherCore, Incident, IncidentV11, StatePart,
+    StatePartKey, StatePartV11, WindowClock,
 };
 pub use lifecycle::{Ended, Lifecycle, Undo};
 pub use policy::{

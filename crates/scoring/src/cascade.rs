@@ -49,6 +49,12 @@ impl Cascade {
         self.recent_events.insert(id)
     }
 
+    /// Returns the hash of the event id that the next new one displaces; `None` while there is room.
+    #[must_use]
+    pub fn next_displaced_id(&self) -> Option<u32> {
+        self.recent_events.next_displaced()
+    }
+
     /// Returns whether an event id is among those inserted last.
     #[must_use]
     pub fn has_id(&self, id: &str) -> bool {

@@ -16,6 +16,7 @@ mod reading;
 mod reasons;
 mod recent_ids;
 mod risk;
+mod seen_ids;
 mod sentiment;
 pub mod text;
 mod velocity;
@@ -28,6 +29,7 @@ pub use reach::{Audience, Carrier, PLAUSIBLE_FOLLOWERS, TYPICAL_FOLLOWERS};
 pub use reading::{MAX_EVIDENCE, MIN_COMPLAINT_TO_QUOTE, Reading, Unread, complaint_contribution, evidence};
 pub use recent_ids::{RecentIds, short_hash};
 pub use risk::{Assessment, Explained, Subject};
+pub use seen_ids::SeenIds;
 pub use sentiment::{HEADS, HeadWeights, Scratch, SentimentModel, TextPrediction, TokenContribution};
 pub use virality::ViralityModel;
 

@@ -20,6 +20,12 @@ impl<const N: usize> RecentIds<N> {
         self.0.contains(&short_hash(id).max(1))
     }
 
+    /// Returns the hash of the id that the next new one displaces; `None` while there is room.
+    #[must_use]
+    pub fn next_displaced(&self) -> Option<u32> {
+        self.0.last().copied().filter(|hash| *hash != 0)
+    }
+
     /// Inserts an id and returns whether it was new. A known id moves to the front, so that frequent ids are
     /// kept. Two ids collide with a probability of 1 in 4.3 billion.
     pub fn insert(&mut self, id: &str) -> bool {

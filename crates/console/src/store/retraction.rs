@@ -50,6 +50,7 @@ impl Retraction {
         if self.is_deleted {
             e.topics.clear();
             e.contributions.clear();
+            (e.url, e.author_url) = (None, None);
             e.reasons.erase_quotes();
         }
         if let Some(now) = self.excerpt.as_ref().filter(|_| self.is_deleted || e.at <= self.at) {

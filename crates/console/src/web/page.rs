@@ -132,6 +132,16 @@ impl InboxRow {
         self.record.silenced_until.filter(|until| until > now)
     }
 
+    /// Returns the address of the post, if it leads to a page and to nothing that a browser runs.
+    pub fn post_url(&self) -> Option<&str> {
+        self.record.url.as_deref().filter(|url| is_page(url))
+    }
+
+    /// Returns the address of the author of the post, likewise.
+    pub fn author_url(&self) -> Option<&str> {
+        self.record.author_url.as_deref().filter(|url| is_page(url))
+    }
+
     /// Returns team, brand, platform, state and assignee in one line.
     fn who(&self) -> String {
         let record = &self.record;
@@ -327,4 +337,7 @@ pub(super) async fn style() -> impl IntoResponse {
 
 pub(super) async fn script() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("../../assets/console.js"))
+}
+fn is_page(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
 }

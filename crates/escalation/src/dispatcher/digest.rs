@@ -30,14 +30,6 @@ pub(crate) struct BudgetDigest {
     notified_at: EventTime,
 }
 
-impl BudgetDigest {
-    /// Builds a digest that was emitted with these incidents, the most severe first.
-    pub(super) fn from_parts(id: IncidentId, ids: Vec<IncidentId>, notified_at: EventTime) -> Self {
-        let count = ids.len() as u64;
-        Self { id, notified: (count, ids.into_iter().take(MAX_NAMED).collect()), notified_at }
-    }
-}
-
 /// A conversation that a storm muted.
 struct Muted {
     level: Level,

@@ -202,6 +202,7 @@ impl Emitter<'_> {
         let related = conversation.map_or(&[][..], |conversation| &conversation.related);
         let excerpt = conversation.and_then(|conversation| conversation.excerpt.clone());
         let silenced_until = incident.silenced_by_person(&lifecycle.team);
+        let links = incident.links.as_deref();
         Escalation {
             v: SCHEMA_VERSION,
             id: format!("{escalation}/{}", lifecycle.step),
@@ -228,6 +229,8 @@ impl Emitter<'_> {
             contributions: vec![],
             advice: vec![],
             excerpt: excerpt.filter(|_| lifecycle.team == PR || lifecycle.owner == PR),
+            url: links.and_then(|links| links.post.clone()),
+            author_url: links.and_then(|links| links.author.clone()),
             route: Some(lifecycle.route.to_string()),
             handed_over_by: None,
             respond_by: incident.respond_by(self.brand_policy()).filter(|_| awaits_answer),

@@ -22,12 +22,6 @@ pub(crate) struct OpenGroup {
     growth: Growth,
 }
 
-impl OpenGroup {
-    pub(super) fn from_parts(id: IncidentId, growth: Growth) -> Self {
-        Self { id, growth }
-    }
-}
-
 impl Dispatcher {
     /// Adds a conversation to the group with a key on the trigger's route, and returns the group. A conversation
     /// whose values have changed leaves its former group.

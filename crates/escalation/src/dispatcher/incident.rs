@@ -8,6 +8,7 @@ use crate::policy::Policy;
 use crate::{Lifecycle, RouteRef};
 
 use super::collection::{Collection, Membership};
+use super::links::Links;
 use super::related::Related;
 
 /// What a dispatcher keeps of one thing worth an alert: a conversation, storm, group, digest or silence
@@ -37,6 +38,8 @@ pub struct Incident {
     pub(crate) trace: Option<String>,
     /// When it must be processed next.
     pub(crate) next_due: Option<EventTime>,
+    /// Addresses of the post and its author; of a conversation only.
+    pub(crate) links: Option<Box<Links>>,
 }
 
 /// What only one kind of incident has.
@@ -242,6 +245,7 @@ impl Incident {
             budget_waits: vec![],
             trace: None,
             next_due: None,
+            links: None,
         }
     }
 

@@ -5,6 +5,7 @@ use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId, RouteMa
 use super::Dispatcher;
 use super::emitter::{DecisionKind, Emitter};
 use super::incident::{ActiveRoute, Details, Incident};
+use super::links::Links;
 use super::related::{Related, RelationKind};
 use crate::RouteRef;
 use crate::policy::{Policy, Route};
@@ -84,6 +85,9 @@ impl Incident {
         let mut has_other_silences = false;
         self.trace = matched.trace.or(self.trace.take());
         self.posted_at = self.posted_at.or(matched.posted_at);
+        if matched.url.is_some() || matched.author_url.is_some() {
+            self.links = Some(Box::new(Links { post: matched.url, author: matched.author_url }));
+        }
         (self.reasons, self.advice) = (matched.reasons.into(), matched.advice);
         if is_new {
             // Silences after its first match come as actions.

@@ -124,21 +124,43 @@ impl Dispatcher {
         }
     }
 
-    /// Restores a part from the changelog.
-    pub fn restore_part(&mut self, part: StatePart) {
+    /// Restores a part from the changelog, and returns its key.
+    pub fn restore_part(&mut self, part: StatePart) -> StatePartKey {
         match part {
-            StatePart::Clock(clock) => self.clock = *clock,
-            StatePart::Core(core) => self.core = *core,
-            StatePart::Profile(profile) => self.profile = *profile,
-            StatePart::History(history) => self.history = *history,
-            StatePart::Incident(id, incident) => self.incidents.restore(id, *incident),
+            StatePart::Clock(clock) => {
+                self.clock = *clock;
+                StatePartKey::Clock
+            }
+            StatePart::Core(core) => {
+                self.core = *core;
+                StatePartKey::Core
+            }
+            StatePart::Profile(profile) => {
+                self.profile = *profile;
+                StatePartKey::Profile
+            }
+            StatePart::History(history) => {
+                self.history = *history;
+                StatePartKey::History
+            }
+            StatePart::Incident(id, incident) => {
+                self.incidents.restore(id.clone(), *incident);
+                StatePartKey::Incident(id)
+            }
             StatePart::Pending(at, id, body) => {
-                self.pending.insert((at, id), body);
+                self.pending.insert((at, id.clone()), body);
+                StatePartKey::Pending(at, id)
             }
             StatePart::Action(at, acted_at, id, update) => {
-                self.actions.insert((at, acted_at, id), update);
+                self.actions.insert((at, acted_at, id.clone()), update);
+                StatePartKey::Action(at, acted_at, id)
             }
         }
+    }
+
+    /// Lets a part be written with the next changes.
+    pub fn mark_changed(&mut self, part: StatePartKey) {
+        self.changed.insert(part);
     }
 }
 

@@ -125,6 +125,9 @@ impl Incident {
     fn erase_text(&mut self, is_root: bool) {
         self.reasons.retain(|reason| !reason.kind.quotes_post());
         self.topics.clear();
+        if is_root {
+            self.links = None;
+        }
         if let Some(conversation) = self.conversation_mut() {
             conversation.contributions.clear();
             conversation.sim_hash = None;
