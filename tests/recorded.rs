@@ -151,9 +151,8 @@ fn a_parquet_file_reads_like_json_lines() {
 }
 
 #[test]
-fn rows_are_read_across_row_groups_and_columns_are_whole_by_chunk() {
+fn rows_are_read_across_row_groups_and_a_bad_value_costs_its_row() {
     let folder = tempfile::tempdir().unwrap();
-    // The second chunk of 16,384 rows has a fraction, so that its counts stay floats.
     let reshares: Vec<Value> = (1..=40_000)
         .map(|i| {
             let followers = if i == 20_000 { 0.5 } else { f64::from(i) };
@@ -167,9 +166,41 @@ fn rows_are_read_across_row_groups_and_columns_are_whole_by_chunk() {
     let input = parquet_groups(&folder.path().join("groups.parquet"), &groups);
     let report = output_text(&backtest(&["--input", &input]));
     assert!(report.contains("groups.parquet: 40000 records"), "{report}");
-    assert!(report.contains("\n16384 records rejected"), "{report}");
-    let first = "row 16385: wrong_type: `engagement.followers`: invalid type: floating point `16385.0`";
+    assert!(report.contains("\n1 records rejected"), "{report}");
+    let first = "row 20000: wrong_type: `engagement.followers`: invalid type: floating point `0.5`";
     assert!(report.contains(first), "{report}");
+}
+
+#[test]
+fn a_file_of_deletions_alone_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone: Vec<Value> = (0..3)
+        .map(|i| {
+            event(&format!("d{i}"), "c", f64::from(i), &json!({ "delete": { "post": format!("p{i}") } }))
+        })
+        .collect();
+    let report = output_text(&backtest(&["--input", &parquet(&folder.path().join("gone.parquet"), &gone)]));
+    assert!(report.contains("gone.parquet: 3 records"), "{report}");
+}
+
+#[test]
+fn files_as_people_leave_them_are_read_and_utf16_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        output_text(&backtest(&["--input", &path.display().to_string()]))
+    };
+    let first = event("1", "c", 0.0, &post(5, "hello")).to_string();
+    let second = event("2", "c", 1.0, &reshare("a", 7)).to_string();
+    let report = read(format!("\u{feff}{first}\r\n\r\n  \n{second}\r\n\n").as_bytes());
+    assert!(
+        report.contains("events.jsonl: 2 records") && report.contains("\n0 records rejected"),
+        "{report}"
+    );
+    let utf16: Vec<u8> = format!("\u{feff}{first}\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let report = read(&utf16);
+    assert!(report.contains("is UTF-16; convert it to UTF-8"), "{report}");
 }
 
 #[test]

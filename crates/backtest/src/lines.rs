@@ -44,7 +44,7 @@ pub(crate) fn open_bytes(path: &Path) -> io::Result<(Box<dyn Read + Send>, Optio
 
 /// Decompresses gzip and zstd, which it detects by the first bytes; passes other input through.
 pub(crate) fn decompressed(mut bytes: BufReader<impl Read + Send + 'static>) -> io::Result<Lines> {
-    Ok(match bytes.fill_buf()? {
+    let mut lines: Lines = match bytes.fill_buf()? {
         [0x1f, 0x8b, ..] => {
             Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(bytes)))
         }
@@ -52,7 +52,24 @@ pub(crate) fn decompressed(mut bytes: BufReader<impl Read + Send + 'static>) -> 
             Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::with_buffer(bytes)?))
         }
         _ => Box::new(bytes),
-    })
+    };
+    match lines.fill_buf()? {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "is UTF-16; convert it to UTF-8, as with `iconv -f UTF-16 -t UTF-8`",
+            ));
+        }
+        [0xef, 0xbb, 0xbf, ..] => lines.consume(3),
+        _ => {}
+    }
+    Ok(lines)
+}
+
+/// Returns whether a line holds nothing, as people leave between records.
+#[must_use]
+pub fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Reads the next line like [`next_line`], with another limit in bytes. A longer line keeps one byte more
@@ -95,6 +112,7 @@ pub fn each_line(path: &Path, mut take: impl FnMut(u64, &[u8])) -> Result<(), An
     let mut line = Vec::new();
     for number in 1.. {
         match next_line(&mut input, &mut line) {
+            Ok(true) if is_blank(&line) => {}
             Ok(true) => take(number, &line),
             Ok(false) => break,
             Err(e) => return Err(read_error(path, number, &e)),

@@ -51,6 +51,8 @@ pub struct LineSource<'a> {
 pub struct LocalTopology {
     task: Task,
     tally: Tally,
+    /// Number of lines that were pushed, blank ones included.
+    lines: i64,
     /// The state at the last [`commit`](Self::commit), as a changelog holds it after compaction.
     changelog: BTreeMap<Vec<u8>, Vec<u8>>,
     effects: Vec<Effect>,
@@ -68,7 +70,7 @@ impl LocalTopology {
     #[must_use]
     pub fn new(task: Task) -> Self {
         let (effects, decided) = (Vec::new(), Vec::new());
-        Self { task, tally: Tally::default(), changelog: BTreeMap::new(), effects, decided }
+        Self { task, tally: Tally::default(), lines: 0, changelog: BTreeMap::new(), effects, decided }
     }
 
     /// Returns the task, for operations other than processing records.
@@ -90,7 +92,7 @@ impl LocalTopology {
         handled
     }
 
-    /// Processes one line of an events file; returns the rejection of a line that became a dead letter.
+    /// Processes one line of an events file; a blank one holds no record. Returns the rejection of a line that became a dead letter.
     pub fn push_line(
         &mut self,
         line: &[u8],
@@ -98,7 +100,11 @@ impl LocalTopology {
         ruleset: &Ruleset,
         sink: &mut impl FnMut(&Effect),
     ) -> Option<Rejection> {
-        let offset = self.tally.records as i64 + 1;
+        self.lines += 1;
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return None;
+        }
+        let offset = self.lines;
         let LineSource { name, arrival } = file;
         let input = Input { offset, arrival, ..Input::new(Stream::Events, name, line) };
         let rejection = self.handle(&input, ruleset, sink).rejection;

@@ -41,6 +41,7 @@ pub(crate) fn without_bad_items(payload: &[u8], lists: &[ItemList]) -> Option<Go
     if payload.len() > MAX_PAYLOAD_BYTES {
         return None;
     }
+    let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
     let text = String::from_utf8_lossy(payload);
     let repaired = replace_lone_surrogates(&text);
     let is_repaired = repaired.as_bytes() != payload;

@@ -55,12 +55,22 @@ fn text(bytes: &[u8], max_bytes: usize) -> Result<&str> {
         let detail = format!("the record has {} bytes; the maximum is {max_bytes}", bytes.len());
         return Err(Rejection::new(Code::TooLarge, detail));
     }
+    if is_utf16(bytes) {
+        return Err(Rejection::new(Code::NotUtf8, "the text is UTF-16; encode it as UTF-8"));
+    }
+    // Some programs begin a file with a byte order mark.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|e| {
         Rejection::new(
             Code::NotUtf8,
             format!("byte {} is not UTF-8; encode records as UTF-8", e.valid_up_to()),
         )
     })
+}
+
+/// Returns whether a text is in UTF-16: it begins with its byte order mark, or every other byte is 0.
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..])
 }
 
 /// Like [`explain`], with the field as a pointer.

@@ -347,6 +347,17 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_rejected() {
         assert_eq!(decode_event(&[b'{', 0xff], None, ARRIVAL).unwrap_err().code, Code::NotUtf8);
+        let utf16: Vec<u8> = "{\"v\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let rejection = decode_event(&utf16, None, ARRIVAL).unwrap_err().to_string();
+        assert_eq!(rejection, "not_utf8: the text is UTF-16; encode it as UTF-8");
+        let marked = [&[0xff, 0xfe][..], &utf16].concat();
+        assert_eq!(decode_event(&marked, None, ARRIVAL).unwrap_err().code, Code::NotUtf8);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_record() {
+        let marked = format!("\u{feff}{}\r", with(r#""counters":{}"#));
+        assert!(decode_event(marked.as_bytes(), None, ARRIVAL).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use firewatch_engine::Stream;
 
 use super::{CHUNK_RECORDS, Chunk, ChunkResult, Place, decode_record};
-use crate::lines::{Lines, next_line, read_error};
+use crate::lines::{Lines, is_blank, next_line, read_error};
 
 /// Reads lines in chunks.
 pub struct LineChunks {
@@ -31,6 +31,7 @@ impl Iterator for LineChunks {
         let mut chunk = Chunk::new(&self.sources);
         while chunk.records.len() < CHUNK_RECORDS {
             match next_line(&mut self.lines, &mut self.line) {
+                Ok(true) if is_blank(&self.line) => {}
                 Ok(true) => chunk.push(self.next, decode_record(Stream::Events, self.next, &self.line)),
                 Ok(false) => break,
                 // Return the lines read so far; the next call reports the error.

@@ -22,7 +22,7 @@ use firewatch_report::AnalysisError;
 /// Columns that every file must have.
 const REQUIRED_COLUMNS: [&str; 4] = ["v", "id", "conversation", "at"];
 /// Columns of which every file must have at least one.
-const BODY_COLUMNS: [&str; 4] = ["post", "engagement", "counters", "brand_reply"];
+const BODY_COLUMNS: [&str; 5] = ["post", "engagement", "counters", "brand_reply", "delete"];
 
 /// Reads the rows of a file in chunks.
 pub struct ParquetChunks {

@@ -10,7 +10,7 @@ use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::schema::{Entry, Field, Node, RowSchema, Shape};
-use super::value::{ColumnFormat, Value, Values, write_whole};
+use super::value::{ColumnFormat, Values};
 
 /// The rows of a file.
 pub struct Rows {
@@ -92,8 +92,6 @@ struct Column {
     /// Repetition level of each position: which list it continues. Empty outside of lists.
     repetitions: Vec<i16>,
     values: Values,
-    /// The values are whole numbers, which become integers.
-    is_whole: bool,
     /// The next position.
     position: usize,
     /// Index of the next value.
@@ -103,16 +101,7 @@ struct Column {
 impl Column {
     fn new(values: Values, format: ColumnFormat) -> Self {
         let (definitions, repetitions) = (vec![], vec![]);
-        Self {
-            format,
-            reader: None,
-            definitions,
-            repetitions,
-            values,
-            is_whole: false,
-            position: 0,
-            value: 0,
-        }
+        Self { format, reader: None, definitions, repetitions, values, position: 0, value: 0 }
     }
 
     fn clear(&mut self) {
@@ -166,7 +155,6 @@ impl Column {
         self.position += 1;
         self.value += 1;
         match value {
-            Some(Value::Double(value)) if self.is_whole => Ok(write_whole(value, out)),
             Some(value) => self.format.write(value, out),
             None => Ok(false),
         }
@@ -175,9 +163,6 @@ impl Column {
 
 /// Writes rows as JSON lines from the values that the columns have read.
 fn assemble(fields: &[Field], columns: &mut [Column], count: usize, out: &mut Vec<u8>) -> Result<()> {
-    for column in &mut *columns {
-        column.is_whole = column.format == ColumnFormat::Number && column.values.are_whole();
-    }
     let mut rows = Assembler { columns, out };
     for _ in 0..count {
         rows.write_struct(fields)?;
@@ -393,11 +378,11 @@ mod tests {
     }
 
     #[test]
-    fn only_columns_at_the_top_level_turn_floats_to_integers() {
+    fn whole_floats_become_integers_value_by_value() {
         let schema = "required double a; required double b.c; required group d { required double e; }";
         let column = |values: &[f64]| Column::new(Values::Double(values.to_vec()), ColumnFormat::Plain);
         let columns = vec![column(&[1.0, 2.5]), column(&[1.0, 2.0]), column(&[1.0, 2.0])];
-        let wanted = [r#"{"a":1.0,"d":{"e":1.0},"b":{"c":1}}"#, r#"{"a":2.5,"d":{"e":2.0},"b":{"c":2}}"#];
+        let wanted = [r#"{"a":1,"d":{"e":1},"b":{"c":1}}"#, r#"{"a":2.5,"d":{"e":2},"b":{"c":2}}"#];
         assert_eq!(lines(schema, columns, 2), wanted);
     }
 }

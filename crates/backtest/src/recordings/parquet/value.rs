@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use ::parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as PhysicalType};
 use ::parquet::data_type::{ByteArray, Decimal, FixedLenByteArray, Int96};
-use ::parquet::errors::{ParquetError, Result};
+use ::parquet::errors::Result;
 use ::parquet::record;
 use ::parquet::schema::types::Type;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -51,11 +51,6 @@ impl Values {
         }
     }
 
-    /// Returns whether these are floating-point numbers without fractions.
-    pub fn are_whole(&self) -> bool {
-        matches!(self, Self::Double(values) if values.iter().all(|value| value.fract() == 0.0))
-    }
-
     pub fn get(&self, index: usize) -> Option<Value<'_>> {
         Some(match self {
             Self::Boolean(values) => Value::Boolean(*values.get(index)?),
@@ -88,10 +83,6 @@ pub enum ColumnFormat {
     Unsigned32,
     Unsigned64,
     Float16,
-    Double,
-    /// Like `Double`, but integers if a chunk has only whole numbers. pandas stores integer columns with
-    /// missing values as floats.
-    Number,
     Text,
     Decimal {
         precision: i32,
@@ -112,7 +103,6 @@ impl ColumnFormat {
         match about.logical_type_ref() {
             Some(logical) => Self::from_logical(logical),
             None => match column.get_physical_type() {
-                PhysicalType::DOUBLE => Self::Double,
                 PhysicalType::INT96 => Self::Timestamp { unit: TimeUnit::NANOS, has_offset: false },
                 _ => Self::from_converted(about.converted_type(), column),
             },
@@ -154,32 +144,37 @@ impl ColumnFormat {
         }
     }
 
-    /// Returns the format of a column outside of structs and lists: times get an offset, UTC if they have none,
-    /// and whole numbers become integers.
+    /// Returns the format of a column outside of structs and lists: times get an offset, UTC if they have none.
     pub fn at_top_level(self) -> Self {
         match self {
-            Self::Double => Self::Number,
             Self::Timestamp { unit, .. } => Self::Timestamp { unit, has_offset: true },
             other => other,
         }
     }
 
-    /// Writes a value as JSON; returns whether it is not null. Times that the calendar lacks are null.
+    /// Writes a value as JSON; returns whether it is not null. Times that the calendar lacks are null. A text that
+    /// is not UTF-8 is written as it is, so that its row is rejected and no other. Whole numbers become integers,
+    /// because pandas stores integer columns with missing values as floats.
     pub fn write(self, value: Value<'_>, out: &mut Vec<u8>) -> Result<bool> {
         match (value, self) {
-            (Value::Bytes(bytes), Self::Text) => {
-                let text = std::str::from_utf8(bytes)
-                    .map_err(|e| ParquetError::General(format!("encountered non UTF-8 data: {e}")))?;
-                serde_json::to_writer(out, text).map_err(io::Error::from)?;
-            }
+            (Value::Bytes(bytes), Self::Text) => match std::str::from_utf8(bytes) {
+                Ok(text) => serde_json::to_writer(out, text).map_err(io::Error::from)?,
+                Err(_) => {
+                    let unescaped = bytes.iter().filter(|b| !b.is_ascii_control() && !b"\"\\".contains(b));
+                    out.push(b'"');
+                    out.extend(unescaped);
+                    out.push(b'"');
+                }
+            },
             (Value::Bytes(bytes), Self::Decimal { precision, scale }) => {
                 write_decimal(&Decimal::from_bytes(bytes.to_vec().into(), precision, scale), out)?;
             }
             (Value::Bytes([low, high]), Self::Float16) => write_float(half([*low, *high]), out)?,
             (Value::Bytes(bytes), _) => write_hexadecimal(bytes, out)?,
             (Value::Boolean(value), _) => write!(out, "{value}")?,
-            (Value::Float(value), _) => write_float(value, out)?,
-            (Value::Double(value), _) => write_float(value, out)?,
+            (Value::Float(value), _) if !write_whole(f64::from(value), out) => write_float(value, out)?,
+            (Value::Double(value), _) if !write_whole(value, out) => write_float(value, out)?,
+            (Value::Float(_) | Value::Double(_), _) => {}
             (Value::Integer(value), _) => return Ok(self.write_integer(value, out)?.is_some()),
         }
         Ok(true)
@@ -241,11 +236,11 @@ fn write_decimal(value: &Decimal, out: &mut Vec<u8>) -> io::Result<()> {
     out.write_all(text.trim_end_matches('.').as_bytes())
 }
 
-/// Writes a whole number as an integer; returns false if it is too large for one.
-pub fn write_whole(value: f64, out: &mut Vec<u8>) -> bool {
+/// Writes a whole number as an integer; returns false if it has a fraction or is too large for one.
+fn write_whole(value: f64, out: &mut Vec<u8>) -> bool {
     // The largest integer has no exact float, but its successor has.
     const LIMIT: f64 = -(i64::MIN as f64);
-    (-LIMIT..LIMIT).contains(&value) && write!(out, "{}", value as i64).is_ok()
+    value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value) && write!(out, "{}", value as i64).is_ok()
 }
 
 /// Writes a number with a fraction, and with an exponent outside of -5 to 9. JSON has no infinities: they
@@ -355,25 +350,24 @@ mod tests {
         assert_eq!(bytes("fixed_len_byte_array(2) a (DECIMAL(4,1))", b"\xff\xf1"), "-1.5");
         assert_eq!(bytes("fixed_len_byte_array(2) a (FLOAT16)", b"\x00\xc2"), "-3.0");
         assert_eq!(bytes("fixed_len_byte_array(2) a (FLOAT16)", b"\x01\x00"), "5.9604645e-8");
-        let invalid = ColumnFormat::Text.write(Value::Bytes(b"\xff"), &mut vec![]).unwrap_err();
-        assert!(invalid.to_string().contains("encountered non UTF-8 data"), "{invalid}");
+        let mut invalid = Vec::new();
+        assert!(ColumnFormat::Text.write(Value::Bytes(b"a\"\n\xff"), &mut invalid).unwrap());
+        assert_eq!(invalid, b"\"a\xff\"", "its row alone is not UTF-8");
     }
 
     #[test]
     fn floats_keep_their_fraction() {
         let double = |value| written("double a", false, Value::Double(value));
-        let texts = [0.0, -1.5, 9.0e9, 1.0e10, -1.25e-5, 1.0e-6, 123.456e18, f64::NAN].map(double);
-        let wanted = ["0.0", "-1.5", "9000000000.0", "1.0e10", "-0.0000125", "1.0e-6", "1.23456e20", "null"];
+        let texts = [0.5, -1.5, 9_500_000_000.5, 1.0e20, -1.25e-5, 1.0e-6, 123.456e18, f64::NAN].map(double);
+        let wanted = ["0.5", "-1.5", "9500000000.5", "1.0e20", "-0.0000125", "1.0e-6", "1.23456e20", "null"];
         assert_eq!(texts, wanted);
         assert_eq!(written("float a", false, Value::Float(0.1)), "0.1");
     }
 
     #[test]
     fn whole_floats_become_integers_if_they_fit() {
-        assert!(Values::Double(vec![1.0, -0.0]).are_whole());
-        assert!(!Values::Double(vec![1.0, 0.5]).are_whole());
-        assert!(!Values::Double(vec![f64::INFINITY]).are_whole());
-        assert!(!Values::Float(vec![1.0]).are_whole());
+        assert_eq!(written("double a", false, Value::Double(500.0)), "500");
+        assert_eq!(written("float a", true, Value::Float(7.0)), "7");
         let whole = |value| {
             let mut out = Vec::new();
             write_whole(value, &mut out).then(|| String::from_utf8(out).unwrap())
