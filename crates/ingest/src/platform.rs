@@ -10,7 +10,10 @@ use crate::bad_items::{self, ItemList};
 use crate::decode_output::{DecodeOutput, DecodedPayload, conversation};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
-use crate::{app_store, bluesky, generic, google_play, mastodon, reddit, x, youtube, zendesk};
+use crate::{
+    app_store, bluesky, generic, google_business, google_play, linkedin, mastodon, reddit, threads, tiktok,
+    trustpilot, x, youtube, zendesk,
+};
 
 /// A platform whose payloads can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,13 +38,23 @@ pub enum Platform {
     AppStore,
     /// Tickets of Zendesk.
     Zendesk,
+    /// Posts and replies on Threads.
+    Threads,
+    /// Comments on TikTok.
+    Tiktok,
+    /// Comments on an organization's posts on LinkedIn.
+    Linkedin,
+    /// Reviews on Trustpilot.
+    Trustpilot,
+    /// Reviews of a Google Business Profile.
+    GoogleBusiness,
     /// Any other platform, by a [`Mapping`].
     Generic,
 }
 
 impl Platform {
     /// All platforms.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::X,
         Self::Mastodon,
         Self::Bluesky,
@@ -52,6 +65,11 @@ impl Platform {
         Self::GooglePlay,
         Self::AppStore,
         Self::Zendesk,
+        Self::Threads,
+        Self::Tiktok,
+        Self::Linkedin,
+        Self::Trustpilot,
+        Self::GoogleBusiness,
         Self::Generic,
     ];
 
@@ -69,6 +87,11 @@ impl Platform {
             Self::GooglePlay => "google_play",
             Self::AppStore => "app_store",
             Self::Zendesk => "zendesk",
+            Self::Threads => "threads",
+            Self::Tiktok => "tiktok",
+            Self::Linkedin => "linkedin",
+            Self::Trustpilot => "trustpilot",
+            Self::GoogleBusiness => "google_business",
             Self::Generic => "generic",
         }
     }
@@ -184,6 +207,11 @@ impl PayloadDecoder {
             (Platform::GooglePlay, _) => google_play::decode(payload, out),
             (Platform::AppStore, _) => app_store::decode(payload, out),
             (Platform::Zendesk, _) => zendesk::decode(payload, out),
+            (Platform::Threads, _) => threads::decode(payload, out),
+            (Platform::Tiktok, _) => tiktok::decode(payload, out),
+            (Platform::Linkedin, _) => linkedin::decode(payload, out),
+            (Platform::Trustpilot, _) => trustpilot::decode(payload, out),
+            (Platform::GoogleBusiness, _) => google_business::decode(payload, out),
             (Platform::Generic, Some(mapping)) => generic::decode(mapping, payload, out),
             (Platform::Generic, None) => {
                 Err(crate::decode_output::unknown_payload("the generic platform needs a mapping; give one"))
@@ -204,6 +232,11 @@ impl PayloadDecoder {
             Platform::GooglePlay => google_play::LISTS,
             Platform::AppStore => app_store::LISTS,
             Platform::Zendesk => zendesk::LISTS,
+            Platform::Threads => threads::LISTS,
+            Platform::Tiktok => tiktok::LISTS,
+            Platform::Linkedin => linkedin::LISTS,
+            Platform::Trustpilot => trustpilot::LISTS,
+            Platform::GoogleBusiness => google_business::LISTS,
             Platform::Generic => &[],
         }
     }

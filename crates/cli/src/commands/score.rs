@@ -44,10 +44,10 @@ pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
         LineSource { name: &name, arrival },
         &mut out,
     );
-    let flushed = tally.and_then(|tally| out.flush().map(|()| tally));
+    let flushed = tally.and_then(|counts| out.flush().map(|()| counts));
     match flushed {
-        Ok(tally) => {
-            eprintln!("{}", describe_tally(&tally));
+        Ok((tally, blank)) => {
+            eprintln!("{}", describe_tally(&tally, blank));
             Ok(())
         }
         // The reader closed the pipe, because it has seen enough.
@@ -56,12 +56,13 @@ pub fn score(options: &ScoreOptions) -> Result<(), Failure> {
     }
 }
 
+/// Scores each line. Returns what became of the records, and the number of blank lines.
 fn score_lines(
     input: &mut BufReader<Box<dyn Read>>,
     ruleset: &Ruleset,
     file: LineSource<'_>,
     out: &mut EffectWriter<'_>,
-) -> io::Result<Tally> {
+) -> io::Result<(Tally, u64)> {
     let mut topology = LocalTopology::default();
     let mut line = Vec::new();
     let mut number = 0_u64;
@@ -75,7 +76,7 @@ fn score_lines(
     }
     let tally = topology.end_of_stream(ruleset, &mut |effect| out.write(effect));
     out.check()?;
-    Ok(tally)
+    Ok((tally, number - tally.records))
 }
 
 /// Writes effects and keeps the first error.
@@ -112,10 +113,15 @@ fn write_line(effect: &Effect, to: &mut impl Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-fn describe_tally(tally: &Tally) -> String {
+fn describe_tally(tally: &Tally, blank: u64) -> String {
     let Tally { records, scored, folded, rejected } = tally;
+    let blank = if blank == 0 {
+        String::new()
+    } else {
+        format!("; {} left out", count(blank as usize, "blank line"))
+    };
     format!(
-        "{} = {scored} scored + {folded} folded in + {rejected} rejected",
+        "{} = {scored} scored + {folded} folded in + {rejected} rejected{blank}",
         count(*records as usize, "line")
     )
 }

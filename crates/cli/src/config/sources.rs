@@ -140,7 +140,7 @@ fn hook_source(s: &mut Settings, source: &RawSource) -> Option<HookSource> {
     let key = |key: &str| format!("{section}.{key}");
     let secret = secret(s, &key("secret"));
     let signed_by = match source.decoder.platform() {
-        Platform::Facebook | Platform::Instagram => "meta",
+        Platform::Facebook | Platform::Instagram | Platform::Threads => "meta",
         Platform::X => "x",
         Platform::Zendesk => "zendesk",
         _ => "bearer",

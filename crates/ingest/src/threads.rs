@@ -1,0 +1,149 @@
+//! Decodes Threads: posts and replies of its API, and its webhooks.
+//!
+//! A conversation is a post with all replies below it. An author is known by name only; there are no followers and
+//! no totals. Replies that the owner has hidden or not approved yet are not public.
+
+use firewatch_domain::{AccountKind, Author, Post};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::bad_items::ItemList;
+use crate::check::missing;
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
+use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
+use crate::platform_time::{self, PlatformTime};
+use crate::{Result, html, json};
+
+/// A page of posts, a single post, or a webhook.
+#[derive(Debug, Deserialize)]
+struct Payload {
+    data: Option<Items<Media>>,
+    /// The change that a webhook reports.
+    values: Option<OneOrMany<Change>>,
+    time: Option<PlatformTime>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Change {
+    field: Option<String>,
+    value: Option<Media>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Media {
+    id: Option<Id>,
+    text: Option<String>,
+    alt_text: Option<String>,
+    username: Option<String>,
+    permalink: Option<String>,
+    timestamp: Option<PlatformTime>,
+    deleted_at: Option<PlatformTime>,
+    media_type: Option<String>,
+    root_post: Option<Link>,
+    replied_to: Option<Link>,
+    quoted_post: Option<Link>,
+    /// Whether the owner of the thread has hidden the reply.
+    hide_status: Option<String>,
+    /// Whether the owner has still to approve it.
+    reply_approval_status: Option<String>,
+    /// The reply is by the account whose token was used.
+    is_reply_owned_by_me: Option<bool>,
+    poll_attachment: Option<Poll>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Link {
+    id: Option<Id>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Poll {
+    option_a: Option<String>,
+    option_b: Option<String>,
+    option_c: Option<String>,
+    option_d: Option<String>,
+}
+
+pub(crate) const LISTS: &[ItemList] = &[ItemList::of::<Media>("data"), ItemList::of::<Change>("values")];
+
+/// Decodes a payload.
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
+    let payload: Payload = json::one(bytes)?;
+    if let Some(data) = payload.data {
+        out.each("data", data, |out, media| media.read(out));
+        return Ok(());
+    }
+    let time = payload.time;
+    match payload.values {
+        Some(OneOrMany::One(change)) => change.read(time, out).map_err(|e| e.within("values")),
+        Some(OneOrMany::Many(changes)) => {
+            out.each("values", changes, |out, change| change.read(time.clone(), out));
+            Ok(())
+        }
+        None if payload.error.is_some() => Err(unknown_payload("an error response of Threads")),
+        None => json::one::<Media>(bytes)?.read(out),
+    }
+}
+
+impl Change {
+    fn read(self, time: Option<PlatformTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let media = self.value.ok_or_else(|| missing("value"))?;
+        match self.field.as_deref() {
+            Some("replies" | "mentions" | "publish") => media.read(out),
+            Some("delete") => {
+                let id = non_empty_id(media.id).ok_or_else(|| missing("value/id"))?;
+                let at = platform_time::required("deleted_at", media.deleted_at.or(time))?;
+                out.delete(Occurrence { root: &id, at }, &id)
+            }
+            _ => Err(not_relevant("a change other than a post, a mention or a deletion")),
+        }
+    }
+}
+
+impl Media {
+    fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let id = non_empty_id(self.id.clone())
+            .ok_or_else(|| unknown_payload("not of Threads: `data`, `values` and `id` are missing"))?;
+        if self.timestamp.is_none() && self.text.is_none() && self.media_type.is_none() {
+            return Err(not_relevant("an id without a post; ask for its fields"));
+        }
+        match self.hide_status.as_deref() {
+            None | Some("NOT_HUSHED" | "UNHUSHED") => {}
+            Some(_) => return Err(not_public("a reply that the owner of the thread has hidden")),
+        }
+        match self.reply_approval_status.as_deref() {
+            None | Some("approved" | "APPROVED") => {}
+            Some(_) => return Err(not_public("a reply that is held for approval")),
+        }
+        let at = platform_time::required("timestamp", self.timestamp.clone())?;
+        let link = |link: &Option<Link>| link.as_ref().and_then(|link| non_empty_id(link.id.clone()));
+        let (root, parent) = (link(&self.root_post), link(&self.replied_to));
+        let root = root.or_else(|| parent.clone()).unwrap_or_else(|| id.clone());
+        let post = Post {
+            in_reply_to: parent.or_else(|| Some(root.clone())).filter(|_| root != id),
+            quotes: link(&self.quoted_post),
+            author: self.author(),
+            text: self.text(),
+            url: self.permalink,
+            id,
+            ..Post::default()
+        };
+        out.post(Occurrence { root: &root, at }, post)
+    }
+
+    fn author(&self) -> Option<Author> {
+        let name = self.username.clone().filter(|name| !name.trim().is_empty())?;
+        let account = (self.is_reply_owned_by_me == Some(true)).then_some(AccountKind::Brand);
+        let url = Some(format!("https://www.threads.net/@{name}"));
+        // Names are equal whatever their case.
+        Some(Author { id: name.to_lowercase(), handle: Some(name), account, url, ..Author::default() })
+    }
+
+    fn text(&self) -> String {
+        let poll = self.poll_attachment.as_ref();
+        let options = poll.map(|poll| [&poll.option_a, &poll.option_b, &poll.option_c, &poll.option_d]);
+        let options = options.into_iter().flatten().filter_map(Clone::clone);
+        html::paragraphs(self.text.clone().into_iter().chain(options).chain(self.alt_text.clone()))
+    }
+}
