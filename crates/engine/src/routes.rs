@@ -11,13 +11,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct RouteLevels(Vec<([u8; 4], Level)>);
 
-/// From the hashes as numbers, as version 10 of the changelog wrote them.
-impl From<Vec<(u32, Level)>> for RouteLevels {
-    fn from(levels: Vec<(u32, Level)>) -> Self {
-        Self(levels.into_iter().map(|(id, level)| (id.to_le_bytes(), level)).collect())
-    }
-}
-
 impl RouteLevels {
     /// No route matches.
     pub const NONE: Self = Self(Vec::new());

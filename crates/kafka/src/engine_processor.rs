@@ -135,11 +135,12 @@ impl<L: Log> Processor for EngineProcessor<'_, L> {
     fn committed(&mut self, now: EventTime) {
         self.task.committed();
         let EngineContext { worker, metrics, .. } = self.context;
+        // Effects first, so that whoever sees a record counted sees what it led to.
+        self.effect_kinds.drain(..).for_each(|kind| metrics.effect(kind));
         for UncommittedRecord { stream, handled, arrival } in self.uncommitted.drain(..) {
             metering::handled(metrics, stream, &handled);
             metering::committed(metrics, now, handled.at, arrival);
         }
-        self.effect_kinds.drain(..).for_each(|kind| metrics.effect(kind));
         worker.workers.end_of_input.set_received(self.partition, self.task.received_ends());
         metrics.state(self.partition, metering::state_size(&self.task));
     }
