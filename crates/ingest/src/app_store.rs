@@ -4,7 +4,7 @@
 //! time, and only its last change has a time. There are no reshares and no followers; a reviewer has a nickname.
 //! The feed has no answers, and its older form has no times: these reviews count from their arrival.
 
-use firewatch_domain::{Author, BrandReply, Post};
+use firewatch_domain::{Author, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -12,7 +12,7 @@ use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Count, Items, OneOrMany};
-use crate::reviews::{DEVELOPER, reviewer, stars};
+use crate::reviews::{answer, reviewer, stars};
 use crate::{Result, html, json, platform_time};
 
 /// A review or a page of reviews, with responses in `included`; or the public feed.
@@ -171,8 +171,7 @@ impl Resource {
         }
         let at = platform_time::text("lastModifiedDate", attributes.last_modified_date.as_deref())?;
         let text = attributes.response_body.ok_or_else(|| missing("responseBody"))?;
-        let reply = BrandReply { account: DEVELOPER.into(), text };
-        out.brand_reply(Occurrence { root: review, at }, format!("{id}/answer/{}", at.as_millis()), reply)
+        answer(review, &id, at, text, out)
     }
 }
 

@@ -3,14 +3,14 @@
 //! A conversation is a review with the owner's reply. A reviewer has a name at most. Of a translated review the
 //! original is read. A reply that Google has not approved is not public.
 
-use firewatch_domain::{BrandReply, Post};
+use firewatch_domain::Post;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::bad_items::ItemList;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Items, OneOrMany};
-use crate::reviews::{DEVELOPER, reviewer};
+use crate::reviews::{answer, reviewer};
 use crate::{Result, json, platform_time};
 
 /// What Google puts before a translation, and between it and the original.
@@ -119,8 +119,7 @@ impl Review {
             return Ok(());
         }
         let at = platform_time::text("reviewReply/updateTime", update_time.as_deref())?;
-        let reply = BrandReply { account: DEVELOPER.into(), text: original(&text).to_owned() };
-        out.brand_reply(Occurrence { root: &id, at }, format!("{id}/answer/{}", at.as_millis()), reply)
+        answer(&id, &id, at, original(&text).to_owned(), out)
     }
 }
 

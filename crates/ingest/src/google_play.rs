@@ -3,7 +3,7 @@
 //! A conversation is a review with the developer's answer. A review may be rewritten under the same id at any
 //! time, and only its last change has a time. There are no reshares and no followers; a reviewer has a name only.
 
-use firewatch_domain::{Author, BrandReply, Counters, EventTime, Post};
+use firewatch_domain::{Author, Counters, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -12,7 +12,7 @@ use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
 use crate::json_values::{Count, Items, OneOrMany, known_count};
 use crate::platform_time::{self, PlatformTime};
-use crate::reviews::{DEVELOPER, reviewer, stars};
+use crate::reviews::{answer, reviewer, stars};
 use crate::{Result, html, json};
 
 /// A page of reviews.
@@ -138,8 +138,7 @@ impl Review {
         )?;
         let Some(text) = self.reply_text.filter(|text| !text.trim().is_empty()) else { return Ok(()) };
         let at = platform_time::required("replyDate", self.reply_date)?;
-        let reply = BrandReply { account: DEVELOPER.into(), text };
-        out.brand_reply(Occurrence { root: id, at }, format!("{id}/answer/{}", at.as_millis()), reply)
+        answer(id, id, at, text, out)
     }
 }
 
@@ -165,8 +164,7 @@ impl Words {
     fn answer(self, id: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let at = self.time()?;
         let text = self.text.ok_or_else(|| missing("text"))?;
-        let reply = BrandReply { account: DEVELOPER.into(), text };
-        out.brand_reply(Occurrence { root: id, at }, format!("{id}/answer/{}", at.as_millis()), reply)
+        answer(id, id, at, text, out)
     }
 
     fn time(&self) -> Result<EventTime> {

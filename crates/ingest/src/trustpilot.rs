@@ -3,14 +3,14 @@
 //! A conversation is a review with the company's reply. A reviewer has a name and an id, and no followers. A review
 //! that is hidden while it is checked is not public, and of the private API only what everybody sees is read.
 
-use firewatch_domain::{Author, BrandReply, Post};
+use firewatch_domain::{Author, Post};
 use serde::Deserialize;
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Count, Items, OneOrMany};
-use crate::reviews::{DEVELOPER, reviewer, stars};
+use crate::reviews::{answer, reviewer, stars};
 use crate::{Result, html, json, platform_time};
 
 /// A page of reviews, a review, or events of a webhook.
@@ -151,8 +151,7 @@ impl Review {
             return Ok(());
         };
         let at = platform_time::text("companyReply/createdAt", updated_at.or(created_at).as_deref())?;
-        let reply = BrandReply { account: DEVELOPER.into(), text };
-        out.brand_reply(Occurrence { root: &id, at }, format!("{id}/answer/{}", at.as_millis()), reply)
+        answer(&id, &id, at, text, out)
     }
 }
 

@@ -142,14 +142,8 @@ impl View {
             // The counters of a reply are not those of the conversation.
             return Ok(());
         }
-        let counters = Counters {
-            reshares: known_count(self.repost_count),
-            replies: known_count(self.reply_count),
-            quotes: known_count(self.quote_count),
-            likes: known_count(self.like_count),
-            views: None,
-        };
-        out.counters(Occurrence { root: uri, at: out.arrival.max(at) }, counters)
+        let totals = [self.repost_count, self.reply_count, self.quote_count, self.like_count];
+        out.counters(Occurrence { root: uri, at: out.arrival.max(at) }, counters(totals))
     }
 }
 
@@ -187,14 +181,8 @@ impl ViewEmbed {
             if record.reply.is_some() {
                 return Ok(());
             }
-            let counters = Counters {
-                reshares: known_count(self.repost_count),
-                replies: known_count(self.reply_count),
-                quotes: known_count(self.quote_count),
-                likes: known_count(self.like_count),
-                views: None,
-            };
-            out.counters(Occurrence { root: uri, at: out.arrival.max(at) }, counters)
+            let totals = [self.repost_count, self.reply_count, self.quote_count, self.like_count];
+            out.counters(Occurrence { root: uri, at: out.arrival.max(at) }, counters(totals))
         };
         if let Err(rejection) = read() {
             out.reject(rejection.within("embed/record"));
@@ -284,6 +272,12 @@ impl Profile {
             ..Author::default()
         })
     }
+}
+
+/// Returns the totals of a post: reposts, replies, quotes and likes.
+fn counters(totals: [Option<Count>; 4]) -> Counters {
+    let [reshares, replies, quotes, likes] = totals.map(known_count);
+    Counters { reshares, replies, quotes, likes, views: None }
 }
 
 /// Returns whether a type stands in the place of a post that is not shown.

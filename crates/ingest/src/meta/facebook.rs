@@ -13,7 +13,7 @@ use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Count, Id, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
-use crate::reviews::{reviewer, stars};
+use crate::reviews::{recommendation_stars, reviewer, stars};
 use crate::{Result, json};
 
 #[derive(Debug, Deserialize)]
@@ -139,12 +139,7 @@ impl Value {
             return out.delete(Occurrence { root: &id, at: sent_at }, &id);
         }
         let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
-        let recommends = self.recommendation_type.as_deref().map(str::to_ascii_lowercase);
-        let of_type = match recommends.as_deref() {
-            Some("negative") => Some(1),
-            Some("positive") => Some(5),
-            _ => None,
-        };
+        let of_type = recommendation_stars(self.recommendation_type.as_deref());
         let stars = stars("rating", self.rating)?.or(of_type);
         let name = self.reviewer_name;
         let author = non_empty_id(self.reviewer_id)

@@ -12,7 +12,7 @@ use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Count, Id, Items, known_count, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
-use crate::reviews::stars;
+use crate::reviews::{recommendation_stars, stars};
 use crate::{Result, json};
 
 /// A page of nodes.
@@ -139,11 +139,7 @@ impl Node {
         // Without the story, a person has one recommendation of a page.
         let of_person = reviewer_id.as_ref().map(|id| format!("recommendation/{id}/{}", at.as_millis()));
         let id = story.or(of_person).ok_or_else(|| missing("open_graph_story/id"))?;
-        let of_type = match self.recommendation_type.as_deref().map(str::to_ascii_lowercase).as_deref() {
-            Some("negative") => Some(1),
-            Some("positive") => Some(5),
-            _ => None,
-        };
+        let of_type = recommendation_stars(self.recommendation_type.as_deref());
         let author = reviewer_id.map(|id| Author {
             id,
             handle: by.and_then(|by| by.name.clone()),
