@@ -201,6 +201,34 @@ fn it_waits_for_brokers_that_are_down_at_startup() {
 }
 
 #[test]
+fn it_stops_while_its_broker_hangs_and_names_what_is_not_committed() {
+    if !can_run_kafka() {
+        return;
+    }
+    let frozen = Cluster::start_up("frozen", 29492, 1);
+    let setup = Setup::on(&frozen.bootstrap_servers(), "frozen");
+    // Records are read before the broker hangs, and not committed.
+    setup.configure("commit_interval = \"5s\"");
+    setup.make_topics(PARTITIONS);
+    let mut instance = setup.start_until_ready();
+    let events = conversations(200);
+    setup.feed(&events);
+    frozen.signal(1, "STOP");
+    let stopped = instance.stop();
+    let log = std::fs::read_to_string(&instance.log).unwrap();
+    frozen.signal(1, "CONT");
+    assert!(stopped, "{log}");
+    assert!(log.contains("is left to the next owner"), "{log}");
+
+    let mut instance = setup.start_until_ready();
+    let metrics = instance.wait_for_events(events.len(), WAIT_DEADLINE);
+    let written = metric_sum(&metrics, "firewatch_effects_total{kind=\"score\"}") as usize;
+    let scores = setup.read(&setup.topics.scores, written);
+    assert_eq!((scores.len(), written > 100), (written, true), "nothing is lost or written twice");
+    assert!(instance.stop());
+}
+
+#[test]
 fn mismatched_topics_are_refused_with_the_remedy() {
     if !can_run_kafka() {
         return;

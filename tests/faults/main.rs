@@ -138,11 +138,13 @@ fn run(plan: &Plan) -> Verdict {
         feeder.join().expect("the feeder");
         log("all records are fed; waiting for the last outputs");
         wait_for_no_lag(&world.instances);
+        log("no record waits any more");
         over.store(true, Ordering::Relaxed);
         reader.join().expect("the reader")
     });
+    log("outputs are complete; stopping the instances");
     for instance in &mut world.instances {
-        instance.stop();
+        assert!(instance.stop(), "the instance did not stop cleanly; see {}", instance.log.display());
     }
     log("starting the undisturbed run");
     let quiet = quiet_run(&world);

@@ -39,11 +39,17 @@ pub struct Outputs {
     pub pauses: Vec<(Instant, Duration, u32)>,
 }
 
+/// Longest time from the last input to the last output.
+const END_DEADLINE: Duration = Duration::from_secs(120);
+
 /// Shorter pauses are not counted.
 const MIN_PAUSE: Duration = Duration::from_millis(150);
 
 impl Outputs {
-    /// Reads until `over` is set and nothing has arrived for `calm`.
+    /// Reads until `stop` is set and nothing has arrived for `calm`.
+    ///
+    /// # Panics
+    /// When records still arrive `END_DEADLINE` after `stop` was set.
     pub fn read(
         settings: &KafkaSettings,
         topics: &Topics,
@@ -59,7 +65,12 @@ impl Outputs {
         let tail = TopicTail::new(settings, &names).expect("a reader");
         let mut outputs = Self::default();
         let mut last = Instant::now();
+        let mut ends_by = None;
         loop {
+            if stop.load(Ordering::Relaxed) {
+                let deadline = *ends_by.get_or_insert_with(|| Instant::now() + END_DEADLINE);
+                assert!(Instant::now() < deadline, "outputs still arrive, {} until now", outputs.read);
+            }
             match tail.next(Duration::from_millis(50)) {
                 Ok(Some(record)) => {
                     last = Instant::now();

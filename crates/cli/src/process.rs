@@ -18,6 +18,10 @@ use crate::{clock, config};
 /// Time without a heartbeat after which a run loop counts as hung: longer than the longest wait for brokers.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(180);
 
+/// Longest time from the first signal to the end of the process. The Kafka client can wait for brokers, or for its
+/// group, for ever. Kubernetes kills a process after 30 seconds.
+const STOP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(25);
+
 /// Starts the log, the runtime and the signal handlers. Call this first, so that a SIGTERM during model loading
 /// still shuts down cleanly. Log settings come from the settings file; without one, the log holds warnings.
 pub fn start(settings: Option<&Path>) -> Result<(Runtime, Arc<AtomicBool>), Failure> {
@@ -37,18 +41,27 @@ pub fn runtime() -> Result<Runtime, Failure> {
         .map_err(|e| Failure::running("start the runtime", e))
 }
 
-/// Sets `stop` on the first SIGINT or SIGTERM; the second ends the process at once, with exit code 130.
+/// Sets `stop` on the first SIGINT or SIGTERM. The second ends the process at once, with exit code 130; so does a
+/// process that still runs after [`STOP_TIMEOUT`], with exit code 1.
 fn stop_on_signal(runtime: &Runtime, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let _inside = runtime.enter();
     let listen = |kind| signal(kind).map_err(|e| Failure::running("listen for signals", e));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     runtime.spawn(async move {
-        loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if stop.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        stop.store(true, Ordering::Relaxed);
+        tracing::info!("stopping after this batch; send the signal again to stop at once");
+        tokio::select! {
+            _ = interrupt.recv() => std::process::exit(130),
+            _ = terminate.recv() => std::process::exit(130),
+            () = tokio::time::sleep(STOP_TIMEOUT) => {
+                tracing::error!(
+                    "still not stopped {} s after the signal; ended by force. What was committed counts, the rest \
+                     is read again, and another process takes over when the session expires",
+                    STOP_TIMEOUT.as_secs()
+                );
+                std::process::exit(1);
             }
-            tracing::info!("stopping after this batch; send the signal again to stop at once");
         }
     });
     Ok(())
@@ -86,7 +99,7 @@ pub fn run_watched(
     if has_no_server {
         return Err(Failure::Running(format!("stopped: the metrics server could not listen on {listen}")));
     }
-    tracing::info!("stopped; everything read is committed");
+    tracing::info!("stopped");
     Ok(())
 }
 

@@ -123,6 +123,7 @@ impl WorkerControl {
         clock: WallClock,
     ) -> Result<(), RunError> {
         if self.should_finish() {
+            tracing::warn!("{problem}; what was read since the last commit is left to the next owner");
             return Ok(());
         }
         let wait = backoff.next_within(timeout_ms, problem)?;
@@ -223,16 +224,17 @@ impl Workers {
     /// Stops the workers of some partitions. They may commit their round first, unless it is too late because
     /// another member owns the partitions.
     pub fn stop_workers(&self, partitions: &[u32], too_late: bool) {
-        let stopped: Vec<_> = {
+        let stopped: BTreeMap<u32, WorkerHandle> = {
             let mut handles = lock(&self.handles);
-            partitions.iter().filter_map(|p| handles.remove(p)).collect()
+            partitions.iter().filter_map(|p| handles.remove_entry(p)).collect()
         };
         let order = if too_late { Order::Abandon } else { Order::Finish };
-        for WorkerHandle { control, .. } in &stopped {
+        for WorkerHandle { control, .. } in stopped.values() {
             control.give(order);
         }
         let start = Stopwatch::start();
-        for WorkerHandle { control, thread } in stopped {
+        let mut abandoned = Vec::new();
+        for (partition, WorkerHandle { control, thread }) in stopped {
             while !control.is_in_phase(Phase::Finished) && start.elapsed() < FINISH_TIMEOUT {
                 pause(FINISH_POLL_INTERVAL);
             }
@@ -241,7 +243,15 @@ impl Workers {
                 let _ = thread.join();
             } else {
                 control.give(Order::Abandon);
+                abandoned.push(partition);
             }
+        }
+        if !abandoned.is_empty() {
+            tracing::warn!(
+                partitions = ?abandoned,
+                "not committed within {} s; what was read since the last commit is left to the next owner",
+                FINISH_TIMEOUT.as_secs()
+            );
         }
     }
 
