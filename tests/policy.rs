@@ -36,7 +36,12 @@ fn the_cases_of_the_lifecycle_pass() {
 
 #[test]
 fn the_cases_of_what_waits_pass() {
-    all_cases_pass("tests/policy/waiting.toml", 19);
+    all_cases_pass("tests/policy/waiting.toml", 20);
+}
+
+#[test]
+fn the_cases_of_storms_that_a_team_sleeps_through_pass() {
+    all_cases_pass("tests/policy/storms.toml", 12);
 }
 
 #[test]

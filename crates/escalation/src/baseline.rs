@@ -315,6 +315,17 @@ impl VolumeMonitor<'_> {
         }
     }
 
+    /// Returns how far this many complaints in the shortest span, all of a storm about these words, are above the
+    /// usual number, and that number.
+    pub fn deviations_of_storm(&self, posts: u32, words: &[String], now: EventTime) -> (f64, f64) {
+        let all = self.profile.rate(now) * BUCKET.as_secs() / 3600.0 * self.history.level(0);
+        let share = words.iter().map(|word| self.usual_share(word)).reduce(f64::max);
+        let usual = all * share.unwrap_or(1.0);
+        let penalty = if words.is_empty() { NO_TOPIC_PENALTY } else { TOPIC_PENALTY };
+        let sd = deviation(usual, self.history.dispersions[0], self.profile.relative_sd(now));
+        ((f64::from(posts) - usual) / sd - penalty, usual)
+    }
+
     /// Returns the usual share of complaints that contain a word.
     fn usual_share(&self, word: &str) -> f64 {
         let (posts, _, words) = &self.history.current_hour;

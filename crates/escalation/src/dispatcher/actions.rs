@@ -97,7 +97,15 @@ impl Incident {
         });
     }
 
+    /// Ends it, and what a team would still be notified of. A storm or group that nobody was notified of yet is not
+    /// ended: whoever names it has not seen it.
     pub(super) fn resolve(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
+        if self.lifecycles.is_empty() && !id.is_conversation() {
+            out.record_decision(DecisionKind::NoChange, id, || {
+                format!("not resolved by {}: nobody was notified of it yet", made.by)
+            });
+            return;
+        }
         let of_escalations = self.meant(id, made).into_iter();
         let mut meant: Vec<String> = of_escalations.map(|i| self.lifecycles[i].team.clone()).collect();
         meant.extend(made.scope.and_then(|scope| scope.team.clone()));

@@ -133,12 +133,11 @@ impl Dispatcher {
                 continue;
             };
             let is_answered = collection.has_clock && collection.unanswered == 0;
-            // One that is answered before its team was notified needs no escalation. One whose conversations end
-            // while its team sleeps does.
+            // One that is answered before its team was notified needs no escalation. One that was opened after the end
+            // of its conversations expires by itself.
             let is_unseen = incident.lifecycles.is_empty();
-            let is_asleep = is_unseen && !is_answered && incident.routes.iter().any(|active| active.deferred);
-            let is_kept = is_asleep || collection.expires_at.is_some();
-            let is_over = (collection.present == 0 && !is_kept) || (is_answered && is_unseen);
+            let is_empty = collection.present == 0 && collection.expires_at.is_none();
+            let is_over = is_empty || (is_answered && is_unseen);
             if is_over {
                 out.move_all(
                     &id,

@@ -120,8 +120,12 @@ impl Dispatcher {
         });
         for PendingOpening { id, team, trigger, .. } in openings {
             let Some(mut incident) = self.incidents.check_out(&id) else { continue };
-            // A storm or digest replaces many escalations, so it never waits for a budget.
-            let counts = matches!(id.kind(), IncidentKind::Conversation | IncidentKind::Group);
+            // A storm, its group or a digest replaces many escalations, so it never waits for a budget.
+            let counts = match id.kind() {
+                IncidentKind::Conversation => true,
+                IncidentKind::Group => !self.is_group_of_storm(&id),
+                _ => false,
+            };
             let free_at = if counts { self.reserve_budget(&team, trigger.level, out) } else { None };
             match free_at {
                 None => {

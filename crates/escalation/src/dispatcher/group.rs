@@ -1,6 +1,6 @@
 //! Groups: conversations on one route with equal `group_by` values share one escalation that grows.
 
-use firewatch_domain::{Duration, EscalationState, IncidentId, Reason, ReasonKind};
+use firewatch_domain::{Duration, EscalationState, IncidentId, IncidentKind, Reason, ReasonKind};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
@@ -51,6 +51,9 @@ impl Dispatcher {
             let reason = trigger.reason.clone();
             new.routes.push(ActiveRoute::new(trigger.route.clone(), trigger.level, reason, out.now));
             new.advice.clone_from(&incident.advice);
+            if let Some(storm) = IncidentId::from_prefix(key).and_then(|id| self.incidents.get(&id)) {
+                new.topics.clone_from(&storm.topics);
+            }
             new
         });
         if let Some(collection) = group_incident.details.collection_mut() {
@@ -76,6 +79,13 @@ impl Dispatcher {
             }
         }
         group_id
+    }
+
+    /// Returns whether a group holds the posts of a storm.
+    pub(super) fn is_group_of_storm(&self, id: &IncidentId) -> bool {
+        let key = self.core.groups.iter().find(|(_, group)| group.id == *id).map(|((_, key), _)| key);
+        let storm = key.and_then(|key| IncidentId::from_prefix(key));
+        storm.is_some_and(|storm| storm.kind() == IncidentKind::Storm)
     }
 
     /// Lets nobody join groups that a person has ended or answered.

@@ -257,6 +257,12 @@ impl Incident {
         }
     }
 
+    /// Returns whether the conversation is, or was, part of the storm with this id.
+    pub(crate) fn is_in_storm(&self, storm: &str) -> bool {
+        let own = self.conversation().and_then(|conversation| conversation.storm.as_ref());
+        own.is_some_and(|own| own.as_str() == storm)
+    }
+
     /// Returns what only a conversation has, for changes.
     pub(crate) fn conversation_mut(&mut self) -> Option<&mut ConversationDetails> {
         match &mut self.details {
@@ -286,6 +292,15 @@ impl Incident {
         }
         for lifecycle in self.lifecycles.iter_mut().filter(|one| team.is_none_or(|team| one.team == team)) {
             (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (None, None);
+        }
+    }
+
+    /// Lets be decided now what waits for a budget.
+    pub(crate) fn stop_budget_waits(&mut self, now: EventTime, policy: &Policy) {
+        for wait in std::mem::take(&mut self.budget_waits) {
+            for active in self.routes_mut(Some(&wait.team), policy).filter(|active| active.deferred) {
+                (active.due, active.deferred) = (active.due.map(|_| now), false);
+            }
         }
     }
 

@@ -50,7 +50,7 @@ use incidents::Incidents;
 
 /// Maximum number of pending signals. Beyond it, the oldest window is decided without the lagging sources.
 const MAX_PENDING_SIGNALS: usize = 50_000;
-/// Longest gap of which every storm window is evaluated.
+/// Longest gap of which every storm window is evaluated while no storm is open.
 const MAX_GAP: Duration = Duration::from_mins(55 * 60);
 
 /// Key of a pending action: the time before which all windows are decided, the time at which the person acted,
@@ -215,7 +215,9 @@ impl Dispatcher {
         let first_pending = self.pending.first_key_value().map(|((at, _), _)| at.floor(step));
         let next = self.clock.next_window.or(first_pending)?;
         let gap = Duration::from_millis(MAX_GAP.as_millis() / step.as_millis() * step.as_millis());
-        let storm_window = storm::window_end(next, step).max(watermark.floor(step) - gap) - step;
+        let from =
+            if self.core.storms.is_empty() { watermark.floor(step) - gap } else { EventTime::EARLIEST };
+        let storm_window = storm::window_end(next, step).max(from) - step;
         let due = self.incidents.next_due().map(|due| due.ceil(step) - step);
         let start = next.max(first_pending.into_iter().chain(due).fold(storm_window, EventTime::min));
         (start + step <= watermark).then_some(start)

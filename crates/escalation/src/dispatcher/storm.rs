@@ -21,6 +21,10 @@ const STORM_STEP: Duration = Duration::from_secs(10);
 /// Span over which a storm's recent members count.
 const RECENT: Duration = Duration::from_mins(5);
 
+/// How many times further from usual an open storm must be than a new one of the same level. A storm that grows quickly
+/// would otherwise be raised seconds after it opened.
+const RAISE_FACTOR: f64 = 3.0;
+
 /// An open storm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Storm {
@@ -131,7 +135,7 @@ impl Dispatcher {
             self.changed.insert(StatePartKey::Profile);
         }
         let Some(Alarm { posts, span, expected, deviations, words }) = alarm else { return false };
-        let level = if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium };
+        let level = level_of(deviations, policy);
         let topics = self.common_spellings(&words);
         let about = about(&topics);
         let reason = format!("{posts} complaints{about} within {span} (usual: {expected:.0})");
@@ -214,11 +218,13 @@ impl Dispatcher {
         storm.growth.add_member(sim_hash);
         let storm_id = storm.id.clone();
         out.record_decision(DecisionKind::RouteChanged, id, || format!("part of {storm_id}"));
-        self.incidents.edit(id, |incident| {
+        if let Some(mut incident) = self.incidents.check_out(id) {
             if let Some(conversation) = incident.conversation_mut() {
                 conversation.storm = Some(storm_id.clone());
             }
-        });
+            incident.stop_budget_waits(out.now, out.policy);
+            self.incidents.check_in(id, incident, out.policy);
+        }
         self.incidents.edit(&storm_id, |storm| {
             storm.posted_at = storm.posted_at.into_iter().chain(posted_at).min();
         });
@@ -239,6 +245,7 @@ impl Dispatcher {
                 continue;
             }
             if ends_window {
+                self.raise_storm(&mut storm, recent, out);
                 storm.end_storm_window(out.policy);
             }
             self.reopen_storm(&mut storm, out);
@@ -246,7 +253,25 @@ impl Dispatcher {
         }
     }
 
-    /// Opens the escalation of a storm again that a person ended and that has doubled since.
+    /// Raises the level of a storm that has become clearly worse; it never falls.
+    fn raise_storm(&mut self, storm: &mut Storm, recent: u32, out: &Emitter<'_>) {
+        let (deviations, usual) = self.volume().deviations_of_storm(recent, &storm.words, out.now);
+        let level = level_of(deviations / RAISE_FACTOR, out.policy);
+        if level <= storm.level {
+            return;
+        }
+        storm.level = level;
+        let Some(mut incident) = self.incidents.check_out(&storm.id) else { return };
+        let about = about(&incident.topics);
+        if let Some(active) = incident.routes.first_mut() {
+            active.reason = format!("{recent} complaints{about} within {RECENT} (usual: {usual:.0})");
+            (active.level, active.due) = (level, Some(out.now));
+        }
+        self.incidents.check_in(&storm.id, incident, out.policy);
+    }
+
+    /// Opens the escalation of a storm again that a person ended and that has doubled since. What waits to be opened
+    /// again tells the number of posts at that time.
     fn reopen_storm(&mut self, storm: &mut Storm, out: &mut Emitter<'_>) {
         let Some(incident) = self.incidents.get(&storm.id) else { return };
         let is_ended = incident.lifecycles.first().is_some_and(|lifecycle| !lifecycle.is_live());
@@ -259,16 +284,16 @@ impl Dispatcher {
         if members < 2 * at_end.max(1) {
             return;
         }
-        storm.members_at_end = None;
-        if let Some(mut incident) = self.incidents.check_out(&storm.id) {
-            let topics = about(&incident.topics);
-            if let Some(active) = incident.routes.first_mut() {
-                active.reason =
-                    format!("{members} complaints{topics}; there were {at_end} when a person ended it");
+        let Some(mut incident) = self.incidents.check_out(&storm.id) else { return };
+        let about = about(&incident.topics);
+        if let Some(active) = incident.routes.first_mut() {
+            active.reason =
+                format!("{members} complaints{about}; there were {at_end} when a person ended it");
+            if active.due.is_none() {
                 (active.since, active.due) = (out.now, Some(out.now));
             }
-            self.incidents.check_in(&storm.id, incident, out.policy);
         }
+        self.incidents.check_in(&storm.id, incident, out.policy);
     }
 
     fn end_storm(&mut self, storm: &Storm, recent: u32, out: &mut Emitter<'_>) {
@@ -276,10 +301,41 @@ impl Dispatcher {
             self.incidents.get(&storm.id).map_or_else(String::new, |incident| about(&incident.topics));
         let posts = if recent == 1 { "1 post" } else { &format!("{recent} posts") };
         let happened = format!("only {posts} joined in the last five minutes");
-        if storm.is_emitted || !self.keep_slept_storm(storm, out) {
+        let incident = self.incidents.get(&storm.id);
+        let is_due = incident.is_some_and(|one| one.routes.iter().any(|active| active.due.is_some()));
+        if !is_due || !self.keep_slept_storm(storm, out) {
             self.end_incident(&storm.id, &happened, out);
         }
         self.open_storm_digests(&storm.id, &topics, out);
+        self.group_waiting(&storm.id, &topics, out);
+    }
+
+    /// Lets be one group for each route what has waited, behind quiet hours or a silence, until its storm ended.
+    fn group_waiting(&mut self, storm: &IncidentId, about: &str, out: &Emitter<'_>) {
+        let waits = |incident: &Incident, active: &ActiveRoute| {
+            let team = incident.team(active, out.policy);
+            active.due.is_some()
+                && active.group.is_none()
+                && active.level <= out.policy.storms.mutes_up_to
+                && incident.lifecycles.iter().all(|lifecycle| Some(lifecycle.team.as_str()) != team)
+        };
+        let members = self.incidents.iter().filter(|(_, incident)| incident.is_in_storm(storm.as_str()));
+        let mut by_route: BTreeMap<RouteRef, Vec<IncidentId>> = BTreeMap::new();
+        for (id, incident) in members {
+            for active in incident.routes.iter().filter(|active| waits(incident, active)) {
+                by_route.entry(active.route.clone()).or_default().push(id.clone());
+            }
+        }
+        for (route, ids) in by_route.into_iter().filter(|(_, ids)| ids.len() > 1) {
+            for id in ids {
+                self.incidents.edit(&id, |incident| {
+                    for active in incident.routes.iter_mut().filter(|active| active.route == route) {
+                        active.group = Some(storm.to_string());
+                        active.reason.push_str(&format!("; part of a storm{about} that has ended"));
+                    }
+                });
+            }
+        }
     }
 
     /// Keeps the incident of a storm that ends while its team sleeps, so that the team is notified when it
@@ -309,6 +365,11 @@ impl Dispatcher {
             self.end_incident(id, "the storm had ended before its team was awake", out);
         }
     }
+}
+
+/// Returns the level of a storm whose complaints are this many deviations above the usual number.
+fn level_of(deviations: f64, policy: &Policy) -> Level {
+    if deviations >= 3.0 * policy.storms.deviations { Level::High } else { Level::Medium }
 }
 
 fn muted_notice() -> Reason {

@@ -4,7 +4,7 @@
 
 use firewatch_domain::{EventTime, IncidentId, Level};
 
-use super::incident::Incident;
+use super::incident::{ActiveRoute, Incident};
 use super::state::DispatcherCore;
 use super::storm::Storm;
 use crate::RouteRef;
@@ -91,8 +91,13 @@ pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict
     if is_live {
         return Verdict::Raise(trigger);
     }
+    if let Some(group) = group_of_other_route(incident, team, &trigger, policy) {
+        return Verdict::Suppress(Suppression::InGroup(group));
+    }
     let active = incident.routes.iter().find(|active| active.route == trigger.route);
-    if let Some(key) = active.and_then(|active| active.group.clone()) {
+    let mutes = trigger.level <= policy.storms.mutes_up_to;
+    let key = active.and_then(|active| active.group.clone());
+    if let Some(key) = key.filter(|key| mutes || !incident.is_in_storm(key)) {
         return Verdict::Join { trigger, key };
     }
     if let Some(storm) = storm_of(incident, trigger.level, view) {
@@ -104,6 +109,25 @@ pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict
         Some(_) => Verdict::Reopen(trigger),
         None => Verdict::Open(trigger),
     }
+}
+
+/// Returns the group or digest by which the team is notified of the conversation already: that of another of its
+/// routes, at this level or above.
+fn group_of_other_route(
+    incident: &Incident,
+    team: &str,
+    trigger: &Trigger,
+    policy: &Policy,
+) -> Option<IncidentId> {
+    let notifies = |active: &&ActiveRoute| {
+        active.route != trigger.route
+            && active.level >= trigger.level
+            && !active.lapsed
+            && incident.team(active, policy) == Some(team)
+    };
+    let mut others = incident.routes.iter().filter(notifies);
+    let memberships = &incident.conversation()?.memberships;
+    others.find_map(|active| memberships.iter().find(|m| m.route == active.route)).map(|m| m.of.clone())
 }
 
 /// Returns the storm that a conversation is part of, if it mutes this level.
