@@ -5,7 +5,7 @@ use firewatch_domain::{
     AccountKind, Author, Body, BrandReply, Counters, Delete, Engagement, EngagementKind, Event, EventTime,
     Post, SCHEMA_VERSION,
 };
-use firewatch_ingest::{decode_action, decode_event, decode_signal};
+use firewatch_ingest::{decode_action, decode_event, decode_signals_record};
 use proptest::prelude::*;
 
 const ARRIVAL: EventTime = EventTime::from_millis(1_800_000_000_000);
@@ -97,7 +97,7 @@ proptest! {
     fn any_bytes_give_an_event_or_a_rejection(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = decode_event(&bytes, None, ARRIVAL);
         let _ = decode_action(&bytes, None, ARRIVAL);
-        let _ = decode_signal(&bytes, None);
+        let _ = decode_signals_record(&bytes, None);
     }
 
     /// Valid records with some bytes changed, cut or inserted, as real senders damage them.

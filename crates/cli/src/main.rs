@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Run { config } => run::run(&config),
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
+        Command::Topics { what: TopicsCommand::Check { config, sample } } => topics::check(&config, sample),
         Command::Backtest(options) => backtest::backtest(&options),
         Command::Compare(options) => compare::compare(&options),
         Command::Console(options) => console::console(&options),

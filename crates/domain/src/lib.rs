@@ -8,6 +8,7 @@ mod dead_letter;
 mod escalation;
 mod event;
 mod flag;
+mod forwarded;
 mod incident;
 mod reason;
 mod score;
@@ -22,6 +23,7 @@ pub use event::{
     AccountKind, Author, Body, BrandReply, Counters, Delete, Engagement, EngagementKind, Event, Post,
 };
 pub use flag::FlagKind;
+pub use forwarded::{Forwarded, ForwardedRecord};
 pub use incident::{IncidentId, IncidentKind};
 pub use reason::{Reason, ReasonKind, Reasons};
 pub use score::{

@@ -15,6 +15,8 @@ pub enum Outcome {
     Scored,
     /// The record was accepted; no score was due.
     Folded(Fold),
+    /// The conversation lives in another partition, and the record is on its way to it.
+    Forwarded,
     /// The record became a dead letter.
     Rejected(RejectionCode),
 }
@@ -32,6 +34,8 @@ pub enum Fold {
     Deleted,
     /// The record is an action on an escalation.
     Action,
+    /// The record is an action on a conversation that is not followed, and changes nothing.
+    UnknownConversation,
     /// The record is a signal or a watermark.
     Signal,
 }

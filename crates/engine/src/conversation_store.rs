@@ -54,6 +54,11 @@ impl ConversationStore {
         self.bytes
     }
 
+    /// Returns whether there is a conversation of this id.
+    pub fn contains(&self, id: &str) -> bool {
+        self.touched.get(id).map_or_else(|| self.packed.contains_key(id), Option::is_some)
+    }
+
     /// Runs `work` on an existing conversation; returns `None` when there is none of this id.
     pub fn visit<R>(
         &mut self,

@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use firewatch_domain::{DeadLetter, Escalation, EventTime, Origin, SCHEMA_VERSION, Score, Signal};
+use firewatch_domain::{DeadLetter, Escalation, EventTime, Forwarded, Origin, SCHEMA_VERSION, Score, Signal};
 use firewatch_ingest::Rejection;
 use serde::{Serialize, Serializer};
 
@@ -26,6 +26,8 @@ pub enum Effect {
     Shadow(u32, Box<Escalation>),
     /// To the signals topic, which firewatch itself reads.
     Signal(Box<Signal>),
+    /// To this partition of the signals topic, where the conversation lives.
+    Forwarded(Box<Forwarded>, u32),
     /// To the dead letters topic, under the original key.
     DeadLetter(Box<DeadLetter>, Option<Vec<u8>>),
 }
@@ -40,7 +42,17 @@ impl Effect {
                 Some(r.conversation.as_bytes())
             }
             Self::Signal(r) => Some(r.brand.as_bytes()),
+            Self::Forwarded(r, _) => Some(r.conversation().as_bytes()),
             Self::DeadLetter(_, key) => key.as_deref(),
+        }
+    }
+
+    /// Returns the partition that the record must be written to; `None` when its key decides.
+    #[must_use]
+    pub fn partition(&self) -> Option<u32> {
+        match self {
+            Self::Forwarded(_, partition) => Some(*partition),
+            _ => None,
         }
     }
 
@@ -51,6 +63,7 @@ impl Effect {
             Self::Score(r) => &r.id,
             Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => &r.id,
             Self::Signal(r) => &r.id,
+            Self::Forwarded(r, _) => &r.id,
             Self::DeadLetter(r, _) => &r.id,
         }
     }
@@ -63,6 +76,7 @@ impl Effect {
             Self::Escalation(_) | Self::HandedOver(..) => "escalation",
             Self::Shadow(..) => "trial",
             Self::Signal(_) => "signal",
+            Self::Forwarded(..) => "forwarded",
             Self::DeadLetter(..) => "dead_letter",
         }
     }
@@ -74,6 +88,7 @@ impl Effect {
             Self::Score(r) => Some(r.at),
             Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => Some(r.at),
             Self::Signal(r) => Some(r.at),
+            Self::Forwarded(r, _) => Some(r.at()),
             Self::DeadLetter(..) => None,
         }
     }
@@ -96,6 +111,7 @@ impl Serialize for Effect {
             Self::Score(r) => r.serialize(serializer),
             Self::Escalation(r) | Self::HandedOver(r, _) | Self::Shadow(_, r) => r.serialize(serializer),
             Self::Signal(r) => r.serialize(serializer),
+            Self::Forwarded(r, _) => r.serialize(serializer),
             Self::DeadLetter(r, _) => r.serialize(serializer),
         }
     }

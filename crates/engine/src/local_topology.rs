@@ -29,7 +29,7 @@ impl Tally {
         self.records += 1;
         match outcome {
             Outcome::Scored => self.scored += 1,
-            Outcome::Folded(_) => self.folded += 1,
+            Outcome::Folded(_) | Outcome::Forwarded => self.folded += 1,
             Outcome::Rejected(_) => self.rejected += 1,
         }
     }

@@ -1,7 +1,7 @@
 //! Step `decode`: the raw input of a task, with its origin, and the typed record that it decodes to.
 
-use firewatch_domain::{Action, Event, EventTime, Signal};
-use firewatch_ingest::{Rejection, decode_action, decode_event, decode_signal};
+use firewatch_domain::{Action, Event, EventTime, Forwarded, Signal};
+use firewatch_ingest::{Rejection, SignalsRecord, decode_action, decode_event, decode_signals_record};
 
 use crate::Outcome;
 
@@ -95,6 +95,8 @@ pub enum Record {
     Action(Action),
     /// A record of the signals stream.
     Signal(Signal),
+    /// A record of the signals stream that the task of another partition has read.
+    Forwarded(Box<Forwarded>),
 }
 
 /// A decoded record, or the reason for its rejection.
@@ -109,7 +111,10 @@ impl Record {
         Ok(match input.stream {
             Stream::Events => Self::Event(decode_event(input.value, input.key, input.arrival)?),
             Stream::Actions => Self::Action(decode_action(input.value, input.key, input.arrival)?),
-            Stream::Signals => Self::Signal(decode_signal(input.value, input.key)?),
+            Stream::Signals => match decode_signals_record(input.value, input.key)? {
+                SignalsRecord::Signal(signal) => Self::Signal(*signal),
+                SignalsRecord::Forwarded(forwarded) => Self::Forwarded(forwarded),
+            },
         })
     }
 
@@ -120,6 +125,7 @@ impl Record {
             Self::Event(event) => event.at,
             Self::Action(action) => action.at,
             Self::Signal(signal) => signal.at,
+            Self::Forwarded(forwarded) => forwarded.at(),
         }
     }
 
@@ -130,6 +136,7 @@ impl Record {
             Self::Event(event) => &event.conversation,
             Self::Action(action) => &action.conversation,
             Self::Signal(signal) => &signal.brand,
+            Self::Forwarded(forwarded) => forwarded.conversation(),
         }
     }
 }

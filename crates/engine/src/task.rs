@@ -4,7 +4,10 @@
 //! signals it holds. It shares no state with other tasks. Its time is stream time: the latest event time,
 //! never later than arrival.
 
-use firewatch_domain::{Action, Duration, Event, EventTime, IncidentId, SCHEMA_VERSION, Signal, SignalBody};
+use firewatch_domain::{
+    Action, Duration, Event, EventTime, Forwarded, ForwardedRecord, IncidentId, SCHEMA_VERSION, Signal,
+    SignalBody,
+};
 use firewatch_escalation::{Decision, DecisionTrace, Dispatcher};
 use firewatch_scoring::Scratch;
 
@@ -15,7 +18,7 @@ use crate::entry_store::{Dispatchers, EntryStore, Progress};
 use crate::observe::observe;
 use crate::record::{DecodeResult, Handled, Input, Record, RecordMeta};
 use crate::signals::{Stamp, emit_incident_action};
-use crate::{ChangelogEntry, Effect, Fold, Outcome, Ruleset, StateError, dead_letters};
+use crate::{ChangelogEntry, Effect, Fold, Outcome, Partitioner, Ruleset, StateError, dead_letters};
 
 /// Longest time between two watermarks of an idle partition.
 const MAX_IDLE_INTERVAL: Duration = Duration::from_secs(10);
@@ -33,6 +36,8 @@ pub struct Task {
     /// The changes that the last call of [`changes`](Self::changes) returned; empty after their commit.
     changes: Vec<ChangelogEntry>,
     max_conversations: usize,
+    /// Where conversations live; `None` when every record is processed where it is read.
+    partitioner: Option<Partitioner>,
     scratch: Scratch,
     trace_mode: TraceMode,
     /// Kept decisions, each with its policy slot.
@@ -62,6 +67,7 @@ impl Task {
             entries: EntryStore::default(),
             changes: Vec::new(),
             max_conversations: MAX_CONVERSATIONS,
+            partitioner: None,
             scratch: Scratch::default(),
             trace_mode: TraceMode::Off,
             decisions: Vec::new(),
@@ -72,6 +78,13 @@ impl Task {
     #[must_use]
     pub fn with_max_conversations(self, max: usize) -> Self {
         Self { max_conversations: max.max(1), ..self }
+    }
+
+    /// Forwards events and actions whose conversation lives in another partition by `partitioner`. A conversation that
+    /// the task follows already stays.
+    #[must_use]
+    pub fn with_partitioner(self, partitioner: Partitioner) -> Self {
+        Self { partitioner: Some(partitioner), ..self }
     }
 
     /// Keeps every decision of the dispatchers, with its description.
@@ -108,12 +121,7 @@ impl Task {
         match decoded {
             Ok(record) => {
                 let at = Some(record.at());
-                let meta = RecordMeta { arrival: input.arrival, trace: input.trace };
-                let outcome = match record {
-                    Record::Event(event) => self.handle_event(&event, meta, ruleset, out),
-                    Record::Action(action) => self.handle_action(&action, meta, ruleset, out),
-                    Record::Signal(signal) => self.handle_signal(signal, ruleset, out),
-                };
+                let outcome = self.handle_record(record, input, ruleset, out);
                 Handled { outcome, at, rejection: None }
             }
             Err(rejection) => {
@@ -121,6 +129,53 @@ impl Task {
                 Handled { outcome: Outcome::Rejected(rejection.code), at: None, rejection: Some(rejection) }
             }
         }
+    }
+
+    fn handle_record(
+        &mut self,
+        record: Record,
+        input: &Input<'_>,
+        ruleset: &Ruleset,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let meta = RecordMeta { arrival: input.arrival, trace: input.trace };
+        let home = self.home_elsewhere(&record);
+        match (record, home) {
+            (Record::Event(event), Some(home)) => {
+                let at = event.at.min(input.arrival);
+                out.push(forwarded(ForwardedRecord::Event(event), input, home));
+                self.follow_events(at, ruleset, out);
+                Outcome::Forwarded
+            }
+            (Record::Action(action), Some(home)) => {
+                out.push(forwarded(ForwardedRecord::Action(action), input, home));
+                Outcome::Forwarded
+            }
+            (Record::Event(event), None) => self.handle_event(&event, meta, ruleset, out),
+            (Record::Action(action), None) => self.handle_action(&action, meta, ruleset, out),
+            (Record::Signal(signal), _) => self.handle_signal(signal, ruleset, out),
+            (Record::Forwarded(forwarded), _) => {
+                let meta = RecordMeta { arrival: forwarded.arrival, ..meta };
+                match &forwarded.record {
+                    ForwardedRecord::Event(event) => self.handle_event(event, meta, ruleset, out),
+                    ForwardedRecord::Action(action) => self.handle_action(action, meta, ruleset, out),
+                }
+            }
+        }
+    }
+
+    /// Returns the partition in which the conversation of an event or action lives, if it is another one.
+    fn home_elsewhere(&self, record: &Record) -> Option<u32> {
+        let has_home = match record {
+            Record::Event(_) => true,
+            // Every task can report an action on an incident of a brand.
+            Record::Action(action) => IncidentId::from_prefix(&action.conversation).is_none(),
+            Record::Signal(_) | Record::Forwarded(_) => false,
+        };
+        let conversation = record.key();
+        let partitioner = self.partitioner.filter(|_| has_home)?;
+        let home = partitioner.partition(conversation.as_bytes(), self.progress.partitions);
+        (home != self.partition && !self.conversations.contains(conversation)).then_some(home)
     }
 
     /// Advances stream time to `now`, because other partitions of the same recording have reached it.
@@ -332,12 +387,17 @@ impl Task {
             let observed = observe(conversation, event, ruleset, scratch);
             decider.event(conversation, event, observed)
         });
-        self.progress.idle = false;
-        self.progress.last_record_at = self.progress.last_record_at.max(Some(at));
-        self.advance(at, ruleset, out);
+        self.follow_events(at, ruleset, out);
         self.keep_within_limit(ruleset, out);
         // The store creates a missing conversation, so there is always an outcome.
         outcome.unwrap_or(Outcome::Folded(Fold::Unchanged))
+    }
+
+    /// Notes an event of time `at`.
+    fn follow_events(&mut self, at: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
+        self.progress.idle = false;
+        self.progress.last_record_at = self.progress.last_record_at.max(Some(at));
+        self.advance(at, ruleset, out);
     }
 
     /// Processes one person's action on an escalation.
@@ -355,13 +415,16 @@ impl Task {
         let outcome = self
             .conversations
             .visit(&action.conversation, retention, |conversation| decider.action(conversation, action));
-        if let (None, Some(id)) = (outcome, IncidentId::from_prefix(&action.conversation)) {
-            for (slot, _) in ruleset.policies() {
-                emit_incident_action(action, &id, slot, ruleset.signal_keys(), &stamp, out);
+        match (outcome, IncidentId::from_prefix(&action.conversation)) {
+            (Some(outcome), _) => outcome,
+            (None, Some(id)) => {
+                for (slot, _) in ruleset.policies() {
+                    emit_incident_action(action, &id, slot, ruleset.signal_keys(), &stamp, out);
+                }
+                Outcome::Folded(Fold::Action)
             }
+            (None, None) => Outcome::Folded(Fold::UnknownConversation),
         }
-        // An action on a conversation that is not in the state changes nothing.
-        outcome.unwrap_or(Outcome::Folded(Fold::Action))
     }
 
     /// Returns the stamp of the signals that a record of time `at` causes.
@@ -420,4 +483,11 @@ impl Task {
             })));
         }
     }
+}
+
+/// Returns the effect that passes a record on to the task of the partition `home`.
+fn forwarded(record: ForwardedRecord, input: &Input<'_>, home: u32) -> Effect {
+    let id = format!("{}/{}/{}", input.topic, input.partition, input.offset);
+    let forwarded = Forwarded { v: SCHEMA_VERSION, id, arrival: input.arrival, record };
+    Effect::Forwarded(Box::new(forwarded), home)
 }

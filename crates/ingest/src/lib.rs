@@ -41,7 +41,7 @@ pub use generic::Mapping;
 pub use hook_auth::{ChallengeError, HookAuth, HookAuthError, Lookup};
 pub use ingester::{Ingester, MemoryEntry};
 pub use platform::{PayloadDecoder, Platform, UnknownPlatform};
-pub use record::{decode_action, decode_event, decode_signal};
+pub use record::{SignalsRecord, decode_action, decode_event, decode_signals_record};
 pub use rejection::Rejection;
 
 type Result<T> = std::result::Result<T, Rejection>;

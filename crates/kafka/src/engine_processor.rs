@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use firewatch_domain::{Duration, EventTime};
-use firewatch_engine::{ActiveRuleset, ChangelogEntry, Effect, Handled, Input, Ruleset, Stream, Task};
+use firewatch_engine::{
+    ActiveRuleset, ChangelogEntry, Effect, Handled, Input, Outcome, Ruleset, Stream, Task,
+};
 use firewatch_telemetry::EngineMetrics;
 
 use crate::RunError;
@@ -53,6 +55,8 @@ pub(crate) struct EngineProcessor<'a, L> {
     uncommitted: Vec<UncommittedRecord>,
     /// Kinds of the effects written since the last commit.
     effect_kinds: Vec<&'static str>,
+    /// Whether a record was forwarded since the worker began.
+    has_forwarded: bool,
 }
 
 /// A record that is processed and not committed.
@@ -68,12 +72,27 @@ impl<'a, L: Log> EngineProcessor<'a, L> {
         Self {
             context,
             partition,
-            task: Task::new(partition, context.partitions).with_max_conversations(max_conversations),
+            task: Task::new(partition, context.partitions)
+                .with_max_conversations(max_conversations)
+                .with_partitioner(context.worker.settings.partitioner()),
+            has_forwarded: false,
             ruleset: context.ruleset.get(),
             effects: Vec::new(),
             uncommitted: Vec::new(),
             effect_kinds: Vec::new(),
         }
+    }
+
+    /// Says once that records come to other partitions than their conversations live in.
+    fn warn_of_other_partitioner(&self, input: &Input<'_>) {
+        tracing::warn!(
+            "{} [{}] offset {}: the conversation lives in another partition by `{}`, and the record is forwarded there, \
+             as all others like it. `firewatch topics check` shows which partitioner the producers use",
+            input.topic,
+            input.partition,
+            input.offset,
+            self.context.worker.settings.partitioner().property(),
+        );
     }
 
     /// Passes the pending effects to the writer.
@@ -110,6 +129,9 @@ impl<L: Log> Processor for EngineProcessor<'_, L> {
     ) -> Result<(), RunError> {
         let decoded = self.context.worker.settings.formats.decode(input)?;
         let handled = self.task.handle_decoded(decoded, input, &self.ruleset, &mut self.effects);
+        if handled.outcome == Outcome::Forwarded && !std::mem::replace(&mut self.has_forwarded, true) {
+            self.warn_of_other_partitioner(input);
+        }
         self.uncommitted.push(UncommittedRecord { stream: input.stream, handled, arrival: input.arrival });
         self.write_effects(writer, input.trace)
     }

@@ -1,14 +1,16 @@
 //! Turns what the engine did with records into metrics, once the records are committed.
 
 use firewatch_domain::EventTime;
-use firewatch_engine::{Handled, Outcome, Stream, Task};
+use firewatch_engine::{Fold, Handled, Outcome, Stream, Task};
 use firewatch_telemetry::{EngineMetrics, StateSize};
 
 /// Counts a record and its outcome.
 pub(crate) fn handled(metrics: &EngineMetrics, stream: Stream, handled: &Handled) {
     let outcome = match handled.outcome {
         Outcome::Scored => "scored",
+        Outcome::Folded(Fold::UnknownConversation) => "unknown_conversation",
         Outcome::Folded(_) => "folded",
+        Outcome::Forwarded => "forwarded",
         Outcome::Rejected(code) => {
             metrics.rejection(stream.as_str(), code.as_str());
             "rejected"

@@ -5,7 +5,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use firewatch_engine::{Effect, SHADOW_TEAM, Stream};
+use firewatch_engine::{Effect, Partitioner, SHADOW_TEAM, Stream};
 use firewatch_wire::Contract;
 
 use crate::Formats;
@@ -92,7 +92,7 @@ impl Topics {
     pub fn topic_for(&self, effect: &Effect) -> String {
         match effect {
             Effect::Score(_) => self.scores.clone(),
-            Effect::Signal(_) => self.signals.clone(),
+            Effect::Signal(_) | Effect::Forwarded(..) => self.signals.clone(),
             Effect::DeadLetter(..) => self.dead_letters.clone(),
             Effect::Escalation(e) => self.team_topic(&e.team),
             Effect::HandedOver(_, before) => self.team_topic(before),
@@ -251,8 +251,7 @@ impl KafkaSettings {
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
-            // The partitioner of the Java clients, so that any producer sends a key to the same partition.
-            .set("partitioner", "murmur2_random")
+            .set("partitioner", self.partitioner().property())
             .set("queue.buffering.max.kbytes", "8192");
         let transactional = partition.filter(|_| self.guarantee == Guarantee::ExactlyOnce);
         if transactional.is_some() {
@@ -264,6 +263,14 @@ impl KafkaSettings {
             config.set("transactional.id", format!("{}-{partition}", self.group));
         }
         config
+    }
+
+    /// Returns how firewatch, and the producers of events and actions, choose the partition of a key: the property
+    /// `partitioner` of `kafka.producer`, otherwise that of the Java clients.
+    #[must_use]
+    pub fn partitioner(&self) -> Partitioner {
+        let named = self.producer.iter().rev().find(|(key, _)| key == PARTITIONER);
+        named.and_then(|(_, value)| Partitioner::from_property(value)).unwrap_or_default()
     }
 
     fn base(&self) -> ClientConfig {
@@ -304,6 +311,9 @@ const GROUP_ONLY_PROPERTIES: [&str; 6] = [
     "auto.offset.reset",
 ];
 
+/// librdkafka's property that names the [`Partitioner`] of a producer.
+const PARTITIONER: &str = "partitioner";
+
 fn apply(config: &mut ClientConfig, properties: &[(String, String)]) {
     for (key, value) in properties {
         config.set(key, value);
@@ -318,6 +328,13 @@ pub fn check_properties(properties: &[(String, String)]) -> Vec<(String, String)
         .filter_map(|(key, value)| {
             if RESERVED_PROPERTIES.contains(&key.as_str()) {
                 return Some((key.clone(), "is set by firewatch; remove it".into()));
+            }
+            if key == PARTITIONER && Partitioner::from_property(value).is_none() {
+                let names = Partitioner::ALL.map(Partitioner::property).join(", ");
+                return Some((
+                    key.clone(),
+                    format!("{value:?} gives a key no partition of its own; use {names}"),
+                ));
             }
             let refused = ClientConfig::new().set(key, value).create_native_config().err()?;
             Some((key.clone(), refused.to_string()))

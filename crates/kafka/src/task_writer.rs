@@ -29,7 +29,8 @@ impl<W: LogWriter> TaskWriter<W> {
         let (topic, contract) = (self.topics.topic_for(effect), contract(effect));
         let format = contract.map_or(Format::Json, |contract| self.formats.format_for(contract));
         let headers = effect_headers(effect, format, traceparent);
-        self.encode(contract, &topic, effect.key(), effect, &headers)
+        let partition = effect.partition().map(|partition| partition as i32);
+        self.encode(contract, effect, OutgoingRecord { partition, ..to(&topic, effect.key(), &headers) })
     }
 
     /// Writes an event decoded from a source's payload; `traceparent` is that of the payload.
@@ -42,22 +43,19 @@ impl<W: LogWriter> TaskWriter<W> {
     ) -> Result<(), RunError> {
         let headers = event_headers(event, source, self.formats.format_for(Contract::Event), traceparent);
         let key = event.conversation.as_bytes();
-        self.encode(Some(Contract::Event), topic, Some(key), event, &headers)
+        self.encode(Some(Contract::Event), event, to(topic, Some(key), &headers))
     }
 
-    /// Writes a record in the format configured for its contract.
+    /// Writes a value, in the format configured for its contract, as the payload of `record`.
     fn encode(
         &mut self,
         contract: Option<Contract>,
-        topic: &str,
-        key: Option<&[u8]>,
-        record: &impl Serialize,
-        headers: &[HeaderPair],
+        value: &impl Serialize,
+        record: OutgoingRecord<'_>,
     ) -> Result<(), RunError> {
         self.encode_buffer.clear();
-        self.formats.write(contract, topic, record, &mut self.encode_buffer)?;
-        let payload = Some(self.encode_buffer.as_slice());
-        self.log.send(&OutgoingRecord { topic, partition: None, key, payload, headers })
+        self.formats.write(contract, record.topic, value, &mut self.encode_buffer)?;
+        self.log.send(&OutgoingRecord { payload: Some(self.encode_buffer.as_slice()), ..record })
     }
 
     /// Writes a state change to the changelog.
@@ -77,12 +75,17 @@ impl<W: LogWriter> TaskWriter<W> {
     }
 }
 
+/// Returns a record for a topic without a payload; its key chooses the partition.
+fn to<'a>(topic: &'a str, key: Option<&'a [u8]>, headers: &'a [HeaderPair]) -> OutgoingRecord<'a> {
+    OutgoingRecord { topic, partition: None, key, payload: None, headers }
+}
+
 /// Returns the contract of an effect's record; `None` for signals, which only firewatch reads.
 fn contract(effect: &Effect) -> Option<Contract> {
     match effect {
         Effect::Score(_) => Some(Contract::Score),
         Effect::Escalation(_) | Effect::HandedOver(..) | Effect::Shadow(..) => Some(Contract::Escalation),
         Effect::DeadLetter(..) => Some(Contract::DeadLetter),
-        Effect::Signal(_) => None,
+        Effect::Signal(_) | Effect::Forwarded(..) => None,
     }
 }

@@ -3,7 +3,7 @@
 //! Reports on alerts and on what people did about them are built from these records.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,21 +49,59 @@ pub fn scan_topics(
     for topic in topics {
         for partition in partition_ids(&consumer, topic)? {
             let (from, until) = span(&consumer, topic, partition, range)?;
-            logs.push((topic.as_str(), partition, from, until));
+            logs.push(LogRange { topic, partition, offsets: from..until });
         }
     }
+    scan_logs(settings, &consumer, logs, sink)
+}
+
+/// Passes the last records of each partition of a topic to `sink`, at most `per_partition` of each, until `sink`
+/// breaks. Returns the number of partitions.
+///
+/// # Errors
+/// As [`scan_topics`].
+pub(crate) fn scan_last(
+    settings: &KafkaSettings,
+    topic: &str,
+    per_partition: u32,
+    sink: &mut dyn FnMut(&ReceivedRecord) -> ControlFlow<()>,
+) -> Result<u32, RunError> {
+    let consumer = Arc::new(create_consumer(settings)?);
+    let partitions = partition_ids(&consumer, topic)?;
+    let last = |&partition: &i32| {
+        let (low, high) = log_bounds(&*consumer, topic, partition)?;
+        Ok(LogRange { topic, partition, offsets: low.max(high - i64::from(per_partition))..high })
+    };
+    let logs: Result<Vec<LogRange<'_>>, RunError> = partitions.iter().map(last).collect();
+    scan_logs(settings, &consumer, logs?, sink)?;
+    Ok(partitions.len() as u32)
+}
+
+/// A range of the records of one partition.
+struct LogRange<'a> {
+    topic: &'a str,
+    partition: i32,
+    offsets: Range<i64>,
+}
+
+fn scan_logs(
+    settings: &KafkaSettings,
+    consumer: &Arc<BaseConsumer<ReaderContext>>,
+    logs: Vec<LogRange<'_>>,
+    sink: &mut dyn FnMut(&ReceivedRecord) -> ControlFlow<()>,
+) -> Result<(), RunError> {
     let mut wanted = TopicPartitionList::new();
-    for (topic, partition, from, _) in &logs {
+    for LogRange { topic, partition, offsets } in &logs {
         wanted
-            .add_partition_offset(topic, *partition, Offset::Offset(*from))
+            .add_partition_offset(topic, *partition, Offset::Offset(offsets.start))
             .map_err(client_error("start reading"))?;
     }
     let readers: Result<Vec<PartitionReader>, RunError> = logs
         .into_iter()
         // Only readers of live logs depend on the stream.
-        .map(|(topic, i, from, until)| {
-            let queue = KafkaQueue::split_from(&consumer, topic, i)?;
-            Ok(PartitionReader::new(queue, topic, Stream::Events, from, Some(until)))
+        .map(|LogRange { topic, partition, offsets }| {
+            let queue = KafkaQueue::split_from(consumer, topic, partition)?;
+            Ok(PartitionReader::new(queue, topic, Stream::Events, offsets.start, Some(offsets.end)))
         })
         .collect();
     let readers = readers?;

@@ -211,23 +211,29 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
     fn run_round(&mut self, session: &mut SessionOn<P, L>) -> Result<bool, RunError> {
         let end_of_input = &self.context.workers.end_of_input;
         self.control.heartbeat((self.context.clock)());
-        // These flags must be read before the end offsets are fetched: once the input is complete, the fetch
-        // sees all of it.
-        let (is_complete, all_ends_received) =
-            (end_of_input.is_input_complete(), self.end_sent && end_of_input.is_done());
+        // These flags must be read before the end offsets are fetched: once the input is complete and nothing more is
+        // forwarded, the fetch sees all of it.
+        let (is_complete, is_drained) = (end_of_input.is_input_complete(), end_of_input.is_drained());
+        let all_ends_received = self.end_sent && end_of_input.is_done();
         let processed = self.process_batch(session)?;
         if self.control.is_abandoned() {
             // Another worker owns the partition by now, and brokers would refuse a commit.
             return Ok(true);
         }
         let Session { reader, pipeline: Pipeline { processor, writer, .. } } = &mut *session;
-        let had_no_input = processed == 0 && reader.pending_actions.is_empty();
-        let sends_end = had_no_input && is_complete && !self.end_sent;
-        let ends = sends_end && reader.at_end(Stream::Events)? && reader.at_end(Stream::Actions)?;
+        let has_read_all = is_complete
+            && reader.pending_actions.is_empty()
+            && reader.at_end(Stream::Events)?
+            && reader.at_end(Stream::Actions)?;
+        let ends = has_read_all && is_drained && processed == 0 && !self.end_sent;
+        let ends = ends && reader.at_end(Stream::Signals)?;
         if ends {
             processor.end_of_stream(writer)?;
         }
         self.commit(session)?;
+        if has_read_all {
+            end_of_input.mark_drained(self.partition);
+        }
         self.end_sent |= ends;
         Ok(all_ends_received && processed == 0)
     }

@@ -2,7 +2,7 @@
 //!
 //! A worker that takes too long to finish, or that sends no heartbeat, is abandoned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -138,13 +138,17 @@ impl WorkerControl {
     }
 }
 
-/// Progress of finite input, for recordings and replays. A task that has processed all its events sends an
-/// end-of-stream watermark to every brand. The input is done when all these watermarks are processed and
-/// committed.
+/// Progress of finite input, for recordings and replays. When all tasks have processed their events and actions, and
+/// a task what the others forwarded to it, the task sends an end-of-stream watermark to every brand. The input is done
+/// when all these watermarks are processed and committed.
 #[derive(Default)]
 pub(crate) struct EndOfInput {
     /// End-of-stream watermarks expected: brands times tasks; 0 for endless input.
     expected_ends: AtomicUsize,
+    /// Number of tasks; 0 for endless input.
+    tasks: AtomicUsize,
+    /// Tasks that have committed all their events and actions, so that they forward nothing more.
+    drained: Mutex<BTreeSet<u32>>,
     /// Final watermarks that each task's dispatchers have received and committed.
     received_ends: Mutex<BTreeMap<u32, usize>>,
     is_complete: AtomicBool,
@@ -154,6 +158,17 @@ impl EndOfInput {
     /// Declares the input finite and sets how many end-of-stream watermarks to expect.
     pub fn expect_ends(&self, brands: usize, tasks: u32) {
         self.expected_ends.store(brands * tasks as usize, Ordering::Relaxed);
+        self.tasks.store(tasks as usize, Ordering::Relaxed);
+    }
+
+    /// Notes that a task has committed all its events and actions.
+    pub fn mark_drained(&self, partition: u32) {
+        lock(&self.drained).insert(partition);
+    }
+
+    /// Returns whether every task has committed all its events and actions.
+    pub fn is_drained(&self) -> bool {
+        lock(&self.drained).len() >= self.tasks.load(Ordering::Relaxed)
     }
 
     pub fn is_finite(&self) -> bool {

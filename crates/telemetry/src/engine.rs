@@ -7,10 +7,14 @@ use prometheus::{Error, Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Reg
 
 use crate::Descriptor;
 
+/// What becomes of a record.
+const OUTCOMES: [&str; 5] = ["scored", "folded", "rejected", "forwarded", "unknown_conversation"];
+
 const RECORDS: Descriptor = Descriptor::counter(
     "firewatch_records_total",
     &["stream", "outcome"],
-    "Records read, by stream and outcome.",
+    "Records read, by stream and outcome: `scored`, `folded`, `rejected`, `forwarded` to the partition where the \
+     conversation lives, or `unknown_conversation` for an action on a conversation that is not followed.",
 );
 const REJECTED: Descriptor = Descriptor::counter(
     "firewatch_rejected_total",
@@ -139,7 +143,7 @@ impl EngineMetrics {
         })
     }
 
-    /// Counts a record of a stream, by outcome: `scored`, `folded` or `rejected`.
+    /// Counts a record of a stream, by one of [`OUTCOMES`].
     pub fn record(&self, stream: &str, outcome: &str) {
         self.records.with_label_values(&[stream, outcome]).inc();
     }
@@ -176,7 +180,7 @@ impl EngineMetrics {
         sum(&self.conversations) as usize
     }
 
-    /// Returns the number of records of a stream with an outcome: `scored`, `folded` or `rejected`.
+    /// Returns the number of records of a stream with one of [`OUTCOMES`].
     #[must_use]
     pub fn records_with(&self, stream: &str, outcome: &str) -> u64 {
         self.records.with_label_values(&[stream, outcome]).get()
@@ -185,7 +189,7 @@ impl EngineMetrics {
     /// Returns the number of records read from a stream.
     #[must_use]
     pub fn records_read(&self, stream: &str) -> u64 {
-        ["scored", "folded", "rejected"].iter().map(|outcome| self.records_with(stream, outcome)).sum()
+        OUTCOMES.iter().map(|outcome| self.records_with(stream, outcome)).sum()
     }
 
     /// Returns the number of written records of a kind.

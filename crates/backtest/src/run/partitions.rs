@@ -204,8 +204,8 @@ impl ConversationPartition {
         let outcome = match record {
             Record::Event(event) => self.task.handle_event(event, meta, ruleset, &mut self.effects),
             Record::Action(action) => self.task.handle_action(action, meta, ruleset, &mut self.effects),
-            // Signals are produced here and not part of a recording.
-            Record::Signal(_) => return,
+            // Signals are produced here and not part of a recording, and every record is in the right partition.
+            Record::Signal(_) | Record::Forwarded(_) => return,
         };
         let key = record.key();
         let conversation = self

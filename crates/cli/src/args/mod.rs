@@ -42,7 +42,7 @@ pub enum Command {
         #[command(subcommand)]
         what: NotifyCommand,
     },
-    /// Create the topics that a settings file names
+    /// Create or check the topics that a settings file names
     Topics {
         #[command(subcommand)]
         what: TopicsCommand,
@@ -211,11 +211,21 @@ pub enum PolicyCommand {
 #[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
     /// Create the missing topics, with suitable settings
-    Create(TopicsOptions),
+    Create(CreateTopicsOptions),
+    /// Show by which partitioner the keys of events and actions were placed; exit code 1 if some are not where
+    /// firewatch expects them
+    Check {
+        /// Settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+        /// Records to sample at the end of each partition
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        sample: u32,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct TopicsOptions {
+pub struct CreateTopicsOptions {
     /// Settings file
     #[arg(long, default_value = "firewatch.toml")]
     pub config: PathBuf,
