@@ -19,6 +19,19 @@ pub struct DecodedPayload {
     pub rejections: Vec<Rejection>,
     /// Accounts whose posts must be deleted.
     pub deleted_accounts: Vec<DeletedAccount>,
+    /// Later versions of posts.
+    pub versions: Vec<PostVersion>,
+}
+
+/// A later version of a post, with an id of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PostVersion {
+    /// The id of the version.
+    pub id: String,
+    /// The id of the first version, which identifies the post.
+    pub first: String,
+    /// The time of the post or of its edit.
+    pub at: EventTime,
 }
 
 /// An account that was deleted or is no longer public.
@@ -100,7 +113,8 @@ impl<'a> DecodeOutput<'a> {
 
     /// Returns whether nothing has been decoded or rejected yet.
     pub(crate) fn is_empty(&self) -> bool {
-        self.decoded == DecodedPayload::default()
+        let DecodedPayload { events, rejections, deleted_accounts, .. } = &self.decoded;
+        events.is_empty() && rejections.is_empty() && deleted_accounts.is_empty()
     }
 
     /// Adds a rejection without stopping the decoding.
@@ -145,6 +159,11 @@ impl<'a> DecodeOutput<'a> {
     /// Adds the deletion of a post.
     pub(crate) fn delete(&mut self, when: Occurrence<'_>, post: &str) -> Result<()> {
         self.push(format!("{post}/delete"), when, Body::Delete(Delete { post: post.to_owned() }))
+    }
+
+    /// Notes the id of a later version of a post. It alone is no content of a payload.
+    pub(crate) fn version(&mut self, id: &str, first: &str, at: EventTime) {
+        self.decoded.versions.push(PostVersion { id: id.to_owned(), first: first.to_owned(), at });
     }
 
     /// Adds the deletion of an account, or its change to non-public.

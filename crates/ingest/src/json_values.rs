@@ -130,13 +130,69 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for IfObject<T> {
     }
 }
 
+/// A text, where a platform writes an object in another payload.
+#[derive(Debug, Clone)]
+pub(crate) struct IfText(pub Option<String>);
+
+struct IfTextVisitor;
+
+impl<'de> Visitor<'de> for IfTextVisitor {
+    type Value = IfText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or an object in its place")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<IfText, E> {
+        Ok(IfText(Some(text.to_owned())))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, object: A) -> Result<IfText, A::Error> {
+        de::IgnoredAny::deserialize(de::value::MapAccessDeserializer::new(object)).map(|_| IfText(None))
+    }
+}
+
+impl<'de> Deserialize<'de> for IfText {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(IfTextVisitor)
+    }
+}
+
 /// The items of a page. A `null` is no item: platforms leave it where an item was, and so does
-/// [`crate::bad_items`].
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
+/// [`crate::bad_items`]. A `null` in the place of the page is an empty one.
+#[derive(Debug, Clone)]
 pub(crate) struct Items<T>(Vec<Option<T>>);
 
+struct ItemsVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ItemsVisitor<T> {
+    type Value = Items<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<Items<T>, A::Error> {
+        Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Items)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Items<T>, E> {
+        Ok(Items::default())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ItemsVisitor(PhantomData))
+    }
+}
+
 impl<T> Items<T> {
+    /// Returns whether there is a place without an item.
+    pub fn has_gaps(&self) -> bool {
+        self.0.iter().any(Option::is_none)
+    }
+
     /// Returns the items in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_relevant, unknown_payload};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Count, Id, Items, known_count, non_empty_id};
 use crate::platform_time;
 use crate::{Result, json};
@@ -20,6 +20,9 @@ struct Payload {
     elements: Option<Items<Element>>,
     notifications: Option<Items<Element>>,
     status: Option<IgnoredAny>,
+    /// What another kind of payload holds.
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// A comment, or a notification.
@@ -45,6 +48,13 @@ struct Element {
     last_modified_at: Option<Count>,
     generated_activity: Option<String>,
     decorated_generated_activity: Option<Decorated>,
+    /// Fields of posts, which may be drafts, and of private messages.
+    lifecycle_state: Option<String>,
+    commentary: Option<IgnoredAny>,
+    specific_content: Option<IgnoredAny>,
+    from: Option<IgnoredAny>,
+    event_content: Option<IgnoredAny>,
+    resource_name: Option<IgnoredAny>,
 }
 
 /// A text, alone or in an object.
@@ -87,6 +97,9 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
             out.each(place, elements, |out, element| element.read(out));
             Ok(())
         }
+        None if payload.kind.as_deref().is_some_and(|kind| kind.contains("MESSAGE")) => {
+            Err(not_public("private messages"))
+        }
         None if payload.status.is_some() => Err(unknown_payload("an error response of LinkedIn")),
         None => json::one::<Element>(bytes)?.read(out),
     }
@@ -96,6 +109,17 @@ impl Element {
     fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         if let Some(action) = self.action.clone() {
             return self.notification(&action, out);
+        }
+        let of_messages = [&self.from, &self.event_content, &self.resource_name];
+        if of_messages.into_iter().any(Option::is_some) {
+            return Err(not_public("private messages, or what an account has done"));
+        }
+        let is_post = self.commentary.is_some() || self.specific_content.is_some();
+        match self.lifecycle_state.as_deref() {
+            Some("PUBLISHED") => return Err(not_relevant("a post; its comments are read")),
+            Some(_) => return Err(not_public("a post that is not published")),
+            None if is_post => return Err(not_public("a post that does not say that it is published")),
+            None => {}
         }
         let urn = self.comment_urn.as_deref().or(self.urn.as_deref()).and_then(comment_of);
         let (thread, id) = match (urn, &self.object, &self.id) {
@@ -136,7 +160,10 @@ impl Element {
             "LIKE" => EngagementKind::Like,
             "SHARE" => EngagementKind::Reshare,
             "COMMENT" | "COMMENT_EDIT" | "ADMIN_COMMENT" => {
-                let comment = activity.and_then(|activity| activity.comment);
+                let mut comment = activity.and_then(|activity| activity.comment);
+                if let Some(comment) = &mut comment {
+                    comment.entity = comment.entity.take().or(self.generated_activity);
+                }
                 let comment = comment.ok_or_else(|| {
                     not_relevant("a comment without its text; list the comments of the post")
                 })?;

@@ -9,6 +9,7 @@ use firewatch_domain::{
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
@@ -22,6 +23,8 @@ struct Payload {
     event: Option<String>,
     /// The object itself, or its JSON as a string.
     payload: Option<Inner>,
+    /// The object of a webhook of the server.
+    object: Option<Value>,
     error: Option<IgnoredAny>,
     /// Results of a search, or the statuses of grouped notifications.
     statuses: Option<Items<Status>>,
@@ -35,7 +38,7 @@ struct Payload {
 enum Inner {
     Text(String),
     Number(u64),
-    Object(serde_json::Value),
+    Object(Value),
 }
 
 /// A status, or another object with a status in it.
@@ -47,6 +50,8 @@ struct Status {
     in_reply_to_id: Option<Id>,
     spoiler_text: Option<String>,
     visibility: Option<String>,
+    /// Not for other servers, nor for readers without an account here.
+    local_only: Option<bool>,
     language: Option<String>,
     content: Option<String>,
     url: Option<String>,
@@ -56,7 +61,7 @@ struct Status {
     quote: Option<Quote>,
     poll: Option<Poll>,
     #[serde(default)]
-    media_attachments: Vec<Media>,
+    media_attachments: Items<Media>,
     replies_count: Option<Count>,
     reblogs_count: Option<Count>,
     favourites_count: Option<Count>,
@@ -135,7 +140,8 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 
 fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if let Some(event) = frame.event {
-        return match frame.payload {
+        let webhook = frame.object.filter(|_| event.starts_with("status."));
+        return match frame.payload.or(webhook.map(Inner::Object)) {
             None => Err(not_relevant("a stream notice; no status")),
             Some(Inner::Text(text)) => read_event(&event, &text, out),
             Some(Inner::Number(id)) => read_event(&event, &id.to_string(), out),
@@ -176,7 +182,7 @@ fn read_sent_event(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 
 fn read_event(event: &str, data: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
     match event {
-        "update" | "status.update" | "notification" => {
+        "update" | "status.update" | "status.created" | "status.updated" | "notification" => {
             return json::one::<Status>(data.as_bytes())?.read(out);
         }
         "delete" => {}
@@ -209,7 +215,14 @@ impl Status {
         let reaction = self.reaction(EngagementKind::Reshare);
         // The boosted status comes whole, so its parent is known: a boost of a reply counts in the parent's
         // conversation.
-        out.engagement(Occurrence { root: original.root()?, at }, id.to_owned(), reaction)
+        let by = self.account.as_ref().and_then(|account| account.id.as_ref());
+        let id = by.map_or_else(|| Ok(id.to_owned()), |by| original.reaction_id("reblog", by))?;
+        out.engagement(Occurrence { root: original.root()?, at }, id, reaction)
+    }
+
+    /// Returns the id of an account's reaction to the status: the same in a stream and in notifications.
+    fn reaction_id(&self, name: &str, by: &Id) -> Result<String> {
+        Ok(format!("{name}/{}/{}", self.id()?, by.0))
     }
 
     /// Emits what a notification is about: a status, or a reaction to one.
@@ -225,7 +238,7 @@ impl Status {
         };
         let by = self.account.as_ref().and_then(|account| account.id.as_ref());
         let by = by.ok_or_else(|| missing("account.id"))?;
-        let id = format!("{name}/{}/{}", status.id()?, by.0);
+        let id = status.reaction_id(name, by)?;
         out.engagement(Occurrence { root: status.root()?, at: self.time()? }, id, self.reaction(reaction))
     }
 
@@ -292,6 +305,9 @@ impl Status {
             return Err(not_public("a status that is not published yet"));
         }
         match self.visibility.as_deref() {
+            _ if self.local_only == Some(true) => {
+                Err(not_public("a status for the members of its server only"))
+            }
             None | Some("public" | "unlisted") => Ok(()),
             Some(_) => Err(not_public("a status that is not public")),
         }

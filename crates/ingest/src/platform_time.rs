@@ -25,6 +25,7 @@ pub(crate) fn optional(place: &str, stamp: Option<PlatformTime>) -> Result<Optio
     match stamp {
         None => Ok(None),
         Some(PlatformTime::Seconds(seconds)) => Ok(Some(from_seconds(seconds))),
+        Some(PlatformTime::Text(text)) if text.trim().is_empty() => Ok(None),
         Some(PlatformTime::Text(text)) => read(&text).map(Some).ok_or_else(|| bad(place, &text)),
     }
 }

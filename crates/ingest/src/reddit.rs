@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use firewatch_domain::{AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
@@ -35,6 +36,12 @@ struct Thing {
     error: Option<IgnoredAny>,
 }
 
+/// A page of an archive: rows in the place of a listing.
+#[derive(Debug, Deserialize)]
+struct ArchivePage {
+    data: Items<Data>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Rest {
     data: Option<RestData>,
@@ -51,6 +58,7 @@ pub(crate) const LISTS: &[ItemList] = &[
     ItemList::of::<IfObject<Thing>>("children"),
     ItemList::of::<Thing>("things"),
     ItemList::of::<Data>("crosspost_parent_list"),
+    ItemList::of::<Data>("data"),
 ];
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +86,10 @@ struct Data {
     /// What moderators see of a post that they have removed.
     removed: Option<bool>,
     spam: Option<bool>,
+    /// Who has hidden it: a person, or the filter before anybody has seen it.
+    banned_by: Option<Value>,
+    approved: Option<bool>,
+    approved_by: Option<Value>,
     /// Who may read the community.
     subreddit_type: Option<String>,
     poll_data: Option<Poll>,
@@ -119,7 +131,15 @@ enum Edited {
 
 /// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
-    match json::payload::<Thing>(bytes)? {
+    let payload = match json::payload::<Thing>(bytes) {
+        Ok(payload) => payload,
+        Err(rejection) => {
+            let Ok(OneOrMany::One(page)) = json::payload::<ArchivePage>(bytes) else { return Err(rejection) };
+            out.each("data", page.data, |out, row| row.read(None, out));
+            return Ok(());
+        }
+    };
+    match payload {
         OneOrMany::Many(things) if things.iter().any(|thing| thing.data.is_some()) => {
             out.each("", things, |out, thing| thing.read(out));
             Ok(())
@@ -193,6 +213,16 @@ fn is_removal_marker(text: &str) -> bool {
     exact || ["removed by reddit", "removed by moderator"].iter().any(|start| inner.starts_with(start))
 }
 
+/// Returns the address of a path; some archives write it whole.
+fn address(path: &str) -> String {
+    if path.starts_with('/') { format!("https://www.reddit.com{path}") } else { path.to_owned() }
+}
+
+/// Returns whether a field has a value that says yes.
+fn is_set(value: &Option<Value>) -> bool {
+    value.as_ref().is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+}
+
 /// Returns the digits of a Reddit id.
 fn base36(mut number: u64) -> String {
     let mut digits = Vec::new();
@@ -238,7 +268,7 @@ impl Data {
         }
         let at = platform_time::required("created_utc", self.created_utc.clone())?;
         let edited_at = match self.edited {
-            Some(Edited::At(seconds)) => Some(platform_time::from_seconds(seconds)),
+            Some(Edited::At(seconds)) if seconds > 0.0 => Some(platform_time::from_seconds(seconds)),
             _ => None,
         };
         let originals = self.crosspost_parent_list.iter().flatten();
@@ -275,7 +305,7 @@ impl Data {
             lang: None,
             in_reply_to: (root != name).then(|| self.parent().unwrap_or_else(|| root.to_owned())),
             quotes: self.crosspost_parent.clone(),
-            url: self.permalink.as_ref().map(|path| format!("https://www.reddit.com{path}")),
+            url: self.permalink.as_ref().map(|path| address(path)),
             edited_at,
             ..Post::default()
         };
@@ -324,6 +354,7 @@ impl Data {
             || self.removed_by_category.is_some()
             || self.removed == Some(true)
             || self.spam == Some(true)
+            || (is_set(&self.banned_by) && self.approved != Some(true) && !is_set(&self.approved_by))
     }
 
     fn by(&self) -> Option<String> {
@@ -332,10 +363,11 @@ impl Data {
     }
 
     fn author(&self) -> Option<Author> {
+        let name = self.author.as_ref().filter(|name| !is_removal_marker(name));
         Some(Author {
             id: self.by()?,
-            handle: self.author.clone(),
-            url: self.author.as_ref().map(|name| format!("https://www.reddit.com/user/{name}")),
+            handle: name.cloned(),
+            url: name.map(|name| format!("https://www.reddit.com/user/{name}")),
             account: (self.author.as_deref() == Some("AutoModerator")).then_some(AccountKind::Bot),
             ..Author::default()
         })

@@ -3,14 +3,14 @@
 //! A conversation is a post with all replies below it. An author is known by name only; there are no followers and
 //! no totals. Replies that the owner has hidden or not approved yet are not public.
 
-use firewatch_domain::{AccountKind, Author, Post};
+use firewatch_domain::{AccountKind, Author, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
+use crate::json_values::{Id, IfObject, Items, OneOrMany, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
 use crate::{Result, html, json};
 
@@ -42,7 +42,9 @@ struct Media {
     media_type: Option<String>,
     root_post: Option<Link>,
     replied_to: Option<Link>,
-    quoted_post: Option<Link>,
+    quoted_post: Option<Box<Media>>,
+    reposted_post: Option<Box<Media>>,
+    text_attachment: Option<IfObject<TextAttachment>>,
     /// Whether the owner of the thread has hidden the reply.
     hide_status: Option<String>,
     /// Whether the owner has still to approve it.
@@ -55,6 +57,12 @@ struct Media {
 #[derive(Debug, Deserialize)]
 struct Link {
     id: Option<Id>,
+}
+
+/// A longer text beside a post.
+#[derive(Debug, Deserialize)]
+struct TextAttachment {
+    plaintext: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,7 +110,7 @@ impl Change {
 }
 
 impl Media {
-    fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+    fn read(mut self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = non_empty_id(self.id.clone())
             .ok_or_else(|| unknown_payload("not of Threads: `data`, `values` and `id` are missing"))?;
         if self.timestamp.is_none() && self.text.is_none() && self.media_type.is_none() {
@@ -117,19 +125,47 @@ impl Media {
             Some(_) => return Err(not_public("a reply that is held for approval")),
         }
         let at = platform_time::required("timestamp", self.timestamp.clone())?;
+        if let Some(original) = self.reposted_post.take() {
+            return self.reaction(EngagementKind::Reshare, &id, *original, at, out);
+        }
+        if self.media_type.as_deref() == Some("REPOST_FACADE") {
+            return Err(not_relevant("a repost that does not name its original; ask for `reposted_post`"));
+        }
         let link = |link: &Option<Link>| link.as_ref().and_then(|link| non_empty_id(link.id.clone()));
         let (root, parent) = (link(&self.root_post), link(&self.replied_to));
         let root = root.or_else(|| parent.clone()).unwrap_or_else(|| id.clone());
+        let quoted = self.quoted_post.take();
         let post = Post {
             in_reply_to: parent.or_else(|| Some(root.clone())).filter(|_| root != id),
-            quotes: link(&self.quoted_post),
+            quotes: quoted.as_ref().and_then(|quoted| non_empty_id(quoted.id.clone())),
             author: self.author(),
             text: self.text(),
-            url: self.permalink,
-            id,
+            url: self.permalink.clone(),
+            id: id.clone(),
             ..Post::default()
         };
-        out.post(Occurrence { root: &root, at }, post)
+        out.post(Occurrence { root: &root, at }, post)?;
+        quoted.map_or(Ok(()), |quoted| self.reaction(EngagementKind::Quote, &id, *quoted, at, out))
+    }
+
+    /// Emits a quote or repost as a reaction to the original, after the original if it comes with its words.
+    fn reaction(
+        &self,
+        kind: EngagementKind,
+        id: &str,
+        original: Media,
+        at: EventTime,
+        out: &mut DecodeOutput<'_>,
+    ) -> Result<()> {
+        let Some(original_id) = non_empty_id(original.id.clone()) else { return Ok(()) };
+        if original.timestamp.is_some()
+            && let Err(rejection) = original.read(out)
+        {
+            out.reject(rejection.about("the original"));
+        }
+        let by = self.author().map(|author| author.id);
+        let id = if kind == EngagementKind::Quote { format!("quote/{id}") } else { id.to_owned() };
+        out.engagement(Occurrence { root: &original_id, at }, id, Engagement::new(kind, by, None))
     }
 
     fn author(&self) -> Option<Author> {
@@ -144,6 +180,8 @@ impl Media {
         let poll = self.poll_attachment.as_ref();
         let options = poll.map(|poll| [&poll.option_a, &poll.option_b, &poll.option_c, &poll.option_d]);
         let options = options.into_iter().flatten().filter_map(Clone::clone);
-        html::paragraphs(self.text.clone().into_iter().chain(options).chain(self.alt_text.clone()))
+        let attached = self.text_attachment.as_ref().and_then(|text| text.0.as_ref()?.plaintext.clone());
+        let more = attached.into_iter().chain(options).chain(self.alt_text.clone());
+        html::paragraphs(self.text.clone().into_iter().chain(more))
     }
 }

@@ -29,6 +29,8 @@ struct Payload {
 #[derive(Debug, Deserialize)]
 struct Page {
     comments: Option<Items<Comment>>,
+    messages: Option<IgnoredAny>,
+    conversations: Option<IgnoredAny>,
 }
 
 /// The content of a webhook: JSON in a text, or the object itself.
@@ -73,7 +75,10 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         return read_event(&event, payload.content, payload.create_time, out);
     }
     match payload.data {
-        Some(Page { comments: Some(comments) }) => {
+        Some(Page { messages: Some(_), .. } | Page { conversations: Some(_), .. }) => {
+            Err(not_public("private messages"))
+        }
+        Some(Page { comments: Some(comments), .. }) => {
             out.each("data/comments", comments, |out, comment| comment.read(out));
             Ok(())
         }
@@ -119,6 +124,9 @@ impl Comment {
             Some("insert" | "set_to_public") if self.text.is_some() => self.post(at, out),
             Some("insert" | "set_to_public") => {
                 Err(not_relevant("a comment without its text; list the comments of the video"))
+            }
+            Some(action) if action != "delete" && !action.starts_with("set_to_") => {
+                Err(not_relevant("a change of a comment other than its deletion or its audience"))
             }
             Some(_) => {
                 let id = self.id()?;

@@ -48,6 +48,8 @@ struct Replies {
 struct Snippet {
     top_level_comment: Option<Box<Resource>>,
     total_reply_count: Option<Count>,
+    /// Of a thread: whether everybody can see it.
+    is_public: Option<bool>,
     author_display_name: Option<String>,
     /// An object in a comment, a string in a live chat.
     author_channel_id: Option<IfObject<Channel>>,
@@ -109,6 +111,9 @@ impl Resource {
 
     fn thread(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let snippet = self.snippet()?;
+        if snippet.is_public == Some(false) {
+            return Err(not_public("a thread that not everybody can see"));
+        }
         let top = snippet.top_level_comment.as_ref().ok_or_else(|| missing("snippet.topLevelComment"))?;
         top.comment(known_count(snippet.total_reply_count), out)
             .map_err(|e| e.within("snippet/topLevelComment"))?;
@@ -142,6 +147,9 @@ impl Resource {
 
     fn comment(&self, replies: Option<u64>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, snippet) = (self.id.as_deref().ok_or_else(|| missing("id"))?, self.snippet()?);
+        if snippet.is_public == Some(false) {
+            return Err(not_public("a comment that not everybody can see"));
+        }
         let root = snippet.parent_id.as_deref().unwrap_or(id);
         let at = platform_time::text("publishedAt", snippet.published_at.as_deref())?;
         match snippet.moderation_status.as_deref() {

@@ -33,6 +33,9 @@ struct Payload {
     suspended_ticket: Option<IgnoredAny>,
     side_conversations: Option<IgnoredAny>,
     side_conversation: Option<IgnoredAny>,
+    events: Option<IgnoredAny>,
+    chats: Option<IgnoredAny>,
+    messages: Option<IgnoredAny>,
     /// Fields of an event webhook.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -84,16 +87,21 @@ struct Audit {
 #[derive(Debug, Deserialize)]
 struct Comment {
     id: Option<Id>,
-    #[serde(rename = "type", alias = "event_type")]
+    #[serde(rename = "type")]
     kind: Option<String>,
+    event_type: Option<String>,
     ticket_id: Option<Id>,
     author_id: Option<Id>,
     author: Option<User>,
     body: Option<String>,
     plain_body: Option<String>,
-    #[serde(alias = "is_public", alias = "comment_public")]
+    /// Whether everybody on the ticket may read it, by the names of three payloads.
     public: Option<bool>,
+    is_public: Option<bool>,
+    comment_public: Option<bool>,
     created_at: Option<PlatformTime>,
+    /// The comment that is made private or redacted.
+    comment_id: Option<Id>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -124,8 +132,15 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if of_suspended.into_iter().any(Option::is_some) {
         return Err(not_public("tickets that are held as spam"));
     }
-    if payload.side_conversations.is_some() || payload.side_conversation.is_some() {
-        return Err(not_public("conversations beside a ticket"));
+    let of_others = [
+        &payload.side_conversations,
+        &payload.side_conversation,
+        &payload.events,
+        &payload.chats,
+        &payload.messages,
+    ];
+    if payload.event.is_some() || of_others.into_iter().any(Option::is_some) {
+        return Err(not_public("messages, chats or conversations beside a ticket"));
     }
     if let Some(results) = payload.results {
         out.each("results", results, |out, ticket| match ticket.result_type.as_deref() {
@@ -143,8 +158,10 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     }
     if let Some(tickets) = payload.tickets {
         out.each("tickets", tickets, |out, ticket| ticket.read(out));
-    } else if let Some(audits) = payload.audits.or(payload.ticket_events) {
+    } else if let Some(audits) = payload.audits {
         out.each("audits", audits, |out, audit| audit.read(None, &users, out));
+    } else if let Some(audits) = payload.ticket_events {
+        out.each("ticket_events", audits, |out, audit| audit.read(None, &users, out));
     } else if let Some(audit) = payload.audit {
         return audit.read(None, &users, out);
     } else if let Some(comments) = payload.comments {
@@ -184,6 +201,10 @@ impl Payload {
             "comment_added" => {
                 let comment = self.event.and_then(|event| event.comment);
                 let comment = comment.ok_or_else(|| missing("event.comment"))?;
+                if comment.is_description_of(&ticket) {
+                    // Its id as a comment would make it a second post.
+                    return ticket.read(out);
+                }
                 comment.read(Some(&id), Some(&ticket), self.time, &[], out)
             }
             "comment_redacted" | "comment_made_private" => {
@@ -246,19 +267,38 @@ impl Audit {
     fn read(self, ticket: Option<&Ticket>, users: &[User], out: &mut DecodeOutput<'_>) -> Result<()> {
         let ticket_id = non_empty_id(self.ticket_id).ok_or_else(|| missing("ticket_id"))?;
         let at = self.created_at.or(self.timestamp);
-        let is_comment = |event: &Comment| event.kind.as_deref() == Some("Comment");
-        if !self.events.iter().any(is_comment) {
+        let is_relevant = |event: &Comment| {
+            matches!(event.kind(), Some("Comment" | "CommentPrivacyChange" | "CommentRedactionEvent"))
+        };
+        if !self.events.iter().any(is_relevant) {
             return Err(not_relevant("a ticket change other than a comment"));
         }
-        let comments = self.events.into_iter().map(|event| event.filter(is_comment));
-        out.each("events", comments, |out, comment| {
-            comment.read(Some(&ticket_id), ticket, at.clone(), users, out)
+        let events = self.events.into_iter().map(|event| event.filter(is_relevant));
+        out.each("events", events, |out, event| match event.kind() {
+            Some("Comment") => event.read(Some(&ticket_id), ticket, at.clone(), users, out),
+            Some("CommentPrivacyChange") if event.public() == Some(true) => {
+                Err(not_relevant("a note that was made public; fetch the comment"))
+            }
+            _ => {
+                let comment = non_empty_id(event.comment_id).ok_or_else(|| missing("comment_id"))?;
+                let at = platform_time::required("created_at", at.clone())?;
+                out.delete(Occurrence { root: &ticket_id, at }, &comment)
+            }
         });
         Ok(())
     }
 }
 
 impl Comment {
+    fn kind(&self) -> Option<&str> {
+        self.kind.as_deref().or(self.event_type.as_deref())
+    }
+
+    /// Returns whether the comment is public: all that say so must.
+    fn public(&self) -> Option<bool> {
+        [self.public, self.is_public, self.comment_public].into_iter().flatten().reduce(|all, one| all && one)
+    }
+
     fn read(
         self,
         ticket_id: Option<&str>,
@@ -267,7 +307,7 @@ impl Comment {
         users: &[User],
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
-        match self.public {
+        match self.public() {
             Some(true) => {}
             Some(false) => return Err(not_public("an internal note")),
             None => return Err(not_public("a comment that does not say that it is public")),
@@ -283,6 +323,12 @@ impl Comment {
             ..Post::default()
         };
         out.post(Occurrence { root: &root, at }, post)
+    }
+
+    /// Returns whether it is the first comment of a ticket, which is its description.
+    fn is_description_of(&self, ticket: &Ticket) -> bool {
+        let words = self.plain_body.as_ref().or(self.body.as_ref()).map(|words| words.trim());
+        words.is_some() && words == ticket.description.as_deref().map(str::trim)
     }
 
     /// Returns the author. Staff is the brand; the requester and other end users are persons.

@@ -35,7 +35,8 @@ struct Payload {
     account: Option<IfObject<Account>>,
     posts: Option<Items<View>>,
     feed: Option<Items<Entry>>,
-    thread: Option<Box<Thread>>,
+    /// A tree of posts, or the list of its items.
+    thread: Option<OneOrMany<Thread>>,
     notifications: Option<Items<View>>,
     records: Option<Items<View>>,
     /// Who liked or reposted the post at `uri`.
@@ -49,6 +50,7 @@ struct Payload {
     convos: Option<IgnoredAny>,
     logs: Option<IgnoredAny>,
     sender: Option<IgnoredAny>,
+    drafts: Option<IgnoredAny>,
 }
 
 pub(crate) const LISTS: &[ItemList] = &[
@@ -56,6 +58,7 @@ pub(crate) const LISTS: &[ItemList] = &[
     ItemList::of::<View>("posts"),
     ItemList::of::<Entry>("feed"),
     ItemList::of::<Thread>("replies"),
+    ItemList::of::<Thread>("thread"),
     ItemList::of::<View>("notifications"),
     ItemList::of::<View>("records"),
     ItemList::of::<Liked>("likes"),
@@ -114,6 +117,9 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if of_messages.into_iter().any(Option::is_some) {
         return Err(not_public("private messages"));
     }
+    if payload.drafts.is_some() {
+        return Err(not_public("drafts"));
+    }
     let pages =
         [("posts", payload.posts), ("notifications", payload.notifications), ("records", payload.records)];
     if let Some((place, Some(views))) = pages.into_iter().find(|page| page.1.is_some()) {
@@ -126,7 +132,13 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     } else if let Some(feed) = payload.feed {
         out.each("feed", feed, |out, entry| entry.read(out));
     } else if let Some(thread) = payload.thread {
-        thread.read(out);
+        match thread {
+            OneOrMany::One(thread) => thread.read(out),
+            OneOrMany::Many(items) => out.each("thread", items, |out, item| {
+                item.read(out);
+                Ok(())
+            }),
+        }
     } else if payload.error.is_some() {
         return Err(unknown_payload("an error response of the server; no post"));
     } else if payload.uri.is_none() {

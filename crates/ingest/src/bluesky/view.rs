@@ -54,6 +54,8 @@ pub(super) struct ViewEmbed {
 #[derive(Debug, Deserialize)]
 pub(super) struct Label {
     pub(super) val: Option<String>,
+    /// The mark is taken back.
+    pub(super) neg: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -96,6 +98,8 @@ pub(super) struct Reason {
 #[derive(Debug, Deserialize)]
 pub(super) struct Thread {
     pub(super) post: Option<View>,
+    /// What an item of a list of posts holds: its post, or why that is not shown.
+    pub(super) value: Option<Box<Thread>>,
     pub(super) parent: Option<Box<Thread>>,
     #[serde(default)]
     pub(super) replies: Items<Thread>,
@@ -252,7 +256,8 @@ impl Thread {
     }
 
     pub(super) fn read_below(&self, out: &mut DecodeOutput<'_>) {
-        out.each("thread", self.post.iter().map(Some), |out, view| view.read(out));
+        let own = self.post.iter().chain(self.value.iter().filter_map(|value| value.post.as_ref()));
+        out.each("thread", own.map(Some), |out, view| view.read(out));
         for reply in self.replies.iter() {
             reply.read_below(out);
         }
@@ -289,7 +294,9 @@ fn is_placeholder(kind: &str) -> bool {
 
 /// Checks that no moderator has hidden a post.
 fn is_shown(labels: Option<&[Label]>) -> Result<()> {
-    let hides = |label: &Label| matches!(label.val.as_deref(), Some("!hide" | "!takedown" | "!suspend"));
+    let hides = |label: &Label| {
+        label.neg != Some(true) && matches!(label.val.as_deref(), Some("!hide" | "!takedown" | "!suspend"))
+    };
     if labels.is_some_and(|labels| labels.iter().any(hides)) {
         return Err(not_public("a post that a moderator has hidden"));
     }

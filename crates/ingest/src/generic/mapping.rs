@@ -15,7 +15,7 @@ pub struct Mapping {
     pub(super) items: Option<ItemPath>,
     /// The kind of an item. Without it every item is a post.
     pub(super) kind: Option<Pointer>,
-    /// A boolean: the item is private when it is true.
+    /// A boolean: the item is private when it is true, or not clear.
     pub(super) private: Option<Pointer>,
     /// Texts are HTML.
     pub(super) html: bool,

@@ -56,7 +56,7 @@ impl Mapping {
     }
 
     fn read(&self, item: Item<'_>, out: &mut DecodeOutput<'_>) -> Result<()> {
-        if item.flag(self.private.as_ref())? == Some(true) {
+        if self.private.as_ref().is_some_and(|pointer| item.may_be_private(pointer)) {
             return Err(not_public("an item that the mapping calls private"));
         }
         let what = self.item_kind(item)?;

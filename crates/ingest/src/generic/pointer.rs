@@ -77,6 +77,24 @@ impl<'a> Item<'a> {
         Ok(flag.map(|flag| flag != pointer.is_some_and(|pointer| pointer.is_negated)))
     }
 
+    /// Returns whether an item may be private by the boolean at a pointer, which databases write as a number or a text
+    /// as well. Only what clearly says that it is public is: with `!`, a missing value does not.
+    pub fn may_be_private(self, pointer: &Pointer) -> bool {
+        let is_true = match self.value(pointer) {
+            None | Some(Value::Null) => Some(false),
+            Some(Value::Bool(value)) => Some(*value),
+            Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Some(false),
+            Some(Value::Number(number)) if number.as_f64() == Some(1.0) => Some(true),
+            Some(Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+                "false" | "0" | "no" | "n" | "f" | "" => Some(false),
+                "true" | "1" | "yes" | "y" | "t" => Some(true),
+                _ => None,
+            },
+            Some(_) => None,
+        };
+        is_true.is_none_or(|is_true| is_true != pointer.is_negated)
+    }
+
     /// Returns a count; a negative one counts as unknown.
     pub fn count(self, pointer: Option<&Pointer>) -> Result<Option<u64>> {
         self.get::<Count>(pointer).map(known_count)

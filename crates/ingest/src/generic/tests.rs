@@ -77,3 +77,21 @@ fn what_is_no_pointer_is_a_fault_with_the_forms_there_are() {
     assert!(faults.iter().any(|fault| fault.contains("`id` is not a JSON pointer")), "{faults:?}");
     assert!(faults.iter().any(|fault| fault.contains("`/entry/*/changes`")), "{faults:?}");
 }
+
+#[test]
+fn an_item_that_does_not_say_that_it_is_published_is_private() {
+    let mapping =
+        "items = \"/rows\"\nid = \"/id\"\nat = \"/at\"\ntext = \"/text\"\nprivate = \"!/published\"\n";
+    let row =
+        |id: &str, published: &str| format!(r#"{{"id":"{id}","at":1780131600,"text":"{id}"{published}}}"#);
+    let rows = [
+        row("a", r#","published":true"#),
+        row("b", r#","published":1"#),
+        row("c", r#","published":null"#),
+        row("d", ""),
+        row("e", r#","published":"f""#),
+    ];
+    let decoded = decode(mapping, &format!(r#"{{"rows":[{}]}}"#, rows.join(",")));
+    assert_eq!(texts(&decoded), [("a", None), ("b", None)]);
+    assert!(decoded.rejections.iter().all(|one| one.code == RejectionCode::NotPublic));
+}

@@ -8,7 +8,7 @@ mod bounded_memory;
 
 use firewatch_domain::{Author, Body, Delete, Duration, Event, EventTime, SCHEMA_VERSION};
 
-use crate::decode_output::not_relevant;
+use crate::decode_output::{PostVersion, not_relevant};
 use crate::{DecodedPayload, DeletedAccount, PayloadDecoder};
 use bounded_memory::{BoundedMemory, StoredBytes, hash};
 
@@ -23,6 +23,9 @@ const MAX_THREAD_DEPTH: usize = 32;
 
 /// Maximum number of remembered posts of an author, the latest ones.
 const MAX_POSTS_PER_AUTHOR: usize = 32;
+
+/// Part of the key by which the first version of a post is remembered.
+const FIRST_VERSION: &str = "first version of";
 
 /// A changelog entry: key and value. `None` deletes the entry.
 pub type MemoryEntry = (Vec<u8>, Option<Vec<u8>>);
@@ -52,8 +55,22 @@ impl Ingester {
 
     /// Decodes a payload that arrived at `arrival`, and assigns each event to the root of its conversation.
     pub fn ingest(&mut self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
-        let DecodedPayload { events, mut rejections, deleted_accounts } =
+        let DecodedPayload { events, mut rejections, deleted_accounts, versions } =
             self.reader.decode(payload, arrival);
+        for PostVersion { id, first, at } in &versions {
+            let own = self.reader.conversation(id);
+            self.threads.put(hash(&[&own]), self.reader.conversation(first), *at);
+            self.threads.put(hash(&[FIRST_VERSION, id]), first.clone(), *at);
+        }
+        // Pages come newest first: an answer before what it answers.
+        for event in &events {
+            if let Body::Post(post) = &event.body {
+                let own = self.reader.conversation(&post.id);
+                if own != event.conversation && self.threads.get(hash(&[&own])).is_none() {
+                    self.threads.put(hash(&[&own]), event.conversation.clone(), event.at);
+                }
+            }
+        }
         let mut events: Vec<Event> = events.into_iter().filter_map(|event| self.assign_root(event)).collect();
         for account in &deleted_accounts {
             let before = events.len();
@@ -62,7 +79,7 @@ impl Ingester {
                 rejections.push(not_relevant("a deleted account without known posts"));
             }
         }
-        DecodedPayload { events, rejections, deleted_accounts }
+        DecodedPayload { events, rejections, deleted_accounts, versions }
     }
 
     /// Returns deletions for all remembered posts of an account.
@@ -118,7 +135,14 @@ impl Ingester {
                     engagement.followers = author.followers;
                 }
             }
-            Body::Counters(_) | Body::BrandReply(_) | Body::Delete(_) => {}
+            Body::Delete(delete) => {
+                // The deletion of a version is that of the post.
+                if let Some((first, _)) = self.threads.get(hash(&[FIRST_VERSION, &delete.post])) {
+                    event.id = format!("{first}/delete");
+                    delete.post.clone_from(first);
+                }
+            }
+            Body::Counters(_) | Body::BrandReply(_) => {}
         }
         event.conversation = root;
         Some(event)

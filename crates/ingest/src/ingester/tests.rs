@@ -47,6 +47,32 @@ fn an_answer_to_an_answer_belongs_to_the_root() {
 }
 
 #[test]
+fn a_page_comes_newest_first() {
+    let mut intake = ingester();
+    let page = json!({ "statuses": [post("3", Some("2"), None), post("2", Some("1"), None), post("1", None, None)] });
+    assert_eq!(roots(&ingest(&mut intake, &page)), ["x:1", "x:1", "x:1"]);
+}
+
+#[test]
+fn a_later_version_of_a_post_stands_for_the_post() {
+    let mut intake = ingester();
+    let (first, second) = ("1795000000000000001", "1795000000000000009");
+    let edited = json!({ "data": { "id": second, "text": "words", "author_id": "u", "created_at": "2026-05-30T09:05:00Z",
+        "edit_history_tweet_ids": [first, second] } });
+    let root = format!("x:{first}");
+    assert_eq!(roots(&ingest(&mut intake, &edited)), [root.as_str()]);
+    assert_eq!(
+        roots(&ingest(&mut intake, &post("1795000000000000012", Some(second), None))),
+        [root.as_str()]
+    );
+    let gone = json!({ "delete": { "status": { "id_str": second }, "timestamp_ms": "1780135200000" } });
+    let gone = ingest(&mut intake, &gone);
+    let Body::Delete(deleted) = &gone[0].body else { panic!("{gone:?}") };
+    assert_eq!((roots(&gone), deleted.post.as_str()), (vec![root.as_str()], first));
+    assert_eq!(gone[0].id, format!("{first}/delete"));
+}
+
+#[test]
 fn totals_of_an_answer_are_not_those_of_its_conversation() {
     let mut intake = ingester();
     let retweet = |id: &str, of: &str| {

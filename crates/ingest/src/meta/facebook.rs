@@ -11,7 +11,7 @@ use super::{Change, Entry, From, Source, Webhook, graph};
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, non_empty_id};
+use crate::json_values::{Count, Id, IfText, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
 use crate::reviews::{recommendation_stars, reviewer, stars};
 use crate::{Result, json};
@@ -26,7 +26,8 @@ struct Value {
     from: Option<From>,
     sender_id: Option<Id>,
     created_time: Option<PlatformTime>,
-    message: Option<String>,
+    /// An object in a private message.
+    message: Option<IfText>,
     published: Option<u8>,
     is_hidden: Option<bool>,
     /// Fields of a recommendation.
@@ -115,7 +116,7 @@ impl Value {
         let post = Post {
             author: self.author(source),
             // A picture, sticker or link has no words.
-            text: self.message.clone().unwrap_or_default(),
+            text: self.message.as_ref().and_then(|message| message.0.clone()).unwrap_or_default(),
             in_reply_to: (id != root)
                 .then(|| non_empty_id(self.parent_id.clone()).unwrap_or_else(|| root.clone())),
             url: Some(format!("https://www.facebook.com/{id}")),
@@ -129,8 +130,12 @@ impl Value {
     /// Emits whether a person recommends the page. The story of it is the post.
     fn recommendation(self, source: &Source, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.item.as_deref().is_some_and(|item| item != "rating") {
-            // A comment on, or a reaction to, a recommendation.
-            return self.read(source, out);
+            // A comment on, or a reaction to, a recommendation, whose story is the post.
+            let Some(story) = non_empty_id(self.open_graph_story_id.clone()) else {
+                return self.read(source, out);
+            };
+            let parent_id = self.parent_id.clone().filter(|parent| self.post_id.as_ref() != Some(parent));
+            return Self { post_id: Some(Id(story)), parent_id, ..self }.read(source, out);
         }
         let sent_at = platform_time::required("time", source.time.clone())?;
         let story = non_empty_id(self.open_graph_story_id.clone()).or(non_empty_id(self.post_id.clone()));

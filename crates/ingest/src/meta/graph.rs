@@ -45,6 +45,8 @@ pub(super) struct Node {
     participants: Option<IgnoredAny>,
     senders: Option<IgnoredAny>,
     snippet: Option<IgnoredAny>,
+    conversations: Option<IgnoredAny>,
+    messages: Option<IgnoredAny>,
     /// Fields of a recommendation.
     reviewer: Option<Named>,
     review_text: Option<String>,
@@ -153,7 +155,8 @@ impl Node {
 
     /// Returns the id of a post or comment that everybody may read.
     fn public_id(&self) -> Result<String> {
-        let of_messages = [&self.to, &self.participants, &self.senders, &self.snippet];
+        let of_messages =
+            [&self.to, &self.participants, &self.senders, &self.snippet, &self.conversations, &self.messages];
         if of_messages.into_iter().any(Option::is_some) {
             return Err(not_public("private messages"));
         }
@@ -171,7 +174,7 @@ impl Node {
         }
         let is_open = self.privacy.as_ref().and_then(|privacy| privacy.value.as_deref());
         let is_open = is_open.is_none_or(|value| value.is_empty() || value == "EVERYONE");
-        let is_out = self.is_published != Some(false) && self.scheduled_publish_time.is_none();
+        let is_out = self.is_published.unwrap_or(self.scheduled_publish_time.is_none());
         if !is_open || !is_out || self.is_hidden == Some(true) || self.is_private == Some(true) {
             return Err(not_public("a post or comment that is hidden, limited or not published"));
         }

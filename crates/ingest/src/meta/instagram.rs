@@ -40,8 +40,8 @@ struct Media {
 #[derive(Debug, Deserialize)]
 struct Payload {
     entry: Option<IgnoredAny>,
-    mentioned_media: Option<IgnoredAny>,
-    mentioned_comment: Option<IgnoredAny>,
+    mentioned_media: Option<Box<Comment>>,
+    mentioned_comment: Option<Box<Comment>>,
     data: Option<Items<Comment>>,
 }
 
@@ -91,8 +91,15 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         let webhook: Webhook<Value> = json::one(bytes)?;
         return webhook.read("instagram", out, |source, field, value, out| value.read(source, field, out));
     }
-    if payload.mentioned_media.is_some() || payload.mentioned_comment.is_some() {
-        return Err(not_relevant("a mention lookup without time and author"));
+    let looked_up =
+        [("mentioned_media", payload.mentioned_media), ("mentioned_comment", payload.mentioned_comment)];
+    for (place, found) in looked_up {
+        if let Some(found) = found {
+            if found.timestamp.is_none() {
+                return Err(not_relevant("a mention lookup without time; ask for `timestamp`"));
+            }
+            return found.read(None, out).map_err(|e| e.within(place));
+        }
     }
     if let Some(comments) = payload.data {
         out.each("data", comments, |out, comment| comment.read(None, out));

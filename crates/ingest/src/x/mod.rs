@@ -5,6 +5,7 @@
 //! known. Direct messages, drafts and posts of protected accounts are not public.
 
 mod activity;
+mod expansions;
 mod v1;
 mod v2;
 
@@ -22,12 +23,12 @@ use crate::{Rejection, Result, html, json};
 struct Envelope {
     /// API v2.
     data: Option<OneOrMany<v2::Item>>,
-    includes: Option<v2::Includes>,
+    includes: Option<expansions::Includes>,
     errors: Option<IgnoredAny>,
     meta: Option<IgnoredAny>,
     /// An `includes` object without a response around it.
     tweets: Option<Items<v2::Item>>,
-    users: Option<Items<v2::User>>,
+    users: Option<Items<expansions::User>>,
     /// A search response of API v1.1: standard, and premium.
     statuses: Option<Items<v1::Status>>,
     results: Option<Items<v1::Status>>,
@@ -58,7 +59,7 @@ pub(crate) const LISTS: &[ItemList] = &[
     ItemList::of::<v1::Status>(""),
     ItemList::of::<v2::Item>("data"),
     ItemList::of::<v2::Item>("tweets"),
-    ItemList::of::<v2::User>("users"),
+    ItemList::of::<expansions::User>("users"),
     ItemList::of::<v1::Status>("statuses"),
     ItemList::of::<v1::Status>("results"),
     ItemList::of::<v1::Status>("tweet_create_events"),
@@ -80,7 +81,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     }
     if let Some(tweets) = envelope.tweets.take() {
         let users = envelope.users.take().unwrap_or_default();
-        return v2::read(&OneOrMany::Many(tweets), &v2::Includes::with_users(users), out);
+        return v2::read(&OneOrMany::Many(tweets), &expansions::Includes::with_users(users), out);
     }
     for (place, statuses) in [("statuses", envelope.statuses.take()), ("results", envelope.results.take())] {
         if let Some(statuses) = statuses {
@@ -160,7 +161,7 @@ fn read_bare(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     {
         return status.read(out);
     }
-    v2::read(&OneOrMany::One(Box::new(json::one(bytes)?)), &v2::Includes::default(), out)
+    v2::read(&OneOrMany::One(Box::new(json::one(bytes)?)), &expansions::Includes::default(), out)
 }
 
 fn private_message() -> Rejection {

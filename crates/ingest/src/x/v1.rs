@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 use super::{account_url, language, post_url, private_message, protected_post, time_of_id, unescape_text};
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
-use crate::json_values::{Count, Id, known_count, non_empty_id};
-use crate::{Result, platform_time};
+use crate::json_values::{Count, Id, IfObject, Items, known_count, non_empty_id};
+use crate::{Result, html, platform_time};
 
 /// A post. A retweeted or quoted post is nested.
 #[derive(Debug, Deserialize)]
@@ -19,6 +19,7 @@ pub(super) struct Status {
     timestamp_ms: Option<Count>,
     text: Option<String>,
     full_text: Option<String>,
+    extended_entities: Option<IfObject<Entities>>,
     extended_tweet: Option<Extended>,
     user: Option<User>,
     lang: Option<String>,
@@ -37,6 +38,18 @@ pub(super) struct Status {
     recipient: Option<IgnoredAny>,
     recipient_id: Option<IgnoredAny>,
     message_create: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entities {
+    #[serde(default)]
+    media: Items<Media>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Media {
+    /// What a picture shows.
+    ext_alt_text: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,7 +181,11 @@ impl Status {
     /// Returns the longest available version of the text.
     fn full_text(&self) -> Option<String> {
         let extended = self.extended_tweet.as_ref().map(|extended| &extended.full_text);
-        extended.or(self.full_text.as_ref()).or(self.text.as_ref()).map(|text| unescape_text(text))
+        let text = extended.or(self.full_text.as_ref()).or(self.text.as_ref())?;
+        let media =
+            self.extended_entities.iter().flat_map(|all| all.0.iter()).flat_map(|all| all.media.iter());
+        let descriptions = media.filter_map(|media| media.ext_alt_text.clone());
+        Some(html::paragraphs([unescape_text(text)].into_iter().chain(descriptions)))
     }
 
     fn reaction(&self, kind: EngagementKind) -> Engagement {

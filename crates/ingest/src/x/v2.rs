@@ -1,29 +1,26 @@
-//! Posts of API v2 in responses and in the filtered stream, with authors and referenced posts from their
-//! expansions.
+//! Posts of API v2 in responses, in the filtered stream and in the activity of an account.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use firewatch_domain::{
-    Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
-};
+use firewatch_domain::{Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
-use super::{account_url, language, post_url, private_message, protected_post, time_of_id, unescape_text};
+use super::expansions::{Attachments, Context, Includes, Metrics, User};
+use super::{language, post_url, private_message, protected_post, time_of_id, unescape_text};
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, Items, OneOrMany, known_count};
-use crate::{Rejection, Result, platform_time};
+use crate::json_values::{Id, IfObject, Items, OneOrMany, known_count};
+use crate::{Rejection, Result, html, platform_time};
 
 /// A post, or another object in the `data` of a response.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item {
-    id: Option<Id>,
-    text: Option<String>,
+    pub(super) id: Option<Id>,
+    pub(super) text: Option<String>,
     note_tweet: Option<Note>,
     author_id: Option<Id>,
     /// The account itself, as twarc puts it into a post.
-    author: Option<Box<User>>,
+    pub(super) author: Option<Box<User>>,
     created_at: Option<String>,
     conversation_id: Option<Id>,
     lang: Option<String>,
@@ -31,12 +28,18 @@ pub(super) struct Item {
     #[serde(rename = "type")]
     kind: Option<String>,
     /// Posts that this one refers to: the id with the kind; from twarc with all their fields.
-    referenced_tweets: Option<Vec<Item>>,
+    pub(super) referenced_tweets: Option<Vec<Item>>,
     public_metrics: Option<Metrics>,
     #[serde(default)]
-    edit_history_tweet_ids: Vec<Id>,
+    edit_history_tweet_ids: Items<Id>,
+    attachments: Option<IfObject<Attachments>>,
+    article: Option<IfObject<Article>>,
+    /// An event of an account's activity: its kind and content, with expansions of its own.
+    event_uuid: Option<IgnoredAny>,
+    payload: Option<Box<Item>>,
+    pub(super) includes: Option<Box<Includes>>,
     /// Fields of direct messages and of drafts.
-    event_type: Option<IgnoredAny>,
+    event_type: Option<Value>,
     dm_conversation_id: Option<IgnoredAny>,
     sender_id: Option<IgnoredAny>,
     sender: Option<IgnoredAny>,
@@ -71,13 +74,9 @@ struct Note {
     text: String,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct Metrics {
-    retweet_count: Option<Count>,
-    reply_count: Option<Count>,
-    like_count: Option<Count>,
-    quote_count: Option<Count>,
-    impression_count: Option<Count>,
+#[derive(Debug, Deserialize)]
+struct Article {
+    title: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,50 +91,10 @@ struct Gone {
     id: Id,
 }
 
-/// The expansions of a response.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Includes {
-    #[serde(default)]
-    users: Items<User>,
-    #[serde(default)]
-    tweets: Items<Item>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct User {
-    id: Id,
-    username: Option<String>,
-    verified: Option<bool>,
-    protected: Option<bool>,
-    public_metrics: Option<UserMetrics>,
-}
-
-#[derive(Debug, Deserialize)]
-struct UserMetrics {
-    followers_count: Option<Count>,
-}
-
-impl Includes {
-    pub(super) fn with_users(users: Items<User>) -> Self {
-        Self { users, tweets: Items::default() }
-    }
-}
-
-/// The expanded accounts and posts by id, and the posts emitted so far. Each post is emitted once.
-struct Context<'a> {
-    users: BTreeMap<&'a str, &'a User>,
-    tweets: BTreeMap<&'a str, &'a Item>,
-    emitted: BTreeSet<&'a str>,
-}
-
 /// Decodes the `data` of a response.
 pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut DecodeOutput<'_>) -> Result<()> {
-    let mut context = Context {
-        users: includes.users.iter().map(|user| (user.id.0.as_str(), user)).collect(),
-        tweets: BTreeMap::new(),
-        emitted: BTreeSet::new(),
-    };
-    includes.tweets.iter().for_each(|tweet| context.add_tweet(tweet));
+    let mut context = Context::default();
+    context.add(includes);
     match data {
         OneOrMany::One(item) => {
             context.add_contained(item);
@@ -150,7 +109,10 @@ pub(super) fn read(data: &OneOrMany<Item>, includes: &Includes, out: &mut Decode
 }
 
 impl Item {
-    fn read<'a>(&'a self, context: &mut Context<'a>, out: &mut DecodeOutput<'_>) -> Result<()> {
+    pub(super) fn read<'a>(&'a self, context: &mut Context<'a>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        if self.event_uuid.is_some() {
+            return self.activity(context, out);
+        }
         if let Some(gone) = self.delete.as_ref().or(self.drop.as_ref()) {
             let id = gone.tweet.as_ref().map(|tweet| &tweet.id.0).ok_or_else(|| missing("tweet"))?;
             let at = platform_time::text("event_at", gone.event_at.as_deref())?;
@@ -167,6 +129,26 @@ impl Item {
             return self.reshare(id, original, context, out);
         }
         self.post(id, context, out)
+    }
+
+    /// Emits the post of an event of an account's activity, or its deletion.
+    fn activity<'a>(&'a self, context: &mut Context<'a>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let kind = self.event_type.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let payload = self.payload.as_deref();
+        if kind.starts_with("dm.") || kind.starts_with("chat.") {
+            return Err(private_message());
+        }
+        match payload.filter(|_| kind.starts_with("post.")) {
+            Some(gone) if kind == "post.delete" => {
+                let id = gone.id.as_ref().map(|id| &id.0).ok_or_else(|| missing("payload.id"))?;
+                out.delete(Occurrence { root: id, at: out.arrival }, id)
+            }
+            Some(post) if post.text.is_some() => {
+                context.add_contained(post);
+                post.read(context, out).map_err(|e| e.within("payload"))
+            }
+            _ => Err(not_relevant("an account's activity; no post")),
+        }
     }
 
     /// Emits a retweet as an engagement in the original's conversation.
@@ -204,16 +186,17 @@ impl Item {
             context.emit_referenced(other, out);
         }
         // Each edit has a new id. The first one identifies the post.
-        let first = self.edit_history_tweet_ids.first().map_or(id, |first| first.0.as_str());
+        let first = self.edit_history_tweet_ids.iter().next().map_or(id, |first| first.0.as_str());
         let created = self.time(id)?;
+        let versions = self.edit_history_tweet_ids.iter().skip(1);
+        versions.for_each(|version| out.version(&version.0, first, created));
         let edited_at = (first != id).then_some(created);
         let at = edited_at.and_then(|_| time_of_id(first)).unwrap_or(created);
         let root = self.root(first);
-        let text = self.note_tweet.as_ref().map(|note| &note.text).or(self.text.as_ref());
         let post = Post {
             id: first.to_owned(),
             author: self.author_id().map(|author| context.author(author)),
-            text: text.map(|text| unescape_text(text)).ok_or_else(|| missing("text"))?,
+            text: self.full_text(context).ok_or_else(|| missing("text"))?,
             lang: language(self.lang.clone()),
             in_reply_to: answers.map(Into::into),
             quotes: quotes.map(Into::into),
@@ -233,6 +216,15 @@ impl Item {
             return Ok(());
         }
         out.counters(Occurrence { root, at: out.arrival }, self.public_metrics.unwrap_or_default().counters())
+    }
+
+    /// Returns the text with the title of an article, the options of a poll and the descriptions of pictures.
+    fn full_text(&self, context: &Context<'_>) -> Option<String> {
+        let text = self.note_tweet.as_ref().map(|note| &note.text).or(self.text.as_ref())?;
+        let article = self.article.as_ref().and_then(|article| article.0.as_ref()?.title.clone());
+        let attachments = self.attachments.as_ref().and_then(|attachments| attachments.0.as_ref());
+        let more = article.into_iter().chain(context.attached_texts(attachments));
+        Some(html::paragraphs([unescape_text(text)].into_iter().chain(more)))
     }
 
     /// Returns the root as far as it is known.
@@ -275,15 +267,9 @@ impl Item {
     /// Checks that the object is a post with all fields that everybody may read. Returns a rejection with the
     /// reason if it is not.
     fn is_public_post(&self, context: &Context<'_>) -> Result<()> {
-        let of_messages = [
-            &self.event_type,
-            &self.dm_conversation_id,
-            &self.sender_id,
-            &self.sender,
-            &self.recipient,
-            &self.participant_ids,
-        ];
-        if of_messages.into_iter().any(Option::is_some) {
+        let of_messages =
+            [&self.dm_conversation_id, &self.sender_id, &self.sender, &self.recipient, &self.participant_ids];
+        if self.event_type.is_some() || of_messages.into_iter().any(Option::is_some) {
             return Err(private_message());
         }
         let of_drafts = [&self.scheduled_at, &self.scheduled_status, &self.user_id];
@@ -293,6 +279,9 @@ impl Item {
         let author = self.author_id().and_then(|id| context.users.get(id));
         if author.is_some_and(|author| author.protected == Some(true)) {
             return Err(protected_post());
+        }
+        if author.is_none() && context.has_unread_users {
+            return Err(not_public("a post whose author cannot be read, and may be protected"));
         }
         self.is_post()
     }
@@ -308,7 +297,7 @@ impl Item {
         if self.value.is_some() {
             return Err(not_relevant("a stream rule; no post"));
         }
-        if self.undrop.is_some() || self.withheld.is_some() {
+        if self.undrop.is_some() || (self.withheld.is_some() && self.text.is_none()) {
             return Err(not_relevant("a post is shown or withheld in some countries; the text is unchanged"));
         }
         let others = [
@@ -350,60 +339,4 @@ impl Item {
 fn is_retweet(text: &str) -> bool {
     let name = text.strip_prefix("RT @").and_then(|rest| rest.split_once(": "));
     name.is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
-}
-
-impl<'a> Context<'a> {
-    fn add_tweet(&mut self, tweet: &'a Item) {
-        if let Some(id) = &tweet.id {
-            self.tweets.insert(&id.0, tweet);
-        }
-        self.add_contained(tweet);
-    }
-
-    /// Adds the author and the posts that a post contains.
-    fn add_contained(&mut self, item: &'a Item) {
-        if let Some(author) = &item.author {
-            self.users.insert(&author.id.0, author);
-        }
-        let referenced = item.referenced_tweets.iter().flatten().filter(|other| other.text.is_some());
-        referenced.for_each(|other| self.add_tweet(other));
-    }
-
-    /// Emits a referenced post before the one that refers to it, and returns it, if the payload contains it.
-    fn emit_referenced(&mut self, id: &'a str, out: &mut DecodeOutput<'_>) -> Option<&'a Item> {
-        let tweet = *self.tweets.get(id)?;
-        if let Err(rejection) = tweet.read(self, out) {
-            out.reject(rejection.about(&format!("the post `{id}` that it refers to")));
-        }
-        Some(tweet)
-    }
-
-    fn handle(&self, author: Option<&str>) -> Option<&str> {
-        self.users.get(author?)?.username.as_deref()
-    }
-
-    fn author(&self, id: &str) -> Author {
-        let user = self.users.get(id);
-        Author {
-            id: id.to_owned(),
-            handle: user.and_then(|user| user.username.clone()),
-            url: account_url(self.handle(Some(id))),
-            followers: user.and_then(|user| known_count(user.public_metrics.as_ref()?.followers_count)),
-            verified: user.and_then(|user| user.verified),
-            ..Author::default()
-        }
-    }
-}
-
-impl Metrics {
-    fn counters(self) -> Counters {
-        Counters {
-            reshares: known_count(self.retweet_count),
-            replies: known_count(self.reply_count),
-            quotes: known_count(self.quote_count),
-            likes: known_count(self.like_count),
-            // X gives 0 for unknown counts: posts before 2022, and posts of other accounts.
-            views: known_count(self.impression_count).filter(|n| *n > 0),
-        }
-    }
 }
