@@ -53,7 +53,7 @@ pub fn feed(settings: &KafkaSettings, topics: &Topics, partitions: u32, pace: Pa
     }
     settle(&feed);
     for partition in 0..partitions {
-        let line = stream.last(partition);
+        let line = stream.last(partition, partitions);
         feed.send_to_partition(&topics.events, partition, &line.key, &line.value).expect("a last event");
     }
     settle(&feed);

@@ -3,6 +3,7 @@
 
 use fastrand::Rng;
 use firewatch_domain::{Duration, EventTime};
+use firewatch_engine::Partitioner;
 use serde_json::{Value, json};
 
 /// The policy of the instances and the undisturbed run.
@@ -150,8 +151,12 @@ impl Stream {
     }
 
     /// Returns a last record for a partition, so late that it ends everything before it.
-    pub fn last(&self, partition: u32) -> Line {
-        let id = format!("last{partition}");
+    pub fn last(&self, partition: u32, partitions: u32) -> Line {
+        // A key of the partition: a record of another one would be forwarded.
+        let id = (0..).map(|n| format!("last{n}"));
+        let mut own =
+            id.filter(|id| Partitioner::default().partition(id.as_bytes(), partitions) == partition);
+        let id = own.next().unwrap_or_default();
         let at = EventTime::from_millis(self.now + 6 * 3_600_000);
         let event = json!({
             "v": 1, "id": "last", "conversation": id, "at": at, "engagement": { "kind": "like", "actor": "nobody" },

@@ -38,6 +38,8 @@ pub struct Task {
     max_conversations: usize,
     /// Where conversations live; `None` when every record is processed where it is read.
     partitioner: Option<Partitioner>,
+    /// All events of the partition are processed, so that a forwarded one may advance time.
+    is_caught_up: bool,
     scratch: Scratch,
     trace_mode: TraceMode,
     /// Kept decisions, each with its policy slot.
@@ -68,6 +70,7 @@ impl Task {
             changes: Vec::new(),
             max_conversations: MAX_CONVERSATIONS,
             partitioner: None,
+            is_caught_up: true,
             scratch: Scratch::default(),
             trace_mode: TraceMode::Off,
             decisions: Vec::new(),
@@ -85,6 +88,12 @@ impl Task {
     #[must_use]
     pub fn with_partitioner(self, partitioner: Partitioner) -> Self {
         Self { partitioner: Some(partitioner), ..self }
+    }
+
+    /// Says whether all events of the partition are processed. Until then a forwarded event does not advance stream time:
+    /// its partition may be further, and would end the conversations of what is still to be read here.
+    pub fn set_caught_up(&mut self, is_caught_up: bool) {
+        self.is_caught_up = is_caught_up;
     }
 
     /// Keeps every decision of the dispatchers, with its description.
@@ -157,6 +166,11 @@ impl Task {
             (Record::Forwarded(forwarded), _) => {
                 let meta = RecordMeta { arrival: forwarded.arrival, ..meta };
                 match &forwarded.record {
+                    ForwardedRecord::Event(event) if !self.is_caught_up => {
+                        let outcome = self.apply_event(event, meta, ruleset, out);
+                        self.keep_within_limit(ruleset, out);
+                        outcome
+                    }
                     ForwardedRecord::Event(event) => self.handle_event(event, meta, ruleset, out),
                     ForwardedRecord::Action(action) => self.handle_action(action, meta, ruleset, out),
                 }
@@ -370,7 +384,7 @@ impl Task {
         Err(StateError::partition_count_changed(self.progress.partitions, partitions))
     }
 
-    /// Processes one event: observe, assess, decide.
+    /// Processes one event, and advances stream time to it.
     pub fn handle_event(
         &mut self,
         event: &Event,
@@ -378,8 +392,21 @@ impl Task {
         ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let at = event.at.min(meta.arrival);
-        let stamp = self.stamp(at, meta.trace);
+        let outcome = self.apply_event(event, meta, ruleset, out);
+        self.follow_events(event.at.min(meta.arrival), ruleset, out);
+        self.keep_within_limit(ruleset, out);
+        outcome
+    }
+
+    /// Applies an event to its conversation: observe, assess, decide.
+    fn apply_event(
+        &mut self,
+        event: &Event,
+        meta: RecordMeta<'_>,
+        ruleset: &Ruleset,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let stamp = self.stamp(event.at.min(meta.arrival), meta.trace);
         let scratch = &mut self.scratch;
         let mut decider = Decider { ruleset, stamp, out };
         let retention = ruleset.policy.retention;
@@ -387,8 +414,6 @@ impl Task {
             let observed = observe(conversation, event, ruleset, scratch);
             decider.event(conversation, event, observed)
         });
-        self.follow_events(at, ruleset, out);
-        self.keep_within_limit(ruleset, out);
         // The store creates a missing conversation, so there is always an outcome.
         outcome.unwrap_or(Outcome::Folded(Fold::Unchanged))
     }

@@ -122,6 +122,10 @@ impl<L: Log> Processor for EngineProcessor<'_, L> {
         self.ruleset = self.context.ruleset.get();
     }
 
+    fn set_caught_up(&mut self, is_caught_up: bool) {
+        self.task.set_caught_up(is_caught_up);
+    }
+
     fn process<W: LogWriter>(
         &mut self,
         input: &Input<'_>,

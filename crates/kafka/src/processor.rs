@@ -15,7 +15,7 @@ use crate::task_writer::TaskWriter;
 /// Processes the records of one partition, and keeps its state.
 ///
 /// Order of calls: `restore` for each changelog entry, then `finish_restore`; a replay skips both. In each
-/// round `begin_round`, `process` for each record, `mark_idle` or `end_of_stream` if due, then `changes`, and
+/// round `begin_round`, `process` for each event and action, `set_caught_up`, `process` for each signal, `mark_idle` or `end_of_stream` if due, then `changes`, and
 /// `committed` after the commit. `rewind` takes the place of the rest of a failed round. When it is unknown
 /// whether a commit happened, the processor is dropped.
 pub(crate) trait Processor {
@@ -29,6 +29,10 @@ pub(crate) trait Processor {
 
     /// Called before the records of a round, so that a changed policy applies to all of them.
     fn begin_round(&mut self) {}
+
+    /// Says, before the signals of a round, whether all events of the partition are processed, so that a forwarded one
+    /// is no earlier than they.
+    fn set_caught_up(&mut self, _is_caught_up: bool) {}
 
     /// Processes a record and writes its effects.
     fn process<W: LogWriter>(

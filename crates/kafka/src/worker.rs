@@ -286,14 +286,11 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         pipeline.processor.begin_round();
         let now = clock();
         let mut processed = batch.signals.len();
-        // Signals wait in windows of event time, so their place among the events does not matter.
-        for signal in batch.signals.drain(..) {
-            pipeline.process_record(Stream::Signals, &signal)?;
-        }
         let end_of_input = &workers.end_of_input;
         let is_check_due = now - pipeline.progress.last_check >= END_OFFSET_CHECK_INTERVAL
             || end_of_input.is_input_complete();
-        if reader.reads_actions() && (is_check_due || !batch.events.is_empty() || !waiting.is_empty()) {
+        let has_input = !batch.events.is_empty() || !waiting.is_empty() || processed > 0;
+        if reader.reads_actions() && (is_check_due || has_input) {
             // Fetched after the events were read: every action that precedes them is then read before the
             // two are merged.
             pipeline.progress.last_check = now;
@@ -303,6 +300,12 @@ impl<'a, L: Log, P: Processor, F: Fn() -> P> Worker<'a, L, F> {
         let events_at_end = reader.at_end(Stream::Events)?;
         let any = !batch.events.is_empty();
         processed += pipeline.process_merged(&mut batch.events, &mut waiting, events_at_end)?;
+        // Signals wait in windows of event time, so their place among the events does not matter. A forwarded event
+        // comes after those that were read before it.
+        pipeline.processor.set_caught_up(events_at_end);
+        for signal in batch.signals.drain(..) {
+            pipeline.process_record(Stream::Signals, &signal)?;
+        }
         drop(batch);
         reader.pending_actions = waiting;
         if any {
