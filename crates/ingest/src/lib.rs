@@ -27,6 +27,7 @@ mod record;
 mod reddit;
 mod rejection;
 mod reviews;
+mod signals_record;
 mod threads;
 mod tiktok;
 mod trustpilot;
@@ -41,8 +42,9 @@ pub use generic::Mapping;
 pub use hook_auth::{ChallengeError, HookAuth, HookAuthError, Lookup};
 pub use ingester::{Ingester, MemoryEntry};
 pub use platform::{PayloadDecoder, Platform, UnknownPlatform};
-pub use record::{SignalsRecord, decode_action, decode_event, decode_signals_record};
+pub use record::{decode_action, decode_event};
 pub use rejection::Rejection;
+pub use signals_record::{SignalsRecord, decode_signals_record};
 
 type Result<T> = std::result::Result<T, Rejection>;
 

@@ -310,34 +310,6 @@ impl Dispatcher {
         self.group_waiting(&storm.id, &topics, out);
     }
 
-    /// Lets be one group for each route what has waited, behind quiet hours or a silence, until its storm ended.
-    fn group_waiting(&mut self, storm: &IncidentId, about: &str, out: &Emitter<'_>) {
-        let waits = |incident: &Incident, active: &ActiveRoute| {
-            let team = incident.team(active, out.policy);
-            active.due.is_some()
-                && active.group.is_none()
-                && active.level <= out.policy.storms.mutes_up_to
-                && incident.lifecycles.iter().all(|lifecycle| Some(lifecycle.team.as_str()) != team)
-        };
-        let members = self.incidents.iter().filter(|(_, incident)| incident.is_in_storm(storm.as_str()));
-        let mut by_route: BTreeMap<RouteRef, Vec<IncidentId>> = BTreeMap::new();
-        for (id, incident) in members {
-            for active in incident.routes.iter().filter(|active| waits(incident, active)) {
-                by_route.entry(active.route.clone()).or_default().push(id.clone());
-            }
-        }
-        for (route, ids) in by_route.into_iter().filter(|(_, ids)| ids.len() > 1) {
-            for id in ids {
-                self.incidents.edit(&id, |incident| {
-                    for active in incident.routes.iter_mut().filter(|active| active.route == route) {
-                        active.group = Some(storm.to_string());
-                        active.reason.push_str(&format!("; part of a storm{about} that has ended"));
-                    }
-                });
-            }
-        }
-    }
-
     /// Keeps the incident of a storm that ends while its team sleeps, so that the team is notified when it
     /// wakes. Returns whether it does.
     fn keep_slept_storm(&mut self, storm: &Storm, out: &mut Emitter<'_>) -> bool {

@@ -4,10 +4,10 @@
 //! signals it holds. It shares no state with other tasks. Its time is stream time: the latest event time,
 //! never later than arrival.
 
-use firewatch_domain::{
-    Action, Duration, Event, EventTime, Forwarded, ForwardedRecord, IncidentId, SCHEMA_VERSION, Signal,
-    SignalBody,
-};
+mod forwarding;
+mod time;
+
+use firewatch_domain::{Action, Event, EventTime, IncidentId, Signal, SignalBody};
 use firewatch_escalation::{Decision, DecisionTrace, Dispatcher};
 use firewatch_scoring::Scratch;
 
@@ -19,9 +19,6 @@ use crate::observe::observe;
 use crate::record::{DecodeResult, Handled, Input, Record, RecordMeta};
 use crate::signals::{Stamp, emit_incident_action};
 use crate::{ChangelogEntry, Effect, Fold, Outcome, Partitioner, Ruleset, StateError, dead_letters};
-
-/// Longest time between two watermarks of an idle partition.
-const MAX_IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Default maximum number of conversations of a task, at 600 to 900 bytes each.
 const MAX_CONVERSATIONS: usize = 1_000_000;
@@ -140,63 +137,6 @@ impl Task {
         }
     }
 
-    fn handle_record(
-        &mut self,
-        record: Record,
-        input: &Input<'_>,
-        ruleset: &Ruleset,
-        out: &mut Vec<Effect>,
-    ) -> Outcome {
-        let meta = RecordMeta { arrival: input.arrival, trace: input.trace };
-        let home = self.home_elsewhere(&record);
-        match (record, home) {
-            (Record::Event(event), Some(home)) => {
-                let at = event.at.min(input.arrival);
-                out.push(forwarded(ForwardedRecord::Event(event), input, home));
-                self.follow_events(at, ruleset, out);
-                Outcome::Forwarded
-            }
-            (Record::Action(action), Some(home)) => {
-                out.push(forwarded(ForwardedRecord::Action(action), input, home));
-                Outcome::Forwarded
-            }
-            (Record::Event(event), None) => self.handle_event(&event, meta, ruleset, out),
-            (Record::Action(action), None) => self.handle_action(&action, meta, ruleset, out),
-            (Record::Signal(signal), _) => self.handle_signal(signal, ruleset, out),
-            (Record::Forwarded(forwarded), _) => {
-                let meta = RecordMeta { arrival: forwarded.arrival, ..meta };
-                match &forwarded.record {
-                    ForwardedRecord::Event(event) if !self.is_caught_up => {
-                        let outcome = self.apply_event(event, meta, ruleset, out);
-                        self.keep_within_limit(ruleset, out);
-                        outcome
-                    }
-                    ForwardedRecord::Event(event) => self.handle_event(event, meta, ruleset, out),
-                    ForwardedRecord::Action(action) => self.handle_action(action, meta, ruleset, out),
-                }
-            }
-        }
-    }
-
-    /// Returns the partition in which the conversation of an event or action lives, if it is another one.
-    fn home_elsewhere(&self, record: &Record) -> Option<u32> {
-        let has_home = match record {
-            Record::Event(_) => true,
-            // Every task can report an action on an incident of a brand.
-            Record::Action(action) => IncidentId::from_prefix(&action.conversation).is_none(),
-            Record::Signal(_) | Record::Forwarded(_) => false,
-        };
-        let conversation = record.key();
-        let partitioner = self.partitioner.filter(|_| has_home)?;
-        let home = partitioner.partition(conversation.as_bytes(), self.progress.partitions);
-        (home != self.partition && !self.conversations.contains(conversation)).then_some(home)
-    }
-
-    /// Advances stream time to `now`, because other partitions of the same recording have reached it.
-    pub fn advance_time(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        self.advance(now, ruleset, out);
-    }
-
     /// Calls `read` with the view of a conversation; returns `None` when the task does not hold it.
     pub fn view<R>(
         &mut self,
@@ -205,37 +145,6 @@ impl Task {
         read: impl FnOnce(&ConversationView<'_>) -> R,
     ) -> Option<R> {
         self.conversations.visit(id, ruleset.policy.retention, |conversation| read(&conversation.view()))
-    }
-
-    /// Marks the partition as idle: it was read to its end and has had no record for `span` since. Advances
-    /// stream time by `span`. Nothing earlier can wait unread, so dispatchers decide up to that time, and do
-    /// not wait for this partition any more. The longer it is idle, the fewer watermarks it sends.
-    pub fn mark_idle(&mut self, span: Duration, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        let newly_idle = !std::mem::replace(&mut self.progress.idle, true);
-        let Some(previous) = self.progress.stream_time else {
-            if newly_idle {
-                self.emit_watermark(self.progress.watermark, ruleset, out);
-            }
-            return;
-        };
-        let now = previous + span;
-        self.advance_stream_time(now, ruleset, out);
-        let step = ruleset.policy.windows.step;
-        let idle_for = now - self.progress.last_record_at.unwrap_or(now);
-        let interval = Duration::from_millis(idle_for.as_millis() / 6).min(MAX_IDLE_INTERVAL).max(step);
-        let watermark = now.floor(step).max(self.progress.watermark);
-        if newly_idle || watermark - self.progress.watermark >= interval {
-            self.emit_watermark(watermark, ruleset, out);
-        }
-    }
-
-    /// Ends the stream: sends the final watermark, so that dispatchers decide everything pending. Expires
-    /// nothing. A stream that has ended is not ended again.
-    pub fn end_of_stream(&mut self, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        self.progress.idle = false;
-        if self.progress.watermark < EventTime::END {
-            self.emit_watermark(EventTime::END, ruleset, out);
-        }
     }
 
     /// Returns the number of final watermarks that the dispatchers of the active policy have received: one
@@ -418,13 +327,6 @@ impl Task {
         outcome.unwrap_or(Outcome::Folded(Fold::Unchanged))
     }
 
-    /// Notes an event of time `at`.
-    fn follow_events(&mut self, at: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        self.progress.idle = false;
-        self.progress.last_record_at = self.progress.last_record_at.max(Some(at));
-        self.advance(at, ruleset, out);
-    }
-
     /// Processes one person's action on an escalation.
     pub fn handle_action(
         &mut self,
@@ -457,62 +359,4 @@ impl Task {
         let Progress { watermark, .. } = self.progress;
         Stamp { partition: self.partition, watermark, now: self.progress.time_with(at), trace }
     }
-
-    /// Advances stream time, never back. Expires inactive conversations and sends brands a due watermark.
-    fn advance(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        if self.progress.stream_time.is_some_and(|t| now <= t) {
-            return;
-        }
-        self.advance_stream_time(now, ruleset, out);
-        let windows = &ruleset.policy.windows;
-        let watermark = (now - windows.lateness).floor(windows.step);
-        if watermark > self.progress.watermark {
-            self.emit_watermark(watermark, ruleset, out);
-        }
-    }
-
-    /// Advances stream time, and expires inactive conversations.
-    fn advance_stream_time(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        self.progress.stream_time = Some(now);
-        while let Some((id, due, expired)) = self.conversations.pop_expired(now) {
-            let reason = format!("no activity for {}", ruleset.policy.retention);
-            let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };
-            decider.expiry(&expired, &id, due, reason);
-        }
-    }
-
-    /// Expires the conversations inactive for longest until the limit holds.
-    fn keep_within_limit(&mut self, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        let max = self.max_conversations;
-        while self.conversations.len() > max {
-            let Some((id, _, expired)) = self.conversations.pop_expired(EventTime::END) else { return };
-            let now = self.progress.stream_time.unwrap_or(EventTime::EARLIEST);
-            let reason = format!("more than {max} conversations at once; this one was inactive for longest");
-            let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };
-            decider.expiry(&expired, &id, now, reason);
-        }
-    }
-
-    /// Sends every brand a watermark.
-    fn emit_watermark(&mut self, at: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
-        self.progress.watermark = at;
-        for brand in ruleset.signal_keys() {
-            out.push(Effect::Signal(Box::new(Signal {
-                v: SCHEMA_VERSION,
-                id: format!("tick/{}/{at}", self.partition),
-                brand: brand.into(),
-                at,
-                source: self.partition,
-                slot: 0,
-                body: SignalBody::Watermark { sources: self.progress.partitions, idle: self.progress.idle },
-            })));
-        }
-    }
-}
-
-/// Returns the effect that passes a record on to the task of the partition `home`.
-fn forwarded(record: ForwardedRecord, input: &Input<'_>, home: u32) -> Effect {
-    let id = format!("{}/{}/{}", input.topic, input.partition, input.offset);
-    let forwarded = Forwarded { v: SCHEMA_VERSION, id, arrival: input.arrival, record };
-    Effect::Forwarded(Box::new(forwarded), home)
 }
