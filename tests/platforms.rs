@@ -100,6 +100,33 @@ fn the_command_prints_the_same_on_standard_output_and_error() {
 }
 
 #[test]
+fn a_mapping_is_explained_field_by_field() {
+    let args = ["ingest", "--platform", "generic", "--mapping", "tests/platforms/generic.toml", "--explain"];
+    let long = "on hold ".repeat(20);
+    let input = serde_json::json!({ "page": { "things": [
+        { "type": "topic", "id": 7, "at": "2026-05-30T09:00:00Z", "body": long, "user": { "id": "ann" } },
+    ] } });
+    let out = piped(&args, format!("{input}\n{{\"page\":{{}}}}").as_bytes());
+    let output = String::from_utf8(out.stdout).unwrap();
+    let found = |key: &str| {
+        let line = output
+            .lines()
+            .find(|line| line.trim_start().starts_with(key))
+            .unwrap_or_else(|| panic!("{output}"));
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(output.starts_with("line 1, /page/things/0\n"), "{output}");
+    assert_eq!(
+        (found("id "), found("author.id")),
+        (vec!["/id".into(), "7".into()], vec!["/user/id".into(), "\"ann\"".into()])
+    );
+    assert_eq!(found("title")[1], "nothing");
+    assert_eq!(found("text").last().unwrap(), "…");
+    assert!(output.contains("line 2, /page/things is no list\n"), "{output}");
+    assert!(out.status.success());
+}
+
+#[test]
 fn the_account_is_part_of_the_conversation_id() {
     let reader = PayloadDecoder::new(Platform::Zendesk).with_scope(Some("northcare".into()));
     let decoded = reader.decode(&payload(&cases(Platform::Zendesk)[0]), now());

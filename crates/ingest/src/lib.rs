@@ -36,9 +36,9 @@ mod youtube;
 mod zendesk;
 
 pub use bad_items::rejected_parts;
-pub use decode_output::{DecodedPayload, DeletedAccount};
+pub use decode_output::{DecodedPayload, DeletedAccount, PostVersion};
 pub use frames::{Frames, PayloadFrame};
-pub use generic::Mapping;
+pub use generic::{ExplainedField, ExplainedItem, Mapping};
 pub use hook_auth::{ChallengeError, HookAuth, HookAuthError, Lookup};
 pub use ingester::{Ingester, MemoryEntry};
 pub use platform::{PayloadDecoder, Platform, UnknownPlatform};

@@ -273,6 +273,9 @@ pub struct IngestOptions {
     /// TOML file that maps the fields of a payload, for generic
     #[arg(long, requires = "platform")]
     pub mapping: Option<PathBuf>,
+    /// Print what each pointer of the mapping finds in each item, instead of events
+    #[arg(long, requires = "mapping")]
+    pub explain: bool,
     /// Server, account or app that the ids belong to, if there are several; becomes part of conversation ids
     #[arg(long, requires = "platform")]
     pub account: Option<String>,

@@ -6,7 +6,8 @@ use std::path::Path;
 use firewatch_backtest::lines::{next_line_within, open};
 use firewatch_domain::EventTime;
 use firewatch_ingest::{
-    Frames, Ingester, MAX_PAYLOAD_BYTES, Mapping, PayloadDecoder, PayloadFrame, Platform,
+    ExplainedField, ExplainedItem, Frames, Ingester, MAX_PAYLOAD_BYTES, Mapping, PayloadDecoder,
+    PayloadFrame, Platform,
 };
 use firewatch_kafka::IngestRunner;
 use firewatch_telemetry::Metrics;
@@ -50,6 +51,7 @@ fn ingest_topics(path: &Path) -> Result<(), Failure> {
 /// Reads payloads and writes events. Reports rejections and the totals on standard error.
 fn ingest_file(options: &IngestOptions, platform: Platform) -> Result<(), Failure> {
     let reader = payload_decoder(options, platform)?;
+    let explained = options.mapping.as_deref().filter(|_| options.explain).map(mapping).transpose()?;
     let arrival = match &options.now {
         None => clock::now(),
         Some(text) => EventTime::parse(text).map_err(|e| Failure::setting("--now", e))?,
@@ -59,7 +61,7 @@ fn ingest_file(options: &IngestOptions, platform: Platform) -> Result<(), Failur
         _ => options.input.display().to_string(),
     };
     let mut input = open(&options.input).map_err(|e| Failure::setting(&name, e))?;
-    let mut out = EventWriter::new(reader, arrival);
+    let mut out = EventWriter::new(reader, arrival, explained);
     let (mut frames, mut line) = (Frames::default(), Vec::new());
     loop {
         match next_line_within(&mut input, &mut line, MAX_PAYLOAD_BYTES) {
@@ -86,10 +88,7 @@ fn read_error(name: &str, error: io::Error) -> Result<(), Failure> {
 
 fn payload_decoder(options: &IngestOptions, platform: Platform) -> Result<PayloadDecoder, Failure> {
     let reader = match (&options.mapping, platform) {
-        (Some(path), Platform::Generic) => {
-            let mapping = Mapping::parse(&path.display().to_string(), &read(path)?);
-            PayloadDecoder::with_mapping(mapping.map_err(Failure::Settings)?)
-        }
+        (Some(path), Platform::Generic) => PayloadDecoder::with_mapping(mapping(path)?),
         (None, Platform::Generic) => {
             return Err(Failure::setting(
                 "--mapping",
@@ -107,9 +106,15 @@ fn payload_decoder(options: &IngestOptions, platform: Platform) -> Result<Payloa
     Ok(reader.with_scope(options.account.clone()))
 }
 
+fn mapping(path: &Path) -> Result<Mapping, Failure> {
+    Mapping::parse(&path.display().to_string(), &read(path)?).map_err(Failure::Settings)
+}
+
 /// Decodes payloads, writes their events and counts them.
 struct EventWriter {
     ingester: Ingester,
+    /// The mapping whose pointers are explained instead.
+    explained: Option<Mapping>,
     arrival: EventTime,
     to: BufWriter<io::StdoutLock<'static>>,
     failed: Option<io::Error>,
@@ -119,10 +124,10 @@ struct EventWriter {
 }
 
 impl EventWriter {
-    fn new(reader: PayloadDecoder, arrival: EventTime) -> Self {
+    fn new(reader: PayloadDecoder, arrival: EventTime, explained: Option<Mapping>) -> Self {
         let to = BufWriter::with_capacity(1 << 16, io::stdout().lock());
         let ingester = Ingester::new(reader, MAX_REMEMBERED);
-        Self { ingester, arrival, to, failed: None, payloads: 0, events: 0, rejected: 0 }
+        Self { ingester, explained, arrival, to, failed: None, payloads: 0, events: 0, rejected: 0 }
     }
 
     fn ingest_frame(&mut self, frame: PayloadFrame<'_>) {
@@ -131,11 +136,20 @@ impl EventWriter {
         self.payloads += 1;
         self.events += decoded.events.len();
         self.rejected += decoded.rejections.len();
-        for event in &decoded.events {
-            let written = serde_json::to_writer(&mut self.to, event).map_err(io::Error::from);
-            if let Err(e) = written.and_then(|()| self.to.write_all(b"\n")) {
-                self.failed.get_or_insert(e);
+        let explained = self.explained.as_ref().map(|mapping| mapping.explain(frame.payload));
+        let written = match explained {
+            Some(Ok(items)) => {
+                items.iter().try_for_each(|item| write_explanation(&mut self.to, frame.line, item))
             }
+            // The rejection below says why.
+            Some(Err(_)) => Ok(()),
+            None => decoded.events.iter().try_for_each(|event| {
+                serde_json::to_writer(&mut self.to, event)?;
+                self.to.write_all(b"\n")
+            }),
+        };
+        if let Err(e) = written {
+            self.failed.get_or_insert(e);
         }
         for rejection in &decoded.rejections {
             eprintln!("rejected line {}: {rejection}", frame.line);
@@ -146,4 +160,20 @@ impl EventWriter {
         let Self { payloads, events, rejected, .. } = self;
         format!("{}: {}, {rejected} rejected", count(*payloads, "payload"), count(*events, "event"))
     }
+}
+
+/// Longest value that an explanation prints whole, in characters.
+const MAX_EXPLAINED_CHARS: usize = 80;
+
+/// Prints an item with its fields: the key, the pointer and what is there.
+fn write_explanation(to: &mut impl Write, line: u64, item: &ExplainedItem) -> io::Result<()> {
+    let place = if item.place.is_empty() { "the payload" } else { &item.place };
+    writeln!(to, "line {line}, {place}")?;
+    for ExplainedField { key, pointer, found } in &item.fields {
+        let found = found.as_deref().unwrap_or("nothing");
+        let shown: String = found.chars().take(MAX_EXPLAINED_CHARS).collect();
+        let more = if shown.len() < found.len() { " …" } else { "" };
+        writeln!(to, "  {key:<18} {pointer:<24} {shown}{more}")?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Decodes payloads of any platform by a mapping: JSON pointers (RFC 6901) to the fields, given in the
 //! configuration.
 
+mod explain;
 mod mapping;
 mod pointer;
 
@@ -9,6 +10,7 @@ use firewatch_domain::{
 };
 use serde_json::Value;
 
+pub use explain::{ExplainedField, ExplainedItem};
 pub use mapping::Mapping;
 
 use self::mapping::ItemKind;

@@ -1,5 +1,7 @@
 //! Pointers of a mapping: JSON pointers (RFC 6901), from an item or from its payload, and paths of lists.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,6 +36,14 @@ impl Pointer {
         let (is_negated, text) = text.strip_prefix('!').map_or((false, text), |text| (true, text));
         let (from_payload, path) = text.strip_prefix('^').map_or((false, text), |path| (true, path));
         path.starts_with('/').then(|| Self { path: path.to_owned(), from_payload, is_negated })
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let negated = if self.is_negated { "!" } else { "" };
+        let origin = if self.from_payload { "^" } else { "" };
+        write!(f, "{negated}{origin}{}", self.path)
     }
 }
 
@@ -100,7 +110,7 @@ impl<'a> Item<'a> {
         self.get::<Count>(pointer).map(known_count)
     }
 
-    fn value(self, pointer: &Pointer) -> Option<&'a Value> {
+    pub fn value(self, pointer: &Pointer) -> Option<&'a Value> {
         let from = if pointer.from_payload { self.payload } else { self.item };
         from.pointer(&pointer.path)
     }

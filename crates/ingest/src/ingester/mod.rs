@@ -58,9 +58,11 @@ impl Ingester {
         let DecodedPayload { events, mut rejections, deleted_accounts, versions } =
             self.reader.decode(payload, arrival);
         for PostVersion { id, first, at } in &versions {
-            let own = self.reader.conversation(id);
-            self.threads.put(hash(&[&own]), self.reader.conversation(first), *at);
-            self.threads.put(hash(&[FIRST_VERSION, id]), first.clone(), *at);
+            let own = hash(&[&self.reader.conversation(id)]);
+            if self.threads.get(own).is_none() {
+                self.threads.put(own, self.reader.conversation(first), *at);
+                self.threads.put(hash(&[FIRST_VERSION, id]), first.clone(), *at);
+            }
         }
         // Pages come newest first: an answer before what it answers.
         for event in &events {

@@ -73,6 +73,16 @@ fn a_later_version_of_a_post_stands_for_the_post() {
 }
 
 #[test]
+fn a_comment_that_names_only_a_part_of_its_post_is_in_the_conversation_of_the_post() {
+    let mut intake = Ingester::new(PayloadDecoder::new(Platform::Facebook), 1000);
+    let webhook = json!({ "object": "page", "entry": [{ "id": "1000", "time": 1_780_131_600, "changes": [{ "field": "feed",
+        "value": { "item": "post", "verb": "add", "post_id": "1000_888", "from": { "id": "7" }, "message": "on hold" } }] }] });
+    assert_eq!(roots(&ingest(&mut intake, &webhook)), ["facebook:1000_888"]);
+    let comments = json!({ "data": [{ "id": "888_5", "message": "same", "created_time": "2026-05-30T09:10:00+0000", "like_count": 1 }] });
+    assert_eq!(roots(&ingest(&mut intake, &comments)), ["facebook:1000_888"]);
+}
+
+#[test]
 fn totals_of_an_answer_are_not_those_of_its_conversation() {
     let mut intake = ingester();
     let retweet = |id: &str, of: &str| {

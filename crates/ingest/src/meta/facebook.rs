@@ -7,7 +7,7 @@
 use firewatch_domain::{AccountKind, Author, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
 
-use super::{Change, Entry, From, Source, Webhook, graph};
+use super::{Change, Entry, From, Source, Webhook, graph, note_short_id};
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
@@ -113,6 +113,7 @@ impl Value {
         }
         let at = platform_time::optional("created_time", self.created_time.clone())?.unwrap_or(sent_at);
         let (id, root) = (self.id()?, self.root(source)?);
+        note_short_id(&root, at, out);
         let post = Post {
             author: self.author(source),
             // A picture, sticker or link has no words.

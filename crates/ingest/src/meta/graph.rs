@@ -7,7 +7,7 @@ use firewatch_domain::{Author, Counters, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::From;
+use super::{From, note_short_id};
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Count, Id, Items, known_count, non_empty_id};
@@ -115,6 +115,7 @@ impl Node {
         };
         out.post(Occurrence { root: &root, at }, post)?;
         if !is_comment {
+            note_short_id(&root, at, out);
             self.counters(&root, at, out)?;
         }
         let comments = self.comments.iter().filter_map(|page| page.data.as_ref()).flatten();

@@ -4,7 +4,7 @@ pub(crate) mod facebook;
 mod graph;
 pub(crate) mod instagram;
 
-use firewatch_domain::{AccountKind, Author};
+use firewatch_domain::{AccountKind, Author, EventTime};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -99,4 +99,12 @@ impl<V> Webhook<V> {
 struct Source {
     id: Option<String>,
     time: Option<PlatformTime>,
+}
+
+/// Notes that the part of a Page post's id after the page's names the same post: comments without their post name only
+/// that part.
+fn note_short_id(post: &str, at: EventTime, out: &mut DecodeOutput<'_>) {
+    if let Some((_, short)) = post.split_once('_') {
+        out.version(short, post, at);
+    }
 }
