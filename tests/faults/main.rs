@@ -97,7 +97,10 @@ impl Watchdog {
         let last = Arc::new(Mutex::new(Some((Instant::now(), "start".to_owned()))));
         let watched = last.clone();
         std::thread::spawn(move || {
-            while let Some((at, step)) = watched.lock().expect("the last step").clone() {
+            loop {
+                // The lock is free again before the wait.
+                let last = watched.lock().expect("the last step").clone();
+                let Some((at, step)) = last else { return };
                 if at.elapsed() > Self::STEP_DEADLINE {
                     eprintln!("nothing has happened for {} s since: {step}", Self::STEP_DEADLINE.as_secs());
                     std::process::exit(1);
