@@ -287,9 +287,7 @@ impl Incident {
     /// Lets be decided now what waits for the end of a silence, quiet hours or a budget, and lets reminders come:
     /// those of a team, or of all.
     pub(crate) fn release(&mut self, team: Option<&str>, now: EventTime, policy: &Policy) {
-        for active in self.routes_mut(team, policy).filter(|active| active.deferred) {
-            (active.due, active.deferred) = (active.due.map(|_| now), false);
-        }
+        self.decide_deferred(team, now, policy);
         for lifecycle in self.lifecycles.iter_mut().filter(|one| team.is_none_or(|team| one.team == team)) {
             (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (None, None);
         }
@@ -298,9 +296,13 @@ impl Incident {
     /// Lets be decided now what waits for a budget.
     pub(crate) fn stop_budget_waits(&mut self, now: EventTime, policy: &Policy) {
         for wait in std::mem::take(&mut self.budget_waits) {
-            for active in self.routes_mut(Some(&wait.team), policy).filter(|active| active.deferred) {
-                (active.due, active.deferred) = (active.due.map(|_| now), false);
-            }
+            self.decide_deferred(Some(&wait.team), now, policy);
+        }
+    }
+
+    fn decide_deferred(&mut self, team: Option<&str>, now: EventTime, policy: &Policy) {
+        for active in self.routes_mut(team, policy).filter(|active| active.deferred) {
+            (active.due, active.deferred) = (active.due.map(|_| now), false);
         }
     }
 

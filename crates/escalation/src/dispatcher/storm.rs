@@ -271,7 +271,7 @@ impl Dispatcher {
     }
 
     /// Opens the escalation of a storm again that a person ended and that has doubled since. What waits to be opened
-    /// again tells the number of posts at that time.
+    /// again names the number of posts at that time.
     fn reopen_storm(&mut self, storm: &mut Storm, out: &mut Emitter<'_>) {
         let Some(incident) = self.incidents.get(&storm.id) else { return };
         let is_ended = incident.lifecycles.first().is_some_and(|lifecycle| !lifecycle.is_live());
