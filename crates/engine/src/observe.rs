@@ -286,7 +286,7 @@ enum ReplyVersion {
 
 /// Returns the id under which a deletion is remembered until its post comes.
 fn tombstone(post: &str) -> String {
-    format!("deleted/{post}")
+    ["deleted/", post].concat()
 }
 
 /// Whether a post is the root of its event's conversation. A conversation's id is its root's id, after the

@@ -28,35 +28,37 @@ impl RouteLevels {
     /// level holds but the route does, its level stays.
     pub fn evaluate(&self, facts: &Facts<'_>, policy: &Policy) -> Option<Vec<RouteMatch>> {
         let mut changed = false;
-        let (mut matches, mut still_in_policy) = (Vec::new(), 0);
+        let (mut reached, mut still_in_policy) = (Vec::new(), 0);
         for (name, route) in &policy.routes {
             let before = self.level(route);
             still_in_policy += usize::from(before.is_some());
-            let (level, reason) = match (before, route.highest_level(facts)) {
-                (None, None) => continue,
+            match (before, route.highest_level(facts)) {
+                (None, None) => {}
                 (before, Some((level, condition))) if before != Some(level) => {
                     changed = true;
-                    let description = condition.describe(facts);
-                    (level, format!("{description}: {level} on the policy's route {name}"))
+                    reached.push((name, route, level, Some(condition)));
                 }
-                (Some(level), reached) if reached.is_some() || route.still_holds(facts) => {
-                    (level, String::new())
+                (Some(level), now) if now.is_some() || route.still_holds(facts) => {
+                    reached.push((name, route, level, None));
                 }
-                _ => {
-                    changed = true;
-                    continue;
-                }
-            };
-            matches.push(RouteMatch {
-                route: name.clone(),
-                level,
-                reason,
-                group: route.group_key(facts, level),
-            });
+                _ => changed = true,
+            }
         }
         // A route removed from the policy has ended.
         changed |= still_in_policy < self.0.len();
-        changed.then_some(matches)
+        changed.then(|| {
+            reached
+                .into_iter()
+                .map(|(name, route, level, condition)| RouteMatch {
+                    route: name.clone(),
+                    level,
+                    reason: condition.map_or_else(String::new, |condition| {
+                        format!("{}: {level} on the policy's route {name}", condition.describe(facts))
+                    }),
+                    group: route.group_key(facts, level),
+                })
+                .collect()
+        })
     }
 
     /// Stores the matches if they changed, and returns all matching routes.

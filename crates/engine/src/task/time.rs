@@ -91,10 +91,11 @@ impl Task {
     /// Sends every brand a watermark.
     fn emit_watermark(&mut self, at: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.watermark = at;
+        let id = format!("tick/{}/{at}", self.partition);
         for brand in ruleset.signal_keys() {
             out.push(Effect::Signal(Box::new(Signal {
                 v: SCHEMA_VERSION,
-                id: format!("tick/{}/{at}", self.partition),
+                id: id.clone(),
                 brand: brand.into(),
                 at,
                 source: self.partition,

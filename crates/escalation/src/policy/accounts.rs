@@ -1,5 +1,6 @@
 //! Accounts of the brands by platform: which brand an account answers for, and which brand a post is about.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use firewatch_domain::{AccountKind, Post};
 use firewatch_settings::Settings;
 
 use super::Brand;
-use super::mentions::{folded, mentions};
+use super::mentions::{folded, lower_case, mentions};
 use super::names::BrandNames;
 
 /// Brands by handle, in lower case and without the `@`.
@@ -35,7 +36,7 @@ impl Accounts {
             platforms.into_iter().map(|name| (name.clone(), by_handle(brands, Some(name), s))).collect();
         let mut spellings: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for name in brands.keys() {
-            spellings.entry(name.trim().to_lowercase()).or_default().push(name.clone());
+            spellings.entry(lower_case(name.trim()).into_owned()).or_default().push(name.clone());
         }
         Self {
             default_handles: by_handle(brands, None, s),
@@ -48,8 +49,8 @@ impl Accounts {
     /// Returns the brand that an account belongs to.
     #[must_use]
     pub fn brand(&self, platform: Option<&str>, handle: &str) -> Option<&str> {
-        let there = platform.and_then(|platform| self.by_platform.get(&platform.to_lowercase()));
-        there.unwrap_or(&self.default_handles).get(&plain(handle)).map(String::as_str)
+        let there = platform.and_then(|platform| self.by_platform.get(&*lower_case(platform)));
+        there.unwrap_or(&self.default_handles).get(&*plain(handle)).map(String::as_str)
     }
 
     /// Returns whether a brand's account wrote a post: the platform says so, or its handle or id is listed.
@@ -75,7 +76,7 @@ impl Accounts {
     /// case and in spaces around it. `None` for a brand that the policy does not list.
     #[must_use]
     pub fn spelled(&self, name: &str) -> Option<&str> {
-        let spellings = self.spellings.get(&name.trim().to_lowercase())?;
+        let spellings = self.spellings.get(&*lower_case(name.trim()))?;
         let exact = spellings.iter().find(|spelling| *spelling == name);
         exact.or_else(|| spellings.first().filter(|_| spellings.len() == 1)).map(String::as_str)
     }
@@ -90,7 +91,7 @@ fn by_handle(brands: &BTreeMap<String, Brand>, platform: Option<&String>, s: &mu
             None => (format!("brands.{name}.handles"), &brand.handles),
         };
         for handle in handles {
-            match all.entry(plain(handle)) {
+            match all.entry(plain(handle).into_owned()) {
                 Entry::Occupied(other) if other.get() != name => {
                     let problem = format!("{handle:?} also belongs to brand {}; list it once", other.get());
                     s.add_fault(&key, problem);
@@ -103,7 +104,7 @@ fn by_handle(brands: &BTreeMap<String, Brand>, platform: Option<&String>, s: &mu
 }
 
 /// Returns a handle without the mark in front of it.
-fn plain(handle: &str) -> String {
+fn plain(handle: &str) -> Cow<'_, str> {
     let handle = handle.trim();
     let handle = handle.strip_prefix("/u/").or_else(|| handle.strip_prefix("u/")).unwrap_or(handle);
     folded(handle.trim_start_matches('@').trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_'))

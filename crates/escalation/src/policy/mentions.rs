@@ -3,6 +3,8 @@
 //! Punctuation and quotation marks may touch a mention, the at-sign may be a wide one, and a possessive may
 //! follow. Addresses of mail and of web pages are no mentions.
 
+use std::borrow::Cow;
+
 /// At-signs: the common, the full-width and the small one.
 const AT_SIGNS: [char; 3] = ['@', '\u{ff20}', '\u{fe6b}'];
 
@@ -48,11 +50,11 @@ fn candidates(platform: Option<&str>, rest: &str) -> Vec<String> {
         let end = server.find(|c: char| !(c.is_alphanumeric() || ".-".contains(c))).unwrap_or(server.len());
         let server = server.get(..end).unwrap_or_default().trim_end_matches(['.', '-']);
         if server.contains('.') {
-            all.push(folded(&format!("{name}@{server}")));
+            all.push(folded(&format!("{name}@{server}")).into_owned());
         }
     }
     let whole = name.trim_end_matches(['.', '-']);
-    all.push(folded(whole));
+    all.push(folded(whole).into_owned());
     // A sentence may go on without a space, and on some platforms a point or hyphen cannot be in a name.
     let has_points = !matches!(platform, Some("x" | "twitter" | "reddit"));
     let cut = whole.char_indices().find(|(at, c)| match c {
@@ -61,11 +63,11 @@ fn candidates(platform: Option<&str>, rest: &str) -> Vec<String> {
         _ => false,
     });
     if let Some((cut, _)) = cut {
-        all.push(folded(whole.get(..cut).unwrap_or_default()));
+        all.push(folded(whole.get(..cut).unwrap_or_default()).into_owned());
     }
     // Where words have no spaces between them, the text goes on in another script.
     let ascii = whole.find(|c: char| !c.is_ascii() && !is_wide(c)).unwrap_or(whole.len());
-    all.push(folded(whole.get(..ascii).unwrap_or_default()));
+    all.push(folded(whole.get(..ascii).unwrap_or_default()).into_owned());
     all.retain(|name| !name.is_empty());
     all.dedup();
     all
@@ -95,12 +97,25 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Returns a name in lower case, with wide forms as common ones.
-pub(super) fn folded(name: &str) -> String {
+pub(super) fn folded(name: &str) -> Cow<'_, str> {
+    if let Some(same) = plain_lower_case(name) {
+        return same.into();
+    }
     let narrow = |c: char| {
         let common = u32::from(c).checked_sub(0xfee0).and_then(char::from_u32);
         common.filter(|_| is_wide(c)).unwrap_or(c)
     };
     name.chars().map(narrow).flat_map(char::to_lowercase).collect()
+}
+
+/// Returns a text in lower case.
+pub(super) fn lower_case(text: &str) -> Cow<'_, str> {
+    plain_lower_case(text).map_or_else(|| text.to_lowercase().into(), Cow::from)
+}
+
+/// Returns a text that is ASCII in lower case already: nearly every handle and platform.
+fn plain_lower_case(text: &str) -> Option<&str> {
+    text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()).then_some(text)
 }
 
 #[cfg(test)]

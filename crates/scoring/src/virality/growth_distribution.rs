@@ -45,6 +45,25 @@ static MIDDLES: LazyLock<[f64; GROWTH_BINS]> = LazyLock::new(|| {
     })
 });
 
+impl SizePrior {
+    /// Returns the weight of each growth bin for a conversation with `so_far` reshares, which leads from the sizes in
+    /// the training collections to those of all posts that take off.
+    pub(super) fn growth_weights(&self, so_far: f64) -> [f32; GROWTH_BINS] {
+        let log_size = (so_far + 1.0).ln();
+        MIDDLES.map(|log_growth| self.size_weight(log_size + log_growth) as f32)
+    }
+}
+
+/// Returns the chances of the growth bins times their weights, as chances that add up to 1.
+pub(super) fn weighted(mut chances: [f32; GROWTH_BINS], weights: &[f32; GROWTH_BINS]) -> [f32; GROWTH_BINS] {
+    let mut sum = 0.0;
+    for (chance, weight) in chances.iter_mut().zip(weights) {
+        *chance *= weight;
+        sum += *chance;
+    }
+    chances.map(|chance| chance / sum)
+}
+
 /// A point forecast with its 80% interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PredictionInterval {
@@ -74,18 +93,6 @@ pub struct GrowthDistribution {
 }
 
 impl GrowthDistribution {
-    /// Reweights the distribution from the sizes in the training collections to those of all posts that take
-    /// off.
-    pub(super) fn reweighted(mut self, sizes: &SizePrior) -> Self {
-        let (so_far, mut sum) = ((self.so_far + 1.0).ln(), 0.0);
-        for (chance, log_growth) in self.chances.iter_mut().zip(MIDDLES.iter()) {
-            *chance *= sizes.size_weight(so_far + log_growth) as f32;
-            sum += *chance;
-        }
-        self.chances.iter_mut().for_each(|chance| *chance /= sum);
-        self
-    }
-
     /// Returns the quantile of further reshares at `share`, 0..1.
     #[must_use]
     pub fn quantile(&self, share: f64) -> f64 {

@@ -20,6 +20,8 @@ pub use takeoff::{
 use firewatch_domain::ForecastInterval;
 use serde::{Deserialize, Serialize};
 
+use growth_distribution::weighted;
+
 use crate::model_format::ModelFormat;
 use crate::{Cascade, ModelError, TYPICAL_FOLLOWERS};
 
@@ -92,7 +94,7 @@ impl Forecast {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViralityModel {
     parts: ViralityParts,
-    /// The network's output for a new post, which is the same for all posts and the most frequent query.
+    /// The weighted chances of a new post, which are the same for all posts and the most frequent query.
     fresh: [[f32; GROWTH_BINS]; HORIZON_COUNT],
 }
 
@@ -133,7 +135,7 @@ impl ViralityModel {
                 "a virality model whose features differ from those of this build".into(),
             ));
         }
-        let fresh = parts.network.chances(&Features::without_followers(&Cascade::default()));
+        let fresh = parts.weighted_chances(&Cascade::default());
         Ok(Self { parts, fresh })
     }
 
@@ -165,23 +167,24 @@ impl ViralityModel {
     /// counts, so that the network would take known followers as a sign of size.
     #[must_use]
     pub fn forecast_day(&self, cascade: &Cascade, opening: &Opening) -> GrowthDistribution {
+        let so_far = cascade.resharers() as f64;
         let chances = if is_fresh(cascade) {
             self.fresh[DAY_INDEX]
         } else {
-            self.parts.network.horizon_chances(DAY_INDEX, &Features::without_followers(cascade))
+            self.parts.weighted_day_chances(so_far, &Features::without_followers(cascade))
         };
-        self.parts.reweighted(cascade.resharers() as f64, self.takeoff_probability(cascade, opening), chances)
+        GrowthDistribution {
+            so_far,
+            takeoff_probability: self.takeoff_probability(cascade, opening),
+            chances,
+        }
     }
 
     /// Extends a 24-hour forecast of a conversation to all horizons.
     #[must_use]
     pub fn forecast(&self, cascade: &Cascade, day: &GrowthDistribution) -> Forecast {
-        let all = if is_fresh(cascade) {
-            self.fresh
-        } else {
-            self.parts.network.chances(&Features::without_followers(cascade))
-        };
-        Forecast(all.map(|chances| self.parts.reweighted(day.so_far, day.takeoff_probability, chances)))
+        let all = if is_fresh(cascade) { self.fresh } else { self.parts.weighted_chances(cascade) };
+        Forecast(all.map(|chances| GrowthDistribution { chances, ..*day }))
     }
 
     /// Forecasts a cascade from a collection like the training data, where `share` of the cascades take off:
@@ -205,8 +208,11 @@ impl ViralityModel {
     pub fn forecast_steps(&self, cascade: &Cascade, day: &GrowthDistribution) -> ForecastSteps {
         let takeoff_probability = self.takeoff_probability(cascade, &ORDINARY);
         let velocity = GrowthDistribution { takeoff_probability, ..*day };
-        let fresh =
-            self.parts.reweighted(0.0, self.parts.takeoff.chance(&ORDINARY, 0.0, 0.0), self.fresh[DAY_INDEX]);
+        let fresh = GrowthDistribution {
+            so_far: 0.0,
+            takeoff_probability: self.parts.takeoff.chance(&ORDINARY, 0.0, 0.0),
+            chances: self.fresh[DAY_INDEX],
+        };
         if is_fresh(cascade) {
             return ForecastSteps { fresh, size: velocity, velocity };
         }
@@ -222,16 +228,22 @@ impl ViralityParts {
     /// Forecasts a conversation with `n` reshares at a constant pace over `age` seconds, by ordinary
     /// accounts.
     fn steady(&self, n: f64, age: f64) -> GrowthDistribution {
-        let chances = self.network.horizon_chances(DAY_INDEX, &Features::steady(n, age));
-        self.reweighted(n, self.takeoff.chance(&ORDINARY, n, age), chances)
+        GrowthDistribution {
+            so_far: n,
+            takeoff_probability: self.takeoff.chance(&ORDINARY, n, age),
+            chances: self.weighted_day_chances(n, &Features::steady(n, age)),
+        }
     }
 
-    fn reweighted(
-        &self,
-        so_far: f64,
-        takeoff_probability: f64,
-        chances: [f32; GROWTH_BINS],
-    ) -> GrowthDistribution {
-        GrowthDistribution { so_far, takeoff_probability, chances }.reweighted(&self.sizes)
+    /// Returns the weighted chances of all horizons.
+    fn weighted_chances(&self, cascade: &Cascade) -> [[f32; GROWTH_BINS]; HORIZON_COUNT] {
+        let weights = self.sizes.growth_weights(cascade.resharers() as f64);
+        let all = self.network.chances(&Features::without_followers(cascade));
+        all.map(|chances| weighted(chances, &weights))
+    }
+
+    /// Returns the weighted chances of 24 hours.
+    fn weighted_day_chances(&self, so_far: f64, features: &Features) -> [f32; GROWTH_BINS] {
+        weighted(self.network.horizon_chances(DAY_INDEX, features), &self.sizes.growth_weights(so_far))
     }
 }
