@@ -8,7 +8,7 @@ use firewatch_domain::EventTime;
 use firewatch_escalation::{PR, SUPPORT};
 use firewatch_kafka::{ReceivedRecord, RecordProducer, Topics};
 use firewatch_tests::console::ConsoleSetup;
-use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, metric_sum, post, reshare};
+use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, metric_sum, post, reshare, values};
 use serde_json::{Value, json};
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
@@ -86,10 +86,6 @@ fn conversations(n: usize) -> Vec<Value> {
         }));
     }
     events
-}
-
-fn values(records: &[ReceivedRecord]) -> Vec<Value> {
-    records.iter().map(|r| serde_json::from_slice(&r.value).unwrap()).collect()
 }
 
 /// Returns keys and values, sorted so that the order of writing does not matter.

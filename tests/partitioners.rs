@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use firewatch_escalation::SUPPORT;
-use firewatch_kafka::{ReceivedRecord, RecordProducer};
-use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, metric_sum, post, reshare};
+use firewatch_kafka::RecordProducer;
+use firewatch_tests::{Cluster, Deployment, can_run_kafka, event, metric_sum, post, reshare, values};
 use serde_json::{Value, json};
 
 const ANGRY: &str = "This is terrible, the worst service ever, I am so angry and disgusted";
@@ -42,10 +42,6 @@ impl MixedProducers {
     fn flush(&self) {
         self.0.iter().for_each(|producer| producer.flush().unwrap());
     }
-}
-
-fn values(records: &[ReceivedRecord]) -> Vec<Value> {
-    records.iter().map(|r| serde_json::from_slice(&r.value).unwrap()).collect()
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use firewatch_kafka::{KafkaSettings, ReceivedRecord, RecordProducer, TopicTail, Topics};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Instance, firewatch};
@@ -156,4 +157,13 @@ impl Deployment {
 
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// Parses the values of records that hold JSON.
+///
+/// # Panics
+/// When a value is not JSON.
+#[must_use]
+pub fn values(records: &[ReceivedRecord]) -> Vec<Value> {
+    records.iter().map(|record| serde_json::from_slice(&record.value).expect("JSON")).collect()
 }

@@ -6,7 +6,7 @@ mod deployment;
 mod kafka;
 mod registry;
 
-pub use deployment::Deployment;
+pub use deployment::{Deployment, values};
 pub use kafka::{Cluster, Instance, can_run_kafka, metric_sum};
 pub use registry::Registry;
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Count, IfObject, Items, OneOrMany, known_count};
+use crate::json_values::{Count, IfObject, IfText, Items, OneOrMany, known_count};
 use crate::{Result, html, json, platform_time};
 
 /// A comment thread, a comment, a chat message, or a page of them.
@@ -18,7 +18,8 @@ use crate::{Result, html, json, platform_time};
 #[serde(rename_all = "camelCase")]
 struct Resource {
     kind: Option<String>,
-    id: Option<String>,
+    /// An object in the results of a search.
+    id: Option<IfText>,
     snippet: Option<Snippet>,
     items: Option<Items<Resource>>,
     replies: Option<Replies>,
@@ -124,7 +125,7 @@ impl Resource {
 
     /// Emits a message of a live chat, a conversation of its own.
     fn chat_message(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        let (id, snippet) = (self.id.as_deref().ok_or_else(|| missing("id"))?, self.snippet()?);
+        let (id, snippet) = (self.id()?, self.snippet()?);
         let at = platform_time::text("publishedAt", snippet.published_at.as_deref())?;
         match snippet.kind.as_deref() {
             Some(
@@ -146,7 +147,7 @@ impl Resource {
     }
 
     fn comment(&self, replies: Option<u64>, out: &mut DecodeOutput<'_>) -> Result<()> {
-        let (id, snippet) = (self.id.as_deref().ok_or_else(|| missing("id"))?, self.snippet()?);
+        let (id, snippet) = (self.id()?, self.snippet()?);
         if snippet.is_public == Some(false) {
             return Err(not_public("a comment that not everybody can see"));
         }
@@ -164,6 +165,10 @@ impl Resource {
         }
         let counters = Counters { likes: known_count(snippet.like_count), replies, ..Counters::default() };
         out.counters(Occurrence { root, at: out.arrival.max(at) }, counters)
+    }
+
+    fn id(&self) -> Result<&str> {
+        self.id.as_ref().and_then(|id| id.0.as_deref()).ok_or_else(|| missing("id"))
     }
 
     fn snippet(&self) -> Result<&Snippet> {

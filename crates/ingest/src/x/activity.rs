@@ -1,4 +1,4 @@
-//! Likes and deletions in the API v1.1 stream and in account activity webhooks.
+//! Likes and deletions in the API v1.1 stream, in account activity webhooks, and in results of compliance jobs.
 
 use firewatch_domain::EngagementKind;
 use serde::Deserialize;
@@ -26,6 +26,13 @@ pub(super) struct Deletion {
     timestamp_ms: Option<Count>,
 }
 
+/// A post that a batch compliance job asks to remove: it was deleted, or its account is protected, suspended or gone.
+#[derive(Debug, Deserialize)]
+pub(super) struct Redaction {
+    id: Option<Id>,
+    redacted_at: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Gone {
     id: Option<Id>,
@@ -51,6 +58,15 @@ impl Deletion {
         let gone = self.status.ok_or_else(|| missing("status"))?;
         let id = gone.id_str.or(gone.id).ok_or_else(|| missing("status.id"))?.0;
         let at = platform_time::millis(self.timestamp_ms).unwrap_or(out.arrival);
+        out.delete(Occurrence { root: &id, at }, &id)
+    }
+}
+
+impl Redaction {
+    pub(super) fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let id = self.id.ok_or_else(|| missing("id"))?.0;
+        let at = self.redacted_at.as_deref();
+        let at = at.map_or(Ok(out.arrival), |at| platform_time::text("redacted_at", Some(at)))?;
         out.delete(Occurrence { root: &id, at }, &id)
     }
 }

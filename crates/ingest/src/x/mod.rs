@@ -38,6 +38,8 @@ struct Envelope {
     direct_message: Option<IgnoredAny>,
     /// Messages of the API v1.1 stream.
     delete: Option<activity::Deletion>,
+    /// A result of a batch compliance job.
+    action: Option<String>,
     limit: Option<IgnoredAny>,
     disconnect: Option<IgnoredAny>,
     warning: Option<IgnoredAny>,
@@ -91,6 +93,11 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     }
     if let Some(deletion) = envelope.delete.take() {
         return deletion.read(out);
+    }
+    match envelope.action.as_deref() {
+        None => {}
+        Some("delete") => return json::one::<activity::Redaction>(bytes)?.read(out),
+        Some(_) => return Err(not_relevant("a result of a compliance job that removes no post")),
     }
     if envelope.for_user_id.is_some() {
         return envelope.activity(out);

@@ -4,12 +4,16 @@
 //! replies to, but not the root of its thread. Statuses with the visibility `public` or `unlisted` are kept, and
 //! those without one.
 
+mod groups;
+
 use firewatch_domain::{
     AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+
+use groups::NotificationGroup;
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
@@ -28,6 +32,8 @@ struct Payload {
     error: Option<IgnoredAny>,
     /// Results of a search, or the statuses of grouped notifications.
     statuses: Option<Items<Status>>,
+    accounts: Option<Items<Account>>,
+    notification_groups: Option<Items<NotificationGroup>>,
     /// The thread above and below a status.
     ancestors: Option<Items<Status>>,
     descendants: Option<Items<Status>>,
@@ -119,6 +125,8 @@ pub(crate) const LISTS: &[ItemList] = &[
     ItemList::of::<Status>("statuses"),
     ItemList::of::<Status>("ancestors"),
     ItemList::of::<Status>("descendants"),
+    ItemList::of::<Account>("accounts"),
+    ItemList::of::<NotificationGroup>("notification_groups"),
 ];
 
 /// Decodes a payload: JSON, or a server-sent event.
@@ -152,12 +160,15 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<
         return Err(unknown_payload("an error response of the server; no status"));
     }
     let pages =
-        [("ancestors", frame.ancestors), ("statuses", frame.statuses), ("descendants", frame.descendants)];
+        [("ancestors", &frame.ancestors), ("statuses", &frame.statuses), ("descendants", &frame.descendants)];
     let mut is_page = false;
     for (place, statuses) in pages {
         is_page |= statuses.is_some();
-        out.each(place, statuses.into_iter().flatten(), |out, status| status.read(out));
+        out.each(place, statuses.iter().flatten(), |out, status| status.read(out));
     }
+    let (statuses, accounts) = (frame.statuses.unwrap_or_default(), frame.accounts.unwrap_or_default());
+    let groups = frame.notification_groups.unwrap_or_default();
+    out.each("notification_groups", groups, |out, group| group.read(&statuses, &accounts, out));
     if is_page { Ok(()) } else { json::one::<Status>(bytes)?.read(out) }
 }
 
@@ -231,11 +242,7 @@ impl Status {
             return Err(not_relevant("a notification without a status"));
         };
         status.read(out).map_err(|e| e.within("status"))?;
-        let (name, reaction) = match kind {
-            "reblog" => ("reblog", EngagementKind::Reshare),
-            "favourite" => ("favourite", EngagementKind::Like),
-            _ => return Ok(()),
-        };
+        let Some((name, reaction)) = reaction_kind(kind) else { return Ok(()) };
         let by = self.account.as_ref().and_then(|account| account.id.as_ref());
         let by = by.ok_or_else(|| missing("account.id"))?;
         let id = status.reaction_id(name, by)?;
@@ -328,13 +335,8 @@ impl Status {
     }
 
     fn reaction(&self, kind: EngagementKind) -> Engagement {
-        let author = self.account.as_ref().and_then(Account::author);
-        match author {
-            None => Engagement::new(kind, None, None),
-            Some(Author { id, followers, account, .. }) => {
-                Engagement { account, ..Engagement::new(kind, Some(id), followers) }
-            }
-        }
+        let account = self.account.as_ref();
+        account.map_or_else(|| Engagement::new(kind, None, None), |account| account.reaction(kind))
     }
 
     fn counters(&self) -> Counters {
@@ -348,7 +350,25 @@ impl Status {
     }
 }
 
+/// Returns how reactions of a kind of notification are named, and what they are. `None` for other notifications.
+fn reaction_kind(notification: &str) -> Option<(&'static str, EngagementKind)> {
+    match notification {
+        "reblog" => Some(("reblog", EngagementKind::Reshare)),
+        "favourite" => Some(("favourite", EngagementKind::Like)),
+        _ => None,
+    }
+}
+
 impl Account {
+    fn reaction(&self, kind: EngagementKind) -> Engagement {
+        match self.author() {
+            None => Engagement::new(kind, None, None),
+            Some(Author { id, followers, account, .. }) => {
+                Engagement { account, ..Engagement::new(kind, Some(id), followers) }
+            }
+        }
+    }
+
     fn author(&self) -> Option<Author> {
         Some(Author {
             id: self.id.as_ref()?.0.clone(),
