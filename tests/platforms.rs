@@ -64,6 +64,21 @@ fn every_case_gives_its_events_and_rejections() {
 }
 
 #[test]
+fn a_list_of_payloads_gives_what_each_of_them_gives() {
+    for platform in Platform::ALL.into_iter().filter(|platform| *platform != Platform::Generic) {
+        let reader = reader(platform);
+        let is_one = |case: &Value| case["payload"].is_object() && case["events"][0].is_object();
+        for case in cases(platform).into_iter().filter(is_one) {
+            let alone = reader.decode(&payload(&case), now());
+            let list = [payload(&case), b"null".to_vec(), payload(&case)].join(&b',');
+            let listed = reader.decode(&[b"[", &list[..], b"]"].concat(), now());
+            let twice = [alone.events.clone(), alone.events].concat();
+            assert_eq!(listed.events, twice, "{platform}: {}", case["it"]);
+        }
+    }
+}
+
+#[test]
 fn the_command_prints_the_same_on_standard_output_and_error() {
     for platform in Platform::ALL {
         let mut args = vec!["ingest", "--platform", platform.as_str(), "--now", NOW];

@@ -23,6 +23,27 @@ pub struct DecodedPayload {
     pub versions: Vec<PostVersion>,
 }
 
+impl DecodedPayload {
+    /// Whether it holds anything but rejections.
+    pub(crate) fn has_news(&self) -> bool {
+        !(self.events.is_empty() && self.deleted_accounts.is_empty())
+    }
+
+    /// Returns the number of rejections that become dead letters.
+    pub(crate) fn faults(&self) -> usize {
+        self.rejections.iter().filter(|rejection| rejection.code.is_fault()).count()
+    }
+
+    /// Adds what the item `place` of a list gave.
+    pub(crate) fn append(&mut self, other: Self, place: usize) {
+        let Self { events, rejections, deleted_accounts, versions } = other;
+        self.events.extend(events);
+        self.rejections.extend(rejections.into_iter().map(|one| one.within(place.to_string())));
+        self.deleted_accounts.extend(deleted_accounts);
+        self.versions.extend(versions);
+    }
+}
+
 /// A later version of a post, with an id of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PostVersion {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use firewatch_domain::EventTime;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::bad_items::{self, ItemList};
@@ -11,8 +12,8 @@ use crate::decode_output::{DecodeOutput, DecodedPayload, conversation};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{
-    app_store, bluesky, generic, google_business, google_play, linkedin, mastodon, reddit, threads, tiktok,
-    trustpilot, x, youtube, zendesk,
+    MAX_PAYLOAD_BYTES, app_store, bluesky, generic, google_business, google_play, linkedin, mastodon, reddit,
+    threads, tiktok, trustpilot, x, youtube, zendesk,
 };
 
 /// A platform whose payloads can be decoded.
@@ -182,6 +183,27 @@ impl PayloadDecoder {
     /// rejection or deleted account.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
+        let decoded = self.decode_page(payload, arrival);
+        if decoded.has_news() || self.mapping.is_some() {
+            return decoded;
+        }
+        let pages = self.decode_pages(payload, arrival);
+        pages.filter(|pages| pages.has_news() || pages.faults() < decoded.faults()).unwrap_or(decoded)
+    }
+
+    /// Decodes a list of payloads: programs that page through a platform collect its responses in one.
+    fn decode_pages(&self, payload: &[u8], arrival: EventTime) -> Option<DecodedPayload> {
+        let is_within_limit = payload.len() <= MAX_PAYLOAD_BYTES;
+        let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+        let pages: Vec<&RawValue> = is_within_limit.then(|| serde_json::from_slice(payload).ok())??;
+        let mut all = DecodedPayload::default();
+        for (i, page) in pages.iter().enumerate().filter(|(_, page)| page.get() != "null") {
+            all.append(self.decode_page(page.get().as_bytes(), arrival), i);
+        }
+        Some(all)
+    }
+
+    fn decode_page(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
         let new_output = || DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
         let mut out = new_output();
         let result = self.read(payload, &mut out);
