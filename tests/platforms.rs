@@ -67,8 +67,8 @@ fn every_case_gives_its_events_and_rejections() {
 fn a_list_of_payloads_gives_what_each_of_them_gives() {
     for platform in Platform::ALL.into_iter().filter(|platform| *platform != Platform::Generic) {
         let reader = reader(platform);
-        let is_one = |case: &Value| case["payload"].is_object() && case["events"][0].is_object();
-        for case in cases(platform).into_iter().filter(is_one) {
+        let has_events = |case: &Value| case["payload"].is_object() && case["events"][0].is_object();
+        for case in cases(platform).into_iter().filter(has_events) {
             let alone = reader.decode(&payload(&case), now());
             let list = [payload(&case), b"null".to_vec(), payload(&case)].join(&b',');
             let listed = reader.decode(&[b"[", &list[..], b"]"].concat(), now());

@@ -166,6 +166,9 @@ impl Incident {
             let previous = lifecycle.owner.clone();
             lifecycle.hand_over(to, out.now);
             lifecycle.set_undo(before);
+            // The new owner may be awake.
+            let team = lifecycle.team.clone();
+            self.release(Some(&team), out.now, out.policy);
             let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
             out.emit_hand_over(escalation, previous, format!("handed over to {to} by {}", made.by));
         }

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::Dispatcher;
 use super::deadlines::describe_target;
 use super::emitter::{Emitter, EscalationRef};
-use super::incident::Incident;
-use crate::RouteRef;
+use super::incident::{ActiveRoute, Incident};
+use super::verdict::Suppression;
+use crate::{Policy, RouteRef};
 
 /// A conversation's place in a group or digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +112,15 @@ impl Incident {
             .is_some_and(|conversation| conversation.memberships.iter().any(|m| m.route == *route))
     }
 
+    /// Returns whether a collection that nobody was notified of waits for a team that will be.
+    fn will_open(&self, policy: &Policy) -> bool {
+        let wakes = |active: &ActiveRoute| {
+            let team = self.team(active, policy).and_then(|team| policy.teams.get(team));
+            team.is_none_or(|team| !team.never_wakes_for(active.level))
+        };
+        self.lifecycles.is_empty() && self.routes.iter().any(|active| active.due.is_some() && wakes(active))
+    }
+
     /// Ends the memberships for which `ends` holds.
     pub(super) fn leave(&mut self, ends: impl Fn(&Membership) -> bool) {
         if let Some(conversation) = self.conversation_mut() {
@@ -132,7 +142,7 @@ impl Dispatcher {
                 self.incidents.check_in(&id, incident, out.policy);
                 continue;
             };
-            let is_answered = collection.has_clock && collection.unanswered == 0;
+            let is_answered = collection.has_clock && collection.unanswered == 0 && collection.present > 0;
             // One that is answered before its team was notified needs no escalation. One that was opened after the end
             // of its conversations expires by itself.
             let is_unseen = incident.lifecycles.is_empty();
@@ -163,10 +173,40 @@ impl Dispatcher {
 
     /// Removes a collection, and the memberships in it.
     pub(super) fn close_collection(&mut self, id: &IncidentId) {
+        self.remove_ended_members(id);
         for member in self.incidents.members_of(id) {
             self.incidents.edit(&member, |member| member.leave(|membership| membership.of == *id));
         }
         self.incidents.remove(id);
+    }
+
+    /// Returns whether an incident is removed now. One whose conversation has ended stays while a collection waits to
+    /// notify its team of it.
+    pub(super) fn is_finished(&self, id: &IncidentId, incident: &Incident, out: &mut Emitter<'_>) -> bool {
+        if !incident.is_over() {
+            return false;
+        }
+        let memberships = incident.conversation().map_or(&[][..], |conversation| &conversation.memberships);
+        let collections = memberships.iter().filter_map(|membership| self.incidents.get(&membership.of));
+        for collection in collections.filter(|collection| collection.lifecycles.is_empty()) {
+            if collection.will_open(out.policy) {
+                return false;
+            }
+            for active in &collection.routes {
+                let team = collection.team(active, out.policy).unwrap_or_default();
+                out.record_suppression(&Suppression::NeverAwake(active.level), id, team);
+            }
+        }
+        true
+    }
+
+    /// Removes the members of a collection whose conversations have ended, once nothing waits for them.
+    pub(super) fn remove_ended_members(&mut self, id: &IncidentId) {
+        for member in self.incidents.members_of(id) {
+            if self.incidents.get(&member).is_some_and(Incident::is_over) {
+                self.incidents.remove(&member);
+            }
+        }
     }
 
     /// Emits that members of a collection are overdue: when the first is, and each time that they have doubled.

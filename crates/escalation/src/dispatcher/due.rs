@@ -38,11 +38,12 @@ impl Dispatcher {
             for id in new {
                 let Some(mut incident) = self.incidents.check_out(&id) else { continue };
                 self.process_incident(&id, &mut incident, &mut openings, out);
-                let is_over = incident.is_over();
+                let is_finished = self.is_finished(&id, &incident, out);
                 self.incidents.check_in(&id, incident, out.policy);
-                if is_over {
+                if is_finished {
                     self.incidents.remove(&id);
                 }
+                self.end_slept_storm(&id, out);
             }
         }
         self.open_by_rank(openings, out);
@@ -119,7 +120,9 @@ impl Dispatcher {
             rank(a).cmp(&rank(b)).then_with(|| (&a.id, &a.team).cmp(&(&b.id, &b.team)))
         });
         for PendingOpening { id, team, trigger, .. } in openings {
-            let Some(mut incident) = self.incidents.check_out(&id) else { continue };
+            if self.incidents.get(&id).is_none() {
+                continue;
+            }
             // A storm, its group or a digest replaces many escalations, so it never waits for a budget.
             let counts = match id.kind() {
                 IncidentKind::Conversation => true,
@@ -127,6 +130,10 @@ impl Dispatcher {
                 _ => false,
             };
             let free_at = if counts { self.reserve_budget(&team, trigger.level, out) } else { None };
+            if free_at.is_none() {
+                self.remove_ended_members(&id);
+            }
+            let Some(mut incident) = self.incidents.check_out(&id) else { continue };
             match free_at {
                 None => {
                     incident.open(&id, &team, &trigger, out);

@@ -129,9 +129,10 @@ impl Dispatcher {
             tier.team
         );
         let previous = std::mem::replace(&mut lifecycle.owner, tier.team.clone());
-        // The new owner may be awake.
-        lifecycle.reminders_held_until = None;
         lifecycle.record_step(out.now);
+        // The new owner may be awake.
+        let team = lifecycle.team.clone();
+        incident.release(Some(&team), out.now, out.policy);
         out.emit_hand_over(
             EscalationRef { id, incident, lifecycle: &incident.lifecycles[i] },
             previous,

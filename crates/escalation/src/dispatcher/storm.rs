@@ -331,9 +331,12 @@ impl Dispatcher {
         wakes
     }
 
-    /// Ends the escalation of a storm that has opened only after the end of the storm.
+    /// Ends the escalation of a storm that had ended before its team was notified of it, or of its level.
     pub(super) fn end_slept_storm(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
-        if id.kind() == IncidentKind::Storm && self.core.storms.iter().all(|storm| storm.id != *id) {
+        let is_ended =
+            id.kind() == IncidentKind::Storm && self.core.storms.iter().all(|storm| storm.id != *id);
+        let is_decided = |incident: &Incident| incident.routes.iter().all(|active| active.due.is_none());
+        if is_ended && self.incidents.get(id).is_some_and(is_decided) {
             self.end_incident(id, "the storm had ended before its team was awake", out);
         }
     }

@@ -33,7 +33,7 @@ impl Dispatcher {
         incident.apply_change(&id, change, &made, out);
         let ended_digest = matches!(incident.details, Details::BudgetDigest { .. })
             && incident.lifecycles.iter().any(|lifecycle| !lifecycle.is_live());
-        let is_over = is_over || incident.is_over();
+        let is_over = is_over || self.is_finished(&id, &incident, out);
         self.incidents.check_in(&id, incident, out.policy);
         if is_answer {
             self.stop_clocks(&id);
