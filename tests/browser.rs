@@ -61,6 +61,8 @@ fn a_viewer_cannot_act_and_sees_redacted_text() {
         browser.type_in(PASSWORD);
         browser.press("Enter");
         browser.wait_for("What happened");
+        // Keys are read once the script has run.
+        browser.wait("document.readyState === 'complete'");
     };
     sign_in("kim");
     assert_eq!(

@@ -164,7 +164,7 @@ impl Dispatcher {
 
     fn decide_until(&mut self, watermark: EventTime, out: &mut Emitter<'_>) {
         let step = out.policy.windows.step;
-        while let Some(start) = self.next_window(watermark, step) {
+        while let Some(start) = self.next_window(watermark, out.policy) {
             self.apply_actions(start, out);
             // A window may change anything of the core; what did not change is not written again.
             self.changed.extend([StatePartKey::Clock, StatePartKey::Core]);
@@ -210,15 +210,18 @@ impl Dispatcher {
     }
 
     /// Returns the start of the next window in which something can happen and that ends at or before the
-    /// watermark: one with a signal or a deadline, or the last of a storm window.
-    fn next_window(&self, watermark: EventTime, step: Duration) -> Option<EventTime> {
+    /// watermark: one with a signal, a deadline, a digest or a notice, or the last of a storm window.
+    fn next_window(&self, watermark: EventTime, policy: &Policy) -> Option<EventTime> {
+        let step = policy.windows.step;
         let first_pending = self.pending.first_key_value().map(|((at, _), _)| at.floor(step));
         let next = self.clock.next_window.or(first_pending)?;
         let gap = Duration::from_millis(MAX_GAP.as_millis() / step.as_millis() * step.as_millis());
         let from =
             if self.core.storms.is_empty() { watermark.floor(step) - gap } else { EventTime::EARLIEST };
         let storm_window = storm::window_end(next, step).max(from) - step;
-        let due = self.incidents.next_due().map(|due| due.ceil(step) - step);
+        let digest = self.core.digest_due.values().min().copied();
+        let due = [self.incidents.next_due(), digest, self.next_notice(policy)].into_iter().flatten();
+        let due = due.map(|due| due.ceil(step) - step);
         let start = next.max(first_pending.into_iter().chain(due).fold(storm_window, EventTime::min));
         (start + step <= watermark).then_some(start)
     }

@@ -54,6 +54,19 @@ impl Dispatcher {
         Hidden { ids: waiting.into_iter().map(|(id, _)| id.clone()).collect(), waiting: count }
     }
 
+    /// Returns when the next notice of a silence is due, or the next silence lapses that has hidden something.
+    pub(super) fn next_notice(&self, policy: &Policy) -> Option<EventTime> {
+        let hidden = self.core.hidden.iter().filter_map(|((name, team), notified_for)| {
+            let silence = policy.silences.get(name)?;
+            if *notified_for == Some(silence.until) {
+                return Some(silence.until);
+            }
+            let at = silence.until - silence.warn_before;
+            Some(quiet(team, Level::Low, at, policy).map_or(at, |(awake, _)| awake).min(silence.until))
+        });
+        hidden.min()
+    }
+
     /// Emits notices of silences that are about to lapse, and ends the notices of those that have lapsed. A
     /// notice waits for the end of the team's quiet hours.
     pub(super) fn notify_expiring_silences(&mut self, out: &mut Emitter<'_>) {
