@@ -180,7 +180,7 @@ impl Dispatcher {
         self.incidents.remove(id);
     }
 
-    /// Returns whether an incident is removed now. One whose conversation has ended stays while a collection waits to
+    /// Returns whether an incident is over and nothing needs it. One whose conversation has ended stays while a collection waits to
     /// notify its team of it.
     pub(super) fn is_finished(&self, id: &IncidentId, incident: &Incident, out: &mut Emitter<'_>) -> bool {
         if !incident.is_over() {
