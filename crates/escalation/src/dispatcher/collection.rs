@@ -121,6 +121,17 @@ impl Incident {
         self.lifecycles.is_empty() && self.routes.iter().any(|active| active.due.is_some() && wakes(active))
     }
 
+    /// Adds the conversation to a collection by a route. A clock runs if the route waits for an answer.
+    pub(super) fn join(&mut self, of: &IncidentId, route: RouteRef, out: &Emitter<'_>) {
+        let policy_route = route.policy_name().and_then(|name| out.policy.routes.get(name));
+        let waits = policy_route.is_some_and(|route| route.unless_answered);
+        let respond_by = self.respond_by(out.brand_policy()).filter(|_| waits);
+        if let Some(conversation) = self.conversation_mut() {
+            let respond_by = respond_by.filter(|_| conversation.answered_at.is_none());
+            conversation.memberships.push(Membership { of: of.clone(), route, respond_by });
+        }
+    }
+
     /// Ends the memberships for which `ends` holds.
     pub(super) fn leave(&mut self, ends: impl Fn(&Membership) -> bool) {
         if let Some(conversation) = self.conversation_mut() {
@@ -169,6 +180,18 @@ impl Dispatcher {
             }
         }
         self.close_ended_groups();
+    }
+
+    /// Closes a collection that nobody was notified of, because the brand has answered everything in it.
+    pub(super) fn close_answered(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let incident = self.incidents.get(id);
+        let teams = incident
+            .iter()
+            .flat_map(|one| one.routes.iter().filter_map(|active| one.team(active, out.policy)));
+        for team in teams {
+            out.record_suppression(&Suppression::Answered, id, team);
+        }
+        self.close_collection(id);
     }
 
     /// Removes a collection, and the memberships in it.

@@ -1,20 +1,20 @@
 //! Digests: one escalation for a team that lists what waits for its budget, or what a storm muted and nobody
 //! has answered.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use firewatch_domain::{
-    Duration, EscalationChange, EventTime, IncidentId, Level, Reason, ReasonKind, Tenths,
-};
+use firewatch_domain::{Duration, EscalationChange, EventTime, IncidentId, Level, Reason, ReasonKind};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
-use super::collection::{Collection, Membership};
+use super::collection::Collection;
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::{ActiveRoute, Details, Incident};
 use super::incidents::Waiting;
+use super::storm::about;
 use super::verdict::silence;
-use crate::RouteRef;
+use crate::{Lifecycle, Policy, RouteRef};
 
 /// Maximum number of incidents that a digest names.
 const MAX_NAMED: usize = 5;
@@ -28,15 +28,6 @@ pub(crate) struct BudgetDigest {
     /// Number of incidents and the first of them, as last emitted.
     notified: (u64, Vec<IncidentId>),
     notified_at: EventTime,
-}
-
-/// A conversation that a storm muted.
-struct Muted {
-    level: Level,
-    risk: Tenths,
-    id: IncidentId,
-    route: RouteRef,
-    respond_by: Option<EventTime>,
 }
 
 impl Dispatcher {
@@ -55,11 +46,23 @@ impl Dispatcher {
             self.core.digest_due.remove(&team);
             self.open_budget_digest(team, out);
         }
-        let is_due = |digest: &BudgetDigest| out.now - digest.notified_at >= interval;
+        let is_due = |digest: &BudgetDigest| digest.notified_at + interval <= out.now;
         let due = self.core.digests.iter().filter(|(_, digest)| is_due(digest));
         for team in due.map(|(team, _)| team.clone()).collect::<Vec<_>>() {
             self.update_budget_digest(&team, out);
         }
+    }
+
+    /// Returns when the next digest is due that no longer lists what waits.
+    pub(super) fn next_budget_digest(&self, policy: &Policy) -> Option<EventTime> {
+        let changed = self.core.digests.iter().filter(|(team, digest)| {
+            self.incidents.waiting(team).map_or((0, vec![]), notified) != digest.notified
+        });
+        let due = changed.map(|(_, digest)| {
+            let due = digest.notified_at + policy.storms.group_interval;
+            self.growth_held_until(&digest.id).map_or(due, |until| until.max(due))
+        });
+        due.min()
     }
 
     fn open_budget_digest(&mut self, team: String, out: &mut Emitter<'_>) {
@@ -83,34 +86,28 @@ impl Dispatcher {
         let (count, level) = (waiting.len(), waiting.first().map_or(Level::Low, |first| first.level.0));
         let (now_notified, reasons) =
             (notified(waiting), waiting.iter().take(MAX_NAMED).map(Waiting::reason).collect());
-        let Some(digest) = self.core.digests.get_mut(team) else { return };
+        let Some(digest) = self.core.digests.get(team) else { return };
         if digest.notified == now_notified {
             return;
         }
-        (digest.notified, digest.notified_at) = (now_notified, out.now);
         let id = digest.id.clone();
         if count == 0 {
             self.core.digests.remove(team);
             return self.end_incident(&id, "no escalation waits any more", out);
         }
+        if self.growth_held_until(&id).is_some_and(|until| until > out.now) {
+            return;
+        }
         let Some(mut incident) = self.incidents.check_out(&id) else { return };
         incident.reasons = reasons;
         incident.details = Details::BudgetDigest { team: team.to_owned(), waiting: count as u64 };
-        let reason = describe_budget(count, team, out);
-        if let Some(active) = incident.routes.first_mut().filter(|active| active.due.is_some()) {
-            // It waits for the end of the team's quiet hours.
-            (active.level, active.reason) = (active.level.max(level), reason);
-        } else if incident.lifecycles.first().is_some_and(crate::Lifecycle::is_live)
-            && !incident.holds_reminders(&id, 0, out)
-        {
-            let lifecycle = &mut incident.lifecycles[0];
-            lifecycle.level = lifecycle.level.max(level);
-            lifecycle.reason = reason;
-            lifecycle.record_step(out.now);
-            let escalation =
-                EscalationRef { id: &id, incident: &incident, lifecycle: &incident.lifecycles[0] };
-            let happened = format!("{} now", describe_waiting(count, ""));
-            out.emit_list(escalation, EscalationChange::Grew, happened);
+        let is_live = incident.lifecycles.first().is_some_and(Lifecycle::is_live);
+        let is_held = is_live && incident.holds_reminders(&id, 0, out);
+        if !is_held {
+            incident.grow_budget_digest(&id, level, describe_budget(count, team, out), count, out);
+            if let Some(digest) = self.core.digests.get_mut(team) {
+                (digest.notified, digest.notified_at) = (now_notified, out.now);
+            }
         }
         self.incidents.check_in(&id, incident, out.policy);
     }
@@ -121,36 +118,64 @@ impl Dispatcher {
         self.incidents.remove(id);
     }
 
-    /// Opens a digest for each team of what a storm muted and the brand has not answered, the worst first.
-    /// What is silenced waits for the end of its silence instead.
-    pub(super) fn open_storm_digests(&mut self, storm: &IncidentId, about: &str, out: &mut Emitter<'_>) {
+    /// Makes a digest for each team of what a storm muted and the brand has not answered. What is silenced waits
+    /// for the end of its silence instead.
+    pub(super) fn make_storm_digests(
+        &mut self,
+        storm: &IncidentId,
+        topics: &[String],
+        out: &mut Emitter<'_>,
+    ) {
         self.unmute_silenced(storm, out);
-        for (team, mut muted) in self.muted_by(storm, out) {
-            muted.sort_by(|a, b| (b.level, b.risk).cmp(&(a.level, a.risk)).then_with(|| a.id.cmp(&b.id)));
+        for (team, muted) in self.muted_by(storm, out) {
             let id = self.free_digest_id(&team, out);
-            let overdue = muted.iter().filter(|one| one.respond_by.is_some_and(|by| by < out.now)).count();
-            let late = if overdue == 0 { String::new() } else { format!(", {overdue} of them overdue") };
-            let count = muted.len();
-            let plural = if count == 1 { "complaint" } else { "complaints" };
-            let reason = format!(
-                "a storm{about} has ended; {count} muted {plural} unanswered{late}; the worst first:"
-            );
-            let level = muted.first().map_or(Level::Low, |worst| worst.level);
-            let collection = Collection { joined: count as u64, ..Collection::default() };
+            let joined = muted.len() as u64;
+            let collection = Collection { joined, ..Collection::default() };
             let mut incident = Incident::new(Details::StormDigest { team, collection });
-            incident.reasons =
-                muted.iter().take(MAX_NAMED).map(|m| describe(&m.id, m.level, m.risk)).collect();
-            incident.routes.push(ActiveRoute::new(RouteRef::Digest, level, reason, out.now));
+            incident.topics = topics.to_vec();
+            incident.routes.push(ActiveRoute::new(RouteRef::Digest, Level::Low, String::new(), out.now));
             self.incidents.check_in(&id, incident, out.policy);
-            for Muted { id: member, route, respond_by, .. } in muted {
-                let membership = Membership { of: id.clone(), route, respond_by };
+            for (member, route) in muted {
                 self.incidents.edit(&member, |member| {
-                    if let Some(conversation) = member.conversation_mut() {
-                        conversation.memberships.push(membership);
-                    }
+                    member.join(&id, route, out);
                 });
             }
+            self.describe_storm_digest(&id, out);
         }
+    }
+
+    /// Describes what a digest holds now, the worst first, if it waits to be opened. One in which everything has been
+    /// answered meanwhile is closed.
+    pub(super) fn describe_storm_digest(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let is_digest = |one: &Incident| matches!(one.details, Details::StormDigest { .. });
+        if !self.incidents.get(id).is_some_and(|one| is_digest(one) && one.lifecycles.is_empty()) {
+            return;
+        }
+        let ids = self.incidents.members_of(id);
+        let members = ids.iter().filter_map(|member| self.incidents.get(member).map(|one| (member, one)));
+        let mut unanswered: Vec<Waiting> =
+            members.filter_map(|(member, one)| unanswered_in(id, member, one)).collect();
+        unanswered.sort_unstable();
+        let Some(worst) = unanswered.first() else { return self.close_answered(id, out) };
+        let (level, count) = (worst.level.0, unanswered.len());
+        let overdue = self.incidents.count_overdue(id, out.now);
+        let reasons = unanswered.iter().take(MAX_NAMED).map(Waiting::reason).collect();
+        let Some(mut incident) = self.incidents.check_out(id) else { return };
+        let about = about(&incident.topics);
+        let late = if overdue == 0 { String::new() } else { format!(", {overdue} of them overdue") };
+        let plural = if count == 1 { "complaint" } else { "complaints" };
+        incident.reasons = reasons;
+        if let Some(active) = incident.routes.first_mut() {
+            active.level = level;
+            active.reason = format!(
+                "a storm{about} has ended; {count} muted {plural} unanswered{late}; the worst first:"
+            );
+        }
+        if let Some(collection) = incident.details.collection_mut() {
+            (collection.reported, collection.reported_until) = (overdue, Some(out.now));
+            self.incidents.summarize(id, collection);
+        }
+        self.incidents.check_in(id, incident, out.policy);
     }
 
     /// Lets what a storm muted and a silence hides be decided by the silence.
@@ -174,15 +199,17 @@ impl Dispatcher {
         }
     }
 
-    /// Returns the conversations that a storm muted for each team, those left out that have been answered.
-    fn muted_by(&self, storm: &IncidentId, out: &Emitter<'_>) -> BTreeMap<String, Vec<Muted>> {
-        let mut by_team: BTreeMap<String, Vec<Muted>> = BTreeMap::new();
+    /// Returns the conversations that a storm muted for each team, each with a route of it, those left out that have
+    /// been answered.
+    fn muted_by(
+        &self,
+        storm: &IncidentId,
+        out: &Emitter<'_>,
+    ) -> BTreeMap<String, Vec<(IncidentId, RouteRef)>> {
+        let mut by_team: BTreeMap<String, Vec<(IncidentId, RouteRef)>> = BTreeMap::new();
         for (id, incident) in self.incidents.iter() {
-            let Some(conversation) = incident.conversation().filter(|c| c.storm.as_ref() == Some(storm))
-            else {
-                continue;
-            };
-            if conversation.answered_at.is_some() {
+            let conversation = incident.conversation().filter(|c| c.storm.as_ref() == Some(storm));
+            if conversation.is_none_or(|conversation| conversation.answered_at.is_some()) {
                 continue;
             }
             for active in incident.routes.iter().filter(|active| active.muted && !active.lapsed) {
@@ -192,18 +219,9 @@ impl Dispatcher {
                     continue;
                 }
                 let of_team = by_team.entry(team.to_owned()).or_default();
-                if of_team.last().is_some_and(|last| last.id == *id) {
-                    continue;
+                if of_team.last().is_none_or(|(last, _)| last != id) {
+                    of_team.push((id.clone(), active.route.clone()));
                 }
-                let route = active.route.policy_name().and_then(|name| out.policy.routes.get(name));
-                let waits = route.is_some_and(|route| route.unless_answered);
-                of_team.push(Muted {
-                    level: active.level,
-                    risk: incident.risk(),
-                    id: id.clone(),
-                    route: active.route.clone(),
-                    respond_by: incident.respond_by(out.brand_policy()).filter(|_| waits),
-                });
             }
         }
         by_team
@@ -222,18 +240,47 @@ impl Dispatcher {
     }
 }
 
+impl Incident {
+    /// Emits that a digest lists something else. What waits for the end of the team's quiet hours only changes.
+    fn grow_budget_digest(
+        &mut self,
+        id: &IncidentId,
+        level: Level,
+        reason: String,
+        count: usize,
+        out: &mut Emitter<'_>,
+    ) {
+        if let Some(active) = self.routes.first_mut().filter(|active| active.due.is_some()) {
+            (active.level, active.reason) = (active.level.max(level), reason);
+        } else if let Some(lifecycle) = self.lifecycles.first_mut().filter(|lifecycle| lifecycle.is_live()) {
+            lifecycle.level = lifecycle.level.max(level);
+            lifecycle.reason = reason;
+            lifecycle.record_step(out.now);
+            let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[0] };
+            let happened = format!("{} now", describe_waiting(count, ""));
+            out.emit_list(escalation, EscalationChange::Grew, happened);
+        }
+    }
+}
+
 fn notified(waiting: &BTreeSet<Waiting>) -> (u64, Vec<IncidentId>) {
     (waiting.len() as u64, waiting.iter().take(MAX_NAMED).map(|one| one.id.clone()).collect())
 }
 
 impl Waiting {
     fn reason(&self) -> Reason {
-        describe(&self.id, self.level.0, self.risk.0)
+        let Self { level, risk, id, .. } = self;
+        Reason::new(ReasonKind::Member, format!("{id}: {}, risk {}", level.0, risk.0))
     }
 }
 
-fn describe(id: &IncidentId, level: Level, risk: Tenths) -> Reason {
-    Reason::new(ReasonKind::Member, format!("{id}: {level}, risk {risk}"))
+/// Returns a member of a digest, unless the brand has answered it.
+fn unanswered_in(digest: &IncidentId, id: &IncidentId, incident: &Incident) -> Option<Waiting> {
+    let conversation = incident.conversation().filter(|conversation| conversation.answered_at.is_none())?;
+    let membership = conversation.memberships.iter().find(|membership| membership.of == *digest)?;
+    let active = incident.routes.iter().find(|active| active.route == membership.route)?;
+    let (level, risk) = (Reverse(active.level), Reverse(incident.risk()));
+    Some(Waiting { level, risk, id: id.clone(), since: active.since })
 }
 
 fn describe_waiting(count: usize, more: &str) -> String {

@@ -36,6 +36,7 @@ impl Dispatcher {
                 break;
             }
             for id in new {
+                self.describe_storm_digest(&id, out);
                 let Some(mut incident) = self.incidents.check_out(&id) else { continue };
                 self.process_incident(&id, &mut incident, &mut openings, out);
                 let is_finished = self.is_finished(&id, &incident, out);

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::{Duration, EscalationState, IncidentId, IncidentKind, Reason, ReasonKind};
+use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId, IncidentKind, Reason, ReasonKind};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
-use super::collection::{Collection, Membership};
+use super::collection::Collection;
 use super::emitter::Emitter;
 use super::growth::Growth;
 use super::incident::{ActiveRoute, Details, Incident};
-use crate::RouteRef;
 use crate::lifecycle::Trigger;
+use crate::{Policy, RouteRef};
 
 /// Minimum time between two updates of a group whose route the policy no longer has.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
@@ -73,13 +73,7 @@ impl Dispatcher {
         }
         self.incidents.check_in(&group_id, group_incident, out.policy);
         if joins {
-            let waits = out.policy.routes.get(&route).is_some_and(|route| route.unless_answered);
-            let respond_by = incident.respond_by(out.brand_policy()).filter(|_| waits);
-            if let Some(conversation) = incident.conversation_mut() {
-                let respond_by = respond_by.filter(|_| conversation.answered_at.is_none());
-                let (of, route) = (group_id.clone(), trigger.route.clone());
-                conversation.memberships.push(Membership { of, route, respond_by });
-            }
+            incident.join(&group_id, trigger.route.clone(), out);
         }
         group_id
     }
@@ -130,15 +124,26 @@ impl Dispatcher {
         });
     }
 
+    /// Returns when the growth of a group is next emitted.
+    pub(super) fn next_group_growth(&self, policy: &Policy) -> Option<EventTime> {
+        let due = self.core.groups.iter().filter_map(|((route, _), group)| {
+            self.next_growth(&group.id, &group.growth, interval_of(route, policy))
+        });
+        due.min()
+    }
+
     /// Emits growth of groups.
     pub(super) fn update_groups(&mut self, out: &mut Emitter<'_>) {
         self.core.group_waits.retain(|_, first| *first > out.now);
         let mut groups = std::mem::take(&mut self.core.groups);
         for ((route, _), group) in &mut groups {
-            let interval =
-                out.policy.routes.get(route).map_or(DEFAULT_INTERVAL, |route| route.group_interval);
-            self.notify_growth(&group.id, &mut group.growth, interval, out);
+            self.notify_growth(&group.id, &mut group.growth, interval_of(route, out.policy), out);
         }
         self.core.groups = groups;
     }
+}
+
+/// Returns the minimum time between two updates of a group on a route.
+fn interval_of(route: &str, policy: &Policy) -> Duration {
+    policy.routes.get(route).map_or(DEFAULT_INTERVAL, |route| route.group_interval)
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
 use super::emitter::{Emitter, EscalationRef};
+use crate::Lifecycle;
 
 /// Maximum number of texts whose copies are counted.
 const MAX_TEXTS: usize = 16;
@@ -58,12 +59,34 @@ impl Growth {
         is_worth.then(|| format!("{max_copies} of {} are near-copies of one text", self.members))
     }
 
+    /// Returns when to emit the members that joined since the last time; `None` if there are none.
+    fn due(&self, interval: Duration) -> Option<EventTime> {
+        (self.members != self.notified_members).then(|| self.notified_at + interval)
+    }
+
     fn set_notified(&mut self, now: EventTime) {
         (self.notified_members, self.notified_at) = (self.members, now);
     }
 }
 
 impl Dispatcher {
+    /// Returns when the growth of a live incident is next emitted.
+    pub(super) fn next_growth(
+        &self,
+        id: &IncidentId,
+        growth: &Growth,
+        interval: Duration,
+    ) -> Option<EventTime> {
+        let is_live = self.incidents.get(id)?.lifecycles.first().is_some_and(Lifecycle::is_live);
+        let due = growth.due(interval).filter(|_| is_live)?;
+        Some(self.growth_held_until(id).map_or(due, |until| until.max(due)))
+    }
+
+    /// Returns until when a silence or quiet hours hold back the growth of an incident. It may have passed.
+    pub(super) fn growth_held_until(&self, id: &IncidentId) -> Option<EventTime> {
+        self.incidents.get(id)?.lifecycles.first()?.reminders_held_until
+    }
+
     /// Emits growth to the owner when the interval has passed, unless the incident has ended. A silence and
     /// quiet hours hold it back.
     pub(super) fn notify_growth(
@@ -79,7 +102,7 @@ impl Dispatcher {
             growth.set_notified(out.now);
         }
         let is_held = lifecycle.reminders_held_until.is_some_and(|until| until > out.now);
-        let is_due = growth.members != growth.notified_members && out.now - growth.notified_at >= interval;
+        let is_due = growth.due(interval).is_some_and(|due| due <= out.now);
         if !is_due || is_held || !lifecycle.is_live() {
             return;
         }

@@ -293,11 +293,10 @@ impl Incident {
         }
     }
 
-    /// Lets be decided now what waits for a budget.
-    pub(crate) fn stop_budget_waits(&mut self, now: EventTime, policy: &Policy) {
-        for wait in std::mem::take(&mut self.budget_waits) {
-            self.decide_deferred(Some(&wait.team), now, policy);
-        }
+    /// Lets the storm that it has joined decide about what waits for the end of a silence, quiet hours or a budget.
+    pub(crate) fn decide_in_storm(&mut self, now: EventTime, policy: &Policy) {
+        self.budget_waits.clear();
+        self.decide_deferred(None, now, policy);
     }
 
     fn decide_deferred(&mut self, team: Option<&str>, now: EventTime, policy: &Policy) {
@@ -386,9 +385,12 @@ impl Incident {
         if let Some(conversation) = self.conversation_mut() {
             conversation.contributions.clear();
             conversation.sim_hash = None;
+            let names_storms = conversation.counts_for_storms;
+            if !names_storms {
+                self.topics.clear();
+            }
             self.reasons.clear();
             self.advice.clear();
-            self.topics.clear();
         }
     }
 

@@ -220,7 +220,10 @@ impl Dispatcher {
             if self.core.storms.is_empty() { watermark.floor(step) - gap } else { EventTime::EARLIEST };
         let storm_window = storm::window_end(next, step).max(from) - step;
         let digest = self.core.digest_due.values().min().copied();
-        let due = [self.incidents.next_due(), digest, self.next_notice(policy)].into_iter().flatten();
+        // What has grown is looked at in each storm window, unless those are left out.
+        let grown = (from > next).then(|| [self.next_group_growth(policy), self.next_budget_digest(policy)]);
+        let due = [self.incidents.next_due(), digest, self.next_notice(policy)].into_iter();
+        let due = due.chain(grown.into_iter().flatten()).flatten();
         let due = due.map(|due| due.ceil(step) - step);
         let start = next.max(first_pending.into_iter().chain(due).fold(storm_window, EventTime::min));
         (start + step <= watermark).then_some(start)

@@ -222,7 +222,7 @@ impl Dispatcher {
             if let Some(conversation) = incident.conversation_mut() {
                 conversation.storm = Some(storm_id.clone());
             }
-            incident.stop_budget_waits(out.now, out.policy);
+            incident.decide_in_storm(out.now, out.policy);
             self.incidents.check_in(id, incident, out.policy);
         }
         self.incidents.edit(&storm_id, |storm| {
@@ -297,8 +297,7 @@ impl Dispatcher {
     }
 
     fn end_storm(&mut self, storm: &Storm, recent: u32, out: &mut Emitter<'_>) {
-        let topics =
-            self.incidents.get(&storm.id).map_or_else(String::new, |incident| about(&incident.topics));
+        let topics = self.incidents.get(&storm.id).map_or_else(Vec::new, |incident| incident.topics.clone());
         let posts = if recent == 1 { "1 post" } else { &format!("{recent} posts") };
         let happened = format!("only {posts} joined in the last five minutes");
         let incident = self.incidents.get(&storm.id);
@@ -306,8 +305,8 @@ impl Dispatcher {
         if !is_due || !self.keep_slept_storm(storm, out) {
             self.end_incident(&storm.id, &happened, out);
         }
-        self.open_storm_digests(&storm.id, &topics, out);
-        self.group_waiting(&storm.id, &topics, out);
+        self.make_storm_digests(&storm.id, &topics, out);
+        self.group_waiting(&storm.id, &about(&topics), out);
     }
 
     /// Keeps the incident of a storm that ends while its team sleeps, so that the team is notified when it
@@ -352,7 +351,7 @@ fn muted_notice() -> Reason {
 }
 
 /// Returns ` about` and the topics; empty when there are none.
-fn about(topics: &[String]) -> String {
+pub(super) fn about(topics: &[String]) -> String {
     if topics.is_empty() { String::new() } else { format!(" about {}", topics.join(", ")) }
 }
 

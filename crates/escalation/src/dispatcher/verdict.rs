@@ -205,6 +205,11 @@ impl Suppression {
                 let (by, reason) = of.map_or(("", ""), |silence| (&silence.by, &silence.reason));
                 format!("{team} is not notified: silence {name} by {by} until {until} ({reason})")
             }
+            Self::Asleep { level, .. }
+                if policy.teams.get(team).is_some_and(|team| team.never_wakes_for(*level)) =>
+            {
+                format!("{team} has quiet hours at all times; level {level} does not wake it")
+            }
             Self::Asleep { until, level } => {
                 format!("{team} has quiet hours until {until}; level {level} does not wake it")
             }
