@@ -1,4 +1,4 @@
-//! Decodes reviews on the App Store: App Store Connect, and the public feed of customer reviews as JSON.
+//! Decodes reviews on the App Store: App Store Connect, and the public feed of customer reviews as JSON or XML.
 //!
 //! A conversation is a review with the developer's answer. A review may be rewritten under the same id at any
 //! time, and only its last change has a time. There are no reshares and no followers; a reviewer has a nickname.
@@ -77,7 +77,8 @@ struct Entry {
     author: Option<FeedAuthor>,
     updated: Option<Label<String>>,
     title: Option<Label<String>>,
-    content: Option<Label<String>>,
+    /// As text and, in XML, as HTML beside it.
+    content: Option<OneOrMany<Label<String>>>,
     #[serde(rename = "im:rating")]
     rating: Option<Label<Count>>,
 }
@@ -183,7 +184,11 @@ impl Entry {
         let id = self.id.map(|id| id.label).ok_or_else(|| missing("id/label"))?;
         let updated =
             self.updated.map(|at| platform_time::text("updated/label", Some(&at.label))).transpose()?;
-        let text = html::paragraphs(self.title.into_iter().chain(self.content).map(|text| text.label));
+        let content = self.content.and_then(|content| match content {
+            OneOrMany::One(content) => Some(*content),
+            OneOrMany::Many(contents) => contents.into_iter().flatten().next(),
+        });
+        let text = html::paragraphs(self.title.into_iter().chain(content).map(|text| text.label));
         let post = Post {
             id: id.clone(),
             author: self.author.and_then(FeedAuthor::author),

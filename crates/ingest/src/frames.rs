@@ -1,8 +1,13 @@
-//! Splits a stream into payloads: JSON values on one or several lines, and server-sent events.
+//! Splits a stream into payloads: JSON values and XML documents on one or several lines, and server-sent events.
 //!
 //! A broken payload ends where the next one begins, so that one fault costs only one payload.
 
 use crate::MAX_PAYLOAD_BYTES;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const XML_DECLARATION: &[u8] = b"<?xml";
+/// Number of bytes in which an XML document must name its root element.
+const MAX_PROLOG_BYTES: usize = 64 << 10;
 
 /// Splits lines into payloads.
 #[derive(Debug, Default)]
@@ -17,6 +22,10 @@ pub struct Frames {
     escaped: bool,
     /// Whether the payload is a server-sent event, which ends with a blank line.
     in_sent_event: bool,
+    /// Whether the payload is an XML document, which ends with the end of its root element.
+    in_xml: bool,
+    /// The end of that element, once its name has been seen.
+    xml_end: Option<Vec<u8>>,
     /// Whether the payload exceeds the maximum size. The rest of it is dropped.
     is_cut: bool,
 }
@@ -38,7 +47,10 @@ impl Frames {
         if self.in_sent_event || self.begins_sent_event(line) {
             return self.sent_event_line(line, take);
         }
-        if self.is_new_payload(line) {
+        if self.in_xml && !line.starts_with(XML_DECLARATION) {
+            return self.xml_line(line, take);
+        }
+        if self.in_xml || self.is_new_payload(line) {
             self.end(take);
         }
         let mut rest = line;
@@ -50,6 +62,11 @@ impl Frames {
                     return;
                 }
                 self.began = self.line;
+                let text = rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(rest);
+                if text.first() == Some(&b'<') {
+                    self.in_xml = true;
+                    return self.xml_line(rest, take);
+                }
                 if !matches!(rest.first(), Some(b'{' | b'[')) {
                     self.push(rest);
                     return self.end(take);
@@ -94,6 +111,18 @@ impl Frames {
         self.in_sent_event = true;
         self.push(line);
         self.push(b"\n");
+    }
+
+    fn xml_line(&mut self, line: &[u8], take: &mut impl FnMut(PayloadFrame<'_>)) {
+        self.push(line);
+        self.push(b"\n");
+        if self.xml_end.is_none() && self.payload.len() <= MAX_PROLOG_BYTES {
+            self.xml_end = root_end(&self.payload);
+        }
+        let ends = self.xml_end.as_ref().is_some_and(|end| line.windows(end.len()).any(|part| part == end));
+        if ends {
+            self.end(take);
+        }
     }
 
     /// Returns whether a line must be the start of another payload: an object expects a key, but the line
@@ -147,6 +176,28 @@ impl Frames {
         self.payload.clear();
         self.open.clear();
         (self.in_text, self.escaped, self.in_sent_event, self.is_cut) = (false, false, false, false);
+        (self.in_xml, self.xml_end) = (false, None);
+    }
+}
+
+/// Returns the beginning of the end tag of an XML document's root element.
+fn root_end(document: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = document;
+    loop {
+        let at = rest.iter().position(|byte| *byte == b'<')?;
+        rest = rest.get(at + 1..)?;
+        let skipped: &[u8] = match rest {
+            [b'?', ..] => b"?>",
+            [b'!', b'-', b'-', ..] => b"-->",
+            [b'!', ..] => b">",
+            _ => {
+                let name =
+                    rest.split(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/')).next()?;
+                return Some([b"</", name].concat());
+            }
+        };
+        let end = rest.windows(skipped.len()).position(|part| part == skipped)?;
+        rest = rest.get(end..)?;
     }
 }
 
@@ -194,6 +245,15 @@ mod tests {
             ":thump\n\nevent: update\ndata: {\"id\":\ndata: 1}\n\nevent: delete\ndata: 7\n",
             &[(3, "event: update\ndata: {\"id\":\ndata: 1}"), (7, "event: delete\ndata: 7")],
         );
+    }
+
+    #[test]
+    fn an_xml_document_ends_with_its_root_element() {
+        let rss = "<?xml version='1.0'?>\n<!-- <a> -->\n<rss>\n<x/></rss>";
+        check(&format!("{rss}\n{{}}"), &[(1, rss), (5, "{}")]);
+        check(&format!("\u{feff}<rss></rss>\n{rss}"), &[(1, "\u{feff}<rss></rss>"), (2, rss)]);
+        check(&format!("<rss>\n<x>\n{rss}"), &[(1, "<rss>\n<x>"), (3, rss)]);
+        check("<html>\nerror", &[(1, "<html>\nerror")]);
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub(crate) fn paragraphs(texts: impl IntoIterator<Item = String>) -> String {
     all
 }
 
+/// Returns the words below their title, unless they begin with it.
+pub(crate) fn with_title(title: Option<String>, words: String) -> String {
+    let title = title.filter(|title| !words.trim_start().starts_with(title.trim()));
+    paragraphs(title.into_iter().chain([words]))
+}
+
 /// Returns the text of an HTML fragment. The line that Mastodon puts before a quote, for programs that do not
 /// show quotes, is no part of it.
 pub(crate) fn text(html: &str) -> String {

@@ -12,8 +12,8 @@ use crate::decode_output::{DecodeOutput, DecodedPayload, conversation};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{
-    MAX_PAYLOAD_BYTES, app_store, bluesky, generic, google_business, google_play, linkedin, mastodon, reddit,
-    threads, tiktok, trustpilot, x, youtube, zendesk,
+    MAX_PAYLOAD_BYTES, app_store, bluesky, feed, freshdesk, generic, google_business, google_play, intercom,
+    linkedin, mastodon, reddit, threads, tiktok, trustpilot, x, xml, youtube, zendesk,
 };
 
 /// A platform whose payloads can be decoded.
@@ -49,13 +49,19 @@ pub enum Platform {
     Trustpilot,
     /// Reviews of a Google Business Profile.
     GoogleBusiness,
+    /// Tickets of Freshdesk.
+    Freshdesk,
+    /// Conversations of Intercom.
+    Intercom,
+    /// Feeds of news, blogs and forums: RSS, Atom and JSON Feed.
+    Feed,
     /// Any other platform, by a [`Mapping`].
     Generic,
 }
 
 impl Platform {
     /// All platforms.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::X,
         Self::Mastodon,
         Self::Bluesky,
@@ -71,6 +77,9 @@ impl Platform {
         Self::Linkedin,
         Self::Trustpilot,
         Self::GoogleBusiness,
+        Self::Freshdesk,
+        Self::Intercom,
+        Self::Feed,
         Self::Generic,
     ];
 
@@ -93,6 +102,9 @@ impl Platform {
             Self::Linkedin => "linkedin",
             Self::Trustpilot => "trustpilot",
             Self::GoogleBusiness => "google_business",
+            Self::Freshdesk => "freshdesk",
+            Self::Intercom => "intercom",
+            Self::Feed => "feed",
             Self::Generic => "generic",
         }
     }
@@ -168,6 +180,11 @@ impl PayloadDecoder {
         self.platform == Platform::Generic
     }
 
+    /// Returns whether the platform has payloads in XML.
+    fn reads_xml(&self) -> bool {
+        matches!(self.platform, Platform::AppStore | Platform::Feed)
+    }
+
     /// Returns whether the platform reports deleted accounts, so that the posts of each author must be
     /// remembered.
     pub(crate) fn reports_deleted_accounts(&self) -> bool {
@@ -183,6 +200,17 @@ impl PayloadDecoder {
     /// rejection or deleted account.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
+        let from_xml;
+        let mut payload = payload;
+        if self.reads_xml() && payload.len() <= MAX_PAYLOAD_BYTES && xml::is_xml(payload) {
+            from_xml = match xml::to_json(payload) {
+                Ok(json) => json,
+                Err(rejection) => {
+                    return DecodedPayload { rejections: vec![rejection], ..Default::default() };
+                }
+            };
+            payload = &from_xml;
+        }
         let decoded = self.decode_page(payload, arrival);
         if decoded.has_news() || self.mapping.is_some() {
             return decoded;
@@ -234,6 +262,9 @@ impl PayloadDecoder {
             (Platform::Linkedin, _) => linkedin::decode(payload, out),
             (Platform::Trustpilot, _) => trustpilot::decode(payload, out),
             (Platform::GoogleBusiness, _) => google_business::decode(payload, out),
+            (Platform::Freshdesk, _) => freshdesk::decode(payload, out),
+            (Platform::Intercom, _) => intercom::decode(payload, out),
+            (Platform::Feed, _) => feed::decode(payload, out),
             (Platform::Generic, Some(mapping)) => generic::decode(mapping, payload, out),
             (Platform::Generic, None) => {
                 Err(crate::decode_output::unknown_payload("the generic platform needs a mapping; give one"))
@@ -259,6 +290,9 @@ impl PayloadDecoder {
             Platform::Linkedin => linkedin::LISTS,
             Platform::Trustpilot => trustpilot::LISTS,
             Platform::GoogleBusiness => google_business::LISTS,
+            Platform::Freshdesk => freshdesk::LISTS,
+            Platform::Intercom => intercom::LISTS,
+            Platform::Feed => feed::LISTS,
             Platform::Generic => &[],
         }
     }

@@ -1,6 +1,7 @@
 //! Parses the time formats of the platforms.
 
 use firewatch_domain::{EventTime, RejectionCode as Code};
+use jiff::fmt::rfc2822::DateTimeParser;
 use serde::Deserialize;
 
 use crate::check::missing;
@@ -49,7 +50,7 @@ pub(crate) fn from_seconds(seconds: f64) -> EventTime {
 }
 
 /// Parses RFC 3339, RFC 3339 with an offset without colon (Meta), the format of Twitter's API v1.1, Unix seconds,
-/// or a date or a date and time without an offset (exports), which is taken as UTC.
+/// RFC 2822 (RSS), or a date or a date and time without an offset (exports), which is taken as UTC.
 fn read(text: &str) -> Option<EventTime> {
     if let Ok(time) = EventTime::parse(text) {
         return Some(time);
@@ -64,7 +65,14 @@ fn read(text: &str) -> Option<EventTime> {
     if text.len() > 8 && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok().map(from_seconds);
     }
-    from_twitter(text).or_else(|| from_local(text))
+    from_twitter(text).or_else(|| from_local(text)).or_else(|| from_mail(text))
+}
+
+/// Parses the format of mail: `Mon, 03 Oct 2016 00:23:22 GMT`. The name of the day is often wrong.
+fn from_mail(text: &str) -> Option<EventTime> {
+    const PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
+    let text = text.trim().strip_suffix(" UTC").map_or_else(|| text.to_owned(), |time| format!("{time} GMT"));
+    PARSER.parse_timestamp(&text).ok().map(|time| EventTime::from_millis(time.as_millisecond()))
 }
 
 /// Parses `2024-01-31` and `2024-01-31 12:30:00`.
@@ -118,6 +126,10 @@ mod tests {
         check("1449135003", "2015-12-03T09:30:03.000Z");
         check("2018-02-23", "2018-02-23T00:00:00.000Z");
         check("2018-02-23 21:32:16", "2018-02-23T21:32:16.000Z");
+        check("Fri, 23 Feb 2018 21:32:16 GMT", "2018-02-23T21:32:16.000Z");
+        check("Mon, 23 Feb 2018 21:32:16 UTC", "2018-02-23T21:32:16.000Z");
+        check("23 Feb 18 21:32 EST", "2018-02-24T02:32:00.000Z");
+        check("Fri, 23 Feb 2018 21:32:16 +0100", "2018-02-23T20:32:16.000Z");
         for none in ["", "soon", "+0000", "é+0000", "Mon Oct", "Mon Foo 03 00:23:22 +0000 2016", "2018-02-3"]
         {
             check(none, "");

@@ -13,7 +13,7 @@ use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
-use crate::{Result, json};
+use crate::{Result, html, json};
 
 #[derive(Debug, Deserialize)]
 struct Payload {
@@ -230,13 +230,8 @@ impl Ticket {
             return Err(not_public("a ticket that begins with an internal note"));
         }
         let (id, at) = (self.id()?, self.time()?);
-        let subject = self.subject.as_deref().unwrap_or_default().trim();
-        let words = self.description.as_deref().ok_or_else(|| missing("description"))?.trim();
-        let text = if subject.is_empty() || words.starts_with(subject) {
-            words.to_owned()
-        } else {
-            format!("{subject}\n\n{words}")
-        };
+        let words = self.description.clone().ok_or_else(|| missing("description"))?;
+        let text = html::with_title(self.subject.clone(), words);
         let author = non_empty_id(self.requester_id.clone()).map(|id| Author { id, ..Author::default() });
         out.post(
             Occurrence { root: &id, at },

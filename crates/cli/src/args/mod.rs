@@ -264,7 +264,8 @@ pub struct ReplayOptions {
 #[derive(Debug, ClapArgs)]
 pub struct IngestOptions {
     /// Platform of the payloads: x, mastodon, bluesky, reddit, facebook, instagram, youtube, google_play,
-    /// app_store, zendesk, threads, tiktok, linkedin, trustpilot, google_business, or generic with --mapping
+    /// app_store, zendesk, threads, tiktok, linkedin, trustpilot, google_business, freshdesk,
+    /// intercom, feed, or generic with --mapping
     #[arg(long)]
     pub platform: Option<Platform>,
     /// File of payloads, plain or compressed with gzip or zstd; `-` is standard input

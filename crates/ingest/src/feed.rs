@@ -1,0 +1,326 @@
+//! Decodes feeds of news, blogs and forums: RSS 0.9 to 2.0, Atom, and JSON Feed.
+//!
+//! An entry is a conversation of its own: its title and what the feed has of its text. The author is who the entry
+//! names, or else its source or the feed. There are no replies, reshares and followers. An entry without a time
+//! counts from its arrival, and an id that is too long is replaced by its hash.
+
+use std::fmt::Write;
+
+use firewatch_domain::{Author, EventTime, Post};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::bad_items::ItemList;
+use crate::check::missing;
+use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
+use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
+use crate::reviews::reviewer;
+use crate::{Result, html, json, platform_time};
+
+/// Maximum length of an id in bytes, which leaves room for the platform, the account and the time of an edit.
+const MAX_ENTRY_ID_BYTES: usize = 128;
+
+/// A feed: XML as [`crate::xml`] reads it, or JSON Feed.
+#[derive(Debug, Deserialize)]
+struct Document {
+    rss: Option<Channels>,
+    #[serde(rename = "rdf:RDF")]
+    rdf: Option<Channels>,
+    feed: Option<Feed>,
+    /// An entry of Atom alone.
+    entry: Option<Entry>,
+    /// Fields of JSON Feed.
+    version: Option<String>,
+    items: Option<Items<JsonItem>>,
+    title: Option<String>,
+    language: Option<String>,
+}
+
+/// The channel of RSS. In RSS 1.0 the entries are beside it.
+#[derive(Debug, Deserialize)]
+struct Channels {
+    channel: Option<Feed>,
+    item: Option<OneOrMany<Entry>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Feed {
+    title: Option<OneOrMany<Element>>,
+    language: Option<OneOrMany<Element>>,
+    #[serde(default)]
+    attributes: Attributes,
+    #[serde(alias = "entry")]
+    item: Option<OneOrMany<Entry>>,
+}
+
+/// An entry of RSS or Atom.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    id: Option<OneOrMany<Element>>,
+    guid: Option<OneOrMany<Element>>,
+    link: Option<OneOrMany<Element>>,
+    title: Option<OneOrMany<Element>>,
+    #[serde(rename = "content:encoded")]
+    encoded: Option<OneOrMany<Element>>,
+    content: Option<OneOrMany<Element>>,
+    description: Option<OneOrMany<Element>>,
+    summary: Option<OneOrMany<Element>>,
+    #[serde(rename = "pubDate")]
+    pub_date: Option<OneOrMany<Element>>,
+    published: Option<OneOrMany<Element>>,
+    updated: Option<OneOrMany<Element>>,
+    /// Names of `published` and `updated` before Atom 1.0.
+    issued: Option<OneOrMany<Element>>,
+    modified: Option<OneOrMany<Element>>,
+    #[serde(rename = "dc:date")]
+    date: Option<OneOrMany<Element>>,
+    author: Option<OneOrMany<Element>>,
+    #[serde(rename = "dc:creator")]
+    creator: Option<OneOrMany<Element>>,
+    source: Option<OneOrMany<Element>>,
+    #[serde(default)]
+    attributes: Attributes,
+}
+
+#[derive(Debug, Deserialize)]
+struct Element {
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    attributes: Attributes,
+    /// The name of an author.
+    name: Option<Box<OneOrMany<Element>>>,
+    /// The title of a source.
+    title: Option<Box<OneOrMany<Element>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Attributes {
+    href: Option<String>,
+    rel: Option<String>,
+    lang: Option<String>,
+    about: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(rename = "isPermaLink")]
+    is_permalink: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct JsonItem {
+    id: Option<Id>,
+    url: Option<String>,
+    external_url: Option<String>,
+    title: Option<String>,
+    content_text: Option<String>,
+    content_html: Option<String>,
+    summary: Option<String>,
+    date_published: Option<String>,
+    date_modified: Option<String>,
+    language: Option<String>,
+    author: Option<JsonAuthor>,
+    #[serde(default)]
+    authors: Items<JsonAuthor>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct JsonAuthor {
+    name: Option<String>,
+}
+
+pub(crate) const LISTS: &[ItemList] =
+    &[ItemList::of::<Entry>("item"), ItemList::of::<Entry>("entry"), ItemList::of::<JsonItem>("items")];
+
+/// What entries of all kinds have.
+struct Article {
+    id: Option<String>,
+    url: Option<String>,
+    title: Option<String>,
+    text: String,
+    published: Option<EventTime>,
+    updated: Option<EventTime>,
+    author: Option<String>,
+    lang: Option<String>,
+}
+
+/// What an entry has from its feed.
+struct Defaults {
+    author: Option<String>,
+    lang: Option<String>,
+}
+
+/// Decodes a payload.
+pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
+    let document = json::one::<Document>(bytes)?;
+    let no_defaults = Defaults { author: None, lang: None };
+    if let Some(items) = document.items.filter(|_| document.version.is_some()) {
+        let defaults = Defaults { author: document.title, lang: document.language };
+        out.each("items", items, |out, item| item.article()?.read(&defaults, out));
+        return Ok(());
+    }
+    if let Some(entry) = document.entry {
+        return entry.article()?.read(&no_defaults, out);
+    }
+    let (place, feed, beside) = match (document.rss, document.rdf, document.feed) {
+        (Some(rss), ..) => ("rss/channel/item", rss.channel, rss.item),
+        (_, Some(rdf), _) => ("rdf:RDF/item", rdf.channel, rdf.item),
+        (.., Some(feed)) => ("feed/entry", Some(feed), None),
+        _ => return Err(unknown_payload("not a feed; give RSS, Atom or JSON Feed as it is")),
+    };
+    let defaults = feed.as_ref().map_or(no_defaults, Feed::defaults);
+    let entries = beside.or_else(|| feed?.item).map(many).unwrap_or_default();
+    out.each(place, entries, |out, entry| entry.article()?.read(&defaults, out));
+    Ok(())
+}
+
+impl Feed {
+    fn defaults(&self) -> Defaults {
+        let lang = first_text(self.language.as_ref()).or_else(|| self.attributes.lang.clone());
+        Defaults { author: first_text(self.title.as_ref()), lang }
+    }
+}
+
+impl Entry {
+    fn article(self) -> Result<Article> {
+        let author = person(self.author.as_ref()).or_else(|| first_text(self.creator.as_ref()));
+        let source = || first(self.source.as_ref()).and_then(Element::name_or_text);
+        let updated = first_time([("updated", &self.updated), ("modified", &self.modified)])?;
+        let published = first_time([
+            ("pubDate", &self.pub_date),
+            ("published", &self.published),
+            ("issued", &self.issued),
+            ("dc:date", &self.date),
+        ])?;
+        let texts = [&self.encoded, &self.content, &self.description, &self.summary];
+        let text =
+            texts.into_iter().find_map(|text| first(text.as_ref()).filter(|text| text.text().is_some()));
+        let id = [&self.id, &self.guid].into_iter().find_map(|id| first_text(id.as_ref()));
+        let id = id.or_else(|| self.attributes.about.clone());
+        Ok(Article {
+            id,
+            url: self.url(),
+            title: first(self.title.as_ref()).map(Element::words),
+            text: text.map(Element::words).unwrap_or_default(),
+            published,
+            updated,
+            author: author.or_else(source),
+            lang: self.attributes.lang,
+        })
+    }
+
+    /// Returns the address of the page: the text of a link in RSS, the alternate one in Atom, or a permanent id.
+    fn url(&self) -> Option<String> {
+        let links = || self.link.iter().flat_map(each);
+        let alternate =
+            links().filter(|link| matches!(link.attributes.rel.as_deref(), None | Some("alternate")));
+        let of_link =
+            alternate.filter_map(|link| link.text().or_else(|| link.attributes.href.clone())).next();
+        let permanent = first(self.guid.as_ref()).filter(|id| {
+            id.attributes.is_permalink.as_deref() != Some("false") && id.label.starts_with("http")
+        });
+        of_link.or_else(|| permanent?.text())
+    }
+}
+
+impl Element {
+    fn text(&self) -> Option<String> {
+        Some(self.label.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// Returns the words. Only Atom says when a text is no HTML.
+    fn words(&self) -> String {
+        if self.attributes.kind.as_deref() == Some("text") {
+            self.label.clone()
+        } else {
+            html::text(&self.label)
+        }
+    }
+
+    fn name_or_text(&self) -> Option<String> {
+        let named = self.name.as_deref().or(self.title.as_deref());
+        first_text(named).or_else(|| self.text())
+    }
+}
+
+impl JsonItem {
+    fn article(self) -> Result<Article> {
+        let time = |place, text: Option<String>| {
+            text.map(|text| platform_time::text(place, Some(&text))).transpose()
+        };
+        let text = self.content_text.or_else(|| self.content_html.as_deref().map(html::text));
+        Ok(Article {
+            id: non_empty_id(self.id),
+            url: self.url.or(self.external_url),
+            title: self.title,
+            text: text.or(self.summary).unwrap_or_default(),
+            published: time("date_published", self.date_published)?,
+            updated: time("date_modified", self.date_modified)?,
+            author: self.authors.iter().next().cloned().or(self.author).and_then(|author| author.name),
+            lang: self.language,
+        })
+    }
+}
+
+impl Article {
+    fn read(self, defaults: &Defaults, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let id = self.id.or_else(|| self.url.clone()).ok_or_else(|| missing("guid"))?;
+        let id = if id.len() > MAX_ENTRY_ID_BYTES { hash(&id) } else { id };
+        let at = self.published.or(self.updated).unwrap_or(out.arrival);
+        let author: Option<Author> = reviewer(self.author.or_else(|| defaults.author.clone()));
+        let post = Post {
+            id: id.clone(),
+            author,
+            text: html::with_title(self.title, self.text),
+            lang: self.lang.or_else(|| defaults.lang.clone()),
+            url: self.url,
+            edited_at: self.updated.filter(|updated| *updated > at),
+            ..Post::default()
+        };
+        out.post(Occurrence { root: &id, at }, post)
+    }
+}
+
+fn hash(id: &str) -> String {
+    let mut hex = String::new();
+    for byte in Sha256::digest(id) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// Returns the name of an author. RSS writes `address (name)`; an address alone names nobody.
+fn person(author: Option<&OneOrMany<Element>>) -> Option<String> {
+    let name = first(author).and_then(Element::name_or_text)?;
+    match name.split_once('(') {
+        Some((address, name)) if address.contains('@') => Some(name.trim_end_matches(')').to_owned()),
+        _ => Some(name).filter(|name| !name.contains('@')),
+    }
+}
+
+/// Returns the time of the first of these elements that is present.
+fn first_time<const N: usize>(places: [(&str, &Option<OneOrMany<Element>>); N]) -> Result<Option<EventTime>> {
+    let present = places.into_iter().find_map(|place| Some((place.0, first_text(place.1.as_ref())?)));
+    present.map(|present| platform_time::text(present.0, Some(&present.1))).transpose()
+}
+
+fn first_text(elements: Option<&OneOrMany<Element>>) -> Option<String> {
+    first(elements)?.text()
+}
+
+fn first<T>(elements: Option<&OneOrMany<T>>) -> Option<&T> {
+    elements.and_then(|elements| each(elements).next())
+}
+
+fn each<T>(elements: &OneOrMany<T>) -> Box<dyn Iterator<Item = &T> + '_> {
+    match elements {
+        OneOrMany::One(one) => Box::new(std::iter::once(&**one)),
+        OneOrMany::Many(many) => Box::new(many.iter()),
+    }
+}
+
+fn many<T>(elements: OneOrMany<T>) -> Items<T> {
+    match elements {
+        OneOrMany::One(one) => [*one].into_iter().collect(),
+        OneOrMany::Many(many) => many,
+    }
+}
