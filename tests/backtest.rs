@@ -194,6 +194,59 @@ fn policies_are_compared_with_the_reasons_of_each() {
     );
 }
 
+/// Runs a backtest of events and actions; returns the conversation, news and text of each escalation record.
+fn emitted(policy: &str, events: &[Value], actions: &[Value]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| write(folder.path(), name, bytes);
+    let (policy, out) = (file("policy.toml", policy.as_bytes()), folder.path().join("out"));
+    let (events, actions) = (file("events.jsonl", &lines(events)), file("actions.jsonl", &lines(actions)));
+    let args = ["--input", &events, "--actions", &actions, "--policy", &policy];
+    let ran = backtest(&[&args[..], &["--out", &out.display().to_string()]].concat());
+    assert!(ran.status.success(), "{}", output_text(&ran));
+    let found = escalations(&std::fs::read(out.join("escalations-policy.jsonl")).unwrap());
+    let text = |record: &Value| {
+        let happened = record["happened"].as_str().or(record["reasons"][0].as_str()).unwrap_or_default();
+        format!("{} {} {happened}", record["conversation"], record["news"]).replace('"', "")
+    };
+    found.iter().map(|line| text(&serde_json::from_str(line).unwrap())).collect()
+}
+
+const ASKED: &str = "[brands.aldermere]\n[routes.complaint]\nteam = \"support\"\nunless_answered = true\n\
+                     when = { low = \"complaint >= 0.6\" }\n[storms]\nexpected_per_hour = 10.0\n";
+const ANGRY: &str = "The portal is down again, terrible service, I am furious";
+
+#[test]
+fn an_action_follows_what_was_due_before_it_however_sparse_the_recording_is() {
+    let policy = ASKED.replace("unless_answered", "group_wait = \"5m\"\nunless_answered");
+    let end = event("end", "end", 7200.0, &post(9, "Good morning everybody"));
+    let did = event("did", "c", 1800.0, &json!({ "kind": "resolve", "by": "kim" }));
+    let found = emitted(&policy, &[event("p", "c", 0.0, &post(50, ANGRY)), end], &[did]);
+    let wanted = ["opened", "late no public answer", "moved resolved by kim"];
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found.iter().zip(wanted).all(|(found, wanted)| found.contains(wanted)), "{found:?}");
+}
+
+#[test]
+fn what_was_edited_into_praise_is_not_in_a_digest_that_opens_later() {
+    let policy = format!("{ASKED}[teams.support]\nquiet = {{ from = \"14:01\", to = \"18:00\" }}\n");
+    let post_of = |i: u32, secs: f64, text: &str| {
+        event(&format!("p{i}-{secs}"), &format!("c{i}"), secs, &post(50, text))
+    };
+    let mut events: Vec<Value> = (0..30).map(|i| post_of(i, 60.0 + f64::from(i), ANGRY)).collect();
+    let digests = |events: &[Value]| -> Vec<String> {
+        let found = emitted(&policy, &[events, &[post_of(99, 20_000.0, "Good morning")]].concat(), &[]);
+        found.into_iter().filter(|line| line.starts_with("digest/")).collect()
+    };
+    assert!(digests(&events)[0].contains("30 muted complaints unanswered, 30 of them overdue"));
+    events.extend((0..10).map(|i| {
+        let mut edit = post_of(i, 3600.0 + f64::from(i), "Thank you, everything works great now");
+        edit["post"]["edited_at"] = edit["at"].clone();
+        edit
+    }));
+    assert!(digests(&events)[0].contains("20 muted complaints unanswered, 20 of them overdue"));
+    assert_eq!(digests(&events).len(), 1);
+}
+
 #[test]
 fn suppressed_alerts_are_reported_with_their_reason() {
     let folder = tempfile::tempdir().unwrap();

@@ -45,6 +45,11 @@ fn the_cases_of_storms_that_a_team_sleeps_through_pass() {
 }
 
 #[test]
+fn the_cases_of_groups_digests_clocks_and_tiers_pass() {
+    all_cases_pass("tests/policy/collections.toml", 15);
+}
+
+#[test]
 fn a_failing_case_is_reported_with_what_was_emitted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cases.toml");

@@ -92,6 +92,8 @@ pub(crate) struct CurrentBucket {
 pub(crate) struct Alarm {
     /// Number of complaints, span in which they arrived, and usual number.
     pub posts: u32,
+    /// At least this many of them contain one of the words.
+    pub about: u32,
     pub span: Duration,
     pub expected: f64,
     /// Standard deviations above the usual number.
@@ -303,10 +305,11 @@ impl VolumeMonitor<'_> {
         match one_thing {
             Some((word, posts, usual, deviations)) if deviations >= k && deviations >= all => {
                 let words = if words.iter().any(|w| w == word) { words } else { vec![word.to_owned()] };
-                Some(Alarm { posts, span, expected: usual, deviations, words })
+                Some(Alarm { posts, about: posts, span, expected: usual, deviations, words })
             }
-            _ => (all >= k).then_some(Alarm {
+            _ => (all >= k).then(|| Alarm {
                 posts: counted.posts,
+                about: words.iter().filter_map(|word| counted.words.get(&**word).copied()).max().unwrap_or(0),
                 span,
                 expected: m,
                 deviations: all,

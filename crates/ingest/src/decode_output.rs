@@ -91,7 +91,7 @@ impl<'a> DecodeOutput<'a> {
     pub(crate) fn finish(mut self, result: Result<()>) -> DecodedPayload {
         self.decoded.rejections.extend(result.err());
         if self.is_empty() {
-            self.decoded.rejections.push(not_relevant("an empty page or list"));
+            self.decoded.rejections.push(empty());
         }
         self.decoded
     }
@@ -215,6 +215,11 @@ pub(crate) fn conversation(platform: &str, scope: Option<&str>, root: &str) -> S
         None => format!("{platform}:{root}"),
         Some(scope) => format!("{platform}:{scope}/{root}"),
     }
+}
+
+/// Returns the rejection of a payload that holds nothing.
+pub(crate) fn empty() -> Rejection {
+    not_relevant("an empty page or list")
 }
 
 /// Returns the rejection of a valid payload without relevant content.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::bad_items::{self, ItemList};
-use crate::decode_output::{DecodeOutput, DecodedPayload, conversation};
+use crate::decode_output::{DecodeOutput, DecodedPayload, conversation, empty};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{
@@ -227,6 +227,9 @@ impl PayloadDecoder {
         let mut all = DecodedPayload::default();
         for (i, page) in pages.iter().enumerate().filter(|(_, page)| page.get() != "null") {
             all.append(self.decode_page(page.get().as_bytes(), arrival), i);
+        }
+        if !all.has_news() && all.rejections.is_empty() {
+            all.rejections.push(empty());
         }
         Some(all)
     }

@@ -203,7 +203,11 @@ impl ConversationPartition {
         let meta = RecordMeta { arrival: EventTime::END, trace: None };
         let outcome = match record {
             Record::Event(event) => self.task.handle_event(event, meta, ruleset, &mut self.effects),
-            Record::Action(action) => self.task.handle_action(action, meta, ruleset, &mut self.effects),
+            Record::Action(action) => {
+                // Live, time goes on while a partition is silent, so what was due before the action is decided.
+                self.task.advance_time(action.at, ruleset, &mut self.effects);
+                self.task.handle_action(action, meta, ruleset, &mut self.effects)
+            }
             // Signals are produced here and not part of a recording, and every record is in the right partition.
             Record::Signal(_) | Record::Forwarded(_) => return,
         };

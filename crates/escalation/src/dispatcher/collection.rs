@@ -13,7 +13,7 @@ use super::deadlines::describe_target;
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::{ActiveRoute, Incident};
 use super::verdict::Suppression;
-use crate::{Policy, RouteRef};
+use crate::{Lifecycle, Policy, RouteRef};
 
 /// A conversation's place in a group or digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub(crate) struct Collection {
     pub reported: u64,
     /// When to report overdue members next.
     pub report_at: Option<EventTime>,
-    /// When its escalation ends that was opened after the end of its conversations.
+    /// When conversations that had ended before it was opened leave it.
     pub expires_at: Option<EventTime>,
 }
 
@@ -112,8 +112,12 @@ impl Incident {
             .is_some_and(|conversation| conversation.memberships.iter().any(|m| m.route == *route))
     }
 
-    /// Returns whether a collection that nobody was notified of waits for a team that will be.
-    fn will_open(&self, policy: &Policy) -> bool {
+    /// Returns whether a collection holds conversations that have ended: it waits for a team that will wake, or was
+    /// opened after their end.
+    fn lists_ended(&self, policy: &Policy) -> bool {
+        if self.lifecycles.iter().any(Lifecycle::is_live) {
+            return self.details.collection().is_some_and(|collection| collection.expires_at.is_some());
+        }
         let wakes = |active: &ActiveRoute| {
             let team = self.team(active, policy).and_then(|team| policy.teams.get(team));
             team.is_none_or(|team| !team.never_wakes_for(active.level))
@@ -121,13 +125,10 @@ impl Incident {
         self.lifecycles.is_empty() && self.routes.iter().any(|active| active.due.is_some() && wakes(active))
     }
 
-    /// Adds the conversation to a collection by a route. A clock runs if the route waits for an answer.
-    pub(super) fn join(&mut self, of: &IncidentId, route: RouteRef, out: &Emitter<'_>) {
-        let policy_route = route.policy_name().and_then(|name| out.policy.routes.get(name));
-        let waits = policy_route.is_some_and(|route| route.unless_answered);
-        let respond_by = self.respond_by(out.brand_policy()).filter(|_| waits);
+    /// Adds the conversation to a collection of a team by a route.
+    pub(super) fn join(&mut self, of: &IncidentId, team: &str, route: RouteRef, out: &Emitter<'_>) {
+        let respond_by = self.answer_due(team, out);
         if let Some(conversation) = self.conversation_mut() {
-            let respond_by = respond_by.filter(|_| conversation.answered_at.is_none());
             conversation.memberships.push(Membership { of: of.clone(), route, respond_by });
         }
     }
@@ -154,11 +155,9 @@ impl Dispatcher {
                 continue;
             };
             let is_answered = collection.has_clock && collection.unanswered == 0 && collection.present > 0;
-            // One that is answered before its team was notified needs no escalation. One that was opened after the end
-            // of its conversations expires by itself.
+            // One that is answered before its team was notified needs no escalation.
             let is_unseen = incident.lifecycles.is_empty();
-            let is_empty = collection.present == 0 && collection.expires_at.is_none();
-            let is_over = is_empty || (is_answered && is_unseen);
+            let is_over = collection.present == 0 || (is_answered && is_unseen);
             if is_over {
                 out.move_all(
                     &id,
@@ -176,7 +175,7 @@ impl Dispatcher {
             }
             self.incidents.check_in(&id, incident, out.policy);
             if is_over {
-                self.close_collection(&id);
+                self.close_collection(&id, out);
             }
         }
         self.close_ended_groups();
@@ -191,44 +190,88 @@ impl Dispatcher {
         for team in teams {
             out.record_suppression(&Suppression::Answered, id, team);
         }
-        self.close_collection(id);
+        self.close_collection(id, out);
     }
 
     /// Removes a collection, and the memberships in it.
-    pub(super) fn close_collection(&mut self, id: &IncidentId) {
-        self.remove_ended_members(id);
-        for member in self.incidents.members_of(id) {
-            self.incidents.edit(&member, |member| member.leave(|membership| membership.of == *id));
-        }
+    pub(super) fn close_collection(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let members = self.incidents.members_of(id);
         self.incidents.remove(id);
+        for member in members {
+            self.incidents.edit(&member, |member| member.leave(|membership| membership.of == *id));
+            self.remove_if_ended(&member, out);
+        }
     }
 
-    /// Returns whether an incident is over and nothing needs it. One whose conversation has ended stays while a collection waits to
-    /// notify its team of it.
+    /// Removes an incident that is over, and a collection with the memberships in it.
+    pub(super) fn remove_finished(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        if self.is_collection(id) {
+            self.close_collection(id, out);
+        } else {
+            self.incidents.remove(id);
+        }
+    }
+
+    /// Returns whether an incident is over and nothing needs it. One whose conversation has ended stays while a
+    /// collection lists it, or waits to notify its team of it.
     pub(super) fn is_finished(&self, id: &IncidentId, incident: &Incident, out: &mut Emitter<'_>) -> bool {
         if !incident.is_over() {
             return false;
         }
         let memberships = incident.conversation().map_or(&[][..], |conversation| &conversation.memberships);
         let collections = memberships.iter().filter_map(|membership| self.incidents.get(&membership.of));
-        for collection in collections.filter(|collection| collection.lifecycles.is_empty()) {
-            if collection.will_open(out.policy) {
+        for collection in collections {
+            if collection.lists_ended(out.policy) {
                 return false;
             }
-            for active in &collection.routes {
-                let team = collection.team(active, out.policy).unwrap_or_default();
-                out.record_suppression(&Suppression::NeverAwake(active.level), id, team);
+            if collection.lifecycles.is_empty() {
+                for active in &collection.routes {
+                    let team = collection.team(active, out.policy).unwrap_or_default();
+                    out.record_suppression(&Suppression::NeverAwake(active.level), id, team);
+                }
             }
         }
         true
     }
 
-    /// Removes the members of a collection whose conversations have ended, once nothing waits for them.
-    pub(super) fn remove_ended_members(&mut self, id: &IncidentId) {
-        for member in self.incidents.members_of(id) {
-            if self.incidents.get(&member).is_some_and(Incident::is_over) {
-                self.incidents.remove(&member);
+    /// Returns whether an incident is a group or the digest of a storm.
+    pub(super) fn is_collection(&self, id: &IncidentId) -> bool {
+        self.incidents.get(id).is_some_and(|incident| incident.details.collection().is_some())
+    }
+
+    /// Returns whether a conversation in a collection has ended.
+    pub(super) fn has_ended_members(&self, id: &IncidentId) -> bool {
+        let members = self.incidents.members_of(id);
+        members.iter().any(|member| self.incidents.get(member).is_some_and(Incident::is_over))
+    }
+
+    /// Removes the conversations from a collection that had ended before it was opened, once their time has come.
+    pub(super) fn expire_members(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let expires_at = self.incidents.get(id).and_then(|one| one.details.collection()?.expires_at);
+        if expires_at.is_none_or(|at| at > out.now) {
+            return;
+        }
+        let members = self.incidents.members_of(id);
+        let still_waits = |member: &IncidentId| {
+            let conversation = self.incidents.get(member).and_then(Incident::conversation);
+            conversation.is_some_and(|one| one.expired.is_none() && one.answered_at.is_none())
+        };
+        if !members.iter().any(still_waits) {
+            return;
+        }
+        self.incidents.edit(id, |incident| {
+            if let Some(collection) = incident.details.collection_mut() {
+                collection.expires_at = None;
             }
+        });
+        for member in members {
+            self.remove_if_ended(&member, out);
+        }
+    }
+
+    fn remove_if_ended(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        if self.incidents.get(id).is_some_and(|incident| self.is_finished(id, incident, out)) {
+            self.incidents.remove(id);
         }
     }
 
@@ -244,10 +287,9 @@ impl Dispatcher {
         }
         collection.reported = overdue;
         let have = if overdue == 1 { "has" } else { "have" };
-        let happened = format!(
-            "{overdue} of {} conversations {have} no public answer within {target}",
-            collection.present
-        );
+        let plural = if collection.present == 1 { "conversation" } else { "conversations" };
+        let happened =
+            format!("{overdue} of {} {plural} {have} no public answer within {target}", collection.present);
         for i in 0..incident.lifecycles.len() {
             if incident.lifecycles[i].is_live() {
                 incident.lifecycles[i].record_step(out.now);

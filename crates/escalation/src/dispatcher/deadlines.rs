@@ -3,7 +3,8 @@
 
 use firewatch_domain::{Duration, EscalationState, EventTime};
 
-use super::incident::Incident;
+use super::emitter::Emitter;
+use super::incident::{ActiveRoute, Incident};
 use crate::Lifecycle;
 use crate::policy::{Brand, Policy, hours};
 
@@ -15,6 +16,42 @@ impl Incident {
         };
         let from = self.posted_at.unwrap_or(conversation.began);
         Some(hours::after(brand.hours.as_ref(), from, brand.first_response))
+    }
+
+    /// Returns when a team is owed the first public answer to a conversation: `None` after an answer, and when none of
+    /// the team's routes waits for one.
+    pub(super) fn answer_due(&self, team: &str, out: &Emitter<'_>) -> Option<EventTime> {
+        self.conversation().filter(|conversation| conversation.answered_at.is_none())?;
+        let waits = |active: &ActiveRoute| {
+            !active.lapsed
+                && active.waits_for_answer(out.policy)
+                && self.team(active, out.policy) == Some(team)
+        };
+        self.respond_by(out.brand_policy()).filter(|_| self.routes.iter().any(waits))
+    }
+
+    /// Starts the clock of the first answer for a team that knows of the conversation, when the first of its routes
+    /// that waits for an answer is decided.
+    pub(super) fn start_clock(&mut self, team: &str, out: &Emitter<'_>) {
+        let waiting = |active: &&ActiveRoute| {
+            active.waits_for_answer(out.policy) && self.team(active, out.policy) == Some(team)
+        };
+        let mut all = self.routes.iter().filter(waiting);
+        let Some(due) = self.answer_due(team, out).filter(|_| all.all(|active| !active.decided)) else {
+            return;
+        };
+        let is_of_team: Vec<bool> = {
+            let routes = self.conversation().into_iter().flat_map(|conversation| &conversation.memberships);
+            routes.map(|membership| self.team_of(&membership.route, out.policy) == Some(team)).collect()
+        };
+        if let Some(lifecycle) = self.lifecycles.iter_mut().find(|one| one.team == team && one.is_live()) {
+            // An answer at the deadline itself is still in time.
+            lifecycle.overdue_at = Some(due + Duration::from_millis(1));
+        }
+        let memberships = self.conversation_mut().into_iter().flat_map(|one| &mut one.memberships);
+        for (membership, _) in memberships.zip(is_of_team).filter(|(_, is_of_team)| *is_of_team) {
+            membership.respond_by = Some(due);
+        }
     }
 
     /// Returns when the incident must be processed next, if nothing happens before.

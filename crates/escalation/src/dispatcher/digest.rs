@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
 use super::collection::Collection;
-use super::emitter::{Emitter, EscalationRef};
+use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::{ActiveRoute, Details, Incident};
 use super::incidents::Waiting;
 use super::storm::about;
@@ -90,7 +90,7 @@ impl Dispatcher {
         if digest.notified == now_notified {
             return;
         }
-        let id = digest.id.clone();
+        let (id, known) = (digest.id.clone(), digest.notified.0);
         if count == 0 {
             self.core.digests.remove(team);
             return self.end_incident(&id, "no escalation waits any more", out);
@@ -102,9 +102,13 @@ impl Dispatcher {
         incident.reasons = reasons;
         incident.details = Details::BudgetDigest { team: team.to_owned(), waiting: count as u64 };
         let is_live = incident.lifecycles.first().is_some_and(Lifecycle::is_live);
-        let is_held = is_live && incident.holds_reminders(&id, 0, out);
+        // What left it was notified of by itself.
+        let has_grown = now_notified.0 >= known;
+        let is_held = is_live && has_grown && incident.holds_reminders(&id, 0, out);
         if !is_held {
-            incident.grow_budget_digest(&id, level, describe_budget(count, team, out), count, out);
+            if has_grown {
+                incident.grow_budget_digest(&id, level, describe_budget(count, team, out), count, out);
+            }
             if let Some(digest) = self.core.digests.get_mut(team) {
                 (digest.notified, digest.notified_at) = (now_notified, out.now);
             }
@@ -131,13 +135,16 @@ impl Dispatcher {
             let id = self.free_digest_id(&team, out);
             let joined = muted.len() as u64;
             let collection = Collection { joined, ..Collection::default() };
-            let mut incident = Incident::new(Details::StormDigest { team, collection });
+            let mut incident = Incident::new(Details::StormDigest { team: team.clone(), collection });
             incident.topics = topics.to_vec();
             incident.routes.push(ActiveRoute::new(RouteRef::Digest, Level::Low, String::new(), out.now));
             self.incidents.check_in(&id, incident, out.policy);
             for (member, route) in muted {
+                out.record_decision(DecisionKind::RouteChanged, &member, || {
+                    format!("in {id}, because the storm that muted it has ended")
+                });
                 self.incidents.edit(&member, |member| {
-                    member.join(&id, route, out);
+                    member.join(&id, &team, route, out);
                 });
             }
             self.describe_storm_digest(&id, out);
@@ -153,13 +160,14 @@ impl Dispatcher {
         }
         let ids = self.incidents.members_of(id);
         let members = ids.iter().filter_map(|member| self.incidents.get(member).map(|one| (member, one)));
-        let mut unanswered: Vec<Waiting> =
-            members.filter_map(|(member, one)| unanswered_in(id, member, one)).collect();
+        let mut unanswered: Vec<_> =
+            members.filter_map(|(member, one)| unanswered_in(id, member, one, out)).collect();
         unanswered.sort_unstable();
-        let Some(worst) = unanswered.first() else { return self.close_answered(id, out) };
+        let Some((worst, _)) = unanswered.first() else { return self.close_answered(id, out) };
         let (level, count) = (worst.level.0, unanswered.len());
-        let overdue = self.incidents.count_overdue(id, out.now);
-        let reasons = unanswered.iter().take(MAX_NAMED).map(Waiting::reason).collect();
+        let overdue =
+            unanswered.iter().filter(|(_, respond_by)| respond_by.is_some_and(|by| by < out.now)).count();
+        let reasons = unanswered.iter().take(MAX_NAMED).map(|(one, _)| one.reason()).collect();
         let Some(mut incident) = self.incidents.check_out(id) else { return };
         let about = about(&incident.topics);
         let late = if overdue == 0 { String::new() } else { format!(", {overdue} of them overdue") };
@@ -172,7 +180,8 @@ impl Dispatcher {
             );
         }
         if let Some(collection) = incident.details.collection_mut() {
-            (collection.reported, collection.reported_until) = (overdue, Some(out.now));
+            collection.joined = count as u64;
+            (collection.reported, collection.reported_until) = (overdue as u64, Some(out.now));
             self.incidents.summarize(id, collection);
         }
         self.incidents.check_in(id, incident, out.policy);
@@ -208,14 +217,19 @@ impl Dispatcher {
     ) -> BTreeMap<String, Vec<(IncidentId, RouteRef)>> {
         let mut by_team: BTreeMap<String, Vec<(IncidentId, RouteRef)>> = BTreeMap::new();
         for (id, incident) in self.incidents.iter() {
-            let conversation = incident.conversation().filter(|c| c.storm.as_ref() == Some(storm));
-            if conversation.is_none_or(|conversation| conversation.answered_at.is_some()) {
+            let Some(conversation) = incident.conversation().filter(|c| c.storm.as_ref() == Some(storm))
+            else {
+                continue;
+            };
+            if conversation.answered_at.is_some() {
                 continue;
             }
             for active in incident.routes.iter().filter(|active| active.muted && !active.lapsed) {
                 let Some(team) = incident.team(active, out.policy) else { continue };
-                let has_escalation = incident.lifecycles.iter().any(|lifecycle| lifecycle.team == team);
-                if has_escalation || incident.is_member_by(&active.route) {
+                let is_team = |route: &RouteRef| incident.team_of(route, out.policy) == Some(team);
+                let is_known = incident.lifecycles.iter().any(|lifecycle| lifecycle.team == team)
+                    || conversation.memberships.iter().any(|membership| is_team(&membership.route));
+                if is_known {
                     continue;
                 }
                 let of_team = by_team.entry(team.to_owned()).or_default();
@@ -274,13 +288,23 @@ impl Waiting {
     }
 }
 
-/// Returns a member of a digest, unless the brand has answered it.
-fn unanswered_in(digest: &IncidentId, id: &IncidentId, incident: &Incident) -> Option<Waiting> {
+/// Returns a member of a waiting digest with the deadline of its answer, unless the brand has answered it, its route
+/// no longer holds, or the team is about to be notified of it by itself.
+fn unanswered_in(
+    digest: &IncidentId,
+    id: &IncidentId,
+    incident: &Incident,
+    out: &Emitter<'_>,
+) -> Option<(Waiting, Option<EventTime>)> {
     let conversation = incident.conversation().filter(|conversation| conversation.answered_at.is_none())?;
     let membership = conversation.memberships.iter().find(|membership| membership.of == *digest)?;
     let active = incident.routes.iter().find(|active| active.route == membership.route)?;
+    let team = incident.team(active, out.policy)?;
+    if active.lapsed || incident.teams_due(out.now, out.policy).iter().any(|due| due == team) {
+        return None;
+    }
     let (level, risk) = (Reverse(active.level), Reverse(incident.risk()));
-    Some(Waiting { level, risk, id: id.clone(), since: active.since })
+    Some((Waiting { level, risk, id: id.clone(), since: active.since }, membership.respond_by))
 }
 
 fn describe_waiting(count: usize, more: &str) -> String {

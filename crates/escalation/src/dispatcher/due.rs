@@ -28,27 +28,34 @@ pub(super) struct PendingOpening {
 impl Dispatcher {
     /// Processes every incident that is due, and those that become due by it, each once.
     pub(super) fn process_due(&mut self, out: &mut Emitter<'_>) {
-        let (mut openings, mut processed) = (Vec::new(), BTreeSet::new());
+        let (mut openings, mut processed, mut collections) = (Vec::new(), BTreeSet::new(), Vec::new());
         loop {
             let due = self.incidents.take_due(out.now);
-            let new: Vec<IncidentId> = due.into_iter().filter(|id| processed.insert(id.clone())).collect();
-            if new.is_empty() {
+            let new = due.into_iter().filter(|id| processed.insert(id.clone()));
+            let (later, now): (Vec<_>, Vec<_>) = new.partition(|id| self.is_collection(id));
+            collections.extend(later);
+            // What collects conversations comes after them, so that it lists what is so then.
+            let ready = if now.is_empty() { std::mem::take(&mut collections) } else { now };
+            if ready.is_empty() {
                 break;
             }
-            for id in new {
-                self.describe_storm_digest(&id, out);
-                let Some(mut incident) = self.incidents.check_out(&id) else { continue };
-                self.process_incident(&id, &mut incident, &mut openings, out);
-                let is_finished = self.is_finished(&id, &incident, out);
-                self.incidents.check_in(&id, incident, out.policy);
-                if is_finished {
-                    self.incidents.remove(&id);
-                }
-                self.end_slept_storm(&id, out);
-            }
+            ready.iter().for_each(|id| self.process_one(id, &mut openings, out));
         }
         self.open_by_rank(openings, out);
         self.incidents.reschedule(&processed);
+    }
+
+    fn process_one(&mut self, id: &IncidentId, openings: &mut Vec<PendingOpening>, out: &mut Emitter<'_>) {
+        self.expire_members(id, out);
+        self.describe_storm_digest(id, out);
+        let Some(mut incident) = self.incidents.check_out(id) else { return };
+        self.process_incident(id, &mut incident, openings, out);
+        let is_finished = self.is_finished(id, &incident, out);
+        self.incidents.check_in(id, incident, out.policy);
+        if is_finished {
+            self.remove_finished(id, out);
+        }
+        self.end_slept_storm(id, out);
     }
 
     fn process_incident(
@@ -88,6 +95,7 @@ impl Dispatcher {
             Verdict::Suppress(suppression) => {
                 out.record_suppression(&suppression, id, team);
                 let muted = matches!(suppression, Suppression::InStorm { .. });
+                incident.start_clock(team, out);
                 incident.mark_decided(team, now, muted, policy);
             }
             Verdict::Defer(until, suppression) => {
@@ -98,11 +106,12 @@ impl Dispatcher {
                 incident.defer(team, now, until, policy);
             }
             Verdict::Join { trigger, key } => {
-                let group = self.join_group(id, incident, &trigger, &key, out);
+                let group = self.join_group(id, incident, team, &trigger, &key, out);
                 out.record_suppression(&Suppression::InGroup(group), id, team);
                 incident.mark_decided(team, now, false, policy);
             }
             Verdict::Raise(trigger) => {
+                incident.start_clock(team, out);
                 incident.mark_decided(team, now, false, policy);
                 let i = incident.lifecycles.iter().position(|lifecycle| lifecycle.team == team)?;
                 incident.lifecycles[i].raise(&trigger, now);
@@ -131,13 +140,11 @@ impl Dispatcher {
                 _ => false,
             };
             let free_at = if counts { self.reserve_budget(&team, trigger.level, out) } else { None };
-            if free_at.is_none() {
-                self.remove_ended_members(&id);
-            }
+            let lists_ended = self.has_ended_members(&id);
             let Some(mut incident) = self.incidents.check_out(&id) else { continue };
             match free_at {
                 None => {
-                    incident.open(&id, &team, &trigger, out);
+                    incident.open(&id, &team, &trigger, lists_ended, out);
                     incident.leave(|membership| membership.route == trigger.route);
                 }
                 Some(free_at) => {
@@ -172,7 +179,14 @@ impl Dispatcher {
 
 impl Incident {
     /// Opens an escalation, for the first time or again.
-    fn open(&mut self, id: &IncidentId, team: &str, trigger: &Trigger, out: &mut Emitter<'_>) {
+    fn open(
+        &mut self,
+        id: &IncidentId,
+        team: &str,
+        trigger: &Trigger,
+        lists_ended: bool,
+        out: &mut Emitter<'_>,
+    ) {
         self.mark_decided(team, out.now, false, out.policy);
         let known = self.lifecycles.iter().position(|lifecycle| lifecycle.team == team);
         let again = known.and_then(|i| describe_reopening(&self.lifecycles[i], trigger, out.now));
@@ -183,7 +197,9 @@ impl Incident {
         if known.is_some() {
             self.lifecycles[i].reopen(trigger, out.now);
         }
-        self.lifecycles[i].overdue_at = self.overdue_at(trigger, out);
+        // An answer at the deadline itself is still in time. A deadline that has passed is reported at once.
+        let due = self.answer_due(team, out);
+        self.lifecycles[i].overdue_at = due.map(|due| due + Duration::from_millis(1));
         // Like a conversation, it ends once it has been silent for longer than the horizon.
         let expires_at = out.now + out.policy.retention + Duration::from_mins(1);
         if let Some(conversation) =
@@ -191,21 +207,11 @@ impl Incident {
         {
             conversation.expires_at.get_or_insert(expires_at);
         }
-        if let Some(collection) = self.details.collection_mut().filter(|collection| collection.present == 0) {
+        if let Some(collection) = self.details.collection_mut().filter(|_| lists_ended) {
             collection.expires_at.get_or_insert(expires_at);
         }
         let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
         out.emit_full(escalation, EscalationChange::Opened, again);
-    }
-
-    /// Returns when the first answer to a conversation is overdue, if the route waits for one. A deadline that
-    /// has passed is reported at once.
-    fn overdue_at(&self, trigger: &Trigger, out: &Emitter<'_>) -> Option<EventTime> {
-        let route = out.policy.routes.get(trigger.route.policy_name()?)?;
-        let conversation = self.conversation().filter(|_| route.unless_answered)?;
-        let due = self.respond_by(out.brand_policy()).filter(|_| conversation.answered_at.is_none())?;
-        // An answer at the deadline itself is still in time.
-        Some(due + Duration::from_millis(1))
     }
 
     /// Removes routes that have ended, and resolves escalations whose team has no other route.

@@ -32,6 +32,7 @@ impl Dispatcher {
         &mut self,
         id: &IncidentId,
         incident: &mut Incident,
+        team: &str,
         trigger: &Trigger,
         key: &str,
         out: &mut Emitter<'_>,
@@ -60,7 +61,7 @@ impl Dispatcher {
             new
         });
         if let Some(collection) = group_incident.details.collection_mut() {
-            (collection.joined, collection.expires_at) = (joined, None);
+            collection.joined = joined;
         }
         group_incident.posted_at = group_incident.posted_at.into_iter().chain(incident.posted_at).min();
         if joins && group_incident.reasons.len() < MAX_NAMED {
@@ -73,7 +74,7 @@ impl Dispatcher {
         }
         self.incidents.check_in(&group_id, group_incident, out.policy);
         if joins {
-            incident.join(&group_id, trigger.route.clone(), out);
+            incident.join(&group_id, team, trigger.route.clone(), out);
         }
         group_id
     }

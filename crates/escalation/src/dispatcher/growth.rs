@@ -109,9 +109,15 @@ impl Dispatcher {
         let Some(mut incident) = self.incidents.check_out(id) else { return };
         if !incident.holds_reminders(id, 0, out) {
             incident.lifecycles[0].record_step(out.now);
+            let present = incident.details.collection().map(|collection| collection.present);
+            let left = present.filter(|present| *present < growth.members);
+            let are = if present == Some(1) { "is" } else { "are" };
+            let left = left.map_or_else(String::new, |present| format!(", of which {present} {are} left"));
             let copies = growth.describe_copies().map_or_else(String::new, |copies| format!("; {copies}"));
-            let happened =
-                format!("grew from {} to {} posts{copies}", growth.notified_members, growth.members);
+            let happened = match growth.notified_members {
+                0 => format!("{} posts joined{left}{copies}", growth.members),
+                before => format!("grew from {before} to {} posts{left}{copies}", growth.members),
+            };
             let escalation = EscalationRef { id, incident: &incident, lifecycle: &incident.lifecycles[0] };
             out.emit_step(escalation, EscalationChange::Grew, happened);
             growth.set_notified(out.now);

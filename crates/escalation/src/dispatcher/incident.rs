@@ -160,17 +160,26 @@ impl ActiveRoute {
 
     /// Describes the route for `policy explain`.
     pub(crate) fn describe(&self) -> String {
-        let Self { route, level, due, ends_at, lapsed, .. } = self;
+        let Self { route, level, due, ends_at, lapsed, muted, .. } = self;
         match (due, ends_at) {
             (Some(due), _) => format!("on route {route} at {level}; decided from {due} on if it still holds"),
             (None, Some(over_at)) => {
                 format!("the conditions of {route} no longer hold; it leaves the route at {over_at}")
+            }
+            (None, None) if *lapsed && *muted => {
+                format!("the conditions of {route} no longer hold; nobody was notified of it")
             }
             (None, None) if *lapsed => {
                 format!("the conditions of {route} no longer hold; a person has to resolve it")
             }
             (None, None) => format!("on route {route} at {level}"),
         }
+    }
+
+    /// Returns whether its route waits for the brand to answer.
+    pub(crate) fn waits_for_answer(&self, policy: &Policy) -> bool {
+        let route = self.route.policy_name().and_then(|name| policy.routes.get(name));
+        route.is_some_and(|route| route.unless_answered)
     }
 
     fn is_due(&self, now: EventTime) -> bool {
@@ -311,10 +320,7 @@ impl Incident {
         let answered = self.conversation().is_some_and(|conversation| conversation.answered_at.is_some());
         let own =
             self.routes.iter().filter(|active| active.is_due(now) && self.team(active, policy) == Some(team));
-        let open = own.filter(|active| {
-            let route = active.route.policy_name().and_then(|name| policy.routes.get(name));
-            !(answered && route.is_some_and(|route| route.unless_answered))
-        });
+        let open = own.filter(|active| !(answered && active.waits_for_answer(policy)));
         // Of routes with the same level, the one that matched last decides.
         let highest = open.max_by_key(|active| active.level)?;
         Some(Trigger {
@@ -384,9 +390,9 @@ impl Incident {
         }
         if let Some(conversation) = self.conversation_mut() {
             conversation.contributions.clear();
-            conversation.sim_hash = None;
-            let names_storms = conversation.counts_for_storms;
-            if !names_storms {
+            // A storm is named by the words of complaints, and counts copies among them.
+            if !conversation.counts_for_storms {
+                conversation.sim_hash = None;
                 self.topics.clear();
             }
             self.reasons.clear();
@@ -408,7 +414,12 @@ impl Incident {
 
     /// Returns the team of a route; `None` when the policy no longer has the route.
     pub(crate) fn team<'a>(&'a self, active: &ActiveRoute, policy: &'a Policy) -> Option<&'a str> {
-        match &active.route {
+        self.team_of(&active.route, policy)
+    }
+
+    /// Returns the team of a route by its name.
+    pub(crate) fn team_of<'a>(&'a self, route: &RouteRef, policy: &'a Policy) -> Option<&'a str> {
+        match route {
             RouteRef::Policy(name) => policy.routes.get(name).map(|route| route.team.as_str()),
             RouteRef::Storm => Some(policy.storms.team.as_str()),
             RouteRef::Digest | RouteRef::Silence => match &self.details {

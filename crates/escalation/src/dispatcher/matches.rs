@@ -36,7 +36,9 @@ impl Dispatcher {
         let ended = before.iter().filter(|known| !incident.routes.iter().any(|now| now.route == known.route));
         for active in ended {
             out.record_decision(DecisionKind::RouteChanged, &id, || {
-                format!("off route {}: its conditions did not hold for long enough", active.route)
+                let why =
+                    if active.deferred { "until its team could be notified" } else { "for long enough" };
+                format!("off route {}: its conditions did not hold {why}", active.route)
             });
         }
         self.incidents.check_in(&id, incident, out.policy);

@@ -9,7 +9,7 @@ use super::Dispatcher;
 use super::deadlines::{describe_target, format_duration};
 use super::emitter::{Emitter, EscalationRef};
 use super::incident::Incident;
-use super::verdict::{quiet, silence};
+use super::verdict::{Suppression, quiet, silence};
 use crate::Lifecycle;
 use crate::policy::Policy;
 
@@ -108,20 +108,30 @@ impl Dispatcher {
         out.emit_step(escalation, change, happened);
     }
 
-    /// Hands an unacknowledged escalation to the next tier, unless that team must not be notified now.
+    /// Hands an unacknowledged escalation to the last tier whose time has come and whose team may be notified now.
     fn next_tier(&mut self, id: &IncidentId, incident: &mut Incident, i: usize, out: &mut Emitter<'_>) {
         let lifecycle = &incident.lifecycles[i];
         let tiers = out.policy.teams.get(&lifecycle.tiers_of).map_or(&[][..], |team| &team.tiers);
-        let Some(tier) = tiers.get(lifecycle.tier) else { return };
-        if lifecycle.owner == tier.team {
-            incident.lifecycles[i].tier += 1;
+        let ahead = tiers.get(lifecycle.tier..).unwrap_or_default();
+        let (due, later) =
+            ahead.split_at(ahead.partition_point(|tier| lifecycle.open_since + tier.after <= out.now));
+        let Some(awake) = due.iter().rposition(|tier| incident.held_until(i, &tier.team, out).is_none())
+        else {
+            let mut retry = later.first().map(|tier| lifecycle.open_since + tier.after);
+            for tier in due {
+                let Some((until, suppression)) = incident.held_until(i, &tier.team, out) else { continue };
+                out.record_suppression(&suppression, id, &tier.team);
+                retry = Some(retry.map_or(until, |retry| retry.min(until)));
+            }
+            incident.lifecycles[i].tier_held_until = retry;
             return;
-        }
-        if incident.is_held(id, i, &tier.team, |lifecycle| &mut lifecycle.tier_held_until, out) {
-            return;
-        }
+        };
+        let tier = &due[awake];
         let lifecycle = &mut incident.lifecycles[i];
-        lifecycle.tier += 1;
+        lifecycle.tier += awake + 1;
+        if lifecycle.owner == tier.team {
+            return;
+        }
         let happened = format!(
             "not acknowledged by {} within {}: {} owns it now",
             lifecycle.owner,
@@ -142,29 +152,21 @@ impl Dispatcher {
 }
 
 impl Incident {
-    /// Returns whether a silence or the owner's quiet hours hold reminders back.
+    /// Returns whether a silence or the owner's quiet hours hold reminders back, and stores until when.
     pub(super) fn holds_reminders(&mut self, id: &IncidentId, i: usize, out: &mut Emitter<'_>) -> bool {
         let owner = self.lifecycles[i].owner.clone();
-        self.is_held(id, i, &owner, |lifecycle| &mut lifecycle.reminders_held_until, out)
+        let held = self.held_until(i, &owner, out);
+        if let Some((_, suppression)) = &held {
+            out.record_suppression(suppression, id, &owner);
+        }
+        self.lifecycles[i].reminders_held_until = held.as_ref().map(|(until, _)| *until);
+        held.is_some()
     }
 
-    /// Returns whether a silence or the quiet hours of a team hold back what is due for it, and stores until
-    /// when.
-    fn is_held(
-        &mut self,
-        id: &IncidentId,
-        i: usize,
-        team: &str,
-        held_until: impl Fn(&mut Lifecycle) -> &mut Option<EventTime>,
-        out: &mut Emitter<'_>,
-    ) -> bool {
+    /// Returns until when a silence or the quiet hours of a team hold back what is due for it.
+    fn held_until(&self, i: usize, team: &str, out: &Emitter<'_>) -> Option<(EventTime, Suppression)> {
         let lifecycle = &self.lifecycles[i];
-        let held = silence(self, &lifecycle.team, out.now, out.policy)
-            .or_else(|| quiet(team, lifecycle.level, out.now, out.policy));
-        if let Some((_, suppression)) = &held {
-            out.record_suppression(suppression, id, team);
-        }
-        *held_until(&mut self.lifecycles[i]) = held.as_ref().map(|(until, _)| *until);
-        held.is_some()
+        silence(self, &lifecycle.team, out.now, out.policy)
+            .or_else(|| quiet(team, lifecycle.level, out.now, out.policy))
     }
 }

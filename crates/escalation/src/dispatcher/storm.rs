@@ -134,10 +134,17 @@ impl Dispatcher {
         if rolled.hour {
             self.changed.insert(StatePartKey::Profile);
         }
-        let Some(Alarm { posts, span, expected, deviations, words }) = alarm else { return false };
+        let Some(Alarm { posts, about: of_topic, span, expected, deviations, words }) = alarm else {
+            return false;
+        };
         let level = level_of(deviations, policy);
         let topics = self.common_spellings(&words);
         let about = about(&topics);
+        let about = if topics.is_empty() || of_topic == posts {
+            about
+        } else {
+            format!(", at least {of_topic} of them{about},")
+        };
         let reason = format!("{posts} complaints{about} within {span} (usual: {expected:.0})");
         let id = IncidentId::storm(out.brand, out.now);
         let mut incident = Incident::new(Details::Storm { members: 0 });
@@ -182,7 +189,9 @@ impl Dispatcher {
         if opened {
             let waiting = self.incidents.iter().filter(|(_, incident)| {
                 incident.lifecycles.is_empty()
-                    && incident.conversation().is_some_and(|conversation| conversation.counts_for_storms)
+                    && incident.conversation().is_some_and(|conversation| {
+                        conversation.counts_for_storms && conversation.memberships.is_empty()
+                    })
             });
             ids.extend(waiting.map(|(id, _)| id.clone()));
         }

@@ -20,14 +20,15 @@ impl Dispatcher {
             out.record_decision(DecisionKind::NoChange, &unknown, || "no incident of this id".into());
             return;
         };
+        if matches!(change, ConversationChange::Answered | ConversationChange::HandedOff) {
+            self.stop_clocks(&id);
+        }
         let Some(mut incident) = self.incidents.check_out(&id) else { return };
         incident.trace = trace.or(incident.trace);
         if matches!(change, ConversationChange::Deleted { .. }) {
             self.core.cross_posts.forget(&conversation);
         }
         let is_over = matches!(change, ConversationChange::Deleted { is_root: true });
-        let is_answer = matches!(change, ConversationChange::Answered | ConversationChange::HandedOff)
-            && !id.is_conversation();
         let at = action.as_ref().map_or(at, |action| action.at);
         let made = Change { by: &by, at, scope: action.as_ref() };
         incident.apply_change(&id, change, &made, out);
@@ -35,11 +36,8 @@ impl Dispatcher {
             && incident.lifecycles.iter().any(|lifecycle| !lifecycle.is_live());
         let is_over = is_over || self.is_finished(&id, &incident, out);
         self.incidents.check_in(&id, incident, out.policy);
-        if is_answer {
-            self.stop_clocks(&id);
-        }
         if is_over {
-            self.incidents.remove(&id);
+            self.remove_finished(&id, out);
         } else if ended_digest {
             self.close_budget_digest(&id);
         }
@@ -162,13 +160,9 @@ impl Incident {
         conversation.answered_at = Some(at);
         conversation.memberships.iter_mut().for_each(|membership| membership.respond_by = None);
         let from = posted_at.unwrap_or(conversation.began);
-        for active in self.routes.iter_mut().filter(|active| active.due.is_some()) {
-            let route = active.route.policy_name().and_then(|name| out.policy.routes.get(name));
-            if route.is_some_and(|route| route.unless_answered) {
-                // Decide now that nobody has to be notified.
-                active.due = Some(at);
-            }
-        }
+        let waiting = self.routes.iter_mut().filter(|active| active.due.is_some());
+        // Decide now that nobody has to be notified.
+        waiting.filter(|active| active.waits_for_answer(out.policy)).for_each(|active| active.due = Some(at));
         let terms = out.brand_policy();
         let (took, target) = (hours::between(terms.hours.as_ref(), from, at), terms.first_response);
         let business = if terms.hours.is_some() { " in business hours" } else { "" };
