@@ -17,6 +17,9 @@ use crate::{Rejection, Result};
 
 /// Maximum depth of elements. Feeds have about six.
 const MAX_DEPTH: usize = 64;
+/// Maximum number of elements and attributes, of which each takes far more memory than its bytes. A feed of a thousand
+/// entries has about 20,000.
+const MAX_NODES: usize = 200_000;
 /// Number of bytes in which an XML declaration names the encoding.
 const DECLARATION_BYTES: usize = 200;
 /// Namespaces that are read, with the prefix of their names.
@@ -43,7 +46,7 @@ pub(crate) fn to_json(payload: &[u8]) -> Result<Vec<u8>> {
     let text = decoded(payload);
     let mut reader = NsReader::from_str(text.trim_start());
     reader.config_mut().expand_empty_elements = true;
-    let mut open = vec![Element::default()];
+    let (mut open, mut nodes) = (vec![Element::default()], 0);
     loop {
         let before = reader.buffer_position();
         let event = reader.read_event().map_err(|e| malformed(before, &e.to_string()))?;
@@ -51,6 +54,10 @@ pub(crate) fn to_json(payload: &[u8]) -> Result<Vec<u8>> {
         match event {
             Event::Start(start) => {
                 let element = Element::new(&reader, &start);
+                nodes += 1 + element.attributes.len();
+                if nodes > MAX_NODES {
+                    return Err(malformed(before, "it has too many elements"));
+                }
                 if element.is_html {
                     let inner =
                         reader.read_text(start.name()).map_err(|e| malformed(before, &e.to_string()))?;
@@ -105,7 +112,7 @@ impl Element {
                 NAMESPACES.iter().find(|(known, _)| known == uri).map(|(_, prefix)| Cow::Borrowed(*prefix))
             }
             // Some feeds do not declare what they use.
-            ResolveResult::Unknown(prefix) => Some(Cow::Owned(format!("{}:", prefix))),
+            ResolveResult::Unknown(prefix) => Some(Cow::Owned(format!("{prefix}:"))),
         };
         let attributes: Map<String, Value> = start
             .attributes()
@@ -156,4 +163,42 @@ fn decoded(payload: &[u8]) -> Cow<'_, str> {
 
 fn malformed(at: u64, what: &str) -> Rejection {
     Rejection::new(Code::UnknownPayload, format!("XML that cannot be read, at byte {at}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(document: &[u8], expected: &str) {
+        assert_eq!(String::from_utf8(to_json(document).unwrap()).unwrap(), expected);
+    }
+
+    fn fault(document: &str) -> String {
+        to_json(document.as_bytes()).unwrap_err().detail
+    }
+
+    #[test]
+    fn elements_become_objects_with_labels_attributes_and_lists() {
+        check(
+            br#"<r><a>1</a><a k="v"/><b> x &amp; y </b></r>"#,
+            r#"{"r":{"a":[{"label":"1"},{"attributes":{"k":"v"},"label":""}],"b":{"label":"x & y"}}}"#,
+        );
+        check(br#"<r xmlns:z="urn:other"><z:a>left out<b/></z:a><c/></r>"#, r#"{"r":{"c":{"label":""}}}"#);
+    }
+
+    #[test]
+    fn the_declared_encoding_is_read() {
+        let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><r>Gr\xfc\xdfe</r>";
+        check(latin, "{\"r\":{\"label\":\"Gr\u{fc}\u{df}e\"}}");
+        let utf_16: Vec<u8> = "\u{feff}<r>\u{fc}</r>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(is_xml(&utf_16));
+        check(&utf_16, "{\"r\":{\"label\":\"\u{fc}\"}}");
+    }
+
+    #[test]
+    fn what_would_grow_in_memory_is_refused() {
+        assert!(fault(&format!("<r>{}</r>", "<a/>".repeat(MAX_NODES))).contains("too many elements"));
+        assert!(fault(&"<a>".repeat(MAX_DEPTH + 1)).contains("nested too deeply"));
+        assert!(fault("<r><a></r>").starts_with("XML that cannot be read, at byte "));
+    }
 }
