@@ -73,6 +73,32 @@ fn a_list_of_payloads_gives_what_each_of_them_gives() {
 }
 
 #[test]
+fn a_payload_in_an_envelope_gives_what_it_gives_alone() {
+    for platform in Platform::ALL.into_iter().filter(|platform| *platform != Platform::Generic) {
+        let reader = reader(platform);
+        for case in cases(platform).into_iter().filter(|case| case["payload"].is_object()) {
+            let alone = reader.decode(&payload(&case), now());
+            let content = &case["payload"];
+            let string =
+                serde_json::json!({ "schema": { "type": "string" }, "payload": content.to_string() });
+            let object = serde_json::json!({ "schema": null, "payload": content });
+            for envelope in [string, object] {
+                let decoded = reader.decode(envelope.to_string().as_bytes(), now());
+                assert_eq!(decoded.events, alone.events, "{platform}: {}", case["it"]);
+                assert_eq!(decoded.rejections.len(), alone.rejections.len(), "{platform}: {}", case["it"]);
+            }
+            if alone.events.is_empty() {
+                continue;
+            }
+            let event = serde_json::json!({ "specversion": "1.0", "id": "1", "source": "/hooks", "type": "post",
+                "data": content });
+            let decoded = reader.decode(event.to_string().as_bytes(), now());
+            assert_eq!(decoded.events, alone.events, "{platform}: {}", case["it"]);
+        }
+    }
+}
+
+#[test]
 fn the_command_prints_the_same_on_standard_output_and_error() {
     for platform in Platform::ALL {
         let mut args = vec!["ingest", "--platform", platform.as_str(), "--now", NOW];

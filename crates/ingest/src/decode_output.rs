@@ -34,11 +34,17 @@ impl DecodedPayload {
         self.rejections.iter().filter(|rejection| rejection.code.is_fault()).count()
     }
 
+    /// Returns it as what a field of a larger payload gave.
+    pub(crate) fn within(mut self, field: &str) -> Self {
+        self.rejections = self.rejections.into_iter().map(|one| one.within(field)).collect();
+        self
+    }
+
     /// Adds what the item `place` of a list gave.
     pub(crate) fn append(&mut self, other: Self, place: usize) {
-        let Self { events, rejections, deleted_accounts, versions } = other;
+        let Self { events, rejections, deleted_accounts, versions } = other.within(&place.to_string());
         self.events.extend(events);
-        self.rejections.extend(rejections.into_iter().map(|one| one.within(place.to_string())));
+        self.rejections.extend(rejections);
         self.deleted_accounts.extend(deleted_accounts);
         self.versions.extend(versions);
     }

@@ -9,6 +9,7 @@ mod bad_items;
 mod bluesky;
 mod check;
 mod decode_output;
+mod envelope;
 mod feed;
 mod frames;
 mod freshdesk;

@@ -1,5 +1,6 @@
 //! The supported platforms, and the decoder that dispatches to the module of each.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,8 +13,8 @@ use crate::decode_output::{DecodeOutput, DecodedPayload, conversation, empty};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{
-    MAX_PAYLOAD_BYTES, app_store, bluesky, feed, freshdesk, generic, google_business, google_play, intercom,
-    linkedin, mastodon, reddit, threads, tiktok, trustpilot, x, xml, youtube, zendesk,
+    MAX_PAYLOAD_BYTES, app_store, bluesky, envelope, feed, freshdesk, generic, google_business, google_play,
+    intercom, linkedin, mastodon, reddit, threads, tiktok, trustpilot, x, xml, youtube, zendesk,
 };
 
 /// A platform whose payloads can be decoded.
@@ -200,6 +201,19 @@ impl PayloadDecoder {
     /// rejection or deleted account.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
+        match self.content(payload) {
+            Some((field, content)) => self.decode_content(&content, arrival).within(field),
+            None => self.decode_content(payload, arrival),
+        }
+    }
+
+    /// Returns the content of an envelope. A mapping points into it by itself.
+    fn content<'p>(&self, payload: &'p [u8]) -> Option<(&'static str, Cow<'p, [u8]>)> {
+        if self.mapping.is_some() { None } else { envelope::content(payload) }
+    }
+
+    /// Decodes a payload, or a list of them.
+    fn decode_content(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
         let from_xml;
         let mut payload = payload;
         if self.reads_xml() && payload.len() <= MAX_PAYLOAD_BYTES && xml::is_xml(payload) {
@@ -226,7 +240,12 @@ impl PayloadDecoder {
         let pages: Vec<&RawValue> = is_within_limit.then(|| serde_json::from_slice(payload).ok())??;
         let mut all = DecodedPayload::default();
         for (i, page) in pages.iter().enumerate().filter(|(_, page)| page.get() != "null") {
-            all.append(self.decode_page(page.get().as_bytes(), arrival), i);
+            let page = page.get().as_bytes();
+            let decoded = match self.content(page) {
+                Some((field, content)) => self.decode_page(&content, arrival).within(field),
+                None => self.decode_page(page, arrival),
+            };
+            all.append(decoded, i);
         }
         if !all.has_news() && all.rejections.is_empty() {
             all.rejections.push(empty());

@@ -227,10 +227,12 @@ impl Item {
         Some(html::paragraphs([unescape_text(text)].into_iter().chain(more)))
     }
 
-    /// Returns the root as far as it is known.
-    fn root<'a>(&'a self, id: &'a str) -> &'a str {
+    /// Returns the root as far as it is known. A later version of a root may name itself.
+    fn root<'a>(&'a self, first: &'a str) -> &'a str {
         let conversation_root = self.conversation_id.as_ref().map(|root| root.0.as_str());
-        conversation_root.or_else(|| self.reference("replied_to")).unwrap_or(id)
+        let is_own = |root: &str| self.edit_history_tweet_ids.iter().any(|version| version.0 == root);
+        let conversation_root = conversation_root.map(|root| if is_own(root) { first } else { root });
+        conversation_root.or_else(|| self.reference("replied_to")).unwrap_or(first)
     }
 
     fn reference(&self, kind: &str) -> Option<&str> {

@@ -1,0 +1,81 @@
+//! Takes payloads out of the envelopes in which tools write them to a raw topic: Kafka Connect's JSON with schemas,
+//! which is its default, and CloudEvents in structured mode.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::MAX_PAYLOAD_BYTES;
+
+#[derive(Debug, Deserialize)]
+struct Envelope<'a> {
+    /// Fields of Kafka Connect. The schema is present, and `null` for content without one.
+    #[serde(borrow, default, deserialize_with = "present")]
+    schema: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+    /// Fields of CloudEvents.
+    #[serde(borrow)]
+    specversion: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    data_base64: Option<String>,
+}
+
+/// Reads a field that may be `null`, which counts as present.
+fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+/// Returns the content of an envelope with the name of its field; `None` for what is none.
+pub(crate) fn content(payload: &[u8]) -> Option<(&'static str, Cow<'_, [u8]>)> {
+    let may_be_one = [&b"\"schema\""[..], b"\"specversion\""]
+        .iter()
+        .any(|name| memchr::memmem::find(payload, name).is_some());
+    if !may_be_one || payload.len() > MAX_PAYLOAD_BYTES {
+        return None;
+    }
+    let Envelope { schema, payload, specversion, data, data_base64 } =
+        serde_json::from_slice(payload).ok()?;
+    if specversion.is_some() {
+        if let Some(data) = data_base64 {
+            return Some(("data_base64", Cow::Owned(STANDARD.decode(data).ok()?)));
+        }
+        return Some(("data", unquoted(data?)));
+    }
+    schema?;
+    Some(("payload", unquoted(payload?)))
+}
+
+/// Returns the content itself, which may be written as a JSON string.
+fn unquoted(content: &RawValue) -> Cow<'_, [u8]> {
+    match serde_json::from_str::<String>(content.get()) {
+        Ok(text) => Cow::Owned(text.into_bytes()),
+        Err(_) => Cow::Borrowed(content.get().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_envelope_holds() {
+        let check = |envelope: &str, expected: Option<(&str, &str)>| {
+            let found = content(envelope.as_bytes());
+            let found = found.map(|(name, bytes)| (name, String::from_utf8(bytes.into_owned()).unwrap()));
+            assert_eq!(found.as_ref().map(|(name, text)| (*name, text.as_str())), expected, "{envelope}");
+        };
+        check(r#"{"schema":{"type":"string"},"payload":"{\"a\":1}"}"#, Some(("payload", r#"{"a":1}"#)));
+        check(r#"{"schema":null,"payload":{"a":1}}"#, Some(("payload", r#"{"a":1}"#)));
+        check(r#"{"specversion":"1.0","id":"1","data":{"a":1}}"#, Some(("data", r#"{"a":1}"#)));
+        check(r#"{"specversion":"1.0","data_base64":"eyJhIjoxfQ=="}"#, Some(("data_base64", r#"{"a":1}"#)));
+        check(r#"{"payload":{"a":1}}"#, None);
+        check(r#"{"schema":null}"#, None);
+        check(r#"{"text":"\"schema\""}"#, None);
+        check(r#"[{"schema":null,"payload":1}]"#, None);
+    }
+}
