@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::MAX_PAYLOAD_BYTES;
+use crate::decode_output::{not_relevant, unknown_payload};
+use crate::{MAX_PAYLOAD_BYTES, Result};
 
 #[derive(Debug, Deserialize)]
 struct Envelope<'a> {
@@ -26,12 +27,21 @@ struct Envelope<'a> {
 }
 
 /// Reads a field that may be `null`, which counts as present.
-fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
 }
 
-/// Returns the content of an envelope with the name of its field; `None` for what is none.
-pub(crate) fn content(payload: &[u8]) -> Option<(&'static str, Cow<'_, [u8]>)> {
+/// What an envelope holds.
+pub(crate) struct Content<'a> {
+    /// The name of its field.
+    pub field: &'static str,
+    pub payload: Cow<'a, [u8]>,
+}
+
+/// Returns the content of an envelope; `None` for what is none.
+pub(crate) fn content(payload: &[u8]) -> Option<Result<Content<'_>>> {
     let may_be_one = [&b"\"schema\""[..], b"\"specversion\""]
         .iter()
         .any(|name| memchr::memmem::find(payload, name).is_some());
@@ -41,13 +51,17 @@ pub(crate) fn content(payload: &[u8]) -> Option<(&'static str, Cow<'_, [u8]>)> {
     let Envelope { schema, payload, specversion, data, data_base64 } =
         serde_json::from_slice(payload).ok()?;
     if specversion.is_some() {
-        if let Some(data) = data_base64 {
-            return Some(("data_base64", Cow::Owned(STANDARD.decode(data).ok()?)));
-        }
-        return Some(("data", unquoted(data?)));
+        return Some(match (data_base64, data) {
+            (Some(text), _) => match STANDARD.decode(text).map(Cow::Owned) {
+                Ok(payload) => Ok(Content { field: "data_base64", payload }),
+                Err(_) => Err(unknown_payload("a CloudEvent whose `data_base64` is not base64")),
+            },
+            (None, Some(data)) => Ok(Content { field: "data", payload: unquoted(data) }),
+            (None, None) => Err(not_relevant("a CloudEvent without `data`")),
+        });
     }
     schema?;
-    Some(("payload", unquoted(payload?)))
+    Some(Ok(Content { field: "payload", payload: unquoted(payload?) }))
 }
 
 /// Returns the content itself, which may be written as a JSON string.
@@ -65,8 +79,9 @@ mod tests {
     #[test]
     fn what_an_envelope_holds() {
         let check = |envelope: &str, expected: Option<(&str, &str)>| {
-            let found = content(envelope.as_bytes());
-            let found = found.map(|(name, bytes)| (name, String::from_utf8(bytes.into_owned()).unwrap()));
+            let found = content(envelope.as_bytes()).map(|found| found.unwrap());
+            let found =
+                found.map(|found| (found.field, String::from_utf8(found.payload.into_owned()).unwrap()));
             assert_eq!(found.as_ref().map(|(name, text)| (*name, text.as_str())), expected, "{envelope}");
         };
         check(r#"{"schema":{"type":"string"},"payload":"{\"a\":1}"}"#, Some(("payload", r#"{"a":1}"#)));
@@ -77,5 +92,8 @@ mod tests {
         check(r#"{"schema":null}"#, None);
         check(r#"{"text":"\"schema\""}"#, None);
         check(r#"[{"schema":null,"payload":1}]"#, None);
+        let fault = |envelope: &str| content(envelope.as_bytes()).unwrap().err().unwrap().detail;
+        assert!(fault(r#"{"specversion":"1.0","data_base64":"-"}"#).contains("not base64"));
+        assert!(fault(r#"{"specversion":"1.0"}"#).contains("without `data`"));
     }
 }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::bad_items::ItemList;
-use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, unknown_payload};
+use crate::check::{missing, plausible_time};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, unknown_payload};
 use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
 use crate::reviews::reviewer;
 use crate::{Result, html, json, platform_time};
@@ -34,12 +34,14 @@ struct Document {
     items: Option<Items<JsonItem>>,
     title: Option<String>,
     language: Option<String>,
+    #[serde(default)]
+    authors: Items<JsonAuthor>,
 }
 
 /// The channel of RSS. In RSS 1.0 the entries are beside it.
 #[derive(Debug, Deserialize)]
 struct Channels {
-    channel: Option<Feed>,
+    channel: Option<OneOrMany<Feed>>,
     item: Option<OneOrMany<Entry>>,
 }
 
@@ -49,8 +51,11 @@ struct Feed {
     language: Option<OneOrMany<Element>>,
     #[serde(default)]
     attributes: Attributes,
+    author: Option<OneOrMany<Element>>,
     #[serde(alias = "entry")]
     item: Option<OneOrMany<Entry>>,
+    #[serde(rename = "at:deleted-entry")]
+    deleted: Option<OneOrMany<Element>>,
 }
 
 /// An entry of RSS or Atom.
@@ -78,6 +83,21 @@ struct Entry {
     #[serde(rename = "dc:creator")]
     creator: Option<OneOrMany<Element>>,
     source: Option<OneOrMany<Element>>,
+    #[serde(rename = "itunes:author")]
+    speaker: Option<OneOrMany<Element>>,
+    #[serde(rename = "itunes:summary")]
+    show_notes: Option<OneOrMany<Element>>,
+    #[serde(rename = "media:group")]
+    media: Option<OneOrMany<Element>>,
+    #[serde(rename = "media:content")]
+    media_content: Option<OneOrMany<Element>>,
+    /// Of an export of WordPress: whether everybody can read it.
+    #[serde(rename = "wp:status")]
+    status: Option<OneOrMany<Element>>,
+    #[serde(rename = "wp:post_password")]
+    password: Option<OneOrMany<Element>>,
+    #[serde(rename = "app:control")]
+    control: Option<OneOrMany<Element>>,
     #[serde(default)]
     attributes: Attributes,
 }
@@ -92,6 +112,11 @@ struct Element {
     name: Option<Box<OneOrMany<Element>>>,
     /// The title of a source.
     title: Option<Box<OneOrMany<Element>>>,
+    author: Option<Box<OneOrMany<Element>>>,
+    #[serde(rename = "media:description")]
+    description: Option<Box<OneOrMany<Element>>>,
+    #[serde(rename = "app:draft")]
+    draft: Option<Box<OneOrMany<Element>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -104,6 +129,10 @@ struct Attributes {
     kind: Option<String>,
     #[serde(rename = "isPermaLink")]
     is_permalink: Option<String>,
+    /// The entry that a tombstone stands for, and when it was deleted.
+    #[serde(rename = "ref")]
+    entry: Option<String>,
+    when: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,35 +183,52 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let document = json::one::<Document>(bytes)?;
     let no_defaults = Defaults { author: None, lang: None };
     if let Some(items) = document.items.filter(|_| document.version.is_some()) {
-        let defaults = Defaults { author: document.title, lang: document.language };
+        let named = document.authors.iter().next().and_then(|author| author.name.clone());
+        let defaults = Defaults { author: named.or(document.title), lang: document.language };
         out.each("items", items, |out, item| item.article()?.read(&defaults, out));
         return Ok(());
     }
     if let Some(entry) = document.entry {
-        return entry.article()?.read(&no_defaults, out);
+        return entry.read(&no_defaults, out);
     }
     let (place, feed, beside) = match (document.rss, document.rdf, document.feed) {
-        (Some(rss), ..) => ("rss/channel/item", rss.channel, rss.item),
-        (_, Some(rdf), _) => ("rdf:RDF/item", rdf.channel, rdf.item),
+        (Some(rss), ..) => ("rss/channel/item", rss.channel.and_then(only), rss.item),
+        (_, Some(rdf), _) => ("rdf:RDF/item", rdf.channel.and_then(only), rdf.item),
         (.., Some(feed)) => ("feed/entry", Some(feed), None),
         _ => return Err(unknown_payload("not a feed; give RSS, Atom or JSON Feed as it is")),
     };
     let defaults = feed.as_ref().map_or(no_defaults, Feed::defaults);
-    let entries = beside.or_else(|| feed?.item).map(many).unwrap_or_default();
-    out.each(place, entries, |out, entry| entry.article()?.read(&defaults, out));
+    let (within, deleted) = feed.map_or((None, None), |feed| (feed.item, feed.deleted));
+    let entries = beside.or(within).map(many).unwrap_or_default();
+    out.each(place, entries, |out, entry| entry.read(&defaults, out));
+    let deleted = deleted.map(many).unwrap_or_default();
+    out.each("feed/at:deleted-entry", deleted, |out, tombstone| tombstone.delete(out));
     Ok(())
 }
 
 impl Feed {
     fn defaults(&self) -> Defaults {
         let lang = first_text(self.language.as_ref()).or_else(|| self.attributes.lang.clone());
-        Defaults { author: first_text(self.title.as_ref()), lang }
+        Defaults { author: person(self.author.as_ref()).or_else(|| first_text(self.title.as_ref())), lang }
     }
 }
 
 impl Entry {
+    fn read(self, defaults: &Defaults, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let is_published = first_text(self.status.as_ref()).is_none_or(|status| status == "publish");
+        let draft = first(self.control.as_ref()).and_then(|control| first_text(control.draft.as_deref()));
+        if !is_published
+            || first_text(self.password.as_ref()).is_some()
+            || draft.is_some_and(|draft| draft == "yes")
+        {
+            return Err(not_public("an entry that is a draft, private or protected"));
+        }
+        self.article()?.read(defaults, out)
+    }
+
     fn article(self) -> Result<Article> {
-        let author = person(self.author.as_ref()).or_else(|| first_text(self.creator.as_ref()));
+        let author =
+            [&self.author, &self.creator, &self.speaker].into_iter().find_map(|one| person(one.as_ref()));
         let source = || first(self.source.as_ref()).and_then(Element::name_or_text);
         let updated = first_time([("updated", &self.updated), ("modified", &self.modified)])?;
         let published = first_time([
@@ -191,9 +237,12 @@ impl Entry {
             ("issued", &self.issued),
             ("dc:date", &self.date),
         ])?;
-        let texts = [&self.encoded, &self.content, &self.description, &self.summary];
-        let text =
-            texts.into_iter().find_map(|text| first(text.as_ref()).filter(|text| text.text().is_some()));
+        let texts = [&self.encoded, &self.content, &self.description, &self.summary, &self.show_notes];
+        let of_media =
+            [&self.media, &self.media_content].into_iter().filter_map(|media| first(media.as_ref()));
+        let of_media = of_media.filter_map(|media| first(media.description.as_deref()));
+        let text = texts.into_iter().filter_map(|text| first(text.as_ref())).chain(of_media);
+        let text = text.into_iter().find(|text| text.text().is_some());
         let id = [&self.id, &self.guid].into_iter().find_map(|id| first_text(id.as_ref()));
         let id = id.or_else(|| self.attributes.about.clone());
         Ok(Article {
@@ -236,9 +285,19 @@ impl Element {
         }
     }
 
+    /// Returns the name of a person or source: of its author, its own, its title, or its text.
     fn name_or_text(&self) -> Option<String> {
+        let author = self.author.as_deref().and_then(|author| person(Some(author)));
         let named = self.name.as_deref().or(self.title.as_deref());
-        first_text(named).or_else(|| self.text())
+        author.or_else(|| first_text(named)).or_else(|| self.text())
+    }
+
+    /// Reads a tombstone.
+    fn delete(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let id = entry_id(self.attributes.entry.ok_or_else(|| missing("attributes/ref"))?);
+        let at =
+            self.attributes.when.map(|at| platform_time::text("attributes/when", Some(&at))).transpose()?;
+        out.delete(Occurrence { root: &id, at: at.unwrap_or(out.arrival) }, &id)
     }
 }
 
@@ -263,9 +322,11 @@ impl JsonItem {
 
 impl Article {
     fn read(self, defaults: &Defaults, out: &mut DecodeOutput<'_>) -> Result<()> {
-        let id = self.id.or_else(|| self.url.clone()).ok_or_else(|| missing("guid"))?;
-        let id = if id.len() > MAX_ENTRY_ID_BYTES { hash(&id) } else { id };
-        let at = self.published.or(self.updated).unwrap_or(out.arrival);
+        let id = entry_id(self.id.or_else(|| self.url.clone()).ok_or_else(|| missing("guid"))?);
+        // Some feeds write a date long ago or ahead for none.
+        let plausible = |at: Option<EventTime>| at.filter(|at| plausible_time("", *at, out.arrival).is_ok());
+        let (published, updated) = (plausible(self.published), plausible(self.updated));
+        let at = published.or(updated).unwrap_or(out.arrival);
         let author: Option<Author> = reviewer(self.author.or_else(|| defaults.author.clone()));
         let post = Post {
             id: id.clone(),
@@ -273,28 +334,35 @@ impl Article {
             text: html::with_title(self.title, self.text),
             lang: self.lang.or_else(|| defaults.lang.clone()),
             url: self.url,
-            edited_at: self.updated.filter(|updated| *updated > at),
+            // Without the time of the entry, each change of it may be an edit.
+            edited_at: updated.filter(|updated| published.is_none_or(|published| *updated > published)),
             ..Post::default()
         };
         out.post(Occurrence { root: &id, at }, post)
     }
 }
 
-fn hash(id: &str) -> String {
+/// Returns an id as it fits into events.
+fn entry_id(id: String) -> String {
+    if id.len() <= MAX_ENTRY_ID_BYTES {
+        return id;
+    }
     let mut hex = String::new();
-    for byte in Sha256::digest(id) {
+    for byte in Sha256::digest(&id) {
         let _ = write!(hex, "{byte:02x}");
     }
     hex
 }
 
-/// Returns the name of an author. RSS writes `address (name)`; an address alone names nobody.
+/// Returns the name of an author, without an address of mail: feeds write `address (name)` and `name <address>`.
 fn person(author: Option<&OneOrMany<Element>>) -> Option<String> {
-    let name = first(author).and_then(Element::name_or_text)?;
-    match name.split_once('(') {
-        Some((address, name)) if address.contains('@') => Some(name.trim_end_matches(')').to_owned()),
-        _ => Some(name).filter(|name| !name.contains('@')),
-    }
+    let text = first(author).and_then(Element::name_or_text)?;
+    let name = match (text.split_once('('), text.split_once('<')) {
+        (Some((address, name)), _) if address.contains('@') => name.trim_end_matches(')'),
+        (_, Some((name, address))) if address.contains('@') => name,
+        _ => &text,
+    };
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && !name.contains('@'))
 }
 
 /// Returns the time of the first of these elements that is present.
@@ -316,6 +384,10 @@ fn each<T>(elements: &OneOrMany<T>) -> Box<dyn Iterator<Item = &T> + '_> {
         OneOrMany::One(one) => Box::new(std::iter::once(&**one)),
         OneOrMany::Many(many) => Box::new(many.iter()),
     }
+}
+
+fn only<T>(elements: OneOrMany<T>) -> Option<T> {
+    many(elements).into_iter().flatten().next()
 }
 
 fn many<T>(elements: OneOrMany<T>) -> Items<T> {

@@ -119,6 +119,13 @@ impl Frames {
         if self.xml_end.is_none() && self.payload.len() <= MAX_PROLOG_BYTES {
             self.xml_end = root_end(&self.payload);
         }
+        let is_comment = self.payload.starts_with(b"<!--") && self.payload.trim_ascii_end().ends_with(b"-->");
+        if self.xml_end.is_none() && is_comment {
+            // Comments before and after a document are no payload.
+            self.payload.clear();
+            self.in_xml = false;
+            return;
+        }
         let ends = self.xml_end.as_ref().is_some_and(|end| line.windows(end.len()).any(|part| part == end));
         if ends {
             self.end(take);
@@ -253,6 +260,7 @@ mod tests {
         check(&format!("{rss}\n{{}}"), &[(1, rss), (5, "{}")]);
         check(&format!("\u{feff}<rss></rss>\n{rss}"), &[(1, "\u{feff}<rss></rss>"), (2, rss)]);
         check(&format!("<rss>\n<x>\n{rss}"), &[(1, "<rss>\n<x>"), (3, rss)]);
+        check(&format!("{rss}\n<!-- made\nby hand -->\n{{}}"), &[(1, rss), (7, "{}")]);
         check("<html>\nerror", &[(1, "<html>\nerror")]);
     }
 

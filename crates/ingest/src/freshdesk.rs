@@ -48,6 +48,7 @@ pub(crate) const LISTS: &[ItemList] =
 /// A ticket, or a conversation of one.
 #[derive(Debug, Deserialize)]
 struct Item {
+    #[serde(alias = "model_id")]
     id: Option<Id>,
     created_at: Option<PlatformTime>,
     source: Option<Id>,
@@ -97,9 +98,11 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 impl EventData {
     fn read(self, event: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         match (self.conversation, self.ticket) {
-            (Some(conversation), _) if event.ends_with("Delete") => conversation.delete(out),
+            (Some(conversation), _) if event.ends_with("Delete") || conversation.deleted == Some(true) => {
+                conversation.delete_reply(out)
+            }
             (Some(conversation), _) => conversation.read(out).map_err(|e| e.within("data/conversation")),
-            (None, Some(ticket)) if event.ends_with("Delete") => ticket.delete(out),
+            (None, Some(ticket)) if event.ends_with("Delete") => ticket.delete_ticket(out),
             (None, Some(ticket)) => ticket.read(out).map_err(|e| e.within("data/ticket")),
             (None, None) => Err(not_relevant("an event other than of a ticket or its conversations")),
         }
@@ -120,11 +123,8 @@ impl Item {
     }
 
     fn ticket(mut self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        if self.deleted == Some(true) {
-            return self.delete(out);
-        }
-        if self.spam == Some(true) {
-            return Err(not_public("a ticket that is held as spam"));
+        if self.deleted == Some(true) || self.spam == Some(true) {
+            return self.delete_ticket(out);
         }
         let id = self.id()?;
         let at = platform_time::required("created_at", self.created_at.take())?;
@@ -157,8 +157,11 @@ impl Item {
             Some(true) => return Err(not_public("a private conversation")),
             None => return Err(not_public("a conversation that does not say that it is public")),
         }
+        if self.deleted == Some(true) {
+            return self.delete_reply(out);
+        }
         let root = self.root()?;
-        let id = self.id()?;
+        let id = self.reply_id()?;
         let at = platform_time::required("created_at", self.created_at)?;
         let text = self.body_text.or_else(|| self.body.as_deref().map(html::text));
         let is_of_brand = self.incoming == Some(false);
@@ -172,16 +175,25 @@ impl Item {
         out.post(Occurrence { root: &root, at }, post)
     }
 
-    fn delete(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+    fn delete_ticket(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self.id()?;
-        let root = if self.ticket_id.is_some() { self.root()? } else { id.clone() };
+        out.delete(Occurrence { root: &id, at: out.arrival }, &id)
+    }
+
+    /// Deletes a reply. An event may not say of which ticket; then the reply is known by what was read before.
+    fn delete_reply(self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let id = self.reply_id()?;
+        let root = self.root().unwrap_or_else(|_| id.clone());
         out.delete(Occurrence { root: &root, at: out.arrival }, &id)
     }
 
-    /// Returns the id of the post. A ticket and a conversation may have the same number.
     fn id(&self) -> Result<String> {
-        let id = non_empty_id(self.id.clone()).ok_or_else(|| missing("id"))?;
-        Ok(if self.ticket_id.is_some() { format!("reply/{id}") } else { id })
+        non_empty_id(self.id.clone()).ok_or_else(|| missing("id"))
+    }
+
+    /// Returns the id of a reply as a post. A ticket and a reply may have the same number.
+    fn reply_id(&self) -> Result<String> {
+        self.id().map(|id| format!("reply/{id}"))
     }
 
     fn root(&self) -> Result<String> {

@@ -47,7 +47,16 @@ pub(crate) fn text(html: &str) -> String {
             break;
         };
         let (tag, after) = tag.split_at(close + 1);
-        let name = tag.trim_matches(['<', '>', '/', ' ']).split([' ', '/']).next().unwrap_or_default();
+        let name = tag.trim_matches(['<', '>', '/', ' ']).split([' ', '/', '\n']).next().unwrap_or_default();
+        if name == "img" {
+            text.push_str(attribute(tag, "alt").unwrap_or_default());
+        }
+        let after = match name {
+            "script" | "style" if !tag.starts_with("</") => {
+                after.find(&format!("</{name}")).and_then(|end| after.get(end..)).unwrap_or_default()
+            }
+            _ => after,
+        };
         let ends_line = match name {
             "br" => "\n",
             "p" | "div" | "blockquote" if tag.starts_with("</") => "\n\n",
@@ -59,6 +68,13 @@ pub(crate) fn text(html: &str) -> String {
     }
     text.push_str(rest);
     unescaped(text.trim()).replace('\u{a0}', " ")
+}
+
+/// Returns the value of an attribute in quotes.
+fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = tag.split_once(&format!(" {name}="))?;
+    let quote = rest.chars().next().filter(|quote| ['"', '\''].contains(quote))?;
+    rest.get(1..)?.split(quote).next()
 }
 
 #[cfg(test)]
@@ -76,6 +92,11 @@ mod tests {
         );
         check("I &lt;3 hold music", "I <3 hold music");
         check("5 < 6", "5 < 6");
+        check(
+            "<style>p{}</style>one <img src='x' alt=\"a bill\"/><script>x < y</script> two",
+            "one a bill two",
+        );
+        check("<script>x", "");
         check("", "");
         check("<", "<");
     }

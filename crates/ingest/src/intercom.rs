@@ -6,6 +6,7 @@
 
 use firewatch_domain::{AccountKind, Author, Post};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
@@ -34,6 +35,7 @@ struct Conversation {
     conversation_id: Option<Id>,
     created_at: Option<PlatformTime>,
     title: Option<String>,
+    #[serde(alias = "conversation_message")]
     source: Option<Source>,
     conversation_parts: Option<Parts>,
     /// A field of the `data` of a webhook.
@@ -56,6 +58,8 @@ struct Parts {
 
 #[derive(Debug, Deserialize)]
 struct Part {
+    #[serde(default)]
+    attachments: Items<IgnoredAny>,
     id: Option<Id>,
     part_type: Option<String>,
     body: Option<String>,
@@ -121,6 +125,7 @@ fn webhook(topic: &str, item: Option<Box<Conversation>>, out: &mut DecodeOutput<
             let id = non_empty_id(id).ok_or_else(|| missing("data/item/id"))?;
             out.delete(Occurrence { root: &id, at: out.arrival }, &id)
         }
+        "conversation_part.redacted" => conversation.redacted().read(out).map_err(|e| e.within("data/item")),
         _ if topic.starts_with("conversation.") || topic.starts_with("conversation_part.") => {
             conversation.read(out).map_err(|e| e.within("data/item"))
         }
@@ -130,6 +135,13 @@ fn webhook(topic: &str, item: Option<Box<Conversation>>, out: &mut DecodeOutput<
 }
 
 impl Conversation {
+    /// Marks its parts as redacted, which older versions say only by the topic.
+    fn redacted(mut self) -> Self {
+        let parts = self.conversation_parts.iter_mut().flat_map(|parts| parts.conversation_parts.iter_mut());
+        parts.for_each(|part| part.redacted = part.redacted.or(Some(true)));
+        self
+    }
+
     fn read(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.kind.as_deref() != Some("conversation") {
             return Err(unknown_payload("not an Intercom conversation: its `type` is another"));
@@ -151,7 +163,7 @@ impl Source {
             return out.delete(Occurrence { at: out.arrival, ..when }, when.root);
         }
         let subject = self.subject.filter(|subject| !subject.trim().is_empty()).or(title);
-        let words = html::text(&self.body.unwrap_or_default());
+        let words = words(&self.body.unwrap_or_default());
         let post = Post {
             id: when.root.to_owned(),
             author: self.author.and_then(Account::author),
@@ -174,19 +186,25 @@ impl Part {
         if self.redacted == Some(true) {
             return out.delete(Occurrence { root, at: out.arrival }, &id);
         }
-        let Some(body) = self.body.filter(|body| !body.trim().is_empty()) else {
+        let body = self.body.unwrap_or_default();
+        if body.trim().is_empty() && self.attachments.iter().next().is_none() {
             return Err(not_relevant("a part without words"));
-        };
+        }
         let at = platform_time::required("created_at", self.created_at)?;
         let post = Post {
             id,
             author: self.author.and_then(Account::author),
-            text: html::text(&body),
+            text: words(&body),
             in_reply_to: Some(root.to_owned()),
             ..Post::default()
         };
         out.post(Occurrence { root, at }, post)
     }
+}
+
+/// Returns the words of a message. Webhooks write them as plain text since API 2.15, everything else as HTML.
+fn words(body: &str) -> String {
+    if body.trim_start().starts_with('<') { html::text(body) } else { body.trim().to_owned() }
 }
 
 impl Account {

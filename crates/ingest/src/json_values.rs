@@ -158,6 +158,34 @@ impl<'de> Deserialize<'de> for IfText {
     }
 }
 
+/// A list, where a platform writes an object in another payload.
+#[derive(Debug)]
+pub(crate) struct IfList<T>(pub Option<Items<T>>);
+
+struct IfListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for IfListVisitor<T> {
+    type Value = IfList<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list, or an object in its place")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<IfList<T>, A::Error> {
+        Items::deserialize(de::value::SeqAccessDeserializer::new(list)).map(|list| IfList(Some(list)))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, object: A) -> Result<IfList<T>, A::Error> {
+        de::IgnoredAny::deserialize(de::value::MapAccessDeserializer::new(object)).map(|_| IfList(None))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for IfList<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(IfListVisitor(PhantomData))
+    }
+}
+
 /// The items of a page. A `null` is no item: platforms leave it where an item was, and so does
 /// [`crate::bad_items`]. A `null` in the place of the page is an empty one.
 #[derive(Debug, Clone)]
@@ -191,6 +219,11 @@ impl<T> Items<T> {
     /// Returns whether there is a place without an item.
     pub fn has_gaps(&self) -> bool {
         self.0.iter().any(Option::is_none)
+    }
+
+    /// Returns the items in order, for changes.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().flatten()
     }
 
     /// Returns the items in order.

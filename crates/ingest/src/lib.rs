@@ -27,6 +27,7 @@ mod mastodon;
 mod meta;
 mod platform;
 mod platform_time;
+mod private_parts;
 mod record;
 mod reddit;
 mod rejection;

@@ -1,6 +1,5 @@
 //! The supported platforms, and the decoder that dispatches to the module of each.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,7 +13,8 @@ use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
 use crate::{
     MAX_PAYLOAD_BYTES, app_store, bluesky, envelope, feed, freshdesk, generic, google_business, google_play,
-    intercom, linkedin, mastodon, reddit, threads, tiktok, trustpilot, x, xml, youtube, zendesk,
+    intercom, linkedin, mastodon, private_parts, reddit, threads, tiktok, trustpilot, x, xml, youtube,
+    zendesk,
 };
 
 /// A platform whose payloads can be decoded.
@@ -137,6 +137,9 @@ impl FromStr for Platform {
     }
 }
 
+/// Maximum number of envelopes around each other.
+const MAX_ENVELOPES: usize = 3;
+
 /// Decodes the payloads of one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PayloadDecoder {
@@ -201,19 +204,27 @@ impl PayloadDecoder {
     /// rejection or deleted account.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
-        match self.content(payload) {
-            Some((field, content)) => self.decode_content(&content, arrival).within(field),
-            None => self.decode_content(payload, arrival),
+        let mut decoded = self.decode_enveloped(payload, arrival, MAX_ENVELOPES);
+        if self.mapping.is_none() {
+            private_parts::withhold(payload, &mut decoded.rejections);
+        }
+        decoded
+    }
+
+    /// Decodes a payload in at most this number of envelopes. A mapping points into them by itself.
+    fn decode_enveloped(&self, payload: &[u8], arrival: EventTime, levels: usize) -> DecodedPayload {
+        let is_read = levels > 0 && self.mapping.is_none();
+        match is_read.then(|| envelope::content(payload)).flatten() {
+            None => self.decode_content(payload, arrival, levels),
+            Some(Ok(content)) => {
+                self.decode_enveloped(&content.payload, arrival, levels - 1).within(content.field)
+            }
+            Some(Err(rejection)) => DecodedPayload { rejections: vec![rejection], ..Default::default() },
         }
     }
 
-    /// Returns the content of an envelope. A mapping points into it by itself.
-    fn content<'p>(&self, payload: &'p [u8]) -> Option<(&'static str, Cow<'p, [u8]>)> {
-        if self.mapping.is_some() { None } else { envelope::content(payload) }
-    }
-
     /// Decodes a payload, or a list of them.
-    fn decode_content(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
+    fn decode_content(&self, payload: &[u8], arrival: EventTime, levels: usize) -> DecodedPayload {
         let from_xml;
         let mut payload = payload;
         if self.reads_xml() && payload.len() <= MAX_PAYLOAD_BYTES && xml::is_xml(payload) {
@@ -229,21 +240,23 @@ impl PayloadDecoder {
         if decoded.has_news() || self.mapping.is_some() {
             return decoded;
         }
-        let pages = self.decode_pages(payload, arrival);
+        let pages = self.decode_pages(payload, arrival, levels);
         pages.filter(|pages| pages.has_news() || pages.faults() < decoded.faults()).unwrap_or(decoded)
     }
 
     /// Decodes a list of payloads: programs that page through a platform collect its responses in one.
-    fn decode_pages(&self, payload: &[u8], arrival: EventTime) -> Option<DecodedPayload> {
+    fn decode_pages(&self, payload: &[u8], arrival: EventTime, levels: usize) -> Option<DecodedPayload> {
         let is_within_limit = payload.len() <= MAX_PAYLOAD_BYTES;
         let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
         let pages: Vec<&RawValue> = is_within_limit.then(|| serde_json::from_slice(payload).ok())??;
         let mut all = DecodedPayload::default();
         for (i, page) in pages.iter().enumerate().filter(|(_, page)| page.get() != "null") {
             let page = page.get().as_bytes();
-            let decoded = match self.content(page) {
-                Some((field, content)) => self.decode_page(&content, arrival).within(field),
-                None => self.decode_page(page, arrival),
+            let is_envelope = levels > 0 && envelope::content(page).is_some();
+            let decoded = if is_envelope {
+                self.decode_enveloped(page, arrival, levels)
+            } else {
+                self.decode_page(page, arrival)
             };
             all.append(decoded, i);
         }

@@ -57,7 +57,7 @@ fn read(text: &str) -> Option<EventTime> {
     }
     if let Some((time, [sign @ (b'+' | b'-'), digits @ ..])) = split_back(text, 5)
         && digits.iter().all(u8::is_ascii_digit)
-        && time.contains('T')
+        && time.as_bytes().get(10) == Some(&b'T')
     {
         let (hours, minutes) = text.get(text.len() - 4..)?.split_at(2);
         return EventTime::parse(&format!("{time}{}{hours}:{minutes}", char::from(*sign))).ok();
@@ -68,16 +68,51 @@ fn read(text: &str) -> Option<EventTime> {
     from_twitter(text).or_else(|| from_local(text)).or_else(|| from_mail(text))
 }
 
-/// Parses the format of mail: `Mon, 03 Oct 2016 00:23:22 GMT`. The name of the day is often wrong.
+/// Offsets of zones that feeds name and RFC 2822 does not know.
+const ZONES: [(&str, &str); 15] = [
+    ("UTC", "+0000"),
+    ("Z", "+0000"),
+    ("WET", "+0000"),
+    ("BST", "+0100"),
+    ("CET", "+0100"),
+    ("WEST", "+0100"),
+    ("CEST", "+0200"),
+    ("EET", "+0200"),
+    ("EEST", "+0300"),
+    ("MSK", "+0300"),
+    ("IST", "+0530"),
+    ("HKT", "+0800"),
+    ("JST", "+0900"),
+    ("AEST", "+1000"),
+    ("AEDT", "+1100"),
+];
+
+/// Parses the format of mail: `Mon, 03 Oct 2016 00:23:22 GMT`. Feeds write the day of the week and the month in full,
+/// leave out the zone or the time, and have zones and offsets of their own.
 fn from_mail(text: &str) -> Option<EventTime> {
-    const PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
-    let text = text.trim().strip_suffix(" UTC").map_or_else(|| text.to_owned(), |time| format!("{time} GMT"));
-    PARSER.parse_timestamp(&text).ok().map(|time| EventTime::from_millis(time.as_millisecond()))
+    const PARSER: DateTimeParser = DateTimeParser::new();
+    let date = text.rsplit_once(", ").map_or(text, |(_, date)| date);
+    let mut words =
+        date.split_ascii_whitespace().skip_while(|word| word.bytes().all(|b| b.is_ascii_alphabetic()));
+    let (day, month, year) = (words.next()?, words.next()?.get(..3)?, words.next()?);
+    let clock = words.next().unwrap_or("00:00");
+    let zone = words.next().unwrap_or("+0000");
+    let hours_digits = clock.find(':')?;
+    let clock = if hours_digits == 1 { format!("0{clock}") } else { clock.to_owned() };
+    let known = ZONES.iter().find(|(name, _)| *name == zone).map(|(_, offset)| (*offset).to_owned());
+    let zone = known.unwrap_or_else(|| zone.replace(':', ""));
+    let time = PARSER.parse_timestamp(format!("{day} {month} {year} {clock} {zone}")).ok()?;
+    Some(EventTime::from_millis(time.as_millisecond()))
 }
 
-/// Parses `2024-01-31` and `2024-01-31 12:30:00`.
+/// Parses `2024-01-31`, `2024-01-31 12:30` and `2024-01-31 12:30:00`, with an offset or `UTC` behind a space.
 fn from_local(text: &str) -> Option<EventTime> {
     let (date, clock) = text.split_once([' ', 'T']).unwrap_or((text, "00:00:00"));
+    let (clock, zone) = clock.split_once(' ').unwrap_or((clock, "UTC"));
+    if zone != "UTC" {
+        return read(&format!("{date}T{clock}{zone}"));
+    }
+    let clock = if clock.len() == 5 { &format!("{clock}:00") } else { clock };
     let is_plain =
         |part: &str, between: char| part.chars().all(|c| c.is_ascii_digit() || c == between || c == '.');
     let is_local = date.len() == 10 && clock.len() >= 8 && is_plain(date, '-') && is_plain(clock, ':');
@@ -128,6 +163,14 @@ mod tests {
         check("2018-02-23 21:32:16", "2018-02-23T21:32:16.000Z");
         check("Fri, 23 Feb 2018 21:32:16 GMT", "2018-02-23T21:32:16.000Z");
         check("Mon, 23 Feb 2018 21:32:16 UTC", "2018-02-23T21:32:16.000Z");
+        check("Thu, 22 Feb 2018 21:32:16 +0000", "2018-02-22T21:32:16.000Z");
+        check("Tuesday, 20 February 2018 9:05:16 +02:00", "2018-02-20T07:05:16.000Z");
+        check("Tue 20 Sept 2022 09:05 CEST", "2022-09-20T07:05:00.000Z");
+        check("20 Feb 2018 09:05:16", "2018-02-20T09:05:16.000Z");
+        check("Tue, 20 Feb 2018", "2018-02-20T00:00:00.000Z");
+        check("2018-02-23 21:32:16 UTC", "2018-02-23T21:32:16.000Z");
+        check("2018-02-23 21:32:16 +0100", "2018-02-23T20:32:16.000Z");
+        check("2018-02-23T21:32", "2018-02-23T21:32:00.000Z");
         check("23 Feb 18 21:32 EST", "2018-02-24T02:32:00.000Z");
         check("Fri, 23 Feb 2018 21:32:16 +0100", "2018-02-23T20:32:16.000Z");
         for none in ["", "soon", "+0000", "é+0000", "Mon Oct", "Mon Foo 03 00:23:22 +0000 2016", "2018-02-3"]

@@ -23,7 +23,17 @@ const MAX_NODES: usize = 200_000;
 /// Number of bytes in which an XML declaration names the encoding.
 const DECLARATION_BYTES: usize = 200;
 /// Namespaces that are read, with the prefix of their names.
-const NAMESPACES: [(&str, &str); 8] = [
+const NAMESPACES: [(&str, &str); 18] = [
+    ("http://backend.userland.com/rss2", ""),
+    ("http://blogs.law.harvard.edu/tech/rss", ""),
+    ("http://cyber.law.harvard.edu/rss", ""),
+    ("http://purl.org/atompub/tombstones/1.0", "at:"),
+    ("http://www.w3.org/2007/app", "app:"),
+    ("http://wordpress.org/export/1.0/", "wp:"),
+    ("http://wordpress.org/export/1.1/", "wp:"),
+    ("http://wordpress.org/export/1.2/", "wp:"),
+    ("http://search.yahoo.com/mrss/", "media:"),
+    ("http://www.itunes.com/dtds/podcast-1.0.dtd", "itunes:"),
     ("http://www.w3.org/2005/Atom", ""),
     ("http://purl.org/atom/ns#", ""),
     ("http://purl.org/rss/1.0/", ""),
@@ -46,6 +56,8 @@ pub(crate) fn to_json(payload: &[u8]) -> Result<Vec<u8>> {
     let text = decoded(payload);
     let mut reader = NsReader::from_str(text.trim_start());
     reader.config_mut().expand_empty_elements = true;
+    // Many feeds write `&` for itself.
+    reader.config_mut().allow_dangling_amp = true;
     let (mut open, mut nodes) = (vec![Element::default()], 0);
     loop {
         let before = reader.buffer_position();

@@ -106,6 +106,11 @@ impl Resource {
             Some("youtube#commentThread") => self.thread(out),
             Some("youtube#comment") => self.comment(None, out),
             Some(_) => Err(not_relevant("neither a comment nor a comment thread")),
+            // `fields` may leave out the kind of the page.
+            None if self.items.is_some() => {
+                out.each("items", self.items.iter().flatten(), |out, item| item.read(out));
+                Ok(())
+            }
             None => Err(unknown_payload("not a YouTube payload: `kind` is missing")),
         }
     }

@@ -58,6 +58,8 @@ struct Status {
     visibility: Option<String>,
     /// Not for other servers, nor for readers without an account here.
     local_only: Option<bool>,
+    /// A field of the chat messages of Pleroma, which have no visibility.
+    chat_id: Option<IgnoredAny>,
     language: Option<String>,
     content: Option<String>,
     url: Option<String>,
@@ -305,7 +307,7 @@ impl Status {
     }
 
     fn is_public(&self) -> Result<()> {
-        if self.last_status.is_some() {
+        if self.last_status.is_some() || self.chat_id.is_some() {
             return Err(not_public("a private conversation"));
         }
         if self.scheduled_at.is_some() || self.params.is_some() {

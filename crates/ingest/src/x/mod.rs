@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 
 use crate::bad_items::ItemList;
 use crate::decode_output::{DecodeOutput, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Items, OneOrMany};
+use crate::json_values::{IfList, Items, OneOrMany};
 use crate::{Rejection, Result, html, json};
 
 /// The fields that distinguish the kinds of payload. A payload without any of them is a single post.
@@ -28,7 +28,8 @@ struct Envelope {
     meta: Option<IgnoredAny>,
     /// An `includes` object without a response around it.
     tweets: Option<Items<v2::Item>>,
-    users: Option<Items<expansions::User>>,
+    /// Accounts; by id in webhooks about direct messages.
+    users: Option<IfList<expansions::User>>,
     /// A search response of API v1.1: standard, and premium.
     statuses: Option<Items<v1::Status>>,
     results: Option<Items<v1::Status>>,
@@ -55,6 +56,9 @@ struct Envelope {
     direct_message_events: Option<IgnoredAny>,
     direct_message_indicate_typing_events: Option<IgnoredAny>,
     direct_message_mark_read_events: Option<IgnoredAny>,
+    /// A conversation of an account's archive.
+    #[serde(rename = "dmConversation")]
+    archived_messages: Option<IgnoredAny>,
 }
 
 pub(crate) const LISTS: &[ItemList] = &[
@@ -82,7 +86,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         return v2::read(&data, &envelope.includes.take().unwrap_or_default(), out);
     }
     if let Some(tweets) = envelope.tweets.take() {
-        let users = envelope.users.take().unwrap_or_default();
+        let users = envelope.users.take().and_then(|users| users.0).unwrap_or_default();
         return v2::read(&OneOrMany::Many(tweets), &expansions::Includes::with_users(users), out);
     }
     for (place, statuses) in [("statuses", envelope.statuses.take()), ("results", envelope.results.take())] {
@@ -132,7 +136,7 @@ impl Envelope {
 
     /// Checks that the payload may be a single post. Returns a rejection with the reason if it is not.
     fn holds_a_post(&self) -> Result<()> {
-        let messages = [&self.events, &self.event, &self.direct_message];
+        let messages = [&self.events, &self.event, &self.direct_message, &self.archived_messages];
         if messages.into_iter().any(Option::is_some) {
             return Err(private_message());
         }
