@@ -1,4 +1,4 @@
-//! Runs the properties of the fuzz targets on slightly damaged payloads. Fuzzing needs a nightly compiler and
+//! Runs the properties of the fuzz targets on slightly damaged payloads. Fuzzing needs
 //! hours; this keeps its targets working between runs.
 
 #[path = "fuzz/src/lib.rs"]
@@ -26,6 +26,15 @@ fn damaged(bytes: &[u8], random: &mut fastrand::Rng, take: impl Fn(&[u8])) {
             }
         }
         take(&bytes);
+    }
+}
+
+#[test]
+fn damaged_records_keep_the_fuzzed_properties() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let recording = std::fs::read_to_string(root().join("demo/recording.jsonl")).unwrap();
+    for line in recording.lines().take(200) {
+        damaged(line.as_bytes(), &mut random, fuzz::records);
     }
 }
 

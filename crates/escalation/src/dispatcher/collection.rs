@@ -154,7 +154,7 @@ impl Dispatcher {
                 self.incidents.check_in(&id, incident, out.policy);
                 continue;
             };
-            let is_answered = collection.has_clock && collection.unanswered == 0 && collection.present > 0;
+            let is_answered = collection.has_clock && collection.unanswered == 0;
             // One that is answered before its team was notified needs no escalation.
             let is_unseen = incident.lifecycles.is_empty();
             let is_over = collection.present == 0 || (is_answered && is_unseen);
