@@ -75,9 +75,9 @@ fn each_call_of_an_ingester_fails_once_in_each_way_and_nothing_is_lost_or_double
 
 #[test]
 fn many_calls_of_an_ingester_fail_at_random_and_nothing_is_lost_or_doubled() {
-    let (undisturbed, _) = run_ingesters(|_| None);
+    let (undisturbed, calls) = run_ingesters(|_| None);
     for seed in 0..200 {
-        let (committed, _) = run_ingesters(random_faults(seed, 40));
+        let (committed, _) = run_ingesters(random_faults(seed, calls));
         committed.assert_equals(&undisturbed, &format!("seed {seed}"));
     }
 }
