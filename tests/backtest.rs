@@ -194,8 +194,9 @@ fn policies_are_compared_with_the_reasons_of_each() {
     );
 }
 
-/// Runs a backtest of events and actions; returns the conversation, news, members and text of each escalation record.
-fn emitted(policy: &str, events: &[Value], actions: &[Value]) -> Vec<String> {
+/// Runs a backtest of events and actions; returns the conversation, news, members and text of each escalation record,
+/// and what was held back by reason.
+fn emitted_and_held_back(policy: &str, events: &[Value], actions: &[Value]) -> (Vec<String>, Value) {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| write(folder.path(), name, bytes);
     let (policy, out) = (file("policy.toml", policy.as_bytes()), folder.path().join("out"));
@@ -209,7 +210,13 @@ fn emitted(policy: &str, events: &[Value], actions: &[Value]) -> Vec<String> {
         let (conversation, news, members) = (&record["conversation"], &record["news"], &record["members"]);
         format!("{conversation} {news} {members} {happened}").replace('"', "")
     };
-    found.iter().map(|line| text(&serde_json::from_str(line).unwrap())).collect()
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    let emitted = found.iter().map(|line| text(&serde_json::from_str(line).unwrap())).collect();
+    (emitted, report["policies"][0]["held_back"].clone())
+}
+
+fn emitted(policy: &str, events: &[Value], actions: &[Value]) -> Vec<String> {
+    emitted_and_held_back(policy, events, actions).0
 }
 
 const ASKED: &str = "[brands.aldermere]\n[routes.complaint]\nteam = \"support\"\nunless_answered = true\n\
@@ -234,19 +241,29 @@ fn what_was_edited_into_praise_is_not_in_a_digest_that_opens_later() {
         event(&format!("p{i}-{secs}"), &format!("c{i}"), secs, &post(50, text))
     };
     let mut events: Vec<Value> = (0..30).map(|i| post_of(i, 60.0 + f64::from(i), ANGRY)).collect();
-    let digests = |events: &[Value]| -> Vec<String> {
-        let found = emitted(&policy, &[events, &[post_of(99, 20_000.0, "Good morning")]].concat(), &[]);
-        found.into_iter().filter(|line| line.starts_with("digest/")).collect()
+    let digests = |events: &[Value]| -> (Vec<String>, Value) {
+        let events = [events, &[post_of(99, 20_000.0, "Good morning")]].concat();
+        let (found, held_back) = emitted_and_held_back(&policy, &events, &[]);
+        (found.into_iter().filter(|line| line.starts_with("digest/")).collect(), held_back)
     };
-    assert!(digests(&events)[0].contains("30 muted complaints unanswered, 30 of them overdue"));
-    events.extend((0..10).map(|i| {
-        let mut edit = post_of(i, 3600.0 + f64::from(i), "Thank you, everything works great now");
-        edit["post"]["edited_at"] = edit["at"].clone();
-        edit
-    }));
-    let found = digests(&events);
+    let edits_of = |posts: std::ops::Range<u32>| {
+        posts.map(|i| {
+            let mut edit = post_of(i, 3600.0 + f64::from(i), "Thank you, everything works great now");
+            edit["post"]["edited_at"] = edit["at"].clone();
+            edit
+        })
+    };
+    assert!(digests(&events).0[0].contains("30 muted complaints unanswered, 30 of them overdue"));
+    events.extend(edits_of(0..10));
+    let (found, _) = digests(&events);
     assert!(found[0].contains("20 muted complaints unanswered, 20 of them overdue"), "{found:?}");
     assert!(found.len() == 1 && found[0].contains(" opened 20 "), "{found:?}");
+    events.extend(edits_of(10..30));
+    let (found, held_back) = digests(&events);
+    assert!(
+        found.is_empty() && held_back["answered"].is_null(),
+        "edited is not answered: {found:?}, {held_back}"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
 use super::deadlines::describe_target;
-use super::emitter::{Emitter, EscalationRef};
+use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::{ActiveRoute, Incident};
 use super::verdict::Suppression;
 use crate::{Lifecycle, Policy, RouteRef};
@@ -174,21 +174,32 @@ impl Dispatcher {
                 );
             }
             self.incidents.check_in(&id, incident, out.policy);
-            if is_over {
+            if is_over && is_unseen {
+                self.close_unseen(&id, out);
+            } else if is_over {
                 self.close_collection(&id, out);
             }
         }
         self.close_ended_groups();
     }
 
-    /// Closes a collection that nobody was notified of, because the brand has answered everything in it.
-    pub(super) fn close_answered(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
-        let incident = self.incidents.get(id);
-        let teams = incident
-            .iter()
-            .flat_map(|one| one.routes.iter().filter_map(|active| one.team(active, out.policy)));
-        for team in teams {
-            out.record_suppression(&Suppression::Answered, id, team);
+    /// Closes a collection that nobody was notified of and that no longer needs to be: the brand has answered, or its
+    /// conversations hold no more, or have escalations of their own.
+    pub(super) fn close_unseen(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let members = self.incidents.members_of(id);
+        let mut conversations =
+            members.iter().filter_map(|member| self.incidents.get(member)?.conversation());
+        let is_answered = conversations.any(|conversation| conversation.answered_at.is_some());
+        for incident in self.incidents.get(id).iter() {
+            for team in incident.routes.iter().filter_map(|active| incident.team(active, out.policy)) {
+                if is_answered {
+                    out.record_suppression(&Suppression::Answered, id, team);
+                } else {
+                    out.record_decision(DecisionKind::RouteChanged, id, || {
+                        format!("{team}: nothing in it is left to notify of")
+                    });
+                }
+            }
         }
         self.close_collection(id, out);
     }

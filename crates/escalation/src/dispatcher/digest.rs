@@ -151,8 +151,8 @@ impl Dispatcher {
         }
     }
 
-    /// Describes what a digest holds now, the worst first, if it waits to be opened. One in which everything has been
-    /// answered meanwhile is closed.
+    /// Describes what a digest holds now, the worst first, if it waits to be opened. One in which nothing is left to
+    /// answer is closed.
     pub(super) fn describe_storm_digest(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
         let is_digest = |one: &Incident| matches!(one.details, Details::StormDigest { .. });
         if !self.incidents.get(id).is_some_and(|one| is_digest(one) && one.lifecycles.is_empty()) {
@@ -163,7 +163,7 @@ impl Dispatcher {
         let mut unanswered: Vec<_> =
             members.filter_map(|(member, one)| unanswered_in(id, member, one, out)).collect();
         unanswered.sort_unstable();
-        let Some((worst, _)) = unanswered.first() else { return self.close_answered(id, out) };
+        let Some((worst, _)) = unanswered.first() else { return self.close_unseen(id, out) };
         let (level, count) = (worst.level.0, unanswered.len());
         let overdue =
             unanswered.iter().filter(|(_, respond_by)| respond_by.is_some_and(|by| by < out.now)).count();
