@@ -112,6 +112,28 @@ impl Incident {
             .is_some_and(|conversation| conversation.memberships.iter().any(|m| m.route == *route))
     }
 
+    /// Returns whether a team was notified of the conversation, by itself or in a collection.
+    pub(super) fn is_known_to(&self, team: &str, policy: &Policy) -> bool {
+        let is_of_team = |membership: &Membership| self.team_of(&membership.route, policy) == Some(team);
+        self.lifecycles.iter().any(|lifecycle| lifecycle.team == team)
+            || self.conversation().is_some_and(|one| one.memberships.iter().any(is_of_team))
+    }
+
+    /// Returns whether a team waits for the conversation that was not notified of it.
+    fn awaits_team(&self, policy: &Policy) -> bool {
+        let waiting = self.routes.iter().filter(|active| active.due.is_some());
+        let mut teams = waiting.filter_map(|active| self.team(active, policy));
+        teams.any(|team| !self.is_known_to(team, policy))
+    }
+
+    /// Returns whether a storm that opens takes in the conversation: nobody was notified of it, or a team not yet.
+    pub(super) fn joins_new_storm(&self, policy: &Policy) -> bool {
+        self.conversation().is_some_and(|one| {
+            let is_unknown = self.lifecycles.is_empty() && one.memberships.is_empty();
+            one.counts_for_storms && (is_unknown || self.awaits_team(policy))
+        })
+    }
+
     /// Returns whether a collection holds conversations that have ended: it waits for a team that will wake, or was
     /// opened after their end.
     fn lists_ended(&self, policy: &Policy) -> bool {

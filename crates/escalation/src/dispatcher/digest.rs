@@ -226,10 +226,7 @@ impl Dispatcher {
             }
             for active in incident.routes.iter().filter(|active| active.muted && !active.lapsed) {
                 let Some(team) = incident.team(active, out.policy) else { continue };
-                let is_team = |route: &RouteRef| incident.team_of(route, out.policy) == Some(team);
-                let is_known = incident.lifecycles.iter().any(|lifecycle| lifecycle.team == team)
-                    || conversation.memberships.iter().any(|membership| is_team(&membership.route));
-                if is_known {
+                if incident.is_known_to(team, out.policy) {
                     continue;
                 }
                 let of_team = by_team.entry(team.to_owned()).or_default();

@@ -180,19 +180,14 @@ impl Dispatcher {
     }
 
     /// Adds complaints to the storms they belong to: those of this window and, when a storm has just
-    /// `opened`, all that have not been notified yet.
+    /// `opened`, all that wait.
     pub(super) fn join_storms(&mut self, new: &[String], opened: bool, out: &mut Emitter<'_>) {
         if self.core.storms.is_empty() {
             return;
         }
         let mut ids: Vec<IncidentId> = new.iter().map(IncidentId::conversation).collect();
         if opened {
-            let waiting = self.incidents.iter().filter(|(_, incident)| {
-                incident.lifecycles.is_empty()
-                    && incident.conversation().is_some_and(|conversation| {
-                        conversation.counts_for_storms && conversation.memberships.is_empty()
-                    })
-            });
+            let waiting = self.incidents.iter().filter(|(_, incident)| incident.joins_new_storm(out.policy));
             ids.extend(waiting.map(|(id, _)| id.clone()));
         }
         ids.sort_unstable();
