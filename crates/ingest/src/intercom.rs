@@ -2,7 +2,8 @@
 //!
 //! A conversation is what a contact wrote with the public replies. Admins, bots and teams are the brand. Nobody else
 //! can read it, so it has no reach. Of the parts only those that the contact sees are read; notes and changes by
-//! admins are not. Ids are unique only within a workspace, so a source names its account.
+//! admins are not. A rating is a reply with stars. Ids are unique only within a workspace, so a source names its
+//! account.
 
 use firewatch_domain::{AccountKind, Author, Post};
 use serde::Deserialize;
@@ -11,8 +12,9 @@ use serde::de::IgnoredAny;
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
+use crate::json_values::{Count, Id, Items, OneOrMany, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
+use crate::reviews::stars;
 use crate::{Result, html, json};
 
 /// A conversation, a page of them, or a webhook.
@@ -38,6 +40,7 @@ struct Conversation {
     #[serde(alias = "conversation_message")]
     source: Option<Source>,
     conversation_parts: Option<Parts>,
+    conversation_rating: Option<Rating>,
     /// A field of the `data` of a webhook.
     item: Option<Box<Conversation>>,
 }
@@ -66,6 +69,15 @@ struct Part {
     created_at: Option<PlatformTime>,
     author: Option<Account>,
     redacted: Option<bool>,
+}
+
+/// What the contact thinks of the conversation. Without a `rating` it was only asked for.
+#[derive(Debug, Deserialize)]
+struct Rating {
+    rating: Option<Count>,
+    remark: Option<String>,
+    created_at: Option<PlatformTime>,
+    contact: Option<Account>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,7 +165,24 @@ impl Conversation {
         }
         let parts = self.conversation_parts.map(|parts| parts.conversation_parts).unwrap_or_default();
         out.each("conversation_parts/conversation_parts", parts, |out, part| part.read(&id, out));
-        Ok(())
+        self.conversation_rating
+            .map_or(Ok(()), |rating| rating.read(&id, out).map_err(|e| e.within("conversation_rating")))
+    }
+}
+
+impl Rating {
+    fn read(self, root: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
+        let Some(stars) = stars("rating", self.rating)? else { return Ok(()) };
+        let at = platform_time::required("created_at", self.created_at)?;
+        let post = Post {
+            id: format!("rating/{}", at.as_millis()),
+            author: self.contact.and_then(Account::author),
+            text: self.remark.unwrap_or_default().trim().to_owned(),
+            stars: Some(stars),
+            in_reply_to: Some(root.to_owned()),
+            ..Post::default()
+        };
+        out.post(Occurrence { root, at }, post)
     }
 }
 
@@ -177,7 +206,7 @@ impl Source {
 impl Part {
     fn read(self, root: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         match self.part_type.as_deref() {
-            Some("comment" | "open" | "close") => {}
+            Some("comment" | "open" | "close" | "quick_reply") => {}
             Some("note" | "note_and_reopen") => return Err(not_public("an internal note")),
             Some(_) => return Err(not_relevant("a part other than a reply")),
             None => return Err(not_public("a part that does not say that it is a reply")),
