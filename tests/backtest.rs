@@ -235,6 +235,57 @@ fn an_action_follows_what_was_due_before_it_however_sparse_the_recording_is() {
 }
 
 #[test]
+fn records_of_one_conversation_apply_as_they_came_whatever_their_ids_are() {
+    let policy = format!("{}[windows]\n", ASKED.replace("low", "high = \"reshares >= 20\", low"));
+    // All come later than their windows, so they have one time.
+    let ahead = |secs: f64| {
+        let of_partition = move |i: u32| {
+            let id = format!("ahead{i}-{secs}");
+            event(&id, &id, secs, &post(9, "Good morning"))
+        };
+        (0..200).map(of_partition)
+    };
+    let late = |first: Value, second: Value| {
+        let late = [first, second].into_iter();
+        let events: Vec<Value> = ahead(900.0).chain(late).chain(ahead(905.0)).chain(ahead(3600.0)).collect();
+        emitted(&policy, &events, &[])
+    };
+    let complaint = || event("e9", "c", 0.0, &post(50, ANGRY));
+    let counted = event("e1", "c", 600.0, &json!({ "counters": { "reshares": 30 } }));
+    let found = late(complaint(), counted);
+    assert!(found[0].starts_with("c opened") && found[0].contains("high"), "{found:?}");
+    let answer = json!({ "brand_reply": { "account": "@a", "text": "We are on it" } });
+    assert_eq!(late(complaint(), event("e1", "c", 60.0, &answer)), [""; 0], "the brand has answered");
+    let deleted = event("e1", "c", 60.0, &json!({ "delete": { "post": "p" } }));
+    let mut own = complaint();
+    own["post"]["id"] = "p".into();
+    assert_eq!(late(own, deleted), [""; 0], "what was deleted before is emitted to nobody");
+}
+
+#[test]
+fn an_event_that_comes_after_a_later_one_of_its_conversation_is_not_taken_back_by_it() {
+    let policy = ASKED.replace("low", "medium = \"reshares >= 19\", high = \"reshares >= 20\", low");
+    let reshared = |i: u32, secs: f64| event(&format!("r{i}"), "c", secs, &reshare(&format!("r{i}"), 10));
+    let mut events = vec![event("p", "c", 0.0, &post(50, ANGRY))];
+    events.extend((0..19).map(|i| reshared(i, 10.2)));
+    events.push(reshared(19, 10.1));
+    events.push(event("o", "o", 60.0, &post(9, "Good morning")));
+    let found = emitted(&policy, &events, &[]);
+    assert!(found.len() == 2 && found[1].contains("reshares 20: high"), "{found:?}");
+}
+
+#[test]
+fn a_deleted_post_ends_the_escalation_that_outlives_its_conversation() {
+    let policy = format!("first_response = \"60m\"\nhorizon = \"30m\"\n{ASKED}");
+    let other = |secs: f64| event(&format!("o{secs}"), &format!("o{secs}"), secs, &post(9, "Good morning"));
+    let deleted = event("gone", "c", 3000.0, &json!({ "delete": { "post": "c" } }));
+    let complaint = event("p", "c", 0.0, &post(50, ANGRY));
+    let found = emitted(&policy, &[complaint, other(2400.0), deleted, other(9000.0)], &[]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[1].contains("moved") && found[1].contains("was deleted"), "{found:?}");
+}
+
+#[test]
 fn what_was_edited_into_praise_is_not_in_a_digest_that_opens_later() {
     let policy = format!("{ASKED}[teams.support]\nquiet = {{ from = \"14:01\", to = \"18:00\" }}\n");
     let post_of = |i: u32, secs: f64, text: &str| {

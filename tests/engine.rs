@@ -409,7 +409,7 @@ fn large_accounts_are_named_as_a_reason_and_bots_are_recognised() {
 #[test]
 fn danger_reaches_pr_at_once_at_any_reach_until_a_person_ends_it() {
     let text = "Your brakes failed on the motorway and my daughter nearly died. Nobody answers.";
-    let later = event("r", "c", 90_000.0, &reshare("a", 5));
+    let later = event("r", "c", 80_000.0, &reshare("a", 5));
     let (effects, _) = run(&[event("p", "c", 0.0, &post(3, text)), later]);
     let pr: Vec<_> = effects
         .iter()

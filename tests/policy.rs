@@ -50,6 +50,11 @@ fn the_cases_of_groups_digests_clocks_and_tiers_pass() {
 }
 
 #[test]
+fn cases_of_escalations_that_outlive_their_conversations_pass() {
+    all_cases_pass("tests/policy/outliving.toml", 6);
+}
+
+#[test]
 fn a_failing_case_is_reported_with_what_was_emitted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cases.toml");

@@ -58,6 +58,18 @@ pub enum SignalBody {
     },
 }
 
+impl SignalBody {
+    /// Returns the conversation that it is about; `None` for a watermark.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&str> {
+        match self {
+            Self::RoutesMatched(matched) => Some(&matched.conversation),
+            Self::ConversationUpdated(update) => Some(&update.conversation),
+            Self::Watermark { .. } => None,
+        }
+    }
+}
+
 /// State of a conversation, as far as a team may need it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Matched")]

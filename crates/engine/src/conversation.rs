@@ -227,6 +227,11 @@ impl Conversation {
         self.root_kind == RootKind::Deleted
     }
 
+    /// Whether nothing of it was read: it is new, or began again after its end.
+    pub fn is_unread(&self) -> bool {
+        self.root.is_none() && self.signaled.is_none() && self.root_kind == RootKind::Ordinary
+    }
+
     /// Whether the post with this id is the root that was read.
     pub fn has_root(&self, post: &str) -> bool {
         self.root.as_ref().is_some_and(|root| root.post == short_hash(post).to_le_bytes())

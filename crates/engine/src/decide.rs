@@ -15,7 +15,10 @@ use crate::observe::{Changed, Observed};
 use crate::routes::{RouteLevels, fill_spread_facts};
 use crate::ruleset::keeps_words;
 use crate::signaled::{SignaledState, silences_hash};
-use crate::signals::{Cause, Stamp, cross_platform_author_hash, emit_action, emit_update, signal, signal_id};
+use crate::signals::{
+    Cause, Stamp, cross_platform_author_hash, emit_action, emit_action_to, emit_unfollowed_update,
+    emit_update, signal, signal_id,
+};
 use crate::{Effect, Ruleset};
 
 /// The context in which this step processes one record, with the output that its effects go to.
@@ -47,8 +50,24 @@ impl Decider<'_> {
         match observed {
             Observed::Nothing(fold) => Outcome::Folded(fold),
             Observed::Answered { by, change } => {
-                self.update(conversation, &change, &by, event.into());
+                if conversation.is_unread() {
+                    let accounts = &self.ruleset.policy.accounts;
+                    let brand = accounts.brand(conversation.platform.as_deref(), &by);
+                    self.unfollowed_update(
+                        conversation.brand.as_deref().or(brand),
+                        &change,
+                        &by,
+                        event.into(),
+                    );
+                } else {
+                    self.update(conversation, &change, &by, event.into());
+                }
                 Outcome::Folded(Fold::BrandSpoke)
+            }
+            Observed::DeletedUnread => {
+                let change = ConversationChange::Deleted { is_root: true };
+                self.unfollowed_update(conversation.brand.as_deref(), &change, "", event.into());
+                Outcome::Folded(Fold::Deleted)
             }
             Observed::Deleted { is_root } => {
                 self.deleted(conversation, event, is_root);
@@ -84,7 +103,13 @@ impl Decider<'_> {
             ActionKind::Reply | ActionKind::HandOff => conversation.answered = true,
             _ => {}
         }
-        emit_action(conversation, action, &self.stamp, self.out);
+        if conversation.is_unread() {
+            for (slot, _) in self.ruleset.policies() {
+                emit_action_to(self.ruleset.signal_keys(), action, slot, &self.stamp, self.out);
+            }
+        } else {
+            emit_action(conversation, action, &self.stamp, self.out);
+        }
         Outcome::Folded(Fold::Action)
     }
 
@@ -102,6 +127,19 @@ impl Decider<'_> {
         cause: Cause<'_>,
     ) {
         emit_update(conversation, change, by, cause, &self.stamp, self.out);
+    }
+
+    /// Reports a change of a conversation of which nothing is known here. Its escalation may outlive it.
+    fn unfollowed_update(
+        &mut self,
+        brand: Option<&str>,
+        change: &ConversationChange,
+        by: &str,
+        cause: Cause<'_>,
+    ) {
+        let slots = self.ruleset.policies().map(|(slot, _)| slot);
+        let brands = self.ruleset.brands_of_unfollowed(brand);
+        emit_unfollowed_update(&brands, slots, change, by, cause, &self.stamp, self.out);
     }
 
     /// Reports a deletion to the dispatchers. If it was the root, emits a last score without text, and the
@@ -223,9 +261,7 @@ impl Decider<'_> {
             answered: conversation.answered,
             trace: self.stamp.trace.map(Into::into),
         };
-        // Signals of one time apply in the order of their ids: this one after the erasure of a deleted text.
-        let suffix = if changed.resends { "/kept" } else { "" };
-        let id = signal_id(new.slot, format_args!("{}/{}{suffix}", event.conversation, event.id));
+        let id = signal_id(new.slot, format_args!("{}/{}", event.conversation, event.id));
         let body = SignalBody::RoutesMatched(Box::new(routes_matched));
         self.out.extend(signal(conversation, new.slot, id, body, event.at, &self.stamp));
     }

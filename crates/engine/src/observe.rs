@@ -30,6 +30,8 @@ pub(crate) enum Observed {
         /// Whether it was the root.
         is_root: bool,
     },
+    /// The root was deleted before it was read, or after the end of the conversation.
+    DeletedUnread,
     /// Something that the risk depends on changed.
     Changed(Changed),
 }
@@ -246,12 +248,13 @@ impl Observer<'_> {
     fn delete(&mut self, delete: &Delete) -> Observed {
         let conversation = &mut *self.conversation;
         conversation.cascade.observe_time(self.event.at);
+        let is_unread = conversation.is_unread();
         let is_unread_root = conversation.root.is_none() && is_named_by(self.event, &delete.post);
         if conversation.has_root(&delete.post) || is_unread_root {
             conversation.root_kind = RootKind::Deleted;
             conversation.root = None;
             conversation.links = None;
-            return Observed::Deleted { is_root: true };
+            return if is_unread { Observed::DeletedUnread } else { Observed::Deleted { is_root: true } };
         }
         if conversation.top_reply().is_some_and(|reply| reply.post == short_hash(&delete.post)) {
             conversation.replies_mut().top = None;

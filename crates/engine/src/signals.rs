@@ -3,8 +3,8 @@
 use std::fmt;
 
 use firewatch_domain::{
-    Action, ActionContext, ActionKind, ConversationChange, ConversationUpdate, Event, EventTime, IncidentId,
-    Post, SCHEMA_VERSION, Signal, SignalBody,
+    Action, ActionContext, ActionKind, ConversationChange, ConversationUpdate, Event, EventTime, Post,
+    SCHEMA_VERSION, Signal, SignalBody,
 };
 use firewatch_escalation::UNLISTED_BRAND;
 use firewatch_scoring::short_hash;
@@ -56,19 +56,17 @@ pub(crate) fn emit_action(
     }
 }
 
-/// Emits a person's action on a storm, group, digest or silence notice to the dispatcher of its brand. A brand
-/// whose name has slashes can share its ids' beginning with another; the dispatcher that does not know the
-/// incident ignores the action.
-pub(crate) fn emit_incident_action(
+/// Emits a person's action to the dispatchers of the brands that it may be about: on a storm, group, digest or silence
+/// notice, or on a conversation that is no longer followed. The dispatcher that does not know the incident ignores it.
+pub(crate) fn emit_action_to<'a>(
+    brands: impl Iterator<Item = &'a str>,
     action: &Action,
-    id: &IncidentId,
     slot: u32,
-    brands: impl Iterator<Item = impl AsRef<str>>,
     stamp: &Stamp<'_>,
     out: &mut Vec<Effect>,
 ) {
-    for brand in brands.filter(|brand| id.may_be_of_brand(brand.as_ref())) {
-        let signal = action_signal(action, slot, brand.as_ref(), stamp);
+    for brand in brands {
+        let signal = action_signal(action, slot, brand, stamp);
         out.extend(signal.map(|signal| Effect::Signal(Box::new(signal))));
     }
 }
@@ -109,17 +107,47 @@ pub(crate) fn emit_update(
     out: &mut Vec<Effect>,
 ) {
     for state in conversation.signaled.iter().flat_map(|signaled| signaled.slots()) {
-        let update = ConversationUpdate {
-            conversation: cause.conversation.into(),
-            change: change.clone(),
-            by: by.into(),
-            action: None,
-            trace: stamp.trace.map(Into::into),
-        };
-        let id = signal_id(state.slot, format_args!("{}/{}/done", cause.conversation, cause.id));
-        let body = SignalBody::ConversationUpdated(update);
+        let (id, body) = update(state.slot, change, by, cause, stamp);
         out.extend(signal(conversation, state.slot, id, body, cause.at, stamp));
     }
+}
+
+/// Emits a change of a conversation that is no longer followed to the dispatchers of the brands that it may be about.
+/// One whose escalation outlives the conversation applies it; the others ignore it.
+pub(crate) fn emit_unfollowed_update<'a>(
+    brands: &(impl Iterator<Item = &'a str> + Clone),
+    slots: impl Iterator<Item = u32>,
+    change: &ConversationChange,
+    by: &str,
+    cause: Cause<'_>,
+    stamp: &Stamp<'_>,
+    out: &mut Vec<Effect>,
+) {
+    for slot in slots {
+        for brand in brands.clone() {
+            let (id, body) = update(slot, change, by, cause, stamp);
+            out.push(Effect::Signal(Box::new(stamped(brand, slot, id, body, cause.at, stamp))));
+        }
+    }
+}
+
+/// Returns the id and body of the signal of a change.
+fn update(
+    slot: u32,
+    change: &ConversationChange,
+    by: &str,
+    cause: Cause<'_>,
+    stamp: &Stamp<'_>,
+) -> (String, SignalBody) {
+    let update = ConversationUpdate {
+        conversation: cause.conversation.into(),
+        change: change.clone(),
+        by: by.into(),
+        action: None,
+        trace: stamp.trace.map(Into::into),
+    };
+    let id = signal_id(slot, format_args!("{}/{}/done", cause.conversation, cause.id));
+    (id, SignalBody::ConversationUpdated(update))
 }
 
 /// Builds a stamped signal; returns `None` before the conversation's first signal is due.
@@ -133,15 +161,20 @@ pub(crate) fn signal(
 ) -> Option<Effect> {
     let signaled = conversation.signaled.as_ref()?;
     let brand = conversation.brand.as_deref().filter(|_| !signaled.is_unlisted);
-    Some(Effect::Signal(Box::new(Signal {
+    let signal = stamped(brand.unwrap_or(UNLISTED_BRAND), slot, id, body, at, stamp);
+    Some(Effect::Signal(Box::new(signal)))
+}
+
+fn stamped(brand: &str, slot: u32, id: String, body: SignalBody, at: EventTime, stamp: &Stamp<'_>) -> Signal {
+    Signal {
         v: SCHEMA_VERSION,
         id,
-        brand: brand.unwrap_or(UNLISTED_BRAND).into(),
+        brand: brand.into(),
         at: at.min(stamp.now).max(stamp.watermark),
         source: stamp.partition,
         slot,
         body,
-    })))
+    }
 }
 
 /// Returns a signal's id. Ids for different slots differ only in a prefix, because dispatchers order by id.

@@ -308,7 +308,7 @@ fn tally_emitted(
     mut emitted: Vec<(usize, Escalation)>,
     sink: &mut impl FnMut(usize, &Escalation),
 ) {
-    emitted.sort_by(|(_, a), (_, b)| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    emitted.sort_by(|(_, a), (_, b)| (a.at, &a.escalation, a.step).cmp(&(b.at, &b.escalation, b.step)));
     for (policy, record) in &emitted {
         tallies[*policy].record(record);
         if record.members.is_none() {

@@ -17,7 +17,7 @@ use crate::decide::Decider;
 use crate::entry_store::{Dispatchers, EntryStore, Progress};
 use crate::observe::observe;
 use crate::record::{DecodeResult, Handled, Input, Record, RecordMeta};
-use crate::signals::{Stamp, emit_incident_action};
+use crate::signals::{Stamp, emit_action_to};
 use crate::{ChangelogEntry, Effect, Fold, Outcome, Partitioner, Ruleset, StateError, dead_letters};
 
 /// Default maximum number of conversations of a task, at 600 to 900 bytes each.
@@ -301,6 +301,8 @@ impl Task {
         ruleset: &Ruleset,
         out: &mut Vec<Effect>,
     ) -> Outcome {
+        // What was silent for too long has ended, also when it is this conversation.
+        self.expire_inactive(self.progress.time_with(event.at.min(meta.arrival)), ruleset, out);
         let outcome = self.apply_event(event, meta, ruleset, out);
         self.follow_events(event.at.min(meta.arrival), ruleset, out);
         self.keep_within_limit(ruleset, out);
@@ -345,12 +347,19 @@ impl Task {
         match (outcome, IncidentId::from_prefix(&action.conversation)) {
             (Some(outcome), _) => outcome,
             (None, Some(id)) => {
+                // A brand whose name has slashes can share its ids' beginning with another.
+                let brands = ruleset.signal_keys().filter(|brand| id.may_be_of_brand(brand));
                 for (slot, _) in ruleset.policies() {
-                    emit_incident_action(action, &id, slot, ruleset.signal_keys(), &stamp, out);
+                    emit_action_to(brands.clone(), action, slot, &stamp, out);
                 }
                 Outcome::Folded(Fold::Action)
             }
-            (None, None) => Outcome::Folded(Fold::UnknownConversation),
+            (None, None) => {
+                for (slot, _) in ruleset.policies() {
+                    emit_action_to(ruleset.signal_keys(), action, slot, &stamp, out);
+                }
+                Outcome::Folded(Fold::UnknownConversation)
+            }
         }
     }
 

@@ -69,6 +69,11 @@ impl Task {
     /// Advances stream time, and expires inactive conversations.
     fn advance_stream_time(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.stream_time = Some(now);
+        self.expire_inactive(now, ruleset, out);
+    }
+
+    /// Expires the conversations that are inactive at a time.
+    pub(super) fn expire_inactive(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         while let Some((id, due, expired)) = self.conversations.pop_expired(now) {
             let reason = format!("no activity for {}", ruleset.policy.retention);
             let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };

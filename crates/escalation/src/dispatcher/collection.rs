@@ -155,6 +155,14 @@ impl Incident {
         }
     }
 
+    /// Ends the memberships by which a team was notified of the conversation.
+    pub(super) fn leave_collections_of(&mut self, team: &str, policy: &Policy) {
+        let memberships = self.conversation().map_or(&[][..], |one| &one.memberships);
+        let of_team = memberships.iter().filter(|one| self.team_of(&one.route, policy) == Some(team));
+        let routes: Vec<RouteRef> = of_team.map(|one| one.route.clone()).collect();
+        self.leave(|membership| routes.contains(&membership.route));
+    }
+
     /// Ends the memberships for which `ends` holds.
     pub(super) fn leave(&mut self, ends: impl Fn(&Membership) -> bool) {
         if let Some(conversation) = self.conversation_mut() {
@@ -226,10 +234,11 @@ impl Dispatcher {
         self.close_collection(id, out);
     }
 
-    /// Removes a collection, and the memberships in it.
+    /// Removes a collection, and the memberships in it. What follows begins another.
     pub(super) fn close_collection(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
         let members = self.incidents.members_of(id);
         self.incidents.remove(id);
+        self.core.groups.retain(|_, group| group.id != *id);
         for member in members {
             self.incidents.edit(&member, |member| member.leave(|membership| membership.of == *id));
             self.remove_if_ended(&member, out);
@@ -245,16 +254,21 @@ impl Dispatcher {
         }
     }
 
-    /// Returns whether an incident is over and nothing needs it. One whose conversation has ended stays while a
-    /// collection lists it, or waits to notify its team of it.
+    /// Returns whether an incident is over and nothing needs it. One whose conversation has ended stays while a storm
+    /// mutes it, and while a collection lists it or waits to notify its team of it.
     pub(super) fn is_finished(&self, id: &IncidentId, incident: &Incident, out: &mut Emitter<'_>) -> bool {
         if !incident.is_over() {
             return false;
         }
-        let memberships = incident.conversation().map_or(&[][..], |conversation| &conversation.memberships);
-        let collections = memberships.iter().filter_map(|membership| self.incidents.get(&membership.of));
-        for collection in collections {
-            if collection.lists_ended(out.policy) {
+        let Some(conversation) = incident.conversation() else { return true };
+        if incident.waits_in_storm(&self.core.storms) {
+            return false;
+        }
+        let is_kept = conversation.expires_at.is_some_and(|at| at > out.now);
+        for membership in &conversation.memberships {
+            let Some(collection) = self.incidents.get(&membership.of) else { continue };
+            let has_clock = is_kept && membership.respond_by.is_some();
+            if collection.lists_ended(out.policy) || (has_clock && collection.is_alive()) {
                 return false;
             }
             if collection.lifecycles.is_empty() {
@@ -302,7 +316,7 @@ impl Dispatcher {
         }
     }
 
-    fn remove_if_ended(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+    pub(super) fn remove_if_ended(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
         if self.incidents.get(id).is_some_and(|incident| self.is_finished(id, incident, out)) {
             self.incidents.remove(id);
         }

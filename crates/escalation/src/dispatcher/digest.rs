@@ -103,7 +103,7 @@ impl Dispatcher {
         incident.details = Details::BudgetDigest { team: team.to_owned(), waiting: count as u64 };
         let is_live = incident.lifecycles.first().is_some_and(Lifecycle::is_live);
         // What left it was notified of by itself.
-        let has_grown = now_notified.0 >= known;
+        let has_grown = incident.lifecycles.is_empty() || now_notified.0 >= known;
         let is_held = is_live && has_grown && incident.holds_reminders(&id, 0, out);
         if !is_held {
             if has_grown {
@@ -114,6 +114,19 @@ impl Dispatcher {
             }
         }
         self.incidents.check_in(&id, incident, out.policy);
+    }
+
+    /// Returns whether an incident is the digest of what waits for a budget.
+    pub(super) fn is_budget_digest(&self, id: &IncidentId) -> bool {
+        self.incidents.get(id).is_some_and(|one| matches!(one.details, Details::BudgetDigest { .. }))
+    }
+
+    /// Describes what waits for a budget now, in a digest that its team is about to be notified of.
+    pub(super) fn describe_budget_digest(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let Some(incident) = self.incidents.get(id).filter(|one| one.lifecycles.is_empty()) else { return };
+        if let Details::BudgetDigest { team, .. } = &incident.details {
+            self.update_budget_digest(&team.clone(), out);
+        }
     }
 
     /// Forgets a digest that a person ended. The next one opens when something else starts to wait.
@@ -262,7 +275,7 @@ impl Incident {
         out: &mut Emitter<'_>,
     ) {
         if let Some(active) = self.routes.first_mut().filter(|active| active.due.is_some()) {
-            (active.level, active.reason) = (active.level.max(level), reason);
+            (active.level, active.reason) = (level, reason);
         } else if let Some(lifecycle) = self.lifecycles.first_mut().filter(|lifecycle| lifecycle.is_live()) {
             lifecycle.level = lifecycle.level.max(level);
             lifecycle.reason = reason;

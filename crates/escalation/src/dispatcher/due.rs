@@ -29,10 +29,13 @@ impl Dispatcher {
     /// Processes every incident that is due, and those that become due by it, each once.
     pub(super) fn process_due(&mut self, out: &mut Emitter<'_>) {
         let (mut openings, mut processed, mut collections) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut budget_digests = Vec::new();
         loop {
             let due = self.incidents.take_due(out.now);
             let new = due.into_iter().filter(|id| processed.insert(id.clone()));
-            let (later, now): (Vec<_>, Vec<_>) = new.partition(|id| self.is_collection(id));
+            let (of_budgets, new): (Vec<_>, Vec<_>) = new.partition(|id| self.is_budget_digest(id));
+            budget_digests.extend(of_budgets);
+            let (later, now): (Vec<_>, Vec<_>) = new.into_iter().partition(|id| self.is_collection(id));
             collections.extend(later);
             // What collects conversations comes after them, so that it lists what is so then.
             let ready = if now.is_empty() { std::mem::take(&mut collections) } else { now };
@@ -40,6 +43,12 @@ impl Dispatcher {
                 break;
             }
             ready.iter().for_each(|id| self.process_one(id, &mut openings, out));
+        }
+        self.open_by_rank(openings, out);
+        let mut openings = Vec::new();
+        for id in budget_digests {
+            self.describe_budget_digest(&id, out);
+            self.process_one(&id, &mut openings, out);
         }
         self.open_by_rank(openings, out);
         self.incidents.reschedule(&processed);
@@ -145,7 +154,7 @@ impl Dispatcher {
             match free_at {
                 None => {
                     incident.open(&id, &team, &trigger, lists_ended, out);
-                    incident.leave(|membership| membership.route == trigger.route);
+                    incident.leave_collections_of(&team, out.policy);
                 }
                 Some(free_at) => {
                     out.record_suppression(&Suppression::OverBudget(free_at), &id, &team);

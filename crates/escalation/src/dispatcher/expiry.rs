@@ -15,17 +15,21 @@ const UNKNOWN_ROUTE_RETRY: Duration = Duration::from_mins(1);
 
 impl Incident {
     /// Ends the escalations of a conversation that has ended, and the routes that will notify nobody. While the
-    /// clock of the first answer runs, or its reminder is held back, they go on for another horizon from then.
+    /// clock of the first answer runs, or its reminder is held back, they go on for another horizon from then. So do
+    /// the groups and digests that list it.
     pub(super) fn expire(&mut self, id: &IncidentId, reason: String, out: &mut Emitter<'_>) {
         let live = self.lifecycles.iter().filter(|lifecycle| lifecycle.is_live());
         let overdue_at =
             live.filter_map(|one| one.overdue_at.map(|at| at.max(one.reminders_held_until.unwrap_or(at))));
-        let expires_at = overdue_at.max().map(|at| at + out.policy.retention);
-        if expires_at.is_none() {
+        let of_own = overdue_at.max();
+        if of_own.is_none() {
             out.move_all(id, self, EscalationState::Expired, &reason);
         }
+        let retention = out.policy.retention;
         if let Some(conversation) = self.conversation_mut() {
-            (conversation.expired, conversation.expires_at) = (Some(reason), expires_at);
+            let of_collections = conversation.memberships.iter().filter_map(|one| one.respond_by).max();
+            conversation.expires_at = of_own.max(of_collections).map(|at| at + retention);
+            conversation.expired = Some(reason);
         }
         self.suppress_after_end(id, out);
     }

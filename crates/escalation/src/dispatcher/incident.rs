@@ -321,8 +321,8 @@ impl Incident {
         let own =
             self.routes.iter().filter(|active| active.is_due(now) && self.team(active, policy) == Some(team));
         let open = own.filter(|active| !(answered && active.waits_for_answer(policy)));
-        // Of routes with the same level, the one that matched last decides.
-        let highest = open.max_by_key(|active| active.level)?;
+        // Of routes with the same level, the one decides by which it is in a group, or the one that matched last.
+        let highest = open.max_by_key(|active| (active.level, self.is_member_by(&active.route)))?;
         Some(Trigger {
             route: highest.route.clone(),
             level: highest.level,

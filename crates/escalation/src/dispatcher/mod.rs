@@ -1,8 +1,8 @@
 //! The dispatcher of a brand: sees all its conversations together and decides who is notified of what.
 //!
 //! Signals wait in windows of event time. A window is decided when every source partition has passed its end.
-//! Its signals are applied in the order of time and id, so the outcome does not depend on how partitions
-//! interleave. A person's action waits for no window: it is applied once the windows before it are decided.
+//! Its signals are applied in the order of time and conversation, and those of a conversation as they came, which is
+//! from one partition. So the outcome does not depend on how partitions interleave. A person's action waits for no window: it is applied once the windows before it are decided.
 
 mod actions;
 mod clock;
@@ -20,6 +20,7 @@ mod incidents;
 mod links;
 mod matches;
 mod part_key;
+mod pending;
 mod person_silence;
 mod related;
 mod reminders;
@@ -47,6 +48,7 @@ pub use state_v11::{IncidentV11, StatePartV11};
 use emitter::Emitter;
 pub use emitter::{Decision, DecisionKind, DecisionTrace};
 use incidents::Incidents;
+use pending::{PendingSignals, Window};
 
 /// Maximum number of pending signals. Beyond it, the oldest window is decided without the lagging sources.
 const MAX_PENDING_SIGNALS: usize = 50_000;
@@ -64,8 +66,7 @@ pub struct Dispatcher {
     pub(crate) core: DispatcherCore,
     pub(crate) profile: SeasonalProfile,
     pub(crate) history: VolumeHistory,
-    /// Signals that wait for their window, by time and id.
-    pending: BTreeMap<(EventTime, String), SignalBody>,
+    pending: PendingSignals,
     /// Actions that wait until the windows before them are decided.
     actions: BTreeMap<ActionKey, ConversationUpdate>,
     pub(crate) incidents: Incidents,
@@ -82,7 +83,7 @@ impl Dispatcher {
             core: DispatcherCore::new(),
             profile: SeasonalProfile::new(policy.storms.expected_per_hour),
             history: VolumeHistory::new(),
-            pending: BTreeMap::new(),
+            pending: PendingSignals::default(),
             actions: BTreeMap::new(),
             incidents: Incidents::default(),
             changed: BTreeSet::new(),
@@ -121,8 +122,7 @@ impl Dispatcher {
                 if self.clock.observe_signal(source) {
                     self.changed.insert(StatePartKey::Clock);
                 }
-                self.changed.insert(StatePartKey::Pending(at, id.clone()));
-                self.pending.insert((at, id), body);
+                self.changed.insert(self.pending.push(at, body));
                 self.decide_oldest(&mut out);
             }
         }
@@ -133,7 +133,7 @@ impl Dispatcher {
     fn decide_oldest(&mut self, out: &mut Emitter<'_>) {
         let step = out.policy.windows.step;
         while self.pending.len() > MAX_PENDING_SIGNALS {
-            let Some(((oldest, _), _)) = self.pending.first_key_value() else { break };
+            let Some(oldest) = self.pending.first_at() else { break };
             // A late signal is decided with the next window.
             let start = oldest.floor(step);
             let start = self.clock.next_window.map_or(start, |next| next.max(start));
@@ -155,8 +155,7 @@ impl Dispatcher {
 
     /// Decides every window that all sources have passed, and applies the actions that waited for them.
     fn advance(&mut self, out: &mut Emitter<'_>) {
-        let last_pending = self.pending.last_key_value().map(|((at, _), _)| *at);
-        if let Some(watermark) = self.clock.watermark(last_pending, out.policy) {
+        if let Some(watermark) = self.clock.watermark(self.pending.last_at(), out.policy) {
             self.decide_until(watermark, out);
             self.apply_actions(watermark, out);
         }
@@ -169,7 +168,9 @@ impl Dispatcher {
             // A window may change anything of the core; what did not change is not written again.
             self.changed.extend([StatePartKey::Clock, StatePartKey::Core]);
             self.clock.next_window = Some(start + step);
-            let window = self.take_pending_before(start + step);
+            let window = self.pending.take_before(start + step);
+            let taken = window.keys().map(|(at, place)| StatePartKey::Pending(*at, place.clone()));
+            self.changed.extend(taken);
             out.now = start + step;
             self.decide(window, out);
         }
@@ -187,8 +188,7 @@ impl Dispatcher {
             self.changed.insert(StatePartKey::Action(at, acted_at, id.clone()));
             if self.incidents.find(&update.conversation).is_none() {
                 let at = acted_at.max(self.clock.next_window.unwrap_or(acted_at));
-                self.changed.insert(StatePartKey::Pending(at, id.clone()));
-                self.pending.insert((at, id), SignalBody::ConversationUpdated(update));
+                self.changed.insert(self.pending.push(at, SignalBody::ConversationUpdated(update)));
                 continue;
             }
             self.changed.insert(StatePartKey::Core);
@@ -198,22 +198,11 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the pending signals before a time. Most windows are empty.
-    fn take_pending_before(&mut self, end: EventTime) -> BTreeMap<(EventTime, String), SignalBody> {
-        if self.pending.first_key_value().is_none_or(|((at, _), _)| *at >= end) {
-            return BTreeMap::new();
-        }
-        let later = self.pending.split_off(&(end, String::new()));
-        let window = std::mem::replace(&mut self.pending, later);
-        self.changed.extend(window.keys().map(|(at, id)| StatePartKey::Pending(*at, id.clone())));
-        window
-    }
-
     /// Returns the start of the next window in which something can happen and that ends at or before the
     /// watermark: one with a signal, a deadline, a digest or a notice, or the last of a storm window.
     fn next_window(&self, watermark: EventTime, policy: &Policy) -> Option<EventTime> {
         let step = policy.windows.step;
-        let first_pending = self.pending.first_key_value().map(|((at, _), _)| at.floor(step));
+        let first_pending = self.pending.first_at().map(|at| at.floor(step));
         let next = self.clock.next_window.or(first_pending)?;
         let gap = Duration::from_millis(MAX_GAP.as_millis() / step.as_millis() * step.as_millis());
         let from =
@@ -230,7 +219,7 @@ impl Dispatcher {
     }
 
     /// Decides the window that ends now.
-    fn decide(&mut self, window: BTreeMap<(EventTime, String), SignalBody>, out: &mut Emitter<'_>) {
+    fn decide(&mut self, window: Window, out: &mut Emitter<'_>) {
         self.adopt_policy(out);
         let mut counts = ComplaintCounts::default();
         let mut new = Vec::new();

@@ -15,7 +15,7 @@ pub enum StatePartKey {
     History,
     /// An incident.
     Incident(IncidentId),
-    /// A pending signal, by time and id.
+    /// A pending signal, by time and by its place among those of one time.
     Pending(EventTime, String),
     /// A pending action, by its place among the windows, its time and its id.
     Action(EventTime, EventTime, String),

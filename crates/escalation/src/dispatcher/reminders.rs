@@ -56,7 +56,9 @@ impl Dispatcher {
             }
             let due = due_reminders(incident, &incident.lifecycles[i], out.now, out.policy);
             if !due.is_empty() && !incident.holds_reminders(id, i, out) {
-                for reminder in due {
+                // What waits was reminded of by the others.
+                let is_alone = due.len() == 1;
+                for reminder in due.into_iter().filter(|one| is_alone || *one != Reminder::Waits) {
                     self.emit_reminder(id, incident, i, reminder, out);
                 }
             }
@@ -132,12 +134,10 @@ impl Dispatcher {
         if lifecycle.owner == tier.team {
             return;
         }
-        let happened = format!(
-            "not acknowledged by {} within {}: {} owns it now",
-            lifecycle.owner,
-            format_duration(tier.after),
-            tier.team
-        );
+        // The time is that since the opening, so it is not that of a later owner.
+        let by = if lifecycle.owner == lifecycle.team { &*lifecycle.owner } else { "anybody" };
+        let after = format_duration(tier.after);
+        let happened = format!("not acknowledged by {by} within {after}: {} owns it now", tier.team);
         let previous = std::mem::replace(&mut lifecycle.owner, tier.team.clone());
         lifecycle.record_step(out.now);
         // The new owner may be awake.

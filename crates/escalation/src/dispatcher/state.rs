@@ -32,7 +32,7 @@ pub enum StatePart {
     History(Box<VolumeHistory>),
     /// An incident, with its id.
     Incident(IncidentId, Box<Incident>),
-    /// A pending signal, with its time and id.
+    /// A pending signal, with its time and its place among those of one time.
     Pending(EventTime, String, #[serde(with = "as_json")] SignalBody),
     /// A pending action, with its place among the windows, its time and its id.
     Action(EventTime, EventTime, String, #[serde(with = "as_json")] ConversationUpdate),
@@ -96,10 +96,9 @@ impl Dispatcher {
     pub fn parts(&self) -> Vec<(StatePartKey, StatePart)> {
         let whole = [StatePartKey::Clock, StatePartKey::Core, StatePartKey::Profile, StatePartKey::History];
         let incidents = self.incidents.iter().map(|(id, _)| StatePartKey::Incident(id.clone()));
-        let pending = self.pending.keys().map(|(at, id)| StatePartKey::Pending(*at, id.clone()));
         let actions =
             self.actions.keys().map(|(at, acted, id)| StatePartKey::Action(*at, *acted, id.clone()));
-        let keys = whole.into_iter().chain(incidents).chain(pending).chain(actions);
+        let keys = whole.into_iter().chain(incidents).chain(self.pending.keys()).chain(actions);
         keys.filter_map(|key| self.part(&key).map(|part| (key, part))).collect()
     }
 
@@ -113,9 +112,9 @@ impl Dispatcher {
                 let incident = self.incidents.get(id)?;
                 Some(StatePart::Incident(id.clone(), Box::new(incident.clone())))
             }
-            StatePartKey::Pending(at, id) => {
-                let body = self.pending.get(&(*at, id.clone()))?;
-                Some(StatePart::Pending(*at, id.clone(), body.clone()))
+            StatePartKey::Pending(at, place) => {
+                let body = self.pending.get(*at, place)?;
+                Some(StatePart::Pending(*at, place.clone(), body.clone()))
             }
             StatePartKey::Action(at, acted_at, id) => {
                 let update = self.actions.get(&(*at, *acted_at, id.clone()))?;
@@ -147,9 +146,9 @@ impl Dispatcher {
                 self.incidents.restore(id.clone(), *incident);
                 StatePartKey::Incident(id)
             }
-            StatePart::Pending(at, id, body) => {
-                self.pending.insert((at, id.clone()), body);
-                StatePartKey::Pending(at, id)
+            StatePart::Pending(at, place, body) => {
+                self.pending.insert(at, place.clone(), body);
+                StatePartKey::Pending(at, place)
             }
             StatePart::Action(at, acted_at, id, update) => {
                 self.actions.insert((at, acted_at, id.clone()), update);

@@ -92,6 +92,15 @@ impl Storm {
     }
 }
 
+impl Incident {
+    /// Returns whether an open storm mutes the conversation, so that its end decides about it.
+    pub(super) fn waits_in_storm(&self, open: &[Storm]) -> bool {
+        let storm = self.conversation().and_then(|conversation| conversation.storm.as_ref());
+        storm.is_some_and(|storm| open.iter().any(|one| one.id == *storm))
+            && self.routes.iter().any(|active| active.muted && !active.lapsed)
+    }
+}
+
 impl Dispatcher {
     /// Returns whether an open storm holds a complaint.
     pub(super) fn is_in_storm(&self, topics: &[String], sim_hash: Option<SimHash>) -> bool {
@@ -311,6 +320,16 @@ impl Dispatcher {
         }
         self.make_storm_digests(&storm.id, &topics, out);
         self.group_waiting(&storm.id, &about(&topics), out);
+        self.remove_ended_members(&storm.id, out);
+    }
+
+    /// Removes the conversations that ended while the storm muted them, unless a digest lists them.
+    fn remove_ended_members(&mut self, storm: &IncidentId, out: &mut Emitter<'_>) {
+        let members =
+            self.incidents.iter().filter(|(_, one)| one.is_in_storm(storm.as_str()) && one.is_over());
+        for id in members.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.remove_if_ended(&id, out);
+        }
     }
 
     /// Keeps the incident of a storm that ends while its team sleeps, so that the team is notified when it

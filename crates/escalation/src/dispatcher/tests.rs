@@ -302,6 +302,10 @@ fn an_action_that_names_an_escalation_and_changes_nothing_is_refused_with_the_re
     assert_eq!(act(70, to("nobody"), named.clone()), ["not handed over by jo: no team is called \"nobody\""]);
     assert_eq!(act(110, to("support"), named.clone()), ["not handed over by jo: support has it"]);
     assert!(act(150, to("nobody"), None).is_empty(), "it is about every team's");
+    let answered = "answered in public by jo, after 2 min, within the target of 9 min";
+    assert_eq!(act(150, ConversationChange::Answered, named.clone()), [answered]);
+    let again = act(170, ConversationChange::Answered, named.clone());
+    assert_eq!(again, ["not answered in public by jo: it is answered"]);
     assert_eq!(act(190, ConversationChange::Resolved, named.clone()), ["resolved by jo"]);
     assert_eq!(act(230, ConversationChange::Acknowledged, named), ["not acknowledged by jo: it is resolved"]);
 }

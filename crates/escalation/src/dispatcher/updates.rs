@@ -20,8 +20,10 @@ impl Dispatcher {
             out.record_decision(DecisionKind::NoChange, &unknown, || "no incident of this id".into());
             return;
         };
+        let at = action.as_ref().map_or(at, |action| action.at);
+        let made = Change { by: &by, at, scope: action.as_ref() };
         if matches!(change, ConversationChange::Answered | ConversationChange::HandedOff) {
-            self.stop_clocks(&id);
+            self.answer_members(&id, &change, &made, out);
         }
         let Some(mut incident) = self.incidents.check_out(&id) else { return };
         incident.trace = trace.or(incident.trace);
@@ -29,8 +31,6 @@ impl Dispatcher {
             self.core.cross_posts.forget(&conversation);
         }
         let is_over = matches!(change, ConversationChange::Deleted { is_root: true });
-        let at = action.as_ref().map_or(at, |action| action.at);
-        let made = Change { by: &by, at, scope: action.as_ref() };
         incident.apply_change(&id, change, &made, out);
         let ended_digest = matches!(incident.details, Details::BudgetDigest { .. })
             && incident.lifecycles.iter().any(|lifecycle| !lifecycle.is_live());
@@ -44,14 +44,20 @@ impl Dispatcher {
         self.close_ended_groups();
     }
 
-    /// Stops the clocks of a group's or digest's members, because a person answered all of them.
-    fn stop_clocks(&mut self, id: &IncidentId) {
+    /// Applies to each conversation of a group or digest that a person has answered all of them.
+    fn answer_members(
+        &mut self,
+        id: &IncidentId,
+        change: &ConversationChange,
+        made: &Change<'_>,
+        out: &mut Emitter<'_>,
+    ) {
+        let made = Change { scope: None, ..*made };
         for member in self.incidents.members_of(id) {
-            self.incidents.edit(&member, |member| {
-                let memberships = member.conversation_mut().map(|conversation| &mut conversation.memberships);
-                let of_it = memberships.into_iter().flatten().filter(|membership| membership.of == *id);
-                of_it.for_each(|membership| membership.respond_by = None);
-            });
+            let Some(mut incident) = self.incidents.check_out(&member) else { continue };
+            incident.apply_change(&member, change.clone(), &made, out);
+            self.incidents.check_in(&member, incident, out.policy);
+            self.remove_if_ended(&member, out);
         }
     }
 
@@ -79,7 +85,7 @@ impl Incident {
             ConversationChange::Acknowledged => self.acknowledge(id, made, out),
             ConversationChange::Answered => {
                 let late = self.record_answer(made.at, out);
-                out.move_all(id, self, State::Answered, &format!("answered in public by {by}{late}"));
+                self.move_answered(id, State::Answered, "answered in public", &late, made, out);
             }
             ConversationChange::HandOffAsked { channels } => {
                 let late = self.record_answer(made.at, out);
@@ -90,8 +96,7 @@ impl Incident {
             ConversationChange::HandedOff => {
                 self.end_hand_off_request();
                 let late = self.record_answer(made.at, out);
-                let happened = format!("handed off to a private channel by {by}{late}");
-                out.move_all(id, self, State::HandedOff, &happened);
+                self.move_answered(id, State::HandedOff, "handed off to a private channel", &late, made, out);
             }
             ConversationChange::HandOffAccepted => {
                 if self.end_hand_off_request() {
@@ -116,6 +121,26 @@ impl Incident {
                 }
             }
             ConversationChange::Expired { reason } => self.expire(id, reason, out),
+        }
+    }
+
+    /// Moves the escalations to a state of an answer. An action on one that cannot move changes nothing.
+    fn move_answered(
+        &mut self,
+        id: &IncidentId,
+        state: EscalationState,
+        happened: &str,
+        late: &str,
+        made: &Change<'_>,
+        out: &mut Emitter<'_>,
+    ) {
+        let before: Vec<_> = self.lifecycles.iter().map(|lifecycle| lifecycle.state).collect();
+        out.move_all(id, self, state, &format!("{happened} by {}{late}", made.by));
+        for i in self.meant(id, made).into_iter().filter(|_| made.scope.is_some()) {
+            if self.lifecycles[i].state == before[i] {
+                let problem = format!("not {happened} by {}: it is {}", made.by, before[i].describe());
+                self.report_no_change(id, i, made, problem, out);
+            }
         }
     }
 

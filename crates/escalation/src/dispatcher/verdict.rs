@@ -112,7 +112,7 @@ pub(crate) fn decide(incident: &Incident, team: &str, view: View<'_>) -> Verdict
 }
 
 /// Returns the group or digest by which the team is notified of the conversation already: that of another of its
-/// routes, at this level or above.
+/// routes, at this level or above. A route that is due rises, so the team was not notified of its level.
 fn group_of_other_route(
     incident: &Incident,
     team: &str,
@@ -122,6 +122,7 @@ fn group_of_other_route(
     let notifies = |active: &&ActiveRoute| {
         active.route != trigger.route
             && active.level >= trigger.level
+            && active.due.is_none()
             && !active.lapsed
             && incident.team(active, policy) == Some(team)
     };
@@ -220,7 +221,7 @@ impl Suppression {
             }
             Self::RouteRemoved(route) => format!("nobody is notified: the policy has no route {route}"),
             Self::OverBudget(until) => format!("over the budget of {team}; waits until {until}"),
-            Self::InGroup(group) => format!("{team} is notified as part of {group}"),
+            Self::InGroup(group) => format!("{team} is not notified separately: part of {group}"),
         }
     }
 }
