@@ -34,7 +34,7 @@ pub enum Fold {
     Deleted,
     /// The record is an action on an escalation.
     Action,
-    /// The record is an action on a conversation that is not followed, and changes nothing.
+    /// The record is an action on a conversation that is not followed. It changes only an escalation that outlives one.
     UnknownConversation,
     /// The record is a signal or a watermark.
     Signal,

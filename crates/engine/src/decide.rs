@@ -50,18 +50,7 @@ impl Decider<'_> {
         match observed {
             Observed::Nothing(fold) => Outcome::Folded(fold),
             Observed::Answered { by, change } => {
-                if conversation.is_unread() {
-                    let accounts = &self.ruleset.policy.accounts;
-                    let brand = accounts.brand(conversation.platform.as_deref(), &by);
-                    self.unfollowed_update(
-                        conversation.brand.as_deref().or(brand),
-                        &change,
-                        &by,
-                        event.into(),
-                    );
-                } else {
-                    self.update(conversation, &change, &by, event.into());
-                }
+                self.update_by(conversation, &change, &by, event);
                 Outcome::Folded(Fold::BrandSpoke)
             }
             Observed::DeletedUnread => {
@@ -84,7 +73,7 @@ impl Decider<'_> {
             }
             Observed::Changed(changed) => {
                 if let Some(update) = &changed.update {
-                    self.update(conversation, update, "", event.into());
+                    self.update_by(conversation, update, "", event);
                 }
                 self.changed(conversation, event, &changed)
             }
@@ -127,6 +116,23 @@ impl Decider<'_> {
         cause: Cause<'_>,
     ) {
         emit_update(conversation, change, by, cause, &self.stamp, self.out);
+    }
+
+    /// Reports a change by an account, also when the conversation is not followed.
+    fn update_by(
+        &mut self,
+        conversation: &Conversation,
+        change: &ConversationChange,
+        by: &str,
+        event: &Event,
+    ) {
+        if conversation.is_unread() {
+            let of_account = self.ruleset.policy.accounts.brand(conversation.platform.as_deref(), by);
+            let brand = conversation.brand.as_deref().or(of_account);
+            self.unfollowed_update(brand, change, by, event.into());
+        } else {
+            self.update(conversation, change, by, event.into());
+        }
     }
 
     /// Reports a change of a conversation of which nothing is known here. Its escalation may outlive it.

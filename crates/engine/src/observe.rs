@@ -117,8 +117,9 @@ impl Observer<'_> {
             return Observed::Nothing(Fold::Duplicate);
         }
         let reply = self.root_or_reply(post, version);
+        // The offer may have been before the end of the conversation.
         let accepts = reply.is_some()
-            && self.conversation.answered
+            && (self.conversation.answered || self.conversation.is_unread())
             && self.ruleset.reply_checker.accepts_hand_off(&post.text);
         let update = accepts.then_some(ConversationChange::HandOffAccepted);
         Observed::Changed(Changed { reply, update, ..Changed::new(spread_before) })

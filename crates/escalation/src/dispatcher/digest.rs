@@ -90,7 +90,7 @@ impl Dispatcher {
         if digest.notified == now_notified {
             return;
         }
-        let (id, known) = (digest.id.clone(), digest.notified.0);
+        let (id, known) = (digest.id.clone(), digest.notified.clone());
         if count == 0 {
             self.core.digests.remove(team);
             return self.end_incident(&id, "no escalation waits any more", out);
@@ -102,8 +102,11 @@ impl Dispatcher {
         incident.reasons = reasons;
         incident.details = Details::BudgetDigest { team: team.to_owned(), waiting: count as u64 };
         let is_live = incident.lifecycles.first().is_some_and(Lifecycle::is_live);
-        // What left it was notified of by itself.
-        let has_grown = incident.lifecycles.is_empty() || now_notified.0 >= known;
+        // What left it was notified of by itself, and what only rose waits as before.
+        let has_new = now_notified.1.iter().any(|id| !known.1.contains(id));
+        let has_grown = incident.lifecycles.is_empty()
+            || now_notified.0 > known.0
+            || (now_notified.0 == known.0 && has_new);
         let is_held = is_live && has_grown && incident.holds_reminders(&id, 0, out);
         if !is_held {
             if has_grown {

@@ -14,14 +14,16 @@ use crate::policy::Policy;
 const UNKNOWN_ROUTE_RETRY: Duration = Duration::from_mins(1);
 
 impl Incident {
-    /// Ends the escalations of a conversation that has ended, and the routes that will notify nobody. While the
-    /// clock of the first answer runs, or its reminder is held back, they go on for another horizon from then. So do
-    /// the groups and digests that list it.
+    /// Ends the escalations of a conversation that has ended, and the routes that will notify nobody. While the clock of
+    /// the first answer or of a hand-off runs, or its reminder is held back, they go on for another horizon from then.
+    /// So do the groups and digests that list it.
     pub(super) fn expire(&mut self, id: &IncidentId, reason: String, out: &mut Emitter<'_>) {
         let live = self.lifecycles.iter().filter(|lifecycle| lifecycle.is_live());
-        let overdue_at =
-            live.filter_map(|one| one.overdue_at.map(|at| at.max(one.reminders_held_until.unwrap_or(at))));
-        let of_own = overdue_at.max();
+        let clocks = live.filter_map(|one| {
+            let ends_at = one.overdue_at.max(one.stalls_at(self))?;
+            Some(ends_at.max(one.reminders_held_until.unwrap_or(ends_at)))
+        });
+        let of_own = clocks.max();
         if of_own.is_none() {
             out.move_all(id, self, EscalationState::Expired, &reason);
         }

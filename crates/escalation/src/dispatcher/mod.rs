@@ -1,8 +1,9 @@
 //! The dispatcher of a brand: sees all its conversations together and decides who is notified of what.
 //!
-//! Signals wait in windows of event time. A window is decided when every source partition has passed its end.
-//! Its signals are applied in the order of time and conversation, and those of a conversation as they came, which is
-//! from one partition. So the outcome does not depend on how partitions interleave. A person's action waits for no window: it is applied once the windows before it are decided.
+//! Signals wait in windows of event time. A window is decided when every source partition has passed its end. Its
+//! signals are applied in the order of time and conversation, and those of a conversation as they came, which is from
+//! one partition. So the outcome does not depend on how partitions interleave. A person's action waits for no window:
+//! it is applied once the windows before it are decided.
 
 mod actions;
 mod clock;

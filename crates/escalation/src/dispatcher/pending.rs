@@ -24,10 +24,12 @@ impl PendingSignals {
         let conversation = body.conversation().unwrap_or_default();
         let latest = self.latest.get(conversation).filter(|_| replaces_state(&body));
         let at = latest.map_or(at, |latest| at.max(*latest));
-        let of_conversation = (at, format!("{conversation}\0"))..(at, format!("{conversation}\u{1}"));
-        let last = self.by_place.range(of_conversation).next_back();
-        let last = last.and_then(|((_, place), _)| place.rsplit('\0').next()?.parse::<u32>().ok());
-        let place = format!("{conversation}\0{:010}", last.map_or(0, |last| last + 1));
+        let first = place_of(conversation, 0);
+        let known = self.by_place.range((at, first.clone())..=(at, place_of(conversation, u32::MAX)));
+        // Ids of other conversations may begin alike.
+        let last = known.rev().map(|((_, place), _)| place).find(|place| place.len() == first.len());
+        let last = last.and_then(|place| place[conversation.len() + 1..].parse::<u32>().ok());
+        let place = last.map_or(first, |last| place_of(conversation, last + 1));
         self.insert(at, place.clone(), body);
         StatePartKey::Pending(at, place)
     }
@@ -80,6 +82,11 @@ impl PendingSignals {
     pub fn len(&self) -> usize {
         self.by_place.len()
     }
+}
+
+/// Returns the place of a conversation's signal among those of one time.
+fn place_of(conversation: &str, number: u32) -> String {
+    format!("{conversation}\0{number:010}")
 }
 
 /// Returns whether a signal holds what is so of its conversation from its arrival on. The others say what happened at

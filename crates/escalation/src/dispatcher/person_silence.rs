@@ -37,7 +37,7 @@ impl Incident {
             }
             (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (None, None);
             lifecycle.set_undo(point);
-            self.emit_silenced(id, i, &happened, out);
+            self.emit_silenced(id, i, &happened, made, out);
         }
     }
 
@@ -70,7 +70,7 @@ impl Incident {
             lifecycle.silenced_until = None;
             lifecycle.set_undo(point);
             self.release(Some(&team), out.now, out.policy);
-            self.emit_silenced(id, i, &happened, out);
+            self.emit_silenced(id, i, &happened, made, out);
         }
     }
 
@@ -83,8 +83,17 @@ impl Incident {
         AllSilenced { until: self.silenced_until, except: self.unsilenced.clone() }
     }
 
-    fn emit_silenced(&mut self, id: &IncidentId, i: usize, happened: &str, out: &mut Emitter<'_>) {
-        if self.lifecycles[i].is_live() {
+    /// Emits that a silence has begun or ended. One of a team's ended escalation is emitted too, as it keeps that from
+    /// opening again.
+    fn emit_silenced(
+        &mut self,
+        id: &IncidentId,
+        i: usize,
+        happened: &str,
+        made: &Change<'_>,
+        out: &mut Emitter<'_>,
+    ) {
+        if self.lifecycles[i].is_live() || made.is_of_one_team() {
             self.lifecycles[i].count_step();
             let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
             out.emit_step(escalation, EscalationChange::Silenced, happened.to_owned());
