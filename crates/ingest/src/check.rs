@@ -62,12 +62,21 @@ pub(crate) fn label(place: &str, value: Option<String>) -> Result<Option<String>
 pub(crate) fn url(place: &str, value: Option<String>) -> Result<Option<String>> {
     let Some(url) = value.filter(|url| !url.trim().is_empty()) else { return Ok(None) };
     let has_scheme = url.starts_with("https://") || url.starts_with("http://");
-    let is_plain = !url.contains(|c: char| c.is_control() || c.is_whitespace() || "\"<>\\^`{|}".contains(c));
+    let is_plain = if url.is_ascii() {
+        url.bytes().all(|byte| byte.is_ascii_graphic() && !is_forbidden(byte.into()))
+    } else {
+        !url.contains(|c: char| c.is_control() || c.is_whitespace() || is_forbidden(c))
+    };
     if has_scheme && is_plain && url.len() <= MAX_URL_BYTES {
         return Ok(Some(url));
     }
     let detail = format!("`{place}`: not an `http` or `https` address of at most {MAX_URL_BYTES} bytes");
     Err(Rejection::new(Code::BadUrl, detail))
+}
+
+/// Returns whether a character stands in no address, except encoded.
+fn is_forbidden(c: char) -> bool {
+    matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
 }
 
 /// Checks optional stars: 1 to 5.
@@ -112,13 +121,13 @@ pub(crate) fn missing(place: &str) -> Rejection {
 /// Checks platform counters: each at most [`MAX_COUNTER`].
 pub(crate) fn counters(c: Counters) -> Result<Counters> {
     for (name, count) in [
-        ("reshares", c.reshares),
-        ("replies", c.replies),
-        ("quotes", c.quotes),
-        ("likes", c.likes),
-        ("views", c.views),
+        ("counters.reshares", c.reshares),
+        ("counters.replies", c.replies),
+        ("counters.quotes", c.quotes),
+        ("counters.likes", c.likes),
+        ("counters.views", c.views),
     ] {
-        in_range(&format!("counters.{name}"), count, MAX_COUNTER)?;
+        in_range(name, count, MAX_COUNTER)?;
     }
     Ok(c)
 }

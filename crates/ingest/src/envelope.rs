@@ -2,14 +2,20 @@
 //! which is its default, and CloudEvents in structured mode.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::decode_output::{not_relevant, unknown_payload};
 use crate::{MAX_PAYLOAD_BYTES, Result};
+
+/// Names that an envelope has. Most payloads have none of them.
+static MARKS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| ["\"schema\"", "\"specversion\""].map(Finder::new));
 
 #[derive(Debug, Deserialize)]
 struct Envelope<'a> {
@@ -42,9 +48,7 @@ pub(crate) struct Content<'a> {
 
 /// Returns the content of an envelope; `None` for what is none.
 pub(crate) fn content(payload: &[u8]) -> Option<Result<Content<'_>>> {
-    let may_be_one = [&b"\"schema\""[..], b"\"specversion\""]
-        .iter()
-        .any(|name| memchr::memmem::find(payload, name).is_some());
+    let may_be_one = MARKS.iter().any(|mark| mark.find(payload).is_some());
     if !may_be_one || payload.len() > MAX_PAYLOAD_BYTES {
         return None;
     }

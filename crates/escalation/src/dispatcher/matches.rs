@@ -17,9 +17,9 @@ impl Dispatcher {
     pub(super) fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, out: &mut Emitter<'_>) {
         let id = IncidentId::conversation(matched.conversation.clone());
         let mut incident = match self.incidents.check_out(&id) {
-            Some(old) if old.conversation().is_some_and(|known| known.began == matched.began) => old,
+            Some(old) if old.began_at(matched.began) || self.still_needed(&old) => old,
             old => {
-                // A conversation that began again after its end is a new incident.
+                // A conversation that began again after its end is a new incident, unless a team waits for the old one.
                 if let Some(mut old) = old {
                     out.move_all(&id, &mut old, EscalationState::Expired, "the conversation began again");
                 }
@@ -42,6 +42,16 @@ impl Dispatcher {
             });
         }
         self.incidents.check_in(&id, incident, out.policy);
+    }
+
+    /// Returns whether an incident whose conversation begins again is still about something: nobody has answered, and a
+    /// team works on it or will be notified of it, by itself, in a group or digest, or at the end of a storm.
+    fn still_needed(&self, old: &Incident) -> bool {
+        old.conversation().is_some_and(|known| {
+            let is_listed = !known.memberships.is_empty();
+            known.answered_at.is_none()
+                && (old.is_alive() || is_listed || old.waits_in_storm(&self.core.storms))
+        })
     }
 
     /// Lets a conversation that begins to match a route with groups wait with its group: until the first of them
@@ -81,16 +91,27 @@ impl Dispatcher {
 }
 
 impl Incident {
+    /// Returns whether its conversation is the one that began at a time.
+    fn began_at(&self, began: EventTime) -> bool {
+        self.conversation().is_some_and(|known| known.began == began)
+    }
+
     /// Applies the present state of a conversation.
     fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, policy: &Policy) {
         let is_new = self.routes.is_empty() && self.lifecycles.is_empty();
+        // What is known of one that began again says nothing of what it was before.
+        let known_since = if self.began_at(matched.began) { EventTime::EARLIEST } else { matched.began };
         let mut has_other_silences = false;
         self.trace = matched.trace.or(self.trace.take());
         self.posted_at = self.posted_at.or(matched.posted_at);
         if matched.url.is_some() || matched.author_url.is_some() {
             self.links = Some(Box::new(Links { post: matched.url, author: matched.author_url }));
         }
-        (self.reasons, self.advice) = (matched.reasons.into(), matched.advice);
+        // One that began again without its post says less of it than what is known.
+        let knows_post = self.began_at(matched.began) || matched.posted_at.is_some();
+        if knows_post {
+            (self.reasons, self.advice) = (matched.reasons.into(), matched.advice);
+        }
         if is_new {
             // Silences after its first match come as actions.
             self.silenced_until = matched.silenced_until;
@@ -99,13 +120,19 @@ impl Incident {
             self.topics = matched.topics;
         }
         if let Some(conversation) = self.conversation_mut() {
+            (conversation.expired, conversation.expires_at) = (None, None);
             conversation.platform = matched.platform.or(conversation.platform.take());
-            conversation.risk = Some(matched.risk);
+            conversation.risk =
+                if knows_post { Some(matched.risk) } else { conversation.risk.max(Some(matched.risk)) };
             conversation.excerpt = matched.excerpt.or(conversation.excerpt.take());
-            conversation.contributions = matched.contributions;
+            if knows_post {
+                conversation.contributions = matched.contributions;
+            }
             conversation.counts_for_storms |= matched.counts_for_storms;
-            has_other_silences = conversation.silences != matched.silences;
-            conversation.silences = matched.silences;
+            if knows_post {
+                has_other_silences = conversation.silences != matched.silences;
+                conversation.silences = matched.silences;
+            }
             conversation.sim_hash = matched.sim_hash.or(conversation.sim_hash);
             if matched.answered {
                 conversation.answered_at.get_or_insert(at);
@@ -116,9 +143,12 @@ impl Incident {
         }
         for active in &mut self.routes {
             let matches = matched.routes.iter().any(|m| active.route.policy_name() == Some(&*m.route));
-            if !matches && !active.lapsed {
+            if !matches && !active.lapsed && active.since >= known_since {
                 active.lapsed = true;
-                active.calm_since.get_or_insert(at);
+                // Its return is news as long as the team was not notified of the one before.
+                let is_decided = active.due.is_none();
+                active.calm_since =
+                    Some(if is_decided { active.calm_since.unwrap_or(at) } else { EventTime::EARLIEST });
                 let route = active.route.policy_name().and_then(|name| policy.routes.get(name));
                 active.ends_at = route.and_then(|route| route.clear_after).map(|after| at + after);
             }

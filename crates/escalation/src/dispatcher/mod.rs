@@ -189,7 +189,7 @@ impl Dispatcher {
             self.changed.insert(StatePartKey::Action(at, acted_at, id.clone()));
             if self.incidents.find(&update.conversation).is_none() {
                 let at = acted_at.max(self.clock.next_window.unwrap_or(acted_at));
-                self.changed.insert(self.pending.push(at, SignalBody::ConversationUpdated(update)));
+                self.changed.insert(self.pending.push_action(at, &id, update));
                 continue;
             }
             self.changed.insert(StatePartKey::Core);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use firewatch_domain::{ConversationChange, EventTime, SignalBody};
+use firewatch_domain::{ConversationChange, ConversationUpdate, EventTime, SignalBody};
 
 use super::part_key::StatePartKey;
 
@@ -14,7 +14,7 @@ pub(super) type Window = BTreeMap<(EventTime, String), SignalBody>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PendingSignals {
     by_place: Window,
-    /// The latest time of the signals of each conversation.
+    /// The latest time of the signals of each conversation that replace its state.
     latest: HashMap<String, EventTime>,
 }
 
@@ -34,9 +34,17 @@ impl PendingSignals {
         StatePartKey::Pending(at, place)
     }
 
+    /// Adds a person's action, which comes in no order with the signals. It is after those of its conversation and
+    /// time. Returns its key.
+    pub fn push_action(&mut self, at: EventTime, id: &str, update: ConversationUpdate) -> StatePartKey {
+        let place = format!("{}\0action/{id}", update.conversation);
+        self.insert(at, place.clone(), SignalBody::ConversationUpdated(update));
+        StatePartKey::Pending(at, place)
+    }
+
     /// Adds a signal at a place.
     pub fn insert(&mut self, at: EventTime, place: String, body: SignalBody) {
-        if let Some(conversation) = body.conversation() {
+        if let Some(conversation) = body.conversation().filter(|_| replaces_state(&body)) {
             let latest = self.latest.entry(conversation.to_owned()).or_insert(at);
             *latest = at.max(*latest);
         }

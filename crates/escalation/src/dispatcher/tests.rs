@@ -309,3 +309,25 @@ fn an_action_that_names_an_escalation_and_changes_nothing_is_refused_with_the_re
     assert_eq!(act(190, ConversationChange::Resolved, named.clone()), ["resolved by jo"]);
     assert_eq!(act(230, ConversationChange::Acknowledged, named), ["not acknowledged by jo: it is resolved"]);
 }
+
+#[test]
+fn an_action_that_comes_early_does_not_put_off_what_comes_after_it() {
+    let policy = policy();
+    let action = || {
+        let mut signal = update(5, "c1", ConversationChange::Acknowledged);
+        if let SignalBody::ConversationUpdated(update) = &mut signal.body {
+            let action = firewatch_domain::ActionContext { at: at(20), team: None, escalation: None };
+            (update.by, update.action) = ("jo".into(), Some(action));
+        }
+        signal
+    };
+    let records = |signals: [Signal; 4]| {
+        let mut dispatcher = Dispatcher::new(&policy);
+        let records = signals.into_iter().flat_map(|signal| dispatcher.apply(signal, &policy));
+        records.map(|record| (record.id, record.at)).collect::<Vec<_>>()
+    };
+    let complaint = || complaint(0, 10, "c1", "bill");
+    let early = records([watermark(0, 5, 1), action(), complaint(), watermark(0, 60, 1)]);
+    let late = records([watermark(0, 5, 1), complaint(), action(), watermark(0, 60, 1)]);
+    assert!(!early.is_empty() && early == late, "{early:?} {late:?}");
+}

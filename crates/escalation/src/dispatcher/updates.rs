@@ -53,11 +53,21 @@ impl Dispatcher {
         out: &mut Emitter<'_>,
     ) {
         let made = Change { scope: None, ..*made };
-        for member in self.incidents.members_of(id) {
+        for member in self.listed_in(id) {
             let Some(mut incident) = self.incidents.check_out(&member) else { continue };
             incident.apply_change(&member, change.clone(), &made, out);
             self.incidents.check_in(&member, incident, out.policy);
             self.remove_if_ended(&member, out);
+        }
+    }
+
+    /// Returns the conversations of a group or digest.
+    fn listed_in(&self, id: &IncidentId) -> Vec<IncidentId> {
+        match self.incidents.get(id).map(|incident| &incident.details) {
+            Some(Details::BudgetDigest { team, .. }) => {
+                self.incidents.waiting(team).into_iter().flatten().map(|one| one.id.clone()).collect()
+            }
+            _ => self.incidents.members_of(id),
         }
     }
 
