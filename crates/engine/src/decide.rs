@@ -93,9 +93,8 @@ impl Decider<'_> {
             _ => {}
         }
         if conversation.is_unread() {
-            for (slot, _) in self.ruleset.policies() {
-                emit_action_to(self.ruleset.signal_keys(), action, slot, &self.stamp, self.out);
-            }
+            let brands = self.ruleset.signal_keys();
+            emit_action_to(&brands, self.ruleset.slots(), action, &self.stamp, self.out);
         } else {
             emit_action(conversation, action, &self.stamp, self.out);
         }
@@ -143,9 +142,8 @@ impl Decider<'_> {
         by: &str,
         cause: Cause<'_>,
     ) {
-        let slots = self.ruleset.policies().map(|(slot, _)| slot);
         let brands = self.ruleset.brands_of_unfollowed(brand);
-        emit_unfollowed_update(&brands, slots, change, by, cause, &self.stamp, self.out);
+        emit_unfollowed_update(&brands, self.ruleset.slots(), change, by, cause, &self.stamp, self.out);
     }
 
     /// Reports a deletion to the dispatchers. If it was the root, emits a last score without text, and the

@@ -153,6 +153,11 @@ impl Ruleset {
         (0..).zip(std::iter::once(&self.policy).chain(&self.shadow_policies))
     }
 
+    /// Iterates over the slots of all policies.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.policies().map(|(slot, _)| slot)
+    }
+
     /// Returns the shadow policies; index 0 is slot 1.
     #[must_use]
     pub fn shadow_policies(&self) -> &[Policy] {

@@ -59,15 +59,17 @@ pub(crate) fn emit_action(
 /// Emits a person's action to the dispatchers of the brands that it may be about: on a storm, group, digest or silence
 /// notice, or on a conversation that is no longer followed. The dispatcher that does not know the incident ignores it.
 pub(crate) fn emit_action_to<'a>(
-    brands: impl Iterator<Item = &'a str>,
+    brands: &(impl Iterator<Item = &'a str> + Clone),
+    slots: impl Iterator<Item = u32>,
     action: &Action,
-    slot: u32,
     stamp: &Stamp<'_>,
     out: &mut Vec<Effect>,
 ) {
-    for brand in brands {
-        let signal = action_signal(action, slot, brand, stamp);
-        out.extend(signal.map(|signal| Effect::Signal(Box::new(signal))));
+    for slot in slots {
+        for brand in brands.clone() {
+            let signal = action_signal(action, slot, brand, stamp);
+            out.extend(signal.map(|signal| Effect::Signal(Box::new(signal))));
+        }
     }
 }
 
@@ -177,7 +179,7 @@ fn stamped(brand: &str, slot: u32, id: String, body: SignalBody, at: EventTime, 
     }
 }
 
-/// Returns a signal's id. Ids for different slots differ only in a prefix, because dispatchers order by id.
+/// Returns a signal's id. Ids for different slots differ only in a prefix.
 pub(crate) fn signal_id(slot: u32, id: fmt::Arguments<'_>) -> String {
     if slot == 0 { id.to_string() } else { format!("trial-{slot}/{id}") }
 }

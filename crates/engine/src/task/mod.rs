@@ -349,15 +349,11 @@ impl Task {
             (None, Some(id)) => {
                 // A brand whose name has slashes can share its ids' beginning with another.
                 let brands = ruleset.signal_keys().filter(|brand| id.may_be_of_brand(brand));
-                for (slot, _) in ruleset.policies() {
-                    emit_action_to(brands.clone(), action, slot, &stamp, out);
-                }
+                emit_action_to(&brands, ruleset.slots(), action, &stamp, out);
                 Outcome::Folded(Fold::Action)
             }
             (None, None) => {
-                for (slot, _) in ruleset.policies() {
-                    emit_action_to(ruleset.signal_keys(), action, slot, &stamp, out);
-                }
+                emit_action_to(&ruleset.signal_keys(), ruleset.slots(), action, &stamp, out);
                 Outcome::Folded(Fold::UnknownConversation)
             }
         }
