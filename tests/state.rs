@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firewatch_domain::EventTime;
+use firewatch_domain::{EscalationChange, EventTime};
 use firewatch_engine::{Effect, Input, Ruleset, Stream, Task};
 use firewatch_escalation::Policy;
 use firewatch_tests::{event, post, reshare, root};
@@ -238,4 +238,31 @@ fn a_conversation_that_expires_before_its_first_commit_is_not_written() {
     task.committed();
     assert_eq!(task.conversations(), 1);
     assert!(task.changes().unwrap().is_empty(), "nothing has changed since");
+}
+
+#[test]
+fn the_clocks_of_a_brand_go_on_when_a_process_restarts_with_a_policy_that_no_longer_lists_it() {
+    let ruleset = |brands: &str| {
+        let rest = "first_response = \"20m\"\n[routes.c]\nteam = \"support\"\nwhen.low = \"complaint >= 0.6\"\n\
+                    unless_answered = true\n";
+        Ruleset::shipped(Policy::parse("p.toml", &format!("{rest}{brands}")).unwrap()).unwrap()
+    };
+    let (before, after) = (ruleset("[brands.aldermere]\n[brands.other]\n"), ruleset("[brands.other]\n"));
+    let (mut task, mut changelog) = (Task::new(0, 1), Changelog::new());
+    for (id, at) in [("c", 0.0), ("d", 60.0)] {
+        let complaint = event("p", id, at, &post(20, ANGRY));
+        handle_line(&mut task, &before, complaint.to_string().as_bytes());
+    }
+    commit(&mut task, &mut changelog);
+    let mut task = restored(&changelog, &after);
+    let later = event("p", "e", 3600.0, &post(20, "Hello there"));
+    let emitted = handle_line(&mut task, &after, later.to_string().as_bytes());
+    let late = emitted.iter().filter_map(|effect| match effect {
+        Effect::Escalation(one) if one.change == EscalationChange::Late => {
+            Some((one.conversation.as_str(), one.brand.as_deref()))
+        }
+        _ => None,
+    });
+    let brand = Some("aldermere");
+    assert_eq!(late.collect::<Vec<_>>(), [("c", brand), ("d", brand)]);
 }

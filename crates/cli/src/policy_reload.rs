@@ -44,6 +44,12 @@ impl PolicyWatcher {
             Ok(ruleset) => {
                 let Policy { version, hash, .. } = &ruleset.policy;
                 tracing::info!("{file}: version {version}, hash {hash}, is in force");
+                let listed = &ruleset.policy.brands;
+                for brand in old.policy.brands.keys().filter(|brand| !listed.contains_key(*brand)) {
+                    tracing::info!(
+                        "brand {brand} is no longer listed; what it has open goes on until it ends"
+                    );
+                }
                 let ruleset = Arc::new(ruleset);
                 self.active_ruleset.replace(ruleset.clone());
                 self.metrics.policy(&ruleset.policy.version, &ruleset.policy.hash);

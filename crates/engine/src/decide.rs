@@ -11,6 +11,7 @@ use firewatch_scoring::{Assessment, Explained, Reading};
 
 use crate::assess::{Assessed, assess, extract, text_facts};
 use crate::conversation::{Conversation, Fold, Outcome};
+use crate::known_brands::KnownBrands;
 use crate::observe::{Changed, Observed};
 use crate::routes::{RouteLevels, fill_spread_facts};
 use crate::ruleset::keeps_words;
@@ -24,6 +25,7 @@ use crate::{Effect, Ruleset};
 /// The context in which this step processes one record, with the output that its effects go to.
 pub(crate) struct Decider<'a> {
     pub ruleset: &'a Ruleset,
+    pub brands: &'a KnownBrands,
     pub stamp: Stamp<'a>,
     pub out: &'a mut Vec<Effect>,
 }
@@ -93,7 +95,7 @@ impl Decider<'_> {
             _ => {}
         }
         if conversation.is_unread() {
-            let brands = self.ruleset.signal_keys();
+            let brands = self.brands.signal_keys(self.ruleset);
             emit_action_to(&brands, self.ruleset.slots(), action, &self.stamp, self.out);
         } else {
             emit_action(conversation, action, &self.stamp, self.out);
@@ -142,7 +144,7 @@ impl Decider<'_> {
         by: &str,
         cause: Cause<'_>,
     ) {
-        let brands = self.ruleset.brands_of_unfollowed(brand);
+        let brands = self.brands.keys_of_unfollowed(brand, self.ruleset);
         emit_unfollowed_update(&brands, self.ruleset.slots(), change, by, cause, &self.stamp, self.out);
     }
 

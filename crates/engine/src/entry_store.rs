@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ruleset;
 use crate::changelog::{ChangelogEntry, StateError, decode, decode_previous, encode};
+use crate::known_brands::KnownBrands;
 
 /// The key of the progress entry.
 const PROGRESS: &[u8] = b"t";
+/// The key of the entry of known brands.
+const BRANDS: &[u8] = b"n";
 
 /// How far a task has come in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,7 @@ impl Progress {
 enum Entry {
     Progress(Progress),
     Brand(u32, String, StatePart),
+    Brands(KnownBrands),
 }
 
 /// An entry of version 11.
@@ -67,6 +71,15 @@ impl From<EntryV11> for Entry {
 /// Dispatchers by policy slot and brand; slot 0 is the active policy.
 pub(crate) type Dispatchers = BTreeMap<(u32, String), Dispatcher>;
 
+/// The decoded entries.
+#[derive(Default)]
+pub(crate) struct Entries {
+    /// `None` before the first commit.
+    pub progress: Option<Progress>,
+    pub brands: KnownBrands,
+    pub dispatchers: Dispatchers,
+}
+
 /// The last committed value of each entry, by key.
 #[derive(Default)]
 pub(crate) struct EntryStore {
@@ -85,10 +98,12 @@ impl EntryStore {
     pub fn changes(
         &self,
         progress: Progress,
+        brands: &KnownBrands,
         dispatchers: &mut Dispatchers,
         out: &mut Vec<ChangelogEntry>,
     ) -> Result<(), StateError> {
         self.diff_entry(PROGRESS.into(), Some(Entry::Progress(progress)), out)?;
+        self.diff_entry(BRANDS.into(), Some(Entry::Brands(brands.clone())), out)?;
         for ((slot, brand), dispatcher) in dispatchers {
             for (part, value) in dispatcher.changes() {
                 let entry = value.map(|part| Entry::Brand(*slot, brand.clone(), part));
@@ -124,18 +139,18 @@ impl EntryStore {
 
     /// Decodes the committed entries. Drops the dispatchers of slots that the ruleset no longer has. The next
     /// changes write entries of the version before again as those of this one.
-    pub fn load(&self, ruleset: &Ruleset) -> Result<(Option<Progress>, Dispatchers), StateError> {
-        let mut progress = None;
-        let mut dispatchers = BTreeMap::new();
+    pub fn load(&self, ruleset: &Ruleset) -> Result<Entries, StateError> {
+        let mut entries = Entries::default();
         for (key, bytes) in &self.committed {
             let previous: Option<EntryV11> = decode_previous(key, bytes)?;
             let is_previous = previous.is_some();
             match previous.map_or_else(|| decode(key, bytes), |entry| Ok(entry.into()))? {
-                Entry::Progress(decoded) => progress = Some(decoded),
+                Entry::Progress(progress) => entries.progress = Some(progress),
+                Entry::Brands(brands) => entries.brands = brands,
                 Entry::Brand(slot, brand, part) => {
                     let Some(policy) = ruleset.policy_in_slot(slot) else { continue };
                     let dispatcher: &mut Dispatcher =
-                        dispatchers.entry((slot, brand)).or_insert_with(|| Dispatcher::new(policy));
+                        entries.dispatchers.entry((slot, brand)).or_insert_with(|| Dispatcher::new(policy));
                     let part_key = dispatcher.restore_part(part);
                     if is_previous {
                         dispatcher.mark_changed(part_key);
@@ -143,7 +158,7 @@ impl EntryStore {
                 }
             }
         }
-        Ok((progress, dispatchers))
+        Ok(entries)
     }
 }
 

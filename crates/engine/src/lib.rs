@@ -12,6 +12,7 @@ mod conversation_store;
 mod decide;
 mod effect;
 mod entry_store;
+mod known_brands;
 mod local_topology;
 mod observe;
 mod partitioner;

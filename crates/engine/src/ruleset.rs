@@ -15,9 +15,6 @@ use firewatch_settings::Fault;
 /// the name.
 pub const SHADOW_TEAM: &str = "trial";
 
-/// Maximum number of brands whose dispatchers receive what an event says of a conversation of an unknown brand.
-const MAX_ASKED: usize = 64;
-
 /// The contents of the model files.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelFiles<'a> {
@@ -200,18 +197,7 @@ impl Ruleset {
         brand.and_then(|b| self.policy.brands.get_key_value(b)).map_or(UNLISTED_BRAND, |(name, _)| name)
     }
 
-    /// Returns the keys of the dispatchers that may know of a conversation that is not followed: that of its brand,
-    /// or of each when it is not known, unless the policy has more than [`MAX_ASKED`] brands.
-    pub(crate) fn brands_of_unfollowed<'a>(
-        &'a self,
-        brand: Option<&str>,
-    ) -> impl Iterator<Item = &'a str> + Clone {
-        let known = brand.map(|brand| self.signal_key(Some(brand)));
-        let asks_all = known.is_none() && self.policy.brands.len() <= MAX_ASKED;
-        known.into_iter().chain(self.signal_keys().filter(move |_| asks_all))
-    }
-
-    /// Iterates over every key that signals can have.
+    /// Iterates over every key that signals have under this policy.
     pub fn signal_keys(&self) -> impl Iterator<Item = &str> + Clone {
         self.policy.brands.keys().map(String::as_str).chain([UNLISTED_BRAND])
     }

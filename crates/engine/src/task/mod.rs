@@ -14,7 +14,8 @@ use firewatch_scoring::Scratch;
 use crate::conversation::ConversationView;
 use crate::conversation_store::ConversationStore;
 use crate::decide::Decider;
-use crate::entry_store::{Dispatchers, EntryStore, Progress};
+use crate::entry_store::{Dispatchers, Entries, EntryStore, Progress};
+use crate::known_brands::KnownBrands;
 use crate::observe::observe;
 use crate::record::{DecodeResult, Handled, Input, Record, RecordMeta};
 use crate::signals::{Stamp, emit_action_to};
@@ -29,6 +30,7 @@ pub struct Task {
     progress: Progress,
     conversations: ConversationStore,
     dispatchers: Dispatchers,
+    brands: KnownBrands,
     entries: EntryStore,
     /// The changes that the last call of [`changes`](Self::changes) returned; empty after their commit.
     changes: Vec<ChangelogEntry>,
@@ -63,6 +65,7 @@ impl Task {
             progress: Progress::new(partitions),
             conversations: ConversationStore::default(),
             dispatchers: Dispatchers::new(),
+            brands: KnownBrands::default(),
             entries: EntryStore::default(),
             changes: Vec::new(),
             max_conversations: MAX_CONVERSATIONS,
@@ -238,7 +241,7 @@ impl Task {
     pub fn changes(&mut self) -> Result<&[ChangelogEntry], StateError> {
         self.changes.clear();
         self.conversations.changes(&mut self.changes)?;
-        self.entries.changes(self.progress, &mut self.dispatchers, &mut self.changes)?;
+        self.entries.changes(self.progress, &self.brands, &mut self.dispatchers, &mut self.changes)?;
         Ok(&self.changes)
     }
 
@@ -284,9 +287,9 @@ impl Task {
     /// Sets progress and dispatchers to the committed entries.
     fn rebuild_from_entries(&mut self, ruleset: &Ruleset) -> Result<(), StateError> {
         let partitions = self.progress.partitions;
-        let (progress, dispatchers) = self.entries.load(ruleset)?;
+        let Entries { progress, brands, dispatchers } = self.entries.load(ruleset)?;
         self.progress = progress.unwrap_or_else(|| Progress::new(partitions));
-        self.dispatchers = dispatchers;
+        (self.brands, self.dispatchers) = (brands, dispatchers);
         if self.progress.partitions == partitions {
             return Ok(());
         }
@@ -319,7 +322,7 @@ impl Task {
     ) -> Outcome {
         let stamp = self.stamp(event.at.min(meta.arrival), meta.trace);
         let scratch = &mut self.scratch;
-        let mut decider = Decider { ruleset, stamp, out };
+        let mut decider = Decider { ruleset, brands: &self.brands, stamp, out };
         let retention = ruleset.policy.retention;
         let outcome = self.conversations.visit_or_create(&event.conversation, retention, |conversation| {
             let observed = observe(conversation, event, ruleset, scratch);
@@ -339,7 +342,7 @@ impl Task {
     ) -> Outcome {
         // Stream time is that of events: an action on an old recording must not end its conversations.
         let stamp = self.stamp(action.at.min(meta.arrival), meta.trace);
-        let mut decider = Decider { ruleset, stamp, out };
+        let mut decider = Decider { ruleset, brands: &self.brands, stamp, out };
         let retention = ruleset.policy.retention;
         let outcome = self
             .conversations
@@ -348,12 +351,12 @@ impl Task {
             (Some(outcome), _) => outcome,
             (None, Some(id)) => {
                 // A brand whose name has slashes can share its ids' beginning with another.
-                let brands = ruleset.signal_keys().filter(|brand| id.may_be_of_brand(brand));
+                let brands = self.brands.signal_keys(ruleset).filter(|brand| id.may_be_of_brand(brand));
                 emit_action_to(&brands, ruleset.slots(), action, &stamp, out);
                 Outcome::Folded(Fold::Action)
             }
             (None, None) => {
-                emit_action_to(&ruleset.signal_keys(), ruleset.slots(), action, &stamp, out);
+                emit_action_to(&self.brands.signal_keys(ruleset), ruleset.slots(), action, &stamp, out);
                 Outcome::Folded(Fold::UnknownConversation)
             }
         }

@@ -76,7 +76,7 @@ impl Task {
     pub(super) fn expire_inactive(&mut self, now: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         while let Some((id, due, expired)) = self.conversations.pop_expired(now) {
             let reason = format!("no activity for {}", ruleset.policy.retention);
-            let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };
+            let mut decider = Decider { ruleset, brands: &self.brands, stamp: self.stamp(now, None), out };
             decider.expiry(&expired, &id, due, reason);
         }
     }
@@ -88,7 +88,7 @@ impl Task {
             let Some((id, _, expired)) = self.conversations.pop_expired(EventTime::END) else { return };
             let now = self.progress.stream_time.unwrap_or(EventTime::EARLIEST);
             let reason = format!("more than {max} conversations at once; this one was inactive for longest");
-            let mut decider = Decider { ruleset, stamp: self.stamp(now, None), out };
+            let mut decider = Decider { ruleset, brands: &self.brands, stamp: self.stamp(now, None), out };
             decider.expiry(&expired, &id, now, reason);
         }
     }
@@ -97,7 +97,8 @@ impl Task {
     fn emit_watermark(&mut self, at: EventTime, ruleset: &Ruleset, out: &mut Vec<Effect>) {
         self.progress.watermark = at;
         let id = format!("tick/{}/{at}", self.partition);
-        for brand in ruleset.signal_keys() {
+        self.brands.adopt(ruleset);
+        for brand in self.brands.signal_keys(ruleset) {
             out.push(Effect::Signal(Box::new(Signal {
                 v: SCHEMA_VERSION,
                 id: id.clone(),

@@ -9,7 +9,7 @@ use super::incident::Incident;
 use super::related::Related;
 use super::verdict::Suppression;
 use crate::policy::{Brand, Policy};
-use crate::{Lifecycle, PR};
+use crate::{Lifecycle, PR, UNLISTED_BRAND};
 
 /// A decision that notifies nobody, or not yet, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,7 +214,7 @@ impl Emitter<'_> {
             level: lifecycle.level,
             conversation: id.to_string(),
             incident: Some(id.kind()),
-            brand: Some(self.brand).filter(|b| self.policy.brands.contains_key(*b)).map(Into::into),
+            brand: Some(self.brand).filter(|brand| *brand != UNLISTED_BRAND).map(Into::into),
             platform: conversation.and_then(|conversation| conversation.platform.clone()),
             topics: if id.kind() == IncidentKind::Storm { incident.topics.clone() } else { vec![] },
             related: related.iter().map(|related| related.conversation.clone()).collect(),
