@@ -4,7 +4,7 @@
 
 use firewatch_domain::{
     Action, ActionKind, Body, ConversationChange, Event, EventTime, Reason, ReasonKind, Reasons, RouteMatch,
-    RoutesMatched, SCHEMA_VERSION, Score, SignalBody, SimHash, Tenths,
+    RoutesMatched, SignalBody, SimHash, Tenths,
 };
 use firewatch_escalation::{Facts, Policy, UNLISTED_BRAND};
 use firewatch_scoring::{Assessment, Explained, Reading};
@@ -15,6 +15,7 @@ use crate::known_brands::KnownBrands;
 use crate::observe::{Changed, Observed};
 use crate::routes::{RouteLevels, fill_spread_facts};
 use crate::ruleset::keeps_words;
+use crate::score_record::{deleted_score, score_record};
 use crate::signaled::{SignaledState, silences_hash};
 use crate::signals::{
     Cause, Stamp, cross_platform_author_hash, emit_action, emit_action_to, emit_unfollowed_update,
@@ -388,62 +389,4 @@ fn storm_words(
 fn excerpt(conversation: &Conversation, policy: &Policy) -> Option<String> {
     let reading = conversation.root.as_ref().map(|root| &root.reading)?;
     keeps_words(policy, reading).then(|| reading.excerpt.as_deref().map(Into::into))?
-}
-
-/// Returns the score record of a conversation; its id is that of the conversation and the event.
-fn score_record(conversation: &Conversation, event: &Event, at: EventTime, explained: Explained) -> Score {
-    let Explained { assessment, forecast, contributions, reasons } = explained;
-    let reading = conversation.root.as_ref().map(|root| &root.reading);
-    let prediction = reading.and_then(|reading| reading.prediction.ok());
-    Score {
-        v: SCHEMA_VERSION,
-        id: format!("{}/{}", event.conversation, event.id),
-        conversation: event.conversation.clone(),
-        brand: conversation.brand.as_deref().map(Into::into),
-        url: conversation.post_url(),
-        author_url: conversation.author_url(),
-        at,
-        risk: assessment.risk,
-        risk_low: assessment.low,
-        risk_high: assessment.high,
-        complaint: assessment.complaint as f32,
-        viral: assessment.viral as f32,
-        sentiment: prediction.map(|prediction| prediction.sentiment),
-        arousal: prediction.map(|prediction| prediction.arousal),
-        flags: reading.map_or_else(Vec::new, |reading| reading.flags.clone()),
-        reach: assessment.reach,
-        velocity: conversation.cascade.velocity(),
-        forecast: forecast.to_record(&conversation.cascade),
-        engagements: conversation.cascade.counts(),
-        reasons,
-        contributions,
-    }
-}
-
-/// Returns the last score of a conversation whose root was deleted: the remaining numbers, without text.
-fn deleted_score(conversation: &Conversation, event: &Event) -> Score {
-    Score {
-        v: SCHEMA_VERSION,
-        id: format!("{}/{}", event.conversation, event.id),
-        conversation: event.conversation.clone(),
-        brand: conversation.brand.as_deref().map(Into::into),
-        url: None,
-        author_url: None,
-        at: conversation.last_seen().unwrap_or(event.at),
-        risk: Tenths::default(),
-        risk_low: Tenths::default(),
-        risk_high: Tenths::default(),
-        complaint: 0.0,
-        viral: 0.0,
-        sentiment: None,
-        arousal: None,
-        flags: vec![],
-        reach: conversation.cascade.audience().reach(),
-        velocity: conversation.cascade.velocity(),
-        forecast: vec![],
-        engagements: conversation.cascade.counts(),
-        reasons: vec![Reason::new(ReasonKind::Deleted, "the post was deleted; its text has been erased")]
-            .into(),
-        contributions: vec![],
-    }
 }

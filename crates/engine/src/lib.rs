@@ -19,6 +19,7 @@ mod partitioner;
 mod record;
 mod routes;
 mod ruleset;
+mod score_record;
 mod signaled;
 mod signals;
 mod task;

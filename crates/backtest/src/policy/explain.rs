@@ -61,7 +61,7 @@ fn explain_effects(
                 let words = describe_signal(&signal.body, wanted);
                 to.extend(words.map(|words| ExplainedDecision { at: signal.at, by: "routes".into(), words }));
             }
-            Effect::Escalation(record) | Effect::HandedOver(record, _) if record.conversation == wanted => {
+            Effect::Escalation(record) if record.conversation == wanted => {
                 escalations.push(record);
             }
             _ => {}

@@ -89,7 +89,8 @@ struct EffectWriter<'a> {
 impl EffectWriter<'_> {
     fn write(&mut self, effect: &Effect) {
         let written = match (effect, &mut self.dead_letters) {
-            (Effect::DeadLetter(..), None) | (Effect::Signal(_), _) => Ok(()),
+            // A hand-over is among the escalations too.
+            (Effect::DeadLetter(..), None) | (Effect::Signal(_) | Effect::HandedOver(..), _) => Ok(()),
             (Effect::DeadLetter(..), Some(file)) => write_line(effect, file),
             _ => write_line(effect, &mut self.out),
         };

@@ -6,8 +6,8 @@ use firewatch_domain::{ActionContext, EscalationChange, EscalationState, EventTi
 
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::Incident;
-use crate::Lifecycle;
 use crate::lifecycle::Ended;
+use crate::{Lifecycle, PR};
 
 /// A change with who made it and what it is about.
 pub(super) struct Change<'a> {
@@ -171,6 +171,26 @@ impl Incident {
             self.release(Some(&team), out.now, out.policy);
             let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
             out.emit_hand_over(escalation, previous, format!("handed over to {to} by {}", made.by));
+        }
+    }
+
+    /// Gives the live escalations of teams that the policy no longer has to the teams of their routes.
+    pub(super) fn replace_removed_owners(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        let has_team = |team: &str| out.policy.teams.contains_key(team);
+        for i in 0..self.lifecycles.len() {
+            let lifecycle = &self.lifecycles[i];
+            let opened_for = Some(lifecycle.team.as_str()).filter(|team| has_team(team));
+            let to =
+                opened_for.or_else(|| self.team_of(&lifecycle.route, out.policy)).unwrap_or(PR).to_owned();
+            let lifecycle = &mut self.lifecycles[i];
+            if !lifecycle.is_live() || has_team(&lifecycle.owner) || !has_team(&to) {
+                continue;
+            }
+            let previous = lifecycle.owner.clone();
+            lifecycle.hand_over(&to, out.now);
+            let happened = format!("the policy no longer has the team {previous}: {to} owns it now");
+            let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+            out.emit_hand_over(escalation, previous, happened);
         }
     }
 

@@ -9,9 +9,10 @@ use firewatch_domain::{Duration, EscalationChange, EscalationState, EventTime, I
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
+use super::active_route::ActiveRoute;
 use super::deadlines::describe_target;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
-use super::incident::{ActiveRoute, Incident};
+use super::incident::Incident;
 use super::verdict::Suppression;
 use crate::{Lifecycle, Policy, RouteRef};
 
@@ -255,13 +256,13 @@ impl Dispatcher {
     }
 
     /// Returns whether an incident is over and nothing needs it. One whose conversation has ended stays while a storm
-    /// mutes it, and while a collection lists it or waits to notify its team of it.
+    /// mutes it or a person silences it, and while a collection lists it or waits to notify its team of it.
     pub(super) fn is_finished(&self, id: &IncidentId, incident: &Incident, out: &mut Emitter<'_>) -> bool {
         if !incident.is_over() {
             return false;
         }
         let Some(conversation) = incident.conversation() else { return true };
-        if incident.waits_in_storm(&self.core.storms) {
+        if incident.waits_in_storm(&self.core.storms) || incident.has_silence(out.now) {
             return false;
         }
         let is_kept = conversation.expires_at.is_some_and(|at| at > out.now);

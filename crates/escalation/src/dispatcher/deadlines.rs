@@ -3,8 +3,9 @@
 
 use firewatch_domain::{Duration, EscalationState, EventTime};
 
+use super::active_route::ActiveRoute;
 use super::emitter::Emitter;
-use super::incident::{ActiveRoute, Incident};
+use super::incident::Incident;
 use crate::Lifecycle;
 use crate::policy::{Brand, Policy, hours};
 
@@ -64,7 +65,9 @@ impl Incident {
                 lifecycle.next_tier_at(policy).map(|at| at.max(lifecycle.tier_held_until.unwrap_or(at)));
             reminder.into_iter().chain(tier).min()
         });
-        routes.chain(lifecycles).chain(self.expires_at()).min()
+        let is_ended = self.conversation().is_some_and(|conversation| conversation.expired.is_some());
+        let silence = self.silences_end().filter(|_| is_ended);
+        routes.chain(lifecycles).chain(self.expires_at()).chain(silence).min()
     }
 }
 

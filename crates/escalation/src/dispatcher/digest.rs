@@ -8,9 +8,10 @@ use firewatch_domain::{Duration, EscalationChange, EventTime, IncidentId, Level,
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
+use super::active_route::ActiveRoute;
 use super::collection::Collection;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
-use super::incident::{ActiveRoute, Details, Incident};
+use super::incident::{Details, Incident};
 use super::incidents::Waiting;
 use super::storm::about;
 use super::verdict::silence;

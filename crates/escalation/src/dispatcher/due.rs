@@ -77,6 +77,7 @@ impl Dispatcher {
         incident.end_lapsed_routes(id, out);
         incident.expire_if_due(id, out);
         incident.suppress_after_end(id, out);
+        incident.drop_ended_silences(out.now);
         incident.defer_unknown_routes(out);
         for team in incident.teams_due(out.now, out.policy) {
             let view = View { now: out.now, policy: out.policy, core: &self.core };

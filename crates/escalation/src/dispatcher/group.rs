@@ -6,10 +6,11 @@ use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId, Inciden
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
+use super::active_route::ActiveRoute;
 use super::collection::Collection;
 use super::emitter::Emitter;
 use super::growth::Growth;
-use super::incident::{ActiveRoute, Details, Incident};
+use super::incident::{Details, Incident};
 use crate::lifecycle::Trigger;
 use crate::{Policy, RouteRef};
 
@@ -122,6 +123,16 @@ impl Dispatcher {
             lifecycles.is_some_and(|all| {
                 all.iter().all(|one| one.state.is_open() || one.state == EscalationState::Acknowledged)
             })
+        });
+    }
+
+    /// Lets nobody join groups whose route notifies another team by now.
+    pub(super) fn close_groups_of_other_teams(&mut self, policy: &Policy) {
+        let incidents = &self.incidents;
+        self.core.groups.retain(|(route, _), group| {
+            let team = policy.routes.get(route).map(|route| &route.team);
+            let mut of_teams = incidents.get(&group.id).into_iter().flat_map(|incident| &incident.lifecycles);
+            team.is_none_or(|team| of_teams.all(|lifecycle| lifecycle.team == *team))
         });
     }
 

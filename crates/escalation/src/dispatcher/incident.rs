@@ -1,12 +1,13 @@
 //! An incident: what it is about, the routes it is on, and one lifecycle of escalations for each team.
 
-use firewatch_domain::{Contribution, EventTime, IncidentId, Level, Reason, SimHash, Tenths};
+use firewatch_domain::{Contribution, EventTime, IncidentId, Reason, SimHash, Tenths};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Trigger;
 use crate::policy::Policy;
 use crate::{Lifecycle, RouteRef};
 
+use super::active_route::ActiveRoute;
 use super::collection::{Collection, Membership};
 use super::links::Links;
 use super::related::Related;
@@ -106,85 +107,11 @@ pub(crate) struct BudgetWait {
     pub since: EventTime,
 }
 
-/// A route that an incident is on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ActiveRoute {
-    pub route: RouteRef,
-    pub level: Level,
-    pub reason: String,
-    /// When it began to match, or flared up.
-    pub since: EventTime,
-    /// Values of the route's `group_by` keys.
-    pub group: Option<String>,
-    /// Earliest time to notify the team; `None` once that is decided.
-    pub due: Option<EventTime>,
-    /// When the route ends by itself, because its conditions no longer hold.
-    pub ends_at: Option<EventTime>,
-    /// Its conditions no longer hold.
-    pub lapsed: bool,
-    /// The team was notified, or there was a reason not to.
-    pub decided: bool,
-    /// The reason not to was a storm.
-    pub muted: bool,
-    /// A silence, quiet hours or a budget put `due` off.
-    pub deferred: bool,
-    /// Since when it has been below its highest level, or has not matched; `None` at its highest level.
-    pub calm_since: Option<EventTime>,
-}
-
 /// A request by the brand to continue in private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HandOffRequest {
     pub at: EventTime,
     pub deadline: EventTime,
-}
-
-impl ActiveRoute {
-    /// Creates a route that matches from `at` on, whose team may be notified at once.
-    pub(crate) fn new(route: RouteRef, level: Level, reason: String, at: EventTime) -> Self {
-        Self {
-            route,
-            level,
-            reason,
-            since: at,
-            group: None,
-            due: Some(at),
-            ends_at: None,
-            lapsed: false,
-            decided: false,
-            muted: false,
-            deferred: false,
-            calm_since: None,
-        }
-    }
-
-    /// Describes the route for `policy explain`.
-    pub(crate) fn describe(&self) -> String {
-        let Self { route, level, due, ends_at, lapsed, muted, .. } = self;
-        match (due, ends_at) {
-            (Some(due), _) => format!("on route {route} at {level}; decided from {due} on if it still holds"),
-            (None, Some(over_at)) => {
-                format!("the conditions of {route} no longer hold; it leaves the route at {over_at}")
-            }
-            (None, None) if *lapsed && *muted => {
-                format!("the conditions of {route} no longer hold; nobody was notified of it")
-            }
-            (None, None) if *lapsed => {
-                format!("the conditions of {route} no longer hold; a person has to resolve it")
-            }
-            (None, None) => format!("on route {route} at {level}"),
-        }
-    }
-
-    /// Returns whether its route waits for the brand to answer.
-    pub(crate) fn waits_for_answer(&self, policy: &Policy) -> bool {
-        let route = self.route.policy_name().and_then(|name| policy.routes.get(name));
-        route.is_some_and(|route| route.unless_answered)
-    }
-
-    fn is_due(&self, now: EventTime) -> bool {
-        self.due.is_some_and(|due| due <= now)
-    }
 }
 
 impl Details {
@@ -283,14 +210,6 @@ impl Incident {
     /// Returns the risk of a conversation; 0 for anything else.
     pub(crate) fn risk(&self) -> Tenths {
         self.conversation().and_then(|conversation| conversation.risk).unwrap_or_default()
-    }
-
-    /// Returns until when a person silenced it for a team. It may have passed.
-    pub(crate) fn silenced_by_person(&self, team: &str) -> Option<EventTime> {
-        let lifecycle = self.lifecycles.iter().find(|lifecycle| lifecycle.team == team);
-        let of_team = lifecycle.and_then(|lifecycle| lifecycle.silenced_until);
-        let of_all = self.silenced_until.filter(|_| !self.unsilenced.iter().any(|one| one == team));
-        of_team.max(of_all)
     }
 
     /// Lets be decided now what waits for the end of a silence, quiet hours or a budget, and lets reminders come:

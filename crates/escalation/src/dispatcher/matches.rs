@@ -1,17 +1,15 @@
 //! Applies the present state of a conversation to its incident.
 
-use firewatch_domain::{Duration, EscalationState, EventTime, IncidentId, RouteMatch, RoutesMatched};
+use firewatch_domain::{EscalationState, EventTime, IncidentId, RoutesMatched};
 
 use super::Dispatcher;
+use super::active_route::ActiveRoute;
 use super::emitter::{DecisionKind, Emitter};
-use super::incident::{ActiveRoute, Details, Incident};
+use super::incident::{Details, Incident};
 use super::links::Links;
 use super::related::{Related, RelationKind};
 use crate::RouteRef;
-use crate::policy::{Policy, Route};
-
-/// Time below a level, or off a route, after which its return is a flare-up. A route's `clear_after` replaces it.
-const MIN_CALM: Duration = Duration::from_mins(10);
+use crate::policy::Policy;
 
 impl Dispatcher {
     pub(super) fn apply_match(&mut self, matched: RoutesMatched, at: EventTime, out: &mut Emitter<'_>) {
@@ -20,10 +18,12 @@ impl Dispatcher {
             Some(old) if old.began_at(matched.began) || self.still_needed(&old) => old,
             old => {
                 // A conversation that began again after its end is a new incident, unless a team waits for the old one.
+                let mut again = Incident::new(Details::conversation(matched.began));
                 if let Some(mut old) = old {
                     out.move_all(&id, &mut old, EscalationState::Expired, "the conversation began again");
+                    again.keep_silences(old, at);
                 }
-                Incident::new(Details::conversation(matched.began))
+                again
             }
         };
         let before = incident.routes.clone();
@@ -114,7 +114,7 @@ impl Incident {
         }
         if is_new {
             // Silences after its first match come as actions.
-            self.silenced_until = matched.silenced_until;
+            self.silenced_until = self.silenced_until.max(matched.silenced_until);
         }
         if !matched.topics.is_empty() {
             self.topics = matched.topics;
@@ -166,34 +166,6 @@ impl Incident {
                 continue;
             };
             active.matches(new, at, route);
-        }
-    }
-}
-
-impl ActiveRoute {
-    /// Applies that it matches, again or still. A rise and a return after a calm are news.
-    fn matches(&mut self, new: RouteMatch, at: EventTime, route: Option<&Route>) {
-        let matches_again = std::mem::take(&mut self.lapsed);
-        self.ends_at = None;
-        let rises = new.level > self.level;
-        let calm = route.and_then(|route| route.clear_after).unwrap_or(MIN_CALM);
-        let was_calm = if rises || matches_again { self.calm_since.take() } else { None };
-        let has_flared_up = was_calm.is_some_and(|since| at >= since + calm);
-        if has_flared_up {
-            self.since = at;
-        }
-        if rises || has_flared_up {
-            let hold = route.map_or(at, |route| at + route.hold);
-            (self.due, self.deferred) = (Some(self.due.map_or(hold, |due| due.min(hold))), false);
-        }
-        if rises {
-            self.group = new.group.or(self.group.take());
-        } else if new.level < self.level {
-            self.calm_since.get_or_insert(at);
-        }
-        self.level = new.level;
-        if !new.reason.is_empty() {
-            self.reason = new.reason;
         }
     }
 }

@@ -6,6 +6,7 @@
 //! it is applied once the windows before it are decided.
 
 mod actions;
+mod active_route;
 mod clock;
 mod collection;
 mod cross_posts;
@@ -29,6 +30,7 @@ mod silence;
 mod state;
 mod state_v11;
 mod storm;
+mod storm_window;
 mod updates;
 mod verdict;
 
@@ -208,7 +210,7 @@ impl Dispatcher {
         let gap = Duration::from_millis(MAX_GAP.as_millis() / step.as_millis() * step.as_millis());
         let from =
             if self.core.storms.is_empty() { watermark.floor(step) - gap } else { EventTime::EARLIEST };
-        let storm_window = storm::window_end(next, step).max(from) - step;
+        let storm_window = storm_window::window_end(next, step).max(from) - step;
         let digest = self.core.digest_due.values().min().copied();
         // What has grown is looked at in each storm window, unless those are left out.
         let grown = (from > next).then(|| [self.next_group_growth(policy), self.next_budget_digest(policy)]);
@@ -249,8 +251,9 @@ impl Dispatcher {
         self.notify_expiring_silences(out);
     }
 
-    /// Lets be decided now what waits by the terms of a former policy.
-    fn adopt_policy(&mut self, out: &Emitter<'_>) {
+    /// Lets be decided now what waits by the terms of a former policy, and gives what a team had that is no more to
+    /// another.
+    fn adopt_policy(&mut self, out: &mut Emitter<'_>) {
         if self.core.policy_hash == out.policy.hash {
             return;
         }
@@ -258,9 +261,11 @@ impl Dispatcher {
         let ids: Vec<_> = self.incidents.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             let Some(mut incident) = self.incidents.check_out(&id) else { continue };
+            incident.replace_removed_owners(&id, out);
             incident.release(None, out.now, out.policy);
             self.incidents.check_in(&id, incident, out.policy);
         }
+        self.close_groups_of_other_teams(out.policy);
     }
 
     /// Returns the complaint volume of the brand.

@@ -5,9 +5,48 @@ use firewatch_domain::{EscalationChange, EventTime, IncidentId};
 use super::actions::Change;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::Incident;
+use crate::Lifecycle;
 use crate::lifecycle::AllSilenced;
 
 impl Incident {
+    /// Returns until when a person silenced it for a team. It may have passed.
+    pub(crate) fn silenced_by_person(&self, team: &str) -> Option<EventTime> {
+        let lifecycle = self.lifecycles.iter().find(|lifecycle| lifecycle.team == team);
+        let of_team = lifecycle.and_then(|lifecycle| lifecycle.silenced_until);
+        let of_all = self.silenced_until.filter(|_| !self.unsilenced.iter().any(|one| one == team));
+        of_team.max(of_all)
+    }
+
+    /// Returns whether a person's silence is in force, of all teams or of one.
+    pub(super) fn has_silence(&self, now: EventTime) -> bool {
+        self.silences().any(|until| until > now)
+    }
+
+    /// Returns when the last silence of a person ends. It may have passed.
+    pub(super) fn silences_end(&self) -> Option<EventTime> {
+        self.silences().max()
+    }
+
+    /// Takes over the silences of an incident whose conversation has begun again. Those of a team are its lifecycle's.
+    pub(super) fn keep_silences(&mut self, old: Self, now: EventTime) {
+        (self.silenced_until, self.unsilenced) = (old.silenced_until, old.unsilenced);
+        let is_silenced = |one: &Lifecycle| one.silenced_until.is_some_and(|until| until > now);
+        self.lifecycles = old.lifecycles.into_iter().filter(is_silenced).collect();
+    }
+
+    /// Drops the silences that have ended.
+    pub(super) fn drop_ended_silences(&mut self, now: EventTime) {
+        self.silenced_until = self.silenced_until.filter(|until| *until > now);
+        for lifecycle in &mut self.lifecycles {
+            lifecycle.silenced_until = lifecycle.silenced_until.filter(|until| *until > now);
+        }
+    }
+
+    fn silences(&self) -> impl Iterator<Item = EventTime> {
+        let of_teams = self.lifecycles.iter().map(|lifecycle| lifecycle.silenced_until);
+        of_teams.chain([self.silenced_until]).flatten()
+    }
+
     /// Silences the escalations that an action is about until a time. An action about none in particular
     /// silences the incident for every team, also for those that have no escalation yet.
     pub(super) fn silence(

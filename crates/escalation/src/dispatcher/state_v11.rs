@@ -4,7 +4,8 @@ use firewatch_domain::{ConversationUpdate, EventTime, IncidentId, Reason, Signal
 use serde::Deserialize;
 
 use super::WindowClock;
-use super::incident::{ActiveRoute, BudgetWait, Details, Incident};
+use super::active_route::ActiveRoute;
+use super::incident::{BudgetWait, Details, Incident};
 use super::state::{DispatcherCore, StatePart, as_json};
 use crate::Lifecycle;
 use crate::baseline::VolumeHistory;

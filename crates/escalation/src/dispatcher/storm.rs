@@ -2,25 +2,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firewatch_domain::{Duration, EventTime, IncidentId, IncidentKind, Level, Reason, ReasonKind, SimHash};
+use firewatch_domain::{EventTime, IncidentId, IncidentKind, Level, Reason, ReasonKind, SimHash};
 use serde::{Deserialize, Serialize};
 
 use super::Dispatcher;
+use super::active_route::ActiveRoute;
 use super::emitter::{DecisionKind, Emitter};
 use super::growth::Growth;
-use super::incident::{ActiveRoute, Details, Incident};
+use super::incident::{Details, Incident};
 use super::part_key::StatePartKey;
+use super::storm_window::{RECENT, STORM_STEP, ends_storm_window, recent_windows};
 use super::verdict::{Suppression, quiet};
 use crate::baseline::{Alarm, ComplaintCounts, stem};
 use crate::{Policy, RouteRef};
 
 /// Notice on every storm that its posts are muted.
 const MUTED_NOTICE: &str = "alerts for individual posts are muted while the storm lasts";
-/// Minimum length of the windows in which complaints are counted.
-const STORM_STEP: Duration = Duration::from_secs(10);
-/// Span over which a storm's recent members count.
-const RECENT: Duration = Duration::from_mins(5);
-
 /// How many times further from usual an open storm must be than a new one of the same level. A storm that grows quickly
 /// would otherwise be raised seconds after it opened.
 const RAISE_FACTOR: f64 = 3.0;
@@ -39,23 +36,6 @@ pub(crate) struct Storm {
     recent_joins: VecDeque<u32>,
     /// Number of members when a person ended its escalation.
     members_at_end: Option<u64>,
-}
-
-/// Returns the first end of a window after `from` that ends a storm window.
-pub(super) fn window_end(from: EventTime, step: Duration) -> EventTime {
-    let boundary = from.floor(STORM_STEP) + STORM_STEP;
-    let steps = ((boundary - from).as_millis() + step.as_millis() - 1) / step.as_millis();
-    from + Duration::from_millis(steps * step.as_millis())
-}
-
-/// Returns whether a window that ends now also ends a storm window.
-fn ends_storm_window(now: EventTime, step: Duration) -> bool {
-    (now - step).floor(STORM_STEP) != now.floor(STORM_STEP)
-}
-
-/// Returns the number of storm windows over which recent members count.
-fn recent_windows(policy: &Policy) -> usize {
-    (RECENT.as_millis() / policy.windows.step.as_millis().max(STORM_STEP.as_millis())).max(1) as usize
 }
 
 impl Storm {

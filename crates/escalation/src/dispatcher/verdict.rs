@@ -4,7 +4,8 @@
 
 use firewatch_domain::{EventTime, IncidentId, Level};
 
-use super::incident::{ActiveRoute, Incident};
+use super::active_route::ActiveRoute;
+use super::incident::Incident;
 use super::state::DispatcherCore;
 use super::storm::Storm;
 use crate::RouteRef;
