@@ -1,6 +1,6 @@
 //! The topology on streams of events: which records it emits, and that order and repeats do not matter.
 
-use firewatch_domain::{EventTime, ReasonKind, Reasons, Score};
+use firewatch_domain::{EventTime, ReasonKind, Reasons, Score, SignalBody};
 use firewatch_engine::{
     Effect, Fold, Input, LineSource, LocalTopology, Outcome, Ruleset, Stream, Tally, Task,
 };
@@ -426,4 +426,23 @@ fn danger_reaches_pr_at_once_at_any_reach_until_a_person_ends_it() {
     let none = Policy::parse("p", none).unwrap();
     let (effects, _) = run_with(&Ruleset::shipped(none).unwrap(), &[event("p", "c", 0.0, &post(3, text))]);
     assert!(summarize(&effects).iter().all(|t| !t.contains("/pr/")), "{:?}", summarize(&effects));
+}
+
+#[test]
+fn an_answer_to_what_is_not_followed_is_counted_when_no_dispatcher_receives_it() {
+    let outcome = |brands: usize| {
+        let policy: String = (0..brands).map(|i| format!("[brands.b{i}]\n")).collect();
+        let ruleset = Ruleset::shipped(Policy::parse("p", &policy).unwrap()).unwrap();
+        let answer = json!({ "brand_reply": { "account": "@somebody", "text": "Please DM us" } });
+        let line = event("a", "forgotten", 0.0, &answer).to_string();
+        let input = Input { arrival: NOW, ..Input::new(Stream::Events, "test", line.as_bytes()) };
+        let mut effects = Vec::new();
+        let outcome = Task::new(0, 1).handle(&input, &ruleset, &mut effects).outcome;
+        let received = effects.iter().filter(|effect| {
+            matches!(effect, Effect::Signal(signal) if !matches!(signal.body, SignalBody::Watermark { .. }))
+        });
+        (received.count(), outcome)
+    };
+    assert_eq!(outcome(64), (65, Outcome::Folded(Fold::BrandSpoke)));
+    assert_eq!(outcome(65), (0, Outcome::Folded(Fold::UnknownConversation)));
 }

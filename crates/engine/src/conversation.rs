@@ -34,7 +34,8 @@ pub enum Fold {
     Deleted,
     /// The record is an action on an escalation.
     Action,
-    /// The record is an action on a conversation that is not followed. It changes only an escalation that outlives one.
+    /// The record is an action on a conversation that is not followed, which changes only an escalation that outlives
+    /// one, or an answer or a deletion that no dispatcher receives.
     UnknownConversation,
     /// The record is a signal or a watermark.
     Signal,

@@ -53,13 +53,14 @@ impl Decider<'_> {
         match observed {
             Observed::Nothing(fold) => Outcome::Folded(fold),
             Observed::Answered { by, change } => {
-                self.update_by(conversation, &change, &by, event);
-                Outcome::Folded(Fold::BrandSpoke)
+                let is_asked = self.update_by(conversation, &change, &by, event);
+                Outcome::Folded(if is_asked { Fold::BrandSpoke } else { Fold::UnknownConversation })
             }
             Observed::DeletedUnread => {
                 let change = ConversationChange::Deleted { is_root: true };
-                self.unfollowed_update(conversation.brand.as_deref(), &change, "", event.into());
-                Outcome::Folded(Fold::Deleted)
+                let is_asked =
+                    self.unfollowed_update(conversation.brand.as_deref(), &change, "", event.into());
+                Outcome::Folded(if is_asked { Fold::Deleted } else { Fold::UnknownConversation })
             }
             Observed::Deleted { is_root } => {
                 self.deleted(conversation, event, is_root);
@@ -120,33 +121,36 @@ impl Decider<'_> {
         emit_update(conversation, change, by, cause, &self.stamp, self.out);
     }
 
-    /// Reports a change by an account, also when the conversation is not followed.
+    /// Reports a change by an account, also when the conversation is not followed. Returns whether a dispatcher may
+    /// know of it.
     fn update_by(
         &mut self,
         conversation: &Conversation,
         change: &ConversationChange,
         by: &str,
         event: &Event,
-    ) {
+    ) -> bool {
         if conversation.is_unread() {
             let of_account = self.ruleset.policy.accounts.brand(conversation.platform.as_deref(), by);
             let brand = conversation.brand.as_deref().or(of_account);
-            self.unfollowed_update(brand, change, by, event.into());
-        } else {
-            self.update(conversation, change, by, event.into());
+            return self.unfollowed_update(brand, change, by, event.into());
         }
+        self.update(conversation, change, by, event.into());
+        true
     }
 
-    /// Reports a change of a conversation of which nothing is known here. Its escalation may outlive it.
+    /// Reports a change of a conversation of which nothing is known here. Its escalation may outlive it. Returns whether
+    /// a dispatcher may know of it.
     fn unfollowed_update(
         &mut self,
         brand: Option<&str>,
         change: &ConversationChange,
         by: &str,
         cause: Cause<'_>,
-    ) {
+    ) -> bool {
         let brands = self.brands.keys_of_unfollowed(brand, self.ruleset);
         emit_unfollowed_update(&brands, self.ruleset.slots(), change, by, cause, &self.stamp, self.out);
+        brands.clone().next().is_some()
     }
 
     /// Reports a deletion to the dispatchers. If it was the root, emits a last score without text, and the

@@ -14,7 +14,8 @@ const RECORDS: Descriptor = Descriptor::counter(
     "firewatch_records_total",
     &["stream", "outcome"],
     "Records read, by stream and outcome: `scored`, `folded`, `rejected`, `forwarded` to the partition where the \
-     conversation lives, or `unknown_conversation` for an action on a conversation that is not followed.",
+     conversation lives, or `unknown_conversation` for an action on a conversation that is not followed, or an answer or \
+     deletion of one whose brand is not known.",
 );
 const REJECTED: Descriptor = Descriptor::counter(
     "firewatch_rejected_total",
