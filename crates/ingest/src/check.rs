@@ -42,7 +42,7 @@ pub(crate) fn compound_id(place: &str, value: Option<String>) -> Result<String> 
 
 fn id_within(place: &str, value: Option<String>, max: usize) -> Result<String> {
     let value = value.ok_or_else(|| missing(place))?;
-    if value.trim().is_empty() || value.len() > max {
+    if is_blank(&value) || value.len() > max {
         let detail = format!("`{place}`: has {} bytes; give 1 to {max}, not all blank", value.len());
         return Err(Rejection::new(Code::BadId, detail));
     }
@@ -52,7 +52,7 @@ fn id_within(place: &str, value: Option<String>, max: usize) -> Result<String> {
 /// Checks an optional short string with the limits of an id. A blank one counts as absent.
 pub(crate) fn label(place: &str, value: Option<String>) -> Result<Option<String>> {
     match value {
-        Some(text) if text.trim().is_empty() => Ok(None),
+        Some(text) if is_blank(&text) => Ok(None),
         Some(text) => id(place, Some(text)).map(Some),
         None => Ok(None),
     }
@@ -60,10 +60,10 @@ pub(crate) fn label(place: &str, value: Option<String>) -> Result<Option<String>
 
 /// Checks an optional address: `http` or `https`, at most [`MAX_URL_BYTES`] bytes. A blank one counts as absent.
 pub(crate) fn url(place: &str, value: Option<String>) -> Result<Option<String>> {
-    let Some(url) = value.filter(|url| !url.trim().is_empty()) else { return Ok(None) };
+    let Some(url) = value.filter(|url| !is_blank(url)) else { return Ok(None) };
     let has_scheme = url.starts_with("https://") || url.starts_with("http://");
     let is_plain = if url.is_ascii() {
-        url.bytes().all(|byte| byte.is_ascii_graphic() && !is_forbidden(byte.into()))
+        url.bytes().all(|byte| IS_PLAIN[usize::from(byte)])
     } else {
         !url.contains(|c: char| c.is_control() || c.is_whitespace() || is_forbidden(c))
     };
@@ -74,8 +74,24 @@ pub(crate) fn url(place: &str, value: Option<String>) -> Result<Option<String>> 
     Err(Rejection::new(Code::BadUrl, detail))
 }
 
+/// Whether an ASCII character may stand in an address.
+const IS_PLAIN: [bool; 128] = {
+    let mut is_plain = [false; 128];
+    let mut byte = 0u8;
+    while byte < 128 {
+        is_plain[byte as usize] = byte.is_ascii_graphic() && !is_forbidden(byte as char);
+        byte += 1;
+    }
+    is_plain
+};
+
+/// Returns whether a text holds nothing but white space.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(char::is_whitespace)
+}
+
 /// Returns whether a character stands in no address, except encoded.
-fn is_forbidden(c: char) -> bool {
+const fn is_forbidden(c: char) -> bool {
     matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
 }
 

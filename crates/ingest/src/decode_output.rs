@@ -185,7 +185,7 @@ impl<'a> DecodeOutput<'a> {
 
     /// Adds the deletion of a post.
     pub(crate) fn delete(&mut self, when: Occurrence<'_>, post: &str) -> Result<()> {
-        self.push(format!("{post}/delete"), when, Body::Delete(Delete { post: post.to_owned() }))
+        self.push([post, "/delete"].concat(), when, Body::Delete(Delete { post: post.to_owned() }))
     }
 
     /// Notes the id of a later version of a post. It alone is no content of a payload.
@@ -218,8 +218,8 @@ impl<'a> DecodeOutput<'a> {
 /// platforms or servers may use the same post id.
 pub(crate) fn conversation(platform: &str, scope: Option<&str>, root: &str) -> String {
     match scope {
-        None => format!("{platform}:{root}"),
-        Some(scope) => format!("{platform}:{scope}/{root}"),
+        None => [platform, ":", root].concat(),
+        Some(scope) => [platform, ":", scope, "/", root].concat(),
     }
 }
 

@@ -31,7 +31,7 @@ struct Payload {
     #[serde(rename = "time_us")]
     time_us: Option<Count>,
     kind: Option<String>,
-    commit: Option<Commit>,
+    commit: Option<Box<Commit>>,
     account: Option<IfObject<Account>>,
     posts: Option<Items<View>>,
     feed: Option<Items<Entry>>,
@@ -156,7 +156,7 @@ impl Commit {
             return Err(not_relevant("a record other than a post, repost or like"));
         }
         let rkey = self.rkey.ok_or_else(|| missing("commit.rkey"))?;
-        let uri = format!("at://{by}/{collection}/{rkey}");
+        let uri = ["at://", by, "/", &collection, "/", &rkey].concat();
         let operation = self.operation.as_deref().ok_or_else(|| missing("commit.operation"))?;
         if operation == "delete" {
             if collection != POST {

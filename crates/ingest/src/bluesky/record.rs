@@ -18,10 +18,10 @@ pub(super) struct Record {
     pub(super) text: Option<String>,
     pub(super) created_at: Option<String>,
     pub(super) langs: Option<Vec<String>>,
-    pub(super) reply: Option<Reply>,
+    pub(super) reply: Option<Box<Reply>>,
     /// The post of a repost or like. A follow or block has an account here.
     pub(super) subject: Option<IfObject<Link>>,
-    pub(super) embed: Option<Embed>,
+    pub(super) embed: Option<Box<Embed>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,7 +89,7 @@ impl Record {
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         let parent = self.reply.as_ref().and_then(|reply| reply.parent.as_ref()?.uri.clone());
-        let quotes = self.embed.as_ref().and_then(Embed::quoted);
+        let quotes = self.embed.as_deref().and_then(Embed::quoted);
         let (by, followers) =
             (author.as_ref().map(|a| a.id.clone()), author.as_ref().and_then(|a| a.followers));
         let post = Post {
@@ -106,7 +106,7 @@ impl Record {
         out.post(Occurrence { root: self.root(uri), at }, post)?;
         let Some(quoted) = quotes else { return Ok(()) };
         let reaction = Engagement::new(EngagementKind::Quote, by, followers);
-        out.engagement(Occurrence { root: quoted, at }, format!("quote/{uri}"), reaction)
+        out.engagement(Occurrence { root: quoted, at }, ["quote/", uri].concat(), reaction)
     }
 }
 
@@ -128,7 +128,7 @@ impl Embed {
 pub(super) fn url(uri: &str) -> Option<String> {
     let mut parts = uri.split('/').skip(2);
     let (did, _, rkey) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(format!("https://bsky.app/profile/{did}/post/{rkey}"))
+    Some(["https://bsky.app/profile/", did, "/post/", rkey].concat())
 }
 
 /// Returns the collection in an `at://` address.

@@ -21,8 +21,8 @@ pub(super) struct View {
     pub(super) author: Option<Profile>,
     pub(super) record: Option<Record>,
     /// The record, in a quoted view and in an answer that holds a record.
-    pub(super) value: Option<Record>,
-    pub(super) embed: Option<ViewEmbed>,
+    pub(super) value: Option<Box<Record>>,
+    pub(super) embed: Option<Box<ViewEmbed>>,
     pub(super) labels: Option<Vec<Label>>,
     pub(super) not_found: Option<IgnoredAny>,
     pub(super) blocked: Option<IgnoredAny>,
@@ -117,7 +117,7 @@ pub(super) struct Liked {
 impl View {
     pub(super) fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let uri = self.uri.as_deref().ok_or_else(|| missing("uri"))?;
-        let Some(record) = self.record.as_ref().or(self.value.as_ref()) else {
+        let Some(record) = self.record.as_ref().or(self.value.as_deref()) else {
             let is_hidden = [&self.not_found, &self.blocked, &self.detached].into_iter().any(Option::is_some);
             return Err(if is_hidden || self.kind.as_deref().is_some_and(is_placeholder) {
                 not_relevant("a post that cannot be viewed: deleted, blocked or detached")
@@ -216,7 +216,7 @@ impl Profile {
         let did = self.did.clone().ok_or_else(|| missing("did"))?;
         let name = if kind == EngagementKind::Like { "like" } else { "repost" };
         let reaction = Engagement::new(kind, Some(did.clone()), known_count(self.followers_count));
-        out.engagement(Occurrence { root, at }, format!("{name}/{subject}/{did}"), reaction)
+        out.engagement(Occurrence { root, at }, [name, "/", subject, "/", &did].concat(), reaction)
     }
 }
 
@@ -270,7 +270,7 @@ impl Profile {
         Some(Author {
             id: self.did.clone()?,
             handle: self.handle.clone(),
-            url: self.did.as_ref().map(|did| format!("https://bsky.app/profile/{did}")),
+            url: self.did.as_ref().map(|did| ["https://bsky.app/profile/", did].concat()),
             followers: known_count(self.followers_count),
             verified: status.map(|status| status == "valid"),
             account: None,

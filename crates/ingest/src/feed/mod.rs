@@ -4,12 +4,16 @@
 //! names, or else its source or the feed. There are no replies, reshares and followers. An entry without a time
 //! counts from its arrival, and an id that is too long is replaced by its hash.
 
+mod element;
+
 use std::fmt::Write;
 
 use firewatch_domain::{Author, EventTime, Post};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use url::Url;
 
+use self::element::{Attributes, Element, each, first, first_text, first_time, many, only, person};
 use crate::bad_items::ItemList;
 use crate::check::{missing, plausible_time};
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, unknown_payload};
@@ -33,6 +37,8 @@ struct Document {
     version: Option<String>,
     items: Option<Items<JsonItem>>,
     title: Option<String>,
+    home_page_url: Option<String>,
+    feed_url: Option<String>,
     language: Option<String>,
     #[serde(default)]
     authors: Items<JsonAuthor>,
@@ -51,6 +57,7 @@ struct Feed {
     language: Option<OneOrMany<Element>>,
     #[serde(default)]
     attributes: Attributes,
+    link: Option<OneOrMany<Element>>,
     author: Option<OneOrMany<Element>>,
     #[serde(alias = "entry")]
     item: Option<OneOrMany<Entry>>,
@@ -103,39 +110,6 @@ struct Entry {
 }
 
 #[derive(Debug, Deserialize)]
-struct Element {
-    #[serde(default)]
-    label: String,
-    #[serde(default)]
-    attributes: Attributes,
-    /// The name of an author.
-    name: Option<Box<OneOrMany<Element>>>,
-    /// The title of a source.
-    title: Option<Box<OneOrMany<Element>>>,
-    author: Option<Box<OneOrMany<Element>>>,
-    #[serde(rename = "media:description")]
-    description: Option<Box<OneOrMany<Element>>>,
-    #[serde(rename = "app:draft")]
-    draft: Option<Box<OneOrMany<Element>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Attributes {
-    href: Option<String>,
-    rel: Option<String>,
-    lang: Option<String>,
-    about: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    #[serde(rename = "isPermaLink")]
-    is_permalink: Option<String>,
-    /// The entry that a tombstone stands for, and when it was deleted.
-    #[serde(rename = "ref")]
-    entry: Option<String>,
-    when: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
 struct JsonItem {
     id: Option<Id>,
     url: Option<String>,
@@ -163,7 +137,9 @@ pub(crate) const LISTS: &[ItemList] =
 /// What entries of all kinds have.
 struct Article {
     id: Option<String>,
+    /// The address of the page, which may be relative to `base` or to that of the feed.
     url: Option<String>,
+    base: Option<String>,
     title: Option<String>,
     text: String,
     published: Option<EventTime>,
@@ -173,23 +149,26 @@ struct Article {
 }
 
 /// What an entry has from its feed.
+#[derive(Default)]
 struct Defaults {
     author: Option<String>,
     lang: Option<String>,
+    /// The address to which relative ones belong.
+    base: Option<Url>,
 }
 
 /// Decodes a payload.
 pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let document = json::one::<Document>(bytes)?;
-    let no_defaults = Defaults { author: None, lang: None };
     if let Some(items) = document.items.filter(|_| document.version.is_some()) {
         let named = document.authors.iter().next().and_then(|author| author.name.clone());
-        let defaults = Defaults { author: named.or(document.title), lang: document.language };
+        let base = document.home_page_url.or(document.feed_url).and_then(|base| Url::parse(&base).ok());
+        let defaults = Defaults { author: named.or(document.title), lang: document.language, base };
         out.each("items", items, |out, item| item.article()?.read(&defaults, out));
         return Ok(());
     }
     if let Some(entry) = document.entry {
-        return entry.read(&no_defaults, out);
+        return entry.read(&Defaults::default(), out);
     }
     let (place, feed, beside) = match (document.rss, document.rdf, document.feed) {
         (Some(rss), ..) => ("rss/channel/item", rss.channel.and_then(only), rss.item),
@@ -197,7 +176,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         (.., Some(feed)) => ("feed/entry", Some(feed), None),
         _ => return Err(unknown_payload("not a feed; give RSS, Atom or JSON Feed as it is")),
     };
-    let defaults = feed.as_ref().map_or(no_defaults, Feed::defaults);
+    let defaults = feed.as_ref().map(Feed::defaults).unwrap_or_default();
     let (within, deleted) = feed.map_or((None, None), |feed| (feed.item, feed.deleted));
     let entries = beside.or(within).map(many).unwrap_or_default();
     out.each(place, entries, |out, entry| entry.read(&defaults, out));
@@ -209,7 +188,13 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 impl Feed {
     fn defaults(&self) -> Defaults {
         let lang = first_text(self.language.as_ref()).or_else(|| self.attributes.lang.clone());
-        Defaults { author: person(self.author.as_ref()).or_else(|| first_text(self.title.as_ref())), lang }
+        let own = alternate(self.link.as_ref()).and_then(|own| Url::parse(&own).ok());
+        let base = within(own.as_ref(), self.attributes.base.as_deref());
+        Defaults {
+            author: person(self.author.as_ref()).or_else(|| first_text(self.title.as_ref())),
+            lang,
+            base,
+        }
     }
 }
 
@@ -248,6 +233,7 @@ impl Entry {
         Ok(Article {
             id,
             url: self.url(),
+            base: self.attributes.base.clone(),
             title: first(self.title.as_ref()).map(Element::words),
             text: text.map(Element::words).unwrap_or_default(),
             published,
@@ -259,39 +245,14 @@ impl Entry {
 
     /// Returns the address of the page: the text of a link in RSS, the alternate one in Atom, or a permanent id.
     fn url(&self) -> Option<String> {
-        let links = || self.link.iter().flat_map(each);
-        let alternate =
-            links().filter(|link| matches!(link.attributes.rel.as_deref(), None | Some("alternate")));
-        let of_link =
-            alternate.filter_map(|link| link.text().or_else(|| link.attributes.href.clone())).next();
         let permanent = first(self.guid.as_ref()).filter(|id| {
             id.attributes.is_permalink.as_deref() != Some("false") && id.label.starts_with("http")
         });
-        of_link.or_else(|| permanent?.text())
+        alternate(self.link.as_ref()).or_else(|| permanent?.text())
     }
 }
 
 impl Element {
-    fn text(&self) -> Option<String> {
-        Some(self.label.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    /// Returns the words. Only Atom says when a text is no HTML.
-    fn words(&self) -> String {
-        if self.attributes.kind.as_deref() == Some("text") {
-            self.label.clone()
-        } else {
-            html::text(&self.label)
-        }
-    }
-
-    /// Returns the name of a person or source: of its author, its own, its title, or its text.
-    fn name_or_text(&self) -> Option<String> {
-        let author = self.author.as_deref().and_then(|author| person(Some(author)));
-        let named = self.name.as_deref().or(self.title.as_deref());
-        author.or_else(|| first_text(named)).or_else(|| self.text())
-    }
-
     /// Reads a tombstone.
     fn delete(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = entry_id(self.attributes.entry.ok_or_else(|| missing("attributes/ref"))?);
@@ -310,6 +271,7 @@ impl JsonItem {
         Ok(Article {
             id: non_empty_id(self.id),
             url: self.url.or(self.external_url),
+            base: None,
             title: self.title,
             text: text.or(self.summary).unwrap_or_default(),
             published: time("date_published", self.date_published)?,
@@ -333,13 +295,35 @@ impl Article {
             author,
             text: html::with_title(self.title, self.text),
             lang: self.lang.or_else(|| defaults.lang.clone()),
-            url: self.url,
+            url: self.url.and_then(|url| absolute(url, defaults.base.as_ref(), self.base.as_deref())),
             // Without the time of the entry, each change of it may be an edit.
             edited_at: updated.filter(|updated| published.is_none_or(|published| *updated > published)),
             ..Post::default()
         };
         out.post(Occurrence { root: &id, at }, post)
     }
+}
+
+/// Returns the address of the page that an entry or feed stands for.
+fn alternate(links: Option<&OneOrMany<Element>>) -> Option<String> {
+    let links = links.into_iter().flat_map(each);
+    let mut alternate =
+        links.filter(|link| matches!(link.attributes.rel.as_deref(), None | Some("alternate")));
+    alternate.find_map(|link| link.text().or_else(|| link.attributes.href.clone()))
+}
+
+/// Returns the base of an element within another one.
+fn within(outer: Option<&Url>, own: Option<&str>) -> Option<Url> {
+    let Some(own) = own else { return outer.cloned() };
+    outer.map_or_else(|| Url::parse(own), |outer| outer.join(own)).ok()
+}
+
+/// Returns an address that a person can follow; `None` when a relative one has no base.
+fn absolute(url: String, of_feed: Option<&Url>, own: Option<&str>) -> Option<String> {
+    if url.contains("://") {
+        return Some(url);
+    }
+    Some(within(of_feed, own)?.join(&url).ok()?.into())
 }
 
 /// Returns an id as it fits into events.
@@ -352,47 +336,4 @@ fn entry_id(id: String) -> String {
         let _ = write!(hex, "{byte:02x}");
     }
     hex
-}
-
-/// Returns the name of an author, without an address of mail: feeds write `address (name)` and `name <address>`.
-fn person(author: Option<&OneOrMany<Element>>) -> Option<String> {
-    let text = first(author).and_then(Element::name_or_text)?;
-    let name = match (text.split_once('('), text.split_once('<')) {
-        (Some((address, name)), _) if address.contains('@') => name.trim_end_matches(')'),
-        (_, Some((name, address))) if address.contains('@') => name,
-        _ => &text,
-    };
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && !name.contains('@'))
-}
-
-/// Returns the time of the first of these elements that is present.
-fn first_time<const N: usize>(places: [(&str, &Option<OneOrMany<Element>>); N]) -> Result<Option<EventTime>> {
-    let present = places.into_iter().find_map(|place| Some((place.0, first_text(place.1.as_ref())?)));
-    present.map(|present| platform_time::text(present.0, Some(&present.1))).transpose()
-}
-
-fn first_text(elements: Option<&OneOrMany<Element>>) -> Option<String> {
-    first(elements)?.text()
-}
-
-fn first<T>(elements: Option<&OneOrMany<T>>) -> Option<&T> {
-    elements.and_then(|elements| each(elements).next())
-}
-
-fn each<T>(elements: &OneOrMany<T>) -> Box<dyn Iterator<Item = &T> + '_> {
-    match elements {
-        OneOrMany::One(one) => Box::new(std::iter::once(&**one)),
-        OneOrMany::Many(many) => Box::new(many.iter()),
-    }
-}
-
-fn only<T>(elements: OneOrMany<T>) -> Option<T> {
-    many(elements).into_iter().flatten().next()
-}
-
-fn many<T>(elements: OneOrMany<T>) -> Items<T> {
-    match elements {
-        OneOrMany::One(one) => [*one].into_iter().collect(),
-        OneOrMany::Many(many) => many,
-    }
 }
