@@ -55,6 +55,16 @@ fn cases_of_escalations_that_outlive_their_conversations_pass() {
 }
 
 #[test]
+fn the_cases_of_actions_pass() {
+    all_cases_pass("tests/policy/actions.toml", 15);
+}
+
+#[test]
+fn the_cases_of_reloads_pass() {
+    all_cases_pass("tests/policy/reloads.toml", 7);
+}
+
+#[test]
 fn a_failing_case_is_reported_with_what_was_emitted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cases.toml");

@@ -3,7 +3,7 @@
 //! The dispatcher, in `firewatch_escalation`, decides who is notified.
 
 use firewatch_domain::{
-    Action, ActionKind, Body, ConversationChange, Event, EventTime, Reason, ReasonKind, Reasons, RouteMatch,
+    Action, ActionKind, ConversationChange, Event, EventTime, Reason, ReasonKind, Reasons, RouteMatch,
     RoutesMatched, SignalBody, SimHash, Tenths,
 };
 use firewatch_escalation::{Facts, Policy, UNLISTED_BRAND};
@@ -52,8 +52,11 @@ impl Decider<'_> {
     pub fn event(&mut self, conversation: &mut Conversation, event: &Event, observed: Observed) -> Outcome {
         match observed {
             Observed::Nothing(fold) => Outcome::Folded(fold),
-            Observed::Answered { by, change } => {
+            Observed::Answered { by, change, is_first } => {
                 let is_asked = self.update_by(conversation, &change, &by, event);
+                if is_first {
+                    self.answered(conversation, event.into());
+                }
                 Outcome::Folded(if is_asked { Fold::BrandSpoke } else { Fold::UnknownConversation })
             }
             Observed::DeletedUnread => {
@@ -67,11 +70,8 @@ impl Decider<'_> {
                 if !is_root {
                     // Routes that only the deleted reply matched end.
                     let spread_before = conversation.cascade.spread();
-                    self.changed(
-                        conversation,
-                        event,
-                        &Changed { resends: true, ..Changed::new(spread_before) },
-                    );
+                    let changed = Changed { resends: true, ..Changed::new(spread_before) };
+                    self.changed(conversation, event.into(), &changed);
                 }
                 Outcome::Folded(Fold::Deleted)
             }
@@ -79,7 +79,7 @@ impl Decider<'_> {
                 if let Some(update) = &changed.update {
                     self.update_by(conversation, update, "", event);
                 }
-                self.changed(conversation, event, &changed)
+                self.changed(conversation, event.into(), &changed)
             }
         }
     }
@@ -93,21 +93,25 @@ impl Decider<'_> {
         match action.kind {
             ActionKind::Silence if of_every_team => conversation.silenced_until = action.until,
             ActionKind::Unsilence if of_every_team => conversation.silenced_until = None,
-            ActionKind::Reply | ActionKind::HandOff => conversation.answered = true,
             _ => {}
         }
+        let is_answer = matches!(action.kind, ActionKind::Reply | ActionKind::HandOff);
+        let is_first_answer = is_answer && !std::mem::replace(&mut conversation.answered, true);
         if conversation.is_unread() {
             let brands = self.brands.signal_keys(self.ruleset);
             emit_action_to(&brands, self.ruleset.slots(), action, &self.stamp, self.out);
         } else {
             emit_action(conversation, action, &self.stamp, self.out);
         }
+        if is_first_answer {
+            self.answered(conversation, Cause { at: action.at.min(self.stamp.now), ..action.into() });
+        }
         Outcome::Folded(Fold::Action)
     }
 
     /// Reports to the dispatchers that a conversation expired, with the reason.
     pub fn expiry(&mut self, conversation: &Conversation, id: &str, at: EventTime, reason: String) {
-        let cause = Cause { conversation: id, id: "expiry", at };
+        let cause = Cause { conversation: id, id: "expiry", at, post: None };
         self.update(conversation, &ConversationChange::Expired { reason }, "", cause);
     }
 
@@ -162,12 +166,20 @@ impl Decider<'_> {
         }
         conversation.signaled = None;
         if conversation.emitted_risk.take().is_some() && self.ruleset.emits_scores {
-            self.out.push(Effect::Score(Box::new(deleted_score(conversation, event))));
+            self.out.push(Effect::Score(Box::new(deleted_score(conversation, event.into()))));
+        }
+    }
+
+    /// Sends the dispatchers the routes that a first answer changes.
+    fn answered(&mut self, conversation: &mut Conversation, cause: Cause<'_>) {
+        if !conversation.is_unread() {
+            let spread = conversation.cascade.spread();
+            self.changed(conversation, cause, &Changed::new(spread));
         }
     }
 
     /// Emits a score if one is due, and sends changes to the dispatchers.
-    fn changed(&mut self, conversation: &mut Conversation, event: &Event, changed: &Changed) -> Outcome {
+    fn changed(&mut self, conversation: &mut Conversation, cause: Cause<'_>, changed: &Changed) -> Outcome {
         if conversation.is_deleted() {
             return Outcome::Folded(Fold::Deleted);
         }
@@ -175,7 +187,7 @@ impl Decider<'_> {
         let Some(Assessed { bar, assessment }) = assess(conversation, ruleset) else {
             return Outcome::Folded(Fold::Unchanged);
         };
-        let at = conversation.last_seen().unwrap_or(event.at);
+        let at = conversation.last_seen().unwrap_or(cause.at);
         let new_matches = new_matches(conversation, &assessment, ruleset, changed.resends);
         let has_routes = new_matches.iter().any(|new| new.slot == 0 && new.routes.is_some());
         // Near risk 100 a conversation may cross the bar while its risk moves by less than a step.
@@ -186,9 +198,9 @@ impl Decider<'_> {
         let risk = assessment.risk;
         if emits_score || !new_matches.is_empty() {
             let explained = extract(conversation, ruleset, bar).explain(assessment);
-            self.matches(conversation, event, changed, new_matches, bar, &explained);
+            self.matches(conversation, cause, changed, new_matches, bar, &explained);
             if emits_score {
-                self.out.push(Effect::Score(Box::new(score_record(conversation, event, at, explained))));
+                self.out.push(Effect::Score(Box::new(score_record(conversation, cause, at, explained))));
             }
         }
         if !score_changed {
@@ -204,7 +216,7 @@ impl Decider<'_> {
     fn matches(
         &mut self,
         conversation: &mut Conversation,
-        event: &Event,
+        cause: Cause<'_>,
         changed: &Changed,
         new_matches: Vec<NewMatch>,
         active_bar: u64,
@@ -212,11 +224,11 @@ impl Decider<'_> {
     ) {
         for new in new_matches {
             if new.bar == active_bar {
-                self.routes_matched(conversation, event, changed, new, explained);
+                self.routes_matched(conversation, cause, changed, new, explained);
             } else {
                 let subject = extract(conversation, self.ruleset, new.bar);
                 let explained = subject.explain(subject.assess());
-                self.routes_matched(conversation, event, changed, new, &explained);
+                self.routes_matched(conversation, cause, changed, new, &explained);
             }
         }
     }
@@ -225,7 +237,7 @@ impl Decider<'_> {
     fn routes_matched(
         &mut self,
         conversation: &mut Conversation,
-        event: &Event,
+        cause: Cause<'_>,
         changed: &Changed,
         new: NewMatch,
         explained: &Explained,
@@ -233,7 +245,7 @@ impl Decider<'_> {
         let ruleset = self.ruleset;
         let Some(policy) = ruleset.policy_in_slot(new.slot) else { return };
         let posted_at = conversation.root.as_ref().map(|root| root.posted_at);
-        let signaled = begin_signaled(conversation, event, ruleset);
+        let signaled = begin_signaled(conversation, cause.at, ruleset);
         let began = signaled.began;
         let state = signaled.slot_mut(new.slot);
         let is_new = new.counts_for_storms && !state.counts_for_storms;
@@ -244,22 +256,19 @@ impl Decider<'_> {
         let reasons = ordered_reasons(conversation, policy, ruleset, explained, reply.is_some());
         let (topics, sim_hash) = storm_words(conversation, ruleset, reply, is_new);
         // The state keeps no author's handle, so only this event's post can provide one.
-        let new_post = match &event.body {
-            Body::Post(post) if is_new => Some(post),
-            _ => None,
-        };
+        let new_post = cause.post.filter(|_| is_new);
         let is_own = conversation.is_brand_post();
         let routes_matched = RoutesMatched {
-            conversation: event.conversation.clone(),
+            conversation: cause.conversation.into(),
             began,
-            posted_at: if reply.is_some() { Some(event.at) } else { posted_at },
+            posted_at: if reply.is_some() { Some(cause.at) } else { posted_at },
             platform: conversation.platform.as_deref().map(Into::into),
             routes,
             counts_for_storms: is_new,
             topics,
             sim_hash,
-            author: new_post.and_then(|post| cross_platform_author_hash(post, event.platform.as_deref())),
-            related: new_post.and_then(|post| post.related.clone()),
+            author: new_post.and_then(|(post, platform)| cross_platform_author_hash(post, platform)),
+            related: new_post.and_then(|(post, _)| post.related.clone()),
             risk: if is_own { Tenths::default() } else { explained.assessment.risk },
             reasons,
             contributions: if is_own { vec![] } else { explained.contributions.clone() },
@@ -272,9 +281,9 @@ impl Decider<'_> {
             answered: conversation.answered,
             trace: self.stamp.trace.map(Into::into),
         };
-        let id = signal_id(new.slot, format_args!("{}/{}", event.conversation, event.id));
+        let id = signal_id(new.slot, format_args!("{}/{}", cause.conversation, cause.id));
         let body = SignalBody::RoutesMatched(Box::new(routes_matched));
-        self.out.extend(signal(conversation, new.slot, id, body, event.at, &self.stamp));
+        self.out.extend(signal(conversation, new.slot, id, body, cause.at, &self.stamp));
     }
 }
 
@@ -341,11 +350,11 @@ fn new_match(
 /// Returns what the dispatchers know; creates it at the conversation's first signal.
 fn begin_signaled<'a>(
     conversation: &'a mut Conversation,
-    event: &Event,
+    at: EventTime,
     ruleset: &Ruleset,
 ) -> &'a mut SignaledState {
     let posted_at = conversation.root.as_ref().map(|root| root.posted_at);
-    let began = posted_at.or(conversation.cascade.first_seen()).unwrap_or(event.at);
+    let began = posted_at.or(conversation.cascade.first_seen()).unwrap_or(at);
     let is_unlisted = ruleset.signal_key(conversation.brand.as_deref()) == UNLISTED_BRAND;
     conversation.signaled.get_or_insert_with(|| Box::new(SignaledState::new(is_unlisted, began)))
 }

@@ -24,6 +24,8 @@ pub(crate) enum Observed {
         by: String,
         /// `Answered`, or `HandOffAsked` with the private channels it named.
         change: ConversationChange,
+        /// Whether it is the first answer, on which conditions may depend.
+        is_first: bool,
     },
     /// A post with content in the state was deleted.
     Deleted {
@@ -224,14 +226,14 @@ impl Observer<'_> {
 
     fn answer(&mut self, account: &str, text: &str) -> Observed {
         self.conversation.cascade.observe_time(self.event.at);
-        self.conversation.answered = true;
+        let is_first = !std::mem::replace(&mut self.conversation.answered, true);
         let channels = self.ruleset.reply_checker.channels(text);
         let change = if channels.is_empty() {
             ConversationChange::Answered
         } else {
             ConversationChange::HandOffAsked { channels }
         };
-        Observed::Answered { by: account.into(), change }
+        Observed::Answered { by: account.into(), change, is_first }
     }
 
     /// Counts an engagement. One by a brand account adds no reach.

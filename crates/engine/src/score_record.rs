@@ -1,14 +1,15 @@
 //! Builds the score records of a conversation.
 
-use firewatch_domain::{Event, EventTime, Reason, ReasonKind, SCHEMA_VERSION, Score, Tenths};
+use firewatch_domain::{EventTime, Reason, ReasonKind, SCHEMA_VERSION, Score, Tenths};
 use firewatch_scoring::Explained;
 
 use crate::conversation::Conversation;
+use crate::signals::Cause;
 
-/// Returns the score record of a conversation; its id is that of the conversation and the event.
+/// Returns the score record of a conversation; its id is that of the conversation and the record.
 pub(crate) fn score_record(
     conversation: &Conversation,
-    event: &Event,
+    cause: Cause<'_>,
     at: EventTime,
     explained: Explained,
 ) -> Score {
@@ -17,8 +18,8 @@ pub(crate) fn score_record(
     let prediction = reading.and_then(|reading| reading.prediction.ok());
     Score {
         v: SCHEMA_VERSION,
-        id: format!("{}/{}", event.conversation, event.id),
-        conversation: event.conversation.clone(),
+        id: format!("{}/{}", cause.conversation, cause.id),
+        conversation: cause.conversation.into(),
         brand: conversation.brand.as_deref().map(Into::into),
         url: conversation.post_url(),
         author_url: conversation.author_url(),
@@ -41,15 +42,15 @@ pub(crate) fn score_record(
 }
 
 /// Returns the last score of a conversation whose root was deleted: the remaining numbers, without text.
-pub(crate) fn deleted_score(conversation: &Conversation, event: &Event) -> Score {
+pub(crate) fn deleted_score(conversation: &Conversation, cause: Cause<'_>) -> Score {
     Score {
         v: SCHEMA_VERSION,
-        id: format!("{}/{}", event.conversation, event.id),
-        conversation: event.conversation.clone(),
+        id: format!("{}/{}", cause.conversation, cause.id),
+        conversation: cause.conversation.into(),
         brand: conversation.brand.as_deref().map(Into::into),
         url: None,
         author_url: None,
-        at: conversation.last_seen().unwrap_or(event.at),
+        at: conversation.last_seen().unwrap_or(cause.at),
         risk: Tenths::default(),
         risk_low: Tenths::default(),
         risk_high: Tenths::default(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use firewatch_domain::{
-    Action, ActionContext, ActionKind, ConversationChange, ConversationUpdate, Event, EventTime, Post,
+    Action, ActionContext, ActionKind, Body, ConversationChange, ConversationUpdate, Event, EventTime, Post,
     SCHEMA_VERSION, Signal, SignalBody,
 };
 use firewatch_escalation::UNLISTED_BRAND;
@@ -32,11 +32,23 @@ pub(crate) struct Cause<'a> {
     pub conversation: &'a str,
     pub id: &'a str,
     pub at: EventTime,
+    /// The post that it holds, with the platform.
+    pub post: Option<(&'a Post, Option<&'a str>)>,
 }
 
 impl<'a> From<&'a Event> for Cause<'a> {
     fn from(event: &'a Event) -> Self {
-        Self { conversation: &event.conversation, id: &event.id, at: event.at }
+        let post = match &event.body {
+            Body::Post(post) => Some((&**post, event.platform.as_deref())),
+            _ => None,
+        };
+        Self { conversation: &event.conversation, id: &event.id, at: event.at, post }
+    }
+}
+
+impl<'a> From<&'a Action> for Cause<'a> {
+    fn from(action: &'a Action) -> Self {
+        Self { conversation: &action.conversation, id: &action.id, at: action.at, post: None }
     }
 }
 

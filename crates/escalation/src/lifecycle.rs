@@ -33,8 +33,8 @@ pub struct Lifecycle {
     pub tiers_of: String,
     /// Number of these tiers it has passed.
     pub tier: usize,
-    /// When to emit `late`. `None` after that, after an answer, and for routes that do not wait for one.
-    pub overdue_at: Option<EventTime>,
+    /// The clock of the first answer.
+    pub answer_clock: AnswerClock,
     /// How it ended; `None` while it is live.
     pub ended: Option<Ended>,
     /// The person who acknowledged it.
@@ -49,6 +49,28 @@ pub struct Lifecycle {
     pub stalled: bool,
     /// What `undo` would restore.
     pub undo: Option<Box<Undo>>,
+}
+
+/// The clock of the first answer, as an escalation shows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AnswerClock {
+    /// Nobody waits for an answer, or it came.
+    #[default]
+    Off,
+    /// The answer is overdue at this time.
+    Until(EventTime),
+    /// The answer is overdue, and that was emitted.
+    Overdue,
+}
+
+impl AnswerClock {
+    /// Returns when the answer is overdue, while that is still to be emitted.
+    pub(crate) fn runs_out_at(self) -> Option<EventTime> {
+        match self {
+            Self::Until(at) => Some(at),
+            Self::Off | Self::Overdue => None,
+        }
+    }
 }
 
 /// The end of an escalation.
@@ -123,7 +145,7 @@ impl Lifecycle {
             open_since: at,
             tiers_of: team.into(),
             tier: 0,
-            overdue_at: None,
+            answer_clock: AnswerClock::Off,
             ended: None,
             acknowledged_by: None,
             silenced_until: None,
@@ -177,7 +199,7 @@ impl Lifecycle {
             Acknowledged, Answered, Expired, HandOffAsked, HandedOff, Open, Reopened, Resolved,
         };
         let allowed = match (self.state, state) {
-            (Resolved | Expired, Reopened) => true,
+            (Resolved, Reopened) => true,
             (Resolved | Expired, _) | (_, Open) => false,
             (Acknowledged, Reopened) => true,
             (_, Reopened) => false,

@@ -4,9 +4,11 @@
 
 use firewatch_domain::{ActionContext, EscalationChange, EscalationState, EventTime, IncidentId};
 
+use super::active_route::ActiveRoute;
 use super::emitter::{DecisionKind, Emitter, EscalationRef};
-use super::incident::Incident;
+use super::incident::{Details, Incident};
 use crate::lifecycle::Ended;
+use crate::policy::Policy;
 use crate::{Lifecycle, PR};
 
 /// A change with who made it and what it is about.
@@ -97,8 +99,8 @@ impl Incident {
         });
     }
 
-    /// Ends it, and what a team would still be notified of. A storm or group that nobody was notified of yet is not
-    /// ended: whoever names it has not seen it.
+    /// Ends it for the teams that were notified of it, with what they would still be notified of; for every team if
+    /// nobody was. A storm or group that nobody was notified of yet is not ended: whoever names it has not seen it.
     pub(super) fn resolve(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
         if self.lifecycles.is_empty() && !id.is_conversation() {
             out.record_decision(DecisionKind::NoChange, id, || {
@@ -110,14 +112,14 @@ impl Incident {
         let mut meant: Vec<String> = of_escalations.map(|i| self.lifecycles[i].team.clone()).collect();
         meant.extend(made.scope.and_then(|scope| scope.team.clone()));
         let of_all = !made.is_of_one_team();
+        let is_unseen = self.routes.iter().all(|active| self.is_unseen(active, out.policy));
         // Nobody has to be notified of what is still due.
-        let settled: Vec<bool> = self
-            .routes
-            .iter()
-            .map(|active| {
-                of_all || self.team(active, out.policy).is_some_and(|t| meant.iter().any(|m| m == t))
-            })
-            .collect();
+        let settles = |active: &ActiveRoute| {
+            let is_meant = |team: &str| meant.iter().any(|meant| meant == team);
+            (of_all && (is_unseen || !self.is_unseen(active, out.policy)))
+                || self.team(active, out.policy).is_some_and(is_meant)
+        };
+        let settled: Vec<bool> = self.routes.iter().map(settles).collect();
         let mut routes = Vec::new();
         for (active, _) in self.routes.iter_mut().zip(settled).filter(|(_, settled)| *settled) {
             (active.due, active.decided, active.deferred) = (None, true, false);
@@ -141,6 +143,8 @@ impl Incident {
             Applied::from_moved(lifecycle.move_to(EscalationState::Reopened, at))
         });
         self.meant(id, made).into_iter().for_each(|i| self.reconsider(i, out));
+        self.reconsider_unseen(made, out);
+        self.live_on(id, out);
     }
 
     /// Makes a team the owner of the live escalations, and emits that to both owners.
@@ -177,6 +181,9 @@ impl Incident {
     /// Gives the live escalations of teams that the policy no longer has to the teams of their routes.
     pub(super) fn replace_removed_owners(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
         let has_team = |team: &str| out.policy.teams.contains_key(team);
+        if matches!(self.details, Details::SilenceNotice { .. }) {
+            return self.end_notices_of_removed_teams(id, out);
+        }
         for i in 0..self.lifecycles.len() {
             let lifecycle = &self.lifecycles[i];
             let opened_for = Some(lifecycle.team.as_str()).filter(|team| has_team(team));
@@ -194,11 +201,26 @@ impl Incident {
         }
     }
 
+    /// Ends the notices of a silence to teams that the policy no longer has: it hides nothing from another.
+    fn end_notices_of_removed_teams(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        for i in 0..self.lifecycles.len() {
+            let lifecycle = &mut self.lifecycles[i];
+            if !out.policy.teams.contains_key(&lifecycle.owner)
+                && lifecycle.move_to(EscalationState::Resolved, out.now)
+            {
+                let happened = format!("the policy no longer has the team {}", lifecycle.owner);
+                let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[i] };
+                out.emit_step(escalation, EscalationChange::Moved, happened);
+            }
+        }
+    }
+
     /// Takes back the last action on each escalation that it is about.
     pub(super) fn undo(&mut self, id: &IncidentId, made: &Change<'_>, out: &mut Emitter<'_>) {
         for i in self.meant(id, made) {
             let (team, owner) = (self.lifecycles[i].team.clone(), self.lifecycles[i].owner.clone());
             let can_be_undone = self.lifecycles[i].undo.is_some();
+            let ended_at = self.lifecycles[i].ended.map(|ended| ended.at);
             let Some(mut undone) = self.lifecycles[i].restore_undo(out.now) else {
                 let why = if can_be_undone {
                     "something else has happened since"
@@ -208,7 +230,16 @@ impl Incident {
                 self.refuse(id, i, format!("not undone by {}: {why}", made.by), out);
                 continue;
             };
+            // An answer that came while it was ended holds.
+            let answered_at = self.conversation().and_then(|conversation| conversation.answered_at);
+            if ended_at.is_some_and(|ended_at| answered_at.is_some_and(|at| at > ended_at)) {
+                self.lifecycles[i].move_to(EscalationState::Answered, out.now);
+            }
             let change = match undone.all_silenced.take() {
+                Some(before) if made.is_of_one_team() => {
+                    self.restore_silence_of(i, &before);
+                    EscalationChange::Silenced
+                }
                 Some(before) => {
                     self.restore_silence(before);
                     EscalationChange::Silenced
@@ -226,6 +257,18 @@ impl Incident {
             } else {
                 out.emit_hand_over(escalation, owner, happened);
             }
+        }
+        self.reconsider_unseen(made, out);
+        self.live_on(id, out);
+    }
+
+    /// Sees to escalations that a person brought back: their team may be gone, and their conversation ended.
+    fn live_on(&mut self, id: &IncidentId, out: &mut Emitter<'_>) {
+        self.replace_removed_owners(id, out);
+        let ends_at = out.now + out.policy.retention;
+        let is_alive = self.is_alive();
+        if let Some(conversation) = self.conversation_mut().filter(|one| is_alive && one.expired.is_some()) {
+            conversation.expires_at.get_or_insert(ends_at);
         }
     }
 
@@ -256,6 +299,31 @@ impl Incident {
         let known =
             self.routes_mut(Some(&team), out.policy).filter(|active| !active.lapsed && active.due.is_none());
         known.filter(|active| active.level > level).for_each(|active| active.due = Some(out.now));
+    }
+
+    /// Lets be decided again what a person ended before its team was notified of it.
+    fn reconsider_unseen(&mut self, made: &Change<'_>, out: &Emitter<'_>) {
+        let has_ended = self.conversation().is_none_or(|conversation| conversation.expired.is_some());
+        if has_ended || made.scope.is_some_and(|scope| scope.escalation.is_some()) {
+            return;
+        }
+        let wanted = made.scope.and_then(|scope| scope.team.as_deref());
+        let unseen: Vec<bool> =
+            self.routes.iter().map(|active| self.is_unseen(active, out.policy) && !active.muted).collect();
+        for (i, _) in unseen.into_iter().enumerate().filter(|(_, is_unseen)| *is_unseen) {
+            let is_wanted = wanted.is_none_or(|team| self.team(&self.routes[i], out.policy) == Some(team));
+            let active = &mut self.routes[i];
+            if is_wanted && !active.lapsed {
+                (active.due, active.decided) = (active.due.or(Some(out.now)), false);
+            }
+        }
+    }
+
+    /// Returns whether the team of a route was not notified of it: neither by itself nor in a group or digest.
+    fn is_unseen(&self, active: &ActiveRoute, policy: &Policy) -> bool {
+        let team = self.team(active, policy);
+        let has_escalation = self.lifecycles.iter().any(|lifecycle| Some(lifecycle.team.as_str()) == team);
+        !has_escalation && !self.is_member_by(&active.route)
     }
 
     /// Emits that an action was refused. Nothing else changes.

@@ -7,6 +7,7 @@ use super::active_route::ActiveRoute;
 use super::emitter::Emitter;
 use super::incident::Incident;
 use crate::Lifecycle;
+use crate::lifecycle::AnswerClock;
 use crate::policy::{Brand, Policy, hours};
 
 impl Incident {
@@ -45,9 +46,10 @@ impl Incident {
             let routes = self.conversation().into_iter().flat_map(|conversation| &conversation.memberships);
             routes.map(|membership| self.team_of(&membership.route, out.policy) == Some(team)).collect()
         };
-        if let Some(lifecycle) = self.lifecycles.iter_mut().find(|one| one.team == team && one.is_live()) {
+        let mut live = self.lifecycles.iter_mut().filter(|one| one.team == team && one.is_live());
+        if let Some(lifecycle) = live.find(|one| one.answer_clock != AnswerClock::Overdue) {
             // An answer at the deadline itself is still in time.
-            lifecycle.overdue_at = Some(due + Duration::from_millis(1));
+            lifecycle.answer_clock = AnswerClock::Until(due + Duration::from_millis(1));
         }
         let memberships = self.conversation_mut().into_iter().flat_map(|one| &mut one.memberships);
         for (membership, _) in memberships.zip(is_of_team).filter(|(_, is_of_team)| *is_of_team) {
@@ -77,7 +79,7 @@ impl Lifecycle {
         let reminders = [
             self.forgotten_at(policy),
             self.repeat_at(policy),
-            self.overdue_at,
+            self.answer_clock.runs_out_at(),
             self.stalls_at(incident),
             incident.details.collection().and_then(|collection| collection.report_at),
         ];

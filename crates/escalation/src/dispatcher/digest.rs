@@ -15,7 +15,7 @@ use super::incident::{Details, Incident};
 use super::incidents::Waiting;
 use super::storm::about;
 use super::verdict::silence;
-use crate::{Lifecycle, Policy, RouteRef};
+use crate::{Lifecycle, PR, Policy, RouteRef};
 
 /// Maximum number of incidents that a digest names.
 const MAX_NAMED: usize = 5;
@@ -57,13 +57,22 @@ impl Dispatcher {
     /// Returns when the next digest is due that no longer lists what waits.
     pub(super) fn next_budget_digest(&self, policy: &Policy) -> Option<EventTime> {
         let changed = self.core.digests.iter().filter(|(team, digest)| {
-            self.incidents.waiting(team).map_or((0, vec![]), notified) != digest.notified
+            let waiting = self.incidents.waiting(team);
+            let level = waiting.and_then(BTreeSet::first).map(|first| first.level.0);
+            waiting.map_or((0, vec![]), notified) != digest.notified
+                || level.is_some_and(|level| self.is_above(&digest.id, level))
         });
         let due = changed.map(|(_, digest)| {
             let due = digest.notified_at + policy.storms.group_interval;
             self.growth_held_until(&digest.id).map_or(due, |until| until.max(due))
         });
         due.min()
+    }
+
+    /// Returns whether a level is above that of a live digest.
+    fn is_above(&self, digest: &IncidentId, level: Level) -> bool {
+        let digest = self.incidents.get(digest).and_then(|digest| digest.lifecycles.first());
+        digest.is_some_and(|lifecycle| lifecycle.is_live() && level > lifecycle.level)
     }
 
     fn open_budget_digest(&mut self, team: String, out: &mut Emitter<'_>) {
@@ -88,7 +97,8 @@ impl Dispatcher {
         let (now_notified, reasons) =
             (notified(waiting), waiting.iter().take(MAX_NAMED).map(Waiting::reason).collect());
         let Some(digest) = self.core.digests.get(team) else { return };
-        if digest.notified == now_notified {
+        let rises = self.is_above(&digest.id, level);
+        if digest.notified == now_notified && !rises {
             return;
         }
         let (id, known) = (digest.id.clone(), digest.notified.clone());
@@ -106,6 +116,7 @@ impl Dispatcher {
         // What left it was notified of by itself, and what only rose waits as before.
         let has_new = now_notified.1.iter().any(|id| !known.1.contains(id));
         let has_grown = incident.lifecycles.is_empty()
+            || rises
             || now_notified.0 > known.0
             || (now_notified.0 == known.0 && has_new);
         let is_held = is_live && has_grown && incident.holds_reminders(&id, 0, out);
@@ -118,6 +129,26 @@ impl Dispatcher {
             }
         }
         self.incidents.check_in(&id, incident, out.policy);
+    }
+
+    /// Returns which team the digest of a storm is for, if the policy no longer has its team: that of the first route by
+    /// which a conversation is in it.
+    pub(super) fn team_of_members(
+        &self,
+        id: &IncidentId,
+        digest: &Incident,
+        policy: &Policy,
+    ) -> Option<String> {
+        let Details::StormDigest { team, .. } = &digest.details else { return None };
+        if policy.teams.contains_key(team) {
+            return None;
+        }
+        let members = self.incidents.members_of(id);
+        let members = members.iter().filter_map(|member| self.incidents.get(member)?.conversation());
+        let routes = members.flat_map(|member| &member.memberships).filter(|membership| membership.of == *id);
+        let mut teams =
+            routes.filter_map(|membership| Some(&policy.routes.get(membership.route.policy_name()?)?.team));
+        Some(teams.next().map_or(PR, |team| team).to_owned())
     }
 
     /// Returns whether an incident is the digest of what waits for a budget.
@@ -281,12 +312,14 @@ impl Incident {
         if let Some(active) = self.routes.first_mut().filter(|active| active.due.is_some()) {
             (active.level, active.reason) = (level, reason);
         } else if let Some(lifecycle) = self.lifecycles.first_mut().filter(|lifecycle| lifecycle.is_live()) {
+            let rises = level > lifecycle.level;
+            let change = if rises { EscalationChange::Raised } else { EscalationChange::Grew };
             lifecycle.level = lifecycle.level.max(level);
             lifecycle.reason = reason;
             lifecycle.record_step(out.now);
             let escalation = EscalationRef { id, incident: self, lifecycle: &self.lifecycles[0] };
             let happened = format!("{} now", describe_waiting(count, ""));
-            out.emit_list(escalation, EscalationChange::Grew, happened);
+            out.emit_list(escalation, change, happened);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::emitter::{DecisionKind, Emitter, EscalationRef};
 use super::incident::{BudgetWait, Incident};
 use super::verdict::{Suppression, Verdict, View, decide};
 use crate::Lifecycle;
-use crate::lifecycle::Trigger;
+use crate::lifecycle::{AnswerClock, Trigger};
 
 /// Span over which a team's budget counts.
 const BUDGET_WINDOW: Duration = Duration::from_mins(60);
@@ -209,7 +209,8 @@ impl Incident {
         }
         // An answer at the deadline itself is still in time. A deadline that has passed is reported at once.
         let due = self.answer_due(team, out);
-        self.lifecycles[i].overdue_at = due.map(|due| due + Duration::from_millis(1));
+        let clock = due.map(|due| AnswerClock::Until(due + Duration::from_millis(1)));
+        self.lifecycles[i].answer_clock = clock.unwrap_or_default();
         // Like a conversation, it ends once it has been silent for longer than the horizon.
         let expires_at = out.now + out.policy.retention + Duration::from_mins(1);
         if let Some(conversation) =

@@ -20,7 +20,7 @@ impl Incident {
     pub(super) fn expire(&mut self, id: &IncidentId, reason: String, out: &mut Emitter<'_>) {
         let live = self.lifecycles.iter().filter(|lifecycle| lifecycle.is_live());
         let clocks = live.filter_map(|one| {
-            let ends_at = one.overdue_at.max(one.stalls_at(self))?;
+            let ends_at = one.answer_clock.runs_out_at().max(one.stalls_at(self))?;
             Some(ends_at.max(one.reminders_held_until.unwrap_or(ends_at)))
         });
         let of_own = clocks.max();

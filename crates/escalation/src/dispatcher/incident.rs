@@ -156,6 +156,13 @@ impl Details {
         }
     }
 
+    /// Gives the digest of a storm to another team.
+    pub(crate) fn replace_team(&mut self, by: Option<String>) {
+        if let (Self::StormDigest { team, .. }, Some(by)) = (self, by) {
+            *team = by;
+        }
+    }
+
     /// Returns what a group and the digest of a storm have in common, for changes.
     pub(crate) fn collection_mut(&mut self) -> Option<&mut Collection> {
         match self {
@@ -225,6 +232,15 @@ impl Incident {
     pub(crate) fn decide_in_storm(&mut self, now: EventTime, policy: &Policy) {
         self.budget_waits.clear();
         self.decide_deferred(None, now, policy);
+    }
+
+    /// Lets be decided by its silence, not counted for a budget, what waits for the budget of a team, or of all.
+    pub(crate) fn leave_budget(&mut self, team: Option<&str>, now: EventTime, policy: &Policy) {
+        let of_team = |wait: &BudgetWait| team.is_none_or(|team| wait.team == team);
+        if self.budget_waits.iter().any(of_team) {
+            self.budget_waits.retain(|wait| !of_team(wait));
+            self.decide_deferred(team, now, policy);
+        }
     }
 
     fn decide_deferred(&mut self, team: Option<&str>, now: EventTime, policy: &Policy) {

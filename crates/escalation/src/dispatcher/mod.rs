@@ -261,7 +261,10 @@ impl Dispatcher {
         let ids: Vec<_> = self.incidents.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             let Some(mut incident) = self.incidents.check_out(&id) else { continue };
+            let team = self.team_of_members(&id, &incident, out.policy);
+            incident.details.replace_team(team);
             incident.replace_removed_owners(&id, out);
+            incident.budget_waits.retain(|wait| out.policy.teams.contains_key(&wait.team));
             incident.release(None, out.now, out.policy);
             self.incidents.check_in(&id, incident, out.policy);
         }

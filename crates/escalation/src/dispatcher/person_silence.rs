@@ -64,15 +64,26 @@ impl Incident {
         let happened = format!("silenced until {until} by {}", made.by);
         out.record_decision(DecisionKind::Silenced, id, || happened.clone());
         let before = self.all_silenced();
+        // The last silence of a team holds, whether it was of that team or of all.
         if !made.is_of_one_team() {
             self.silenced_until = Some(until);
             self.unsilenced.clear();
         }
-        for i in self.meant(id, made) {
+        let meant = self.meant(id, made);
+        let wanted = made.scope.and_then(|scope| scope.team.clone());
+        let teams = meant.iter().map(|i| self.lifecycles[*i].team.clone()).chain(wanted);
+        let teams: Vec<_> = teams.map(Some).chain((!made.is_of_one_team()).then_some(None)).collect();
+        teams.iter().for_each(|team| self.leave_budget(team.as_deref(), out.now, out.policy));
+        if let Some(team) = made.scope.and_then(|scope| scope.team.as_ref()).filter(|_| meant.is_empty()) {
+            self.silence_unseen(id, team, until, out);
+        }
+        for i in meant {
             let lifecycle = &mut self.lifecycles[i];
             let point = lifecycle.undo_point(made.by, "silenced").with_silence(before.clone());
-            if made.is_of_one_team() {
-                lifecycle.silenced_until = Some(until);
+            lifecycle.silenced_until = made.is_of_one_team().then_some(until);
+            if made.is_of_one_team() && self.silenced_until.is_some() {
+                self.unsilenced.retain(|team| *team != lifecycle.team);
+                self.unsilenced.push(lifecycle.team.clone());
             }
             (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (None, None);
             lifecycle.set_undo(point);
@@ -110,6 +121,34 @@ impl Incident {
             lifecycle.set_undo(point);
             self.release(Some(&team), out.now, out.policy);
             self.emit_silenced(id, i, &happened, made, out);
+        }
+    }
+
+    /// Silences a team that was not notified yet, as a silence of every team with the others excepted.
+    fn silence_unseen(&mut self, id: &IncidentId, team: &str, until: EventTime, out: &mut Emitter<'_>) {
+        if self.silenced_until.is_some_and(|until| until > out.now) {
+            return out.record_decision(DecisionKind::NoChange, id, || {
+                format!(
+                    "not silenced for {team}, which was not notified yet: a silence of every team is in force"
+                )
+            });
+        }
+        self.silenced_until = Some(until);
+        self.unsilenced = out.policy.teams.keys().filter(|other| *other != team).cloned().collect();
+    }
+
+    /// Restores the silence of every team for the team of one lifecycle, as it was before an action.
+    pub(super) fn restore_silence_of(&mut self, i: usize, before: &AllSilenced) {
+        let lifecycle = &mut self.lifecycles[i];
+        let is_excepted = |except: &[String]| except.contains(&lifecycle.team);
+        let was = before.until.filter(|_| !is_excepted(&before.except));
+        let is = self.silenced_until.filter(|_| !is_excepted(&self.unsilenced));
+        if was.is_none() && is.is_some() {
+            self.unsilenced.push(lifecycle.team.clone());
+        } else if was == self.silenced_until {
+            self.unsilenced.retain(|team| *team != lifecycle.team);
+        } else if was != is {
+            lifecycle.silenced_until = lifecycle.silenced_until.max(was);
         }
     }
 

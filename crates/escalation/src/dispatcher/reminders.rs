@@ -11,6 +11,7 @@ use super::emitter::{Emitter, EscalationRef};
 use super::incident::Incident;
 use super::verdict::{Suppression, quiet, silence};
 use crate::Lifecycle;
+use crate::lifecycle::AnswerClock;
 use crate::policy::Policy;
 
 /// A reminder to the owner of an escalation.
@@ -37,7 +38,7 @@ fn due_reminders(
 ) -> Vec<Reminder> {
     let members_late = incident.details.collection().and_then(|collection| collection.report_at);
     let all = [
-        (lifecycle.overdue_at, Reminder::Late),
+        (lifecycle.answer_clock.runs_out_at(), Reminder::Late),
         (members_late, Reminder::MembersLate),
         (lifecycle.forgotten_at(policy), Reminder::Forgotten),
         (lifecycle.stalls_at(incident), Reminder::Stalled),
@@ -82,7 +83,7 @@ impl Dispatcher {
         let (change, happened) = match reminder {
             Reminder::MembersLate => return self.report_overdue(id, incident, out),
             Reminder::Late => {
-                lifecycle.overdue_at = None;
+                lifecycle.answer_clock = AnswerClock::Overdue;
                 lifecycle.record_step(now);
                 let target = describe_target(out.brand_policy());
                 (EscalationChange::Late, format!("no public answer within {target}"))

@@ -9,6 +9,7 @@ use super::actions::Change;
 use super::deadlines::format_duration;
 use super::emitter::{DecisionKind, Emitter};
 use super::incident::{Details, HandOffRequest, Incident};
+use crate::lifecycle::AnswerClock;
 use crate::policy::hours;
 
 impl Dispatcher {
@@ -186,7 +187,7 @@ impl Incident {
 
     /// Records the brand's first answer. Returns how long it took, in plain words; empty for later answers.
     fn record_answer(&mut self, at: EventTime, out: &Emitter<'_>) -> String {
-        self.lifecycles.iter_mut().for_each(|lifecycle| lifecycle.overdue_at = None);
+        self.lifecycles.iter_mut().for_each(|lifecycle| lifecycle.answer_clock = AnswerClock::Off);
         let posted_at = self.posted_at;
         let Some(conversation) = self.conversation_mut() else { return String::new() };
         if conversation.answered_at.is_some() {
