@@ -19,6 +19,11 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// Returns the team that it names, if that has none of the escalations meant.
+    pub(super) fn unseen_team(&self, meant: &[usize]) -> Option<&str> {
+        self.scope.and_then(|scope| scope.team.as_deref()).filter(|_| meant.is_empty())
+    }
+
     /// Returns whether it is about the escalations of one team only.
     pub(super) fn is_of_one_team(&self) -> bool {
         self.scope.is_some_and(|scope| scope.team.is_some() || scope.escalation.is_some())

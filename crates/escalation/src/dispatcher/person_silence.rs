@@ -64,26 +64,24 @@ impl Incident {
         let happened = format!("silenced until {until} by {}", made.by);
         out.record_decision(DecisionKind::Silenced, id, || happened.clone());
         let before = self.all_silenced();
+        let meant = self.meant(id, made);
         // The last silence of a team holds, whether it was of that team or of all.
         if !made.is_of_one_team() {
             self.silenced_until = Some(until);
             self.unsilenced.clear();
-        }
-        let meant = self.meant(id, made);
-        let wanted = made.scope.and_then(|scope| scope.team.clone());
-        let teams = meant.iter().map(|i| self.lifecycles[*i].team.clone()).chain(wanted);
-        let teams: Vec<_> = teams.map(Some).chain((!made.is_of_one_team()).then_some(None)).collect();
-        teams.iter().for_each(|team| self.leave_budget(team.as_deref(), out.now, out.policy));
-        if let Some(team) = made.scope.and_then(|scope| scope.team.as_ref()).filter(|_| meant.is_empty()) {
+            self.leave_budget(None, out.now, out.policy);
+        } else if let Some(team) = made.unseen_team(&meant) {
             self.silence_unseen(id, team, until, out);
         }
         for i in meant {
+            let team = self.lifecycles[i].team.clone();
+            self.leave_budget(Some(&team), out.now, out.policy);
             let lifecycle = &mut self.lifecycles[i];
             let point = lifecycle.undo_point(made.by, "silenced").with_silence(before.clone());
             lifecycle.silenced_until = made.is_of_one_team().then_some(until);
             if made.is_of_one_team() && self.silenced_until.is_some() {
-                self.unsilenced.retain(|team| *team != lifecycle.team);
-                self.unsilenced.push(lifecycle.team.clone());
+                self.unsilenced.retain(|one| *one != team);
+                self.unsilenced.push(team);
             }
             (lifecycle.reminders_held_until, lifecycle.tier_held_until) = (None, None);
             lifecycle.set_undo(point);
@@ -103,6 +101,10 @@ impl Incident {
             self.release(None, out.now, out.policy);
         }
         let now = out.now;
+        if let Some(team) = made.unseen_team(&meant).filter(|_| self.silenced_until.is_some()) {
+            self.unsilenced.push(team.to_owned());
+            self.release(Some(team), now, out.policy);
+        }
         let is_silenced = |until: Option<EventTime>| until.is_some_and(|until| until > now);
         for i in meant {
             let team = self.lifecycles[i].team.clone();
@@ -133,6 +135,7 @@ impl Incident {
                 )
             });
         }
+        self.leave_budget(Some(team), out.now, out.policy);
         self.silenced_until = Some(until);
         self.unsilenced = out.policy.teams.keys().filter(|other| *other != team).cloned().collect();
     }
