@@ -162,7 +162,9 @@ impl Element {
             "COMMENT" | "COMMENT_EDIT" | "ADMIN_COMMENT" => {
                 let mut comment = activity.and_then(|activity| activity.comment);
                 if let Some(comment) = &mut comment {
-                    comment.entity = comment.entity.take().or(self.generated_activity);
+                    // The entity may be what is commented on.
+                    let of_comment = self.generated_activity.filter(|urn| comment_of(urn).is_some());
+                    comment.entity = of_comment.or(comment.entity.take());
                 }
                 let comment = comment.ok_or_else(|| {
                     not_relevant("a comment without its text; list the comments of the post")

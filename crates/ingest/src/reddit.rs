@@ -92,6 +92,11 @@ struct Data {
     approved_by: Option<Value>,
     /// Who may read the community.
     subreddit_type: Option<String>,
+    /// Whether what an inbox holds is a comment; else it is a message.
+    was_comment: Option<bool>,
+    /// What an archive found out later.
+    #[serde(rename = "_meta")]
+    later: Option<IfObject<Later>>,
     poll_data: Option<Poll>,
     gallery_data: Option<Gallery>,
     ups: Option<Count>,
@@ -99,6 +104,12 @@ struct Data {
     num_crossposts: Option<Count>,
     /// A listing, or an empty string.
     replies: Option<IfObject<Box<Thing>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Later {
+    removal_type: Option<String>,
+    was_deleted_later: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -235,6 +246,12 @@ fn base36(mut number: u64) -> String {
     }
 }
 
+impl Later {
+    fn is_gone(&self) -> bool {
+        self.removal_type.is_some() || self.was_deleted_later == Some(true)
+    }
+}
+
 impl Data {
     fn read(&self, kind: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let kind =
@@ -260,6 +277,9 @@ impl Data {
             .is_some_and(|kind| !["public", "restricted", "user", "archived"].contains(&kind))
         {
             return Err(not_public("a post of a private community"));
+        }
+        if name.starts_with("t4_") || self.was_comment == Some(false) {
+            return Err(not_public("a private message"));
         }
         let root = if name.starts_with("t1_") { self.submission()? } else { name.to_owned() };
         let root = root.as_str();
@@ -352,6 +372,7 @@ impl Data {
             || is_shell(&self.selftext)
             || is_shell(&self.title)
             || self.removed_by_category.is_some()
+            || self.later.as_ref().and_then(|later| later.0.as_ref()).is_some_and(Later::is_gone)
             || self.removed == Some(true)
             || self.spam == Some(true)
             || (is_set(&self.banned_by) && self.approved != Some(true) && !is_set(&self.approved_by))

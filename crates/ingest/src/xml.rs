@@ -23,12 +23,14 @@ const MAX_NODES: usize = 200_000;
 /// Number of bytes in which an XML declaration names the encoding.
 const DECLARATION_BYTES: usize = 200;
 /// Namespaces that are read, with the prefix of their names.
-const NAMESPACES: [(&str, &str); 18] = [
+const NAMESPACES: [(&str, &str); 20] = [
     ("http://backend.userland.com/rss2", ""),
     ("http://blogs.law.harvard.edu/tech/rss", ""),
     ("http://cyber.law.harvard.edu/rss", ""),
     ("http://purl.org/atompub/tombstones/1.0", "at:"),
     ("http://www.w3.org/2007/app", "app:"),
+    ("http://purl.org/atom/app#", "app:"),
+    ("http://schemas.google.com/blogger/2018", "blogger:"),
     ("http://wordpress.org/export/1.0/", "wp:"),
     ("http://wordpress.org/export/1.1/", "wp:"),
     ("http://wordpress.org/export/1.2/", "wp:"),

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Id, Items, OneOrMany, non_empty_id};
+use crate::json_values::{Id, IfObject, IfText, Items, OneOrMany, non_empty_id};
 use crate::platform_time::{self, PlatformTime};
 use crate::{Result, html, json};
 
@@ -72,6 +72,24 @@ struct Ticket {
     status: Option<String>,
     requester_id: Option<Id>,
     is_public: Option<bool>,
+    via: Option<IfObject<Via>>,
+}
+
+/// Where a ticket or comment came from.
+#[derive(Debug, Deserialize)]
+struct Via {
+    channel: Option<IfText>,
+}
+
+impl Via {
+    /// Checks that it is not part of a conversation beside a ticket.
+    fn is_public(via: Option<&IfObject<Self>>) -> Result<()> {
+        let channel = via.and_then(|via| via.0.as_ref()?.channel.as_ref()?.0.as_deref());
+        if channel == Some("side_conversation") {
+            return Err(not_public("messages, chats or conversations beside a ticket"));
+        }
+        Ok(())
+    }
 }
 
 /// A set of simultaneous changes, which may include comments.
@@ -80,6 +98,7 @@ struct Audit {
     ticket_id: Option<Id>,
     created_at: Option<PlatformTime>,
     timestamp: Option<PlatformTime>,
+    via: Option<IfObject<Via>>,
     #[serde(default, alias = "child_events")]
     events: Items<Comment>,
 }
@@ -99,6 +118,7 @@ struct Comment {
     public: Option<bool>,
     is_public: Option<bool>,
     comment_public: Option<bool>,
+    via: Option<IfObject<Via>>,
     created_at: Option<PlatformTime>,
     /// The comment that is made private or redacted.
     comment_id: Option<Id>,
@@ -226,6 +246,7 @@ impl Ticket {
     }
 
     fn post(&self, edited_at: Option<EventTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
+        Via::is_public(self.via.as_ref())?;
         if self.is_public == Some(false) {
             return Err(not_public("a ticket that begins with an internal note"));
         }
@@ -260,6 +281,7 @@ impl Audit {
     }
 
     fn read(self, ticket: Option<&Ticket>, users: &[User], out: &mut DecodeOutput<'_>) -> Result<()> {
+        Via::is_public(self.via.as_ref())?;
         let ticket_id = non_empty_id(self.ticket_id).ok_or_else(|| missing("ticket_id"))?;
         let at = self.created_at.or(self.timestamp);
         let is_relevant = |event: &Comment| {
@@ -302,6 +324,7 @@ impl Comment {
         users: &[User],
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
+        Via::is_public(self.via.as_ref())?;
         match self.public() {
             Some(true) => {}
             Some(false) => return Err(not_public("an internal note")),

@@ -127,7 +127,7 @@ impl Incident {
         let settled: Vec<bool> = self.routes.iter().map(settles).collect();
         let mut routes = Vec::new();
         for (active, _) in self.routes.iter_mut().zip(settled).filter(|(_, settled)| *settled) {
-            (active.due, active.decided, active.deferred) = (None, true, false);
+            (active.due, active.decided, active.muted, active.deferred) = (None, true, false, false);
             routes.push(active.route.clone());
         }
         self.leave(|membership| routes.contains(&membership.route));
@@ -238,7 +238,7 @@ impl Incident {
             // An answer that came while it was ended holds.
             let answered_at = self.conversation().and_then(|conversation| conversation.answered_at);
             if ended_at.is_some_and(|ended_at| answered_at.is_some_and(|at| at > ended_at)) {
-                self.lifecycles[i].move_to(EscalationState::Answered, out.now);
+                self.lifecycles[i].state = self.state_of_answer();
             }
             let change = match undone.all_silenced.take() {
                 Some(before) if made.is_of_one_team() => {
@@ -247,6 +247,8 @@ impl Incident {
                 }
                 Some(before) => {
                     self.restore_silence(before);
+                    // Other teams, which were not notified yet, may wait for its end.
+                    self.release(None, out.now, out.policy);
                     EscalationChange::Silenced
                 }
                 None => EscalationChange::Moved,
@@ -263,8 +265,16 @@ impl Incident {
                 out.emit_hand_over(escalation, owner, happened);
             }
         }
+        self.unsilence_unseen(made, out);
         self.reconsider_unseen(made, out);
         self.live_on(id, out);
+    }
+
+    /// Returns the state of an escalation whose conversation the brand has answered.
+    fn state_of_answer(&self) -> EscalationState {
+        let is_asked =
+            self.conversation().is_some_and(|conversation| conversation.hand_off_request.is_some());
+        if is_asked { EscalationState::HandOffAsked } else { EscalationState::Answered }
     }
 
     /// Sees to escalations that a person brought back: their team may be gone, and their conversation ended.
@@ -309,7 +319,7 @@ impl Incident {
     /// Lets be decided again what a person ended before its team was notified of it.
     fn reconsider_unseen(&mut self, made: &Change<'_>, out: &Emitter<'_>) {
         let has_ended = self.conversation().is_none_or(|conversation| conversation.expired.is_some());
-        if has_ended || made.scope.is_some_and(|scope| scope.escalation.is_some()) {
+        if has_ended || !self.is_of_unseen(made) {
             return;
         }
         let wanted = made.scope.and_then(|scope| scope.team.as_deref());
@@ -319,8 +329,21 @@ impl Incident {
             let is_wanted = wanted.is_none_or(|team| self.team(&self.routes[i], out.policy) == Some(team));
             let active = &mut self.routes[i];
             if is_wanted && !active.lapsed {
-                (active.due, active.decided) = (active.due.or(Some(out.now)), false);
+                let route = active.route.policy_name().and_then(|name| out.policy.routes.get(name));
+                let waits = route.map_or(active.since, |route| active.since + route.hold + route.group_wait);
+                (active.due, active.decided) = (active.due.or(Some(waits.max(out.now))), false);
             }
+        }
+    }
+
+    /// Returns whether an action is about what no team, or not the team that it names, was notified of.
+    pub(super) fn is_of_unseen(&self, made: &Change<'_>) -> bool {
+        match made.scope {
+            Some(scope) if scope.escalation.is_some() => false,
+            Some(ActionContext { team: Some(team), .. }) => {
+                self.lifecycles.iter().all(|one| one.team != *team)
+            }
+            _ => self.lifecycles.is_empty(),
         }
     }
 

@@ -101,10 +101,7 @@ impl Incident {
             self.release(None, out.now, out.policy);
         }
         let now = out.now;
-        if let Some(team) = made.unseen_team(&meant).filter(|_| self.silenced_until.is_some()) {
-            self.unsilenced.push(team.to_owned());
-            self.release(Some(team), now, out.policy);
-        }
+        self.unsilence_unseen(made, out);
         let is_silenced = |until: Option<EventTime>| until.is_some_and(|until| until > now);
         for i in meant {
             let team = self.lifecycles[i].team.clone();
@@ -124,6 +121,19 @@ impl Incident {
             self.release(Some(&team), out.now, out.policy);
             self.emit_silenced(id, i, &happened, made, out);
         }
+    }
+
+    /// Ends the silence of what no team, or not the team that an action names, was notified of.
+    pub(super) fn unsilence_unseen(&mut self, made: &Change<'_>, out: &Emitter<'_>) {
+        if !self.is_of_unseen(made) || self.silenced_until.is_none() {
+            return;
+        }
+        match made.scope.and_then(|scope| scope.team.as_ref()) {
+            Some(team) => self.unsilenced.push(team.clone()),
+            None => (self.silenced_until, self.unsilenced) = (None, vec![]),
+        }
+        let team = made.scope.and_then(|scope| scope.team.as_deref());
+        self.release(team, out.now, out.policy);
     }
 
     /// Silences a team that was not notified yet, as a silence of every team with the others excepted.

@@ -64,6 +64,7 @@ pub(super) struct Profile {
     pub(super) did: Option<String>,
     pub(super) handle: Option<String>,
     pub(super) followers_count: Option<Count>,
+    pub(super) labels: Option<Vec<Label>>,
     pub(super) verification: Option<Verification>,
 }
 
@@ -126,6 +127,7 @@ impl View {
             });
         };
         is_shown(self.labels.as_deref())?;
+        is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()))?;
         let seen =
             self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at))).transpose()?;
         let at = record.time(seen)?;
@@ -179,6 +181,7 @@ impl ViewEmbed {
         }
         let mut read = || -> Result<()> {
             is_shown(self.labels.as_deref())?;
+            is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()))?;
             let seen = self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at)));
             let at = record.time(seen.transpose()?)?;
             record.post(uri, self.author.as_ref().and_then(Profile::author), at, None, out)?;

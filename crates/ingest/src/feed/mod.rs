@@ -103,6 +103,9 @@ struct Entry {
     status: Option<OneOrMany<Element>>,
     #[serde(rename = "wp:post_password")]
     password: Option<OneOrMany<Element>>,
+    /// Of an export of Blogger.
+    #[serde(rename = "blogger:status")]
+    blogger_status: Option<OneOrMany<Element>>,
     #[serde(rename = "app:control")]
     control: Option<OneOrMany<Element>>,
     #[serde(default)]
@@ -200,7 +203,9 @@ impl Feed {
 
 impl Entry {
     fn read(self, defaults: &Defaults, out: &mut DecodeOutput<'_>) -> Result<()> {
-        let is_published = first_text(self.status.as_ref()).is_none_or(|status| status == "publish");
+        let is_live = first_text(self.blogger_status.as_ref()).is_none_or(|status| status == "LIVE");
+        let is_published =
+            is_live && first_text(self.status.as_ref()).is_none_or(|status| status == "publish");
         let draft = first(self.control.as_ref()).and_then(|control| first_text(control.draft.as_deref()));
         if !is_published
             || first_text(self.password.as_ref()).is_some()

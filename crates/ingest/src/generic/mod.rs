@@ -74,20 +74,22 @@ impl Mapping {
         let other = if what == ItemKind::Quote || what == ItemKind::Reshare { quoted.clone() } else { None };
         let root = root.or(other).or_else(|| answered.clone()).unwrap_or_else(|| id.clone());
         let when = Occurrence { root: &root, at };
-        let kind = match what {
+        let (name, kind) = match what {
             ItemKind::Ignore => return Ok(()),
             ItemKind::Delete => return out.delete(when, &id),
             ItemKind::Post => {
                 let post = Post { id, in_reply_to: answered, quotes: quoted, ..Post::default() };
                 return self.post(item, post, when, out);
             }
-            ItemKind::Reshare => EngagementKind::Reshare,
-            ItemKind::Quote => EngagementKind::Quote,
-            ItemKind::Like => EngagementKind::Like,
+            ItemKind::Reshare => ("reshare/", EngagementKind::Reshare),
+            ItemKind::Quote => ("quote/", EngagementKind::Quote),
+            ItemKind::Like => ("like/", EngagementKind::Like),
         };
         let author = self.author(item)?;
         let (actor, followers, account) =
             author.map_or((None, None, None), |a| (Some(a.id), a.followers, a.account));
+        // A post may have the same id.
+        let id = [name, &id].concat();
         out.engagement(when, id, Engagement { account, ..Engagement::new(kind, actor, followers) })
     }
 
@@ -124,7 +126,8 @@ impl Mapping {
         } else {
             words.unwrap_or_default()
         };
-        let is_answer = links.in_reply_to.is_some();
+        let is_answer = links.in_reply_to.is_some() || links.id != when.root;
+        let id = links.id.clone();
         let post = Post {
             author: self.author(item)?,
             text,
@@ -135,7 +138,7 @@ impl Mapping {
             ..links
         };
         out.post(when, post)?;
-        self.answer(item, when, out)?;
+        self.answer(item, &id, when, out)?;
         if is_answer {
             // The counters of a reply are not those of the conversation.
             return Ok(());
@@ -152,12 +155,18 @@ impl Mapping {
     }
 
     /// Emits the brand's answer beside a post.
-    fn answer(&self, item: Item<'_>, when: Occurrence<'_>, out: &mut DecodeOutput<'_>) -> Result<()> {
+    fn answer(
+        &self,
+        item: Item<'_>,
+        id: &str,
+        when: Occurrence<'_>,
+        out: &mut DecodeOutput<'_>,
+    ) -> Result<()> {
         let Some(text) = self.plain(item.text(self.answer.text.as_ref())?) else { return Ok(()) };
         let stamp: Option<PlatformTime> = item.get(self.answer.at.as_ref())?;
         let at = platform_time::optional("answer.at", stamp)?.unwrap_or(when.at);
         let account = item.text(self.answer.account.as_ref())?.unwrap_or_else(|| BRAND.into());
-        let id = format!("{}/answer/{}", when.root, at.as_millis());
+        let id = format!("{id}/answer/{}", at.as_millis());
         out.brand_reply(Occurrence { at, ..when }, id, BrandReply { account, text })
     }
 

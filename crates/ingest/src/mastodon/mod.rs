@@ -18,13 +18,14 @@ use groups::NotificationGroup;
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, Items, OneOrMany, known_count};
+use crate::json_values::{Count, Id, IfText, Items, OneOrMany, known_count};
 use crate::{Rejection, Result, html, json, platform_time};
 
 /// A streaming frame, a page, or a single status or notification.
 #[derive(Debug, Deserialize)]
 struct Payload {
-    event: Option<String>,
+    /// The name of a stream event; an object in a notification.
+    event: Option<IfText>,
     /// The object itself, or its JSON as a string.
     payload: Option<Inner>,
     /// The object of a webhook of the server.
@@ -149,7 +150,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 }
 
 fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
-    if let Some(event) = frame.event {
+    if let Some(event) = frame.event.and_then(|event| event.0) {
         let webhook = frame.object.filter(|_| event.starts_with("status."));
         return match frame.payload.or(webhook.map(Inner::Object)) {
             None => Err(not_relevant("a stream notice; no status")),

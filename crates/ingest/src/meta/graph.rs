@@ -31,6 +31,10 @@ pub(super) struct Node {
     from: Option<Named>,
     /// The comment that this one answers.
     parent: Option<Box<Node>>,
+    /// The post that is commented on.
+    object: Option<Box<Node>>,
+    /// Whom a post names or is for; a group when it is posted there.
+    to: Option<Box<Recipients>>,
     is_hidden: Option<bool>,
     is_private: Option<bool>,
     is_published: Option<bool>,
@@ -41,7 +45,6 @@ pub(super) struct Node {
     like_count: Option<Count>,
     shares: Option<Shares>,
     /// Fields of private messages and their conversations.
-    to: Option<IgnoredAny>,
     participants: Option<IgnoredAny>,
     senders: Option<IgnoredAny>,
     snippet: Option<IgnoredAny>,
@@ -66,6 +69,17 @@ struct Named {
 }
 
 #[derive(Debug, Deserialize)]
+struct Recipients {
+    #[serde(default)]
+    data: Items<Recipient>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Recipient {
+    profile_type: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Privacy {
     value: Option<String>,
 }
@@ -79,16 +93,17 @@ struct Shares {
 pub(super) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     match json::one::<Page>(bytes)?.data {
         Some(nodes) => {
-            out.each("data", nodes, |out, node| node.read(None, out));
+            out.each("data", nodes, |out, node| node.read(None, None, out));
             Ok(())
         }
-        None => json::one::<Node>(bytes)?.read(None, out),
+        None => json::one::<Node>(bytes)?.read(None, None, out),
     }
 }
 
 impl Node {
-    /// Emits a post with its comments, or a comment. `post` is the post that a comment is known to be on.
-    fn read(&self, post: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
+    /// Emits a post with its comments, or a comment. `post` is the post that a comment is known to be on, and `above`
+    /// the comment that it is below.
+    fn read(&self, post: Option<&str>, above: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.recommendation_type.is_some() || self.review_text.is_some() || self.reviewer.is_some() {
             return self.recommendation(out);
         }
@@ -100,11 +115,13 @@ impl Node {
         let root = if is_comment { post.map_or_else(|| post_of(&id), Into::into) } else { id.clone() };
         let own_page = page.or_else(|| if is_comment { None } else { id.split('_').next() });
         let parent = self.parent.as_ref().and_then(|parent| non_empty_id(parent.id.clone()));
+        let parent = parent.or_else(|| above.map(Into::into));
         let author = self.from.as_ref().and_then(|from| {
             let from =
                 From { id: from.id.clone(), username: from.username.clone().or_else(|| from.name.clone()) };
             from.author(own_page)
         });
+        let above = is_comment.then(|| id.clone());
         let post = Post {
             author,
             text: self.message.clone().unwrap_or_default(),
@@ -119,7 +136,7 @@ impl Node {
             self.counters(&root, at, out)?;
         }
         let comments = self.comments.iter().filter_map(|page| page.data.as_ref()).flatten();
-        out.each("comments/data", comments, |out, comment| comment.read(Some(&root), out));
+        out.each("comments/data", comments, |out, comment| comment.read(Some(&root), above.as_deref(), out));
         Ok(())
     }
 
@@ -157,7 +174,7 @@ impl Node {
     /// Returns the id of a post or comment that everybody may read.
     fn public_id(&self) -> Result<String> {
         let of_messages =
-            [&self.to, &self.participants, &self.senders, &self.snippet, &self.conversations, &self.messages];
+            [&self.participants, &self.senders, &self.snippet, &self.conversations, &self.messages];
         if of_messages.into_iter().any(Option::is_some) {
             return Err(not_public("private messages"));
         }
@@ -165,13 +182,19 @@ impl Node {
             return Err(not_relevant("a page or account; no post"));
         }
         let id = non_empty_id(self.id.clone()).ok_or_else(|| missing("id"))?;
-        if id.starts_with("m_") || id.starts_with("t_") {
+        // A message is for one person, and its id has no part of a page.
+        let is_message = self.to.is_some() && !id.contains('_');
+        if id.starts_with("m_") || id.starts_with("t_") || is_message {
             return Err(not_public("private messages"));
         }
         if !id.bytes().all(|b| b.is_ascii_digit() || b == b'_') || self.created_time.is_none() {
             return Err(unknown_payload(
                 "neither a post nor a comment: `created_time` or a numeric `id` is missing",
             ));
+        }
+        let is_of_group = |one: &Recipient| one.profile_type.as_deref() == Some("group");
+        if self.to.as_ref().is_some_and(|to| to.data.iter().any(is_of_group)) {
+            return Err(not_public("a post in a group"));
         }
         let is_open = self.privacy.as_ref().and_then(|privacy| privacy.value.as_deref());
         let is_open = is_open.is_none_or(|value| value.is_empty() || value == "EVERYONE");
@@ -186,7 +209,7 @@ impl Node {
     fn is_comment(&self, id: &str) -> bool {
         let has_own_totals = self.comment_count.is_some() || self.like_count.is_some();
         let is_post = self.shares.is_some() || self.is_published.is_some() || self.privacy.is_some();
-        self.parent.is_some() || (id.contains('_') && has_own_totals && !is_post)
+        self.parent.is_some() || self.object.is_some() || (id.contains('_') && has_own_totals && !is_post)
     }
 }
 

@@ -57,6 +57,8 @@ struct Comment {
     text: Option<String>,
     timestamp: Option<PlatformTime>,
     media: Option<Media>,
+    /// The comment that this one answers.
+    parent_id: Option<Id>,
     user: Option<From>,
     from: Option<From>,
     username: Option<String>,
@@ -178,7 +180,10 @@ impl Comment {
             id: id.clone(),
             author: self.author(),
             text: self.text.clone().unwrap_or_default(),
-            in_reply_to: under.map(|(_, parent)| parent.to_owned()).or(media),
+            in_reply_to: under
+                .map(|(_, parent)| parent.to_owned())
+                .or_else(|| non_empty_id(self.parent_id.clone()))
+                .or(media),
             ..Post::default()
         };
         let is_root = post.in_reply_to.is_none();
