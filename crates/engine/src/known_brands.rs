@@ -20,9 +20,10 @@ pub(crate) struct KnownBrands(BTreeSet<String>);
 impl KnownBrands {
     /// Adds the brands of the active policy.
     pub fn adopt(&mut self, ruleset: &Ruleset) {
-        for brand in ruleset.policy.brands.keys().filter(|brand| !self.0.contains(*brand)).collect::<Vec<_>>()
-        {
-            self.0.insert(brand.clone());
+        for brand in ruleset.policy.brands.keys() {
+            if !self.0.contains(brand) {
+                self.0.insert(brand.clone());
+            }
         }
     }
 

@@ -19,9 +19,9 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Returns the team that it names, if that has none of the escalations meant.
-    pub(super) fn unseen_team(&self, meant: &[usize]) -> Option<&str> {
-        self.scope.and_then(|scope| scope.team.as_deref()).filter(|_| meant.is_empty())
+    /// Returns the team that it names.
+    pub(super) fn team(&self) -> Option<&str> {
+        self.scope.and_then(|scope| scope.team.as_deref())
     }
 
     /// Returns whether it is about the escalations of one team only.
@@ -148,7 +148,7 @@ impl Incident {
             Applied::from_moved(lifecycle.move_to(EscalationState::Reopened, at))
         });
         self.meant(id, made).into_iter().for_each(|i| self.reconsider(i, out));
-        self.reconsider_unseen(made, out);
+        self.reconsider_unseen(id, made, out);
         self.live_on(id, out);
     }
 
@@ -265,8 +265,8 @@ impl Incident {
                 out.emit_hand_over(escalation, owner, happened);
             }
         }
-        self.unsilence_unseen(made, out);
-        self.reconsider_unseen(made, out);
+        self.unsilence_unseen(id, made, out);
+        self.reconsider_unseen(id, made, out);
         self.live_on(id, out);
     }
 
@@ -317,12 +317,12 @@ impl Incident {
     }
 
     /// Lets be decided again what a person ended before its team was notified of it.
-    fn reconsider_unseen(&mut self, made: &Change<'_>, out: &Emitter<'_>) {
+    fn reconsider_unseen(&mut self, id: &IncidentId, made: &Change<'_>, out: &Emitter<'_>) {
         let has_ended = self.conversation().is_none_or(|conversation| conversation.expired.is_some());
-        if has_ended || !self.is_of_unseen(made) {
+        if has_ended || !self.is_of_unseen(id, made) {
             return;
         }
-        let wanted = made.scope.and_then(|scope| scope.team.as_deref());
+        let wanted = made.team();
         let unseen: Vec<bool> =
             self.routes.iter().map(|active| self.is_unseen(active, out.policy) && !active.muted).collect();
         for (i, _) in unseen.into_iter().enumerate().filter(|(_, is_unseen)| *is_unseen) {
@@ -337,14 +337,9 @@ impl Incident {
     }
 
     /// Returns whether an action is about what no team, or not the team that it names, was notified of.
-    pub(super) fn is_of_unseen(&self, made: &Change<'_>) -> bool {
-        match made.scope {
-            Some(scope) if scope.escalation.is_some() => false,
-            Some(ActionContext { team: Some(team), .. }) => {
-                self.lifecycles.iter().all(|one| one.team != *team)
-            }
-            _ => self.lifecycles.is_empty(),
-        }
+    pub(super) fn is_of_unseen(&self, id: &IncidentId, made: &Change<'_>) -> bool {
+        let names_escalation = made.scope.is_some_and(|scope| scope.escalation.is_some());
+        !names_escalation && self.meant(id, made).is_empty()
     }
 
     /// Returns whether the team of a route was not notified of it: neither by itself nor in a group or digest.

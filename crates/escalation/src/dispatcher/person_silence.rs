@@ -70,7 +70,7 @@ impl Incident {
             self.silenced_until = Some(until);
             self.unsilenced.clear();
             self.leave_budget(None, out.now, out.policy);
-        } else if let Some(team) = made.unseen_team(&meant) {
+        } else if let Some(team) = made.team().filter(|_| meant.is_empty()) {
             self.silence_unseen(id, team, until, out);
         }
         for i in meant {
@@ -101,7 +101,7 @@ impl Incident {
             self.release(None, out.now, out.policy);
         }
         let now = out.now;
-        self.unsilence_unseen(made, out);
+        self.unsilence_unseen(id, made, out);
         let is_silenced = |until: Option<EventTime>| until.is_some_and(|until| until > now);
         for i in meant {
             let team = self.lifecycles[i].team.clone();
@@ -124,16 +124,15 @@ impl Incident {
     }
 
     /// Ends the silence of what no team, or not the team that an action names, was notified of.
-    pub(super) fn unsilence_unseen(&mut self, made: &Change<'_>, out: &Emitter<'_>) {
-        if !self.is_of_unseen(made) || self.silenced_until.is_none() {
+    pub(super) fn unsilence_unseen(&mut self, id: &IncidentId, made: &Change<'_>, out: &Emitter<'_>) {
+        if !self.is_of_unseen(id, made) || self.silenced_until.is_none() {
             return;
         }
-        match made.scope.and_then(|scope| scope.team.as_ref()) {
-            Some(team) => self.unsilenced.push(team.clone()),
+        match made.team() {
+            Some(team) => self.unsilenced.push(team.to_owned()),
             None => (self.silenced_until, self.unsilenced) = (None, vec![]),
         }
-        let team = made.scope.and_then(|scope| scope.team.as_deref());
-        self.release(team, out.now, out.policy);
+        self.release(made.team(), out.now, out.policy);
     }
 
     /// Silences a team that was not notified yet, as a silence of every team with the others excepted.
