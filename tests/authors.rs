@@ -157,6 +157,69 @@ fn the_text_of_a_deleted_post_is_neither_kept_nor_emitted() {
 }
 
 #[test]
+fn a_post_that_is_public_again_is_read_again_and_can_be_deleted_again() {
+    let restored = |secs: f64| {
+        let mut body = post(900, ANGRY);
+        body["post"]["restored"] = json!(true);
+        event(&format!("p/restored/{secs}"), "x:p", secs, &body)
+    };
+    let gone = |secs: f64| event("p/delete", "x:p", secs, &json!({ "delete": { "post": "p" } }));
+    let opened = |records: &[Value]| -> Vec<String> {
+        let open = records.iter().filter(|record| record["news"] == "opened");
+        open.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut world = World::new();
+    world.handle_events(&[event("p", "x:p", 0.0, &post(900, ANGRY))]);
+    let before = opened(&world.handle_events(&spread(600)));
+    world.handle_events(&[gone(700.0)]);
+    assert!(!world.state().contains(WORD));
+    let records = world.handle_events(&[restored(690.0)]);
+    assert!(scores(&records).is_empty(), "it was public again before it was deleted: {records:?}");
+    let records = world.handle_events(&[restored(800.0), event("clock", "x:q", 1000.0, &post(1, "Hello"))]);
+    assert!(scores(&records)[0]["complaint"].as_f64().unwrap() > 0.5, "{records:?}");
+    assert!(world.state().contains(WORD));
+    let after = opened(&records);
+    assert!(!after.is_empty() && after.iter().all(|id| !before.contains(id)), "{before:?} {after:?}");
+    world.handle_events(&[gone(700.0), restored(800.0)]);
+    assert!(world.state().contains(WORD), "a deletion before it was public again");
+    let records = world.handle_events(&[gone(1100.0)]);
+    assert!(!world.state().contains(WORD), "{records:?}");
+    world.handle_events(&[gone(1100.0), restored(800.0), event("again", "x:p", 1200.0, &post(900, ANGRY))]);
+    assert!(!world.state().contains(WORD));
+}
+
+#[test]
+fn a_reply_that_is_public_again_is_read_again_and_counts_once() {
+    let reply = |id: &str, secs: f64, restored: bool| {
+        let by = json!({ "id": "other", "followers": 10 });
+        let body = json!({ "post": { "id": "q", "author": by, "text": ANGRY, "in_reply_to": "p", "lang": "en",
+            "restored": restored } });
+        event(id, "x:p", secs, &body)
+    };
+    let gone = |secs: f64| event("q/delete", "x:p", secs, &json!({ "delete": { "post": "q" } }));
+    let replies =
+        |records: &[Value]| scores(records).last().map(|score| score["engagements"]["replies"].clone());
+    let matched = |records: &[Value]| {
+        let routes = records.iter().filter_map(|record| record["matched"]["routes"].as_array());
+        routes.last().is_some_and(|routes| !routes.is_empty())
+    };
+    for is_seen in [true, false] {
+        let mut world = World::new();
+        world.handle_events(&[event("p", "x:p", 0.0, &post(900, "Where do I find the form?"))]);
+        if is_seen {
+            assert!(matched(&world.handle_events(&[reply("q", 20.0, false)])));
+        }
+        let records = world.handle_events(&[gone(200.0), reply("q2", 300.0, false)]);
+        assert!(!matched(&records), "{is_seen}: a copy that comes later is not read: {records:?}");
+        let records = world.handle_events(&[reply("q/restored/400", 400.0, true)]);
+        assert!(matched(&records), "{is_seen}: {records:?}");
+        assert_eq!(replies(&records), Some(json!(1)), "{records:?}");
+        let records = world.handle_events(&[gone(500.0)]);
+        assert!(!matched(&records) && !records.is_empty(), "{is_seen}: {records:?}");
+    }
+}
+
+#[test]
 fn a_deletion_may_arrive_before_its_post() {
     let mut world = World::new();
     world.handle_events(&[event("p/delete", "x:p", 10.0, &json!({ "delete": { "post": "p" } }))]);

@@ -49,8 +49,20 @@ fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         (id(), proptest::option::of(author), ".{0,200}", proptest::option::of("[a-z]{2}"), links).prop_map(
             |(id, author, text, lang, (in_reply_to, quotes, related, edited_at, url, stars))| {
-                let post =
-                    Post { id, author, text, lang, in_reply_to, quotes, related, url, stars, edited_at };
+                let restored = stars == Some(3);
+                let post = Post {
+                    id,
+                    author,
+                    text,
+                    lang,
+                    in_reply_to,
+                    quotes,
+                    related,
+                    url,
+                    stars,
+                    edited_at,
+                    restored,
+                };
                 Body::Post(Box::new(post))
             }
         ),

@@ -83,6 +83,11 @@ pub struct Post {
     /// When the author last edited it. `at` remains the time of the post.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<EventTime>,
+    /// Whether it is public again after it was deleted, hidden or held. `at` is since when, and takes back a deletion
+    /// before that. The event has an id of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
+    pub restored: bool,
 }
 
 /// Author of a post.

@@ -142,8 +142,13 @@ pub(crate) enum RootKind {
     Ordinary,
     /// The brand wrote it.
     ByBrand,
-    /// The root was deleted: its content is erased from the state, and the conversation emits nothing more.
+    /// The root was deleted before a time that is not known.
     Deleted,
+    /// The root was deleted at a time: its content is erased from the state, and the conversation emits nothing more
+    /// unless it is public again later.
+    DeletedAt(EventTime),
+    /// An ordinary root that is public again since a time; earlier deletions have no effect.
+    RestoredAt(EventTime),
 }
 
 /// The root post.
@@ -225,7 +230,7 @@ impl Conversation {
 
     /// Whether the root post was deleted.
     pub fn is_deleted(&self) -> bool {
-        self.root_kind == RootKind::Deleted
+        matches!(self.root_kind, RootKind::Deleted | RootKind::DeletedAt(_))
     }
 
     /// Whether nothing of it was read: it is new, or began again after its end.

@@ -1,7 +1,7 @@
 //! Step `observe`: updates a conversation's state with an event. Emits nothing.
 //!
 //! An edit replaces the post's earlier version. A deletion erases the post's content from the state, and
-//! later copies of a deleted root change nothing.
+//! later copies of a deleted root change nothing, unless they say that it is public again since a later time.
 
 use firewatch_domain::{
     AccountKind, Body, ConversationChange, Delete, Engagement, EngagementKind, Event, Post,
@@ -63,7 +63,8 @@ pub(crate) fn observe(
     ruleset: &Ruleset,
     scratch: &mut Scratch,
 ) -> Observed {
-    if !conversation.deduplicate(&event.id) {
+    let is_new = conversation.deduplicate(&event.id);
+    if !is_new && !matches!(event.body, Body::Delete(_)) {
         return Observed::Nothing(Fold::Duplicate);
     }
     if conversation.brand.is_none() && conversation.signaled.is_none() {
@@ -77,7 +78,7 @@ pub(crate) fn observe(
     let spread_before = conversation.cascade.spread();
     let mut observer = Observer { conversation, event, ruleset, scratch };
     match &event.body {
-        Body::Delete(delete) => observer.delete(delete),
+        Body::Delete(delete) => observer.delete(delete, is_new),
         Body::Post(post) => observer.post(post, spread_before),
         Body::BrandReply(reply) => observer.answer(&reply.account, &reply.text),
         Body::Engagement(engagement) => {
@@ -102,10 +103,14 @@ struct Observer<'a> {
 impl Observer<'_> {
     fn post(&mut self, post: &Post, spread_before: u64) -> Observed {
         let is_root = post.in_reply_to.is_none();
+        if is_root && post.restored {
+            self.restore_root();
+        }
         if is_root && self.conversation.is_deleted() {
             return Observed::Nothing(Fold::Deleted);
         }
-        if self.conversation.has_seen(&tombstone(&post.id)) {
+        let is_known = post.restored || self.conversation.has_root(&post.id);
+        if !is_known && self.conversation.has_seen(&tombstone(&post.id)) {
             return self.deleted_before(is_root);
         }
         if self.ruleset.policy.accounts.is_by_brand(self.conversation.platform.as_deref(), post) {
@@ -127,11 +132,24 @@ impl Observer<'_> {
         Observed::Changed(Changed { reply, update, ..Changed::new(spread_before) })
     }
 
+    /// Takes back the deletion of a root that is public again since the time of the event.
+    fn restore_root(&mut self) {
+        let (conversation, at) = (&mut *self.conversation, self.event.at);
+        let is_later = match conversation.root_kind {
+            RootKind::Ordinary | RootKind::Deleted => true,
+            RootKind::DeletedAt(before) | RootKind::RestoredAt(before) => before <= at,
+            RootKind::ByBrand => false,
+        };
+        if is_later {
+            conversation.root_kind = RootKind::RestoredAt(at);
+        }
+    }
+
     /// Drops a post whose deletion came first.
     fn deleted_before(&mut self, is_root: bool) -> Observed {
         self.conversation.cascade.observe_time(self.event.at);
         if is_root && self.conversation.root.is_none() {
-            self.conversation.root_kind = RootKind::Deleted;
+            self.conversation.root_kind = RootKind::DeletedAt(self.event.at);
             return Observed::Deleted { is_root: true };
         }
         Observed::Nothing(Fold::Deleted)
@@ -143,7 +161,7 @@ impl Observer<'_> {
         let hash = short_hash(&post.id);
         let edited = conversation.replies.as_ref().map_or(&[][..], |replies| &replies.edited);
         let known = edited.iter().position(|(reply, _)| *reply == hash);
-        if known.is_some_and(|i| post.edited_at.is_none_or(|at| at <= edited[i].1)) {
+        if !post.restored && known.is_some_and(|i| post.edited_at.is_none_or(|at| at <= edited[i].1)) {
             return ReplyVersion::Older;
         }
         if let Some(edited_at) = post.edited_at {
@@ -248,24 +266,32 @@ impl Observer<'_> {
         conversation.cascade.observe_engagement(&engagement, self.event.at);
     }
 
-    fn delete(&mut self, delete: &Delete) -> Observed {
+    /// Erases a post. A post that was public again in between can be deleted twice, and both events may have the same
+    /// id: then it is not new.
+    fn delete(&mut self, delete: &Delete, is_new: bool) -> Observed {
         let conversation = &mut *self.conversation;
+        if !is_new && conversation.is_deleted() {
+            return Observed::Nothing(Fold::Duplicate);
+        }
         conversation.cascade.observe_time(self.event.at);
         let is_unread = conversation.is_unread();
         let is_unread_root = conversation.root.is_none() && is_named_by(self.event, &delete.post);
         if conversation.has_root(&delete.post) || is_unread_root {
-            conversation.root_kind = RootKind::Deleted;
+            if matches!(conversation.root_kind, RootKind::RestoredAt(since) if self.event.at < since) {
+                return Observed::Nothing(Fold::Deleted);
+            }
+            conversation.root_kind = RootKind::DeletedAt(self.event.at);
             conversation.root = None;
             conversation.links = None;
             return if is_unread { Observed::DeletedUnread } else { Observed::Deleted { is_root: true } };
         }
+        // The post may still come, or come again.
+        conversation.deduplicate(&tombstone(&delete.post));
         if conversation.top_reply().is_some_and(|reply| reply.post == short_hash(&delete.post)) {
             conversation.replies_mut().top = None;
             return Observed::Deleted { is_root: false };
         }
-        // The post may still come.
-        conversation.deduplicate(&tombstone(&delete.post));
-        Observed::Nothing(Fold::Deleted)
+        Observed::Nothing(if is_new { Fold::Deleted } else { Fold::Duplicate })
     }
 
     /// Sets the brand to the one that the text mentions, unless it is known or a signal was already sent.

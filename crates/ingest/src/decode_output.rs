@@ -21,6 +21,8 @@ pub struct DecodedPayload {
     pub deleted_accounts: Vec<DeletedAccount>,
     /// Later versions of posts.
     pub versions: Vec<PostVersion>,
+    /// Posts of which the platform says that they are public now.
+    pub shown: Vec<ShownPost>,
 }
 
 impl DecodedPayload {
@@ -42,11 +44,12 @@ impl DecodedPayload {
 
     /// Adds what the item `place` of a list gave.
     pub(crate) fn append(&mut self, other: Self, place: usize) {
-        let Self { events, rejections, deleted_accounts, versions } = other.within(&place.to_string());
+        let Self { events, rejections, deleted_accounts, versions, shown } = other.within(&place.to_string());
         self.events.extend(events);
         self.rejections.extend(rejections);
         self.deleted_accounts.extend(deleted_accounts);
         self.versions.extend(versions);
+        self.shown.extend(shown);
     }
 }
 
@@ -59,6 +62,15 @@ pub struct PostVersion {
     pub first: String,
     /// The time of the post or of its edit.
     pub at: EventTime,
+}
+
+/// A post of which the platform says that a moderator shows it, so that an earlier deletion was taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownPost {
+    /// The id of the post.
+    pub id: String,
+    /// The time as of which it is public.
+    pub since: EventTime,
 }
 
 /// An account that was deleted or is no longer public.
@@ -149,13 +161,25 @@ impl<'a> DecodeOutput<'a> {
         self.decoded.rejections.push(rejection);
     }
 
-    /// Adds a post. Each edit of a post has an event id of its own.
+    /// Adds a post. Each edit of a post, and each time that it is public again, has an event id of its own.
     pub(crate) fn post(&mut self, when: Occurrence<'_>, post: Post) -> Result<()> {
         let id = match post.edited_at {
+            _ if post.restored => restored_id(&post.id, when.at),
             None => post.id.clone(),
             Some(at) => format!("{}/edit/{}", post.id, at.as_millis()),
         };
         self.push(id, when, Body::Post(Box::new(post)))
+    }
+
+    /// Adds a post of which the platform says that it is public as of a time.
+    pub(crate) fn shown_post(
+        &mut self,
+        when: Occurrence<'_>,
+        post: Post,
+        since: Option<EventTime>,
+    ) -> Result<()> {
+        self.decoded.shown.extend(since.map(|since| ShownPost { id: post.id.clone(), since }));
+        self.post(when, post)
     }
 
     /// Adds an engagement. `id` must be unique in the conversation.
@@ -214,6 +238,11 @@ impl<'a> DecodeOutput<'a> {
     }
 }
 
+/// Returns the id of the event that a post is public again since a time.
+pub(crate) fn restored_id(post: &str, since: EventTime) -> String {
+    format!("{post}/restored/{}", since.as_millis())
+}
+
 /// Returns the id of the conversation with a given root post. It contains platform and scope, because two
 /// platforms or servers may use the same post id.
 pub(crate) fn conversation(platform: &str, scope: Option<&str>, root: &str) -> String {
@@ -258,6 +287,7 @@ fn checked(body: Body, arrival: EventTime) -> Result<Body> {
             url: check::url("post.url", post.url).unwrap_or_default(),
             stars: check::stars("post.stars", post.stars)?,
             edited_at: post.edited_at.map(|at| plausible_time("post.edited_at", at, arrival)).transpose()?,
+            restored: post.restored,
         })),
         Body::Engagement(engagement) => Body::Engagement(Engagement {
             actor: check::label("engagement.actor", engagement.actor)?,

@@ -22,7 +22,7 @@ struct Envelope<'a> {
     /// Fields of Kafka Connect. The schema is present, and `null` for content without one.
     #[serde(borrow, default, deserialize_with = "present")]
     schema: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     payload: Option<&'a RawValue>,
     /// Fields of CloudEvents.
     #[serde(borrow)]
@@ -30,6 +30,13 @@ struct Envelope<'a> {
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     data_base64: Option<String>,
+}
+
+/// The part of a schema of Kafka Connect that says how its content is written.
+#[derive(Debug, Default, Deserialize)]
+struct Schema {
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// Reads a field that may be `null`, which counts as present.
@@ -64,8 +71,18 @@ pub(crate) fn content(payload: &[u8]) -> Option<Result<Content<'_>>> {
             (None, None) => Err(not_relevant("a CloudEvent without `data`")),
         });
     }
-    schema?;
-    Some(Ok(Content { field: "payload", payload: unquoted(payload?) }))
+    let (schema, payload) = (schema?, payload?);
+    if payload.get() == "null" {
+        return Some(Err(not_relevant("a tombstone: a record of Kafka Connect without content")));
+    }
+    let Schema { kind } = serde_json::from_str(schema.get()).unwrap_or_default();
+    if kind.as_deref() != Some("bytes") {
+        return Some(Ok(Content { field: "payload", payload: unquoted(payload) }));
+    }
+    Some(match STANDARD.decode(unquoted(payload)).map(Cow::Owned) {
+        Ok(payload) => Ok(Content { field: "payload", payload }),
+        Err(_) => Err(unknown_payload("bytes of Kafka Connect whose `payload` is not base64")),
+    })
 }
 
 /// Returns the content itself, which may be written as a JSON string.
@@ -93,11 +110,14 @@ mod tests {
         check(r#"{"specversion":"1.0","id":"1","data":{"a":1}}"#, Some(("data", r#"{"a":1}"#)));
         check(r#"{"specversion":"1.0","data_base64":"eyJhIjoxfQ=="}"#, Some(("data_base64", r#"{"a":1}"#)));
         check(r#"{"payload":{"a":1}}"#, None);
+        check(r#"{"schema":{"type":"bytes"},"payload":"eyJhIjoxfQ=="}"#, Some(("payload", r#"{"a":1}"#)));
         check(r#"{"schema":null}"#, None);
         check(r#"{"text":"\"schema\""}"#, None);
         check(r#"[{"schema":null,"payload":1}]"#, None);
         let fault = |envelope: &str| content(envelope.as_bytes()).unwrap().err().unwrap().detail;
         assert!(fault(r#"{"specversion":"1.0","data_base64":"-"}"#).contains("not base64"));
         assert!(fault(r#"{"specversion":"1.0"}"#).contains("without `data`"));
+        assert!(fault(r#"{"schema":{"type":"bytes"},"payload":"-"}"#).contains("not base64"));
+        assert!(fault(r#"{"schema":null,"payload":null}"#).contains("tombstone"));
     }
 }

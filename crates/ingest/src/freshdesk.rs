@@ -51,6 +51,7 @@ struct Item {
     #[serde(alias = "model_id")]
     id: Option<Id>,
     created_at: Option<PlatformTime>,
+    updated_at: Option<PlatformTime>,
     source: Option<Id>,
     /// Fields of a ticket.
     requester_id: Option<Id>,
@@ -138,7 +139,8 @@ impl Item {
             text: html::with_title(self.subject.take(), words),
             ..Post::default()
         };
-        out.post(Occurrence { root: &id, at }, post)?;
+        let shown_since = platform_time::optional("updated_at", self.updated_at)?;
+        out.shown_post(Occurrence { root: &id, at }, post, shown_since)?;
         let replies = self.conversations.unwrap_or_default();
         out.each("conversations", replies, |out, reply| {
             Item { ticket_id: reply.ticket_id.clone().or(Some(Id(id.clone()))), ..reply }.reply(out)

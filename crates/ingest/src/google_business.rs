@@ -114,6 +114,9 @@ impl Review {
         let Some(Reply { comment: Some(text), update_time, review_reply_state }) = self.review_reply else {
             return Ok(());
         };
+        if text.trim().is_empty() {
+            return Ok(());
+        }
         if review_reply_state.or(self.review_reply_state).is_some_and(|state| state != "APPROVED") {
             out.reject(not_public("a reply that Google has not approved").within("reviewReply"));
             return Ok(());

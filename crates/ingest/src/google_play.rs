@@ -107,6 +107,9 @@ impl Review {
         let id = self.review_id.clone();
         let id = id.ok_or_else(|| unknown_payload("not a Google Play review: `reviewId` is missing"))?;
         let Some(comments) = self.comments else { return self.read_scraped(&id, out) };
+        if comments.is_empty() {
+            return Err(missing("comments/0/userComment"));
+        }
         let author = reviewer(self.author_name);
         out.each("comments", comments, |out, comment| {
             match (comment.user_comment, comment.developer_comment) {

@@ -55,6 +55,9 @@ fn text(bytes: &[u8], max_bytes: usize) -> Result<&str> {
         let detail = format!("the record has {} bytes; the maximum is {max_bytes}", bytes.len());
         return Err(Rejection::new(Code::TooLarge, detail));
     }
+    if is_utf32(bytes) {
+        return Err(Rejection::new(Code::NotUtf8, "the text is UTF-32; encode it as UTF-8"));
+    }
     if is_utf16(bytes) {
         return Err(Rejection::new(Code::NotUtf8, "the text is UTF-16; encode it as UTF-8"));
     }
@@ -71,6 +74,17 @@ fn text(bytes: &[u8], max_bytes: usize) -> Result<&str> {
 /// Returns whether a text is in UTF-16: it begins with its byte order mark, or every other byte is 0.
 fn is_utf16(bytes: &[u8]) -> bool {
     matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..])
+}
+
+/// Returns whether a text is in UTF-32: it begins with its byte order mark, or with a character of four bytes.
+fn is_utf32(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xff, 0xfe, 0, 0, ..]
+            | [0, 0, 0xfe, 0xff, ..]
+            | [0, 0, 0, b'{' | b'[', ..]
+            | [b'{' | b'[', 0, 0, 0, ..]
+    )
 }
 
 /// Like [`explain`], with the field as a pointer.

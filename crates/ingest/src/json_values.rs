@@ -221,6 +221,11 @@ impl<T> Items<T> {
         self.0.iter().any(Option::is_none)
     }
 
+    /// Returns whether there is neither an item nor a place for one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the items in order, for changes.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().flatten()

@@ -55,6 +55,10 @@ struct Element {
     from: Option<IgnoredAny>,
     event_content: Option<IgnoredAny>,
     resource_name: Option<IgnoredAny>,
+    recipients: Option<IgnoredAny>,
+    delivered_at: Option<IgnoredAny>,
+    conversation_urn: Option<IgnoredAny>,
+    conversation: Option<IgnoredAny>,
 }
 
 /// A text, alone or in an object.
@@ -110,7 +114,15 @@ impl Element {
         if let Some(action) = self.action.clone() {
             return self.notification(&action, out);
         }
-        let of_messages = [&self.from, &self.event_content, &self.resource_name];
+        let of_messages = [
+            &self.from,
+            &self.event_content,
+            &self.resource_name,
+            &self.recipients,
+            &self.delivered_at,
+            &self.conversation_urn,
+            &self.conversation,
+        ];
         if of_messages.into_iter().any(Option::is_some) {
             return Err(not_public("private messages, or what an account has done"));
         }

@@ -40,6 +40,7 @@ struct RawPost {
     url: Option<String>,
     stars: Option<u8>,
     edited_at: Option<String>,
+    restored: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +189,7 @@ fn post(raw: RawPost, arrival: EventTime) -> Result<Post> {
         url: check::url("post.url", raw.url)?,
         stars: check::stars("post.stars", raw.stars)?,
         edited_at: optional_time("post.edited_at", raw.edited_at, arrival)?,
+        restored: raw.restored.unwrap_or_default(),
     })
 }
 

@@ -38,6 +38,11 @@ impl Rejection {
         let message = masked(&error.to_string());
         match error.classify() {
             Category::Data => Self::new(RejectionCode::WrongType, format!("`{path}`: {message}; {remedy}")),
+            _ if message.starts_with("recursion limit exceeded") => Self::new(
+                RejectionCode::MalformedJson,
+                "more than 127 levels of objects and lists within each other; ask the platform for a smaller part, such as \
+                 fewer `depth` and `parentHeight` of a thread",
+            ),
             _ => {
                 Self::new(RejectionCode::MalformedJson, format!("{message}; give one JSON object per record"))
             }

@@ -47,11 +47,27 @@ struct Media {
     text_attachment: Option<IfObject<TextAttachment>>,
     /// Whether the owner of the thread has hidden the reply.
     hide_status: Option<String>,
+    /// Of a post that is public for a day: `active` or `archived`.
+    ghost_post_status: Option<String>,
+    ghost_post_expiration_timestamp: Option<PlatformTime>,
+    children: Option<Children>,
     /// Whether the owner has still to approve it.
     reply_approval_status: Option<String>,
     /// The reply is by the account whose token was used.
     is_reply_owned_by_me: Option<bool>,
     poll_attachment: Option<Poll>,
+}
+
+/// The pictures and films of a carousel.
+#[derive(Debug, Deserialize)]
+struct Children {
+    #[serde(default)]
+    data: Items<Child>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Child {
+    alt_text: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,6 +141,12 @@ impl Media {
             Some(_) => return Err(not_public("a reply that is held for approval")),
         }
         let at = platform_time::required("timestamp", self.timestamp.clone())?;
+        if self.ghost_post_status.as_deref().is_some_and(|status| status.eq_ignore_ascii_case("archived")) {
+            let ended = self.ghost_post_expiration_timestamp.take();
+            let ended = platform_time::optional("ghost_post_expiration_timestamp", ended)?;
+            return out
+                .delete(Occurrence { root: &id, at: ended.unwrap_or(out.arrival).min(out.arrival) }, &id);
+        }
         if let Some(original) = self.reposted_post.take() {
             return self.reaction(EngagementKind::Reshare, &id, *original, at, out);
         }
@@ -181,7 +203,9 @@ impl Media {
         let options = poll.map(|poll| [&poll.option_a, &poll.option_b, &poll.option_c, &poll.option_d]);
         let options = options.into_iter().flatten().filter_map(Clone::clone);
         let attached = self.text_attachment.as_ref().and_then(|text| text.0.as_ref()?.plaintext.clone());
-        let more = attached.into_iter().chain(options).chain(self.alt_text.clone());
+        let children = self.children.iter().flat_map(|children| children.data.iter());
+        let shown = self.alt_text.iter().chain(children.filter_map(|child| child.alt_text.as_ref()));
+        let more = attached.into_iter().chain(options).chain(shown.cloned());
         html::paragraphs(self.text.clone().into_iter().chain(more))
     }
 }

@@ -111,7 +111,7 @@ impl Comment {
             return Err(not_public("a comment that is hidden"));
         }
         let at = platform_time::required("create_time", self.create_time.clone())?;
-        self.post(at, out)?;
+        self.post(at, false, out)?;
         let replies = self.reply_list.unwrap_or_default();
         out.each("reply_list", replies, |out, reply| reply.read(out));
         Ok(())
@@ -121,7 +121,9 @@ impl Comment {
     fn read_update(self, sent_at: Option<PlatformTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let at = platform_time::required("timestamp", self.timestamp.clone().or(sent_at))?;
         match self.comment_action.as_deref() {
-            Some("insert" | "set_to_public") if self.text.is_some() => self.post(at, out),
+            Some(action @ ("insert" | "set_to_public")) if self.text.is_some() => {
+                self.post(at, action == "set_to_public", out)
+            }
             Some("insert" | "set_to_public") => {
                 Err(not_relevant("a comment without its text; list the comments of the video"))
             }
@@ -137,7 +139,7 @@ impl Comment {
         }
     }
 
-    fn post(&self, at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
+    fn post(&self, at: EventTime, restored: bool, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self.id()?;
         let video = non_empty_id(self.video_id.clone());
         let root = video.clone().unwrap_or_else(|| id.clone());
@@ -150,6 +152,7 @@ impl Comment {
             text: self.text.clone().unwrap_or_default(),
             url: parent.as_ref().map(|_| format!("https://www.tiktok.com/video/{root}")),
             in_reply_to: parent,
+            restored,
             ..Post::default()
         };
         let is_root = post.in_reply_to.is_none();

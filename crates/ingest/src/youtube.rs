@@ -158,12 +158,14 @@ impl Resource {
         }
         let root = snippet.parent_id.as_deref().unwrap_or(id);
         let at = platform_time::text("publishedAt", snippet.published_at.as_deref())?;
-        match snippet.moderation_status.as_deref() {
-            None | Some("published") => {}
+        // Only the owner of the channel sees it, as of now.
+        let shown_since = match snippet.moderation_status.as_deref() {
+            None => None,
+            Some("published") => Some(out.arrival.max(at)),
             Some("rejected") => return out.delete(Occurrence { root, at: out.arrival.max(at) }, id),
             Some(_) => return Err(not_public("a comment that is held for review")),
-        }
-        out.post(Occurrence { root, at }, snippet.post(id, at)?)?;
+        };
+        out.shown_post(Occurrence { root, at }, snippet.post(id, at)?, shown_since)?;
         if snippet.parent_id.is_some() {
             // The counters of a reply are not those of the conversation.
             return Ok(());

@@ -36,6 +36,8 @@ struct Payload {
     events: Option<IgnoredAny>,
     chats: Option<IgnoredAny>,
     messages: Option<IgnoredAny>,
+    satisfaction_ratings: Option<IgnoredAny>,
+    satisfaction_rating: Option<IgnoredAny>,
     /// Fields of an event webhook.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -67,6 +69,7 @@ struct Ticket {
     /// The address for programs.
     url: Option<String>,
     created_at: Option<PlatformTime>,
+    updated_at: Option<PlatformTime>,
     subject: Option<String>,
     description: Option<String>,
     status: Option<String>,
@@ -152,6 +155,11 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     if of_suspended.into_iter().any(Option::is_some) {
         return Err(not_public("tickets that are held as spam"));
     }
+    let is_of_ticket = payload.ticket.is_some() || payload.requester_id.is_some();
+    let has_rating = payload.satisfaction_rating.is_some() && !is_of_ticket;
+    if has_rating || payload.satisfaction_ratings.is_some() {
+        return Err(not_public("ratings, which only the company sees"));
+    }
     let of_others = [
         &payload.side_conversations,
         &payload.side_conversation,
@@ -172,6 +180,11 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     let users: Vec<User> = std::mem::take(&mut payload.users).iter().cloned().collect();
     if let Some(ticket) = payload.ticket {
         ticket.read(out)?;
+        let id = ticket.id()?;
+        // The description is the first comment.
+        let later = payload.comments.unwrap_or_default();
+        let later = later.into_iter().map(|one| one.filter(|one| !one.is_description_of(&ticket)));
+        out.each("comments", later, |out, comment| comment.read(Some(&id), Some(&ticket), None, &users, out));
         // The first comment of a ticket is its description, so the audit of the creation is skipped.
         let later = payload.audit.filter(|audit| audit.time().ok() != ticket.time().ok());
         return later.map_or(Ok(()), |audit| audit.read(Some(&ticket), &users, out));
@@ -213,8 +226,15 @@ impl Payload {
         let at = platform_time::required("time", self.time.clone())?;
         let id = ticket.id()?;
         match kind {
-            "created" | "undeleted" => ticket.read(out),
-            "description_changed" | "subject_changed" => ticket.post(Some(at), out),
+            "created" => ticket.read(out),
+            "undeleted" => {
+                let post = Post { restored: true, ..ticket.public_post()? };
+                out.post(Occurrence { root: &id, at }, post)
+            }
+            "description_changed" | "subject_changed" => {
+                let post = Post { edited_at: Some(at), ..ticket.public_post()? };
+                out.post(Occurrence { root: &id, at: ticket.time()? }, post)
+            }
             "soft_deleted" | "permanently_deleted" | "marked_as_spam" => {
                 out.delete(Occurrence { root: &id, at }, &id)
             }
@@ -242,22 +262,23 @@ impl Ticket {
             let id = self.id()?;
             return out.delete(Occurrence { root: &id, at: out.arrival }, &id);
         }
-        self.post(None, out)
+        let post = self.public_post()?;
+        let (id, at) = (post.id.clone(), self.time()?);
+        let shown_since = platform_time::optional("updated_at", self.updated_at.clone())?;
+        out.shown_post(Occurrence { root: &id, at }, post, shown_since)
     }
 
-    fn post(&self, edited_at: Option<EventTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
+    /// Returns the first comment of a ticket that everybody on it may read.
+    fn public_post(&self) -> Result<Post> {
         Via::is_public(self.via.as_ref())?;
         if self.is_public == Some(false) {
             return Err(not_public("a ticket that begins with an internal note"));
         }
-        let (id, at) = (self.id()?, self.time()?);
+        let id = self.id()?;
         let words = self.description.clone().ok_or_else(|| missing("description"))?;
         let text = html::with_title(self.subject.clone(), words);
         let author = non_empty_id(self.requester_id.clone()).map(|id| Author { id, ..Author::default() });
-        out.post(
-            Occurrence { root: &id, at },
-            Post { id: id.clone(), author, text, url: self.agent_url(&id), edited_at, ..Post::default() },
-        )
+        Ok(Post { url: self.agent_url(&id), id, author, text, ..Post::default() })
     }
 
     /// Returns the address at which agents read the ticket.
@@ -285,14 +306,15 @@ impl Audit {
         let ticket_id = non_empty_id(self.ticket_id).ok_or_else(|| missing("ticket_id"))?;
         let at = self.created_at.or(self.timestamp);
         let is_relevant = |event: &Comment| {
-            matches!(event.kind(), Some("Comment" | "CommentPrivacyChange" | "CommentRedactionEvent"))
+            event.is_comment()
+                || matches!(event.kind(), Some("CommentPrivacyChange" | "CommentRedactionEvent"))
         };
         if !self.events.iter().any(is_relevant) {
             return Err(not_relevant("a ticket change other than a comment"));
         }
         let events = self.events.into_iter().map(|event| event.filter(is_relevant));
         out.each("events", events, |out, event| match event.kind() {
-            Some("Comment") => event.read(Some(&ticket_id), ticket, at.clone(), users, out),
+            _ if event.is_comment() => event.read(Some(&ticket_id), ticket, at.clone(), users, out),
             Some("CommentPrivacyChange") if event.public() == Some(true) => {
                 Err(not_relevant("a note that was made public; fetch the comment"))
             }
@@ -309,6 +331,11 @@ impl Audit {
 impl Comment {
     fn kind(&self) -> Option<&str> {
         self.kind.as_deref().or(self.event_type.as_deref())
+    }
+
+    /// Returns whether it is a comment in an audit: in the ticket, or on the Facebook post from which the ticket came.
+    fn is_comment(&self) -> bool {
+        matches!(self.kind(), Some("Comment" | "FacebookComment"))
     }
 
     /// Returns whether the comment is public: all that say so must.

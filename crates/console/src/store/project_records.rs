@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sqlx::{Any, Transaction};
 
 use super::StoreError;
-use super::retraction::{Retraction, retract};
+use super::retraction::{Retraction, restore, retract};
 
 /// Length of the slots in which complaints are counted.
 pub const VOLUME_SLOT: Duration = Duration::from_mins(5);
@@ -45,7 +45,7 @@ impl ActionRecord {
     }
 }
 
-/// Counts a complaint once and applies edits and deletions; returns whether an escalation changed. Signals of
+/// Counts a complaint once and applies edits, deletions and their end; returns whether an escalation changed. Signals of
 /// shadow policies are ignored.
 pub(super) async fn project_signal(
     change: &mut Transaction<'_, Any>,
@@ -56,14 +56,18 @@ pub(super) async fn project_signal(
         return Ok(false);
     }
     match &signal.body {
-        SignalBody::RoutesMatched(matched) if matched.counts_for_storms => {
-            count_complaint(change, signal, matched).await.map(|()| false)
+        SignalBody::RoutesMatched(matched) => {
+            restore(change, matched).await?;
+            if matched.counts_for_storms {
+                count_complaint(change, signal, matched).await?;
+            }
+            Ok(false)
         }
         SignalBody::ConversationUpdated(happened) => match Retraction::from_change(happened, signal.at) {
             Some(now) => retract(change, &happened.conversation, &now, seq).await,
             None => Ok(false),
         },
-        SignalBody::RoutesMatched(_) | SignalBody::Watermark { .. } => Ok(false),
+        SignalBody::Watermark { .. } => Ok(false),
     }
 }
 

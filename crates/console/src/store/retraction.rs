@@ -1,7 +1,7 @@
 //! Edits and deletions of posts: an edited post keeps only its new text, and a deleted one keeps no text at
 //! all.
 
-use firewatch_domain::{ConversationChange, ConversationUpdate, Escalation, EventTime};
+use firewatch_domain::{ConversationChange, ConversationUpdate, Escalation, EventTime, RoutesMatched};
 use sqlx::{Any, Transaction};
 
 use super::StoreError;
@@ -57,6 +57,28 @@ impl Retraction {
             e.excerpt = e.excerpt.take().map(|_| now.clone()).filter(|now| !now.is_empty());
         }
     }
+}
+
+/// Ends the retraction of a root post that was deleted and is public again: what is signaled of a conversation that
+/// began later than that is new.
+pub(super) async fn restore(
+    change: &mut Transaction<'_, Any>,
+    matched: &RoutesMatched,
+) -> Result<(), StoreError> {
+    let ended = sqlx::query(
+        "DELETE FROM rewritten WHERE conversation = $1 AND gone = 1 AND stays = 0 AND excerpt = '' AND at <= $2",
+    )
+    .bind(&matched.conversation)
+    .bind(matched.began.as_millis())
+    .execute(&mut **change)
+    .await?;
+    if ended.rows_affected() > 0 {
+        sqlx::query("DELETE FROM complaints WHERE conversation = $1")
+            .bind(&matched.conversation)
+            .execute(&mut **change)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Applies a retraction to everything stored about a conversation; returns whether any escalation is about

@@ -263,3 +263,32 @@ async fn what_an_author_takes_back_is_gone_whichever_topic_was_read_first() {
         assert!(all.contains("the risk is 70") && all.contains("12 reshares"), "{all}");
     }
 }
+
+#[tokio::test]
+async fn a_post_that_is_public_again_is_shown_again() {
+    let deleted =
+        serde_json::json!({ "happened": { "conversation": "c-a", "what": "deleted", "all": true } });
+    let began = |at: &str| {
+        let mut matched = matched();
+        matched["matched"]["began"] = at.into();
+        matched
+    };
+    let again = || {
+        let mut e = escalation("b", 0, "open", "high", 70.0);
+        (e["conversation"], e["excerpt"]) = ("c-a".into(), "My secret begins".into());
+        e
+    };
+    let mut fed = Fed::new().await;
+    fed.feed(Kind::Signal, &[signal("2026-03-10T14:01:00Z", began("2026-03-10T14:00:00Z"))]).await;
+    fed.feed(Kind::Signal, &[signal("2026-03-10T14:02:00Z", deleted.clone())]).await;
+    fed.feed(Kind::Signal, &[signal("2026-03-10T14:02:00Z", began("2026-03-10T14:00:00Z"))]).await;
+    fed.feed(Kind::Escalation, &[again()]).await;
+    assert!(!everything(&fed).await.contains("my secret begins"), "of the same conversation as before");
+    fed.feed(Kind::Signal, &[signal("2026-03-10T14:05:00Z", began("2026-03-10T14:04:00Z"))]).await;
+    let mut next = again();
+    next["step"] = 1.into();
+    fed.feed(Kind::Escalation, &[next]).await;
+    assert!(everything(&fed).await.contains("my secret begins"));
+    fed.feed(Kind::Signal, &[signal("2026-03-10T14:06:00Z", deleted)]).await;
+    assert!(!everything(&fed).await.contains("my secret begins"));
+}

@@ -56,6 +56,8 @@ pub(super) struct Label {
     pub(super) val: Option<String>,
     /// The mark is taken back.
     pub(super) neg: Option<bool>,
+    /// Until when it holds.
+    pub(super) exp: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -126,8 +128,8 @@ impl View {
                 unknown_payload("not a post view: `record` and `value` are missing")
             });
         };
-        is_shown(self.labels.as_deref())?;
-        is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()))?;
+        is_shown(self.labels.as_deref(), out.arrival)?;
+        is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()), out.arrival)?;
         let seen =
             self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at))).transpose()?;
         let at = record.time(seen)?;
@@ -180,8 +182,8 @@ impl ViewEmbed {
             return;
         }
         let mut read = || -> Result<()> {
-            is_shown(self.labels.as_deref())?;
-            is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()))?;
+            is_shown(self.labels.as_deref(), out.arrival)?;
+            is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()), out.arrival)?;
             let seen = self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at)));
             let at = record.time(seen.transpose()?)?;
             record.post(uri, self.author.as_ref().and_then(Profile::author), at, None, out)?;
@@ -296,9 +298,11 @@ fn is_placeholder(kind: &str) -> bool {
 }
 
 /// Checks that no moderator has hidden a post.
-fn is_shown(labels: Option<&[Label]>) -> Result<()> {
+fn is_shown(labels: Option<&[Label]>, now: EventTime) -> Result<()> {
     let hides = |label: &Label| {
-        label.neg != Some(true) && matches!(label.val.as_deref(), Some("!hide" | "!takedown" | "!suspend"))
+        let ends = label.exp.as_deref().and_then(|exp| EventTime::parse(exp).ok());
+        let holds = label.neg != Some(true) && ends.is_none_or(|ends| now < ends);
+        holds && matches!(label.val.as_deref(), Some("!hide" | "!takedown" | "!suspend"))
     };
     if labels.is_some_and(|labels| labels.iter().any(hides)) {
         return Err(not_public("a post that a moderator has hidden"));

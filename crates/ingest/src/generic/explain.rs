@@ -72,7 +72,7 @@ impl Mapping {
     }
 
     /// Returns the pointers of the mapping with their keys.
-    fn pointers(&self) -> [(&'static str, Option<&Pointer>); 28] {
+    fn pointers(&self) -> [(&'static str, Option<&Pointer>); 29] {
         [
             ("kind", self.kind.as_ref()),
             ("private", self.private.as_ref()),
@@ -87,6 +87,7 @@ impl Mapping {
             ("url", self.url.as_ref()),
             ("stars", self.stars.as_ref()),
             ("edited_at", self.edited_at.as_ref()),
+            ("restored_at", self.restored_at.as_ref()),
             ("answer.text", self.answer.text.as_ref()),
             ("answer.at", self.answer.at.as_ref()),
             ("answer.account", self.answer.account.as_ref()),

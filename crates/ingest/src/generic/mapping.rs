@@ -33,6 +33,8 @@ pub struct Mapping {
     pub(super) url: Option<Pointer>,
     pub(super) stars: Option<Pointer>,
     pub(super) edited_at: Option<Pointer>,
+    /// The time since which a post is public again.
+    pub(super) restored_at: Option<Pointer>,
     pub(super) author: Option<Pointer>,
     pub(super) handle: Option<Pointer>,
     pub(super) author_url: Option<Pointer>,
@@ -129,6 +131,7 @@ impl Mapping {
             url: at("url"),
             stars: at("stars"),
             edited_at: at("edited_at"),
+            restored_at: at("restored_at"),
             author: at("author.id"),
             handle: at("author.handle"),
             author_url: at("author.url"),

@@ -18,7 +18,7 @@ use self::pointer::Item;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::OneOrMany;
-use crate::platform_time::{self, PlatformTime};
+use crate::platform_time;
 use crate::reviews::stars;
 use crate::{Rejection, Result, html, json};
 
@@ -66,7 +66,7 @@ impl Mapping {
             return Err(not_relevant("an item of a kind that the mapping ignores"));
         }
         let id = item.text(Some(&self.id))?.ok_or_else(|| missing(&self.id.path))?;
-        let stamp: Option<PlatformTime> = item.get(Some(&self.at))?;
+        let stamp = item.time(Some(&self.at))?;
         let at = platform_time::required(&self.at.path, stamp)?;
         let answered = item.text(self.in_reply_to.as_ref())?;
         let quoted = item.text(self.quotes.as_ref())?;
@@ -112,7 +112,7 @@ impl Mapping {
         when: Occurrence<'_>,
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
-        let edited: Option<PlatformTime> = item.get(self.edited_at.as_ref())?;
+        let edited = item.time(self.edited_at.as_ref())?;
         let stars = stars("stars", item.get(self.stars.as_ref())?)?;
         let title = self.plain(item.text(self.title.as_ref())?);
         let words = self.plain(item.text(self.text.as_ref())?);
@@ -126,6 +126,8 @@ impl Mapping {
         } else {
             words.unwrap_or_default()
         };
+        let restored_at = platform_time::optional("restored_at", item.time(self.restored_at.as_ref())?)?;
+        let restored_at = restored_at.filter(|restored| *restored > when.at);
         let is_answer = links.in_reply_to.is_some() || links.id != when.root;
         let id = links.id.clone();
         let post = Post {
@@ -135,9 +137,10 @@ impl Mapping {
             url: item.text(self.url.as_ref())?,
             stars,
             edited_at: platform_time::optional("edited_at", edited)?.filter(|edited| *edited > when.at),
+            restored: restored_at.is_some(),
             ..links
         };
-        out.post(when, post)?;
+        out.post(Occurrence { at: restored_at.unwrap_or(when.at), ..when }, post)?;
         self.answer(item, &id, when, out)?;
         if is_answer {
             // The counters of a reply are not those of the conversation.
@@ -163,7 +166,7 @@ impl Mapping {
         out: &mut DecodeOutput<'_>,
     ) -> Result<()> {
         let Some(text) = self.plain(item.text(self.answer.text.as_ref())?) else { return Ok(()) };
-        let stamp: Option<PlatformTime> = item.get(self.answer.at.as_ref())?;
+        let stamp = item.time(self.answer.at.as_ref())?;
         let at = platform_time::optional("answer.at", stamp)?.unwrap_or(when.at);
         let account = item.text(self.answer.account.as_ref())?.unwrap_or_else(|| BRAND.into());
         let id = format!("{id}/answer/{}", at.as_millis());

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::json_values::{Count, Id, known_count};
+use crate::platform_time::PlatformTime;
 use crate::{Rejection, Result};
 
 /// The place of a field.
@@ -71,6 +72,12 @@ impl<'a> Item<'a> {
     pub fn text(self, pointer: Option<&Pointer>) -> Result<Option<String>> {
         let id: Option<Id> = self.get(pointer)?;
         Ok(id.map(|id| id.0).filter(|id| !id.trim().is_empty()))
+    }
+
+    /// Returns a time. Platforms write `false` for "never".
+    pub fn time(self, pointer: Option<&Pointer>) -> Result<Option<PlatformTime>> {
+        let is_never = pointer.is_some_and(|pointer| self.value(pointer) == Some(&Value::Bool(false)));
+        if is_never { Ok(None) } else { self.get(pointer) }
     }
 
     /// Returns a text, number or boolean as text.

@@ -8,7 +8,7 @@ mod bounded_memory;
 
 use firewatch_domain::{Author, Body, Delete, Duration, Event, EventTime, SCHEMA_VERSION};
 
-use crate::decode_output::{PostVersion, not_relevant};
+use crate::decode_output::{PostVersion, ShownPost, not_relevant, restored_id};
 use crate::{DecodedPayload, DeletedAccount, PayloadDecoder};
 use bounded_memory::{BoundedMemory, StoredBytes, hash};
 
@@ -18,6 +18,8 @@ const THREAD_LIFETIME: Duration = Duration::from_mins(49 * 60);
 const FOLLOWERS_LIFETIME: Duration = Duration::from_mins(30 * 24 * 60);
 /// Age from which a follower count is stored again. A change by a tenth is stored at once.
 const FOLLOWERS_REFRESH: Duration = Duration::from_mins(24 * 60);
+/// How long a deletion is remembered, in event time, in case that it is taken back: 30 days.
+const DELETION_LIFETIME: Duration = Duration::from_mins(30 * 24 * 60);
 /// Maximum number of replies that are followed up to the root. A longer chain is a cycle.
 const MAX_THREAD_DEPTH: usize = 32;
 
@@ -40,6 +42,8 @@ pub struct Ingester {
     followers: BoundedMemory<u64>,
     /// Posts by author, for platforms that report deleted accounts.
     posts: BoundedMemory<Posts>,
+    /// Deleted posts, which a moderator may show again.
+    deleted: BoundedMemory<()>,
 }
 
 impl Ingester {
@@ -50,13 +54,20 @@ impl Ingester {
             BoundedMemory::new(max_entries, THREAD_LIFETIME),
             BoundedMemory::new(max_entries, FOLLOWERS_LIFETIME),
         );
-        Self { reader, threads, followers, posts: BoundedMemory::new(max_entries, THREAD_LIFETIME) }
+        let (posts, deleted) = (
+            BoundedMemory::new(max_entries, THREAD_LIFETIME),
+            BoundedMemory::new(max_entries, DELETION_LIFETIME),
+        );
+        Self { reader, threads, followers, posts, deleted }
     }
 
     /// Decodes a payload that arrived at `arrival`, and assigns each event to the root of its conversation.
     pub fn ingest(&mut self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
-        let DecodedPayload { events, mut rejections, deleted_accounts, versions } =
+        let DecodedPayload { mut events, mut rejections, deleted_accounts, versions, shown } =
             self.reader.decode(payload, arrival);
+        for ShownPost { id, since } in &shown {
+            self.restore_deleted(id, *since, &mut events);
+        }
         for PostVersion { id, first, at } in &versions {
             let own = hash(&[&self.reader.conversation(id)]);
             if self.threads.get(own).is_none() {
@@ -81,7 +92,24 @@ impl Ingester {
                 rejections.push(not_relevant("a deleted account without known posts"));
             }
         }
-        DecodedPayload { events, rejections, deleted_accounts, versions }
+        DecodedPayload { events, rejections, deleted_accounts, versions, shown }
+    }
+
+    /// Says of the events of a post that it is public again, if its deletion before `since` is remembered.
+    fn restore_deleted(&mut self, id: &str, since: EventTime, events: &mut [Event]) {
+        let key = hash(&[id]);
+        if self.deleted.get(key).is_none_or(|(_, deleted)| since <= *deleted) {
+            return;
+        }
+        self.deleted.remove(key);
+        for event in events {
+            if let Body::Post(post) = &mut event.body
+                && post.id == id
+            {
+                post.restored = true;
+                (event.id, event.at) = (restored_id(id, since), since);
+            }
+        }
     }
 
     /// Returns deletions for all remembered posts of an account.
@@ -143,6 +171,10 @@ impl Ingester {
                     event.id = format!("{first}/delete");
                     delete.post.clone_from(first);
                 }
+                let key = hash(&[&delete.post]);
+                if self.deleted.get(key).is_none_or(|(_, before)| *before < event.at) {
+                    self.deleted.put(key, (), event.at);
+                }
             }
             Body::Counters(_) | Body::BrandReply(_) => {}
         }
@@ -166,9 +198,9 @@ impl Ingester {
     pub fn changes(&self) -> impl Iterator<Item = MemoryEntry> {
         let threads = self.threads.changes().map(|(key, value)| (memory_key(b't', key), value));
         let followers = self.followers.changes().map(|(key, value)| (memory_key(b'f', key), value));
-        threads
-            .chain(followers)
-            .chain(self.posts.changes().map(|(key, value)| (memory_key(b'p', key), value)))
+        let posts = self.posts.changes().map(|(key, value)| (memory_key(b'p', key), value));
+        let deleted = self.deleted.changes().map(|(key, value)| (memory_key(b'd', key), value));
+        threads.chain(followers).chain(posts).chain(deleted)
     }
 
     /// Marks all changes as committed.
@@ -176,6 +208,7 @@ impl Ingester {
         self.threads.committed();
         self.followers.committed();
         self.posts.committed();
+        self.deleted.committed();
     }
 
     /// Undoes all changes since the last commit.
@@ -183,6 +216,7 @@ impl Ingester {
         self.threads.rewind();
         self.followers.rewind();
         self.posts.rewind();
+        self.deleted.rewind();
     }
 
     /// Restores a changelog entry. Returns whether it could be read.
@@ -193,6 +227,7 @@ impl Ingester {
             b't' => self.threads.restore(hash, value),
             b'f' => self.followers.restore(hash, value),
             b'p' => self.posts.restore(hash, value),
+            b'd' => self.deleted.restore(hash, value),
             _ => false,
         }
     }

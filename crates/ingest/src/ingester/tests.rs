@@ -241,3 +241,36 @@ fn of_an_account_that_writes_much_the_last_posts_are_known() {
     let events = ingest(&mut intake, &json!({ "data": { "user_delete": event } }));
     assert_eq!((events.len(), deleted(&events)[0].1), (MAX_POSTS_PER_AUTHOR, "5"));
 }
+
+#[test]
+fn what_a_moderator_shows_again_takes_back_a_deletion_that_is_remembered() {
+    let decoder = || PayloadDecoder::new(Platform::Youtube);
+    let comment = |status: &str| {
+        json!({ "kind": "youtube#comment", "id": "c1", "snippet": { "textOriginal": "words",
+            "publishedAt": "2026-05-30T09:00:00Z", "moderationStatus": status } })
+    };
+    let mut intake = Ingester::new(decoder(), 1000);
+    let at = |minutes: i64| ARRIVAL + Duration::from_mins(minutes);
+    let ingest = |intake: &mut Ingester, status: &str, minutes: i64| {
+        intake.ingest(comment(status).to_string().as_bytes(), at(minutes)).events
+    };
+    let summary = |events: &[Event]| {
+        let Body::Post(post) = &events[0].body else { panic!("{events:?}") };
+        (events[0].id.clone(), events[0].at, post.restored)
+    };
+    let first = summary(&ingest(&mut intake, "published", 0));
+    assert_eq!((first.0.as_str(), first.2), ("c1", false));
+    assert_eq!(ingest(&mut intake, "rejected", 1)[0].kind(), "delete");
+    let mut log: Vec<MemoryEntry> = intake.changes().collect();
+    intake.committed();
+    let mut restarted = Ingester::new(decoder(), 1000);
+    assert!(log.drain(..).all(|(key, value)| restarted.restore(&key, value.as_deref())));
+    for intake in [&mut intake, &mut restarted] {
+        let again = summary(&ingest(intake, "published", 2));
+        assert_eq!(again, (format!("c1/restored/{}", at(2).as_millis()), at(2), true));
+        assert_eq!(summary(&ingest(intake, "published", 3)), first, "it is said once");
+    }
+    // What arrives late was public before the deletion.
+    ingest(&mut intake, "rejected", 6);
+    assert_eq!(summary(&ingest(&mut intake, "published", 5)), first);
+}

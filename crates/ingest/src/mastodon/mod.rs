@@ -5,21 +5,21 @@
 //! those without one.
 
 mod groups;
+mod stream;
 
-use firewatch_domain::{
-    AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post, RejectionCode as Code,
-};
+use firewatch_domain::{AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use groups::NotificationGroup;
+use stream::{read_event, read_sent_event};
 
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
 use crate::json_values::{Count, Id, IfText, Items, OneOrMany, known_count};
-use crate::{Rejection, Result, html, json, platform_time};
+use crate::{Result, html, json, platform_time};
 
 /// A streaming frame, a page, or a single status or notification.
 #[derive(Debug, Deserialize)]
@@ -31,6 +31,8 @@ struct Payload {
     /// The object of a webhook of the server.
     object: Option<Value>,
     error: Option<IgnoredAny>,
+    /// A field of push notifications.
+    notification_type: Option<IgnoredAny>,
     /// Results of a search, or the statuses of grouped notifications.
     statuses: Option<Items<Status>>,
     accounts: Option<Items<Account>>,
@@ -63,6 +65,12 @@ struct Status {
     chat_id: Option<IgnoredAny>,
     language: Option<String>,
     content: Option<String>,
+    /// The text as it was typed, in the source of a status.
+    text: Option<IgnoredAny>,
+    /// Fields of announcements of the server, and of links and tags that are talked about.
+    starts_at: Option<IgnoredAny>,
+    all_day: Option<IgnoredAny>,
+    history: Option<IgnoredAny>,
     url: Option<String>,
     uri: Option<String>,
     account: Option<Account>,
@@ -159,6 +167,9 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<
             Some(Inner::Object(object)) => read_event(&event, &object.to_string(), out),
         };
     }
+    if frame.notification_type.is_some() {
+        return Err(not_public("a push notification, which does not say who may read its status"));
+    }
     if frame.error.is_some() {
         return Err(unknown_payload("an error response of the server; no status"));
     }
@@ -175,49 +186,23 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<
     if is_page { Ok(()) } else { json::one::<Status>(bytes)?.read(out) }
 }
 
-/// Decodes a server-sent event: `event: NAME`, then `data: PAYLOAD`. Lines that begin with a colon are
-/// comments.
-fn read_sent_event(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| Rejection::new(Code::NotUtf8, format!("byte {} is not UTF-8", e.valid_up_to())))?;
-    let (mut event, mut data) = (None, String::new());
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix("event:") {
-            event = Some(name.trim());
-        } else if let Some(more) = line.strip_prefix("data:") {
-            data.push_str(more.strip_prefix(' ').unwrap_or(more));
-        }
-    }
-    match event {
-        Some(event) => read_event(event, &data, out),
-        None => Err(not_relevant("a stream heartbeat")),
-    }
-}
-
-fn read_event(event: &str, data: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
-    match event {
-        "update" | "status.update" | "status.created" | "status.updated" | "notification" => {
-            return json::one::<Status>(data.as_bytes())?.read(out);
-        }
-        "delete" => {}
-        "conversation" => return Err(not_public("a private conversation")),
-        _ => return Err(not_relevant("a stream event without a status")),
-    }
-    let id = data.trim().trim_matches('"');
-    if id.is_empty() {
-        return Err(missing("payload"));
-    }
-    out.delete(Occurrence { root: id, at: out.arrival }, id)
-}
-
 impl Status {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         self.is_public()?;
+        if self.starts_at.is_some() || self.all_day.is_some() || self.history.is_some() {
+            return Err(not_relevant("an announcement, or a link or tag that is talked about; no status"));
+        }
         if let Some(kind) = self.kind.as_deref().filter(|_| self.content.is_none()) {
             return self.notification(kind, out);
         }
         if self.acct.is_some() {
             return Err(not_relevant("an account; no status"));
+        }
+        let is_source = self.content.is_none() && self.text.is_some();
+        if is_source || (self.id.is_none() && self.visibility.is_none() && self.content.is_some()) {
+            return Err(not_public(
+                "the source or a version of a status, which does not say who may read it",
+            ));
         }
         if self.content.is_none() {
             return Err(unknown_payload("not a Mastodon status: `content` is missing"));
@@ -225,7 +210,7 @@ impl Status {
         let (id, at) = (self.id()?, self.time()?);
         let Some(original) = &self.reblog else { return self.post(out.arrival, out) };
         original.is_public()?;
-        original.post_within("reblog", at, out);
+        original.post_within("reblog", out.arrival, out);
         let reaction = self.reaction(EngagementKind::Reshare);
         // The boosted status comes whole, so its parent is known: a boost of a reply counts in the parent's
         // conversation.

@@ -68,6 +68,8 @@ struct Comment {
     /// Fields of a picture or film.
     caption: Option<String>,
     alt_text: Option<String>,
+    /// The pictures and films of a carousel.
+    children: Option<Replies>,
     media_type: Option<String>,
     media_product_type: Option<String>,
     permalink: Option<String>,
@@ -200,7 +202,9 @@ impl Comment {
     /// Emits a picture or film with its comments.
     fn media(&self, id: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let at = platform_time::required("timestamp", self.timestamp.clone())?;
-        let text = html::paragraphs(self.caption.clone().into_iter().chain(self.alt_text.clone()));
+        let children = self.children.iter().flat_map(|children| children.data.iter());
+        let shown = self.alt_text.iter().chain(children.filter_map(|child| child.alt_text.as_ref()));
+        let text = html::paragraphs(self.caption.iter().chain(shown).cloned());
         let url = self.permalink.clone();
         let post = Post { id: id.to_owned(), author: self.author(), text, url, ..Post::default() };
         out.post(Occurrence { root: id, at }, post)?;

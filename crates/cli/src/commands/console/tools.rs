@@ -71,13 +71,21 @@ fn thread_finder(source: &ConsoleInput<'_>) -> FindThread {
 }
 
 /// Builds the thread of a conversation from its events. A repeated event counts once, an edited post is shown
-/// in its last version, and a deleted post is not shown.
+/// in its last version, and a deleted post is not shown unless it is public again since later.
 fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
     let mut thread = Thread { is_cut, ..Thread::default() };
-    let (mut known, mut posts, mut gone) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-    for event in events.filter(|event| known.insert(event.id.clone())) {
+    let (mut known, mut posts) = (BTreeSet::new(), BTreeMap::new());
+    let (mut deleted, mut restored) = (BTreeMap::new(), BTreeMap::new());
+    for event in events {
+        // Two deletions of a post that was public again in between may have the same id.
+        if !known.insert(event.id.clone()) && !matches!(event.body, Body::Delete(_)) {
+            continue;
+        }
         match event.body {
             Body::Post(post) => {
+                if post.restored {
+                    note_last(&mut restored, &post.id, event.at);
+                }
                 let newer =
                     posts.get(&post.id).is_none_or(|(_, old): &(_, Post)| old.edited_at < post.edited_at);
                 if newer {
@@ -102,7 +110,7 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
                     Participant { name: engagement.actor, followers: engagement.followers, did: did.into() };
                 thread.voices.push(voice);
             }
-            Body::Delete(delete) => drop(gone.insert(delete.post)),
+            Body::Delete(delete) => note_last(&mut deleted, &delete.post, event.at),
             Body::Counters(_) => {}
         }
     }
@@ -114,7 +122,8 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
             did: did.into(),
         };
         thread.voices.push(by.clone());
-        if !gone.contains(&id) {
+        let is_restored = |gone: &EventTime| restored.get(&id).is_some_and(|since| since >= gone);
+        if deleted.get(&id).is_none_or(is_restored) {
             let is_brand = post.account_kind() == Some(AccountKind::Brand);
             thread.posts.push(ThreadPost { at, by, is_brand, text: post.text });
         }
@@ -123,6 +132,12 @@ fn thread(events: impl Iterator<Item = Event>, is_cut: bool) -> Thread {
     thread.is_cut |= thread.posts.len() > MAX_POSTS;
     thread.posts.truncate(MAX_POSTS);
     thread
+}
+
+/// Keeps the latest time at which something happened to a post.
+fn note_last(times: &mut BTreeMap<String, EventTime>, post: &str, at: EventTime) {
+    let known = times.entry(post.to_owned()).or_insert(at);
+    *known = at.max(*known);
 }
 
 #[cfg(test)]
@@ -153,6 +168,12 @@ mod tests {
         };
         assert_eq!(texts(all()), ["as it is now", "an answer"]);
         let gone = event("2/delete", r#""delete":{"post":"2"}"#);
-        assert_eq!(texts([all(), vec![gone]].concat()), ["as it is now"]);
+        assert_eq!(texts([all(), vec![gone.clone()]].concat()), ["as it is now"]);
+        let mut restored = post("2/restored/1", "2", "an answer", r#","in_reply_to":"1","restored":true"#);
+        restored.at = restored.at + firewatch_domain::Duration::from_mins(5);
+        let again = [all(), vec![gone.clone(), restored.clone()]].concat();
+        assert_eq!(texts(again.clone()), ["as it is now", "an answer"]);
+        let gone_again = Event { at: restored.at + firewatch_domain::Duration::from_mins(5), ..gone };
+        assert_eq!(texts([again, vec![gone_again]].concat()), ["as it is now"]);
     }
 }

@@ -1,70 +1,21 @@
-//! Decodes Reddit: submissions (`t3`) and comments (`t1`), alone, in listings, inboxes and rows of archives.
-//!
-//! Follower counts are not provided, and vote counts are fuzzed. A comment names its submission, or its place in
-//! an inbox does. A removed post remains as a placeholder, which becomes a deletion. An author is known by name,
-//! which never changes and which every payload has. Messages (`t4`) and posts of private communities are not
-//! public.
-
-use std::collections::BTreeMap;
+//! A submission or comment: who may read it, whether it is gone, and its events.
 
 use firewatch_domain::{AccountKind, Author, Counters, Engagement, EngagementKind, EventTime, Post};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::bad_items::ItemList;
+use super::Thing;
 use crate::check::missing;
-use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
-use crate::json_values::{Count, Id, IfObject, Items, OneOrMany, known_count};
+use crate::decode_output::{DecodeOutput, Occurrence, not_public, unknown_payload};
+use crate::json_values::{Count, Id, IfObject, Items, known_count};
 use crate::platform_time::{self, PlatformTime};
-use crate::{Result, html, json};
+use crate::{Result, html};
 
-/// A "thing": Reddit's wrapper of an object with its kind.
+/// A listing, a submission or a comment.
 #[derive(Debug, Deserialize)]
-struct Thing {
-    kind: Option<String>,
-    data: Option<Box<Data>>,
-    /// Fields of a submission or comment without a wrapper.
-    name: Option<IgnoredAny>,
-    id: Option<IgnoredAny>,
-    /// The rest of a thread, as it is asked for.
-    json: Option<Rest>,
-    /// Fields of drafts and of conversations with moderators.
-    drafts: Option<IgnoredAny>,
-    conversations: Option<IgnoredAny>,
-    conversation: Option<IgnoredAny>,
-    error: Option<IgnoredAny>,
-}
-
-/// A page of an archive: rows in the place of a listing.
-#[derive(Debug, Deserialize)]
-struct ArchivePage {
-    data: Items<Data>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Rest {
-    data: Option<RestData>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RestData {
-    #[serde(default)]
-    things: Items<Thing>,
-}
-
-pub(crate) const LISTS: &[ItemList] = &[
-    ItemList::of::<Thing>(""),
-    ItemList::of::<IfObject<Thing>>("children"),
-    ItemList::of::<Thing>("things"),
-    ItemList::of::<Data>("crosspost_parent_list"),
-    ItemList::of::<Data>("data"),
-];
-
-#[derive(Debug, Deserialize)]
-struct Data {
+pub(super) struct Data {
     /// The items of a listing.
-    children: Option<Items<IfObject<Thing>>>,
+    pub(super) children: Option<Items<IfObject<Thing>>>,
     name: Option<String>,
     id: Option<Id>,
     author: Option<String>,
@@ -90,6 +41,7 @@ struct Data {
     banned_by: Option<Value>,
     approved: Option<bool>,
     approved_by: Option<Value>,
+    approved_at_utc: Option<PlatformTime>,
     /// Who may read the community.
     subreddit_type: Option<String>,
     /// Whether what an inbox holds is a comment; else it is a message.
@@ -140,81 +92,6 @@ enum Edited {
     Flag(#[expect(dead_code, reason = "old posts say `true` and not when")] bool),
 }
 
-/// Decodes a payload.
-pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
-    let payload = match json::payload::<Thing>(bytes) {
-        Ok(payload) => payload,
-        Err(rejection) => {
-            let Ok(OneOrMany::One(page)) = json::payload::<ArchivePage>(bytes) else { return Err(rejection) };
-            out.each("data", page.data, |out, row| row.read(None, out));
-            return Ok(());
-        }
-    };
-    match payload {
-        OneOrMany::Many(things) if things.iter().any(|thing| thing.data.is_some()) => {
-            out.each("", things, |out, thing| thing.read(out));
-            Ok(())
-        }
-        OneOrMany::Many(_) => {
-            if let OneOrMany::Many(rows) = json::payload::<Data>(bytes)? {
-                out.each("", rows, |out, row| row.read(None, out));
-            }
-            Ok(())
-        }
-        OneOrMany::One(thing)
-            if thing.drafts.is_some() || thing.conversations.is_some() || thing.conversation.is_some() =>
-        {
-            Err(not_public("drafts, or conversations with moderators"))
-        }
-        OneOrMany::One(thing) if thing.data.is_some() => thing.read(out),
-        OneOrMany::One(thing) if thing.json.is_some() => {
-            let things = thing.json.and_then(|rest| rest.data).map(|data| data.things).unwrap_or_default();
-            out.each("json/data/things", things, |out, thing| thing.read(out));
-            Ok(())
-        }
-        OneOrMany::One(thing) if thing.name.is_some() || thing.id.is_some() => {
-            json::one::<Data>(bytes)?.read(None, out)
-        }
-        OneOrMany::One(thing) if thing.error.is_some() => {
-            Err(unknown_payload("an error response of Reddit; no post"))
-        }
-        OneOrMany::One(_) => read_by_name(bytes, out),
-    }
-}
-
-/// Decodes an object of listings, keyed by the name of the query.
-fn read_by_name(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
-    let all: BTreeMap<String, OneOrMany<Thing>> = serde_json::from_slice(bytes)
-        .map_err(|_| unknown_payload("not a Reddit payload: `kind` and `data` are missing"))?;
-    for things in all.into_values() {
-        match things {
-            OneOrMany::One(thing) => thing.read(out)?,
-            OneOrMany::Many(things) => out.each("", things, |out, thing| thing.read(out)),
-        }
-    }
-    Ok(())
-}
-
-impl Thing {
-    fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        let data =
-            self.data.as_ref().ok_or_else(|| unknown_payload("not a Reddit payload: `data` is missing"))?;
-        match self.kind.as_deref() {
-            Some("Listing") => {
-                let children = data.children.iter().flatten();
-                let things = children.map(|child| child.and_then(|child| child.0.as_ref()));
-                out.each("data/children", things, |out, thing| thing.read(out));
-                Ok(())
-            }
-            Some(kind @ ("t1" | "t3")) => data.read(Some(kind), out),
-            Some("t4") => Err(not_public("a private message")),
-            Some("more") => Err(not_relevant("ids of further comments; no text")),
-            Some(_) => Err(not_relevant("neither a submission nor a comment")),
-            None => Err(missing("kind")),
-        }
-    }
-}
-
 /// Returns whether Reddit put the text in the place of what was there: `[deleted]`, `[removed]`, `[ Removed by
 /// Reddit on account of violating the [content policy](…). ]` and the like.
 fn is_removal_marker(text: &str) -> bool {
@@ -224,9 +101,10 @@ fn is_removal_marker(text: &str) -> bool {
     exact || ["removed by reddit", "removed by moderator"].iter().any(|start| inner.starts_with(start))
 }
 
-/// Returns the address of a path; some archives write it whole.
-fn address(path: &str) -> String {
-    if path.starts_with('/') { format!("https://www.reddit.com{path}") } else { path.to_owned() }
+/// Returns the address of a path; some archives write it whole, and inboxes with a query.
+fn address(path: &str) -> Option<String> {
+    let path = path.split('?').next().filter(|path| !path.is_empty())?;
+    Some(if path.starts_with('/') { format!("https://www.reddit.com{path}") } else { path.to_owned() })
 }
 
 /// Returns whether a field has a value that says yes.
@@ -253,7 +131,7 @@ impl Later {
 }
 
 impl Data {
-    fn read(&self, kind: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
+    pub(super) fn read(&self, kind: Option<&str>, out: &mut DecodeOutput<'_>) -> Result<()> {
         let kind =
             kind.or_else(|| self.body.as_ref().map(|_| "t1")).or_else(|| self.title.as_ref().map(|_| "t3"));
         let name = match (&self.name, kind, &self.id) {
@@ -325,11 +203,17 @@ impl Data {
             lang: None,
             in_reply_to: (root != name).then(|| self.parent().unwrap_or_else(|| root.to_owned())),
             quotes: self.crosspost_parent.clone(),
-            url: self.permalink.as_ref().map(|path| address(path)),
+            url: self.permalink.as_deref().or(self.context.as_deref()).and_then(address),
             edited_at,
             ..Post::default()
         };
-        out.post(Occurrence { root, at }, post)
+        // Only moderators see it, as of now.
+        let is_approved = self.approved == Some(true) || is_set(&self.approved_by);
+        let shown_since = match platform_time::optional("approved_at_utc", self.approved_at_utc.clone())? {
+            None if is_approved => Some(out.arrival.max(at)),
+            approved_at => approved_at.filter(|_| is_approved),
+        };
+        out.shown_post(Occurrence { root, at }, post, shown_since)
     }
 
     /// Returns the text: a comment's body, or a submission's title and text, the options of its poll and the
