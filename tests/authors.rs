@@ -200,8 +200,8 @@ fn a_reply_that_is_public_again_is_read_again_and_counts_once() {
     let replies =
         |records: &[Value]| scores(records).last().map(|score| score["engagements"]["replies"].clone());
     let matched = |records: &[Value]| {
-        let routes = records.iter().filter_map(|record| record["matched"]["routes"].as_array());
-        routes.last().is_some_and(|routes| !routes.is_empty())
+        let mut routes = records.iter().filter_map(|record| record["matched"]["routes"].as_array());
+        routes.next_back().is_some_and(|routes| !routes.is_empty())
     };
     for is_seen in [true, false] {
         let mut world = World::new();

@@ -15,8 +15,11 @@ use crate::{MAX_PAYLOAD_BYTES, Rejection};
 #[derive(Clone, Copy)]
 pub(crate) struct ItemList {
     field: &'static str,
-    check: fn(&Value) -> Option<Rejection>,
+    check: Check,
 }
+
+/// Returns why a value cannot be read as an item.
+type Check = fn(&Value) -> Option<Rejection>;
 
 impl ItemList {
     /// Creates a list of items of this type.
@@ -54,6 +57,62 @@ pub(crate) fn without_bad_items(payload: &[u8], lists: &[ItemList]) -> Option<Go
     Some(GoodItems { payload: serde_json::to_vec(&value).ok()?, rejections })
 }
 
+/// Parts of a post or review that it can be read without: what it quotes, answers, polls and pictures. None of them
+/// says who may read it.
+const OPTIONAL_PARTS: [&str; 14] = [
+    "quoted_status",
+    "quote",
+    "quoted_post",
+    "embed",
+    "poll",
+    "poll_data",
+    "poll_attachment",
+    "text_attachment",
+    "gallery_data",
+    "media_attachments",
+    "entities",
+    "extended_entities",
+    "reviewReply",
+    "companyReply",
+];
+
+/// Maximum number of optional parts of one item that are left out.
+pub(crate) const MAX_BAD_PARTS: usize = 4;
+
+/// Returns a payload without the optional part that a rejection is about, and the rejection with the pointer of that
+/// part; `None` when it is about another part.
+pub(crate) fn without_bad_part(payload: &[u8], fault: &Rejection) -> Option<(Vec<u8>, Rejection)> {
+    if payload.len() > MAX_PAYLOAD_BYTES {
+        return None;
+    }
+    let mut value: Value = serde_json::from_slice(payload).ok()?;
+    let rejection = take_out_part(&mut value, fault)?;
+    Some((serde_json::to_vec(&value).ok()?, rejection))
+}
+
+/// Replaces the optional part that a fault is about by `null`.
+fn take_out_part(value: &mut Value, fault: &Rejection) -> Option<Rejection> {
+    let steps: Vec<&str> = fault.field()?.split('/').collect();
+    let part = steps.iter().rposition(|step| OPTIONAL_PARTS.contains(step))?;
+    let pointer = steps.get(..=part)?.join("/");
+    let found = value.pointer_mut(&pointer).filter(|found| !found.is_null())?;
+    *found = Value::Null;
+    Some(Rejection { pointer, ..fault.clone() })
+}
+
+/// Returns an item without its bad optional parts and their rejections; `None` when that does not make it good.
+fn without_bad_parts(item: &Value, fault: &Rejection, check: Check) -> Option<(Value, Vec<Rejection>)> {
+    let (mut item, mut fault, mut rejections) = (item.clone(), fault.clone(), Vec::new());
+    for _ in 0..MAX_BAD_PARTS {
+        rejections.push(take_out_part(&mut item, &fault)?);
+        match check(&item) {
+            None => return Some((item, rejections)),
+            Some(next) => fault = next,
+        }
+    }
+    None
+}
+
 /// Replaces the bad items below a value by `null`. Inner lists come first, so that a bad answer does not cost
 /// the post above it.
 fn take_out(value: &mut Value, field: &str, lists: &[ItemList], rejections: &mut Vec<Rejection>) {
@@ -73,12 +132,19 @@ fn take_out(value: &mut Value, field: &str, lists: &[ItemList], rejections: &mut
                 take_out(item, "\0", lists, rejections);
                 // An item is good when it is one of the kinds that a list of this name holds.
                 let faults: Vec<Rejection> = checks.iter().map_while(|check| check(item)).collect();
-                if faults.len() == checks.len()
-                    && let Some(fault) = faults.into_iter().next()
-                {
-                    *item = Value::Null;
+                if faults.len() == checks.len() && !faults.is_empty() {
                     rejections.truncate(known);
-                    rejections.push(fault);
+                    let mut rest = faults.iter().zip(&checks);
+                    match rest.find_map(|(fault, check)| without_bad_parts(item, fault, *check)) {
+                        Some((rest, faults)) => {
+                            *item = rest;
+                            rejections.extend(faults);
+                        }
+                        None => {
+                            *item = Value::Null;
+                            rejections.extend(faults.into_iter().next());
+                        }
+                    }
                 }
                 add_step(rejections, known, &i.to_string());
             }

@@ -23,6 +23,8 @@ pub struct DecodedPayload {
     pub versions: Vec<PostVersion>,
     /// Posts of which the platform says that they are public now.
     pub shown: Vec<ShownPost>,
+    /// Accounts that are public again.
+    pub restored_accounts: Vec<RestoredAccount>,
 }
 
 impl DecodedPayload {
@@ -44,12 +46,14 @@ impl DecodedPayload {
 
     /// Adds what the item `place` of a list gave.
     pub(crate) fn append(&mut self, other: Self, place: usize) {
-        let Self { events, rejections, deleted_accounts, versions, shown } = other.within(&place.to_string());
+        let Self { events, rejections, deleted_accounts, versions, shown, restored_accounts } =
+            other.within(&place.to_string());
         self.events.extend(events);
         self.rejections.extend(rejections);
         self.deleted_accounts.extend(deleted_accounts);
         self.versions.extend(versions);
         self.shown.extend(shown);
+        self.restored_accounts.extend(restored_accounts);
     }
 }
 
@@ -79,6 +83,15 @@ pub struct DeletedAccount {
     /// The platform's id of the account.
     pub author: String,
     /// The time of the deletion.
+    pub at: EventTime,
+}
+
+/// An account that is public again after it was deleted, protected or suspended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoredAccount {
+    /// The platform's id of the account.
+    pub author: String,
+    /// Since when.
     pub at: EventTime,
 }
 
@@ -178,8 +191,20 @@ impl<'a> DecodeOutput<'a> {
         post: Post,
         since: Option<EventTime>,
     ) -> Result<()> {
-        self.decoded.shown.extend(since.map(|since| ShownPost { id: post.id.clone(), since }));
+        if let Some(since) = since {
+            self.shown(&post.id, since);
+        }
         self.post(when, post)
+    }
+
+    /// Notes that a post is public as of a time, in case that it was deleted before. It alone is no content of a payload.
+    pub(crate) fn shown(&mut self, post: &str, since: EventTime) {
+        self.decoded.shown.push(ShownPost { id: post.to_owned(), since });
+    }
+
+    /// Notes that an account is public again. It alone is no content of a payload.
+    pub(crate) fn restored_account(&mut self, author: &str, at: EventTime) {
+        self.decoded.restored_accounts.push(RestoredAccount { author: author.to_owned(), at });
     }
 
     /// Adds an engagement. `id` must be unique in the conversation.

@@ -28,6 +28,7 @@ struct Payload {
     results: Option<Items<Item>>,
     /// Fields of a product event.
     event: Option<String>,
+    timestamp: Option<PlatformTime>,
     data: Option<EventData>,
     /// A ticket in a wrapper, with its conversations beside it.
     ticket: Option<Item>,
@@ -84,7 +85,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
         return Ok(());
     }
     match (payload.event, payload.data, payload.ticket) {
-        (Some(event), Some(data), _) => data.read(&event, out),
+        (Some(event), Some(data), _) => data.read(&event, payload.timestamp, out),
         _ if payload.freshdesk_webhook.is_some() => Err(not_public(
             "a webhook of an automation rule, which may hold notes; send product events, or fetch the ticket",
         )),
@@ -97,13 +98,19 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
 }
 
 impl EventData {
-    fn read(self, event: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
+    fn read(self, event: &str, at: Option<PlatformTime>, out: &mut DecodeOutput<'_>) -> Result<()> {
         match (self.conversation, self.ticket) {
-            (Some(conversation), _) if event.ends_with("Delete") || conversation.deleted == Some(true) => {
+            (Some(mut conversation), _)
+                if event.ends_with("Delete") || conversation.deleted == Some(true) =>
+            {
+                conversation.updated_at = at.or(conversation.updated_at);
                 conversation.delete_reply(out)
             }
             (Some(conversation), _) => conversation.read(out).map_err(|e| e.within("data/conversation")),
-            (None, Some(ticket)) if event.ends_with("Delete") => ticket.delete_ticket(out),
+            (None, Some(mut ticket)) if event.ends_with("Delete") => {
+                ticket.updated_at = at.or(ticket.updated_at);
+                ticket.delete_ticket(out)
+            }
             (None, Some(ticket)) => ticket.read(out).map_err(|e| e.within("data/ticket")),
             (None, None) => Err(not_relevant("an event other than of a ticket or its conversations")),
         }
@@ -179,14 +186,16 @@ impl Item {
 
     fn delete_ticket(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self.id()?;
-        out.delete(Occurrence { root: &id, at: out.arrival }, &id)
+        let at = platform_time::optional("updated_at", self.updated_at)?.unwrap_or(out.arrival);
+        out.delete(Occurrence { root: &id, at }, &id)
     }
 
     /// Deletes a reply. An event may not say of which ticket; then the reply is known by what was read before.
     fn delete_reply(self, out: &mut DecodeOutput<'_>) -> Result<()> {
         let id = self.reply_id()?;
         let root = self.root().unwrap_or_else(|_| id.clone());
-        out.delete(Occurrence { root: &root, at: out.arrival }, &id)
+        let at = platform_time::optional("updated_at", self.updated_at)?.unwrap_or(out.arrival);
+        out.delete(Occurrence { root: &root, at }, &id)
     }
 
     fn id(&self) -> Result<String> {

@@ -42,7 +42,7 @@ mod youtube;
 mod zendesk;
 
 pub use bad_items::rejected_parts;
-pub use decode_output::{DecodedPayload, DeletedAccount, PostVersion, ShownPost};
+pub use decode_output::{DecodedPayload, DeletedAccount, PostVersion, RestoredAccount, ShownPost};
 pub use frames::{Frames, PayloadFrame};
 pub use generic::{ExplainedField, ExplainedItem, Mapping};
 pub use hook_auth::{ChallengeError, HookAuth, HookAuthError, Lookup};

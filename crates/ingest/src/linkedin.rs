@@ -63,7 +63,7 @@ struct Element {
 
 /// A text, alone or in an object.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text, alone or in an object")]
 enum Message {
     Text(String),
     Object { text: Option<String> },
@@ -165,7 +165,9 @@ impl Element {
 
     fn notification(self, action: &str, out: &mut DecodeOutput<'_>) -> Result<()> {
         let at = time("lastModifiedAt", self.last_modified_at)?;
-        let source = self.source_post.as_deref().map(short).ok_or_else(|| missing("sourcePost"))?;
+        let of_mention = self.generated_activity.as_deref().filter(|_| action == "SHARE_MENTION");
+        let source = self.source_post.as_deref().or(of_mention);
+        let source = source.map(short).ok_or_else(|| missing("sourcePost"))?;
         let activity = self.decorated_generated_activity;
         let own = self.organizational_entity.as_deref();
         let kind = match action {

@@ -204,11 +204,7 @@ impl PayloadDecoder {
     /// rejection or deleted account.
     #[must_use]
     pub fn decode(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
-        let mut decoded = self.decode_enveloped(payload, arrival, MAX_ENVELOPES);
-        if self.mapping.is_none() {
-            private_parts::withhold(payload, &mut decoded.rejections);
-        }
-        decoded
+        self.decode_enveloped(payload, arrival, MAX_ENVELOPES)
     }
 
     /// Decodes a payload in at most this number of envelopes. A mapping points into them by itself.
@@ -267,6 +263,15 @@ impl PayloadDecoder {
     }
 
     fn decode_page(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
+        let mut decoded = self.decode_good_items(payload, arrival);
+        if self.mapping.is_none() {
+            private_parts::withhold(payload, &mut decoded.rejections);
+        }
+        decoded
+    }
+
+    /// Decodes a page, if need be without its bad items, or without the parts of a post that it can do without.
+    fn decode_good_items(&self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
         let new_output = || DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
         let mut out = new_output();
         let result = self.read(payload, &mut out);
@@ -277,7 +282,38 @@ impl PayloadDecoder {
             let result = self.read(&good.payload, &mut out);
             return out.finish(result);
         }
+        if may_be_one_item
+            && self.mapping.is_none()
+            && let Some(rest) = self.decode_without_bad_parts(payload, &result, arrival)
+        {
+            return rest;
+        }
         out.finish(result)
+    }
+
+    /// Decodes a single post without the optional parts that cannot be read; `None` when that does not help.
+    fn decode_without_bad_parts(
+        &self,
+        payload: &[u8],
+        result: &crate::Result<()>,
+        arrival: EventTime,
+    ) -> Option<DecodedPayload> {
+        let mut fault = result.as_ref().err()?.clone();
+        let (mut payload, mut rejections) = (payload.to_vec(), Vec::new());
+        for _ in 0..bad_items::MAX_BAD_PARTS {
+            let (rest, rejection) = bad_items::without_bad_part(&payload, &fault)?;
+            payload = rest;
+            rejections.push(rejection);
+            let mut out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
+            match self.read(&payload, &mut out) {
+                Ok(()) => {
+                    rejections.into_iter().for_each(|rejection| out.reject(rejection));
+                    return Some(out.finish(Ok(())));
+                }
+                Err(next) => fault = next,
+            }
+        }
+        None
     }
 
     fn read(&self, payload: &[u8], out: &mut DecodeOutput<'_>) -> crate::Result<()> {

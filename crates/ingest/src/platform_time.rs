@@ -10,7 +10,7 @@ use crate::{Rejection, Result};
 
 /// A time given as a string or as Unix seconds.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a time, as a text or a number")]
 pub(crate) enum PlatformTime {
     Seconds(f64),
     Text(String),

@@ -23,6 +23,12 @@ impl Rejection {
         Self { pointer: format!("/{step}{}", self.pointer), ..self }
     }
 
+    /// Returns the pointer of the field of the wrong type, with which the detail begins.
+    pub(crate) fn field(&self) -> Option<&str> {
+        let is_about_type = self.code == RejectionCode::WrongType;
+        self.detail.strip_prefix('`').filter(|_| is_about_type)?.split('`').next()
+    }
+
     /// Prefixes what the detail is about.
     pub(crate) fn about(self, what: &str) -> Self {
         Self { detail: format!("{what}: {}", self.detail), ..self }

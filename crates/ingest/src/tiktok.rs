@@ -35,7 +35,7 @@ struct Page {
 
 /// The content of a webhook: JSON in a text, or the object itself.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected JSON as a text, or an object")]
 enum Content {
     Text(String),
     Object(serde_json::Value),
@@ -111,6 +111,9 @@ impl Comment {
             return Err(not_public("a comment that is hidden"));
         }
         let at = platform_time::required("create_time", self.create_time.clone())?;
+        if self.status.is_some() {
+            out.shown(&self.id()?, out.arrival);
+        }
         self.post(at, false, out)?;
         let replies = self.reply_list.unwrap_or_default();
         out.each("reply_list", replies, |out, reply| reply.read(out));
@@ -124,7 +127,10 @@ impl Comment {
             Some(action @ ("insert" | "set_to_public")) if self.text.is_some() => {
                 self.post(at, action == "set_to_public", out)
             }
-            Some("insert" | "set_to_public") => {
+            Some(action @ ("insert" | "set_to_public")) => {
+                if action == "set_to_public" {
+                    out.shown(&self.id()?, at);
+                }
                 Err(not_relevant("a comment without its text; list the comments of the video"))
             }
             Some(action) if action != "delete" && !action.starts_with("set_to_") => {

@@ -67,11 +67,13 @@ struct Snippet {
     kind: Option<String>,
     display_message: Option<String>,
     message_deleted_details: Option<DeletedMessage>,
+    message_retracted_details: Option<DeletedMessage>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeletedMessage {
+    #[serde(alias = "retractedMessageId")]
     deleted_message_id: Option<String>,
 }
 
@@ -136,8 +138,10 @@ impl Resource {
             Some(
                 "textMessageEvent" | "superChatEvent" | "superStickerEvent" | "memberMilestoneChatEvent",
             ) => {}
-            Some("messageDeletedEvent" | "messageRetractedEvent") => {
-                let gone = snippet.message_deleted_details.as_ref();
+            // A tombstone has the id of the message.
+            Some("messageDeletedEvent" | "messageRetractedEvent" | "tombstone") => {
+                let details = &snippet.message_deleted_details;
+                let gone = details.as_ref().or(snippet.message_retracted_details.as_ref());
                 let gone = gone.and_then(|gone| gone.deleted_message_id.as_deref()).unwrap_or(id);
                 return out.delete(Occurrence { root: gone, at }, gone);
             }

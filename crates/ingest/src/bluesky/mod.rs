@@ -110,6 +110,18 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
             let at = known_count(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
             return out.delete_account(&by, at.map_or(out.arrival, EventTime::from_millis));
         }
+        Some("account")
+            if payload
+                .account
+                .as_ref()
+                .and_then(|a| a.0.as_ref())
+                .is_some_and(|a| a.active == Some(true)) =>
+        {
+            let by = payload.did.ok_or_else(|| missing("did"))?;
+            let at = known_count(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
+            out.restored_account(&by, at.map_or(out.arrival, EventTime::from_millis));
+            return Err(not_relevant("an account that is active; no post"));
+        }
         Some("identity" | "account") => return Err(not_relevant("an account change; no post")),
         _ => {}
     }

@@ -23,7 +23,7 @@ pub(super) struct View {
     /// The record, in a quoted view and in an answer that holds a record.
     pub(super) value: Option<Box<Record>>,
     pub(super) embed: Option<Box<ViewEmbed>>,
-    pub(super) labels: Option<Vec<Label>>,
+    pub(super) labels: Option<Items<Label>>,
     pub(super) not_found: Option<IgnoredAny>,
     pub(super) blocked: Option<IgnoredAny>,
     pub(super) detached: Option<IgnoredAny>,
@@ -47,7 +47,7 @@ pub(super) struct ViewEmbed {
     pub(super) repost_count: Option<Count>,
     pub(super) like_count: Option<Count>,
     pub(super) quote_count: Option<Count>,
-    pub(super) labels: Option<Vec<Label>>,
+    pub(super) labels: Option<Items<Label>>,
 }
 
 /// A mark that a moderator or the author has put on a post.
@@ -66,7 +66,7 @@ pub(super) struct Profile {
     pub(super) did: Option<String>,
     pub(super) handle: Option<String>,
     pub(super) followers_count: Option<Count>,
-    pub(super) labels: Option<Vec<Label>>,
+    pub(super) labels: Option<Items<Label>>,
     pub(super) verification: Option<Verification>,
 }
 
@@ -128,8 +128,8 @@ impl View {
                 unknown_payload("not a post view: `record` and `value` are missing")
             });
         };
-        is_shown(self.labels.as_deref(), out.arrival)?;
-        is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()), out.arrival)?;
+        is_shown(self.labels.as_ref(), out.arrival)?;
+        is_shown(self.author.as_ref().and_then(|author| author.labels.as_ref()), out.arrival)?;
         let seen =
             self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at))).transpose()?;
         let at = record.time(seen)?;
@@ -182,8 +182,8 @@ impl ViewEmbed {
             return;
         }
         let mut read = || -> Result<()> {
-            is_shown(self.labels.as_deref(), out.arrival)?;
-            is_shown(self.author.as_ref().and_then(|author| author.labels.as_deref()), out.arrival)?;
+            is_shown(self.labels.as_ref(), out.arrival)?;
+            is_shown(self.author.as_ref().and_then(|author| author.labels.as_ref()), out.arrival)?;
             let seen = self.indexed_at.as_deref().map(|at| platform_time::text("indexedAt", Some(at)));
             let at = record.time(seen.transpose()?)?;
             record.post(uri, self.author.as_ref().and_then(Profile::author), at, None, out)?;
@@ -298,7 +298,7 @@ fn is_placeholder(kind: &str) -> bool {
 }
 
 /// Checks that no moderator has hidden a post.
-fn is_shown(labels: Option<&[Label]>, now: EventTime) -> Result<()> {
+fn is_shown(labels: Option<&Items<Label>>, now: EventTime) -> Result<()> {
     let hides = |label: &Label| {
         let ends = label.exp.as_deref().and_then(|exp| EventTime::parse(exp).ok());
         let holds = label.neg != Some(true) && ends.is_none_or(|ends| now < ends);

@@ -24,16 +24,6 @@ impl StoredBytes for String {
     }
 }
 
-impl StoredBytes for () {
-    fn encode(&self) -> Vec<u8> {
-        vec![]
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        bytes.is_empty().then_some(())
-    }
-}
-
 impl StoredBytes for u64 {
     fn encode(&self) -> Vec<u8> {
         self.to_le_bytes().to_vec()
@@ -76,11 +66,6 @@ impl<V: StoredBytes> BoundedMemory<V> {
         {
             self.set(key, None);
         }
-    }
-
-    /// Removes an entry.
-    pub fn remove(&mut self, key: u64) {
-        self.set(key, None);
     }
 
     /// Replaces an entry and records the previous one in the journal.

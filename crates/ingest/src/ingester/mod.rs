@@ -8,7 +8,7 @@ mod bounded_memory;
 
 use firewatch_domain::{Author, Body, Delete, Duration, Event, EventTime, SCHEMA_VERSION};
 
-use crate::decode_output::{PostVersion, ShownPost, not_relevant, restored_id};
+use crate::decode_output::{PostVersion, RestoredAccount, ShownPost, not_relevant, restored_id};
 use crate::{DecodedPayload, DeletedAccount, PayloadDecoder};
 use bounded_memory::{BoundedMemory, StoredBytes, hash};
 
@@ -43,7 +43,7 @@ pub struct Ingester {
     /// Posts by author, for platforms that report deleted accounts.
     posts: BoundedMemory<Posts>,
     /// Deleted posts, which a moderator may show again.
-    deleted: BoundedMemory<()>,
+    deleted: BoundedMemory<Deletion>,
 }
 
 impl Ingester {
@@ -63,11 +63,9 @@ impl Ingester {
 
     /// Decodes a payload that arrived at `arrival`, and assigns each event to the root of its conversation.
     pub fn ingest(&mut self, payload: &[u8], arrival: EventTime) -> DecodedPayload {
-        let DecodedPayload { mut events, mut rejections, deleted_accounts, versions, shown } =
-            self.reader.decode(payload, arrival);
-        for ShownPost { id, since } in &shown {
-            self.restore_deleted(id, *since, &mut events);
-        }
+        let mut decoded = self.reader.decode(payload, arrival);
+        self.restore_deleted(&mut decoded);
+        let DecodedPayload { events, mut rejections, deleted_accounts, versions, .. } = decoded;
         for PostVersion { id, first, at } in &versions {
             let own = hash(&[&self.reader.conversation(id)]);
             if self.threads.get(own).is_none() {
@@ -86,29 +84,61 @@ impl Ingester {
         }
         let mut events: Vec<Event> = events.into_iter().filter_map(|event| self.assign_root(event)).collect();
         for account in &deleted_accounts {
-            let before = events.len();
-            events.extend(self.deletions_for(account));
-            if events.len() == before {
+            let deletions: Vec<Event> = self.deletions_for(account).collect();
+            if deletions.is_empty() {
                 rejections.push(not_relevant("a deleted account without known posts"));
             }
+            for deletion in &deletions {
+                if let Body::Delete(Delete { post }) = &deletion.body {
+                    self.remember_deletion(post, deletion.at);
+                }
+            }
+            events.extend(deletions);
         }
-        DecodedPayload { events, rejections, deleted_accounts, versions, shown }
+        DecodedPayload { events, rejections, deleted_accounts, versions, ..DecodedPayload::default() }
     }
 
-    /// Says of the events of a post that it is public again, if its deletion before `since` is remembered.
-    fn restore_deleted(&mut self, id: &str, since: EventTime, events: &mut [Event]) {
-        let key = hash(&[id]);
-        if self.deleted.get(key).is_none_or(|(_, deleted)| since <= *deleted) {
-            return;
+    /// Says of posts that they are public again, if a deletion of them is remembered that has been taken back since.
+    fn restore_deleted(&mut self, decoded: &mut DecodedPayload) {
+        for ShownPost { id, since } in &decoded.shown {
+            self.remember_shown(id, *since);
         }
-        self.deleted.remove(key);
-        for event in events {
-            if let Body::Post(post) = &mut event.body
-                && post.id == id
-            {
-                post.restored = true;
-                (event.id, event.at) = (restored_id(id, since), since);
+        for RestoredAccount { author, at } in &decoded.restored_accounts {
+            let posts = self.posts.get(hash(&[author])).map(|(posts, _)| posts.0.clone());
+            for (_, post) in posts.into_iter().flatten() {
+                self.remember_shown(&post, *at);
             }
+        }
+        for event in &mut decoded.events {
+            let Body::Post(post) = &mut event.body else { continue };
+            let known = self.deleted.get(hash(&[&post.id]));
+            let shown_since = known.and_then(|(deletion, _)| deletion.shown_since).filter(|_| !post.restored);
+            if let Some(since) = shown_since {
+                post.restored = true;
+                (event.id, event.at) = (restored_id(&post.id, since), since);
+            }
+        }
+    }
+
+    /// Remembers that a post is public as of a time, if it was deleted before that.
+    fn remember_shown(&mut self, post: &str, since: EventTime) {
+        let key = hash(&[post]);
+        if let Some((deletion, at)) = self.deleted.get(key)
+            && deletion.holds
+            && *at < since
+        {
+            let (shown, at) = (Deletion { shown_since: Some(since), ..*deletion }, *at);
+            self.deleted.put(key, shown, at);
+        }
+    }
+
+    /// Remembers the deletion of a post, unless a later one is known.
+    fn remember_deletion(&mut self, post: &str, at: EventTime) {
+        let key = hash(&[post]);
+        let known = self.deleted.get(key);
+        if known.is_none_or(|(_, before)| *before < at) {
+            let restored_at = known.and_then(|(deletion, _)| deletion.restored_at);
+            self.deleted.put(key, Deletion { holds: true, restored_at, shown_since: None }, at);
         }
     }
 
@@ -118,13 +148,22 @@ impl Ingester {
         posts.into_iter().flatten().map(|(conversation, post)| Event {
             v: SCHEMA_VERSION,
             // The id that a deletion of the post itself has, so that receiving both has no further effect.
-            id: format!("{post}/delete"),
+            id: self.deletion_id(&post),
             conversation,
             at: *at,
             brand: None,
             platform: Some(self.reader.name().to_owned()),
             body: Body::Delete(Delete { post }),
         })
+    }
+
+    /// Returns the id of the deletion of a post. After the post was public again it is another than before.
+    fn deletion_id(&self, post: &str) -> String {
+        let known = self.deleted.get(hash(&[post]));
+        match known.and_then(|(deletion, _)| deletion.restored_at) {
+            None => format!("{post}/delete"),
+            Some(since) => format!("{post}/delete/{}", since.as_millis()),
+        }
     }
 
     /// Moves an event to its root conversation. Returns `None` for the counters of a reply, which say nothing
@@ -135,6 +174,10 @@ impl Ingester {
         match &mut event.body {
             Body::Counters(_) if moved => return None,
             Body::Post(post) => {
+                if post.restored {
+                    let restored = Deletion { holds: false, restored_at: Some(event.at), shown_since: None };
+                    self.deleted.put(hash(&[&post.id]), restored, event.at);
+                }
                 let own = self.reader.conversation(&post.id);
                 if own != root {
                     self.threads.put(hash(&[&own]), root.clone(), event.at);
@@ -168,13 +211,10 @@ impl Ingester {
             Body::Delete(delete) => {
                 // The deletion of a version is that of the post.
                 if let Some((first, _)) = self.threads.get(hash(&[FIRST_VERSION, &delete.post])) {
-                    event.id = format!("{first}/delete");
                     delete.post.clone_from(first);
                 }
-                let key = hash(&[&delete.post]);
-                if self.deleted.get(key).is_none_or(|(_, before)| *before < event.at) {
-                    self.deleted.put(key, (), event.at);
-                }
+                event.id = self.deletion_id(&delete.post);
+                self.remember_deletion(&delete.post, event.at);
             }
             Body::Counters(_) | Body::BrandReply(_) => {}
         }
@@ -230,6 +270,32 @@ impl Ingester {
             b'd' => self.deleted.restore(hash, value),
             _ => false,
         }
+    }
+}
+
+/// The deletion of a post.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Deletion {
+    /// Whether the post has not been read again since.
+    holds: bool,
+    /// Since when the post was public again after an earlier deletion.
+    restored_at: Option<EventTime>,
+    /// Since when the platform says that the post is public again.
+    shown_since: Option<EventTime>,
+}
+
+impl StoredBytes for Deletion {
+    fn encode(&self) -> Vec<u8> {
+        let millis = |at: Option<EventTime>| at.map(EventTime::as_millis);
+        serde_json::to_vec(&(self.holds, millis(self.restored_at), millis(self.shown_since)))
+            .unwrap_or_default()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (holds, restored_at, shown_since): (bool, Option<i64>, Option<i64>) =
+            serde_json::from_slice(bytes).ok()?;
+        let time = |millis: Option<i64>| millis.map(EventTime::from_millis);
+        Some(Self { holds, restored_at: time(restored_at), shown_since: time(shown_since) })
     }
 }
 

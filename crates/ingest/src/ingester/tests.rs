@@ -271,6 +271,32 @@ fn what_a_moderator_shows_again_takes_back_a_deletion_that_is_remembered() {
         assert_eq!(summary(&ingest(intake, "published", 3)), first, "it is said once");
     }
     // What arrives late was public before the deletion.
-    ingest(&mut intake, "rejected", 6);
+    let gone = ingest(&mut intake, "rejected", 6);
+    assert_eq!(gone[0].id, format!("c1/delete/{}", at(2).as_millis()), "another deletion than the first");
+    assert_eq!(ingest(&mut intake, "rejected", 7)[0].id, gone[0].id);
     assert_eq!(summary(&ingest(&mut intake, "published", 5)), first);
+}
+
+#[test]
+fn a_post_that_is_public_again_is_read_when_it_comes_again() {
+    let mut intake = ingester();
+    let sign = |kind: &str, about: &Value, at: &str| json!({ "data": { kind: { "event_at": at, about["is"].as_str().unwrap(): { "id": about["id"] } } } });
+    let (of_post, of_account) = (json!({ "is": "tweet", "id": "1" }), json!({ "is": "user", "id": "u" }));
+    let signs = [("drop", "undrop", &of_post), ("user_protect", "user_unprotect", &of_account)];
+    ingest(&mut intake, &post("1", None, None));
+    for (minute, (away, back, about)) in signs.into_iter().enumerate() {
+        let at = |second: u32| format!("2026-05-30T10:0{minute}:{second:02}.000Z");
+        let gone = ingest(&mut intake, &sign(away, about, &at(0)));
+        assert_eq!((roots(&gone), gone[0].kind()), (vec!["x:1"], "delete"), "{away}");
+        assert_eq!(
+            ingest(&mut intake, &post("1", None, None))[0].id,
+            "1",
+            "{away}: nobody says that it is public"
+        );
+        assert!(ingest(&mut intake, &sign(back, about, &at(30))).is_empty());
+        let again = ingest(&mut intake, &post("1", None, None));
+        let Body::Post(restored) = &again[0].body else { panic!("{again:?}") };
+        assert!(restored.restored && again[0].at.to_string() == at(30), "{back}: {again:?}");
+        assert_eq!(ingest(&mut intake, &post("1", None, None))[0].id, "1");
+    }
 }

@@ -1,8 +1,7 @@
 //! Decodes Mastodon: statuses, searches, threads, notifications, and the events of its streaming API.
 //!
 //! Ids belong to the server that was queried, so a source names its server. A status names the post it
-//! replies to, but not the root of its thread. Statuses with the visibility `public` or `unlisted` are kept, and
-//! those without one.
+//! replies to, but not the root of its thread. Statuses with the visibility `public` or `unlisted` are kept.
 
 mod groups;
 mod stream;
@@ -43,7 +42,7 @@ struct Payload {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected an id, an object, or JSON as a text")]
 enum Inner {
     Text(String),
     Number(u64),
@@ -110,7 +109,8 @@ struct Account {
 struct Quote {
     quoted_status: Option<Box<Status>>,
     quoted_status_id: Option<Id>,
-    id: Option<Id>,
+    #[serde(flatten)]
+    itself: Box<Status>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -188,21 +188,23 @@ fn read_one(frame: Payload, bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<
 
 impl Status {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        self.is_public()?;
         if self.starts_at.is_some() || self.all_day.is_some() || self.history.is_some() {
             return Err(not_relevant("an announcement, or a link or tag that is talked about; no status"));
         }
+        if let (Err(rejection), Some(original)) = (self.is_public(), &self.reblog) {
+            // Who may see a boost has nothing to do with the original.
+            original.post_within("reblog", out.arrival, out);
+            return Err(rejection);
+        }
+        self.is_public()?;
         if let Some(kind) = self.kind.as_deref().filter(|_| self.content.is_none()) {
             return self.notification(kind, out);
         }
         if self.acct.is_some() {
             return Err(not_relevant("an account; no status"));
         }
-        let is_source = self.content.is_none() && self.text.is_some();
-        if is_source || (self.id.is_none() && self.visibility.is_none() && self.content.is_some()) {
-            return Err(not_public(
-                "the source or a version of a status, which does not say who may read it",
-            ));
+        if self.content.is_none() && self.text.is_some() {
+            return Err(not_public("the source of a status, which does not say who may read it"));
         }
         if self.content.is_none() {
             return Err(unknown_payload("not a Mastodon status: `content` is missing"));
@@ -247,10 +249,12 @@ impl Status {
     /// Emits a status and its counters as of `counted_at`, after the status that it quotes.
     fn post(&self, counted_at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let (id, at, root) = (self.id()?, self.time()?, self.root()?);
-        if let Some(quoted) = self.quote.as_ref().and_then(|quote| quote.quoted_status.as_ref())
-            && quoted.content.is_some()
-        {
-            quoted.post_within("quote/quoted_status", counted_at, out);
+        if let Some(quote) = &self.quote {
+            let quoted = quote.quoted_status.as_ref().map(|status| ("quote/quoted_status", status));
+            let (place, status) = quoted.unwrap_or(("quote", &quote.itself));
+            if status.content.is_some() {
+                status.post_within(place, counted_at, out);
+            }
         }
         let quoted = self.quote.as_ref().and_then(Quote::id);
         let edited_at =
@@ -303,7 +307,10 @@ impl Status {
             _ if self.local_only == Some(true) => {
                 Err(not_public("a status for the members of its server only"))
             }
-            None | Some("public" | "unlisted") => Ok(()),
+            Some("public" | "unlisted") => Ok(()),
+            // A notification, or another object without words.
+            None if self.content.is_none() => Ok(()),
+            None => Err(not_public("a status, or a version of one, that does not say who may read it")),
             Some(_) => Err(not_public("a status that is not public")),
         }
     }
@@ -343,6 +350,8 @@ fn reaction_kind(notification: &str) -> Option<(&'static str, EngagementKind)> {
     match notification {
         "reblog" => Some(("reblog", EngagementKind::Reshare)),
         "favourite" => Some(("favourite", EngagementKind::Like)),
+        // Of Pleroma and Akkoma, Fedibird, and others.
+        "pleroma:emoji_reaction" | "emoji_reaction" | "reaction" => Some(("emoji", EngagementKind::Like)),
         _ => None,
     }
 }
@@ -373,6 +382,6 @@ impl Account {
 impl Quote {
     fn id(&self) -> Option<&str> {
         let status = self.quoted_status.as_ref().and_then(|status| status.id.as_ref());
-        status.or(self.quoted_status_id.as_ref()).or(self.id.as_ref()).map(|id| id.0.as_str())
+        status.or(self.quoted_status_id.as_ref()).or(self.itself.id.as_ref()).map(|id| id.0.as_str())
     }
 }

@@ -42,6 +42,7 @@ pub(super) struct Data {
     approved: Option<bool>,
     approved_by: Option<Value>,
     approved_at_utc: Option<PlatformTime>,
+    banned_at_utc: Option<PlatformTime>,
     /// Who may read the community.
     subreddit_type: Option<String>,
     /// Whether what an inbox holds is a comment; else it is a message.
@@ -86,7 +87,7 @@ struct Picture {
 
 /// The time of the last edit, or `false`.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a time, or `false`")]
 enum Edited {
     At(f64),
     Flag(#[expect(dead_code, reason = "old posts say `true` and not when")] bool),
@@ -162,7 +163,8 @@ impl Data {
         let root = if name.starts_with("t1_") { self.submission()? } else { name.to_owned() };
         let root = root.as_str();
         if self.is_gone() {
-            return out.delete(Occurrence { root, at: out.arrival }, name);
+            let at = platform_time::optional("banned_at_utc", self.banned_at_utc.clone())?;
+            return out.delete(Occurrence { root, at: at.unwrap_or(out.arrival) }, name);
         }
         let at = platform_time::required("created_utc", self.created_utc.clone())?;
         let edited_at = match self.edited {

@@ -47,6 +47,7 @@ struct Envelope {
     scrub_geo: Option<IgnoredAny>,
     status_withheld: Option<IgnoredAny>,
     user_withheld: Option<IgnoredAny>,
+    user_event: Option<IgnoredAny>,
     friends: Option<IgnoredAny>,
     /// Account activity webhooks.
     for_user_id: Option<IgnoredAny>,
@@ -156,6 +157,7 @@ impl Envelope {
             &self.scrub_geo,
             &self.status_withheld,
             &self.user_withheld,
+            &self.user_event,
             &self.friends,
         ];
         if notices.iter().any(|notice| notice.is_some()) {

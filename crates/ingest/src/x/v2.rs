@@ -51,15 +51,15 @@ pub(super) struct Item {
     /// Compliance events.
     delete: Option<Compliance>,
     drop: Option<Compliance>,
-    undrop: Option<IgnoredAny>,
+    undrop: Option<Compliance>,
     withheld: Option<IgnoredAny>,
     tweet_edit: Option<IgnoredAny>,
     user_delete: Option<Compliance>,
     user_protect: Option<Compliance>,
     user_suspend: Option<Compliance>,
-    user_undelete: Option<IgnoredAny>,
-    user_unprotect: Option<IgnoredAny>,
-    user_unsuspend: Option<IgnoredAny>,
+    user_undelete: Option<Compliance>,
+    user_unprotect: Option<Compliance>,
+    user_unsuspend: Option<Compliance>,
     user_withheld: Option<IgnoredAny>,
     user_profile_modification: Option<IgnoredAny>,
     /// Fields of objects other than posts.
@@ -123,12 +123,29 @@ impl Item {
             let id = gone.user.as_ref().map(|user| &user.id.0).ok_or_else(|| missing("user"))?;
             return out.delete_account(id, platform_time::text("event_at", gone.event_at.as_deref())?);
         }
+        self.note_restored(out)?;
         self.is_public_post(context)?;
         let id = self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))?;
         if let Some(original) = self.reference("retweeted") {
             return self.reshare(id, original, context, out);
         }
         self.post(id, context, out)
+    }
+
+    /// Notes that a post or an account is public again.
+    fn note_restored(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
+        if let Some(back) = &self.undrop {
+            let id = back.tweet.as_ref().map(|tweet| &tweet.id.0).ok_or_else(|| missing("tweet"))?;
+            out.shown(id, platform_time::text("event_at", back.event_at.as_deref())?);
+            return Err(not_relevant("a post is public again; it is read when it comes again"));
+        }
+        let accounts = [&self.user_undelete, &self.user_unprotect, &self.user_unsuspend];
+        if let Some(back) = accounts.into_iter().flatten().next() {
+            let id = back.user.as_ref().map(|user| &user.id.0).ok_or_else(|| missing("user"))?;
+            out.restored_account(id, platform_time::text("event_at", back.event_at.as_deref())?);
+            return Err(not_relevant("an account is public again; its posts are read when they come again"));
+        }
+        Ok(())
     }
 
     /// Emits the post of an event of an account's activity, or its deletion.
@@ -299,20 +316,11 @@ impl Item {
         if self.value.is_some() {
             return Err(not_relevant("a stream rule; no post"));
         }
-        if self.undrop.is_some() || (self.withheld.is_some() && self.text.is_none()) {
-            return Err(not_relevant("a post is shown or withheld in some countries; the text is unchanged"));
+        if self.withheld.is_some() && self.text.is_none() {
+            return Err(not_relevant("a post is withheld in some countries; the text is unchanged"));
         }
-        let others = [
-            &self.user_undelete,
-            &self.user_unprotect,
-            &self.user_unsuspend,
-            &self.user_withheld,
-            &self.user_profile_modification,
-        ];
-        if others.into_iter().any(Option::is_some) {
-            return Err(not_relevant(
-                "an account is restored, withheld in some countries or edited; no post",
-            ));
+        if self.user_withheld.is_some() || self.user_profile_modification.is_some() {
+            return Err(not_relevant("an account is withheld in some countries or edited; no post"));
         }
         if self.tweet_edit.is_some() {
             return Err(not_relevant(

@@ -4,10 +4,13 @@
 //! Nobody else can read a ticket, so it has no reach. Internal notes are rejected. Ids are unique only within
 //! an account, so a source names its account.
 
-use firewatch_domain::{AccountKind, Author, EventTime, Post};
+mod comment;
+
+use firewatch_domain::{Author, EventTime, Post};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use self::comment::{Comment, User};
 use crate::bad_items::ItemList;
 use crate::check::missing;
 use crate::decode_output::{DecodeOutput, Occurrence, not_public, not_relevant, unknown_payload};
@@ -107,34 +110,6 @@ struct Audit {
 }
 
 #[derive(Debug, Deserialize)]
-struct Comment {
-    id: Option<Id>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    event_type: Option<String>,
-    ticket_id: Option<Id>,
-    author_id: Option<Id>,
-    author: Option<User>,
-    body: Option<String>,
-    plain_body: Option<String>,
-    /// Whether everybody on the ticket may read it, by the names of three payloads.
-    public: Option<bool>,
-    is_public: Option<bool>,
-    comment_public: Option<bool>,
-    via: Option<IfObject<Via>>,
-    created_at: Option<PlatformTime>,
-    /// The comment that is made private or redacted.
-    comment_id: Option<Id>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct User {
-    id: Option<Id>,
-    role: Option<String>,
-    is_staff: Option<bool>,
-}
-
-#[derive(Debug, Deserialize)]
 struct WebhookEvent {
     comment: Option<Comment>,
 }
@@ -200,6 +175,9 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
     } else if let Some(comments) = payload.comments {
         let batch_ticket_id = non_empty_id(payload.ticket_id);
         out.each("comments", comments, |out, comment| {
+            if let (Some(true), Some(id)) = (comment.public(), non_empty_id(comment.id.clone())) {
+                out.shown(&id, out.arrival);
+            }
             comment.read(batch_ticket_id.as_deref(), None, None, &users, out)
         });
     } else if payload.requester_id.is_some() {
@@ -260,7 +238,8 @@ impl Ticket {
     fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
         if self.status.as_deref() == Some("deleted") {
             let id = self.id()?;
-            return out.delete(Occurrence { root: &id, at: out.arrival }, &id);
+            let at = platform_time::optional("updated_at", self.updated_at.clone())?;
+            return out.delete(Occurrence { root: &id, at: at.unwrap_or(out.arrival) }, &id);
         }
         let post = self.public_post()?;
         let (id, at) = (post.id.clone(), self.time()?);
@@ -316,6 +295,9 @@ impl Audit {
         out.each("events", events, |out, event| match event.kind() {
             _ if event.is_comment() => event.read(Some(&ticket_id), ticket, at.clone(), users, out),
             Some("CommentPrivacyChange") if event.public() == Some(true) => {
+                if let Some(comment) = non_empty_id(event.comment_id) {
+                    out.shown(&comment, platform_time::required("created_at", at.clone())?);
+                }
                 Err(not_relevant("a note that was made public; fetch the comment"))
             }
             _ => {
@@ -325,77 +307,5 @@ impl Audit {
             }
         });
         Ok(())
-    }
-}
-
-impl Comment {
-    fn kind(&self) -> Option<&str> {
-        self.kind.as_deref().or(self.event_type.as_deref())
-    }
-
-    /// Returns whether it is a comment in an audit: in the ticket, or on the Facebook post from which the ticket came.
-    fn is_comment(&self) -> bool {
-        matches!(self.kind(), Some("Comment" | "FacebookComment"))
-    }
-
-    /// Returns whether the comment is public: all that say so must.
-    fn public(&self) -> Option<bool> {
-        [self.public, self.is_public, self.comment_public].into_iter().flatten().reduce(|all, one| all && one)
-    }
-
-    fn read(
-        self,
-        ticket_id: Option<&str>,
-        ticket: Option<&Ticket>,
-        audit_time: Option<PlatformTime>,
-        users: &[User],
-        out: &mut DecodeOutput<'_>,
-    ) -> Result<()> {
-        Via::is_public(self.via.as_ref())?;
-        match self.public() {
-            Some(true) => {}
-            Some(false) => return Err(not_public("an internal note")),
-            None => return Err(not_public("a comment that does not say that it is public")),
-        }
-        let own = non_empty_id(self.ticket_id.clone());
-        let root = ticket_id.map(Into::into).or(own).ok_or_else(|| missing("ticket_id"))?;
-        let at = platform_time::required("created_at", self.created_at.clone().or(audit_time))?;
-        let post = Post {
-            id: non_empty_id(self.id.clone()).ok_or_else(|| missing("id"))?,
-            author: self.author(ticket, users),
-            text: self.plain_body.or(self.body).ok_or_else(|| missing("body"))?.replace("&nbsp;", " "),
-            in_reply_to: Some(root.clone()),
-            ..Post::default()
-        };
-        out.post(Occurrence { root: &root, at }, post)
-    }
-
-    /// Returns whether it is the first comment of a ticket, which is its description.
-    fn is_description_of(&self, ticket: &Ticket) -> bool {
-        let words = self.plain_body.as_ref().or(self.body.as_ref()).map(|words| words.trim());
-        words.is_some() && words == ticket.description.as_deref().map(str::trim)
-    }
-
-    /// Returns the author. Staff is the brand; the requester and other end users are persons.
-    fn author(&self, ticket: Option<&Ticket>, users: &[User]) -> Option<Author> {
-        let embedded_author = self.author.as_ref();
-        let id = non_empty_id(
-            embedded_author.and_then(|user| user.id.clone()).or_else(|| self.author_id.clone()),
-        )?;
-        let known = users.iter().find(|user| user.id.as_ref().is_some_and(|known| known.0 == id));
-        let is_staff = embedded_author.and_then(User::is_staff).or_else(|| known?.is_staff());
-        let has_asked = || ticket?.requester_id.as_ref().map(|requester| requester.0 == id);
-        let account = match (is_staff, has_asked()) {
-            (Some(true), _) => Some(AccountKind::Brand),
-            (Some(false), _) | (None, Some(true)) => Some(AccountKind::Person),
-            (None, _) => None,
-        };
-        Some(Author { id, account, ..Author::default() })
-    }
-}
-
-impl User {
-    fn is_staff(&self) -> Option<bool> {
-        self.is_staff.or_else(|| self.role.as_deref().map(|role| role != "end-user"))
     }
 }
