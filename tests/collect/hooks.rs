@@ -1,5 +1,9 @@
 //! The webhook receiver.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::Duration;
+
 use firewatch_collect::{HookSource, hook_routes};
 use firewatch_ingest::HookAuth;
 
@@ -15,7 +19,11 @@ async fn receiver(topic: &Topic, rate: u32) -> String {
         rate: rate.try_into().unwrap(),
     };
     let meta = HookAuth::Meta { secret: SECRET.into(), verify_token: "to verify".into() };
-    let sources = vec![source("facebook", meta), source("forum", HookAuth::Bearer { secret: SECRET.into() })];
+    let sources = vec![
+        source("facebook", meta),
+        source("x", HookAuth::X { secret: SECRET.into() }),
+        source("forum", HookAuth::Bearer { secret: SECRET.into() }),
+    ];
     format!("http://{}/hooks", listening(hook_routes(sources, topic.port())).await)
 }
 
@@ -69,4 +77,69 @@ async fn a_sender_over_its_rate_limit_gets_status_429() {
     assert!((5..25).contains(&accepted), "{answers:?}");
     assert!(answers.iter().all(|answer| *answer == 200 || *answer == 429), "{answers:?}");
     assert_eq!(topic.texts().len(), accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_signed_uses_up_nothing_of_what_is() {
+    let topic = Topic::default();
+    let (at, client) = (receiver(&topic, 5).await, client());
+    for _ in 0..50 {
+        let answer = client.get(format!("{at}/forum?crc_token=a")).send().await.unwrap();
+        assert!([403, 429].contains(&answer.status().as_u16()));
+        let answer =
+            client.post(format!("{at}/forum")).bearer_auth("guessed").body("{}").send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+    }
+    let signed = client.post(format!("{at}/forum")).bearer_auth(SECRET).body("{}").send().await.unwrap();
+    assert_eq!(signed.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_do_not_end_take_bounded_memory_and_small_ones_pass() {
+    let topic = Topic::default();
+    let (at, client) = (receiver(&topic, 1000).await, client());
+    let address = at.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    // They claim to be signed, and send a part of what they announce.
+    let open = || {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let head = "POST /hooks/facebook HTTP/1.1\r\nHost: localhost\r\nx-hub-signature-256: sha256=00\r\n\
+                    Content-Length: 900000\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&[b'x'; 70_000]).unwrap();
+        stream
+    };
+    let slow: Vec<TcpStream> = (0..40).map(|_| open()).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let post = |bytes: usize| {
+        let request = client.post(format!("{at}/forum")).bearer_auth(SECRET).body(vec![b'x'; bytes]);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(post(10_000).await, 200);
+    assert_eq!(post(500_000).await, 503, "it can be sent again");
+    drop(slow);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(post(500_000).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_challenge_of_x_signs_is_taken_for_no_payload() {
+    let topic = Topic::default();
+    let (at, client) = (receiver(&topic, 1000).await, client());
+    let forged = r#"{"data":{"id":"1","text":"forged"}}"#;
+    let ask = |token: &str| {
+        let url = reqwest::Url::parse_with_params(&format!("{at}/x"), [("crc_token", token)]).unwrap();
+        let request = client.get(url);
+        async move {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        }
+    };
+    assert_eq!(ask(forged).await.0, 403);
+    let token = "MTc5NTAwMDAw";
+    let (status, answer) = ask(token).await;
+    let signature = answer.split('"').nth(3).unwrap();
+    assert_eq!((status, signature.starts_with("sha256=")), (200, true), "{answer}");
+    let post = client.post(format!("{at}/x")).header("x-twitter-webhooks-signature", signature).body(token);
+    assert_eq!(post.send().await.unwrap().status(), 401);
+    assert!(topic.texts().is_empty());
 }

@@ -136,7 +136,9 @@ fn settings() -> String {
     format!(
         "# Settings\n\n{NOTE}`firewatch check --config firewatch.toml` reports every error in a settings file without connecting. \
          `NAME` stands for a name that you choose. An environment variable overrides a key: `FIREWATCH_KAFKA_BROKERS` \
-         overrides `kafka.brokers`. `firewatch schema settings` prints the JSON Schema for editors.\n\n{}",
+         overrides `kafka.brokers`. Of secrets and of what is passed to the Kafka client, a variable with `_FILE` behind its \
+         name gives the path of a file with the value: `FIREWATCH_REGISTRY_PASSWORD_FILE`, \
+         `FIREWATCH_KAFKA_COMMON_SASL_PASSWORD_FILE`. `firewatch schema settings` prints the JSON Schema for editors.\n\n{}",
         sections_of(rows_of(&schema("settings")))
     )
 }

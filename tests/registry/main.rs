@@ -4,6 +4,7 @@
 mod client;
 mod relay;
 mod tls;
+mod unknown_ids;
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};

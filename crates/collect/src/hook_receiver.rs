@@ -1,7 +1,8 @@
 //! The webhook receiver, with a path for each source: `/hooks/NAME`.
 //!
 //! A request gets status 200 only after the brokers have its body; otherwise the platform sends it again.
-//! Requests that are unauthenticated, too large, too frequent or too slow are refused before that.
+//! Requests that are unauthenticated, too large, too frequent or too slow are refused before that. The rate counts only
+//! what is authenticated, so that nobody else can use it up.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -9,20 +10,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use firewatch_ingest::HookAuth;
+use firewatch_ingest::{HookAuth, HookAuthError};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use crate::hook_body::{BodyError, BodyReader};
 use crate::{CollectorContext, MAX_RAW_BYTES, Notice, RawPayload};
 
-/// Maximum wait for a request body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum wait for the brokers. Platforms time out after ten seconds or more.
 const PUT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Challenges that a source answers per second. Platforms ask about once an hour.
+const CHALLENGE_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// A source that delivers payloads by webhook.
 #[derive(Debug, Clone)]
@@ -40,11 +43,13 @@ pub struct HookSource {
 struct HookEndpoint {
     source: HookSource,
     limit: DefaultDirectRateLimiter,
+    challenges: DefaultDirectRateLimiter,
 }
 
 #[derive(Clone)]
 struct Shared {
     endpoints: Arc<BTreeMap<String, HookEndpoint>>,
+    bodies: Arc<BodyReader>,
     context: CollectorContext,
 }
 
@@ -52,12 +57,15 @@ struct Shared {
 pub fn hook_routes(sources: Vec<HookSource>, context: CollectorContext) -> Router {
     let to_endpoint = |source: HookSource| {
         let limit = RateLimiter::direct(Quota::per_second(source.rate));
-        (source.name.clone(), HookEndpoint { source, limit })
+        let challenges = RateLimiter::direct(Quota::per_second(CHALLENGE_RATE));
+        (source.name.clone(), HookEndpoint { source, limit, challenges })
     };
     let endpoints = Arc::new(sources.into_iter().map(to_endpoint).collect());
-    Router::new()
-        .route("/hooks/{name}", get(answer_challenge).post(receive_payload))
-        .with_state(Shared { endpoints, context })
+    Router::new().route("/hooks/{name}", get(answer_challenge).post(receive_payload)).with_state(Shared {
+        endpoints,
+        bodies: Arc::default(),
+        context,
+    })
 }
 
 /// Handles GET: answers the challenge that a platform sends before its first payload.
@@ -67,7 +75,7 @@ async fn answer_challenge(
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Response {
     let Some(endpoint) = shared.endpoints.get(&name) else { return unknown() };
-    if endpoint.limit.check().is_err() {
+    if endpoint.challenges.check().is_err() {
         return too_fast();
     }
     match endpoint.source.hook.challenge(&|name| query.get(name).cloned()) {
@@ -84,12 +92,18 @@ async fn receive_payload(
     body: Body,
 ) -> Response {
     let Some(endpoint) = shared.endpoints.get(&name) else { return unknown() };
-    if endpoint.limit.check().is_err() {
-        return too_fast();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Into::into);
+    let unauthenticated = |e: HookAuthError| {
+        (shared.context.notify)(&name, &Notice::Skipped(format!("not authenticated: {e}")));
+        (StatusCode::UNAUTHORIZED, format!("{e}\n")).into_response()
+    };
+    // Without a signature there is nothing to read.
+    if let Err(e) = endpoint.source.hook.check_headers(&header) {
+        return unauthenticated(e);
     }
-    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_RAW_BYTES)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
+    let payload = match shared.bodies.read(body).await {
+        Ok(payload) => payload,
+        Err(BodyError::TooLarge) => {
             (shared.context.notify)(
                 &name,
                 &Notice::Skipped(format!("a body of more than {MAX_RAW_BYTES} bytes")),
@@ -97,14 +111,18 @@ async fn receive_payload(
             return (StatusCode::PAYLOAD_TOO_LARGE, format!("the maximum is {MAX_RAW_BYTES} bytes\n"))
                 .into_response();
         }
-        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n").into_response(),
+        Err(BodyError::Late) => {
+            return (StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n").into_response();
+        }
+        Err(BodyError::Busy) => return not_stored("too many large bodies at once; send it again\n"),
     };
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Into::into);
-    if let Err(e) = endpoint.source.hook.check(&header, &body, (shared.context.clock)()) {
-        (shared.context.notify)(&name, &Notice::Skipped(format!("not authenticated: {e}")));
-        return (StatusCode::UNAUTHORIZED, format!("{e}\n")).into_response();
+    if let Err(e) = endpoint.source.hook.check(&header, &payload, (shared.context.clock)()) {
+        return unauthenticated(e);
     }
-    let raw = RawPayload { topic: endpoint.source.topic.clone(), payload: body.to_vec(), cursor: None };
+    if endpoint.limit.check().is_err() {
+        return too_fast();
+    }
+    let raw = RawPayload { topic: endpoint.source.topic.clone(), payload, cursor: None };
     match tokio::time::timeout(PUT_TIMEOUT, (shared.context.put)(raw)).await {
         Ok(Ok(())) => {
             (shared.context.notify)(&name, &Notice::Accepted);
@@ -116,10 +134,13 @@ async fn receive_payload(
                 _ => "the brokers do not respond".into(),
             };
             (shared.context.notify)(&name, &Notice::Failed(problem));
-            let again = [("retry-after", "30")];
-            (StatusCode::SERVICE_UNAVAILABLE, again, "not stored; send it again\n").into_response()
+            not_stored("not stored; send it again\n")
         }
     }
+}
+
+fn not_stored(why: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "30")], why).into_response()
 }
 
 fn unknown() -> Response {

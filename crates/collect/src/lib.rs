@@ -6,6 +6,7 @@
 //! missing.
 
 mod backoff;
+mod hook_body;
 mod hook_receiver;
 mod jetstream;
 mod mastodon;

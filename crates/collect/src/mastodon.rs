@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use firewatch_domain::EventTime;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -19,6 +19,8 @@ use crate::{CollectorContext, Gap, MAX_RAW_BYTES, Missing, Notice, RawPayload};
 
 /// Maximum wait for a response.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum size of a page of the timeline: forty statuses of the maximum size of a raw payload would be 40 MiB.
+const MAX_PAGE_BYTES: usize = 16 << 20;
 /// Maximum number of timeline pages fetched after an interruption.
 const MAX_PAGES: usize = 100;
 /// Statuses per timeline page, the server's maximum.
@@ -138,12 +140,8 @@ async fn send_request(
 ) -> Result<Response, Disconnect> {
     let mut query: Vec<(&str, &str)> = query.to_vec();
     query.extend(source.tag.as_deref().map(|tag| ("tag", tag)));
-    let mut url = url.to_owned();
-    for (i, (name, value)) in query.iter().enumerate() {
-        url.push(if i == 0 { '?' } else { '&' });
-        url.push_str(&format!("{name}={value}"));
-    }
-    let mut request = client.get(&url);
+    let url = Url::parse_with_params(url, &query).map_err(|e| Disconnect::Broken(e.to_string()))?;
+    let mut request = client.get(url);
     if let Some(token) = &source.token {
         request = request.bearer_auth(token);
     }
@@ -159,6 +157,20 @@ async fn send_request(
         ))),
         status => Err(Disconnect::Broken(format!("the server responds with {status}"))),
     }
+}
+
+/// Reads a page of a timeline of at most [`MAX_PAGE_BYTES`].
+async fn read_page(mut page: Response) -> Result<Vec<u8>, Disconnect> {
+    let mut read = Vec::new();
+    while let Some(chunk) = page.chunk().await.map_err(|e| Disconnect::Broken(e.without_url().to_string()))? {
+        read.extend_from_slice(&chunk);
+        if read.len() > MAX_PAGE_BYTES {
+            return Err(Disconnect::Broken(format!(
+                "a page of the timeline has over {MAX_PAGE_BYTES} bytes"
+            )));
+        }
+    }
+    Ok(read)
 }
 
 /// Fetches the missed statuses from the timeline, oldest first, and reports what may still be missing.
@@ -183,8 +195,8 @@ async fn catch_up(
     for _ in 0..MAX_PAGES {
         let query = [("min_id", last.as_str()), ("limit", "40"), ("local", local)];
         let page = send_request(client, source, &url, &query).await?;
-        let page = page.text().await.map_err(|e| Disconnect::Broken(e.without_url().to_string()))?;
-        let statuses: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(&page)
+        let page = read_page(page).await?;
+        let statuses: Vec<Box<serde_json::value::RawValue>> = serde_json::from_slice(&page)
             .map_err(|_| Disconnect::Broken("the timeline is not a list of statuses".into()))?;
         // A page has the newest status first.
         for status in statuses.iter().rev() {

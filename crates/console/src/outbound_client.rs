@@ -160,15 +160,16 @@ fn is_public_v4(v4: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(v6: Ipv6Addr) -> bool {
-    // An IPv6 address that embeds an IPv4 address is judged by the latter.
-    let [a, b, .., g, h] = v6.segments();
+    // An IPv6 address that embeds an IPv4 address is judged by the latter. The prefix for translation within a network
+    // (RFC 8215) embeds it elsewhere, and is of that network only.
+    let [a, b, c, d, e, f, g, h] = v6.segments();
     let [g, h] = [g, h].map(u16::to_be_bytes);
     let older = Ipv4Addr::new(g[0], g[1], h[0], h[1]);
     if let Some(v4) = v6.to_ipv4_mapped() {
         return is_public_v4(v4);
     }
     match (a, b) {
-        (0x64, 0xff9b) => is_public_v4(older),
+        (0x64, 0xff9b) => [c, d, e, f] == [0; 4] && is_public_v4(older),
         // Global unicast, but not documentation, Teredo, ORCHID or 6to4.
         (0x2000..=0x3ffe, _) => !(a == 0x2001 && (b < 0x200 || b == 0xdb8) || a == 0x2002),
         _ => false,
@@ -203,6 +204,8 @@ mod tests {
             "::ffff:10.0.0.1",
             "::ffff:127.0.0.1",
             "64:ff9b::7f00:1",
+            "64:ff9b:1:808:8:800::",
+            "64:ff9b:1::808:808",
             "2001:db8::1",
             "2002:7f00:1::",
             "::127.0.0.1",

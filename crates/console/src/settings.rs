@@ -11,6 +11,9 @@ use thiserror::Error;
 use crate::notify::{self, NotificationChannel};
 use crate::people::{OidcSettings, Role};
 
+/// The database when none is set.
+const DATABASE: &str = "sqlite://console.db";
+
 /// What a console that other machines can reach lacks, and which setting adds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum UnsafeConsole {
@@ -89,7 +92,7 @@ impl ConsoleSettings {
         let sign_in = sign_in(s, url.as_deref());
         let settings = Self {
             listen,
-            database: s.text("console.database", "sqlite://console.db"),
+            database: s.secret("console.database").unwrap_or_else(|| DATABASE.into()),
             url,
             tls,
             proxy,
@@ -190,15 +193,15 @@ fn sign_in(s: &mut Settings, url: Option<&str>) -> SignIn {
 fn oidc(s: &mut Settings, url: Option<&str>) -> OidcSettings {
     let mut text = |key: &str, otherwise: &str| s.text(&format!("console.oidc.{key}"), otherwise);
     let (issuer, client_id) = (text("issuer", "-"), text("client_id", "-"));
-    let client_secret = text("client_secret", "-");
     let claim = text("claim", "groups");
+    let client_secret = s.secret("console.oidc.client_secret").unwrap_or_default();
     let scopes = s.texts("console.oidc.scopes");
     let groups =
         Role::ALL.map(|role| (role, s.texts(&format!("console.oidc.groups.{}", role.as_str())))).to_vec();
     OidcSettings {
         issuer,
         client_id,
-        client_secret: if client_secret == "-" { String::new() } else { client_secret },
+        client_secret,
         redirect_url: format!("{}/sign-in/back", url.unwrap_or_default()),
         claim,
         scopes,

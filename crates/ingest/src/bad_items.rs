@@ -3,6 +3,9 @@
 //! Pages are parsed as a whole, which is fast and refuses all of a page for one wrong type. Only then is each
 //! item tried by itself, and a bad one is replaced by `null`, so that the others keep their places.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+
 use firewatch_domain::RejectionCode as Code;
 use serde::Deserialize;
 use serde_json::Value;
@@ -76,17 +79,45 @@ const OPTIONAL_PARTS: [&str; 14] = [
     "companyReply",
 ];
 
+/// Fields with words. An item whose words cannot be read is no post, but holds others: answers and comments.
+const WORDS: [&str; 11] = [
+    "body",
+    "text",
+    "message",
+    "caption",
+    "subject",
+    "title",
+    "selftext",
+    "textDisplay",
+    "textOriginal",
+    "description",
+    "description_text",
+];
+
+/// What stands for words that cannot be read. It differs between processes, so that nobody can write it.
+static UNREADABLE: LazyLock<String> =
+    LazyLock::new(|| format!("\u{fffc}{:016x}\u{fffc}", RandomState::new().hash_one("unreadable")));
+
+/// Returns whether a text holds words that could not be read.
+pub(crate) fn is_unreadable(text: &str) -> bool {
+    text.contains(UNREADABLE.as_str())
+}
+
 /// Maximum number of optional parts of one item that are left out.
 pub(crate) const MAX_BAD_PARTS: usize = 4;
 
 /// Returns a payload without the optional part that a rejection is about, and the rejection with the pointer of that
 /// part; `None` when it is about another part.
-pub(crate) fn without_bad_part(payload: &[u8], fault: &Rejection) -> Option<(Vec<u8>, Rejection)> {
+pub(crate) fn without_bad_part(
+    payload: &[u8],
+    fault: &Rejection,
+    lists: &[ItemList],
+) -> Option<(Vec<u8>, Rejection)> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return None;
     }
     let mut value: Value = serde_json::from_slice(payload).ok()?;
-    let rejection = take_out_part(&mut value, fault)?;
+    let rejection = take_out_part(&mut value, fault).or_else(|| take_out_words(&mut value, fault, lists))?;
     Some((serde_json::to_vec(&value).ok()?, rejection))
 }
 
@@ -100,11 +131,42 @@ fn take_out_part(value: &mut Value, fault: &Rejection) -> Option<Rejection> {
     Some(Rejection { pointer, ..fault.clone() })
 }
 
-/// Returns an item without its bad optional parts and their rejections; `None` when that does not make it good.
-fn without_bad_parts(item: &Value, fault: &Rejection, check: Check) -> Option<(Value, Vec<Rejection>)> {
+/// Marks the words that a fault is about as unreadable, in an item that holds others.
+fn take_out_words(value: &mut Value, fault: &Rejection, lists: &[ItemList]) -> Option<Rejection> {
+    let pointer = fault.field()?;
+    let is_words = pointer.rsplit('/').next().is_some_and(|field| WORDS.contains(&field));
+    if !is_words || !holds_items(value, lists) {
+        return None;
+    }
+    *value.pointer_mut(pointer)? = Value::String(UNREADABLE.clone());
+    Some(fault.clone())
+}
+
+/// Returns whether there are items of a list below a value.
+fn holds_items(value: &Value, lists: &[ItemList]) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            let is_list = lists.iter().any(|list| list.field == name);
+            (is_list && value.as_array().is_some_and(|items| !items.is_empty())) || holds_items(value, lists)
+        }),
+        Value::Array(items) => items.iter().any(|item| holds_items(item, lists)),
+        _ => false,
+    }
+}
+
+/// Returns an item without its bad optional parts, or without its words, and the rejections of these; `None` when that
+/// does not make it good.
+fn without_bad_parts(
+    item: &Value,
+    fault: &Rejection,
+    check: Check,
+    lists: &[ItemList],
+) -> Option<(Value, Vec<Rejection>)> {
     let (mut item, mut fault, mut rejections) = (item.clone(), fault.clone(), Vec::new());
     for _ in 0..MAX_BAD_PARTS {
-        rejections.push(take_out_part(&mut item, &fault)?);
+        let rejection =
+            take_out_part(&mut item, &fault).or_else(|| take_out_words(&mut item, &fault, lists))?;
+        rejections.push(rejection);
         match check(&item) {
             None => return Some((item, rejections)),
             Some(next) => fault = next,
@@ -133,14 +195,14 @@ fn take_out(value: &mut Value, field: &str, lists: &[ItemList], rejections: &mut
                 // An item is good when it is one of the kinds that a list of this name holds.
                 let faults: Vec<Rejection> = checks.iter().map_while(|check| check(item)).collect();
                 if faults.len() == checks.len() && !faults.is_empty() {
-                    rejections.truncate(known);
                     let mut rest = faults.iter().zip(&checks);
-                    match rest.find_map(|(fault, check)| without_bad_parts(item, fault, *check)) {
+                    match rest.find_map(|(fault, check)| without_bad_parts(item, fault, *check, lists)) {
                         Some((rest, faults)) => {
                             *item = rest;
                             rejections.extend(faults);
                         }
                         None => {
+                            rejections.truncate(known);
                             *item = Value::Null;
                             rejections.extend(faults.into_iter().next());
                         }

@@ -17,6 +17,9 @@ use crate::{Rejection, platform_time};
 /// Maximum difference between a signature's timestamp and the clock.
 const MAX_SIGNATURE_AGE: Duration = Duration::from_mins(5);
 
+/// Maximum length of a challenge's token. X's have about 64 characters.
+const MAX_TOKEN_CHARS: usize = 256;
+
 /// How the webhook requests of a source are authenticated.
 #[derive(Clone, PartialEq, Eq)]
 pub enum HookAuth {
@@ -86,6 +89,9 @@ pub enum HookAuthError {
     /// The bearer token is another one.
     #[error("the token is wrong")]
     WrongToken,
+    /// The body is the token of a challenge, which anybody can have signed.
+    #[error("the body is the token of a challenge, not a payload")]
+    ChallengeToken,
 }
 
 /// Why a challenge is not answered.
@@ -100,12 +106,30 @@ pub enum ChallengeError {
     /// The source has no challenge.
     #[error("this source has no challenge")]
     NoChallenge,
+    /// The token could be a payload, which the answer would sign.
+    #[error("crc_token is not a token: give 1 to 256 of A-Z, a-z, 0-9, `_`, `=`, `+`, `/` and `-`")]
+    NotAToken,
 }
 
 /// Looks up a header or query parameter by name.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl HookAuth {
+    /// Checks what does not need the body: that a request has a signature, or the right token.
+    ///
+    /// # Errors
+    /// The name of the header that is missing, or that the token is wrong.
+    pub fn check_headers(&self, header: Lookup<'_>) -> Result<(), HookAuthError> {
+        let name = match self {
+            Self::Meta { .. } => "x-hub-signature-256",
+            Self::X { .. } => "x-twitter-webhooks-signature",
+            Self::Zendesk { .. } => "x-zendesk-webhook-signature",
+            Self::Signed { header, .. } => header,
+            Self::Bearer { .. } => return self.check(header, &[], EventTime::EARLIEST),
+        };
+        header(name).map(drop).ok_or_else(|| HookAuthError::MissingHeader(name.to_owned()))
+    }
+
     /// Verifies that a request comes from a holder of the secret.
     ///
     /// # Errors
@@ -115,6 +139,8 @@ impl HookAuth {
             |name: &str| header(name).ok_or_else(|| HookAuthError::MissingHeader(name.to_owned()));
         let (secret, signed, parts): (&str, String, Vec<&[u8]>) = match self {
             Self::Meta { secret, .. } => (secret, signature("x-hub-signature-256")?, vec![body]),
+            // The challenge is answered with the same key.
+            Self::X { .. } if is_token(body) => return Err(HookAuthError::ChallengeToken),
             Self::X { secret } => (secret, signature("x-twitter-webhooks-signature")?, vec![body]),
             Self::Signed { secret, header } => (secret, signature(header)?, vec![body]),
             Self::Zendesk { secret } => {
@@ -155,12 +181,21 @@ impl HookAuth {
             }
             Self::X { secret } => {
                 let token = parameter("crc_token").ok_or(ChallengeError::MissingParameter("crc_token"))?;
+                if !is_token(token.as_bytes()) {
+                    return Err(ChallengeError::NotAToken);
+                }
                 let answer = STANDARD.encode(sign(secret, &[token.as_bytes()]));
                 Ok(format!("{{\"response_token\":\"sha256={answer}\"}}"))
             }
             _ => Err(ChallengeError::NoChallenge),
         }
     }
+}
+
+/// Returns whether a text is the token of a challenge. No payload is: JSON and XML have brackets.
+fn is_token(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_=+/-".contains(byte);
+    (1..=MAX_TOKEN_CHARS).contains(&text.len()) && text.iter().all(is_plain)
 }
 
 fn keyed_hmac(secret: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
@@ -215,15 +250,15 @@ mod tests {
             (HookAuth::X { secret: "key".into() }, "x-twitter-webhooks-signature", "sha256="),
             (HookAuth::Signed { secret: "key".into(), header: "x-sign".into() }, "x-sign", ""),
         ] {
-            let signature = sign("key", &[b"body"]);
+            let signature = sign("key", &[b"{body}"]);
             let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
             for written in [hex, STANDARD.encode(&signature)] {
                 let written = format!("{prefix}{written}");
-                assert_eq!(check(&hook, &[(header, &written)], "body"), Ok(()), "{hook:?}");
-                assert!(check(&hook, &[(header, &written)], "bodY").is_err());
+                assert_eq!(check(&hook, &[(header, &written)], "{body}"), Ok(()), "{hook:?}");
+                assert!(check(&hook, &[(header, &written)], "{bodY}").is_err());
             }
-            assert!(check(&hook, &[], "body").unwrap_err().to_string().contains("is missing"));
-            assert!(check(&hook, &[(header, "sha256=zz")], "body").is_err());
+            assert!(check(&hook, &[], "{body}").unwrap_err().to_string().contains("is missing"));
+            assert!(check(&hook, &[(header, "sha256=zz")], "{body}").is_err());
         }
     }
 
@@ -266,6 +301,26 @@ mod tests {
             format!("{{\"response_token\":\"sha256={}\"}}", STANDARD.encode(sign("key", &[b"abc"])))
         );
         assert!(ask(&bearer, &asked).is_err());
+    }
+
+    #[test]
+    fn what_a_challenge_has_signed_is_no_payload() {
+        let hook = HookAuth::X { secret: "key".into() };
+        let signed = |token: &str| {
+            let answer = hook.challenge(&|name| (name == "crc_token").then(|| token.to_owned()))?;
+            let (_, signature) = answer.split_once("\":\"").unwrap();
+            Ok(signature.trim_end_matches("\"}").to_owned())
+        };
+        let forged = r#"{"data":{"id":"1","text":"forged"}}"#;
+        assert_eq!(signed(forged), Err(ChallengeError::NotAToken));
+        assert_eq!(signed(&"a".repeat(257)), Err(ChallengeError::NotAToken));
+        assert_eq!(signed(""), Err(ChallengeError::NotAToken));
+        let token = "MTc5NTAwMDAw_-+/=";
+        let signature = signed(token).unwrap();
+        assert_eq!(
+            check(&hook, &[("x-twitter-webhooks-signature", &signature)], token),
+            Err(HookAuthError::ChallengeToken)
+        );
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl PayloadDecoder {
         let result = self.read(payload, &mut out);
         let may_be_one_item = result.as_ref().is_err_and(bad_items::may_be_one_item);
         if may_be_one_item && let Some(good) = bad_items::without_bad_items(payload, self.item_lists()) {
-            let mut out = new_output();
+            let mut out = new_output().of_rest();
             good.rejections.into_iter().for_each(|rejection| out.reject(rejection));
             let result = self.read(&good.payload, &mut out);
             return out.finish(result);
@@ -301,10 +301,10 @@ impl PayloadDecoder {
         let mut fault = result.as_ref().err()?.clone();
         let (mut payload, mut rejections) = (payload.to_vec(), Vec::new());
         for _ in 0..bad_items::MAX_BAD_PARTS {
-            let (rest, rejection) = bad_items::without_bad_part(&payload, &fault)?;
+            let (rest, rejection) = bad_items::without_bad_part(&payload, &fault, self.item_lists())?;
             payload = rest;
             rejections.push(rejection);
-            let mut out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
+            let mut out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival).of_rest();
             match self.read(&payload, &mut out) {
                 Ok(()) => {
                     rejections.into_iter().for_each(|rejection| out.reject(rejection));

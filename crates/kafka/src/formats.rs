@@ -17,12 +17,14 @@ use serde::Serialize;
 
 use crate::RunError;
 use crate::backoff::Stopwatch;
-use crate::schema_registry::{RegistryError, RegistrySettings, SchemaRegistry};
+use crate::schema_registry::{RegisteredSchema, RegistryError, RegistrySettings, SchemaRegistry};
 
 /// How long an absent schema is not requested again.
 const ABSENT_SCHEMA_RETRY: Duration = Duration::from_secs(10);
-/// Schemas that the cache holds at most.
+/// Schemas that the cache holds at most, and as many ids without one.
 const MAX_CACHED_SCHEMAS: usize = 1000;
+/// The highest id that a registry gives: an `int` of Java.
+const MAX_SCHEMA_ID: u32 = i32::MAX as u32;
 
 /// The format of each contract, JSON by default. Clones share the cached schemas.
 #[derive(Clone, Default)]
@@ -39,6 +41,8 @@ struct Shared {
 struct SchemaCache {
     client: Option<SchemaRegistry>,
     by_id: HashMap<u32, CachedSchema>,
+    /// Ids that the registry did not have when last asked. They are apart, so that made-up ids displace no schema.
+    absent: HashMap<u32, Stopwatch>,
     by_topic: HashMap<String, (u32, Arc<Schema>)>,
 }
 
@@ -49,7 +53,7 @@ enum CachedSchema {
     /// The schema cannot be used, for this reason.
     Unusable(String),
     /// The registry did not have it when last asked.
-    Absent(Stopwatch),
+    Absent,
 }
 
 impl fmt::Debug for Formats {
@@ -123,7 +127,7 @@ impl Formats {
                 )),
             },
             CachedSchema::Unusable(problem) => Err(Rejection::new(Code::UnknownSchema, problem)),
-            CachedSchema::Absent(_) => {
+            CachedSchema::Absent => {
                 let problem = format!(
                     "the registry does not have schema {id} of the record, or lacks a schema it references"
                 );
@@ -133,35 +137,39 @@ impl Formats {
     }
 
     fn schema_by_id(&self, id: u32) -> Result<CachedSchema, RunError> {
-        let mut cache = self.cache();
-        match cache.by_id.get(&id) {
-            Some(CachedSchema::Absent(since)) if since.elapsed() >= ABSENT_SCHEMA_RETRY => {}
-            Some(known) => return Ok(known.clone()),
-            None => {}
+        if id > MAX_SCHEMA_ID {
+            let problem = format!("the record names schema {id}; a registry has none above {MAX_SCHEMA_ID}");
+            return Ok(CachedSchema::Unusable(problem));
+        }
+        if let Some(known) = self.cached(id) {
+            return Ok(known);
         }
         if self.0.registry.is_none() {
             let problem = format!("the record needs schema {id} of a schema registry; set registry.url");
             return Ok(CachedSchema::Unusable(problem));
         }
-        let known = match self.client(&mut cache).and_then(|registry| registry.schema(id)) {
-            Ok(registered) => {
-                let language = registered.language;
-                let parsed = language
-                    .map(|language| Schema::parse(language, &registered.text, &registered.references));
-                match parsed {
-                    Some(Ok(schema)) => CachedSchema::Schema(Arc::new(schema)),
-                    Some(Err(fault)) => CachedSchema::Unusable(format!("schema {id}: {fault}")),
-                    None => CachedSchema::Unusable(format!("schema {id} is in an unsupported language")),
-                }
-            }
-            Err(RegistryError::NotFound) => CachedSchema::Absent(Stopwatch::start()),
+        // Requests do not hold the lock: a slow one keeps nobody from the schemas that are known.
+        let registry = self.client().map_err(registry_error)?;
+        let found = match registry.schema(id) {
+            Ok(registered) => parsed_schema(id, &registered),
+            Err(RegistryError::NotFound) => CachedSchema::Absent,
+            // Some registries answer so for ids that they cannot have.
+            Err(RegistryError::BadRequest(problem)) => match registry.is_registry() {
+                Ok(true) => CachedSchema::Absent,
+                Ok(false) => return Err(registry_error(RegistryError::BadRequest(problem))),
+                Err(other) => return Err(registry_error(other)),
+            },
             Err(other) => return Err(registry_error(other)),
         };
-        if cache.by_id.len() >= MAX_CACHED_SCHEMAS {
-            cache.by_id.clear();
-        }
-        cache.by_id.insert(id, known.clone());
-        Ok(known)
+        self.cache().keep(id, &found);
+        Ok(found)
+    }
+
+    /// Returns what is known of an id; `None` when the registry must be asked.
+    fn cached(&self, id: u32) -> Option<CachedSchema> {
+        let cache = self.cache();
+        let is_absent = cache.absent.get(&id).is_some_and(|since| since.elapsed() < ABSENT_SCHEMA_RETRY);
+        if is_absent { Some(CachedSchema::Absent) } else { cache.by_id.get(&id).cloned() }
     }
 
     /// Returns the schema of the records of a topic, with its id; `None` for JSON.
@@ -171,32 +179,60 @@ impl Formats {
             Format::Avro => (Language::Avro, contract.avro()),
             Format::Protobuf => (Language::Protobuf, contract.protobuf()),
         };
-        let mut cache = self.cache();
-        if let Some((id, schema)) = cache.by_topic.get(topic) {
+        if let Some((id, schema)) = self.cache().by_topic.get(topic) {
             return Ok(Some((*id, schema.clone())));
         }
         let subject = format!("{topic}-value");
-        let id = self.client(&mut cache).and_then(|registry| registry.schema_id(&subject, language, text));
+        let id = self.client().and_then(|registry| registry.schema_id(&subject, language, text));
         let id = id.map_err(registry_error)?;
         let schema = Schema::parse(language, text, &[]);
         let schema = schema.map_err(|fault| RunError::Contract(format!("{}: {fault}", contract.name())))?;
         let found = (id, Arc::new(schema));
-        cache.by_topic.insert(topic.to_owned(), found.clone());
+        self.cache().by_topic.insert(topic.to_owned(), found.clone());
         Ok(Some(found))
     }
 
-    fn client<'a>(&self, cache: &'a mut SchemaCache) -> Result<&'a SchemaRegistry, RegistryError> {
+    fn client(&self) -> Result<SchemaRegistry, RegistryError> {
+        let mut cache = self.cache();
+        if let Some(client) = &cache.client {
+            return Ok(client.clone());
+        }
         let no_settings = RegistrySettings::default();
-        let made = match cache.client.take() {
-            Some(client) => client,
-            None => SchemaRegistry::new(self.0.registry.as_ref().unwrap_or(&no_settings))?,
-        };
-        Ok(cache.client.insert(made))
+        let client = SchemaRegistry::new(self.0.registry.as_ref().unwrap_or(&no_settings))?;
+        Ok(cache.client.insert(client).clone())
     }
 
     fn cache(&self) -> MutexGuard<'_, SchemaCache> {
         // The cache is consistent after every step, so a poisoned lock does no harm.
         self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SchemaCache {
+    /// Keeps the registry's answer about an id.
+    fn keep(&mut self, id: u32, found: &CachedSchema) {
+        if matches!(found, CachedSchema::Absent) {
+            if self.absent.len() >= MAX_CACHED_SCHEMAS {
+                self.absent.clear();
+            }
+            self.absent.insert(id, Stopwatch::start());
+            return;
+        }
+        if self.by_id.len() >= MAX_CACHED_SCHEMAS {
+            self.by_id.clear();
+        }
+        self.absent.remove(&id);
+        self.by_id.insert(id, found.clone());
+    }
+}
+
+fn parsed_schema(id: u32, registered: &RegisteredSchema) -> CachedSchema {
+    let Some(language) = registered.language else {
+        return CachedSchema::Unusable(format!("schema {id} is in an unsupported language"));
+    };
+    match Schema::parse(language, &registered.text, &registered.references) {
+        Ok(schema) => CachedSchema::Schema(Arc::new(schema)),
+        Err(fault) => CachedSchema::Unusable(format!("schema {id}: {fault}")),
     }
 }
 
@@ -208,6 +244,8 @@ fn registry_error(no_schema: RegistryError) -> RunError {
         RegistryError::Unavailable(problem) => {
             RunError::Timeout(format!("the schema registry does not answer: {problem}"))
         }
-        RegistryError::Refused(problem) => RunError::Contract(format!("the schema registry: {problem}")),
+        RegistryError::BadRequest(problem) | RegistryError::Refused(problem) => {
+            RunError::Contract(format!("the schema registry: {problem}"))
+        }
     }
 }

@@ -5,12 +5,13 @@
 //! reports all three as text only.
 
 use std::fmt;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use firewatch_wire::Language;
-use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::{Certificate, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +19,8 @@ use thiserror::Error;
 
 /// Longest wait for the registry's answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum size of an answer.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
 /// References of one schema at most, including indirect ones.
 const MAX_REFERENCES: usize = 100;
 /// Media type of requests and answers.
@@ -100,7 +103,9 @@ pub(crate) enum RegistryError {
     NotFound,
     /// The registry does not answer, or cannot answer now; a retry may succeed.
     Unavailable(String),
-    /// The registry refuses the request; a retry cannot succeed.
+    /// The registry does not understand the request: it is none, or the request is about something that cannot exist.
+    BadRequest(String),
+    /// The registry refuses every request with these settings; a retry cannot succeed.
     Refused(String),
 }
 
@@ -112,7 +117,8 @@ pub(crate) struct RegisteredSchema {
     pub references: Vec<(String, String)>,
 }
 
-/// A client of one registry.
+/// A client of one registry. Clones share its connections.
+#[derive(Clone)]
 pub(crate) struct SchemaRegistry {
     settings: RegistrySettings,
     client: Client,
@@ -170,6 +176,15 @@ impl SchemaRegistry {
         Ok(RegisteredSchema { language, text: answer.schema, references })
     }
 
+    /// Returns whether there is a schema registry at the address.
+    pub fn is_registry(&self) -> Result<bool, RegistryError> {
+        match self.get::<Vec<String>>(&["schemas", "types"]) {
+            Ok(_) => Ok(true),
+            Err(RegistryError::Unavailable(problem)) => Err(RegistryError::Unavailable(problem)),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Adds the referenced schemas to `found`, including indirect ones.
     fn resolve_references(
         &self,
@@ -208,7 +223,7 @@ impl SchemaRegistry {
                 "it does not have the schema of {subject}; register what `firewatch schema` prints, \
                  or set registry.register = true"
             ))),
-            Err(RegistryError::Refused(problem)) => {
+            Err(RegistryError::BadRequest(problem) | RegistryError::Refused(problem)) => {
                 Err(RegistryError::Refused(format!("it refuses the schema of {subject}: {problem}")))
             }
             Err(away) => Err(away),
@@ -249,19 +264,17 @@ impl SchemaRegistry {
         let answer = request.send().map_err(|e| RegistryError::Unavailable(describe_error(&e)))?;
         let status = answer.status();
         if status.is_success() {
-            let no_api = |e| {
-                RegistryError::Refused(format!(
-                    "its answer is not that of a schema registry: {}",
-                    describe_error(&e)
-                ))
+            let no_api = |e: serde_json::Error| {
+                RegistryError::Refused(format!("its answer is not that of a schema registry: {e}"))
             };
-            return answer.json().map_err(no_api);
+            return serde_json::from_slice(&read_answer(answer)?).map_err(no_api);
         }
-        let ErrorResponse { error_code, message } = answer.json().unwrap_or_default();
+        let ErrorResponse { error_code, message } =
+            serde_json::from_slice(&read_answer(answer)?).unwrap_or_default();
         Err(match (status, error_code) {
             (StatusCode::NOT_FOUND, Some(40401..=40403)) => RegistryError::NotFound,
             (StatusCode::NOT_FOUND, _) => {
-                RegistryError::Refused(format!("{status}; check that registry.url is the root of its API"))
+                RegistryError::BadRequest(format!("{status}; check that registry.url is the root of its API"))
             }
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
                 RegistryError::Refused(format!("{status}; check registry.user and password, or token"))
@@ -270,9 +283,20 @@ impl SchemaRegistry {
                 RegistryError::Unavailable(status.to_string())
             }
             _ if status.is_server_error() => RegistryError::Unavailable(format!("{status} {message}")),
-            _ => RegistryError::Refused(format!("{status} {message}")),
+            _ => RegistryError::BadRequest(format!("{status} {message}")),
         })
     }
+}
+
+/// Reads an answer of at most [`MAX_ANSWER_BYTES`].
+fn read_answer(answer: Response) -> Result<Vec<u8>, RegistryError> {
+    let mut read = Vec::new();
+    let limit = MAX_ANSWER_BYTES as u64 + 1;
+    answer.take(limit).read_to_end(&mut read).map_err(|e| RegistryError::Unavailable(e.to_string()))?;
+    if read.len() > MAX_ANSWER_BYTES {
+        return Err(RegistryError::BadRequest(format!("its answer has over {MAX_ANSWER_BYTES} bytes")));
+    }
+    Ok(read)
 }
 
 /// Returns the innermost cause of an error as text. The outer message is a last resort, because it contains

@@ -17,6 +17,10 @@ use firewatch_domain::Duration;
 
 pub use schema::{Descriptions, json_schema};
 
+/// Maximum length of a secret.
+const MAX_SECRET_BYTES: usize = 4096;
+/// Ending of a variable that names a file with the value.
+const FILE_VARIABLE: &str = "_FILE";
 /// Maximum number of unknown keys for which the closest known key is looked up.
 const MAX_HINTS: usize = 20;
 
@@ -70,7 +74,7 @@ impl Settings {
                 variables: BTreeMap::new(),
                 faults: Vec::new(),
             }),
-            Err(e) => Err(vec![Fault { key: name.into(), problem: e.to_string().trim().into() }]),
+            Err(e) => Err(vec![Fault { key: name.into(), problem: place(text, &e) }]),
         }
     }
 
@@ -93,6 +97,47 @@ impl Settings {
             None => default.into(),
             Some(Value::String(s)) if !s.trim().is_empty() && s.len() <= 1000 => s,
             Some(other) => self.reject(key, &other, "text of 1 to 1,000 bytes", default.into()),
+        }
+    }
+
+    /// Returns a secret of 1 to 4,096 bytes: from the file that the variable of the key with `_FILE` behind it names, as
+    /// it is from the variable of the key, or from the settings file. No fault shows it.
+    pub fn secret(&mut self, key: &str) -> Option<String> {
+        self.record_key(key, json!({ "type": "string", "maxLength": MAX_SECRET_BYTES, "writeOnly": true }));
+        self.known_keys.insert(key.into());
+        match self.read_secret(key) {
+            Ok(None) => None,
+            Ok(Some(secret)) if (1..=MAX_SECRET_BYTES).contains(&secret.len()) => Some(secret),
+            Ok(Some(_)) => {
+                self.add_fault(key, format_args!("is empty or too long; give 1 to {MAX_SECRET_BYTES} bytes"));
+                None
+            }
+            Err(problem) => {
+                self.add_fault(key, problem);
+                None
+            }
+        }
+    }
+
+    fn read_secret(&mut self, key: &str) -> Result<Option<String>, String> {
+        let variable = variable_name(key);
+        let file = self.variables.remove(&(variable.clone() + FILE_VARIABLE));
+        let names =
+            || (format!("{}{variable}", self.prefix), format!("{}{variable}{FILE_VARIABLE}", self.prefix));
+        match (self.variables.remove(&variable), file) {
+            (Some(_), Some(_)) => {
+                let (value, file) = names();
+                Err(format!("both {value} and {file} are set; set one of them"))
+            }
+            (Some(secret), None) => Ok(Some(secret)),
+            (None, Some(path)) => {
+                read_secret_file(&path).map(Some).map_err(|e| format!("{}: {e}", names().1))
+            }
+            (None, None) => match get(&self.table, key) {
+                None => Ok(None),
+                Some(Value::String(text)) => Ok(Some(text.clone())),
+                Some(_) => Err("is not text; put it in quotes".into()),
+            },
         }
     }
 
@@ -211,7 +256,8 @@ impl Settings {
 
     /// Returns every key under a section with its value as a string, for settings that are passed through.
     ///
-    /// In environment variables, dots in the key become underscores.
+    /// In environment variables, dots in the key become underscores. A variable that ends with `_FILE` names a file that
+    /// holds the value.
     pub fn free_section(&mut self, key: &str) -> Vec<(String, String)> {
         self.record_key(key, json!({ "type": "object" }));
         let mut found = match self.read_value(key) {
@@ -225,7 +271,14 @@ impl Settings {
         self.variables = others;
         let own: BTreeMap<String, String> = own;
         for (name, value) in own {
-            found.insert(name[section.len()..].to_lowercase().replace('_', "."), value);
+            let dotted = |name: &str| name[section.len()..].to_lowercase().replace('_', ".");
+            match name.strip_suffix(FILE_VARIABLE).filter(|name| name.len() > section.len()) {
+                None => drop(found.insert(dotted(&name), value)),
+                Some(of) => match read_secret_file(&value) {
+                    Ok(secret) => drop(found.insert(dotted(of), secret)),
+                    Err(e) => self.add_fault(key, format_args!("{}{name}: {e}", self.prefix.clone())),
+                },
+            }
         }
         found.into_iter().collect()
     }
@@ -310,6 +363,23 @@ impl Settings {
         self.add_fault(key, format_args!("{shown} is not allowed; give {wanted}"));
         fallback
     }
+}
+
+/// Reads a secret from a file, without the end of its last line.
+fn read_secret_file(path: &str) -> Result<String, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(e) => Err(format!("{path}: {e}; name a file that can be read")),
+    }
+}
+
+/// Returns what is wrong with a text that is not TOML, with line and column. The line itself may hold a secret.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span() else { return error.message().to_owned() };
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
 }
 
 fn closeness(a: &str, b: &str) -> f64 {
@@ -421,6 +491,37 @@ mod tests {
         let faults = s.finish(()).unwrap_err();
         assert_eq!(faults.len(), 1);
         assert_eq!(faults[0].key, "FW_TYPO");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown_nor_read_as_toml() {
+        let file = std::env::temp_dir().join(format!("firewatch-secret-{}", std::process::id()));
+        std::fs::write(&file, "from the file\n").unwrap();
+        let read = |variables: &[(&str, &str)], text: &str| {
+            let mut s = Settings::parse("f.toml", text).unwrap();
+            s.override_from("FW_", variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+            let secret = s.secret("mail.password");
+            s.finish(secret).map_err(|faults| faults.iter().map(Fault::to_string).collect::<String>())
+        };
+        let is = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(read(&[("FW_MAIL_PASSWORD", "90210481516234242")], ""), is("90210481516234242"));
+        assert_eq!(read(&[("FW_MAIL_PASSWORD", "[\"x\"]")], ""), is("[\"x\"]"));
+        assert_eq!(read(&[("FW_MAIL_PASSWORD_FILE", file.to_str().unwrap())], ""), is("from the file"));
+        assert_eq!(read(&[], "[mail]\npassword = \"given\"\n"), is("given"));
+        assert_eq!(read(&[], ""), Ok(None));
+        for (variables, text, words) in [
+            (&[][..], "[mail]\npassword = 4242\n", "is not text"),
+            (&[("FW_MAIL_PASSWORD", "")], "", "is empty"),
+            (&[("FW_MAIL_PASSWORD", &"4242".repeat(2000)[..])], "", "too long"),
+            (&[("FW_MAIL_PASSWORD", "4242"), ("FW_MAIL_PASSWORD_FILE", "f")], "", "set one of them"),
+            (&[("FW_MAIL_PASSWORD_FILE", "no such file")], "", "name a file that can be read"),
+        ] {
+            let faults = read(variables, text).unwrap_err();
+            assert!(faults.contains(words) && !faults.contains("4242"), "{faults}");
+        }
+        let fault = Settings::parse("f.toml", "a = 1\npassword = hunter2\n").unwrap_err()[0].to_string();
+        assert!(fault.starts_with("f.toml: line 2, column 12: ") && !fault.contains("hunter"), "{fault}");
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

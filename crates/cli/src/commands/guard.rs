@@ -1,4 +1,5 @@
-//! `firewatch guard`: decides whether a drafted public reply may be sent, and gives the reasons if not.
+//! `firewatch guard`: looks in a drafted public reply for what must not be said in public. It does not find everything,
+//! so it says what it looked for, and that it found nothing.
 
 use std::io::{Read, stdin};
 
@@ -11,6 +12,10 @@ use crate::common::{Failure, print_stdout};
 
 /// Bytes of a draft at most: the rest would not be scanned, and no public reply is that long.
 const MAX_DRAFT_BYTES: u64 = MAX_SCANNED_BYTES as u64;
+
+/// What is looked for, in words.
+const LOOKED_FOR: &str = "words that confirm a customer or patient, requests for identifiers in public, personal data, and \
+                          the offer of a private channel";
 
 /// Reads the draft and prints the verdict. Fails when it must not be sent.
 pub fn guard(options: &GuardOptions) -> Result<(), Failure> {
@@ -31,7 +36,7 @@ pub fn guard(options: &GuardOptions) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// Returns whether a draft may be sent, and the verdict as text.
+/// Returns whether nothing was found in a draft, and the verdict as text.
 pub fn check_draft(draft: &str) -> Result<(bool, String), String> {
     if draft.len() as u64 > MAX_DRAFT_BYTES {
         return Err(format!("it is longer than {MAX_DRAFT_BYTES} bytes; give one reply"));
@@ -45,7 +50,9 @@ fn describe_verdict(draft: &str, faults: &[ReplyFault], channels: &[Channel]) ->
     if faults.is_empty() {
         let named: Vec<&str> = channels.iter().map(|channel| name(*channel)).collect();
         let offers = if named.is_empty() { "a private channel".into() } else { named.join(", ") };
-        return format!("may be sent; it offers {offers}\n");
+        return format!(
+            "nothing found; it offers {offers}\nlooked for {LOOKED_FOR}; read it once more yourself\n"
+        );
     }
     let line = |fault: &ReplyFault| match part(draft, fault) {
         "" => format!("must not be sent: it {}\n", fault.kind.describe()),

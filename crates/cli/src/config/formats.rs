@@ -43,8 +43,9 @@ pub fn describe_formats(formats: &Formats) -> Option<String> {
 }
 
 fn registry(s: &mut Settings, folder: &Path) -> Option<RegistrySettings> {
-    let [url, user, password, token, ca] =
-        ["url", "user", "password", "token", "ca"].map(|key| s.text(&format!("registry.{key}"), ""));
+    let [url, user, ca] = ["url", "user", "ca"].map(|key| s.text(&format!("registry.{key}"), ""));
+    let [password, token] =
+        ["password", "token"].map(|key| s.secret(&format!("registry.{key}")).unwrap_or_default());
     let register = s.flag("registry.register", true);
     let is_given = |text: &String| !text.is_empty();
     let mut urls = Vec::new();

@@ -163,7 +163,7 @@ fn hook_source(s: &mut Settings, source: &RawSource) -> Option<HookSource> {
 
 /// Reads a secret. It must have at least 8 characters, so that nobody guesses it.
 fn secret(s: &mut Settings, key: &str) -> String {
-    let secret = s.text(key, "");
+    let secret = s.secret(key).unwrap_or_default();
     if secret.len() < 8 {
         let variable = format!("FIREWATCH_{}", key.to_uppercase().replace('.', "_"));
         s.add_fault(
@@ -220,7 +220,7 @@ fn stream_source(s: &mut Settings, source: &RawSource) -> Option<StreamSource> {
                     format!("`{tag}` is not a hashtag; give only its letters, digits and `_`"),
                 );
             }
-            let token = s.text(&key("token"), "");
+            let token = s.secret(&key("token")).unwrap_or_default();
             let given = |text: String| (!text.is_empty()).then_some(text);
             let (tag, token) = (given(tag), given(token));
             Some(StreamSource::Mastodon(MastodonStream {

@@ -184,7 +184,7 @@ fn channel(s: &mut Settings, name: &str, all: &[String]) -> Option<NotificationC
             };
             Some(Transport::PagerDuty {
                 url,
-                key: required_text(s, &key("routing_key"), "copy it from the PagerDuty integration")?,
+                key: required_secret(s, &key("routing_key"), "copy it from the PagerDuty integration")?,
             })
         }
         "email" => mail(s, name).map(Transport::Email),
@@ -230,8 +230,16 @@ fn required_text(s: &mut Settings, key: &str, hint: &str) -> Option<String> {
     Some(value)
 }
 
+fn required_secret(s: &mut Settings, key: &str, hint: &str) -> Option<String> {
+    let secret = s.secret(key);
+    if secret.is_none() {
+        s.add_fault(key, format_args!("missing; {hint}"));
+    }
+    secret
+}
+
 fn url(s: &mut Settings, key: &str, address_scope: AddressScope) -> Option<String> {
-    let url = required_text(
+    let url = required_secret(
         s,
         key,
         "set it here, or in the environment variable of this key to keep it out of the file",
@@ -249,7 +257,7 @@ fn url(s: &mut Settings, key: &str, address_scope: AddressScope) -> Option<Strin
 
 fn secret(s: &mut Settings, key: &str) -> Option<Vec<u8>> {
     use base64::Engine;
-    let text = required_text(
+    let text = required_secret(
         s,
         key,
         "use `whsec_` followed by 24 to 64 bytes in base64, for example from `openssl rand -base64 32`",
@@ -280,7 +288,7 @@ fn mail(s: &mut Settings, name: &str) -> Option<Mail> {
     let tls = s.choice(&key("tls"), "starttls", &["tls", "starttls", "none"]);
     let usual = if tls == "tls" { 465 } else { 587 };
     let port = s.integer(&key("port"), usual, 1..=65_535) as u16;
-    let (user, password) = (s.text(&key("user"), "-"), s.text(&key("password"), "-"));
+    let (user, password) = (s.text(&key("user"), "-"), s.secret(&key("password")).unwrap_or_default());
     let server = server?;
     if tls == "none" && !matches!(server.as_str(), "localhost" | "127.0.0.1" | "::1") {
         s.add_fault(&key("tls"), "\"none\": only for a server on this machine; use \"starttls\" or \"tls\"");

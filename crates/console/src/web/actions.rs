@@ -147,14 +147,14 @@ pub(super) struct Draft {
 /// The result of checking a draft.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Verdict {
-    /// Whether the draft may be sent.
+    /// Whether nothing was found that must not be said in public.
     send: bool,
     /// Why it may not be sent, or what it offers the customer.
     #[serde(rename = "said")]
     explanation: String,
 }
 
-/// Checks whether a drafted reply may be sent. The draft is never stored.
+/// Looks in a drafted reply for what must not be said in public. The draft is never stored.
 pub(super) async fn guard(
     State(console): State<Console>,
     Extension(person): Extension<Person>,

@@ -115,7 +115,7 @@ fn escalations(api: &mut ApiBuilder) {
     );
     let act = "Act on an escalation; a retry with the same idempotency-key header has no effect";
     api.add(post(actions::act), Operation::post::<actions::ActionRequest>("/api/actions", act).status(202));
-    let guard = "Check whether a drafted public reply may be sent";
+    let guard = "Look in a drafted public reply for what must not be said in public";
     api.add(
         post(actions::guard),
         Operation::post::<actions::Draft>("/api/guard", guard).with_response::<actions::Verdict>(),

@@ -55,7 +55,7 @@ pub type SendAction = Arc<dyn Fn(&Action) -> Result<(), ToolError> + Send + Sync
 pub type FindThread = Arc<dyn Fn(&str, EventTime) -> Result<Thread, ToolError> + Send + Sync>;
 /// Replaces personal data in a text by its kind, such as `[phone]`.
 pub type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
-/// Checks a draft: whether it may be sent, with an explanation.
+/// Checks a draft: whether nothing was found that must not be said in public, with an explanation.
 pub type Guard = Arc<dyn Fn(&str) -> (bool, String) + Send + Sync>;
 /// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> EventTime + Send + Sync>;

@@ -124,7 +124,15 @@ impl Item {
             return out.delete_account(id, platform_time::text("event_at", gone.event_at.as_deref())?);
         }
         self.note_restored(out)?;
-        self.is_public_post(context)?;
+        if let Err(rejection) = self.is_public_post(context) {
+            // Who may see a retweet has nothing to do with the original.
+            if rejection.code == Code::NotPublic
+                && let Some(original) = self.reference("retweeted")
+            {
+                context.emit_referenced(original, out);
+            }
+            return Err(rejection);
+        }
         let id = self.id.as_ref().map(|id| id.0.as_str()).ok_or_else(|| missing("id"))?;
         if let Some(original) = self.reference("retweeted") {
             return self.reshare(id, original, context, out);

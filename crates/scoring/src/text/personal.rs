@@ -174,11 +174,15 @@ impl PersonalDataDetector {
 
 /// Counts the digits of a text outside handles, hashtags and links, whose digits identify nobody.
 pub(super) fn digits(text: &str) -> usize {
-    let is_tag =
-        |word: &str| word.strip_prefix('#').is_some_and(|tag| !tag.starts_with(|c: char| c.is_ascii_digit()));
-    let is_public = |word: &&str| word.starts_with('@') || is_tag(word) || word.starts_with("http");
-    let words = text.split(' ').filter(|word| !is_public(word));
+    let words = text.split_whitespace().filter(|word| !word.starts_with("http")).map(behind_tag);
     words.map(|word| word.bytes().filter(u8::is_ascii_digit).count()).sum()
+}
+
+/// Returns what follows the handle or hashtag with which a word begins.
+fn behind_tag(word: &str) -> &str {
+    let is_number = |tag: &str| tag.starts_with(|c: char| c.is_ascii_digit());
+    let tag = word.strip_prefix('@').or_else(|| word.strip_prefix('#').filter(|tag| !is_number(tag)));
+    tag.map_or(word, |tag| tag.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 fn scanned_part(text: &str) -> &str {
@@ -301,6 +305,20 @@ mod tests {
             redacted("ssn 123-45-6789, card 4111 1111 1111 1111"),
             "ssn [social security], card [card]"
         );
+    }
+
+    #[test]
+    fn digits_behind_a_mention_are_found() {
+        for (text, hidden) in [
+            ("@AldermereCare\n123-45-6789", "@AldermereCare\n[social security]"),
+            ("@AldermereCare\nSSN:123-45-6789", "@AldermereCare\nSSN:[social security]"),
+            ("@AldermereCare\n04/12/1987", "@AldermereCare\n[birth date]"),
+            ("@AldermereCare,123-45-6789", "@AldermereCare,[social security]"),
+            ("#claim:123-45-6789", "#claim:[social security]"),
+            ("#fail\tcall 415-555-0132", "#fail\tcall [phone]"),
+        ] {
+            assert_eq!(redacted(text), hidden);
+        }
     }
 
     #[test]

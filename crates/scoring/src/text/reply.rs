@@ -131,7 +131,7 @@ impl ReplyChecker {
         self.accepts_hand_off.is_match(text)
     }
 
-    /// Returns the faults of a public reply, in order of position; empty if it may be sent. Personal data is
+    /// Returns the faults of a public reply, in order of position; empty if none was found. Personal data is
     /// searched in the first [`MAX_SCANNED_BYTES`](super::MAX_SCANNED_BYTES) bytes.
     #[must_use]
     pub fn faults(&self, text: &str) -> Vec<ReplyFault> {
