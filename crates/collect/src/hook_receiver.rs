@@ -76,7 +76,7 @@ async fn answer_challenge(
 ) -> Response {
     let Some(endpoint) = shared.endpoints.get(&name) else { return unknown() };
     if endpoint.challenges.check().is_err() {
-        return too_fast();
+        return shared.too_fast(&name);
     }
     match endpoint.source.hook.challenge(&|name| query.get(name).cloned()) {
         Ok(answer) => answer.into_response(),
@@ -93,34 +93,19 @@ async fn receive_payload(
 ) -> Response {
     let Some(endpoint) = shared.endpoints.get(&name) else { return unknown() };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Into::into);
-    let unauthenticated = |e: HookAuthError| {
-        (shared.context.notify)(&name, &Notice::Skipped(format!("not authenticated: {e}")));
-        (StatusCode::UNAUTHORIZED, format!("{e}\n")).into_response()
-    };
     // Without a signature there is nothing to read.
     if let Err(e) = endpoint.source.hook.check_headers(&header) {
-        return unauthenticated(e);
+        return shared.unauthenticated(&name, &e);
     }
     let payload = match shared.bodies.read(body).await {
         Ok(payload) => payload,
-        Err(BodyError::TooLarge) => {
-            (shared.context.notify)(
-                &name,
-                &Notice::Skipped(format!("a body of more than {MAX_RAW_BYTES} bytes")),
-            );
-            return (StatusCode::PAYLOAD_TOO_LARGE, format!("the maximum is {MAX_RAW_BYTES} bytes\n"))
-                .into_response();
-        }
-        Err(BodyError::Late) => {
-            return (StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n").into_response();
-        }
-        Err(BodyError::Busy) => return not_stored("too many large bodies at once; send it again\n"),
+        Err(e) => return shared.unread(&name, e),
     };
     if let Err(e) = endpoint.source.hook.check(&header, &payload, (shared.context.clock)()) {
-        return unauthenticated(e);
+        return shared.unauthenticated(&name, &e);
     }
     if endpoint.limit.check().is_err() {
-        return too_fast();
+        return shared.too_fast(&name);
     }
     let raw = RawPayload { topic: endpoint.source.topic.clone(), payload, cursor: None };
     match tokio::time::timeout(PUT_TIMEOUT, (shared.context.put)(raw)).await {
@@ -139,14 +124,44 @@ async fn receive_payload(
     }
 }
 
+/// Refusals. Each is noticed, for the log and the metrics.
+impl Shared {
+    fn refuse(&self, source: &str, status: StatusCode, why: String) -> Response {
+        let answer = format!("{why}\n");
+        (self.context.notify)(source, &Notice::Skipped(why));
+        (status, answer).into_response()
+    }
+
+    fn unauthenticated(&self, source: &str, error: &HookAuthError) -> Response {
+        self.refuse(source, StatusCode::UNAUTHORIZED, format!("not authenticated: {error}"))
+    }
+
+    fn unread(&self, source: &str, error: BodyError) -> Response {
+        match error {
+            BodyError::TooLarge => {
+                let why = format!("a body of more than {MAX_RAW_BYTES} bytes");
+                self.refuse(source, StatusCode::PAYLOAD_TOO_LARGE, why)
+            }
+            BodyError::Late => {
+                self.refuse(source, StatusCode::REQUEST_TIMEOUT, "a body that did not arrive in time".into())
+            }
+            BodyError::Busy => {
+                (self.context.notify)(source, &Notice::Skipped("too many large bodies at once".into()));
+                not_stored("too many large bodies at once; send it again\n")
+            }
+        }
+    }
+
+    fn too_fast(&self, source: &str) -> Response {
+        (self.context.notify)(source, &Notice::Skipped("a request over the rate".into()));
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], "too many requests\n").into_response()
+    }
+}
+
 fn not_stored(why: &'static str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "30")], why).into_response()
 }
 
 fn unknown() -> Response {
     (StatusCode::NOT_FOUND, "no webhook source has this name\n").into_response()
-}
-
-fn too_fast() -> Response {
-    (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], "too many requests\n").into_response()
 }
