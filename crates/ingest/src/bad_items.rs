@@ -3,13 +3,11 @@
 //! Pages are parsed as a whole, which is fast and refuses all of a page for one wrong type. Only then is each
 //! item tried by itself, and a bad one is replaced by `null`, so that the others keep their places.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::LazyLock;
-
 use firewatch_domain::RejectionCode as Code;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::bad_parts::PartRemover;
 use crate::json::at_field;
 use crate::{MAX_PAYLOAD_BYTES, Rejection};
 
@@ -17,12 +15,12 @@ use crate::{MAX_PAYLOAD_BYTES, Rejection};
 /// payload.
 #[derive(Clone, Copy)]
 pub(crate) struct ItemList {
-    field: &'static str,
+    pub field: &'static str,
     check: Check,
 }
 
 /// Returns why a value cannot be read as an item.
-type Check = fn(&Value) -> Option<Rejection>;
+pub(crate) type Check = fn(&Value) -> Option<Rejection>;
 
 impl ItemList {
     /// Creates a list of items of this type.
@@ -40,6 +38,8 @@ fn check<T: for<'a> Deserialize<'a>>(item: &Value) -> Option<Rejection> {
 pub(crate) struct GoodItems {
     pub payload: Vec<u8>,
     pub rejections: Vec<Rejection>,
+    /// What stands for words that cannot be read.
+    pub unreadable: String,
 }
 
 /// Returns what can be read of a payload that was rejected as a whole; `None` when nothing more can.
@@ -53,150 +53,36 @@ pub(crate) fn without_bad_items(payload: &[u8], lists: &[ItemList]) -> Option<Go
     let is_repaired = repaired.as_bytes() != payload;
     let mut value: Value = serde_json::from_str(&repaired).ok()?;
     let mut rejections = Vec::new();
-    take_out(&mut value, "", lists, &mut rejections);
+    let parts = PartRemover::new(payload, lists);
+    take_out(&mut value, "", &parts, &mut rejections);
     if rejections.is_empty() && !is_repaired {
         return None;
     }
-    Some(GoodItems { payload: serde_json::to_vec(&value).ok()?, rejections })
-}
-
-/// Parts of a post or review that it can be read without: what it quotes, answers, polls and pictures. None of them
-/// says who may read it.
-const OPTIONAL_PARTS: [&str; 14] = [
-    "quoted_status",
-    "quote",
-    "quoted_post",
-    "embed",
-    "poll",
-    "poll_data",
-    "poll_attachment",
-    "text_attachment",
-    "gallery_data",
-    "media_attachments",
-    "entities",
-    "extended_entities",
-    "reviewReply",
-    "companyReply",
-];
-
-/// Fields with words. An item whose words cannot be read is no post, but holds others: answers and comments.
-const WORDS: [&str; 11] = [
-    "body",
-    "text",
-    "message",
-    "caption",
-    "subject",
-    "title",
-    "selftext",
-    "textDisplay",
-    "textOriginal",
-    "description",
-    "description_text",
-];
-
-/// What stands for words that cannot be read. It differs between processes, so that nobody can write it.
-static UNREADABLE: LazyLock<String> =
-    LazyLock::new(|| format!("\u{fffc}{:016x}\u{fffc}", RandomState::new().hash_one("unreadable")));
-
-/// Returns whether a text holds words that could not be read.
-pub(crate) fn is_unreadable(text: &str) -> bool {
-    text.contains(UNREADABLE.as_str())
-}
-
-/// Maximum number of optional parts of one item that are left out.
-pub(crate) const MAX_BAD_PARTS: usize = 4;
-
-/// Returns a payload without the optional part that a rejection is about, and the rejection with the pointer of that
-/// part; `None` when it is about another part.
-pub(crate) fn without_bad_part(
-    payload: &[u8],
-    fault: &Rejection,
-    lists: &[ItemList],
-) -> Option<(Vec<u8>, Rejection)> {
-    if payload.len() > MAX_PAYLOAD_BYTES {
-        return None;
-    }
-    let mut value: Value = serde_json::from_slice(payload).ok()?;
-    let rejection = take_out_part(&mut value, fault).or_else(|| take_out_words(&mut value, fault, lists))?;
-    Some((serde_json::to_vec(&value).ok()?, rejection))
-}
-
-/// Replaces the optional part that a fault is about by `null`.
-fn take_out_part(value: &mut Value, fault: &Rejection) -> Option<Rejection> {
-    let steps: Vec<&str> = fault.field()?.split('/').collect();
-    let part = steps.iter().rposition(|step| OPTIONAL_PARTS.contains(step))?;
-    let pointer = steps.get(..=part)?.join("/");
-    let found = value.pointer_mut(&pointer).filter(|found| !found.is_null())?;
-    *found = Value::Null;
-    Some(Rejection { pointer, ..fault.clone() })
-}
-
-/// Marks the words that a fault is about as unreadable, in an item that holds others.
-fn take_out_words(value: &mut Value, fault: &Rejection, lists: &[ItemList]) -> Option<Rejection> {
-    let pointer = fault.field()?;
-    let is_words = pointer.rsplit('/').next().is_some_and(|field| WORDS.contains(&field));
-    if !is_words || !holds_items(value, lists) {
-        return None;
-    }
-    *value.pointer_mut(pointer)? = Value::String(UNREADABLE.clone());
-    Some(fault.clone())
-}
-
-/// Returns whether there are items of a list below a value.
-fn holds_items(value: &Value, lists: &[ItemList]) -> bool {
-    match value {
-        Value::Object(fields) => fields.iter().any(|(name, value)| {
-            let is_list = lists.iter().any(|list| list.field == name);
-            (is_list && value.as_array().is_some_and(|items| !items.is_empty())) || holds_items(value, lists)
-        }),
-        Value::Array(items) => items.iter().any(|item| holds_items(item, lists)),
-        _ => false,
-    }
-}
-
-/// Returns an item without its bad optional parts, or without its words, and the rejections of these; `None` when that
-/// does not make it good.
-fn without_bad_parts(
-    item: &Value,
-    fault: &Rejection,
-    check: Check,
-    lists: &[ItemList],
-) -> Option<(Value, Vec<Rejection>)> {
-    let (mut item, mut fault, mut rejections) = (item.clone(), fault.clone(), Vec::new());
-    for _ in 0..MAX_BAD_PARTS {
-        let rejection =
-            take_out_part(&mut item, &fault).or_else(|| take_out_words(&mut item, &fault, lists))?;
-        rejections.push(rejection);
-        match check(&item) {
-            None => return Some((item, rejections)),
-            Some(next) => fault = next,
-        }
-    }
-    None
+    Some(GoodItems { payload: serde_json::to_vec(&value).ok()?, rejections, unreadable: parts.unreadable })
 }
 
 /// Replaces the bad items below a value by `null`. Inner lists come first, so that a bad answer does not cost
 /// the post above it.
-fn take_out(value: &mut Value, field: &str, lists: &[ItemList], rejections: &mut Vec<Rejection>) {
+fn take_out(value: &mut Value, field: &str, parts: &PartRemover<'_>, rejections: &mut Vec<Rejection>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let known = rejections.len();
-                take_out(value, name, lists, rejections);
+                take_out(value, name, parts, rejections);
                 add_step(rejections, known, name);
             }
         }
         Value::Array(items) => {
-            let list = lists.iter().filter(|list| list.field == field);
+            let list = parts.lists.iter().filter(|list| list.field == field);
             let checks: Vec<_> = list.map(|list| list.check).collect();
             for (i, item) in items.iter_mut().enumerate().filter(|one| !one.1.is_null()) {
                 let known = rejections.len();
-                take_out(item, "\0", lists, rejections);
+                take_out(item, "\0", parts, rejections);
                 // An item is good when it is one of the kinds that a list of this name holds.
                 let faults: Vec<Rejection> = checks.iter().map_while(|check| check(item)).collect();
                 if faults.len() == checks.len() && !faults.is_empty() {
                     let mut rest = faults.iter().zip(&checks);
-                    match rest.find_map(|(fault, check)| without_bad_parts(item, fault, *check, lists)) {
+                    match rest.find_map(|(fault, check)| parts.without_bad_parts(item, fault, *check)) {
                         Some((rest, faults)) => {
                             *item = rest;
                             rejections.extend(faults);

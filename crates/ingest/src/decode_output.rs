@@ -7,7 +7,6 @@ use firewatch_domain::{
     SCHEMA_VERSION,
 };
 
-use crate::bad_items::is_unreadable;
 use crate::check::{self, plausible_time};
 use crate::{Rejection, Result};
 
@@ -104,8 +103,8 @@ pub(crate) struct DecodeOutput<'a> {
     scope: Option<&'a str>,
     /// The arrival time of the payload.
     pub arrival: EventTime,
-    /// The payload is what is left of one that could not be read as a whole.
-    is_rest: bool,
+    /// What stands for words that cannot be read, in what is left of a payload that could not be read as a whole.
+    unreadable: Option<String>,
     decoded: DecodedPayload,
 }
 
@@ -118,13 +117,17 @@ pub(crate) struct Occurrence<'a> {
 
 impl<'a> DecodeOutput<'a> {
     pub(crate) fn new(platform: &'a str, scope: Option<&'a str>, arrival: EventTime) -> Self {
-        Self { platform, scope, arrival, is_rest: false, decoded: DecodedPayload::default() }
+        Self { platform, scope, arrival, unreadable: None, decoded: DecodedPayload::default() }
     }
 
     /// Says that the payload is what is left of one that could not be read as a whole: posts without their words, of
     /// which a rejection is known, are left out.
-    pub(crate) fn of_rest(self) -> Self {
-        Self { is_rest: true, ..self }
+    pub(crate) fn of_rest(self, unreadable: String) -> Self {
+        Self { unreadable: Some(unreadable), ..self }
+    }
+
+    fn is_unreadable(&self, text: &str) -> bool {
+        self.unreadable.as_ref().is_some_and(|mark| text.contains(mark))
     }
 
     /// Returns what was collected. An empty payload becomes a rejection.
@@ -185,7 +188,7 @@ impl<'a> DecodeOutput<'a> {
 
     /// Adds a post. Each edit of a post, and each time that it is public again, has an event id of its own.
     pub(crate) fn post(&mut self, when: Occurrence<'_>, post: Post) -> Result<()> {
-        if self.is_rest && is_unreadable(&post.text) {
+        if self.is_unreadable(&post.text) {
             return Ok(());
         }
         let id = match post.edited_at {
@@ -241,7 +244,7 @@ impl<'a> DecodeOutput<'a> {
 
     /// Adds a public reply of the brand.
     pub(crate) fn brand_reply(&mut self, when: Occurrence<'_>, id: String, reply: BrandReply) -> Result<()> {
-        if self.is_rest && is_unreadable(&reply.text) {
+        if self.is_unreadable(&reply.text) {
             return Ok(());
         }
         self.push(id, when, Body::BrandReply(reply))

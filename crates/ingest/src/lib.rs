@@ -6,6 +6,7 @@
 
 mod app_store;
 mod bad_items;
+mod bad_parts;
 mod bluesky;
 mod check;
 mod decode_output;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::bad_items::{self, ItemList};
+use crate::bad_parts::{MAX_BAD_PARTS, PartRemover};
 use crate::decode_output::{DecodeOutput, DecodedPayload, conversation, empty};
 use crate::generic::Mapping;
 use crate::meta::{facebook, instagram};
@@ -277,7 +278,7 @@ impl PayloadDecoder {
         let result = self.read(payload, &mut out);
         let may_be_one_item = result.as_ref().is_err_and(bad_items::may_be_one_item);
         if may_be_one_item && let Some(good) = bad_items::without_bad_items(payload, self.item_lists()) {
-            let mut out = new_output().of_rest();
+            let mut out = new_output().of_rest(good.unreadable);
             good.rejections.into_iter().for_each(|rejection| out.reject(rejection));
             let result = self.read(&good.payload, &mut out);
             return out.finish(result);
@@ -299,12 +300,14 @@ impl PayloadDecoder {
         arrival: EventTime,
     ) -> Option<DecodedPayload> {
         let mut fault = result.as_ref().err()?.clone();
+        let parts = PartRemover::new(payload, self.item_lists());
         let (mut payload, mut rejections) = (payload.to_vec(), Vec::new());
-        for _ in 0..bad_items::MAX_BAD_PARTS {
-            let (rest, rejection) = bad_items::without_bad_part(&payload, &fault, self.item_lists())?;
+        for _ in 0..MAX_BAD_PARTS {
+            let (rest, rejection) = parts.without_bad_part(&payload, &fault)?;
             payload = rest;
             rejections.push(rejection);
-            let mut out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival).of_rest();
+            let out = DecodeOutput::new(self.name(), self.scope.as_deref(), arrival);
+            let mut out = out.of_rest(parts.unreadable.clone());
             match self.read(&payload, &mut out) {
                 Ok(()) => {
                     rejections.into_iter().for_each(|rejection| out.reject(rejection));

@@ -4,7 +4,9 @@
 //! keys. Every fault names the key, the value and the remedy, so that a file with several faults needs only
 //! one correction.
 
+mod duration;
 mod schema;
+mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -13,16 +15,14 @@ use std::ops::RangeInclusive;
 use serde_json::json;
 use toml::{Table, Value};
 
-use firewatch_domain::Duration;
-
+pub use duration::parse_duration;
 pub use schema::{Descriptions, json_schema};
 
-/// Maximum length of a secret.
-const MAX_SECRET_BYTES: usize = 4096;
-/// Ending of a variable that names a file with the value.
-const FILE_VARIABLE: &str = "_FILE";
 /// Maximum number of unknown keys for which the closest known key is looked up.
 const MAX_HINTS: usize = 20;
+
+/// Reads a file as text.
+pub type ReadFile = fn(&str) -> std::io::Result<String>;
 
 /// One fault in a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub struct Settings {
     known_keys: BTreeSet<String>,
     prefix: String,
     variables: BTreeMap<String, String>,
+    read_file: ReadFile,
     faults: Vec<Fault>,
 }
 
@@ -72,6 +73,7 @@ impl Settings {
                 known_keys: BTreeSet::new(),
                 prefix: String::new(),
                 variables: BTreeMap::new(),
+                read_file: |_| Err(std::io::ErrorKind::Unsupported.into()),
                 faults: Vec::new(),
             }),
             Err(e) => Err(vec![Fault { key: name.into(), problem: place(text, &e) }]),
@@ -82,8 +84,15 @@ impl Settings {
     /// `kafka.group_id`.
     ///
     /// A value that parses as TOML (number, boolean, list) gets that type; any other value is a string.
-    pub fn override_from(&mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) {
+    /// `read_file` returns the text of a file that a variable names for a secret.
+    pub fn override_from(
+        &mut self,
+        prefix: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        read_file: ReadFile,
+    ) {
         self.prefix = prefix.into();
+        self.read_file = read_file;
         self.variables = variables
             .into_iter()
             .filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_owned(), v)))
@@ -97,47 +106,6 @@ impl Settings {
             None => default.into(),
             Some(Value::String(s)) if !s.trim().is_empty() && s.len() <= 1000 => s,
             Some(other) => self.reject(key, &other, "text of 1 to 1,000 bytes", default.into()),
-        }
-    }
-
-    /// Returns a secret of 1 to 4,096 bytes: from the file that the variable of the key with `_FILE` behind it names, as
-    /// it is from the variable of the key, or from the settings file. No fault shows it.
-    pub fn secret(&mut self, key: &str) -> Option<String> {
-        self.record_key(key, json!({ "type": "string", "maxLength": MAX_SECRET_BYTES, "writeOnly": true }));
-        self.known_keys.insert(key.into());
-        match self.read_secret(key) {
-            Ok(None) => None,
-            Ok(Some(secret)) if (1..=MAX_SECRET_BYTES).contains(&secret.len()) => Some(secret),
-            Ok(Some(_)) => {
-                self.add_fault(key, format_args!("is empty or too long; give 1 to {MAX_SECRET_BYTES} bytes"));
-                None
-            }
-            Err(problem) => {
-                self.add_fault(key, problem);
-                None
-            }
-        }
-    }
-
-    fn read_secret(&mut self, key: &str) -> Result<Option<String>, String> {
-        let variable = variable_name(key);
-        let file = self.variables.remove(&(variable.clone() + FILE_VARIABLE));
-        let names =
-            || (format!("{}{variable}", self.prefix), format!("{}{variable}{FILE_VARIABLE}", self.prefix));
-        match (self.variables.remove(&variable), file) {
-            (Some(_), Some(_)) => {
-                let (value, file) = names();
-                Err(format!("both {value} and {file} are set; set one of them"))
-            }
-            (Some(secret), None) => Ok(Some(secret)),
-            (None, Some(path)) => {
-                read_secret_file(&path).map(Some).map_err(|e| format!("{}: {e}", names().1))
-            }
-            (None, None) => match get(&self.table, key) {
-                None => Ok(None),
-                Some(Value::String(text)) => Ok(Some(text.clone())),
-                Some(_) => Err("is not text; put it in quotes".into()),
-            },
         }
     }
 
@@ -201,37 +169,6 @@ impl Settings {
         }
     }
 
-    /// Returns a duration within a range of seconds. It is written as a whole number of `ms`, `s`, `m` or
-    /// `h`.
-    pub fn duration(&mut self, key: &str, default: Duration, seconds: RangeInclusive<f64>) -> Duration {
-        let read = self.optional_duration(key, seconds);
-        if let Some(schema) = self.key_schemas.last_mut().and_then(|key| key.schema.as_object_mut()) {
-            schema.insert("default".into(), write_duration(default).into());
-        }
-        read.unwrap_or(default)
-    }
-
-    /// Returns a duration within a range of seconds, or `None` when the key is absent or rejected.
-    pub fn optional_duration(&mut self, key: &str, seconds: RangeInclusive<f64>) -> Option<Duration> {
-        let bound = |seconds: &f64| write_duration(Duration::from_millis((seconds * 1000.0) as i64));
-        let range = format!("{} to {}", bound(seconds.start()), bound(seconds.end()));
-        let pattern = "^[0-9]+ *(ms|s|m|h)$";
-        self.record_key(key, json!({ "type": "string", "pattern": pattern, "x-range": range }));
-        match self.read_value(key)? {
-            Value::String(s) if parse_duration(&s).is_some_and(|d| seconds.contains(&d.as_secs())) => {
-                parse_duration(&s)
-            }
-            other => {
-                let range = format!(
-                    "a duration such as \"30s\" or \"5m\", from {} to {} seconds",
-                    seconds.start(),
-                    seconds.end()
-                );
-                self.reject(key, &other, &range, None)
-            }
-        }
-    }
-
     /// Returns a boolean.
     pub fn flag(&mut self, key: &str, default: bool) -> bool {
         self.record_key(key, json!({ "type": "boolean", "default": default }));
@@ -272,11 +209,11 @@ impl Settings {
         let own: BTreeMap<String, String> = own;
         for (name, value) in own {
             let dotted = |name: &str| name[section.len()..].to_lowercase().replace('_', ".");
-            match name.strip_suffix(FILE_VARIABLE).filter(|name| name.len() > section.len()) {
+            match name.strip_suffix(secret::FILE_VARIABLE).filter(|name| name.len() > section.len()) {
                 None => drop(found.insert(dotted(&name), value)),
-                Some(of) => match read_secret_file(&value) {
+                Some(of) => match self.read_secret_file(&name, &value) {
                     Ok(secret) => drop(found.insert(dotted(of), secret)),
-                    Err(e) => self.add_fault(key, format_args!("{}{name}: {e}", self.prefix.clone())),
+                    Err(problem) => self.add_fault(key, problem),
                 },
             }
         }
@@ -365,14 +302,6 @@ impl Settings {
     }
 }
 
-/// Reads a secret from a file, without the end of its last line.
-fn read_secret_file(path: &str) -> Result<String, String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(e) => Err(format!("{path}: {e}; name a file that can be read")),
-    }
-}
-
 /// Returns what is wrong with a text that is not TOML, with line and column. The line itself may hold a secret.
 fn place(text: &str, error: &toml::de::Error) -> String {
     let Some(span) = error.span() else { return error.message().to_owned() };
@@ -429,33 +358,10 @@ fn flatten(table: &Table) -> BTreeMap<String, String> {
     flat
 }
 
-/// Parses a duration such as `30s`: a whole number of `ms`, `s`, `m` or `h`. Returns `None` for anything
-/// else.
-#[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: i64 = number.parse().ok()?;
-    let millis: i64 = match unit.trim() {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    number.checked_mul(millis).map(Duration::from_millis)
-}
-
-/// Writes a duration as settings have it: a whole number of the largest unit that fits.
-fn write_duration(duration: Duration) -> String {
-    let ms = duration.as_millis();
-    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let unit = units.into_iter().find(|(_, size)| ms != 0 && ms % size == 0);
-    unit.map_or_else(|| format!("{ms}ms"), |(unit, size)| format!("{}{unit}", ms / size))
-}
-
 #[cfg(test)]
 mod tests {
+    use firewatch_domain::Duration;
+
     use super::*;
 
     #[test]
@@ -484,44 +390,14 @@ mod tests {
         let mut s = Settings::parse("f.toml", "[a]\nn = 1\n").unwrap();
         let vars =
             [("FW_A_N", "5"), ("FW_A_HOST", "h:9092"), ("OTHER", "x"), ("FW_TYPO", "1"), ("FW_K_X_Y", "z")];
-        s.override_from("FW_", vars.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let no_files = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+        s.override_from("FW_", vars.map(|(k, v)| (k.to_owned(), v.to_owned())), no_files);
         assert_eq!(s.integer("a.n", 0, 0..=9), 5);
         assert_eq!(s.text("a.host", ""), "h:9092");
         assert_eq!(s.free_section("k"), [("x.y".to_owned(), "z".to_owned())]);
         let faults = s.finish(()).unwrap_err();
         assert_eq!(faults.len(), 1);
         assert_eq!(faults[0].key, "FW_TYPO");
-    }
-
-    #[test]
-    fn a_secret_is_never_shown_nor_read_as_toml() {
-        let file = std::env::temp_dir().join(format!("firewatch-secret-{}", std::process::id()));
-        std::fs::write(&file, "from the file\n").unwrap();
-        let read = |variables: &[(&str, &str)], text: &str| {
-            let mut s = Settings::parse("f.toml", text).unwrap();
-            s.override_from("FW_", variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-            let secret = s.secret("mail.password");
-            s.finish(secret).map_err(|faults| faults.iter().map(Fault::to_string).collect::<String>())
-        };
-        let is = |text: &str| Ok(Some(text.to_owned()));
-        assert_eq!(read(&[("FW_MAIL_PASSWORD", "90210481516234242")], ""), is("90210481516234242"));
-        assert_eq!(read(&[("FW_MAIL_PASSWORD", "[\"x\"]")], ""), is("[\"x\"]"));
-        assert_eq!(read(&[("FW_MAIL_PASSWORD_FILE", file.to_str().unwrap())], ""), is("from the file"));
-        assert_eq!(read(&[], "[mail]\npassword = \"given\"\n"), is("given"));
-        assert_eq!(read(&[], ""), Ok(None));
-        for (variables, text, words) in [
-            (&[][..], "[mail]\npassword = 4242\n", "is not text"),
-            (&[("FW_MAIL_PASSWORD", "")], "", "is empty"),
-            (&[("FW_MAIL_PASSWORD", &"4242".repeat(2000)[..])], "", "too long"),
-            (&[("FW_MAIL_PASSWORD", "4242"), ("FW_MAIL_PASSWORD_FILE", "f")], "", "set one of them"),
-            (&[("FW_MAIL_PASSWORD_FILE", "no such file")], "", "name a file that can be read"),
-        ] {
-            let faults = read(variables, text).unwrap_err();
-            assert!(faults.contains(words) && !faults.contains("4242"), "{faults}");
-        }
-        let fault = Settings::parse("f.toml", "a = 1\npassword = hunter2\n").unwrap_err()[0].to_string();
-        assert!(fault.starts_with("f.toml: line 2, column 12: ") && !fault.contains("hunter"), "{fault}");
-        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
         variables
             .into_iter()
             .filter(|(name, _)| !NON_SETTING_VARIABLES.iter().any(|no| name.starts_with(no))),
+        |path| std::fs::read_to_string(path),
     );
     let mut ruleset = Err(Failure::Reported);
     let keys = read_keys(&mut s, path, |policies| {
@@ -131,7 +132,7 @@ fn load_ruleset(files: &PolicyFiles) -> Result<Ruleset, Failure> {
 pub fn log_settings(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> LogSettings {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let Ok(mut s) = Settings::parse("settings", &text) else { return LogSettings::default() };
-    s.override_from(PREFIX, variables);
+    s.override_from(PREFIX, variables, |path| std::fs::read_to_string(path));
     log(&mut s)
 }
 

@@ -65,18 +65,25 @@ pub(crate) const LISTS: &[ItemList] = &[
     ItemList::of::<Profile>("repostedBy"),
 ];
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Account {
     active: Option<bool>,
     status: Option<String>,
 }
 
 impl Account {
-    /// Returns whether the account's posts must be deleted. Other inactive states are temporary states of the
-    /// server.
-    fn is_gone(&self) -> bool {
+    /// Notes that the account is gone, and with it its posts, or active again. Other inactive states are temporary
+    /// states of the server.
+    fn read(&self, did: Option<String>, at: EventTime, out: &mut DecodeOutput<'_>) -> Result<()> {
         let gone = ["deleted", "deactivated", "suspended", "takendown"];
-        self.active == Some(false) && self.status.as_deref().is_some_and(|status| gone.contains(&status))
+        match self.active {
+            Some(false) if self.status.as_deref().is_some_and(|status| gone.contains(&status)) => {
+                return out.delete_account(&did.ok_or_else(|| missing("did"))?, at);
+            }
+            Some(true) => out.restored_account(&did.ok_or_else(|| missing("did"))?, at),
+            _ => {}
+        }
+        Err(not_relevant("an account change; no post"))
     }
 }
 
@@ -103,26 +110,12 @@ pub(crate) fn decode(bytes: &[u8], out: &mut DecodeOutput<'_>) -> Result<()> {
             let commit = payload.commit.ok_or_else(|| missing("commit"))?;
             return commit.read(&by, seen.map(EventTime::from_millis), out);
         }
-        Some("account")
-            if payload.account.as_ref().and_then(|a| a.0.as_ref()).is_some_and(Account::is_gone) =>
-        {
-            let by = payload.did.ok_or_else(|| missing("did"))?;
+        Some("account") => {
+            let account = payload.account.and_then(|account| account.0).unwrap_or_default();
             let at = known_count(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
-            return out.delete_account(&by, at.map_or(out.arrival, EventTime::from_millis));
+            return account.read(payload.did, at.map_or(out.arrival, EventTime::from_millis), out);
         }
-        Some("account")
-            if payload
-                .account
-                .as_ref()
-                .and_then(|a| a.0.as_ref())
-                .is_some_and(|a| a.active == Some(true)) =>
-        {
-            let by = payload.did.ok_or_else(|| missing("did"))?;
-            let at = known_count(payload.time_us).and_then(|us| i64::try_from(us / 1000).ok());
-            out.restored_account(&by, at.map_or(out.arrival, EventTime::from_millis));
-            return Err(not_relevant("an account that is active; no post"));
-        }
-        Some("identity" | "account") => return Err(not_relevant("an account change; no post")),
+        Some("identity") => return Err(not_relevant("an account change; no post")),
         _ => {}
     }
     let of_messages = [&payload.messages, &payload.convo, &payload.convos, &payload.logs, &payload.sender];

@@ -191,12 +191,13 @@ impl Status {
         if self.starts_at.is_some() || self.all_day.is_some() || self.history.is_some() {
             return Err(not_relevant("an announcement, or a link or tag that is talked about; no status"));
         }
-        if let (Err(rejection), Some(original)) = (self.is_public(), &self.reblog) {
+        if let Err(rejection) = self.is_public() {
             // Who may see a boost has nothing to do with the original.
-            original.post_within("reblog", out.arrival, out);
+            if let Some(original) = &self.reblog {
+                original.post_within("reblog", out.arrival, out);
+            }
             return Err(rejection);
         }
-        self.is_public()?;
         if let Some(kind) = self.kind.as_deref().filter(|_| self.content.is_none()) {
             return self.notification(kind, out);
         }

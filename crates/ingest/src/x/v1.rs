@@ -75,12 +75,13 @@ impl Status {
 
     /// Decodes the status, after the retweeted status if there is one.
     pub(super) fn read(&self, out: &mut DecodeOutput<'_>) -> Result<()> {
-        if let (Err(rejection), Some(original)) = (self.is_public(), &self.retweeted_status) {
+        if let Err(rejection) = self.is_public() {
             // Who may see a retweet has nothing to do with the original.
-            original.post_within("retweeted_status", self.time()?, out);
+            if let Some(original) = &self.retweeted_status {
+                original.post_within("retweeted_status", self.time()?, out);
+            }
             return Err(rejection);
         }
-        self.is_public()?;
         let (id, at) = (self.id()?, self.time()?);
         if let Some(original) = &self.retweeted_status {
             original.post_within("retweeted_status", at, out);
