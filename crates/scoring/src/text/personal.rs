@@ -316,6 +316,7 @@ mod tests {
             ("@AldermereCare,123-45-6789", "@AldermereCare,[social security]"),
             ("#claim:123-45-6789", "#claim:[social security]"),
             ("#fail\tcall 415-555-0132", "#fail\tcall [phone]"),
+            ("https://t.co/a1b2\n123-45-6789", "https://t.co/a1b2\n[social security]"),
         ] {
             assert_eq!(redacted(text), hidden);
         }
