@@ -294,6 +294,13 @@ impl ConsoleProcess {
 pub struct Changes(BufReader<TcpStream>);
 
 impl Changes {
+    /// Reads what comes until the console ends the stream.
+    pub fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        let _ = self.0.read_to_string(&mut rest);
+        rest
+    }
+
     /// Reads the next change and its event id.
     pub fn next_change(&mut self) -> (String, Value) {
         let (mut id, mut data, mut line) = (String::new(), None, String::new());

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod console;
+pub mod generated;
 mod deployment;
 mod kafka;
 mod registry;

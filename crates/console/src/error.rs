@@ -11,4 +11,7 @@ pub enum StoreError {
     /// A row that cannot be read; the projection has to be rebuilt.
     #[error("console database: {0}; start with --rebuild to recreate the projection")]
     Row(String),
+    /// Too many passwords are being checked; a retry may succeed.
+    #[error("too many sign-ins at once; try again in some seconds")]
+    Busy,
 }

@@ -1,10 +1,7 @@
-//! Local accounts with name and password, hashed with argon2id.
+//! Local accounts with name and password.
 //!
 //! The first account is created with a token that the console prints at start; later ones with an invitation.
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use firewatch_domain::{Duration, EventTime};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -75,8 +72,7 @@ impl People {
         Ok(rows.into_iter().map(|(name, roles)| LocalAccount { name, roles: parse_roles(&roles) }).collect())
     }
 
-    /// Returns a token for the first account, or `None` if there is an account already. Earlier tokens become
-    /// void.
+    /// Returns a token for the first account, or `None` if there is an account already. Earlier tokens are void.
     ///
     /// # Errors
     /// When the database fails.
@@ -84,23 +80,26 @@ impl People {
         if !self.accounts().await?.is_empty() {
             return Ok(None);
         }
-        sqlx::query("DELETE FROM invitations WHERE name = ''").execute(&self.pool).await?;
         self.invite("", &Role::ALL, now).await.map(Some)
     }
 
-    /// Creates an invitation and returns its token.
+    /// Creates an invitation and returns its token. Earlier ones for the name become void: what they grant was right
+    /// when they were made.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn invite(&self, name: &str, roles: &[Role], now: EventTime) -> Result<String, StoreError> {
         let token = token()?;
+        let mut change = self.pool.begin().await?;
+        sqlx::query("DELETE FROM invitations WHERE name = $1").bind(name).execute(&mut *change).await?;
         sqlx::query("INSERT INTO invitations VALUES ($1, $2, $3, $4)")
             .bind(hash(&token))
             .bind(name)
             .bind(join_roles(roles))
             .bind((now + INVITATION_LIFETIME).as_millis())
-            .execute(&self.pool)
+            .execute(&mut *change)
             .await?;
+        change.commit().await?;
         Ok(token)
     }
 
@@ -118,8 +117,8 @@ impl People {
         Ok(found.map(|(name, roles)| Invitation { name, roles: parse_roles(&roles) }))
     }
 
-    /// Creates the account of an invitation, or replaces its roles and password; the token is used up.
-    /// Returns the name, or why the token, the name or the password was refused.
+    /// Creates the account of an invitation, or replaces its roles and password, which ends its sessions; the token is
+    /// used up. Returns the name, or why the token, the name or the password was refused.
     ///
     /// # Errors
     /// When the database fails.
@@ -137,7 +136,7 @@ impl People {
         if let Err(problem) = check_name(name).and_then(|()| check_password(&password, name)) {
             return Ok(Err(problem));
         }
-        let hashed = hash_password(password).await?;
+        let hashed = self.passwords.hash(password).await?;
         let mut change = self.pool.begin().await?;
         let used = sqlx::query("DELETE FROM invitations WHERE token = $1")
             .bind(hash(token))
@@ -156,6 +155,7 @@ impl People {
         .bind(now.as_millis())
         .execute(&mut *change)
         .await?;
+        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(name).execute(&mut *change).await?;
         change.commit().await?;
         Ok(Ok(name.to_owned()))
     }
@@ -164,20 +164,16 @@ impl People {
     /// probed.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails, or too many others sign in.
     pub async fn verify_password(&self, name: &str, password: String) -> Result<bool, StoreError> {
         let found: Option<(String,)> = sqlx::query_as("SELECT password FROM people WHERE name = $1")
             .bind(name)
             .fetch_optional(&self.pool)
             .await?;
-        let Some((kept,)) = found else {
-            return hash_password(password).await.map(|_| false);
-        };
-        let check = move || {
-            let kept = PasswordHash::new(&kept).ok()?;
-            Argon2::default().verify_password(password.as_bytes(), &kept).ok()
-        };
-        Ok(tokio::task::spawn_blocking(check).await.ok().flatten().is_some())
+        match found {
+            Some((hash,)) => self.passwords.verify(password, hash).await,
+            None => self.passwords.hash(password).await.map(|_| false),
+        }
     }
 
     /// Removes an account with its sessions and invitations; returns whether it existed.
@@ -217,11 +213,4 @@ fn check_password(password: &str, name: &str) -> Result<(), AccountError> {
         return Err(AccountError::PasswordRepeatsCharacter);
     }
     Ok(())
-}
-
-/// Hashes a password with argon2id: 19 MiB, two passes and a random salt, as OWASP recommends.
-async fn hash_password(password: String) -> Result<String, StoreError> {
-    let hash = move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string());
-    let done = tokio::task::spawn_blocking(hash).await;
-    done.ok().and_then(Result::ok).ok_or_else(|| StoreError::Row("a password could not be hashed".into()))
 }

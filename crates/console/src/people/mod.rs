@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod limits;
 mod oidc;
+mod passwords;
 mod sessions;
 
 use std::fmt;
@@ -23,8 +24,9 @@ use crate::error::StoreError;
 pub(crate) use accounts::check_name;
 pub use accounts::{AccountError, Invitation, LocalAccount, MIN_PASSWORD_CHARS};
 pub use audit::{AuditAction, AuditEntry};
-pub use limits::Limits;
+pub use limits::{Attempt, Limits, OpenStream};
 pub use oidc::{Oidc, OidcError, OidcSettings, StartedSignIn};
+use passwords::Passwords;
 pub use sessions::{IDLE_TIMEOUT, MAX_SESSION};
 
 /// A role. Every role may view; the others add rights to that.
@@ -129,6 +131,7 @@ fn parse_roles(roles: &str) -> Vec<Role> {
 #[derive(Clone)]
 pub struct People {
     pool: AnyPool,
+    passwords: Passwords,
 }
 
 const TABLES: [&str; 6] = [
@@ -147,7 +150,7 @@ impl People {
         for table in TABLES {
             sqlx::query(table).execute(&pool).await?;
         }
-        Ok(Self { pool })
+        Ok(Self { pool, passwords: Passwords::start()? })
     }
 }
 

@@ -81,18 +81,9 @@ impl People {
         agent: &str,
         now: EventTime,
     ) -> Result<Option<Person>, StoreError> {
-        let found: Option<(String, String, String, i64)> = sqlx::query_as(
-            "SELECT s.name, CASE WHEN s.roles = $4 THEN COALESCE(p.roles, '') ELSE s.roles END, s.agent, s.seen \
-             FROM sessions s LEFT JOIN people p ON p.name = s.name \
-             WHERE s.token = $1 AND s.made >= $2 AND s.seen >= $3 AND (s.roles <> $4 OR p.name IS NOT NULL)",
-        )
-        .bind(hash(token))
-        .bind((now - MAX_SESSION).as_millis())
-        .bind((now - IDLE_TIMEOUT).as_millis())
-        .bind(LOCAL_ROLES)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some((name, roles, expected_agent, seen)) = found else { return Ok(None) };
+        let Some((name, roles, expected_agent, seen)) = self.session_row(token, now).await? else {
+            return Ok(None);
+        };
         if expected_agent != hash(agent) {
             self.end_session(token).await?;
             let about = "another browser sent its cookie";
@@ -107,6 +98,34 @@ impl People {
                 .await?;
         }
         Ok(Some(Person { name, roles: parse_roles(&roles), csrf: csrf(token) }))
+    }
+
+    /// Returns whether a session holds, without prolonging it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn holds_session(&self, token: &str, now: EventTime) -> Result<bool, StoreError> {
+        Ok(self.session_row(token, now).await?.is_some())
+    }
+
+    /// Returns the name, the roles, the hashed user agent and the last use of a session that has not ended.
+    async fn session_row(
+        &self,
+        token: &str,
+        now: EventTime,
+    ) -> Result<Option<(String, String, String, i64)>, StoreError> {
+        let found = sqlx::query_as(
+            "SELECT s.name, CASE WHEN s.roles = $4 THEN COALESCE(p.roles, '') ELSE s.roles END, s.agent, s.seen \
+             FROM sessions s LEFT JOIN people p ON p.name = s.name \
+             WHERE s.token = $1 AND s.made >= $2 AND s.seen >= $3 AND (s.roles <> $4 OR p.name IS NOT NULL)",
+        )
+        .bind(hash(token))
+        .bind((now - MAX_SESSION).as_millis())
+        .bind((now - IDLE_TIMEOUT).as_millis())
+        .bind(LOCAL_ROLES)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(found)
     }
 
     /// Ends the session of a token, if there is one.

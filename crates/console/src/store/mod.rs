@@ -18,6 +18,8 @@ mod tests;
 mod wallboard;
 
 use std::collections::BTreeMap;
+use std::fs::{OpenOptions, Permissions};
+use std::path::Path;
 
 use firewatch_domain::{Duration, EventTime};
 use sqlx::AnyPool;
@@ -56,6 +58,17 @@ const SCORE_RETENTION: Duration = Duration::from_mins(2 * 24 * 60);
 /// The next offset to read, by topic and partition.
 pub type TopicPositions = BTreeMap<(String, u32), i64>;
 
+/// Creates a database file that only its owner can read, or takes the rights of others to one that exists: it holds
+/// password hashes and excerpts of posts. SQLite gives the files beside it the same rights.
+fn keep_to_owner(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        return Ok(());
+    }
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
 impl Store {
     /// Opens the database at a URL, such as `sqlite://console.db` or `postgres://…`, and creates missing
     /// tables. A projection of another version is emptied, to be rebuilt.
@@ -68,6 +81,10 @@ impl Store {
             Some(rest) if !rest.contains('?') => format!("sqlite:{rest}?mode=rwc"),
             _ => url.to_owned(),
         };
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.trim_start_matches("//").split('?').next().unwrap_or_default();
+            keep_to_owner(Path::new(path)).map_err(sqlx::Error::Io)?;
+        }
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)

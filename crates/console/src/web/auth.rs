@@ -33,7 +33,7 @@ pub struct Auth {
     pub(super) oidc: Option<Oidc>,
     pub(super) limits: Limits,
     /// Permits for concurrent thread lookups.
-    pub(super) thread_lookups: Semaphore,
+    pub(super) thread_lookups: Arc<Semaphore>,
     /// Host names of the console, in addition to the local ones.
     hosts: Vec<String>,
     proxy: bool,
@@ -56,7 +56,7 @@ impl Auth {
             sign_in: settings.sign_in.clone(),
             oidc,
             limits: Limits::default(),
-            thread_lookups: Semaphore::new(MAX_THREAD_LOOKUPS),
+            thread_lookups: Arc::new(Semaphore::new(MAX_THREAD_LOOKUPS)),
             hosts: host.into_iter().collect(),
             proxy: settings.proxy,
             secure: settings.is_secure(),
@@ -78,10 +78,11 @@ impl Auth {
 
     /// Returns the client's address: the peer's, or behind a proxy the last entry of `x-forwarded-for`.
     pub(super) fn client_address(&self, request: &(impl RequestHead + ?Sized)) -> String {
-        let forwarded = request.headers().get("x-forwarded-for").and_then(|list| list.to_str().ok());
-        // The proxy wrote the last entry; the client could forge the ones before it.
-        let last = forwarded.and_then(|list| list.rsplit(',').next()).filter(|_| self.proxy);
-        last.map_or_else(|| request.peer(), |last| last.trim().to_owned())
+        let forwarded = request.headers().get_all("x-forwarded-for").into_iter().next_back();
+        // The proxy wrote the last entry of the last line; the client could forge the ones before it.
+        let last = forwarded.and_then(|list| list.to_str().ok()?.rsplit(',').next());
+        let last = last.filter(|_| self.proxy).and_then(|last| last.trim().parse::<IpAddr>().ok());
+        last.map_or_else(|| request.peer(), |last| last.to_string())
     }
 
     fn is_own_host(&self, host: &str) -> bool {
@@ -195,11 +196,12 @@ pub(super) async fn authenticate(
         let problem = "too many requests; wait a second".to_owned();
         return Problem(StatusCode::TOO_MANY_REQUESTS, problem).into_response();
     }
+    let is_api = path.starts_with("/api/");
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let sent = request.headers().get(CSRF).map(axum::http::HeaderValue::as_bytes).unwrap_or_default();
     // Forms carry the token as a field, which their handlers check.
-    let is_form =
-        text(request.headers(), header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
+    let is_form = !is_api
+        && text(request.headers(), header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
     if changes && !is_form && sent != person.csrf.as_bytes() {
         let problem = format!("the header {CSRF} is missing or of another session; read it from GET /api/me");
         return Problem(StatusCode::FORBIDDEN, problem).into_response();
@@ -217,6 +219,17 @@ async fn session_person(console: &Console, headers: &HeaderMap) -> Result<Option
     // session and is audited.
     let agent = text(headers, header::USER_AGENT);
     console.people.session(token, agent, console.now()).await
+}
+
+/// Returns whether the session of a request still holds. Unlike a request, this does not prolong it.
+pub(super) async fn holds_session(console: &Console, headers: &HeaderMap) -> Result<bool, StoreError> {
+    if console.auth.sign_in == SignIn::Nobody {
+        return Ok(true);
+    }
+    match cookie(headers, console.auth.session_cookie_name()) {
+        Some(token) => console.people.holds_session(token, console.now()).await,
+        None => Ok(false),
+    }
 }
 
 /// Returns the requested host: HTTP/2 has it in the URI, HTTP/1.1 in the `Host` header.

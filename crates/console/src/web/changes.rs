@@ -1,13 +1,16 @@
 //! The live stream of changed escalations, as server-sent events.
 //!
 //! The event id is the number of the change, so a browser that reconnects asks for later changes and misses
-//! none. When the projection was built again its numbers are new, and the event `restart` says so.
+//! none. When the projection was built again its numbers are new, and the event `restart` says so. A stream ends with
+//! its session.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::Stream;
@@ -16,8 +19,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::Console;
-use crate::store::{InboxItem, Store};
+use super::auth::holds_session;
+use super::{Console, Problem};
+use crate::people::{OpenStream, Person};
+use crate::store::InboxItem;
+
+/// How often a stream without changes looks whether its session holds.
+const SESSION_CHECK: Duration = Duration::from_secs(60);
 
 /// Where the stream starts for a browser that sends no `Last-Event-ID`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -29,8 +37,12 @@ pub(super) struct ChangesQuery {
 }
 
 struct ChangeReader {
-    store: Store,
+    console: Console,
     changed: watch::Receiver<i64>,
+    /// The headers of the request, with its session.
+    headers: HeaderMap,
+    /// Counts as one of the person's streams.
+    _open: OpenStream,
     /// Number of the last change that was read from the store.
     seq: i64,
     waiting: VecDeque<InboxItem>,
@@ -41,15 +53,20 @@ struct ChangeReader {
 /// Streams the changes after `since`, then each later one as it happens.
 pub(super) async fn stream(
     State(console): State<Console>,
+    Extension(person): Extension<Person>,
     Query(ChangesQuery { since }): Query<ChangesQuery>,
     headers: HeaderMap,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let Some(open) = console.auth.limits.open_stream(&person.name) else {
+        let problem = "too many open pages; close some of them".to_owned();
+        return Err(Problem(StatusCode::TOO_MANY_REQUESTS, problem));
+    };
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let seq = last.unwrap_or(since);
     let is_ahead = console.store.seq().await.is_ok_and(|latest| seq > latest);
-    let waiting = VecDeque::new();
-    let reader = ChangeReader { store: console.store, changed: console.changed, seq, waiting, is_ahead };
-    Sse::new(unfold(reader, next)).keep_alive(KeepAlive::default())
+    let (changed, waiting) = (console.changed.clone(), VecDeque::new());
+    let reader = ChangeReader { console, changed, headers, _open: open, seq, waiting, is_ahead };
+    Ok(Sse::new(unfold(reader, next)).keep_alive(KeepAlive::default()))
 }
 
 async fn next(mut reader: ChangeReader) -> Option<(Result<Event, Infallible>, ChangeReader)> {
@@ -66,14 +83,22 @@ async fn next(mut reader: ChangeReader) -> Option<(Result<Event, Infallible>, Ch
             let event = if is_last { event.id(item.seq.to_string()) } else { event };
             return Some((Ok(event), reader));
         }
+        if !holds_session(&reader.console, &reader.headers).await.unwrap_or(false) {
+            return None;
+        }
         // Mark the change as seen before the query, so that a change during the query wakes the loop again.
         reader.changed.mark_unchanged();
-        match reader.store.since(reader.seq).await {
+        match reader.console.store.since(reader.seq).await {
             Ok(items) if !items.is_empty() => {
                 reader.seq = items.last().map_or(reader.seq, |item| item.seq);
                 reader.waiting.extend(items);
             }
-            Ok(_) => reader.changed.changed().await.ok()?,
+            // Without a change it looks after its session again.
+            Ok(_) => {
+                if let Ok(changed) = tokio::time::timeout(SESSION_CHECK, reader.changed.changed()).await {
+                    changed.ok()?;
+                }
+            }
             Err(e) => {
                 tracing::error!("{e}");
                 return None;

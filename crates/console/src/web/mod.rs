@@ -175,6 +175,9 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(e: StoreError) -> Self {
+        if matches!(e, StoreError::Busy) {
+            return Self(StatusCode::SERVICE_UNAVAILABLE, e.to_string());
+        }
         tracing::error!("{e}");
         Self(StatusCode::INTERNAL_SERVER_ERROR, "database error; see the console's log".into())
     }

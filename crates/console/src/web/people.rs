@@ -92,6 +92,9 @@ pub(super) async fn invite(
     if taken_over.flat_map(|account| &account.roles).chain(&roles).any(|role| *role == Role::PrivacyOfficer) {
         person.require(Right::Unredacted)?;
     }
+    if officers(&accounts) == [name] && !roles.contains(&Role::PrivacyOfficer) {
+        return Err(last_officer());
+    }
     let now = console.now();
     let listed = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
     console
@@ -102,7 +105,8 @@ pub(super) async fn invite(
     Ok(Json(Invited { path: format!("/set-up?token={token}") }))
 }
 
-/// Removes an account with its sessions and invitations.
+/// Removes an account with its sessions and invitations. Only a privacy officer may remove another one, and the last
+/// one stays: nobody could make another, nor read the audit trail.
 pub(super) async fn remove(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
@@ -116,11 +120,30 @@ pub(super) async fn remove(
             "you cannot remove yourself; ask another policy owner".into(),
         ));
     }
+    let accounts = console.people.accounts().await?;
+    let officers = officers(&accounts);
+    if officers.contains(&name.as_str()) {
+        person.require(Right::Unredacted)?;
+        if officers.len() == 1 {
+            return Err(last_officer());
+        }
+    }
     console.people.write_audit(&person.name, &from, AuditAction::Removed, &name, console.now()).await?;
     if console.people.remove(&name).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem(StatusCode::NOT_FOUND, format!("there is no account {name:?}")))
+}
+
+/// Returns the names of the privacy officers.
+fn officers(accounts: &[LocalAccount]) -> Vec<&str> {
+    let officers = accounts.iter().filter(|account| account.roles.contains(&Role::PrivacyOfficer));
+    officers.map(|account| account.name.as_str()).collect()
+}
+
+fn last_officer() -> Problem {
+    let problem = "the last privacy officer stays one; make another one first".to_owned();
+    Problem(StatusCode::CONFLICT, problem)
 }
 
 /// Returns the audit trail.

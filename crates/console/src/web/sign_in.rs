@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::auth::{ClientAddress, cookie, text};
 use super::page::html;
 use super::{Console, Problem};
-use crate::people::{AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
+use crate::people::{Attempt, AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
 use crate::settings::SignIn;
 
 /// The cookie that binds a sign-in at the identity provider to the browser that started it.
@@ -86,19 +86,30 @@ pub(super) async fn sign_in(
     }
     let (name, now) = (name.trim(), console.now());
     let who: String = name.chars().take(64).collect();
-    if !console.auth.limits.sign_in(name, &from) {
-        console.people.write_audit(&who, &from, AuditAction::Refused, "too many attempts", now).await?;
-        let page = sign_in_page(&console, &to, "Too many attempts. Wait a minute, then try again.")?;
-        return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
+    match console.auth.limits.sign_in(name, &from) {
+        Attempt::Tried(delay) => tokio::time::sleep(delay).await,
+        Attempt::Refused => {
+            write_refusal(&console, &who, &from, "too many attempts").await?;
+            let page = sign_in_page(&console, &to, "Too many attempts. Wait a minute, then try again.")?;
+            return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
+        }
     }
     if !console.people.verify_password(name, password).await? {
-        console.people.write_audit(&who, &from, AuditAction::Refused, "wrong name or password", now).await?;
+        write_refusal(&console, &who, &from, "wrong name or password").await?;
         let page = sign_in_page(&console, &to, "Wrong name or password.")?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     }
     console.people.write_audit(name, &from, AuditAction::SignedIn, "by password", now).await?;
     let token = console.people.begin_session(name, text(&headers, header::USER_AGENT), now).await?;
     Ok(start_session(&console, &token, local_path(&to)))
+}
+
+/// Writes a refused sign-in to the audit trail, at most one a minute and address; it says how many were not written.
+async fn write_refusal(console: &Console, who: &str, from: &str, why: &str) -> Result<(), Problem> {
+    let Some(others) = console.auth.limits.refusal(from) else { return Ok(()) };
+    let why = if others == 0 { why.to_owned() } else { format!("{why}; {others} more from there before") };
+    console.people.write_audit(who, from, AuditAction::Refused, &why, console.now()).await?;
+    Ok(())
 }
 
 fn start_session(console: &Console, token: &str, to: &str) -> Response {
@@ -152,6 +163,7 @@ pub(super) async fn callback(
     let Some(oidc) = &console.auth.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
     let (begun, to) =
         cookie(&headers, SIGN_IN_COOKIE).and_then(|kept| kept.split_once('|')).unwrap_or_default();
+    check_address_limit(&console, &from)?;
     if !error.is_empty() || state.is_empty() || begun != state {
         let shown: String =
             error.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
@@ -176,7 +188,7 @@ pub(super) async fn callback(
         }
         Err(e) => {
             let problem = e.to_string();
-            console.people.write_audit("-", &from, AuditAction::Refused, &problem, now).await?;
+            write_refusal(&console, "-", &from, &problem).await?;
             let page = sign_in_page(&console, to, &format!("Sign-in failed: {problem}."))?;
             Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }

@@ -85,10 +85,16 @@ pub(super) async fn thread(
             .write_audit(&person.name, &from, AuditAction::ViewedUnredacted, &conversation, console.now())
             .await?;
     }
-    // A lookup scans much of a log, so only a few run at a time and later requests wait.
-    let _turn = console.auth.thread_lookups.acquire().await;
+    // A lookup scans much of a log, so only a few run at a time and later requests wait. It keeps its turn until it is
+    // done, also when the client has hung up.
+    let turn = console.auth.thread_lookups.clone().acquire_owned().await;
     let find_thread = console.tools.find_thread.clone();
-    let found = tokio::task::spawn_blocking(move || find_thread(&conversation, since)).await;
+    let found = tokio::task::spawn_blocking(move || {
+        let found = find_thread(&conversation, since);
+        drop(turn);
+        found
+    });
+    let found = found.await;
     let mut thread = match found {
         Ok(Ok(thread)) => thread,
         Ok(Err(problem)) => {
