@@ -2,7 +2,8 @@
 # Runs a real Apache Kafka (KRaft) on loopback for development and tests.
 # The jars come from the Maven registry, at the version pinned in kafka/pom.xml. KAFKA_HOME is the folder for
 # configuration, logs and data (default: target/kafka). KAFKA_PORT is the first broker's port; the ports of
-# the other brokers and of the controllers follow it.
+# the other brokers and of the controllers follow it. With --secure, clients also reach each broker over TLS;
+# kafka/secure.sh has the listeners, users and certificates.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,15 +13,18 @@ port=${KAFKA_PORT:-19092}
 # Starts fast and uses little memory, at the cost of the broker's peak throughput.
 java_options=${KAFKA_JAVA_OPTIONS:--Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}
 
-usage() { echo "deploy/kafka.sh up [--brokers N] | down | status | start N | stop N | kill N | jars" >&2; exit 2; }
+usage() { echo "deploy/kafka.sh up [--brokers N] [--secure] | down | status | start N | stop N | kill N | jars" >&2; exit 2; }
 
 client_port() { echo $((port + 2 * ($1 - 1))); }
 running() { [ -f "$home/$1.pid" ] && kill -0 "$(cat "$home/$1.pid")" 2>/dev/null; }
+# shellcheck source=deploy/kafka/secure.sh
+. deploy/kafka/secure.sh
 tool() { java -Xshare:auto -XX:TieredStopAtLevel=1 -Dlog4j2.level=ERROR -cp "$libs/*" "$@"; }
 
+# addresses PORT: prints the addresses of all brokers; PORT is the function that returns the port of one.
 addresses() {
   local all=() i
-  for i in $(seq "$(cat "$home/brokers")"); do all+=("127.0.0.1:$(client_port "$i")"); done
+  for i in $(seq "$(cat "$home/brokers")"); do all+=("127.0.0.1:$("$1" "$i")"); done
   local IFS=,
   echo "${all[*]}"
 }
@@ -70,6 +74,11 @@ broker.session.timeout.ms=6000
 num.network.threads=2
 num.io.threads=4
 TEXT
+  # Of a property that is set twice, the later line counts. The file has the passwords of the users.
+  if [ -f "$home/secured" ]; then
+    chmod 600 "$home/$1.properties"
+    secure_settings "$1" >>"$home/$1.properties"
+  fi
 }
 
 start() {
@@ -89,13 +98,28 @@ stop() {
 }
 
 up() {
-  local brokers=1
-  case "${1-}" in "") ;; --brokers) brokers=${2:?give the number of brokers} ;; *) usage ;; esac
+  local brokers=1 secured=
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      --brokers) brokers=${2:?give the number of brokers}; shift 2 ;;
+      --secure) secured=yes; shift ;;
+      *) usage ;;
+    esac
+  done
   jars
   mkdir -p "$home/data"
   if [ -f "$home/brokers" ] && [ "$(cat "$home/brokers")" != "$brokers" ]; then
     echo "$home has data of $(cat "$home/brokers") brokers; use that number, or remove the folder" >&2
     exit 1
+  fi
+  # The users of SCRAM are written when the folder is formatted.
+  if [ -f "$home/brokers" ] && [ "$secured" != "$([ -f "$home/secured" ] && echo yes)" ]; then
+    echo "$home has data of a cluster with$([ -n "$secured" ] && echo out) --secure; start it so, or remove the folder" >&2
+    exit 1
+  fi
+  if [ -n "$secured" ]; then
+    secure_files
+    touch "$home/secured"
   fi
   echo "$brokers" >"$home/brokers"
   local id="" i
@@ -103,16 +127,21 @@ up() {
     settings "$i" "$brokers"
     if [ ! -d "$home/data/$i" ]; then
       [ -n "$id" ] || id=$(tool kafka.tools.StorageTool random-uuid 2>/dev/null | tail -n 1)
-      tool kafka.tools.StorageTool format -t "$id" -c "$home/$i.properties" >"$home/$i.format.log" 2>&1
+      if [ -n "$secured" ]; then
+        format_secured "$id" "$i"
+      else
+        tool kafka.tools.StorageTool format -t "$id" -c "$home/$i.properties" >"$home/$i.format.log" 2>&1
+      fi
     fi
     start "$i"
   done
   # The ports accept connections before the cluster is ready.
   for _ in $(seq 40); do
     for i in $(seq "$brokers"); do running "$i" || { tail -n 20 "$home/$i.log" >&2; exit 1; }; done
-    if [ "$(tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$(addresses)" 2>/dev/null |
+    if [ "$(tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$(addresses client_port)" 2>/dev/null |
       grep -c 'id: ')" -ge "$brokers" ]; then
-      echo "Kafka is up at $(addresses)"
+      echo "Kafka is up at $(addresses client_port)"
+      [ -z "$secured" ] || describe_secured
       return
     fi
     sleep 1

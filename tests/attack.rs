@@ -177,3 +177,72 @@ fn the_api_takes_no_form_in_the_place_of_the_header_against_forgery() {
     let head = "DELETE /api/people/vic HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded";
     assert_eq!(console.request(head, "").status, 403);
 }
+
+#[test]
+fn the_first_link_is_in_a_file_of_its_owner_and_makes_no_privacy_officer() {
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
+    let file = setup.folder.path().join("firewatch-first-account");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let token = console.token.clone().unwrap();
+    let answer = console.form("/set-up", &format!("token={token}&name=kim&password={PASSWORD}"));
+    console.sign_in_as(&answer);
+    assert_eq!(console.get("/api/me").json()["roles"], json!(["viewer", "responder", "policy_owner"]));
+    assert_eq!(console.get("/api/audit").status, 403);
+    let officer = console.post("/api/people", &json!({ "name": "pat", "roles": ["privacy_officer"] }));
+    assert_eq!(officer.status, 403, "only the machine makes the first one");
+}
+
+#[test]
+fn a_password_is_changed_by_its_owner_who_knows_it() {
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
+    console.set_up("kim");
+    let stolen = console.cookie.clone();
+    let csrf = console.csrf.clone();
+    let change = |console: &ConsoleProcess, present: &str, new: &str| {
+        console.form("/account", &format!("csrf={csrf}&present={present}&new={new}"))
+    };
+    let new = "other plain words in a row";
+    assert_eq!(change(&console, "a password that is wrong", new).status, 400);
+    assert_eq!(change(&console, PASSWORD, "1234567890123456").status, 400);
+    let changed = change(&console, PASSWORD, new);
+    assert_eq!(changed.status, 303, "{}", changed.text);
+    console.cookie = stolen;
+    assert_eq!(console.get("/api/me").status, 401, "the session of the old password");
+    let answer = sign_in_from(&console, "kim", &new.replace(' ', "+"), &[]);
+    assert_eq!(answer.status, 303, "{}", answer.text);
+}
+
+#[test]
+fn invitations_are_listed_and_withdrawn_and_no_name_looks_like_another() {
+    let setup = ConsoleSetup::new(LOCAL);
+    let mut console = setup.start();
+    console.set_up("admin");
+    for name in ["ADMIN", "\u{430}dmin"] {
+        let answer = console.post("/api/people", &json!({ "name": name, "roles": ["viewer"] }));
+        assert!(
+            answer.status == 400 && answer.text.contains("looks like that of another"),
+            "{}",
+            answer.text
+        );
+    }
+    let path = console.post("/api/people", &json!({ "name": "vic", "roles": ["viewer"] })).json();
+    let token = path["path"].as_str().unwrap().split_once("token=").unwrap().1.to_owned();
+    assert_eq!(console.get("/api/invitations").json()[0]["name"], "vic");
+    assert_eq!(console.request("DELETE /api/invitations/vic HTTP/1.1", "").status, 204);
+    assert_eq!(console.get("/api/invitations").json(), json!([]));
+    assert_eq!(console.form("/set-up", &format!("token={token}&password={PASSWORD}")).status, 400);
+}
+
+#[test]
+fn an_identity_provider_is_reached_over_tls() {
+    let setup = ConsoleSetup::new(
+        "sign_in = \"oidc\"\nurl = \"https://console.example\"\n[console.oidc]\nissuer = \"http://idp.example\"\n\
+         client_id = \"fw\"\ngroups = { responder = [\"pr\"] }\n",
+    );
+    let output = firewatch().args(["check", "--config", &setup.config()]).output().unwrap();
+    let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(shown.contains("console.oidc.issuer") && shown.contains("not https"), "{shown}");
+}

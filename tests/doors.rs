@@ -51,7 +51,8 @@ fn access_needs_a_session_and_the_first_account_needs_the_setup_token() {
     for (password, expected) in [
         ("short", "15 to 512 characters"),
         ("kim kim kim kim kim", "contains the name"),
-        ("aaaaaaaaaaaaaaaaaaa", "repeats one character"),
+        ("aaaaaaaaaaaaaaaaaaa", "is a pattern"),
+        ("correct horse battery staple", "known to be common"),
     ] {
         let answer = console.form("/set-up", &format!("token={token}&name=kim&password={password}"));
         assert!(answer.status == 400 && answer.text.contains(expected), "{}", answer.text);

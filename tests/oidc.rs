@@ -123,41 +123,67 @@ fn begin(console: &ConsoleProcess) -> (String, String) {
     (started.header("location").to_owned(), cookie)
 }
 
-#[test]
-fn a_provider_signs_users_in_and_maps_groups_to_roles() {
-    let provider = Provider::start();
-    let more = format!(
+/// Signs in with the claims that `change` makes of kim's; returns the answer to the redirect back.
+fn attempt(
+    console: &mut ConsoleProcess,
+    provider: &Provider,
+    change: &dyn Fn(&mut Value),
+    code: &str,
+    lies: bool,
+    drop_cookie: bool,
+) -> HttpAnswer {
+    console.cookie.clear();
+    let (location, cookie) = begin(console);
+    assert!(location.starts_with(&format!("{}/authorize?", provider.issuer)), "{location}");
+    assert_eq!(part(&location, "code_challenge_method"), "S256");
+    assert!(part(&location, "redirect_uri").ends_with("%2Fsign-in%2Fback"), "{location}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut claims = json!({
+        "iss": provider.issuer, "aud": "fw", "sub": "1", "exp": now + 60, "iat": now, "nonce": part(&location, "nonce"),
+        "preferred_username": "kim", "groups": ["pr", "staff"],
+    });
+    change(&mut claims);
+    provider.set_answer(|provider_answer| {
+        *provider_answer = ProviderAnswer { claims, challenge: part(&location, "code_challenge"), lies }
+    });
+    console.cookie = if drop_cookie { String::new() } else { cookie };
+    console.get(&format!("/sign-in/back?code={code}&state={}", part(&location, "state")))
+}
+
+fn settings(provider: &Provider) -> String {
+    format!(
         "sign_in = \"oidc\"\nurl = \"http://console.example\"\n[console.oidc]\nissuer = \"{}\"\nclient_id = \"fw\"\nclient_secret = \"s\"\n\
          groups = {{ responder = [\"pr\"], privacy_officer = [\"privacy\"] }}\n",
         provider.issuer
-    );
-    let setup = ConsoleSetup::new(&more);
+    )
+}
+
+#[test]
+fn people_are_known_by_their_subject_and_not_by_a_name_that_can_be_anothers() {
+    let provider = Provider::start();
+    let setup = ConsoleSetup::new(&settings(&provider));
+    let mut console = setup.start();
+    assert_eq!(attempt(&mut console, &provider, &|_| {}, "good", false, false).status, 303);
+    let other = |claims: &mut Value| claims["sub"] = "2".into();
+    let answer = attempt(&mut console, &provider, &other, "good", false, false);
+    assert!(answer.status == 401 && answer.text.contains("belongs to another account"), "{}", answer.text);
+    let renamed = |claims: &mut Value| claims["preferred_username"] = "pat".into();
+    let answer = attempt(&mut console, &provider, &renamed, "good", false, false);
+    console.sign_in_as(&answer);
+    assert_eq!(console.get("/api/me").json()["name"], "kim");
+}
+
+#[test]
+fn a_provider_signs_users_in_and_maps_groups_to_roles() {
+    let provider = Provider::start();
+    let setup = ConsoleSetup::new(&settings(&provider));
     let mut console = setup.start();
     assert!(
         console.get("/sign-in").text.contains("your organisation&#x27;s account")
             || console.get("/sign-in").text.contains("organisation's account")
     );
-    let mut attempt = |change: &dyn Fn(&mut Value),
-                       code: &str,
-                       lies: bool,
-                       drop_cookie: bool|
-     -> HttpAnswer {
-        console.cookie.clear();
-        let (location, cookie) = begin(&console);
-        assert!(location.starts_with(&format!("{}/authorize?", provider.issuer)), "{location}");
-        assert_eq!(part(&location, "code_challenge_method"), "S256");
-        assert!(part(&location, "redirect_uri").ends_with("%2Fsign-in%2Fback"), "{location}");
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        let mut claims = json!({
-            "iss": provider.issuer, "aud": "fw", "sub": "1", "exp": now + 60, "iat": now, "nonce": part(&location, "nonce"),
-            "preferred_username": "kim", "groups": ["pr", "staff"],
-        });
-        change(&mut claims);
-        provider.set_answer(|provider_answer| {
-            *provider_answer = ProviderAnswer { claims, challenge: part(&location, "code_challenge"), lies }
-        });
-        console.cookie = if drop_cookie { String::new() } else { cookie };
-        console.get(&format!("/sign-in/back?code={code}&state={}", part(&location, "state")))
+    let mut attempt = |change: &dyn Fn(&mut Value), code: &str, lies: bool, drop_cookie: bool| {
+        attempt(&mut console, &provider, change, code, lies, drop_cookie)
     };
     let refused = |answer: &HttpAnswer, expected: &str| {
         assert!(answer.status == 401 && answer.text.contains(expected), "{}", answer.text);

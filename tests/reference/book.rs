@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use firewatch_tests::root;
 
 /// Documents outside the book that link into it.
-const PAPERS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const PAPERS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
 
 fn pages_below(folder: &Path, to: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

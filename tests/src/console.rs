@@ -103,15 +103,28 @@ impl ConsoleSetup {
         loop {
             line.clear();
             assert!(out.read_line(&mut line).unwrap() > 0, "the console exited");
-            if let Some((_, of)) = line.trim().split_once("/set-up?token=") {
-                token = Some(of.to_owned());
+            if let Some((_, file)) = line.trim().split_once("for an hour, is in ") {
+                let link = std::fs::read_to_string(file).unwrap();
+                token = link.trim().split_once("/set-up?token=").map(|(_, token)| token.to_owned());
             }
             if line.starts_with("the console is at ") {
                 break;
             }
         }
         let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        ConsoleProcess { child, _out: out, address, token, cookie: String::new(), csrf: String::new() }
+        let config = self.config();
+        let named = self.arguments.windows(2).find(|pair| pair[0] == "--database");
+        let database = named.map(<[String]>::to_vec).unwrap_or_default();
+        ConsoleProcess {
+            child,
+            _out: out,
+            address,
+            config,
+            database,
+            token,
+            cookie: String::new(),
+            csrf: String::new(),
+        }
     }
 
     /// Writes a record to a topic.
@@ -146,6 +159,10 @@ pub struct ConsoleProcess {
     pub child: Child,
     _out: BufReader<ChildStdout>,
     pub address: String,
+    /// The path of the settings file.
+    config: String,
+    /// The arguments of the console that name its database.
+    database: Vec<String>,
     /// The setup token for the first account.
     pub token: Option<String>,
     /// The session cookie that requests send.
@@ -266,11 +283,30 @@ impl ConsoleProcess {
         self.csrf = self.get("/api/me").json()["csrf"].as_str().unwrap_or_default().to_owned();
     }
 
-    /// Creates the first account, which has every right, and signs in.
+    /// Creates the first account and signs in. Then it gives the account every right, which the machine may.
     pub fn set_up(&mut self, name: &str) {
         let token = self.token.clone().unwrap_or_else(|| panic!("the console printed no setup token"));
         let answer = self.form("/set-up", &format!("token={token}&name={name}&password={PASSWORD}"));
         self.sign_in_as(&answer);
+        let roles = ["viewer", "responder", "policy_owner", "privacy_officer"];
+        let link = self.invite_at_the_machine(name, &roles);
+        let answer = self.form("/set-up", &format!("token={link}&password={PASSWORD}"));
+        self.sign_in_as(&answer);
+    }
+
+    /// Invites a person with the command on the console's machine; returns the token.
+    #[must_use]
+    pub fn invite_at_the_machine(&self, name: &str, roles: &[&str]) -> String {
+        let roles = roles.iter().flat_map(|role| ["--role", role]);
+        let out = firewatch()
+            .args(["people", "invite", name, "--config", &self.config])
+            .args(roles)
+            .args(&self.database)
+            .output();
+        let out = out.unwrap();
+        let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+        let token = printed.trim().split_once("/set-up?token=").map(|(_, token)| token.to_owned());
+        token.unwrap_or_else(|| panic!("{printed}{}", String::from_utf8_lossy(&out.stderr)))
     }
 
     /// Invites a person with roles and creates the account; returns its session cookie.

@@ -44,11 +44,21 @@ impl Cluster {
     /// When it does not start.
     #[must_use]
     pub fn start_up(name: &str, port: u16, brokers: u16) -> Self {
+        Self::start_up_with(name, port, brokers, &[])
+    }
+
+    /// Starts a fresh cluster with more options of `deploy/kafka.sh up`.
+    pub(crate) fn start_up_with(name: &str, port: u16, brokers: u16, options: &[&str]) -> Self {
         let cluster = Self { home: root().join("target/kafka").join(name), port, brokers };
         cluster.script(&["down"]);
         let _ = std::fs::remove_dir_all(&cluster.home);
-        cluster.script(&["up", "--brokers", &brokers.to_string()]);
+        cluster.script(&[&["up", "--brokers", &brokers.to_string()], options].concat());
         cluster
+    }
+
+    /// Returns the folder of the cluster's files.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Returns the addresses for clients, separated by commas.

@@ -2,14 +2,16 @@
 
 pub mod browser;
 pub mod console;
-pub mod generated;
 mod deployment;
+pub mod generated;
 mod kafka;
 mod registry;
+mod secured;
 
 pub use deployment::{Deployment, values};
 pub use kafka::{Cluster, Instance, can_run_kafka, metric_sum};
 pub use registry::Registry;
+pub use secured::{Access, Credentials, SecuredCluster};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

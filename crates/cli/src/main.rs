@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command, TopicsCommand};
+use args::{Args, Command, PeopleCommand, TopicsCommand};
 use commands::*;
 use common::Failure;
 
@@ -26,9 +26,15 @@ fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Topics { what: TopicsCommand::Create(options) } => topics::create(&options),
         Command::Topics { what: TopicsCommand::Check { config, sample } } => topics::check(&config, sample),
+        Command::Topics { what: TopicsCommand::Acls { config, principal, commands } } => {
+            topics::acls(&config, &principal, &commands)
+        }
         Command::Backtest(options) => backtest::backtest(&options),
         Command::Compare(options) => compare::compare(&options),
         Command::Console(options) => console::console(&options),
+        Command::People { what: PeopleCommand::Invite { name, roles, database, config } } => {
+            console::invite(&name, &roles, database, &config)
+        }
         Command::Notify { what } => console::notify(&what),
         Command::Tune(options) => tune::run(&options),
         Command::Report { what } => report::report(&what),

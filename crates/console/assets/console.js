@@ -398,10 +398,14 @@ async function showThread(unredacted) {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  const { kind, remove, channel, send: what } = button.dataset;
+  const { kind, remove, withdraw, channel, send: what } = button.dataset;
   if (kind) doing[kind]();
   if (button.id === "show-thread") showThread(false);
   if (button.id === "show-unredacted") showThread(true);
+  if (withdraw) {
+    const [done, problem] = await send("DELETE", "/api/invitations/" + encodeURIComponent(withdraw));
+    if (done) location.reload(); else say("Not withdrawn: " + problem);
+  }
   if (remove) ask(`Remove ${remove}?`, [["Yes, and end all sessions", true]], async () => {
     const [done, problem] = await send("DELETE", "/api/people/" + encodeURIComponent(remove));
     if (done) location.reload(); else say("Not removed: " + problem);

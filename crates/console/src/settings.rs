@@ -59,6 +59,8 @@ pub struct ConsoleSettings {
     pub sign_in: SignIn,
     /// The notification channels.
     pub channels: Vec<NotificationChannel>,
+    /// Folder of the settings file, which gets the file with the link to the first account.
+    pub folder: PathBuf,
 }
 
 impl ConsoleSettings {
@@ -73,6 +75,7 @@ impl ConsoleSettings {
             proxy: false,
             sign_in: SignIn::Nobody,
             channels: vec![],
+            folder: PathBuf::new(),
         }
     }
 
@@ -98,6 +101,7 @@ impl ConsoleSettings {
             proxy,
             sign_in,
             channels: notify::read_channels(s, teams),
+            folder: folder.into(),
         };
         if let Err(problem) = settings.is_safe() {
             s.add_fault("console.listen", problem);
@@ -180,6 +184,10 @@ fn sign_in(s: &mut Settings, url: Option<&str>) -> SignIn {
                     s.add_fault(&format!("console.oidc.{key}"), "missing; copy it from the provider");
                 }
             }
+            if !is_secure_issuer(&oidc.issuer) {
+                let problem = "not https; tokens and the client secret would travel in the clear";
+                s.add_fault("console.oidc.issuer", problem);
+            }
             if oidc.groups.iter().all(|(_, groups)| groups.is_empty()) {
                 let problem = "missing; map at least one role to groups, such as responder = [\"pr\"]";
                 s.add_fault("console.oidc.groups", problem);
@@ -188,6 +196,14 @@ fn sign_in(s: &mut Settings, url: Option<&str>) -> SignIn {
         }
         _ => SignIn::Nobody,
     }
+}
+
+/// Whether an issuer is reached over TLS, or is on this machine.
+fn is_secure_issuer(issuer: &str) -> bool {
+    let near = issuer.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+    issuer == "-"
+        || issuer.starts_with("https://")
+        || near.is_some_and(|host| ["localhost", "127.0.0.1"].contains(&host))
 }
 
 fn oidc(s: &mut Settings, url: Option<&str>) -> OidcSettings {

@@ -36,6 +36,37 @@ impl ReportedErrors {
 #[derive(Default)]
 pub(crate) struct ReaderContext {
     reported_errors: ReportedErrors,
+    /// The last error that the client reported, with its reason.
+    last_error: Mutex<Option<(RDKafkaErrorCode, String)>>,
+}
+
+impl ReaderContext {
+    /// Returns why the brokers refuse the credentials, or TLS fails; `None` for problems that can pass.
+    pub fn refusal(&self) -> Option<String> {
+        let last = lock(&self.last_error);
+        let (code, reason) = last.as_ref()?;
+        let remedy = match code {
+            // A broker that goes away in the middle of it can come back.
+            RDKafkaErrorCode::Authentication if !reason.contains("transport failure") => {
+                "check sasl.mechanisms, sasl.username and sasl.password of kafka.common"
+            }
+            RDKafkaErrorCode::SSL if reason.contains("certificate verify failed") => {
+                "check that ssl.ca.location of kafka.common names the authority of the brokers' certificates, and \
+                 that the certificates are for the hosts in kafka.brokers"
+            }
+            // An alert is how a broker refuses a client's certificate.
+            _ if reason.contains("SSL alert") => {
+                "check ssl.certificate.location and ssl.key.location of kafka.common"
+            }
+            _ => return None,
+        };
+        Some(format!("{reason}; {remedy}"))
+    }
+
+    /// Returns the reason of the last error.
+    pub fn last_reason(&self) -> Option<String> {
+        lock(&self.last_error).as_ref().map(|(_, reason)| reason.clone())
+    }
 }
 
 /// Creates a consumer that has no partitions yet.
@@ -53,7 +84,12 @@ impl ClientContext for ReaderContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         // The end of a partition is a requested event, not an error.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        let code = error.rdkafka_error_code();
+        if code != Some(RDKafkaErrorCode::PartitionEOF) {
+            // That all brokers are down follows from the errors before it.
+            if let Some(code) = code.filter(|code| *code != RDKafkaErrorCode::AllBrokersDown) {
+                *lock(&self.last_error) = Some((code, reason.to_owned()));
+            }
             self.reported_errors.report_once("kafka reader", &error, reason);
         }
     }
@@ -72,6 +108,8 @@ pub(crate) struct DeliveryFailure {
 #[derive(Default)]
 pub(crate) struct DeliveryContext {
     failure: Mutex<Option<DeliveryFailure>>,
+    /// The last topic that a transaction may not write to. Only a log line of the client names it.
+    unauthorized_topic: Mutex<Option<String>>,
     reported_errors: ReportedErrors,
 }
 
@@ -80,10 +118,18 @@ impl DeliveryContext {
     pub fn take_failure(&self) -> Option<DeliveryFailure> {
         lock(&self.failure).take()
     }
+
+    /// Takes the topic that the last transaction was not authorized to write to.
+    pub fn take_unauthorized_topic(&self) -> Option<String> {
+        lock(&self.unauthorized_topic).take()
+    }
 }
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "ADDPARTS" && message.contains("Topic authorization failed") {
+            *lock(&self.unauthorized_topic) = message.split('"').nth(1).map(str::to_owned);
+        }
         log_line(level, facility, message);
     }
 

@@ -15,6 +15,9 @@ pub enum RunError {
     /// The topics do not exist or do not fit each other; the message has the remedy.
     #[error("{0}")]
     Topics(String),
+    /// The brokers refuse the client, or the client refuses them or its settings; the message has the remedy.
+    #[error("kafka: {0}")]
+    Refused(String),
     /// The requested span or offset holds no record; the message has the remedy.
     #[error("{0}")]
     Span(String),
@@ -62,6 +65,7 @@ impl RunError {
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
             Self::Topics(_)
+            | Self::Refused(_)
             | Self::Span(_)
             | Self::Contract(_)
             | Self::State(_)

@@ -4,6 +4,7 @@
 //! Nothing outside this crate names rdkafka. Effects, state and positions are committed together. The new
 //! owner of a partition fences the previous one and restores what it committed.
 
+mod access_rights;
 mod acked_producer;
 mod backoff;
 mod client_context;
@@ -19,6 +20,7 @@ mod kafka_log;
 mod key_placement;
 mod log;
 mod merge;
+mod metadata;
 mod metering;
 mod partition_reader;
 mod positions;
@@ -45,6 +47,7 @@ mod worker;
 mod worker_context;
 mod workers;
 
+pub use access_rights::{AccessRight, COMMANDS_WITH_RIGHTS, Resource, access_rights};
 pub use acked_producer::{AckedProducer, last_header};
 pub use embedded::EmbeddedBroker;
 pub use error::RunError;

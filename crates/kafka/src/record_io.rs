@@ -18,6 +18,7 @@ use crate::backoff::{Stopwatch, pause};
 use crate::client_context::{DeliveryContext, ReaderContext};
 use crate::error::Remedy;
 use crate::headers::to_kafka_headers;
+use crate::metadata::fetch_topic_metadata;
 use crate::span::log_bounds;
 use crate::{Formats, KafkaSettings, RunError, client_error};
 
@@ -177,9 +178,7 @@ impl TopicTail {
         let consumer: BaseConsumer<ReaderContext> = made.map_err(client_error("create the reader"))?;
         let mut wanted = rdkafka::TopicPartitionList::new();
         for topic in topics {
-            let metadata = consumer
-                .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-                .map_err(client_error(format!("fetch the metadata of topic {topic}")))?;
+            let metadata = fetch_topic_metadata(&consumer, topic, METADATA_TIMEOUT)?;
             for partition in metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()) {
                 let at = match positions.get(&(topic.clone(), u32::try_from(partition).unwrap_or_default())) {
                     None => Offset::Beginning,
@@ -209,6 +208,12 @@ impl TopicTail {
                 let Some(polled) = self.consumer.poll(wait) else { return Ok(None) };
                 match polled.map_err(client_error("read")) {
                     Ok(message) => raw_record(&message),
+                    // The client looks for the coordinator of its group, which it does not join.
+                    Err(RunError::Client(_, e))
+                        if e.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) =>
+                    {
+                        return Ok(None);
+                    }
                     Err(e) if e.remedy() == Remedy::Redo => return Ok(None),
                     Err(e) => return Err(e),
                 }

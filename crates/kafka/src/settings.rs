@@ -4,6 +4,7 @@
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 
 use firewatch_engine::{Effect, Partitioner, SHADOW_TEAM, Stream};
 use firewatch_wire::Contract;
@@ -337,7 +338,12 @@ pub fn check_properties(properties: &[(String, String)]) -> Vec<(String, String)
                 ));
             }
             let refused = ClientConfig::new().set(key, value).create_native_config().err()?;
-            Some((key.clone(), refused.to_string()))
+            // The error itself also has the value, which may be a secret.
+            let why = match refused {
+                KafkaError::ClientConfig(_, why, ..) => why,
+                other => other.to_string(),
+            };
+            Some((key.clone(), why))
         })
         .collect()
 }

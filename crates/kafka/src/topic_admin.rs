@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use pollster::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::consumer::Consumer;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::backoff::{Stopwatch, pause};
 use crate::client_context::{ReaderContext, create_consumer};
+use crate::metadata::fetch_topic_metadata;
 use crate::{Guarantee, KafkaSettings, RunError, Topics, client_error};
 
 /// Longest wait for an answer about topics.
@@ -270,15 +270,36 @@ fn partition_counts<'a>(
     settings: &KafkaSettings,
     topics: impl Iterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, u32>, RunError> {
-    let brokers = &settings.brokers;
-    let consumer = create_consumer(settings)?;
+    let consumer = create_consumer(settings).map_err(refused_setting)?;
     topics
         .map(|topic| {
-            let metadata = consumer
-                .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-                .map_err(client_error(format!("fetch the metadata of topic {topic} from {brokers}")))?;
-            let known = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
+            let metadata = fetch_topic_metadata(&consumer, topic, METADATA_TIMEOUT)?;
+            let found = metadata.topics().iter().find(|t| t.name() == topic);
+            if found.and_then(|t| t.error()).map(RDKafkaErrorCode::from)
+                == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+            {
+                return Err(not_authorized(topic));
+            }
+            let known = found.filter(|t| t.error().is_none());
             Ok((topic.to_owned(), known.map_or(0, |t| t.partitions().len() as u32)))
         })
         .collect()
+}
+
+/// Names what is missing where a broker hides a topic.
+pub(crate) fn not_authorized(topic: &str) -> RunError {
+    RunError::Topics(format!(
+        "topic {topic}: not authorized, so it is not known whether it exists; grant DESCRIBE on it to this \
+         principal"
+    ))
+}
+
+/// Marks an error as permanent when the client does not accept its settings, such as a file that it cannot read.
+fn refused_setting(e: RunError) -> RunError {
+    match e {
+        RunError::Client(_, KafkaError::ClientCreation(why)) => {
+            RunError::Refused(format!("{why}; check kafka.common"))
+        }
+        other => other,
+    }
 }

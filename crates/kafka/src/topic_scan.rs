@@ -10,6 +10,7 @@ use std::time::Duration;
 use firewatch_domain::EventTime;
 use firewatch_engine::Stream;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -17,9 +18,11 @@ use crate::backoff::Stopwatch;
 use crate::client_context::{ReaderContext, create_consumer};
 use crate::kafka_log::KafkaQueue;
 use crate::log::RecordQueue;
+use crate::metadata::fetch_topic_metadata;
 use crate::partition_reader::PartitionReader;
 use crate::record_io::{ReceivedRecord, decode_message};
 use crate::span::{REQUEST_TIMEOUT, log_bounds, offset_at_time};
+use crate::topic_admin::not_authorized;
 use crate::{Formats, KafkaSettings, RunError, client_error};
 
 /// Longest wait for a record before the timeout is checked.
@@ -180,11 +183,18 @@ fn scan_partition(
 }
 
 fn partition_ids(consumer: &BaseConsumer<ReaderContext>, topic: &str) -> Result<Vec<i32>, RunError> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
-        .map_err(client_error(format!("fetch the metadata of topic {topic}")))?;
+    let metadata = fetch_topic_metadata(consumer, topic, REQUEST_TIMEOUT)?;
     let all: Vec<i32> =
         metadata.topics().iter().flat_map(|t| t.partitions()).map(|partition| partition.id()).collect();
+    if metadata
+        .topics()
+        .iter()
+        .filter_map(|t| t.error())
+        .map(RDKafkaErrorCode::from)
+        .any(|code| code == RDKafkaErrorCode::TopicAuthorizationFailed)
+    {
+        return Err(not_authorized(topic));
+    }
     if all.is_empty() {
         return Err(RunError::Topics(format!(
             "topic {topic} does not exist; create it with `firewatch topics create`"

@@ -94,6 +94,13 @@ impl LogWriter for TransactionalProducer {
         self.flush()?;
         // Nothing is in flight any more, so a failed delivery is known before the commit is requested.
         if let Some(failed) = self.producer.context().take_failure() {
+            // When the transaction fails, the client purges what it has queued, and the commit returns why.
+            let purged = [Some(RDKafkaErrorCode::PurgeQueue), Some(RDKafkaErrorCode::PurgeInflight)];
+            if self.transactional && purged.contains(&failed.error.rdkafka_error_code()) {
+                let topic = self.producer.context().take_unauthorized_topic().unwrap_or(failed.topic);
+                let why = self.producer.commit_transaction(COORDINATOR_TIMEOUT).err().unwrap_or(failed.error);
+                return Err(RunError::Undelivered(topic, why));
+            }
             return Err(failed.into());
         }
         if self.transactional {

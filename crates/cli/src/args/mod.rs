@@ -6,8 +6,10 @@ mod values;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use firewatch_console::people::Role;
 use firewatch_domain::VIRAL_BAR;
 use firewatch_ingest::Platform;
+use firewatch_kafka::COMMANDS_WITH_RIGHTS;
 use firewatch_wire::Format;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -37,6 +39,11 @@ pub enum Command {
     },
     /// Serve the console for PR and support teams, fed from the topics
     Console(ConsoleOptions),
+    /// Invite people to the console from the machine that it runs on
+    People {
+        #[command(subcommand)]
+        what: PeopleCommand,
+    },
     /// Test the notification channels
     Notify {
         #[command(subcommand)]
@@ -209,6 +216,24 @@ pub enum PolicyCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum PeopleCommand {
+    /// Print a link that creates an account, or replaces its roles and password; valid for 24 hours and one use
+    Invite {
+        /// Name of the account
+        name: String,
+        /// Role of the account; repeat it for several
+        #[arg(long = "role", required = true, value_parser = Role::ALL.map(Role::as_str))]
+        roles: Vec<String>,
+        /// Database of the console instead of the one in the settings
+        #[arg(long)]
+        database: Option<String>,
+        /// Settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
     /// Create the missing topics, with suitable settings
     Create(CreateTopicsOptions),
@@ -221,6 +246,18 @@ pub enum TopicsCommand {
         /// Records to sample at the end of each partition
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         sample: u32,
+    },
+    /// Print the access rights that each command needs, as commands of Kafka's own tool
+    Acls {
+        /// Settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+        /// Principal to grant them to
+        #[arg(long, default_value = "User:firewatch")]
+        principal: String,
+        /// Only those of these commands
+        #[arg(long = "for", value_delimiter = ',', value_parser = COMMANDS_WITH_RIGHTS)]
+        commands: Vec<String>,
     },
 }
 

@@ -1,9 +1,12 @@
-//! `firewatch topics`: creates the topics that the settings name, and shows where their keys lie.
+//! `firewatch topics`: creates the topics that the settings name, shows where their keys lie, and prints the access
+//! rights that the commands need.
 
 use std::path::Path;
 
 use firewatch_engine::Partitioner;
-use firewatch_kafka::{KeyPlacement, create_topics, plan_sources, plan_topics, sample_key_placement};
+use firewatch_kafka::{
+    KeyPlacement, access_rights, create_topics, plan_sources, plan_topics, sample_key_placement,
+};
 
 use crate::args::CreateTopicsOptions;
 use crate::common::{Failure, count, print_stdout};
@@ -43,6 +46,23 @@ pub fn check(config: &Path, sample: u32) -> Result<(), Failure> {
         all_fit &= print_placement(topic, placement, expected);
     }
     if all_fit { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// Prints the access rights of `commands`, or of all if it is empty.
+pub fn acls(config: &Path, principal: &str, commands: &[String]) -> Result<(), Failure> {
+    let config = config::load(config, std::env::vars())?;
+    let sources: Vec<(&str, &str)> =
+        config.sources.iter().map(|source| (source.name.as_str(), source.topic.as_str())).collect();
+    let rights = access_rights(&config.kafka, &config.topics, &config.ruleset.output_teams(), &sources);
+    for right in
+        rights.iter().filter(|right| commands.is_empty() || commands.iter().any(|one| one == right.command))
+    {
+        print_stdout(format_args!(
+            "# {}: {}\nkafka-acls --bootstrap-server {} --add --allow-principal {principal} {right}\n",
+            right.command, right.reason, config.kafka.brokers
+        ));
+    }
+    Ok(())
 }
 
 /// Prints where the sampled keys of a topic lie. Returns whether all are where firewatch expects them.

@@ -1,5 +1,6 @@
 //! The settings file of all commands: reads and checks it, the environment and the policy it names.
 
+mod clear_text;
 pub mod formats;
 pub mod reference;
 pub mod sources;
@@ -17,14 +18,12 @@ use firewatch_telemetry::{LogFormat, LogSettings};
 
 use crate::common::{self, Failure};
 use formats::formats;
-use sources::{CollectSettings, collect_settings, sources};
+use sources::{CollectSettings, StreamSource, collect_settings, sources};
 
 /// Prefix of environment variables that override keys.
 const PREFIX: &str = "FIREWATCH_";
-/// Variables with the prefix that are no keys: they control tests and training, or Kubernetes sets them for a
-/// service called firewatch.
-const NON_SETTING_VARIABLES: [&str; 5] =
-    ["FIREWATCH_DATA", "FIREWATCH_PICTURES", "FIREWATCH_REQUIRE_", "FIREWATCH_SERVICE_", "FIREWATCH_PORT"];
+/// Variables with the prefix that are no keys: they control tests and training.
+const NON_SETTING_VARIABLES: [&str; 3] = ["FIREWATCH_DATA", "FIREWATCH_PICTURES", "FIREWATCH_REQUIRE_"];
 
 /// The checked settings of a deployment.
 pub struct Config {
@@ -52,7 +51,8 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
         PREFIX,
         variables
             .into_iter()
-            .filter(|(name, _)| !NON_SETTING_VARIABLES.iter().any(|no| name.starts_with(no))),
+            .filter(|(name, _)| !NON_SETTING_VARIABLES.iter().any(|no| name.starts_with(no)))
+            .filter(|(name, value)| !is_service_link(name, value)),
         |path| std::fs::read_to_string(path),
     );
     let mut ruleset = Err(Failure::Reported);
@@ -80,6 +80,17 @@ pub fn load(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
         (Err(faults), _) => Err(Failure::Settings(faults)),
         (Ok(()), Err(failure)) => Err(failure),
     }
+}
+
+/// Whether Kubernetes or Docker set a variable for a service whose name begins with firewatch, such as
+/// `FIREWATCH_CONSOLE_SERVICE_HOST`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_port = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port(rest))
+        || (name.ends_with("_PORT") && is_address)
 }
 
 /// What a settings file holds, the contents of the files it names aside.
@@ -116,6 +127,8 @@ fn read_keys(s: &mut Settings, path: &Path, teams: impl FnOnce(&PolicyFiles) -> 
     let console = ConsoleSettings::read(s, folder, &teams);
     let sources = sources(s);
     let collect = collect_settings(s, &sources, folder);
+    let streams: Vec<_> = collect.streams.iter().map(StreamSource::address).collect();
+    clear_text::check(s, &kafka, &console.database, &streams);
     Keys { kafka, topics, listen, policies, console, sources, collect }
 }
 

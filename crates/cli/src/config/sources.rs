@@ -84,6 +84,15 @@ impl StreamSource {
         }
     }
 
+    /// Returns the setting of its server, and the server's URL.
+    pub fn address(&self) -> (String, String) {
+        let (key, url) = match self {
+            Self::Jetstream(source) => ("url", &source.url),
+            Self::Mastodon(source) => ("server", &source.server),
+        };
+        (format!("sources.{}.stream.{key}", self.name()), url.clone())
+    }
+
     /// Returns the raw topic.
     pub fn topic(&self) -> &str {
         match self {

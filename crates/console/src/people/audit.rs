@@ -23,8 +23,12 @@ pub enum AuditAction {
     SessionStolen,
     /// Created an account from an invitation.
     Joined,
+    /// Changed the own password.
+    ChangedPassword,
     /// Invited somebody.
     Invited,
+    /// Withdrew an invitation.
+    Withdrew,
     /// Removed an account.
     Removed,
     /// Acted on an escalation.
@@ -45,7 +49,9 @@ impl AuditAction {
             Self::SignedOut => "signed out",
             Self::SessionStolen => "lost a session",
             Self::Joined => "joined",
+            Self::ChangedPassword => "changed the password",
             Self::Invited => "invited",
+            Self::Withdrew => "withdrew the invitation of",
             Self::Removed => "removed",
             Self::Acted => "acted",
             Self::ViewedUnredacted => "saw unredacted",

@@ -5,8 +5,10 @@
 
 mod accounts;
 mod audit;
+mod invitations;
 mod limits;
 mod oidc;
+mod password_rules;
 mod passwords;
 mod sessions;
 
@@ -22,10 +24,12 @@ use sqlx::AnyPool;
 use crate::error::StoreError;
 
 pub(crate) use accounts::check_name;
-pub use accounts::{AccountError, Invitation, LocalAccount, MIN_PASSWORD_CHARS};
+pub use accounts::{AccountError, LocalAccount};
 pub use audit::{AuditAction, AuditEntry};
+pub use invitations::{Invitation, OpenInvitation};
 pub use limits::{Attempt, Limits, OpenStream};
 pub use oidc::{Oidc, OidcError, OidcSettings, StartedSignIn};
+pub use password_rules::MIN_PASSWORD_CHARS;
 use passwords::Passwords;
 pub use sessions::{IDLE_TIMEOUT, MAX_SESSION};
 
@@ -134,7 +138,7 @@ pub struct People {
     passwords: Passwords,
 }
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "CREATE TABLE IF NOT EXISTS people (name TEXT PRIMARY KEY, roles TEXT NOT NULL, password TEXT NOT NULL, made BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS invitations (token TEXT PRIMARY KEY, name TEXT NOT NULL, roles TEXT NOT NULL, until BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, name TEXT NOT NULL, roles TEXT NOT NULL, agent TEXT NOT NULL, \
@@ -142,6 +146,7 @@ const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS audit (id TEXT PRIMARY KEY, at BIGINT NOT NULL, who TEXT NOT NULL, deed TEXT NOT NULL, \
      about TEXT NOT NULL, address TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS sign_ins (state TEXT PRIMARY KEY, nonce TEXT NOT NULL, verifier TEXT NOT NULL, until BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS identities (subject TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE INDEX IF NOT EXISTS audit_at ON audit (at)",
 ];
 

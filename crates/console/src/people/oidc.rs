@@ -88,6 +88,9 @@ pub enum OidcError {
     /// The ID token has no name that is allowed here.
     #[error("the identity provider's token has no usable name")]
     NoName,
+    /// The name is that of another person at the provider.
+    #[error("the name {0} belongs to another account of the identity provider; ask its administrator")]
+    NameOfAnother(String),
     /// No group of the person has a role here: the person's name.
     #[error("{0} is in no group with a role in this console; ask its administrator")]
     NoRole(String),
@@ -159,7 +162,14 @@ impl Oidc {
         let token = answer.id_token().ok_or(OidcError::NoToken)?;
         token.claims(&client.id_token_verifier(), &Nonce::new(nonce))?;
         let claims = claims(&token.to_string()).ok_or(OidcError::UnreadableToken)?;
-        self.person(&claims)
+        let (name, roles) = self.person(&claims)?;
+        let subject =
+            claims["sub"].as_str().filter(|subject| !subject.is_empty()).ok_or(OidcError::NoName)?;
+        // Names can be changed by their owners and be given to others; the subject of an issuer cannot (OpenID Connect
+        // Core 1.0, 5.7).
+        let subject = format!("{}|{subject}", self.settings.issuer);
+        let name = people.name_of_subject(&subject, &name).await?.ok_or(OidcError::NameOfAnother(name))?;
+        Ok((name, roles))
     }
 
     /// Returns the name and the roles in the claims of a verified token.
@@ -208,6 +218,21 @@ fn claims(token: &str) -> Option<Value> {
 }
 
 impl People {
+    /// Returns the name under which a subject signed in first, which is `name` if it never did. `None` if that name is
+    /// another subject's.
+    async fn name_of_subject(&self, subject: &str, name: &str) -> Result<Option<String>, StoreError> {
+        sqlx::query("INSERT INTO identities VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(subject)
+            .bind(name)
+            .execute(&self.pool)
+            .await?;
+        let found: Option<(String,)> = sqlx::query_as("SELECT name FROM identities WHERE subject = $1")
+            .bind(subject)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.map(|(name,)| name))
+    }
+
     async fn save_sign_in(
         &self,
         state: &str,

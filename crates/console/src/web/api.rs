@@ -14,7 +14,7 @@ use super::{
     Console, InboxQuery, Problem, WallQuery, actions, changes, notifications, people, sign_in, thread,
 };
 use crate::notify::{ChannelState, Delivery};
-use crate::people::{AuditEntry, LocalAccount, Person, Right};
+use crate::people::{AuditEntry, LocalAccount, OpenInvitation, Person, Right};
 use crate::store::{Cursor, EscalationDetail, InboxItem, InboxPage, StormDetail, Wallboard};
 
 /// Builds the router of the API.
@@ -136,6 +136,10 @@ fn people_and_channels(api: &mut ApiBuilder) {
     api.add(post(people::invite), invite.requires(Right::Manage));
     let remove = Operation::new("delete", "/api/people/{name}", "Remove an account").status(204);
     api.add(delete(people::remove), remove.requires(Right::Manage));
+    let invitations = Operation::get::<Vec<OpenInvitation>>("/api/invitations", "List open invitations");
+    api.add(get(people::invitations), invitations.requires(Right::Manage));
+    let withdraw = Operation::new("delete", "/api/invitations/{name}", "Withdraw an invitation").status(204);
+    api.add(delete(people::withdraw), withdraw.requires(Right::Manage));
     let audit = Operation::get::<Vec<AuditEntry>>("/api/audit", "List the audit trail, the newest first");
     api.add(get(people::audit), audit.requires(Right::Unredacted));
     let notifications = "Get delivery counts by channel, and failed deliveries";
@@ -292,6 +296,6 @@ mod tests {
             action["requestBody"].is_object()
                 && action["description"].as_str().unwrap().contains("responder")
         );
-        assert_eq!(document["paths"].as_object().unwrap().len(), 14);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 16);
     }
 }

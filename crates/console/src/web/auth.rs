@@ -155,8 +155,8 @@ pub(super) async fn check_origin(State(console): State<Console>, request: Reques
     let is_own = match origin.split_once("://") {
         // Behind a proxy, `Host` can differ from the name that people use, so the configured name always
         // counts. A local name counts only if it is the requested host.
-        Some((_, origin_host)) => {
-            console.auth.is_configured_host(origin_host)
+        Some((scheme, origin_host)) => {
+            (console.auth.is_configured_host(origin_host) && (scheme == "https" || !console.auth.secure))
                 || (is_local(origin_host) && origin_host == host(&request))
         }
         None => origin.is_empty(),

@@ -1,6 +1,7 @@
 //! The web pages and the HTTP API: inbox, escalations, storms, wallboard, live changes, actions, people and
 //! sign-in.
 
+mod account;
 mod actions;
 mod api;
 mod auth;
@@ -125,6 +126,7 @@ pub fn routes(console: Console) -> Router {
         .route("/escalations/{*id}", get(page::escalation))
         .route("/wall", get(page::wall))
         .route("/healthz", get(healthy))
+        .route("/account", get(account::page).post(account::change_password))
         .route("/people", get(people::page))
         .route("/audit", get(people::audit_page))
         .route("/notifications", get(notifications::page))

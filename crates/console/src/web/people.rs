@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::auth::ClientAddress;
 use super::page::{PageFrame, html};
 use super::{Console, Problem};
-use crate::people::{AuditAction, AuditEntry, LocalAccount, Person, Right, Role, check_name};
+use crate::people::{
+    AccountError, AuditAction, AuditEntry, LocalAccount, OpenInvitation, Person, Right, Role, check_name,
+};
 use crate::settings::SignIn;
 
 /// Maximum number of audit entries shown.
@@ -22,6 +24,7 @@ const MAX_AUDIT_ENTRIES: u32 = 500;
 struct PeoplePage {
     frame: PageFrame,
     accounts: Vec<LocalAccount>,
+    invitations: Vec<OpenInvitation>,
     roles: [Role; 4],
     /// Accounts are local and not managed by an identity provider.
     are_local: bool,
@@ -50,8 +53,34 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     person.require(Right::Manage)?;
     let accounts = console.people.accounts().await?;
+    let invitations = console.people.invitations(console.now()).await?;
     let are_local = console.auth.sign_in == SignIn::Local;
-    html(&PeoplePage { frame: PageFrame::new(&console, person), accounts, roles: Role::ALL, are_local })
+    let frame = PageFrame::new(&console, person);
+    html(&PeoplePage { frame, accounts, invitations, roles: Role::ALL, are_local })
+}
+
+/// Returns the open invitations.
+pub(super) async fn invitations(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+) -> Result<Json<Vec<OpenInvitation>>, Problem> {
+    person.require(Right::Manage)?;
+    Ok(Json(console.people.invitations(console.now()).await?))
+}
+
+/// Withdraws an invitation.
+pub(super) async fn withdraw(
+    State(console): State<Console>,
+    Extension(person): Extension<Person>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    person.require(Right::Manage)?;
+    console.people.write_audit(&person.name, &from, AuditAction::Withdrew, &name, console.now()).await?;
+    if console.people.withdraw(&name).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(Problem(StatusCode::NOT_FOUND, format!("there is no invitation of {name:?}")))
 }
 
 /// An invitation to create.
@@ -83,6 +112,9 @@ pub(super) async fn invite(
     let bad = |problem: String| Problem(StatusCode::BAD_REQUEST, problem);
     let name = name.trim();
     check_name(name).map_err(|e| bad(e.to_string()))?;
+    if console.people.is_like_another(name).await? {
+        return Err(bad(AccountError::NameLikeAnother.to_string()));
+    }
     if roles.is_empty() {
         return Err(bad("at least one role is required".into()));
     }

@@ -112,7 +112,7 @@ async fn write_refusal(console: &Console, who: &str, from: &str, why: &str) -> R
     Ok(())
 }
 
-fn start_session(console: &Console, token: &str, to: &str) -> Response {
+pub(super) fn start_session(console: &Console, token: &str, to: &str) -> Response {
     let secs = MAX_SESSION.as_millis() / 1000;
     let cookie = console.auth.set_cookie(console.auth.session_cookie_name(), token, secs);
     ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()

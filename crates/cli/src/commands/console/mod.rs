@@ -1,5 +1,6 @@
 //! `firewatch console`: serves the console for PR and support teams, fed from the topics.
 
+mod first_account;
 mod notify;
 mod projection_updater;
 mod tools;
@@ -23,6 +24,7 @@ use crate::args::ConsoleOptions;
 use crate::common::{Failure, print_stdout};
 use crate::{clock, config, process};
 
+pub use first_account::invite;
 pub use notify::notify;
 
 use projection_updater::{ProjectionTopics, ProjectionUpdater};
@@ -91,8 +93,10 @@ pub fn start(
     if settings.sign_in == SignIn::Local {
         let token = runtime.block_on(people.first_token((source.clock)())).map_err(store_failure)?;
         if let Some(token) = token {
+            let file = first_account::write_link(&settings.folder, &format!("{url}/set-up?token={token}\n"))?;
             print_stdout(format_args!(
-                "there is no account yet; create the first at {url}/set-up?token={token}\n"
+                "there is no account yet; the link to create the first, for an hour, is in {}\n",
+                file.display()
             ));
         }
     }
