@@ -30,7 +30,11 @@ pub fn posts(part: Part, times: usize) -> Vec<GeneratedText> {
     let (slots, templates) = match part {
         Part::Known => (
             include_str!("../privacy/generated/slots_known.txt"),
-            include_str!("../privacy/generated/posts_known.txt"),
+            concat!(
+                include_str!("../privacy/generated/posts_known.txt"),
+                include_str!("../privacy/generated/posts_known_2.txt"),
+                include_str!("../privacy/generated/posts_known_3.txt")
+            ),
         ),
         Part::HeldOut => (
             include_str!("../privacy/generated/slots_held_out.txt"),

@@ -2,6 +2,7 @@
 //! and language detection.
 
 mod flags;
+mod folded;
 mod grams;
 mod language;
 mod marks;
@@ -10,6 +11,7 @@ mod negation;
 mod patterns;
 mod personal;
 mod reply;
+mod sieve;
 mod sim_hash;
 mod stems;
 mod table;
@@ -19,7 +21,9 @@ pub use flags::{FlagMatcher, FlagSpan, WordLine};
 pub use grams::{Gram, negated_key, pair_key, token_grams, token_key, token_words, word_grams, word_key};
 pub use language::{detect_foreign, letters};
 pub use moods::{MOOD_FEATURES, MoodFeatures};
-pub use personal::{MAX_SCANNED_BYTES, PersonalDataDetector, PersonalKind, PersonalSpan, redacted};
+pub use personal::{
+    MAX_SCANNED_BYTES, PersonalDataDetector, PersonalKind, PersonalSpan, Redaction, redacted,
+};
 pub use reply::{ReplyChecker, ReplyFault, ReplyFaultKind};
 pub use sim_hash::sim_hash;
 pub use stems::CachedStemmer;

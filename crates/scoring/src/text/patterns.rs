@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 use crate::ModelError;
 
 /// Health terms, where a trailing "*" matches any ending. Patterns refer to them as `{condition}`.
-const CONDITIONS: &str = include_str!("conditions.txt");
+const CONDITIONS: &str = include_str!("personal/conditions.txt");
 /// Maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED_BYTES: usize = 64 << 20;
 /// Maximum nesting of `{name}` references.
@@ -35,11 +35,13 @@ impl PatternFile {
         own.filter(|line| !line.is_empty() && !line.starts_with("# "))
     }
 
-    fn joined(&self, heading: &str) -> String {
+    /// Returns the lines under a heading as alternatives.
+    pub fn joined(&self, heading: &str) -> String {
         self.lines(heading).collect::<Vec<_>>().join("|")
     }
 
-    fn compile(&self, heading: &str, mut form: String) -> Result<Regex, ModelError> {
+    /// Compiles a pattern that refers to headings of this file.
+    pub fn compile(&self, heading: &str, mut form: String) -> Result<Regex, ModelError> {
         for _ in 0..MAX_DEPTH {
             for name in self.0.lines().filter_map(parse_heading) {
                 let place = format!("{{{name}}}");
@@ -62,14 +64,18 @@ fn parse_heading(line: &str) -> Option<&str> {
     heading.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(heading)
 }
 
+/// Returns the health terms of all languages in lower case. A trailing `*` matches any ending.
+pub(super) fn health_terms() -> impl Iterator<Item = &'static str> {
+    CONDITIONS.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', '[']))
+}
+
 /// Returns the health terms as one regular expression.
 fn conditions() -> String {
-    let words = CONDITIONS.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', '[']));
     let form = |word: &str| match word.strip_suffix('*') {
         Some(stem) => format!("{}[a-z]*", regex::escape(stem)),
         None => regex::escape(word),
     };
-    words.map(form).collect::<Vec<_>>().join("|")
+    health_terms().map(form).collect::<Vec<_>>().join("|")
 }
 
 #[cfg(test)]

@@ -4,13 +4,24 @@
 //! itself protected information (HIPAA, 45 CFR 164.502). A draft is rejected if it confirms this, asks for
 //! identifiers in public, shows personal data, or offers no private channel.
 
+mod channels;
+mod confirmations;
+mod exposure;
+mod folded;
+mod requests;
+
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use firewatch_domain::Channel;
 use regex::Regex;
 
+use self::channels::Channels;
+use self::confirmations::Confirmations;
+use self::exposure::Exposure;
+use self::folded::{FoldedText, blank_out_ranges, sentences};
+use self::requests::Requests;
 use super::patterns::PatternFile;
-use super::{PersonalDataDetector, PersonalKind, PersonalSpan};
 use crate::ModelError;
 
 /// A rule that a public reply breaks.
@@ -68,25 +79,14 @@ pub struct ReplyFault {
 
 /// Compiled patterns for replies.
 pub struct ReplyChecker {
-    channels: Vec<(Channel, Regex)>,
+    channels: Channels,
     accepts_hand_off: Regex,
-    /// A private place without a named channel, such as a secure form.
-    private: Regex,
-    public: Regex,
-    identifier_request: Regex,
-    /// A request that refers to the channel named in an earlier sentence.
-    follow_up_request: Regex,
-    /// A reference to identifiers requested in the sentence before, in a sentence that names a channel.
-    redirects_to_private: Regex,
-    /// Text before an e-mail address or phone number that belongs to the brand.
-    brand_contact: Regex,
-    /// Text before a condition that belongs to the author or to somebody close.
-    about_author: Regex,
-    confirms_customer: Regex,
-    personal: &'static PersonalDataDetector,
+    requests: Requests,
+    confirmations: Confirmations,
+    exposure: Exposure,
 }
 
-/// The patterns by meaning.
+/// The patterns of channels and hand-offs.
 const PATTERNS: PatternFile = PatternFile(include_str!("replies.txt"));
 
 impl ReplyChecker {
@@ -101,28 +101,18 @@ impl ReplyChecker {
 
     fn new() -> Result<Self, ModelError> {
         Ok(Self {
-            channels: vec![
-                (Channel::Dm, PATTERNS.compile_joined("dm")?),
-                (Channel::Email, PATTERNS.compile_joined("email")?),
-                (Channel::Phone, PATTERNS.compile_joined("phone")?),
-            ],
+            channels: Channels::new(&PATTERNS)?,
             accepts_hand_off: PATTERNS.compile_joined("taken_up")?,
-            private: PATTERNS.compile_joined("private")?,
-            public: PATTERNS.compile_joined("public")?,
-            identifier_request: PATTERNS.compile_joined("asks")?,
-            follow_up_request: PATTERNS.compile_joined("goes_on")?,
-            redirects_to_private: PATTERNS.compile_joined("sent_so")?,
-            brand_contact: PATTERNS.compile_joined("own")?,
-            about_author: PATTERNS.compile_joined("authors")?,
-            confirms_customer: PATTERNS.compile_joined("confirms")?,
-            personal: PersonalDataDetector::shipped()?,
+            requests: Requests::new()?,
+            confirmations: Confirmations::new()?,
+            exposure: Exposure::new()?,
         })
     }
 
     /// Returns the private channels that a reply offers.
     #[must_use]
     pub fn channels(&self, text: &str) -> Vec<Channel> {
-        self.channels.iter().filter(|(_, form)| form.is_match(text)).map(|(channel, _)| *channel).collect()
+        self.channels.named(text)
     }
 
     /// Returns whether an author's reply says that the conversation continues in private.
@@ -135,70 +125,39 @@ impl ReplyChecker {
     /// searched in the first [`MAX_SCANNED_BYTES`](super::MAX_SCANNED_BYTES) bytes.
     #[must_use]
     pub fn faults(&self, text: &str) -> Vec<ReplyFault> {
-        let mut faults: Vec<ReplyFault> = Vec::new();
-        let mut offered = false;
-        for (start, sentence) in sentences(text) {
-            let private = self.is_private(sentence);
-            if private && self.redirects_to_private.is_match(sentence) {
-                faults.pop_if(|last| last.kind == ReplyFaultKind::AsksInPublic);
+        let folded = FoldedText::new(text);
+        let parts = sentences(&folded.text);
+        let fault = |kind, range: Range<usize>| ReplyFault { kind, start: range.start, end: range.end };
+        let requests = self.requests.find(&folded.text, &parts, &self.channels);
+        let mut faults: Vec<ReplyFault> = requests
+            .iter()
+            .map(|it| fault(ReplyFaultKind::AsksInPublic, folded.origin(&it.object)))
+            .collect();
+        // A request confirms nothing by what it asks for.
+        let requested = requests.iter().map(|it| it.clause.clone());
+        let statements = blank_out_ranges(&folded.text, requested);
+        let mut asserted = String::with_capacity(statements.len());
+        for part in &parts {
+            asserted.push_str(&" ".repeat(part.start - asserted.len()));
+            let sentence = self.confirmations.asserted(&statements[part.clone()]);
+            if let Some(found) = self.confirmations.find(&statements[part.clone()], &sentence) {
+                let range = folded.origin(&(part.start + found.start..part.start + found.end));
+                faults.push(fault(ReplyFaultKind::Confirms, range));
             }
-            let may_ask = private || (offered && self.follow_up_request.is_match(sentence));
-            let request = self.identifier_request.captures(sentence).and_then(|groups| groups.name("it"));
-            if let Some(it) = request.filter(|_| !may_ask || self.public.is_match(sentence)) {
-                let kind = ReplyFaultKind::AsksInPublic;
-                faults.push(ReplyFault { kind, start: start + it.start(), end: start + it.end() });
-            }
-            // Asking for an identifier in private confirms nothing.
-            let confirmed = self
-                .confirms_customer
-                .find(sentence)
-                .filter(|it| request.is_none_or(|a| a.start() > it.end()));
-            faults.extend(confirmed.map(|it| ReplyFault {
-                kind: ReplyFaultKind::Confirms,
-                start: start + it.start(),
-                end: start + it.end(),
-            }));
-            offered |= private;
+            asserted.push_str(&sentence);
         }
-        for span in self.personal.find(text) {
-            let reported = faults.iter().any(|f| f.start < span.end && span.start < f.end);
-            if !reported && self.shows_author_data(text, span) {
-                let kind = ReplyFaultKind::ShowsPersonalData;
-                faults.push(ReplyFault { kind, start: span.start, end: span.end });
+        for exposed in self.exposure.find(text, &folded, &asserted) {
+            let overlaps = |f: &ReplyFault| f.start < exposed.range.end && exposed.range.start < f.end;
+            if !(exposed.general && faults.iter().any(overlaps)) {
+                faults.push(fault(ReplyFaultKind::ShowsPersonalData, exposed.range));
             }
         }
-        if !self.is_private(text) {
-            let end = text.len();
-            faults.push(ReplyFault { kind: ReplyFaultKind::NoPrivateChannel, start: end, end });
+        if !self.channels.is_private(&self.channels.without_denied(&folded.text)) {
+            faults.push(fault(ReplyFaultKind::NoPrivateChannel, text.len()..text.len()));
         }
         faults.sort_by_key(|f| (f.start, f.end));
         faults
     }
-
-    /// Returns whether personal data in a reply is the author's. A brand may give its own address and may
-    /// write about illness in general.
-    fn shows_author_data(&self, text: &str, span: PersonalSpan) -> bool {
-        let before = text.get(..span.start).unwrap_or_default();
-        match span.kind {
-            PersonalKind::Email | PersonalKind::Phone => !self.brand_contact.is_match(before),
-            PersonalKind::Health => self.about_author.is_match(before),
-            _ => true,
-        }
-    }
-
-    fn is_private(&self, text: &str) -> bool {
-        self.private.is_match(text) || self.channels.iter().any(|(_, form)| form.is_match(text))
-    }
-}
-
-/// Returns the sentences of a text, each with its start in bytes.
-fn sentences(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut at = 0;
-    text.split_inclusive(['.', '!', '?', '\n']).map(move |sentence| {
-        let start = at;
-        at += sentence.len();
-        (start, sentence)
-    })
 }
 
 #[cfg(test)]
@@ -243,6 +202,12 @@ mod tests {
             "We've replied to your DM, talk to you there!",
             "We know what diabetes asks of people, and we cover insulin. Please DM us.",
             "Sorry about the frustration! Shoot us a DM and we'll look into your claim.",
+            "If you have a claim in process, you can follow it in the portal. Or DM us.",
+            "When a claim is denied, the letter explains why. DM us if a letter is unclear.",
+            "We'd never ask for your SSN in a public reply. That account isn't us. DM us.",
+            "Please don't post your member ID here. Send it to us in a DM instead.",
+            "To check on a claim, email care@aldermere.example with your claim number.",
+            "Lamentamos la espera. Env\u{ed}anos tu n\u{fa}mero de miembro por mensaje directo.",
         ] {
             assert_eq!(faults(text), [], "{text}");
         }
@@ -260,7 +225,7 @@ mod tests {
                 vec![Confirms],
             ),
             ("Your therapist left our network, please send us a private message.", vec![Confirms]),
-            ("We hope your chemo goes well, DM us any time", vec![Confirms]),
+            ("We hope your chemo goes well, DM us any time", vec![Confirms, ShowsPersonalData]),
             ("What is your member ID?", vec![AsksInPublic, NoPrivateChannel]),
             ("Please reply with your policy number, or DM us.", vec![AsksInPublic]),
             ("Can you confirm your date of birth and zip code? Then please DM us.", vec![AsksInPublic]),
@@ -268,6 +233,16 @@ mod tests {
             ("We'll call you at 415-555-0132 today. Please DM us if that's wrong.", vec![ShowsPersonalData]),
             ("We're sorry to hear of your mom's stroke, please DM us", vec![ShowsPersonalData]),
             ("Policy 8834521907 is being looked at, please DM us", vec![ShowsPersonalData]),
+            ("Pls DM us. Also what are the last 4 of your social?", vec![AsksInPublic]),
+            ("Comment with the name on the card and we'll send you a DM.", vec![AsksInPublic]),
+            ("Is it about your surgery? Answer here, or DM us.", vec![ShowsPersonalData, AsksInPublic]),
+            ("Glad the refill is on its way! Please DM us.", vec![Confirms]),
+            ("It's been approved. Please DM us.", vec![Confirms]),
+            ("You're all set. Please DM us.", vec![Confirms]),
+            ("Ihr Antrag wurde genehmigt. Gern per Direktnachricht.", vec![Confirms]),
+            ("\u{bf}Cu\u{e1}l es tu n\u{fa}mero de miembro? Tambi\u{e9}n por DM.", vec![AsksInPublic]),
+            ("Please don't DM us.", vec![NoPrivateChannel]),
+            ("Our DMs are closed.", vec![NoPrivateChannel]),
             ("Sorry to hear that!", vec![NoPrivateChannel]),
             ("", vec![NoPrivateChannel]),
         ] {
@@ -295,9 +270,13 @@ mod tests {
             [Channel::Email, Channel::Phone]
         );
         assert_eq!(channels("You can give us a call"), [Channel::Phone]);
-        for text in
-            ["We emailed you", "I've got your DM, thanks", "Which phone is it?", "We replied to your DM"]
-        {
+        for text in [
+            "We emailed you",
+            "I've got your DM, thanks",
+            "Which phone is it?",
+            "Please don't DM us",
+            "Our DMs are closed",
+        ] {
             assert_eq!(channels(text), [], "{text}");
         }
     }

@@ -1,0 +1,254 @@
+//! Finds statements about the health of somebody: a condition, treatment or medicine beside a person, and what tells as
+//! much without naming one.
+//!
+//! A term alone is no personal data: "why does insulin cost that much?". The words of its clause decide whether it is
+//! said of somebody, of nobody, or as a manner of speaking.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+use regex::Regex;
+
+use super::Redaction;
+use crate::ModelError;
+use crate::text::patterns::{PatternFile, health_terms};
+use crate::text::sieve::Sieve;
+
+const WORDS: PatternFile = PatternFile(include_str!("health_words.txt"));
+/// First names, of which each stands for a person if something is said of it.
+const NAMES: &str = include_str!("names.txt");
+/// Terms that are other words in lower case.
+const ACRONYMS: [&str; 9] = ["tia", "als", "ms", "aids", "pots", "std", "sti", "uti", "ocd"];
+/// Bytes before and after a term that are read as its clause.
+const CLAUSE_BYTES: (usize, usize) = (140, 80);
+/// Words before a term in which a person is looked for.
+const PERSON_WORDS: usize = 9;
+
+/// Compiled terms and context words.
+pub(super) struct HealthFinder {
+    terms: AhoCorasick,
+    /// Whether the term stands for all words that begin with it.
+    are_stems: Vec<bool>,
+    endings: Regex,
+    no_conditions: Regex,
+    statements: Vec<Regex>,
+    sieve: Sieve,
+    context: Context,
+}
+
+/// The words around a term.
+struct Context {
+    person: Regex,
+    impersonal: Regex,
+    general: Regex,
+    figurative_before: Regex,
+    figurative_after: Regex,
+    person_after: Regex,
+    patient_before: Regex,
+    patient_after: Regex,
+    stating_after: Regex,
+    named: Vec<Regex>,
+    names: HashSet<&'static str>,
+}
+
+impl HealthFinder {
+    pub fn new() -> Result<Self, ModelError> {
+        let (mut words, mut are_stems) = (Vec::new(), Vec::new());
+        for term in health_terms() {
+            words.push(term.trim_end_matches('*'));
+            are_stems.push(term.ends_with('*'));
+        }
+        let mut terms = AhoCorasickBuilder::new();
+        terms.ascii_case_insensitive(true).match_kind(MatchKind::Standard).kind(Some(AhoCorasickKind::DFA));
+        let terms = terms.build(&words).map_err(|e| ModelError::File(format!("health terms: {e}")))?;
+        let endings =
+            format!(r"\b(?:{}|{})\b", WORDS.joined("medicine_endings"), WORDS.joined("condition_endings"));
+        let statements = WORDS.compile_each("statements")?;
+        let endings = WORDS.compile("endings", endings)?;
+        let word = |heading: &str| format!(r"\b(?:{})\b", WORDS.joined(heading));
+        Ok(Self {
+            terms,
+            are_stems,
+            no_conditions: WORDS.compile_joined("not_conditions")?,
+            sieve: Sieve::new([&endings].into_iter().chain(&statements).map(Regex::as_str))?,
+            endings,
+            statements,
+            context: Context {
+                person: WORDS.compile("person", word("person"))?,
+                impersonal: WORDS.compile("impersonal", word("impersonal"))?,
+                general: WORDS.compile("general", word("general"))?,
+                figurative_before: WORDS.compile_joined("figurative_before")?,
+                figurative_after: WORDS.compile_joined("figurative_after")?,
+                person_after: WORDS.compile_joined("person_after")?,
+                patient_before: WORDS.compile_joined("patient_before")?,
+                patient_after: WORDS.compile_joined("patient_after")?,
+                stating_after: WORDS.compile_joined("stating_after")?,
+                named: WORDS.compile_each("named")?,
+                names: NAMES.split_whitespace().collect(),
+            },
+        })
+    }
+
+    /// Returns the statements about somebody's health in a folded text, in no order; they may overlap.
+    pub fn find(&self, text: &str, level: Redaction) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let mut candidates = self.sieve.candidates(text).into_iter();
+        let mut terms = self.terms(text);
+        if candidates.next() == Some(true) {
+            let endings = self.endings.find_iter(text);
+            terms.extend(
+                endings.filter(|word| !self.no_conditions.is_match(word.as_str())).map(|word| word.range()),
+            );
+        }
+        if let Some(respelled) = respelled(text) {
+            terms.extend(self.terms(&respelled));
+        }
+        for term in terms {
+            if level == Redaction::Strict || self.context.is_about_somebody(text, &term) {
+                found.push(term);
+            }
+        }
+        let statements = self.statements.iter().zip(candidates).filter(|(_, is_candidate)| *is_candidate);
+        for groups in statements.flat_map(|(statement, _)| statement.captures_iter(text)) {
+            let Some(it) = groups.name("it") else { continue };
+            if !self.context.is_figurative(text, &it.range()) {
+                found.push(it.range());
+            }
+        }
+        found
+    }
+
+    /// Returns the health terms of a text, each a whole word or more.
+    fn terms(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for term in self.terms.find_overlapping_iter(text) {
+            let is_stem = self.are_stems.get(term.pattern().as_usize()) == Some(&true);
+            let rest = text.get(term.end()..).unwrap_or_default();
+            let tail = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let is_whole = tail == 0 || is_stem || (tail == 1 && rest.starts_with('s'));
+            // Acronyms that are words in lower case.
+            let word = text.get(term.start()..term.end()).unwrap_or_default();
+            let is_acronym = ACRONYMS.contains(&word.to_ascii_lowercase().as_str());
+            let has = text.get(..term.start()).unwrap_or_default();
+            let is_had = ["have ", "has ", "had ", "with ", "got "].iter().any(|verb| has.ends_with(verb));
+            if is_acronym && !is_had && word.contains(|c: char| c.is_ascii_lowercase()) {
+                continue;
+            }
+            let is_start = text.get(..term.start()).is_some_and(|before| !before.ends_with(is_word));
+            if is_whole && is_start && !rest.get(tail..).is_some_and(|rest| rest.starts_with(is_digit)) {
+                found.push(term.start()..term.end() + tail);
+            }
+        }
+        found
+    }
+}
+
+impl Context {
+    fn is_about_somebody(&self, text: &str, term: &Range<usize>) -> bool {
+        if self.is_figurative(text, term) {
+            return false;
+        }
+        let (before, after) = clause(text, term);
+        let window = last_words(before, PERSON_WORDS);
+        let last = |pattern: &Regex| pattern.find_iter(window).last().map(|word| word.start());
+        let (person, nobody) = (last(&self.person), last(&self.impersonal));
+        if person.is_some() && person > nobody {
+            return true;
+        }
+        if self.person_after.is_match(after) || self.is_named(before) {
+            return true;
+        }
+        // Who complains, and says so, or begins with an illness, speaks of themself.
+        let is_of_somebody = self.person.is_match(text);
+        let is_general = self.general.is_match(before)
+            || self.general.is_match(after)
+            || (!is_of_somebody && (self.stating_after.is_match(after) || is_question(text, term)));
+        !is_general
+            && (is_of_somebody
+                || before.split_whitespace().count() <= 2
+                || self.patient_before.is_match(before)
+                || self.patient_after.is_match(after))
+    }
+
+    fn is_figurative(&self, text: &str, term: &Range<usize>) -> bool {
+        let (before, after) = clause(text, term);
+        self.figurative_before.is_match(before) || self.figurative_after.is_match(after)
+    }
+
+    /// Whether the words before a term name a person.
+    fn is_named(&self, before: &str) -> bool {
+        self.named.iter().any(|named| {
+            let mut from = 0;
+            while let Some(name) = named.find_at(before, from) {
+                let first =
+                    name.as_str().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+                if self.names.contains(first.to_ascii_lowercase().as_str()) {
+                    return true;
+                }
+                from = name.start() + first.len().max(1);
+            }
+            false
+        })
+    }
+}
+
+/// Whether the sentence of a term is a question.
+fn is_question(text: &str, term: &Range<usize>) -> bool {
+    let rest = text.get(term.end..).unwrap_or_default();
+    rest.find(['.', '!', '?', '\n'])
+        .is_some_and(|end| rest.get(end..).is_some_and(|rest| rest.starts_with('?')))
+}
+
+/// Returns the parts of a term's clause before and after it.
+fn clause<'a>(text: &'a str, term: &Range<usize>) -> (&'a str, &'a str) {
+    let from = text.floor_char_boundary(term.start.saturating_sub(CLAUSE_BYTES.0));
+    let to = text.floor_char_boundary((term.end + CLAUSE_BYTES.1).min(text.len()));
+    let before = text.get(from..term.start).unwrap_or_default();
+    let after = text.get(term.end..to).unwrap_or_default();
+    let ends = |(at, c): (usize, char), text: &str| {
+        let next = text.get(at + 1..).and_then(|rest| rest.chars().next());
+        matches!(c, '.' | '!' | '?' | ';') && next.is_none_or(char::is_whitespace) || c == '\n'
+    };
+    let start = before.char_indices().rfind(|at| ends(*at, before)).map_or(0, |(at, _)| at + 1);
+    let end = after.char_indices().find(|at| ends(*at, after)).map_or(after.len(), |(at, _)| at);
+    (before.get(start..).unwrap_or_default(), after.get(..end).unwrap_or_default())
+}
+
+fn last_words(text: &str, words: usize) -> &str {
+    let start = text.trim_end().rmatch_indices(' ').nth(words - 1).map_or(0, |(at, _)| at);
+    text.get(start..).unwrap_or_default()
+}
+
+/// Returns the text with letters for the digits and signs that people write in their place (`c@ncer`, `ch3mo`), byte for
+/// byte; `None` if there are none.
+fn respelled(text: &str) -> Option<String> {
+    let letter = |byte: u8| match byte {
+        b'@' | b'4' => Some(b'a'),
+        b'3' => Some(b'e'),
+        b'1' | b'!' | b'|' => Some(b'i'),
+        b'0' => Some(b'o'),
+        b'$' | b'5' => Some(b's'),
+        b'7' => Some(b't'),
+        _ => None,
+    };
+    let is_letter =
+        |at: Option<usize>| at.and_then(|at| text.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
+    let mut respelled: Option<Vec<u8>> = None;
+    for (at, byte) in text.bytes().enumerate() {
+        if let Some(letter) = letter(byte).filter(|_| is_letter(at.checked_sub(1)) && is_letter(Some(at + 1)))
+            && let Some(byte) = respelled.get_or_insert_with(|| text.as_bytes().to_vec()).get_mut(at)
+        {
+            *byte = letter;
+        }
+    }
+    respelled.and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit()
+}

@@ -1,0 +1,435 @@
+//! Finds personal data in a text, with its position: identifiers of a person, and statements about a person's
+//! health.
+//!
+//! Numbers and addresses are recognised by their format or by the word before them, on a folded text. A condition,
+//! treatment or medicine is personal if the words around it refer to a person. Public handles are not personal data.
+
+mod checks;
+mod health;
+mod spans;
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use regex::Regex;
+
+use self::checks::Checks;
+use self::health::HealthFinder;
+pub use self::spans::{MAX_SCANNED_BYTES, PersonalKind, PersonalSpan, Redaction, redacted};
+use self::spans::{Spans, scanned_part};
+use super::detect_foreign;
+use super::folded::Folded;
+use super::patterns::PatternFile;
+use super::sieve::Sieve;
+use crate::ModelError;
+
+/// The patterns by kind.
+const PATTERNS: PatternFile = PatternFile(include_str!("identifiers.txt"));
+/// Compiled patterns for personal data.
+pub struct PersonalDataDetector {
+    patterns: Vec<(Form, Regex)>,
+    sieve: Sieve,
+    /// Words and brackets that stand for the signs of an e-mail address.
+    spelt_emails: AhoCorasick,
+    number_words: AhoCorasick,
+    any_number: Regex,
+    postal_code: Regex,
+    check: Checks,
+    public: Regex,
+    health: HealthFinder,
+}
+
+/// A way to write personal data: the heading of its patterns and its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    heading: &'static str,
+    kind: PersonalKind,
+    /// Fewest digits of a text that holds it, if its numbers are not words.
+    min_digits: usize,
+}
+
+const fn form(heading: &'static str, kind: PersonalKind, min_digits: usize) -> Form {
+    Form { heading, kind, min_digits }
+}
+
+/// The forms, in order of precedence.
+const FORMS: [Form; 13] = [
+    form("link_value", PersonalKind::Number, 0),
+    form("email", PersonalKind::Email, 0),
+    form("bank", PersonalKind::Number, 8),
+    form("social_security", PersonalKind::SocialSecurity, 4),
+    form("card", PersonalKind::Card, 3),
+    form("birth", PersonalKind::Birth, 2),
+    form("postal_address", PersonalKind::Address, 2),
+    form("address", PersonalKind::Address, 1),
+    form("home_address", PersonalKind::Address, 1),
+    form("number", PersonalKind::Number, 2),
+    form("phone", PersonalKind::Phone, 7),
+    form("spoken_phone", PersonalKind::Phone, 0),
+    form("form", PersonalKind::Number, 6),
+];
+/// Fewest digits of an identifier.
+const MIN_DIGITS: usize = 2;
+
+impl PersonalDataDetector {
+    /// Returns the detector of this build. It is compiled once, on first use.
+    ///
+    /// # Errors
+    /// If a pattern is not a valid regular expression, which is a bug.
+    pub fn shipped() -> Result<&'static Self, ModelError> {
+        static SHIPPED: LazyLock<Result<PersonalDataDetector, ModelError>> =
+            LazyLock::new(PersonalDataDetector::new);
+        SHIPPED.as_ref().map_err(Clone::clone)
+    }
+
+    fn new() -> Result<Self, ModelError> {
+        let mut patterns = Vec::new();
+        for form in FORMS {
+            let each = PATTERNS.compile_each(form.heading)?;
+            patterns.extend(each.into_iter().map(|pattern| (form, pattern)));
+        }
+        let words = |words: &[&str]| {
+            let mut automaton = AhoCorasick::builder();
+            let built = automaton.ascii_case_insensitive(true).build(words);
+            built.map_err(|e| ModelError::File(format!("words of numbers: {e}")))
+        };
+        Ok(Self {
+            sieve: Sieve::new(patterns.iter().map(|(_, pattern)| pattern.as_str()))?,
+            spelt_emails: words(&DOT_WORDS)?,
+            number_words: words(&NUMBER_WORDS)?,
+            patterns,
+            any_number: PATTERNS.compile_joined("any_number")?,
+            postal_code: PATTERNS.compile_joined("postal_code")?,
+            check: Checks::new(&PATTERNS)?,
+            public: PATTERNS.compile_joined("public")?,
+            health: HealthFinder::new()?,
+        })
+    }
+
+    /// Returns all personal data in the first [`MAX_SCANNED_BYTES`] bytes of a text, in order of position and
+    /// without overlaps.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Vec<PersonalSpan> {
+        self.find_at(text, Redaction::Balanced)
+    }
+
+    /// Returns what [`find`](Self::find) returns, at a level.
+    #[must_use]
+    pub fn find_at(&self, text: &str, level: Redaction) -> Vec<PersonalSpan> {
+        self.find_kinds(text, level, true)
+    }
+
+    /// Returns what [`find`](Self::find) returns, without health data.
+    #[must_use]
+    pub fn identifiers(&self, text: &str) -> Vec<PersonalSpan> {
+        self.find_kinds(text, Redaction::Balanced, false)
+    }
+
+    fn find_kinds(&self, text: &str, level: Redaction, with_health: bool) -> Vec<PersonalSpan> {
+        let text = scanned_part(text);
+        let folded = Folded::new(text);
+        let mut found = Spans::default();
+        self.find_identifiers(&folded.text, level, &mut found);
+        if level == Redaction::Strict || hides_numbers(text) {
+            for group in digit_groups(&folded.text) {
+                found.add(group, PersonalKind::Number);
+            }
+        }
+        if !found.0.is_empty() {
+            self.keep_public(&folded.text, &mut found);
+        }
+        if with_health {
+            for statement in self.health.find(&folded.text, level) {
+                found.add(statement, PersonalKind::Health);
+            }
+        }
+        found.of_original(&folded)
+    }
+
+    fn find_identifiers(&self, text: &str, level: Redaction, found: &mut Spans) {
+        // A cheap look first: few posts have digits outside links and handles, or a sign of an e-mail address.
+        let (digits, is_spelt) = (digits(text), self.spells_numbers(text));
+        let is_numbered = digits >= MIN_DIGITS || text.contains('=') || is_spelt;
+        let has_email = self.may_hold_email(text);
+        if !is_numbered && !has_email {
+            return;
+        }
+        let candidates = self.sieve.candidates(text);
+        let has_postal_code = self.postal_code.is_match(text);
+        let has_code = digits >= MIN_CODE_DIGITS || text.split_whitespace().any(is_code_like);
+        for ((form, pattern), is_candidate) in self.patterns.iter().zip(candidates) {
+            let may_be = match form.kind {
+                PersonalKind::Email => has_email,
+                _ => is_numbered && (digits >= form.min_digits || is_spelt),
+            };
+            // Those that cost much look for their main part first.
+            let may_be = may_be
+                && is_candidate
+                && match form.heading {
+                    "postal_address" => has_postal_code,
+                    "number" => has_code,
+                    _ => true,
+                };
+            if may_be {
+                self.find_pattern(text, *form, pattern, level, found);
+            }
+        }
+        if !is_numbered {
+            return;
+        }
+        for number in self.any_number.find_iter(text) {
+            if self.check.is_code(text, &number.range()) {
+                found.add(number.range(), PersonalKind::Number);
+            }
+        }
+    }
+
+    fn find_pattern(&self, text: &str, form: Form, pattern: &Regex, level: Redaction, found: &mut Spans) {
+        let mut from = 0;
+        while let Some(groups) = pattern.captures_at(text, from) {
+            let Some(whole) = groups.get(0) else { return };
+            let mut it = groups.iter().skip(1).flatten().next().unwrap_or(whole).range();
+            if let Some(card) =
+                (form.kind == PersonalKind::Card).then(|| checks::card_in(text, &it)).flatten()
+            {
+                it = card;
+            }
+            let is_personal = self.check.is_personal(form, text, &it, level);
+            // A rejected match may contain the start of a real one.
+            from = if is_personal || form.kind == PersonalKind::Email {
+                it.end.max(from + 1)
+            } else {
+                text.ceil_char_boundary(whole.start() + 1)
+            };
+            if is_personal {
+                found.add(it, form.kind);
+            }
+        }
+    }
+
+    /// Whether a text may hold an e-mail address: it has an `@` within a word, or says "dot".
+    fn may_hold_email(&self, text: &str) -> bool {
+        let mut before = b' ';
+        let has_at = text.bytes().any(|byte| {
+            let is_at = byte == b'@' && !before.is_ascii_whitespace();
+            before = byte;
+            is_at
+        });
+        has_at || self.spelt_emails.is_match(text)
+    }
+
+    /// Whether a text has at least three numbers as words in a row.
+    fn spells_numbers(&self, text: &str) -> bool {
+        if self.number_words.find_iter(text).take(3).count() < 3 {
+            return false;
+        }
+        let is_number = |word: &str| NUMBER_WORDS.iter().any(|number| word.eq_ignore_ascii_case(number));
+        let mut in_a_row = 0;
+        text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).any(|word| {
+            in_a_row = if is_number(word) { in_a_row + 1 } else { 0 };
+            in_a_row >= 3
+        })
+    }
+
+    /// Drops what lies in public handles, hashtags and links, but for values that a link leaks.
+    fn keep_public(&self, text: &str, found: &mut Spans) {
+        let public: Vec<_> = self.public.find_iter(text).map(|public| public.range()).collect();
+        found.0.retain(|span| {
+            let before = text.get(..span.0.start).unwrap_or_default();
+            span.1 == PersonalKind::Email
+                || before.ends_with('=')
+                || !public.iter().any(|public| public.start <= span.0.start && span.0.end <= public.end)
+        });
+    }
+}
+
+/// Languages whose words for numbers and people the patterns know.
+const KNOWN_LANGUAGES: [&str; 6] = ["es", "de", "fr", "pt", "it", "nl"];
+
+/// Whether a text is in a language that is not known, of which all longer numbers are hidden.
+fn hides_numbers(text: &str) -> bool {
+    !text.is_ascii()
+        && digits(text) >= 4
+        && detect_foreign(text).is_some_and(|language| !KNOWN_LANGUAGES.contains(&language))
+}
+
+/// Returns the groups of at least four digits of a text.
+fn digit_groups(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = text.get(at..)?;
+            let start = at + rest.find(|c: char| c.is_ascii_digit())?;
+            let length = text.get(start..)?.bytes().take_while(u8::is_ascii_digit).count();
+            at = start + length;
+            if length >= 4 {
+                return Some(start..at);
+            }
+        }
+    })
+}
+
+/// Digits of a text from which a number in groups may be an identifier.
+const MIN_CODE_DIGITS: usize = 6;
+
+/// Whether a word has the form of an identifier: four digits, or capitals with a digit.
+fn is_code_like(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    digits >= 4 || (digits >= 1 && word.len() >= 4 && !word.bytes().any(|byte| byte.is_ascii_lowercase()))
+}
+
+/// Counts the digits of a text outside handles, hashtags and links, whose digits identify nobody. Those of other scripts
+/// count, and words for digits count as one.
+pub(in crate::text) fn digits(text: &str) -> usize {
+    let words = text.split_whitespace().filter(|word| !word.starts_with("http")).map(behind_tag);
+    words.map(|word| word.chars().filter(|c| c.is_numeric()).count()).sum()
+}
+
+const NUMBER_WORDS: [&str; 28] = [
+    "zero",
+    "oh",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+];
+
+/// What "dot" is in the languages that are known, with the space or bracket before it.
+const DOT_WORDS: [&str; 11] =
+    [" dot", "(dot", "[dot", " punto", " punkt", " point", " ponto", " at ", "[at", "(at", "{at"];
+
+/// Returns what follows the handle or hashtag with which a word begins.
+fn behind_tag(word: &str) -> &str {
+    let is_number = |tag: &str| tag.chars().take(3).any(|c| c.is_ascii_digit());
+    let tag = word.strip_prefix('@').or_else(|| word.strip_prefix('#').filter(|tag| !is_number(tag)));
+    tag.map_or(word, |tag| tag.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(text: &str) -> String {
+        super::redacted(text, &PersonalDataDetector::shipped().unwrap().find(text))
+    }
+
+    #[test]
+    fn what_is_personal_is_replaced_by_what_it_is() {
+        assert_eq!(
+            redacted("dob 04/12/1987, policy no. 8834521907, call 415-555-0132 or mail jo@mail.example.org"),
+            "dob [birth date], policy no. [number], call [phone] or mail [e-mail]"
+        );
+        assert_eq!(
+            redacted("my wife's chemo is late, 2 hours on hold"),
+            "my wife's [health] is late, 2 hours on hold"
+        );
+        assert_eq!(
+            redacted("ssn 123-45-6789, card 4111 1111 1111 1111"),
+            "ssn [social security], card [card]"
+        );
+    }
+
+    #[test]
+    fn what_people_write_otherwise_is_found() {
+        for (text, hidden) in [
+            ("my social is 123 45 6789", "my social is [social security]"),
+            ("my ssn is 123\u{2014}45\u{2014}6789", "my ssn is [social security]"),
+            ("call 415\u{b7}555\u{b7}0132 or 415 \u{2013} 555 \u{2013} 0132", "call [phone] or [phone]"),
+            ("call \u{ff14}\u{ff11}\u{ff15}-555-0132", "call [phone]"),
+            ("415\u{200b}555\u{200b}0132", "[phone]"),
+            ("Medicare MBI 1EG4 TE5 MK73", "Medicare [number]"),
+            ("DOB: 12/04/'87", "DOB: [birth date]"),
+            ("write jo.doe AT example DOT org", "write [e-mail]"),
+            ("m\u{fc}ller@ex\u{e4}mple.de", "[e-mail]"),
+            ("cvv 123", "cvv [card]"),
+            ("Jane Doe has hep C", "Jane Doe has [health]"),
+            ("Tom Baker's HIV meds are late", "Tom Baker's [health] meds are late"),
+            ("my c@ncer meds", "my [health] meds"),
+            ("I'm 14 weeks preggo", "I'm [health]"),
+            ("fecha de nacimiento: 12/04/2015", "fecha de nacimiento: [birth date]"),
+            ("mi hijo tiene c\u{e1}ncer", "mi hijo tiene [health]"),
+            ("Hauptstra\u{df}e 12, 10115 Berlin", "[address]"),
+            ("https://a.example/claim?member=W123456789&x=1", "https://a.example/claim?member=[number]&x=1"),
+        ] {
+            assert_eq!(redacted(text), hidden);
+        }
+    }
+
+    #[test]
+    fn strict_hides_what_may_be_nobodys() {
+        let detector = PersonalDataDetector::shipped().unwrap();
+        let strict = |text: &str| super::redacted(text, &detector.find_at(text, Redaction::Strict));
+        assert_eq!(strict("model 48213, insulin costs too much"), "model [number], [health] costs too much");
+        assert_eq!(strict("write to care@aldermere.example"), "write to [e-mail]");
+        assert_eq!(redacted("\u{441}\u{447}\u{451}\u{442} 123456, \u{43d}\u{435} \u{440}\u{430}\u{431}\u{43e}\u{442}\u{430}\u{435}\u{442} \u{43f}\u{440}\u{438}\u{43b}\u{43e}\u{436}\u{435}\u{43d}\u{438}\u{435} 4821").matches("[number]").count(), 2);
+    }
+
+    #[test]
+    fn digits_behind_a_mention_are_found() {
+        for (text, hidden) in [
+            ("@AldermereCare\n123-45-6789", "@AldermereCare\n[social security]"),
+            ("@AldermereCare\nSSN:123-45-6789", "@AldermereCare\nSSN:[social security]"),
+            ("@AldermereCare\n04/12/1987", "@AldermereCare\n[birth date]"),
+            ("@AldermereCare,123-45-6789", "@AldermereCare,[social security]"),
+            ("#claim:123-45-6789", "#claim:[social security]"),
+            ("#fail\tcall 415-555-0132", "#fail\tcall [phone]"),
+            ("https://t.co/a1b2\n123-45-6789", "https://t.co/a1b2\n[social security]"),
+        ] {
+            assert_eq!(redacted(text), hidden);
+        }
+    }
+
+    #[test]
+    fn what_is_nobodys_stays() {
+        for text in [
+            "",
+            "Call 1-800-555-0132 or 0800 555 0132, open 24/7",
+            "parcel of $18,442.17 since 2019, 2023-2024, 12/24",
+            "cancer patients deserve better than 45 minutes of music",
+            "your portal is down again and I can't see my results, I can't hear you",
+            "this queue gives me a stroke, your hold music is cancer, a stroke of luck that I'm not allergic to waiting",
+            "Why does insulin cost $300 a month when it costs pennies to make? Does the plan cover it?",
+            "ISBN 978-0-306-40615-7, FDA recall F-0412-2026, router 10.0.0.1, text HOME to 741741, flight UA 2417",
+            "write to care@aldermere.example, or to the office at 500 Main Street",
+            "@someone1234567 @115897 see https://t.co/a1b2c3d4e5f6 hi \u{1f62d}\u{1f62d}",
+        ] {
+            assert_eq!(redacted(text), text);
+        }
+    }
+
+    #[test]
+    fn all_spans_of_a_long_text_are_hidden_and_what_is_not_looked_at_is_left_out() {
+        let text = format!("ssn 123-45-6789, {}", "mail jo\u{e9} jo@mail.example.org, ".repeat(1000));
+        let hidden = redacted(&text);
+        assert!(
+            hidden.starts_with("ssn [social security], mail") && !hidden.contains("mail.example"),
+            "{hidden}"
+        );
+        assert!(hidden.len() < MAX_SCANNED_BYTES + 64);
+        let found = PersonalDataDetector::shipped().unwrap().find(&text);
+        assert!(found.len() > 100 && found.windows(2).all(|pair| pair[0].end <= pair[1].start));
+    }
+}

@@ -1,0 +1,126 @@
+//! Kinds and spans of personal data, and the text without them.
+
+use std::ops::Range;
+
+use crate::text::folded::Folded;
+
+/// Number of bytes of a text that are scanned. The rest of the text is never stored or shown.
+pub const MAX_SCANNED_BYTES: usize = 4096;
+
+/// The kind of personal data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PersonalKind {
+    /// An e-mail address.
+    Email,
+    /// A social security number, or its last digits.
+    SocialSecurity,
+    /// A payment card number.
+    Card,
+    /// A date of birth.
+    Birth,
+    /// A postal address.
+    Address,
+    /// A number that identifies a person to a company or an authority, such as a policy number.
+    Number,
+    /// A telephone number.
+    Phone,
+    /// A person's condition, treatment, test or medicine.
+    Health,
+}
+
+impl PersonalKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Email,
+        Self::SocialSecurity,
+        Self::Card,
+        Self::Birth,
+        Self::Address,
+        Self::Number,
+        Self::Phone,
+        Self::Health,
+    ];
+
+    /// Returns the text that replaces a span of this kind.
+    #[must_use]
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            Self::Email => "[e-mail]",
+            Self::SocialSecurity => "[social security]",
+            Self::Card => "[card]",
+            Self::Birth => "[birth date]",
+            Self::Address => "[address]",
+            Self::Number => "[number]",
+            Self::Phone => "[phone]",
+            Self::Health => "[health]",
+        }
+    }
+}
+
+/// A span of personal data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PersonalSpan {
+    /// Start in the text, in bytes.
+    pub start: usize,
+    /// End in the text, in bytes, exclusive.
+    pub end: usize,
+    /// The kind of data.
+    pub kind: PersonalKind,
+}
+
+/// How much is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Redaction {
+    /// What is more likely personal than not.
+    #[default]
+    Balanced,
+    /// Also each group of four digits and more, each health term and each e-mail address, whoever they are of.
+    Strict,
+}
+
+/// Found spans of the folded text, without overlaps.
+#[derive(Default)]
+pub(super) struct Spans(pub Vec<(Range<usize>, PersonalKind)>);
+
+impl Spans {
+    /// Adds a span. What overlaps one that was found before widens that one, so that no part of either is shown.
+    pub fn add(&mut self, mut range: Range<usize>, mut kind: PersonalKind) {
+        while let Some(at) =
+            self.0.iter().position(|(other, _)| other.start < range.end && range.start < other.end)
+        {
+            let (other, earlier) = self.0.swap_remove(at);
+            range = other.start.min(range.start)..other.end.max(range.end);
+            kind = earlier;
+        }
+        self.0.push((range, kind));
+    }
+
+    pub fn of_original(self, folded: &Folded) -> Vec<PersonalSpan> {
+        let span = |(range, kind)| {
+            let Range { start, end } = folded.original(range);
+            PersonalSpan { start, end, kind }
+        };
+        let mut spans: Vec<PersonalSpan> = self.0.into_iter().map(span).collect();
+        spans.sort_unstable_by_key(|span| span.start);
+        spans
+    }
+}
+
+/// Returns the part of a text that is looked at.
+pub(super) fn scanned_part(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_SCANNED_BYTES)).unwrap_or_default()
+}
+
+/// Returns the scanned part of a text with the found spans replaced by their placeholders.
+#[must_use]
+pub fn redacted(text: &str, found: &[PersonalSpan]) -> String {
+    let text = scanned_part(text);
+    let (mut redacted, mut at) = (String::with_capacity(text.len()), 0);
+    for PersonalSpan { start, end, kind } in found {
+        redacted.push_str(text.get(at..*start).unwrap_or_default());
+        redacted.push_str(kind.placeholder());
+        at = *end;
+    }
+    redacted.push_str(text.get(at..).unwrap_or_default());
+    redacted
+}

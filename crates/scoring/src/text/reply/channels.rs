@@ -1,0 +1,47 @@
+//! Finds the private channels that a reply offers.
+
+use firewatch_domain::Channel;
+use regex::Regex;
+
+use super::folded::{FoldedText, blank_out};
+use crate::ModelError;
+use crate::text::patterns::PatternFile;
+
+/// Compiled patterns for channels.
+pub(super) struct Channels {
+    named: Vec<(Channel, Regex)>,
+    /// A private place without a named channel, such as a secure form.
+    private: Regex,
+    denied: Regex,
+}
+
+impl Channels {
+    /// Compiles the patterns of a file.
+    pub fn new(patterns: &PatternFile) -> Result<Self, ModelError> {
+        Ok(Self {
+            named: vec![
+                (Channel::Dm, patterns.compile_joined("dm")?),
+                (Channel::Email, patterns.compile_joined("email")?),
+                (Channel::Phone, patterns.compile_joined("phone")?),
+            ],
+            private: patterns.compile_joined("private")?,
+            denied: patterns.compile_joined("denied")?,
+        })
+    }
+
+    /// Returns the channels that a text names and does not deny.
+    pub fn named(&self, text: &str) -> Vec<Channel> {
+        let text = self.without_denied(&FoldedText::new(text).text);
+        self.named.iter().filter(|(_, form)| form.is_match(&text)).map(|(channel, _)| *channel).collect()
+    }
+
+    /// Returns a folded text with the denied channels blanked out.
+    pub fn without_denied(&self, folded: &str) -> String {
+        blank_out(folded, &self.denied)
+    }
+
+    /// Returns whether a folded text without denied channels offers a private one.
+    pub fn is_private(&self, text: &str) -> bool {
+        self.private.is_match(text) || self.named.iter().any(|(_, form)| form.is_match(text))
+    }
+}

@@ -1,0 +1,98 @@
+//! Finds personal data of the author in a public reply. A brand may give its own addresses and numbers, and may
+//! write about illness in general.
+
+use std::ops::Range;
+
+use regex::Regex;
+
+use super::folded::FoldedText;
+use crate::ModelError;
+use crate::text::patterns::PatternFile;
+use crate::text::{PersonalDataDetector, PersonalKind, PersonalSpan};
+
+const PATTERNS: PatternFile = PatternFile(include_str!("exposure.txt"));
+
+/// Bytes of the text before a span that can show whose it is.
+const MAX_CONTEXT_BYTES: usize = 160;
+
+/// Compiled patterns for personal data in replies.
+pub(super) struct Exposure {
+    brand_contact: Regex,
+    author_contact: Regex,
+    brand_place: Regex,
+    role: Regex,
+    form_name: Regex,
+    about_author: Regex,
+    own_condition: Vec<Regex>,
+    requested: Regex,
+    general_care: Regex,
+    spelt: Vec<Regex>,
+    personal: &'static PersonalDataDetector,
+}
+
+/// Personal data of the author.
+pub(super) struct Exposed {
+    /// The place in the original text.
+    pub range: Range<usize>,
+    /// It names care in general, such as "surgery".
+    pub general: bool,
+}
+
+impl Exposure {
+    /// Compiles the patterns.
+    pub fn new() -> Result<Self, ModelError> {
+        Ok(Self {
+            brand_contact: PATTERNS.compile_joined("brand_contact")?,
+            author_contact: PATTERNS.compile_joined("author_contact")?,
+            brand_place: PATTERNS.compile_joined("brand_place")?,
+            role: PATTERNS.compile_joined("role")?,
+            form_name: PATTERNS.compile_joined("form_name")?,
+            about_author: PATTERNS.compile_joined("about_author")?,
+            own_condition: PATTERNS.compile_each("own_condition")?,
+            requested: PATTERNS.compile_joined("requested")?,
+            general_care: PATTERNS.compile_joined("general_care")?,
+            spelt: PATTERNS.compile_each("spelt")?,
+            personal: PersonalDataDetector::shipped()?,
+        })
+    }
+
+    /// Returns the personal data of the author. `asserted` is the folded text without conditions and
+    /// intentions.
+    pub fn find(&self, original: &str, folded: &FoldedText, asserted: &str) -> Vec<Exposed> {
+        let spans = self.personal.find(original).into_iter();
+        let mut found: Vec<Range<usize>> =
+            spans.filter(|span| self.is_authors(original, *span)).map(|span| span.start..span.end).collect();
+        let conditions = self.own_condition.iter().map(|form| (form, asserted));
+        let identifiers = self.spelt.iter().map(|form| (form, folded.text.as_str()));
+        for (form, text) in conditions.chain(identifiers) {
+            let objects = form.captures_iter(text).filter_map(|groups| groups.name("it"));
+            let objects = objects.filter(|it| !self.general_care.is_match(it.as_str()));
+            for range in objects.map(|it| folded.origin(&it.range())) {
+                if found.iter().all(|f| f.end <= range.start || range.end <= f.start) {
+                    found.push(range);
+                }
+            }
+        }
+        let is_general = |range: &Range<usize>| {
+            let words = original.get(range.clone()).unwrap_or_default();
+            self.general_care.is_match(&FoldedText::new(words).text)
+        };
+        found.into_iter().map(|range| Exposed { general: is_general(&range), range }).collect()
+    }
+
+    fn is_authors(&self, original: &str, span: PersonalSpan) -> bool {
+        let from = original.ceil_char_boundary(span.start.saturating_sub(MAX_CONTEXT_BYTES));
+        let before = FoldedText::new(original.get(from..span.start).unwrap_or_default()).text;
+        let it = FoldedText::new(original.get(span.start..span.end).unwrap_or_default()).text;
+        match span.kind {
+            PersonalKind::Email if self.role.is_match(&it) => false,
+            PersonalKind::Email | PersonalKind::Phone => {
+                self.author_contact.is_match(&before) || !self.brand_contact.is_match(&before)
+            }
+            PersonalKind::Address => !self.brand_place.is_match(&before),
+            PersonalKind::Number => !self.form_name.is_match(&it),
+            PersonalKind::Health => self.about_author.is_match(&before) && !self.requested.is_match(&before),
+            _ => true,
+        }
+    }
+}
