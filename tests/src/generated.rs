@@ -4,7 +4,6 @@
 //! rules have not seen.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 /// Which part of the templates a text comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +165,6 @@ impl Generator {
     }
 
     fn push_from(&mut self, made: &mut GeneratedText, of: &[u8]) {
-        let chosen = of[self.below(of.len())];
-        let _ = write!(made.text, "{}", chosen as char);
+        made.text.push(of[self.below(of.len())] as char);
     }
 }

@@ -101,14 +101,12 @@ impl People {
         }
         let hashed = self.passwords.hash(new).await?;
         let mut change = self.pool.begin().await?;
-        for (statement, value) in [
-            ("UPDATE people SET password = $2 WHERE name = $1", hashed.as_str()),
-            ("DELETE FROM sessions WHERE name = $1", ""),
-        ] {
-            let query = sqlx::query(statement).bind(name);
-            let query = if value.is_empty() { query } else { query.bind(value) };
-            query.execute(&mut *change).await?;
-        }
+        sqlx::query("UPDATE people SET password = $2 WHERE name = $1")
+            .bind(name)
+            .bind(hashed)
+            .execute(&mut *change)
+            .await?;
+        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(name).execute(&mut *change).await?;
         change.commit().await?;
         Ok(Ok(()))
     }

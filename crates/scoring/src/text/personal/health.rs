@@ -1,5 +1,5 @@
-//! Finds statements about the health of somebody: a condition, treatment or medicine beside a person, and what tells as
-//! much without naming one.
+//! Finds statements about the health of somebody: a condition, treatment or medicine beside a person, and
+//! statements that name none.
 //!
 //! A term alone is no personal data: "why does insulin cost that much?". The words of its clause decide whether it is
 //! said of somebody, of nobody, or as a manner of speaking.
