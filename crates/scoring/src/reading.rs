@@ -78,7 +78,8 @@ impl Reading {
     /// was last read with `scratch`.
     pub fn keep_words(&mut self, scratch: &mut Scratch, text: &str) {
         let Ok(personal) = PersonalDataDetector::shipped() else { return };
-        let hidden = personal.find(text);
+        let identifiers = scratch.identifiers.take();
+        let hidden = personal.find_beside(text, identifiers);
         let is_visible =
             |part: &TokenContribution| hidden.iter().all(|h| part.end <= h.start || h.end <= part.start);
         scratch.parts.retain(|part| part.end <= MAX_SCANNED_BYTES && is_visible(part));

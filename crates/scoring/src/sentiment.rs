@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::ModelError;
 use crate::model_format::ModelFormat;
 use crate::text::{
-    COLUMNS, CachedStemmer, ColumnWeights, FlagMatcher, FlagSpan, MOOD_FEATURES, MoodFeatures, Token,
-    TokenKind, Tokenizer, WeightTable, WordLine, negated_key, pair_key, token_key, token_words, word_grams,
-    word_key,
+    COLUMNS, CachedStemmer, ColumnWeights, FlagMatcher, FlagSpan, MOOD_FEATURES, MoodFeatures, PersonalSpan,
+    Token, TokenKind, Tokenizer, WeightTable, WordLine, negated_key, pair_key, token_key, token_words,
+    word_grams, word_key,
 };
 
 /// Number of outputs: negative, neutral, positive, complaint, arousal, in this order.
@@ -123,6 +123,8 @@ pub struct Scratch {
     words: WordLine,
     pub(crate) parts: Vec<TokenContribution>,
     pub(crate) flags: Vec<FlagSpan>,
+    /// The identifiers of persons in the last post, if it was searched for them.
+    pub(crate) identifiers: Option<Vec<PersonalSpan>>,
     pub(crate) count: WordCounts,
 }
 
@@ -160,6 +162,7 @@ impl Default for Scratch {
             words: WordLine::default(),
             parts: Vec::new(),
             flags: Vec::new(),
+            identifiers: None,
             count: WordCounts::default(),
         }
     }
@@ -212,7 +215,15 @@ impl SentimentModel {
     /// `scratch`.
     pub fn predict(&self, scratch: &mut Scratch, text: &str) -> TextPrediction {
         let Scratch {
-            tokenizer: tokens, stemmer: stems, cache: remembered, words, parts, flags, count, ..
+            tokenizer: tokens,
+            stemmer: stems,
+            cache: remembered,
+            words,
+            parts,
+            flags,
+            identifiers,
+            count,
+            ..
         } = scratch;
         words.clear();
         parts.clear();
@@ -256,7 +267,7 @@ impl SentimentModel {
         for (z, weights) in z.iter_mut().zip(&self.head.mood_weights) {
             *z += weights.iter().zip(&values).map(|(w, v)| w * v).sum::<f32>();
         }
-        self.flags.find(text, words, flags);
+        *identifiers = self.flags.find(text, words, flags);
         TextPrediction::from_log_odds(&z)
     }
 

@@ -9,7 +9,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, Sta
 use firewatch_domain::FlagKind;
 
 use super::personal::digits;
-use super::{PersonalDataDetector, Token, TokenKind};
+use super::{PersonalDataDetector, PersonalSpan, Token, TokenKind};
 use crate::ModelError;
 
 /// The phrases by kind.
@@ -104,8 +104,9 @@ impl FlagMatcher {
         Ok(Self { phrases, prefixes, kinds })
     }
 
-    /// Writes the flags of a text to `found`, in order of position; at most 16. `words` must hold its tokens.
-    pub fn find(&self, text: &str, words: &WordLine, found: &mut Vec<FlagSpan>) {
+    /// Writes the flags of a text to `found`, in order of position; at most 16. `words` must hold its tokens. Returns the
+    /// identifiers of persons in it if it was searched for them.
+    pub fn find(&self, text: &str, words: &WordLine, found: &mut Vec<FlagSpan>) -> Option<Vec<PersonalSpan>> {
         found.clear();
         for (at, ..) in &words.places {
             let rest = words.line.as_bytes().get(*at..).unwrap_or_default();
@@ -113,18 +114,16 @@ impl FlagMatcher {
                 self.find_at(*at, words, found);
             }
         }
-        if could_identify(text)
-            && let Ok(personal) = PersonalDataDetector::shipped()
-        {
-            let spans = personal.identifiers(text).into_iter();
-            found.extend(spans.map(|p| FlagSpan {
-                start: p.start,
-                end: p.end,
-                kind: FlagKind::PersonalData,
-            }));
-        }
+        let detector = PersonalDataDetector::shipped().ok().filter(|_| could_identify(text));
+        let identifiers = detector.map(|detector| detector.identifiers(text));
+        found.extend(identifiers.iter().flatten().map(|identifier| FlagSpan {
+            start: identifier.start,
+            end: identifier.end,
+            kind: FlagKind::PersonalData,
+        }));
         merge_overlapping(found);
         found.truncate(MAX_FLAGS);
+        identifiers
     }
 
     /// Adds the phrases that begin with the word at position `at` of the line.

@@ -15,6 +15,7 @@ mod sieve;
 mod sim_hash;
 mod stems;
 mod table;
+mod terms;
 mod tokens;
 
 pub use flags::{FlagMatcher, FlagSpan, WordLine};

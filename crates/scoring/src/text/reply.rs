@@ -14,14 +14,13 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use firewatch_domain::Channel;
-use regex::Regex;
 
 use self::channels::Channels;
 use self::confirmations::Confirmations;
 use self::exposure::Exposure;
-use self::folded::{FoldedText, blank_out_ranges, sentences};
+use self::folded::{FoldedText, blank_out_ranges, mark_terms, sentences};
 use self::requests::Requests;
-use super::patterns::PatternFile;
+use super::patterns::{Pattern, PatternFile};
 use crate::ModelError;
 
 /// A rule that a public reply breaks.
@@ -80,7 +79,7 @@ pub struct ReplyFault {
 /// Compiled patterns for replies.
 pub struct ReplyChecker {
     channels: Channels,
-    accepts_hand_off: Regex,
+    accepts_hand_off: Pattern,
     requests: Requests,
     confirmations: Confirmations,
     exposure: Exposure,
@@ -101,10 +100,10 @@ impl ReplyChecker {
 
     fn new() -> Result<Self, ModelError> {
         Ok(Self {
-            channels: Channels::new(&PATTERNS)?,
-            accepts_hand_off: PATTERNS.compile_joined("taken_up")?,
-            requests: Requests::new()?,
-            confirmations: Confirmations::new()?,
+            channels: Channels::new(PATTERNS),
+            accepts_hand_off: PATTERNS.joined("taken_up"),
+            requests: Requests::new(),
+            confirmations: Confirmations::new(),
             exposure: Exposure::new()?,
         })
     }
@@ -125,7 +124,7 @@ impl ReplyChecker {
     /// searched in the first [`MAX_SCANNED_BYTES`](super::MAX_SCANNED_BYTES) bytes.
     #[must_use]
     pub fn faults(&self, text: &str) -> Vec<ReplyFault> {
-        let folded = FoldedText::new(text);
+        let folded = FoldedText::with_terms(text, self.exposure.personal);
         let parts = sentences(&folded.text);
         let fault = |kind, range: Range<usize>| ReplyFault { kind, start: range.start, end: range.end };
         let requests = self.requests.find(&folded.text, &parts, &self.channels);
@@ -140,7 +139,8 @@ impl ReplyChecker {
         for part in &parts {
             asserted.push_str(&" ".repeat(part.start - asserted.len()));
             let sentence = self.confirmations.asserted(&statements[part.clone()]);
-            if let Some(found) = self.confirmations.find(&statements[part.clone()], &sentence) {
+            let marked = mark_terms(&sentence, part.start, &folded.terms);
+            if let Some(found) = self.confirmations.find(&statements[part.clone()], &sentence, &marked) {
                 let range = folded.origin(&(part.start + found.start..part.start + found.end));
                 faults.push(fault(ReplyFaultKind::Confirms, range));
             }

@@ -3,35 +3,60 @@
 //! Most patterns need some word to be in the text. The words are taken from the patterns themselves, so nobody has to
 //! keep a list beside them. A pattern that needs none is always a candidate.
 
+use std::ops::Range;
+
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::patterns::{Pattern, PatternSet};
 use crate::ModelError;
 
 /// Shortest word that is looked for.
-const MIN_WORD_BYTES: usize = 2;
+const MIN_WORD_BYTES: usize = 3;
 
-/// The words that patterns need.
+/// The words and digits that patterns need.
 pub(super) struct Sieve {
+    /// The words that patterns need, then the terms.
     words: AhoCorasick,
     /// For each word the patterns that need it, or others in its place.
     patterns: Vec<Vec<usize>>,
-    /// Whether a pattern is always a candidate.
-    always: Vec<bool>,
+    needs: Vec<Needs>,
+    /// The patterns that need no word, which are tried in one pass.
+    wordless: PatternSet,
+}
+
+/// What a text must have to match a pattern.
+#[derive(Clone, Copy)]
+struct Needs {
+    /// One of its words.
+    words: bool,
+    /// So many digits.
+    digits: usize,
 }
 
 impl Sieve {
-    /// Takes the words from patterns, which ignore case.
-    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, ModelError> {
+    /// Takes from patterns the words and digits that they need. The terms are words to find in the same pass.
+    ///
+    /// # Errors
+    /// If a pattern is not a valid regular expression, or the words are too many, which are bugs.
+    pub fn new<'a>(
+        patterns: impl IntoIterator<Item = &'a Pattern>,
+        terms: &[&str],
+    ) -> Result<Self, ModelError> {
         let fault = |e: &dyn std::fmt::Display| ModelError::File(format!("words of patterns: {e}"));
-        let (mut words, mut of_words, mut always) = (Vec::new(), Vec::<Vec<usize>>::new(), Vec::new());
+        let (mut words, mut of_words, mut needs) = (Vec::new(), Vec::<Vec<usize>>::new(), Vec::new());
+        let mut wordless = Vec::new();
         for (at, pattern) in patterns.into_iter().enumerate() {
-            let hir = ParserBuilder::new().case_insensitive(true).utf8(false).build().parse(pattern);
+            let mut parser = ParserBuilder::new().case_insensitive(true).utf8(false).build();
+            let hir = parser.parse(&pattern.expression()).map_err(|e| fault(&e))?;
             // Short words are in every text.
-            let needed = needed_words(&hir.map_err(|e| fault(&e))?)
+            let needed = needed_words(&hir)
                 .filter(|words| words.iter().all(|word| word.trim().len() >= MIN_WORD_BYTES));
-            always.push(needed.is_none());
+            needs.push(Needs { words: needed.is_some(), digits: needed_digits(&hir) });
+            if needed.is_none() {
+                wordless.push((at, pattern.expression()));
+            }
             for word in needed.into_iter().flatten() {
                 let index = words.iter().position(|known| *known == word).unwrap_or_else(|| {
                     words.push(word);
@@ -48,21 +73,63 @@ impl Sieve {
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
             .kind(Some(AhoCorasickKind::DFA));
-        let words = automaton.build(&words).map_err(|e| fault(&e))?;
-        Ok(Self { words, patterns: of_words, always })
+        let all = words.iter().map(String::as_str).chain(terms.iter().copied());
+        let words = automaton.build(all).map_err(|e| fault(&e))?;
+        Ok(Self { words, patterns: of_words, needs, wordless: PatternSet::new(wordless) })
     }
 
-    /// Returns for each pattern whether the text can match it.
-    pub fn candidates(&self, text: &str) -> Vec<bool> {
-        let mut candidates = self.always.clone();
+    /// Returns for each pattern whether a text with so many digits can match it, and calls `term` with the index and the
+    /// place of each term in it.
+    pub fn candidates(
+        &self,
+        text: &str,
+        digits: usize,
+        mut term: impl FnMut(usize, Range<usize>),
+    ) -> Vec<bool> {
+        let mut candidates = vec![false; self.needs.len()];
         for word in self.words.find_overlapping_iter(text) {
-            for pattern in self.patterns.get(word.pattern().as_usize()).into_iter().flatten() {
-                if let Some(candidate) = candidates.get_mut(*pattern) {
+            let at = word.pattern().as_usize();
+            let Some(patterns) = self.patterns.get(at) else {
+                term(at - self.patterns.len(), word.range());
+                continue;
+            };
+            for pattern in patterns {
+                if let (Some(candidate), Some(needs)) =
+                    (candidates.get_mut(*pattern), self.needs.get(*pattern))
+                {
+                    *candidate = needs.digits <= digits;
+                }
+            }
+        }
+        if self.needs.iter().any(|needs| !needs.words && needs.digits <= digits) {
+            for at in self.wordless.matches(text) {
+                if let Some(candidate) = candidates.get_mut(at) {
                     *candidate = true;
                 }
             }
         }
         candidates
+    }
+}
+
+/// Returns the fewest digits of a match.
+fn needed_digits(hir: &Hir) -> usize {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.iter().filter(|byte| byte.is_ascii_digit()).count(),
+        HirKind::Class(class) => usize::from(has_only_digits(class)),
+        HirKind::Repetition(repetition) => repetition.min as usize * needed_digits(&repetition.sub),
+        HirKind::Capture(capture) => needed_digits(&capture.sub),
+        HirKind::Alternation(branches) => branches.iter().map(needed_digits).min().unwrap_or(0),
+        HirKind::Concat(parts) => parts.iter().map(needed_digits).sum(),
+    }
+}
+
+fn has_only_digits(class: &Class) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    match class {
+        Class::Unicode(class) => class.iter().all(|range| is_digit(range.start()) && is_digit(range.end())),
+        Class::Bytes(class) => class.iter().all(|range| range.start() >= b'0' && range.end() <= b'9'),
     }
 }
 
@@ -138,24 +205,30 @@ fn one_letter(class: &Class) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::patterns::PatternFile;
 
     #[test]
-    fn patterns_are_candidates_if_their_words_are_there() {
-        let patterns = [
-            r"\b(?:born|dob)\b[^\d]{0,9}\d+",
-            r"\d{4}",
-            r"(?:in|on) (?P<it>icu|coma)",
-            r"my ?(?:cat)?s? dog\w*",
-        ];
-        let sieve = Sieve::new(patterns).unwrap();
-        assert_eq!(sieve.candidates("nothing here 1999"), [false, true, false, false]);
-        assert_eq!(sieve.candidates("BORN in 1962"), [true, true, false, false]);
-        assert_eq!(sieve.candidates("my Dogs in a coma"), [false, true, true, true]);
+    fn patterns_are_candidates_if_their_words_and_digits_are_there() {
+        let file = PatternFile(
+            "[them]\n\\b(?:born|dob)\\b[^\\d]{0,9}\\d+\n\\d{4}\n(?:in|on) (?P<it>icu|coma)\nmy ?(?:cat)?s? dog\\w*\n",
+        );
+        let patterns = file.each("them");
+        let sieve = Sieve::new(&patterns, &["ill"]).unwrap();
+        let candidates = |text: &str| {
+            let mut terms = Vec::new();
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            (sieve.candidates(text, digits, |term, at| terms.push((term, at))), terms)
+        };
+        assert_eq!(candidates("nothing here 1999").0, [false, true, false, false]);
+        assert_eq!(candidates("nothing here 199").0, [false; 4]);
+        assert_eq!(candidates("BORN in 1962").0, [true, true, false, false]);
+        assert_eq!(candidates("born in June").0, [false; 4]);
+        assert_eq!(candidates("my Dogs ill in a coma"), (vec![false, false, true, true], vec![(0, 8..11)]));
         // Whatever a pattern matches is a candidate.
-        for (pattern, text) in patterns.iter().zip(["dob: 7", "2026", "on icu", "mycats dogs"]) {
-            let found =
-                regex::RegexBuilder::new(pattern).case_insensitive(true).build().unwrap().is_match(text);
-            assert!(found && Sieve::new([*pattern]).unwrap().candidates(text)[0], "{pattern}");
+        for (at, (pattern, text)) in
+            patterns.iter().zip(["dob: 7", "2026", "on icu", "mycats dogs"]).enumerate()
+        {
+            assert!(pattern.is_match(text) && candidates(text).0[at], "{text}");
         }
     }
 }

@@ -2,42 +2,39 @@
 
 use std::ops::Range;
 
-use regex::Regex;
-
 use super::{Form, PersonalKind, Redaction};
-use crate::ModelError;
-use crate::text::patterns::PatternFile;
+use crate::text::patterns::{Pattern, PatternFile};
 
 /// Compiled patterns of what is not personal.
 pub(super) struct Checks {
-    shared_inbox: Regex,
-    no_name: Regex,
-    impersonal_label: Regex,
-    nobodys: Regex,
-    counted: Regex,
-    digit_word: Regex,
-    personal_label: Regex,
-    not_address: Regex,
-    company_word: Regex,
-    own_word: Regex,
-    numbered_street: Regex,
+    shared_inbox: Pattern,
+    no_name: Pattern,
+    impersonal_label: Pattern,
+    nobodys: Pattern,
+    counted: Pattern,
+    digit_word: Pattern,
+    personal_label: Pattern,
+    not_address: Pattern,
+    company_word: Pattern,
+    own_word: Pattern,
+    numbered_street: Pattern,
 }
 
 impl Checks {
-    pub fn new(patterns: &PatternFile) -> Result<Self, ModelError> {
-        Ok(Self {
-            shared_inbox: patterns.compile_joined("shared_inbox")?,
-            no_name: patterns.compile_joined("no_name")?,
-            impersonal_label: patterns.compile_joined("impersonal_label")?,
-            nobodys: patterns.compile_joined("nobodys")?,
-            counted: patterns.compile_joined("counted")?,
-            digit_word: patterns.compile_joined("digit_word")?,
-            personal_label: patterns.compile_joined("personal_label")?,
-            not_address: patterns.compile_joined("not_address")?,
-            company_word: patterns.compile_joined("company_word")?,
-            own_word: patterns.compile_joined("own_word")?,
-            numbered_street: patterns.compile_joined("numbered_street")?,
-        })
+    pub fn new(patterns: PatternFile) -> Self {
+        Self {
+            shared_inbox: patterns.joined("shared_inbox"),
+            no_name: patterns.joined("no_name"),
+            impersonal_label: patterns.joined("impersonal_label"),
+            nobodys: patterns.joined("nobodys"),
+            counted: patterns.joined("counted"),
+            digit_word: patterns.joined("digit_word"),
+            personal_label: patterns.joined("personal_label"),
+            not_address: patterns.joined("not_address"),
+            company_word: patterns.joined("company_word"),
+            own_word: patterns.joined("own_word"),
+            numbered_street: patterns.joined("numbered_street"),
+        }
     }
 
     /// Returns whether a match of a pattern is personal.
@@ -132,7 +129,7 @@ impl Checks {
         let is_code = digits >= 6 || (digits >= 4 && word.starts_with('#')) || is_booking;
         is_code
             && self.is_personal(
-                Form { heading: "any_number", kind: PersonalKind::Number, min_digits: 4 },
+                Form { heading: "any_number", kind: PersonalKind::Number },
                 text,
                 &(before.len()..before.len() + word.len()),
                 Redaction::Balanced,

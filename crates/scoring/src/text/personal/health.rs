@@ -7,84 +7,68 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
-use regex::Regex;
-
 use super::Redaction;
 use crate::ModelError;
-use crate::text::patterns::{PatternFile, health_terms};
+use crate::text::patterns::{Pattern, PatternFile};
 use crate::text::sieve::Sieve;
+use crate::text::terms::HealthTerms;
 
 const WORDS: PatternFile = PatternFile(include_str!("health_words.txt"));
 /// First names, of which each stands for a person if something is said of it.
 const NAMES: &str = include_str!("names.txt");
-/// Terms that are other words in lower case.
-const ACRONYMS: [&str; 9] = ["tia", "als", "ms", "aids", "pots", "std", "sti", "uti", "ocd"];
 /// Bytes before and after a term that are read as its clause.
 const CLAUSE_BYTES: (usize, usize) = (140, 80);
 /// Words before a term in which a person is looked for.
 const PERSON_WORDS: usize = 9;
 
-/// Compiled terms and context words.
+/// Terms, statements and context words.
 pub(super) struct HealthFinder {
-    terms: AhoCorasick,
-    /// Whether the term stands for all words that begin with it.
-    are_stems: Vec<bool>,
-    endings: Regex,
-    no_conditions: Regex,
-    statements: Vec<Regex>,
+    terms: HealthTerms,
+    endings: Pattern,
+    statements: Vec<Pattern>,
+    no_conditions: Pattern,
     sieve: Sieve,
     context: Context,
 }
 
 /// The words around a term.
 struct Context {
-    person: Regex,
-    impersonal: Regex,
-    general: Regex,
-    figurative_before: Regex,
-    figurative_after: Regex,
-    person_after: Regex,
-    patient_before: Regex,
-    patient_after: Regex,
-    stating_after: Regex,
-    named: Vec<Regex>,
+    person: Pattern,
+    impersonal: Pattern,
+    general: Pattern,
+    figurative_before: Pattern,
+    figurative_after: Pattern,
+    person_after: Pattern,
+    patient_before: Pattern,
+    patient_after: Pattern,
+    stating_after: Pattern,
+    named: Vec<Pattern>,
     names: HashSet<&'static str>,
 }
 
 impl HealthFinder {
     pub fn new() -> Result<Self, ModelError> {
-        let (mut words, mut are_stems) = (Vec::new(), Vec::new());
-        for term in health_terms() {
-            words.push(term.trim_end_matches('*'));
-            are_stems.push(term.ends_with('*'));
-        }
-        let mut terms = AhoCorasickBuilder::new();
-        terms.ascii_case_insensitive(true).match_kind(MatchKind::Standard).kind(Some(AhoCorasickKind::DFA));
-        let terms = terms.build(&words).map_err(|e| ModelError::File(format!("health terms: {e}")))?;
-        let endings =
-            format!(r"\b(?:{}|{})\b", WORDS.joined("medicine_endings"), WORDS.joined("condition_endings"));
-        let statements = WORDS.compile_each("statements")?;
-        let endings = WORDS.compile("endings", endings)?;
-        let word = |heading: &str| format!(r"\b(?:{})\b", WORDS.joined(heading));
+        let terms = HealthTerms::new();
+        let endings = WORDS.pattern(r"\b(?:{medicine_endings}|{condition_endings})\b".into());
+        let statements = WORDS.each("statements");
+        let word = |heading: &str| WORDS.pattern(format!(r"\b(?:{{{heading}}})\b"));
         Ok(Self {
+            sieve: Sieve::new([&endings].into_iter().chain(&statements), &terms.words)?,
             terms,
-            are_stems,
-            no_conditions: WORDS.compile_joined("not_conditions")?,
-            sieve: Sieve::new([&endings].into_iter().chain(&statements).map(Regex::as_str))?,
             endings,
             statements,
+            no_conditions: WORDS.joined("not_conditions"),
             context: Context {
-                person: WORDS.compile("person", word("person"))?,
-                impersonal: WORDS.compile("impersonal", word("impersonal"))?,
-                general: WORDS.compile("general", word("general"))?,
-                figurative_before: WORDS.compile_joined("figurative_before")?,
-                figurative_after: WORDS.compile_joined("figurative_after")?,
-                person_after: WORDS.compile_joined("person_after")?,
-                patient_before: WORDS.compile_joined("patient_before")?,
-                patient_after: WORDS.compile_joined("patient_after")?,
-                stating_after: WORDS.compile_joined("stating_after")?,
-                named: WORDS.compile_each("named")?,
+                person: word("person"),
+                impersonal: word("impersonal"),
+                general: word("general"),
+                figurative_before: WORDS.joined("figurative_before"),
+                figurative_after: WORDS.joined("figurative_after"),
+                person_after: WORDS.joined("person_after"),
+                patient_before: WORDS.joined("patient_before"),
+                patient_after: WORDS.joined("patient_after"),
+                stating_after: WORDS.joined("stating_after"),
+                named: WORDS.each("named"),
                 names: NAMES.split_whitespace().collect(),
             },
         })
@@ -92,23 +76,20 @@ impl HealthFinder {
 
     /// Returns the statements about somebody's health in a folded text, in no order; they may overlap.
     pub fn find(&self, text: &str, level: Redaction) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        let mut candidates = self.sieve.candidates(text).into_iter();
-        let mut terms = self.terms(text);
+        let (mut terms, candidates) = self.terms_and_candidates(text);
+        let mut candidates = candidates.into_iter();
         if candidates.next() == Some(true) {
-            let endings = self.endings.find_iter(text);
-            terms.extend(
-                endings.filter(|word| !self.no_conditions.is_match(word.as_str())).map(|word| word.range()),
-            );
+            let words = self.endings.find_iter(text);
+            let words = words.filter(|word| !self.no_conditions.is_match(word.as_str()));
+            terms.extend(words.map(|word| word.range()));
         }
         if let Some(respelled) = respelled(text) {
             terms.extend(self.terms(&respelled));
         }
-        for term in terms {
-            if level == Redaction::Strict || self.context.is_about_somebody(text, &term) {
-                found.push(term);
-            }
+        if level == Redaction::Balanced {
+            terms.retain(|term| self.context.is_about_somebody(text, term));
         }
+        let mut found = terms;
         let statements = self.statements.iter().zip(candidates).filter(|(_, is_candidate)| *is_candidate);
         for groups in statements.flat_map(|(statement, _)| statement.captures_iter(text)) {
             let Some(it) = groups.name("it") else { continue };
@@ -119,28 +100,18 @@ impl HealthFinder {
         found
     }
 
-    /// Returns the health terms of a text, each a whole word or more.
-    fn terms(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
-        for term in self.terms.find_overlapping_iter(text) {
-            let is_stem = self.are_stems.get(term.pattern().as_usize()) == Some(&true);
-            let rest = text.get(term.end()..).unwrap_or_default();
-            let tail = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-            let is_whole = tail == 0 || is_stem || (tail == 1 && rest.starts_with('s'));
-            // Acronyms that are words in lower case.
-            let word = text.get(term.start()..term.end()).unwrap_or_default();
-            let is_acronym = ACRONYMS.contains(&word.to_ascii_lowercase().as_str());
-            let has = text.get(..term.start()).unwrap_or_default();
-            let is_had = ["have ", "has ", "had ", "with ", "got "].iter().any(|verb| has.ends_with(verb));
-            if is_acronym && !is_had && word.contains(|c: char| c.is_ascii_lowercase()) {
-                continue;
-            }
-            let is_start = text.get(..term.start()).is_some_and(|before| !before.ends_with(is_word));
-            if is_whole && is_start && !rest.get(tail..).is_some_and(|rest| rest.starts_with(is_digit)) {
-                found.push(term.start()..term.end() + tail);
-            }
-        }
-        found
+    /// Returns the health terms of a folded text, whomever they concern, each a whole word or more.
+    pub fn terms(&self, text: &str) -> Vec<Range<usize>> {
+        self.terms_and_candidates(text).0
+    }
+
+    fn terms_and_candidates(&self, text: &str) -> (Vec<Range<usize>>, Vec<bool>) {
+        let mut terms = Vec::new();
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        let candidates = self.sieve.candidates(text, digits, |term, at| {
+            terms.extend(self.terms.words_at(term, at, text));
+        });
+        (terms, candidates)
     }
 }
 
@@ -151,7 +122,7 @@ impl Context {
         }
         let (before, after) = clause(text, term);
         let window = last_words(before, PERSON_WORDS);
-        let last = |pattern: &Regex| pattern.find_iter(window).last().map(|word| word.start());
+        let last = |pattern: &Pattern| pattern.find_iter(window).last().map(|word| word.start());
         let (person, nobody) = (last(&self.person), last(&self.impersonal));
         if person.is_some() && person > nobody {
             return true;
@@ -243,12 +214,4 @@ fn respelled(text: &str) -> Option<String> {
         }
     }
     respelled.and_then(|bytes| String::from_utf8(bytes).ok())
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-fn is_digit(c: char) -> bool {
-    c.is_ascii_digit()
 }

@@ -12,7 +12,6 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
-use regex::Regex;
 
 use self::checks::Checks;
 use self::health::HealthFinder;
@@ -20,7 +19,7 @@ pub use self::spans::{MAX_SCANNED_BYTES, PersonalKind, PersonalSpan, Redaction, 
 use self::spans::{Spans, scanned_part};
 use super::detect_foreign;
 use super::folded::Folded;
-use super::patterns::PatternFile;
+use super::patterns::{Pattern, PatternFile};
 use super::sieve::Sieve;
 use crate::ModelError;
 
@@ -28,15 +27,15 @@ use crate::ModelError;
 const PATTERNS: PatternFile = PatternFile(include_str!("identifiers.txt"));
 /// Compiled patterns for personal data.
 pub struct PersonalDataDetector {
-    patterns: Vec<(Form, Regex)>,
+    patterns: Vec<(Form, Pattern)>,
     sieve: Sieve,
     /// Words and brackets that stand for the signs of an e-mail address.
     spelt_emails: AhoCorasick,
     number_words: AhoCorasick,
-    any_number: Regex,
-    postal_code: Regex,
+    any_number: Pattern,
+    postal_code: Pattern,
     check: Checks,
-    public: Regex,
+    public: Pattern,
     health: HealthFinder,
 }
 
@@ -45,29 +44,27 @@ pub struct PersonalDataDetector {
 struct Form {
     heading: &'static str,
     kind: PersonalKind,
-    /// Fewest digits of a text that holds it, if its numbers are not words.
-    min_digits: usize,
 }
 
-const fn form(heading: &'static str, kind: PersonalKind, min_digits: usize) -> Form {
-    Form { heading, kind, min_digits }
+const fn form(heading: &'static str, kind: PersonalKind) -> Form {
+    Form { heading, kind }
 }
 
 /// The forms, in order of precedence.
 const FORMS: [Form; 13] = [
-    form("link_value", PersonalKind::Number, 0),
-    form("email", PersonalKind::Email, 0),
-    form("bank", PersonalKind::Number, 8),
-    form("social_security", PersonalKind::SocialSecurity, 4),
-    form("card", PersonalKind::Card, 3),
-    form("birth", PersonalKind::Birth, 2),
-    form("postal_address", PersonalKind::Address, 2),
-    form("address", PersonalKind::Address, 1),
-    form("home_address", PersonalKind::Address, 1),
-    form("number", PersonalKind::Number, 2),
-    form("phone", PersonalKind::Phone, 7),
-    form("spoken_phone", PersonalKind::Phone, 0),
-    form("form", PersonalKind::Number, 6),
+    form("link_value", PersonalKind::Number),
+    form("email", PersonalKind::Email),
+    form("bank", PersonalKind::Number),
+    form("social_security", PersonalKind::SocialSecurity),
+    form("card", PersonalKind::Card),
+    form("birth", PersonalKind::Birth),
+    form("postal_address", PersonalKind::Address),
+    form("address", PersonalKind::Address),
+    form("home_address", PersonalKind::Address),
+    form("number", PersonalKind::Number),
+    form("phone", PersonalKind::Phone),
+    form("spoken_phone", PersonalKind::Phone),
+    form("form", PersonalKind::Number),
 ];
 /// Fewest digits of an identifier.
 const MIN_DIGITS: usize = 2;
@@ -84,25 +81,23 @@ impl PersonalDataDetector {
     }
 
     fn new() -> Result<Self, ModelError> {
-        let mut patterns = Vec::new();
-        for form in FORMS {
-            let each = PATTERNS.compile_each(form.heading)?;
-            patterns.extend(each.into_iter().map(|pattern| (form, pattern)));
-        }
+        let of_form =
+            |form: Form| PATTERNS.each(form.heading).into_iter().map(move |pattern| (form, pattern));
+        let patterns: Vec<_> = FORMS.into_iter().flat_map(of_form).collect();
         let words = |words: &[&str]| {
             let mut automaton = AhoCorasick::builder();
             let built = automaton.ascii_case_insensitive(true).build(words);
             built.map_err(|e| ModelError::File(format!("words of numbers: {e}")))
         };
         Ok(Self {
-            sieve: Sieve::new(patterns.iter().map(|(_, pattern)| pattern.as_str()))?,
+            sieve: Sieve::new(patterns.iter().map(|(_, pattern)| pattern), &[])?,
             spelt_emails: words(&DOT_WORDS)?,
             number_words: words(&NUMBER_WORDS)?,
             patterns,
-            any_number: PATTERNS.compile_joined("any_number")?,
-            postal_code: PATTERNS.compile_joined("postal_code")?,
-            check: Checks::new(&PATTERNS)?,
-            public: PATTERNS.compile_joined("public")?,
+            any_number: PATTERNS.joined("any_number"),
+            postal_code: PATTERNS.joined("postal_code"),
+            check: Checks::new(PATTERNS),
+            public: PATTERNS.joined("public"),
             health: HealthFinder::new()?,
         })
     }
@@ -117,21 +112,41 @@ impl PersonalDataDetector {
     /// Returns what [`find`](Self::find) returns, at a level.
     #[must_use]
     pub fn find_at(&self, text: &str, level: Redaction) -> Vec<PersonalSpan> {
-        self.find_kinds(text, level, true)
+        let folded = Folded::new(scanned_part(text));
+        let identifiers = self.identifiers_in(&folded, text, level);
+        self.with_health(&folded, identifiers, level)
     }
 
     /// Returns what [`find`](Self::find) returns, without health data.
     #[must_use]
     pub fn identifiers(&self, text: &str) -> Vec<PersonalSpan> {
-        self.find_kinds(text, Redaction::Balanced, false)
+        self.identifiers_in(&Folded::new(scanned_part(text)), text, Redaction::Balanced)
     }
 
-    fn find_kinds(&self, text: &str, level: Redaction, with_health: bool) -> Vec<PersonalSpan> {
-        let text = scanned_part(text);
-        let folded = Folded::new(text);
+    /// Returns what [`find`](Self::find) returns. `identifiers` are those of the text if they were found before.
+    #[must_use]
+    pub fn find_beside(&self, text: &str, identifiers: Option<Vec<PersonalSpan>>) -> Vec<PersonalSpan> {
+        let Some(identifiers) = identifiers else { return self.find(text) };
+        self.with_health(&Folded::new(scanned_part(text)), identifiers, Redaction::Balanced)
+    }
+
+    fn with_health(
+        &self,
+        folded: &Folded,
+        identifiers: Vec<PersonalSpan>,
+        level: Redaction,
+    ) -> Vec<PersonalSpan> {
+        let mut found = Spans(identifiers);
+        for statement in self.health.find(&folded.text, level) {
+            found.add(folded.original(statement), PersonalKind::Health);
+        }
+        found.sorted()
+    }
+
+    fn identifiers_in(&self, folded: &Folded, text: &str, level: Redaction) -> Vec<PersonalSpan> {
         let mut found = Spans::default();
         self.find_identifiers(&folded.text, level, &mut found);
-        if level == Redaction::Strict || hides_numbers(text) {
+        if level == Redaction::Strict || hides_numbers(scanned_part(text)) {
             for group in digit_groups(&folded.text) {
                 found.add(group, PersonalKind::Number);
             }
@@ -139,12 +154,16 @@ impl PersonalDataDetector {
         if !found.0.is_empty() {
             self.keep_public(&folded.text, &mut found);
         }
-        if with_health {
-            for statement in self.health.find(&folded.text, level) {
-                found.add(statement, PersonalKind::Health);
-            }
+        for span in &mut found.0 {
+            let Range { start, end } = folded.original(span.start..span.end);
+            (span.start, span.end) = (start, end);
         }
-        found.of_original(&folded)
+        found.sorted()
+    }
+
+    /// Returns the health terms of a folded text, whomever they concern.
+    pub(in crate::text) fn health_terms(&self, folded: &str) -> Vec<Range<usize>> {
+        self.health.terms(folded)
     }
 
     fn find_identifiers(&self, text: &str, level: Redaction, found: &mut Spans) {
@@ -155,27 +174,22 @@ impl PersonalDataDetector {
         if !is_numbered && !has_email {
             return;
         }
-        let candidates = self.sieve.candidates(text);
-        let has_postal_code = self.postal_code.is_match(text);
         let has_code = digits >= MIN_CODE_DIGITS || text.split_whitespace().any(is_code_like);
+        let candidates = self.sieve.candidates(text, digits, |_, _| {});
         for ((form, pattern), is_candidate) in self.patterns.iter().zip(candidates) {
-            let may_be = match form.kind {
-                PersonalKind::Email => has_email,
-                _ => is_numbered && (digits >= form.min_digits || is_spelt),
+            let may_be = match (form.kind, form.heading) {
+                (PersonalKind::Email, _) => has_email,
+                // Those that cost much look for their main part first.
+                (_, "postal_address") => is_numbered && is_candidate && self.postal_code.is_match(text),
+                (_, "number") => has_code,
+                (_, "spoken_phone") => is_spelt,
+                _ => is_numbered,
             };
-            // Those that cost much look for their main part first.
-            let may_be = may_be
-                && is_candidate
-                && match form.heading {
-                    "postal_address" => has_postal_code,
-                    "number" => has_code,
-                    _ => true,
-                };
-            if may_be {
+            if is_candidate && may_be && pattern.is_match(text) {
                 self.find_pattern(text, *form, pattern, level, found);
             }
         }
-        if !is_numbered {
+        if !has_code {
             return;
         }
         for number in self.any_number.find_iter(text) {
@@ -185,7 +199,7 @@ impl PersonalDataDetector {
         }
     }
 
-    fn find_pattern(&self, text: &str, form: Form, pattern: &Regex, level: Redaction, found: &mut Spans) {
+    fn find_pattern(&self, text: &str, form: Form, pattern: &Pattern, level: Redaction, found: &mut Spans) {
         let mut from = 0;
         while let Some(groups) = pattern.captures_at(text, from) {
             let Some(whole) = groups.get(0) else { return };
@@ -210,11 +224,11 @@ impl PersonalDataDetector {
 
     /// Whether a text may hold an e-mail address: it has an `@` within a word, or says "dot".
     fn may_hold_email(&self, text: &str) -> bool {
-        let mut before = b' ';
-        let has_at = text.bytes().any(|byte| {
-            let is_at = byte == b'@' && !before.is_ascii_whitespace();
-            before = byte;
-            is_at
+        let bytes = text.as_bytes();
+        let has_at = text.match_indices('@').any(|(at, _)| {
+            let before = bytes.get(at.saturating_sub(2)..at).unwrap_or_default();
+            let after = bytes.get(at + 1).copied().unwrap_or_default();
+            before.iter().any(u8::is_ascii_alphanumeric) || b" )]}>".contains(&after)
         });
         has_at || self.spelt_emails.is_match(text)
     }
@@ -236,10 +250,10 @@ impl PersonalDataDetector {
     fn keep_public(&self, text: &str, found: &mut Spans) {
         let public: Vec<_> = self.public.find_iter(text).map(|public| public.range()).collect();
         found.0.retain(|span| {
-            let before = text.get(..span.0.start).unwrap_or_default();
-            span.1 == PersonalKind::Email
+            let before = text.get(..span.start).unwrap_or_default();
+            span.kind == PersonalKind::Email
                 || before.ends_with('=')
-                || !public.iter().any(|public| public.start <= span.0.start && span.0.end <= public.end)
+                || !public.iter().any(|public| public.start <= span.start && span.end <= public.end)
         });
     }
 }
@@ -273,10 +287,17 @@ fn digit_groups(text: &str) -> impl Iterator<Item = Range<usize>> {
 /// Digits of a text from which a number in groups may be an identifier.
 const MIN_CODE_DIGITS: usize = 6;
 
-/// Whether a word has the form of an identifier: four digits, or capitals with a digit.
+/// Whether a word has the form of an identifier: four digits that are no year, or capitals with a digit.
 fn is_code_like(word: &str) -> bool {
-    let digits = word.bytes().filter(u8::is_ascii_digit).count();
-    digits >= 4 || (digits >= 1 && word.len() >= 4 && !word.bytes().any(|byte| byte.is_ascii_lowercase()))
+    let word = word.trim_matches(|c: char| c.is_ascii_punctuation() && c != '#');
+    let count = |is: fn(&u8) -> bool| word.bytes().filter(is).count();
+    let digits = count(u8::is_ascii_digit);
+    if digits == 0 || word.starts_with("http") {
+        return false;
+    }
+    let is_year = word.len() == 4 && (word.starts_with("19") || word.starts_with("20"));
+    let is_capital = count(u8::is_ascii_lowercase) == 0 && count(u8::is_ascii_uppercase) > 0;
+    (digits >= 4 && !is_year) || (is_capital && word.len() >= 4)
 }
 
 /// Counts the digits of a text outside handles, hashtags and links, whose digits identify nobody. Those of other scripts

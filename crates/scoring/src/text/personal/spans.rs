@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use crate::text::folded::Folded;
-
 /// Number of bytes of a text that are scanned. The rest of the text is never stored or shown.
 pub const MAX_SCANNED_BYTES: usize = 4096;
 
@@ -78,31 +76,29 @@ pub enum Redaction {
     Strict,
 }
 
-/// Found spans of the folded text, without overlaps.
+/// Found spans of one text, in no order and without overlaps.
 #[derive(Default)]
-pub(super) struct Spans(pub Vec<(Range<usize>, PersonalKind)>);
+pub(super) struct Spans(pub Vec<PersonalSpan>);
 
 impl Spans {
     /// Adds a span. What overlaps one that was found before widens that one, so that no part of either is shown.
-    pub fn add(&mut self, mut range: Range<usize>, mut kind: PersonalKind) {
-        while let Some(at) =
-            self.0.iter().position(|(other, _)| other.start < range.end && range.start < other.end)
+    pub fn add(&mut self, range: Range<usize>, kind: PersonalKind) {
+        let mut span = PersonalSpan { start: range.start, end: range.end, kind };
+        while let Some(at) = self.0.iter().position(|other| other.start < span.end && span.start < other.end)
         {
-            let (other, earlier) = self.0.swap_remove(at);
-            range = other.start.min(range.start)..other.end.max(range.end);
-            kind = earlier;
+            let other = self.0.swap_remove(at);
+            span = PersonalSpan {
+                start: other.start.min(span.start),
+                end: other.end.max(span.end),
+                kind: other.kind,
+            };
         }
-        self.0.push((range, kind));
+        self.0.push(span);
     }
 
-    pub fn of_original(self, folded: &Folded) -> Vec<PersonalSpan> {
-        let span = |(range, kind)| {
-            let Range { start, end } = folded.original(range);
-            PersonalSpan { start, end, kind }
-        };
-        let mut spans: Vec<PersonalSpan> = self.0.into_iter().map(span).collect();
-        spans.sort_unstable_by_key(|span| span.start);
-        spans
+    pub fn sorted(mut self) -> Vec<PersonalSpan> {
+        self.0.sort_unstable_by_key(|span| span.start);
+        self.0
     }
 }
 

@@ -1,32 +1,30 @@
 //! Finds the private channels that a reply offers.
 
 use firewatch_domain::Channel;
-use regex::Regex;
 
 use super::folded::{FoldedText, blank_out};
-use crate::ModelError;
-use crate::text::patterns::PatternFile;
+use crate::text::patterns::{Pattern, PatternFile};
 
 /// Compiled patterns for channels.
 pub(super) struct Channels {
-    named: Vec<(Channel, Regex)>,
+    named: Vec<(Channel, Pattern)>,
     /// A private place without a named channel, such as a secure form.
-    private: Regex,
-    denied: Regex,
+    private: Pattern,
+    denied: Pattern,
 }
 
 impl Channels {
-    /// Compiles the patterns of a file.
-    pub fn new(patterns: &PatternFile) -> Result<Self, ModelError> {
-        Ok(Self {
+    /// Reads the patterns of a file.
+    pub fn new(patterns: PatternFile) -> Self {
+        Self {
             named: vec![
-                (Channel::Dm, patterns.compile_joined("dm")?),
-                (Channel::Email, patterns.compile_joined("email")?),
-                (Channel::Phone, patterns.compile_joined("phone")?),
+                (Channel::Dm, patterns.joined("dm")),
+                (Channel::Email, patterns.joined("email")),
+                (Channel::Phone, patterns.joined("phone")),
             ],
-            private: patterns.compile_joined("private")?,
-            denied: patterns.compile_joined("denied")?,
-        })
+            private: patterns.joined("private"),
+            denied: patterns.joined("denied"),
+        }
     }
 
     /// Returns the channels that a text names and does not deny.

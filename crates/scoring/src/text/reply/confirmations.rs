@@ -7,44 +7,43 @@
 
 use std::ops::Range;
 
-use regex::Regex;
-
-use super::folded::{blank_out, clauses};
-use crate::ModelError;
-use crate::text::patterns::PatternFile;
+use super::folded::{blank_out, blank_out_ranges, clauses};
+use crate::text::patterns::{Pattern, PatternFile};
 
 const PATTERNS: PatternFile = PatternFile(include_str!("confirmations.txt"));
 
 /// Compiled patterns for confirmations.
 pub(super) struct Confirmations {
-    hypothetical: Regex,
-    harmless: Regex,
-    subject_state: Vec<Regex>,
-    no_subject: Regex,
-    confirms: Vec<Regex>,
-    presupposed: Vec<Regex>,
-    owns: Regex,
-    harmless_you: Regex,
-    not_stated: Regex,
-    breaks: Regex,
+    hypothetical: Pattern,
+    harmless: Pattern,
+    subject_state: Vec<Pattern>,
+    no_subject: Pattern,
+    confirms: Vec<Pattern>,
+    presupposed: Vec<Pattern>,
+    owns: Pattern,
+    harmless_you: Pattern,
+    harmless_condition: Pattern,
+    not_stated: Pattern,
+    breaks: Pattern,
 }
 
 impl Confirmations {
-    /// Compiles the patterns.
-    pub fn new() -> Result<Self, ModelError> {
-        let own = PATTERNS.compile_each("confirms")?;
-        Ok(Self {
-            hypothetical: PATTERNS.compile_joined("hypothetical")?,
-            harmless: PATTERNS.compile_joined("harmless")?,
-            subject_state: PATTERNS.compile_each("subject_state")?,
-            no_subject: PATTERNS.compile_joined("no_subject")?,
-            confirms: own.into_iter().chain(PATTERNS.compile_each("foreign")?).collect(),
-            presupposed: PATTERNS.compile_each("presupposed")?,
-            owns: PATTERNS.compile_joined("owns")?,
-            harmless_you: PATTERNS.compile_joined("harmless_you")?,
-            not_stated: PATTERNS.compile_joined("not_stated")?,
-            breaks: PATTERNS.compile_joined("breaks")?,
-        })
+    /// Reads the patterns.
+    pub fn new() -> Self {
+        let own = PATTERNS.each("confirms");
+        Self {
+            hypothetical: PATTERNS.joined("hypothetical"),
+            harmless: PATTERNS.joined("harmless"),
+            subject_state: PATTERNS.each("subject_state"),
+            no_subject: PATTERNS.joined("no_subject"),
+            confirms: own.into_iter().chain(PATTERNS.each("foreign")).collect(),
+            presupposed: PATTERNS.each("presupposed"),
+            owns: PATTERNS.joined("owns"),
+            harmless_you: PATTERNS.joined("harmless_you"),
+            harmless_condition: PATTERNS.joined("harmless_condition"),
+            not_stated: PATTERNS.joined("not_stated"),
+            breaks: PATTERNS.joined("breaks"),
+        }
     }
 
     /// Returns the part of a folded sentence that asserts something: without conditions, intentions and what
@@ -53,19 +52,25 @@ impl Confirmations {
         blank_out(&blank_out(sentence, &self.hypothetical), &self.harmless)
     }
 
-    /// Returns the first confirmation in a folded sentence. `asserted` is its asserted part.
-    pub fn find(&self, sentence: &str, asserted: &str) -> Option<Range<usize>> {
+    /// Returns the first confirmation in a folded sentence. `asserted` is its asserted part, and `marked` is that with
+    /// health terms marked.
+    pub fn find(&self, sentence: &str, asserted: &str, marked: &str) -> Option<Range<usize>> {
         let kept = blank_out(sentence, &self.harmless);
         let granted = self.presupposed.iter().filter_map(|form| form.find(&kept).map(|it| it.range()));
         let stated = self.confirms.iter().filter_map(|form| form.find(asserted).map(|it| it.range()));
         let states = self.subject_state.iter().filter_map(|form| self.find_state(form, asserted));
-        stated.chain(granted).chain(states).chain(self.find_owned(asserted)).min_by_key(|range| range.start)
+        stated
+            .chain(granted)
+            .chain(states)
+            .chain(self.find_owned(asserted, marked))
+            .min_by_key(|range| range.start)
     }
 
     /// Returns the first thing that only a customer or patient has, in a clause that states something.
-    fn find_owned(&self, asserted: &str) -> Option<Range<usize>> {
+    fn find_owned(&self, asserted: &str, marked: &str) -> Option<Range<usize>> {
         let question = asserted.trim_end().ends_with('?');
-        let asserted = &blank_out(asserted, &self.harmless_you);
+        let conditions = self.harmless_condition.find_iter(marked).map(|found| found.range());
+        let asserted = &blank_out(&blank_out_ranges(asserted, conditions), &self.harmless_you);
         clauses(asserted, &(0..asserted.len()), &self.breaks).into_iter().filter(|_| !question).find_map(
             |clause| {
                 let words = asserted.get(clause.clone())?;
@@ -76,7 +81,7 @@ impl Confirmations {
     }
 
     /// Returns the first state of something of the author's, such as "your claim was".
-    fn find_state(&self, form: &Regex, asserted: &str) -> Option<Range<usize>> {
+    fn find_state(&self, form: &Pattern, asserted: &str) -> Option<Range<usize>> {
         let mut from = 0;
         while let Some(groups) = form.captures_at(asserted, from) {
             let (whole, what) = (groups.get(0)?, groups.name("what")?);

@@ -3,11 +3,9 @@
 
 use std::ops::Range;
 
-use regex::Regex;
-
-use super::folded::FoldedText;
+use super::folded::{FoldedText, mark_terms};
 use crate::ModelError;
-use crate::text::patterns::PatternFile;
+use crate::text::patterns::{Pattern, PatternFile};
 use crate::text::{PersonalDataDetector, PersonalKind, PersonalSpan};
 
 const PATTERNS: PatternFile = PatternFile(include_str!("exposure.txt"));
@@ -17,17 +15,18 @@ const MAX_CONTEXT_BYTES: usize = 160;
 
 /// Compiled patterns for personal data in replies.
 pub(super) struct Exposure {
-    brand_contact: Regex,
-    author_contact: Regex,
-    brand_place: Regex,
-    role: Regex,
-    form_name: Regex,
-    about_author: Regex,
-    own_condition: Vec<Regex>,
-    requested: Regex,
-    general_care: Regex,
-    spelt: Vec<Regex>,
-    personal: &'static PersonalDataDetector,
+    brand_contact: Pattern,
+    author_contact: Pattern,
+    brand_place: Pattern,
+    role: Pattern,
+    form_name: Pattern,
+    about_author: Pattern,
+    own_condition: Vec<Pattern>,
+    requested: Pattern,
+    general_care: Pattern,
+    spelt: Vec<Pattern>,
+    /// What finds personal data of any kind.
+    pub personal: &'static PersonalDataDetector,
 }
 
 /// Personal data of the author.
@@ -42,16 +41,16 @@ impl Exposure {
     /// Compiles the patterns.
     pub fn new() -> Result<Self, ModelError> {
         Ok(Self {
-            brand_contact: PATTERNS.compile_joined("brand_contact")?,
-            author_contact: PATTERNS.compile_joined("author_contact")?,
-            brand_place: PATTERNS.compile_joined("brand_place")?,
-            role: PATTERNS.compile_joined("role")?,
-            form_name: PATTERNS.compile_joined("form_name")?,
-            about_author: PATTERNS.compile_joined("about_author")?,
-            own_condition: PATTERNS.compile_each("own_condition")?,
-            requested: PATTERNS.compile_joined("requested")?,
-            general_care: PATTERNS.compile_joined("general_care")?,
-            spelt: PATTERNS.compile_each("spelt")?,
+            brand_contact: PATTERNS.joined("brand_contact"),
+            author_contact: PATTERNS.joined("author_contact"),
+            brand_place: PATTERNS.joined("brand_place"),
+            role: PATTERNS.joined("role"),
+            form_name: PATTERNS.joined("form_name"),
+            about_author: PATTERNS.joined("about_author"),
+            own_condition: PATTERNS.each("own_condition"),
+            requested: PATTERNS.joined("requested"),
+            general_care: PATTERNS.joined("general_care"),
+            spelt: PATTERNS.each("spelt"),
             personal: PersonalDataDetector::shipped()?,
         })
     }
@@ -62,12 +61,15 @@ impl Exposure {
         let spans = self.personal.find(original).into_iter();
         let mut found: Vec<Range<usize>> =
             spans.filter(|span| self.is_authors(original, *span)).map(|span| span.start..span.end).collect();
-        let conditions = self.own_condition.iter().map(|form| (form, asserted));
+        let marked = mark_terms(asserted, 0, &folded.terms);
+        let conditions = self.own_condition.iter().map(|form| (form, marked.as_str()));
         let identifiers = self.spelt.iter().map(|form| (form, folded.text.as_str()));
         for (form, text) in conditions.chain(identifiers) {
-            let objects = form.captures_iter(text).filter_map(|groups| groups.name("it"));
-            let objects = objects.filter(|it| !self.general_care.is_match(it.as_str()));
-            for range in objects.map(|it| folded.origin(&it.range())) {
+            let objects =
+                form.captures_iter(text).filter_map(|groups| groups.name("it")).map(|it| it.range());
+            let objects = objects
+                .filter(|it| !self.general_care.is_match(folded.text.get(it.clone()).unwrap_or_default()));
+            for range in objects.map(|it| folded.origin(&it)) {
                 if found.iter().all(|f| f.end <= range.start || range.end <= f.start) {
                     found.push(range);
                 }

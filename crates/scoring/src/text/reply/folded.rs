@@ -4,16 +4,21 @@ use std::ops::Range;
 
 use regex::Regex;
 
+use crate::text::PersonalDataDetector;
 use crate::text::folded::Folded;
 
 /// Replaces what a pattern must not see. It is no letter, no space and no punctuation, so that no pattern
 /// matches across it.
 const BLANK: char = '~';
+/// Stands for each byte of a health term, so that patterns need not list the terms.
+const MARK: char = '\u{1}';
 
 /// A folded text in lower case, in which a dash between parts of a sentence is a semicolon.
 pub(super) struct FoldedText<'a> {
     /// The folded text.
     pub text: String,
+    /// The places of the health terms in it.
+    pub terms: Vec<Range<usize>>,
     folded: Folded<'a>,
 }
 
@@ -23,16 +28,39 @@ impl<'a> FoldedText<'a> {
         let rewrite = |c| match c {
             '\u{2014}' => ';',
             BLANK => '-',
+            MARK => ' ',
             other => other,
         };
         let folded = Folded::with(original, rewrite);
-        Self { text: folded.text.to_ascii_lowercase(), folded }
+        Self { text: folded.text.to_ascii_lowercase(), terms: vec![], folded }
+    }
+
+    /// Folds a text and finds the health terms in it.
+    pub fn with_terms(original: &'a str, personal: &PersonalDataDetector) -> Self {
+        let mut folded = Self::new(original);
+        folded.terms = personal.health_terms(&folded.folded.text);
+        folded.terms.sort_by_key(|term| term.start);
+        folded
     }
 
     /// Returns the place in the original of a range of the folded text.
     pub fn origin(&self, range: &Range<usize>) -> Range<usize> {
         self.folded.original(range.clone())
     }
+}
+
+/// Returns a part of a folded text with the health terms marked that are not blanked out in it, with unchanged positions.
+/// `start` is the place of the part in the whole.
+pub(super) fn mark_terms(part: &str, start: usize, terms: &[Range<usize>]) -> String {
+    let mut marked = part.to_owned();
+    for term in terms.iter().filter(|term| start <= term.start && term.end <= start + part.len()) {
+        let place = term.start - start..term.end - start;
+        if marked.get(place.clone()).is_some_and(|words| !words.contains(BLANK)) {
+            let marks: String = std::iter::repeat_n(MARK, place.len()).collect();
+            marked.replace_range(place, &marks);
+        }
+    }
+    marked
 }
 
 /// Returns the text with all matches blanked out, with unchanged positions.

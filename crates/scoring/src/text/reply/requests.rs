@@ -5,33 +5,30 @@
 
 use std::ops::Range;
 
-use regex::Regex;
-
 use super::channels::Channels;
 use super::folded::{blank_out, clauses};
-use crate::ModelError;
-use crate::text::patterns::PatternFile;
+use crate::text::patterns::{Pattern, PatternFile};
 
 const PATTERNS: PatternFile = PatternFile(include_str!("requests.txt"));
 
 /// Compiled patterns for requests.
 pub(super) struct Requests {
-    request: Vec<Regex>,
-    anybody: Regex,
-    question: Vec<Regex>,
-    required: Vec<Regex>,
-    identifier: Vec<Regex>,
-    public: Regex,
-    no_place: Regex,
-    brand_writes: Regex,
-    negated: Regex,
-    follow_up: Regex,
-    answer: Vec<Regex>,
-    answer_with: Vec<Regex>,
-    private_matter: Regex,
-    redirects: Regex,
-    also: Regex,
-    breaks: Regex,
+    request: Vec<Pattern>,
+    anybody: Pattern,
+    question: Vec<Pattern>,
+    required: Vec<Pattern>,
+    identifier: Vec<Pattern>,
+    public: Pattern,
+    no_place: Pattern,
+    brand_writes: Pattern,
+    negated: Pattern,
+    follow_up: Pattern,
+    answer: Vec<Pattern>,
+    answer_with: Vec<Pattern>,
+    private_matter: Pattern,
+    redirects: Pattern,
+    also: Pattern,
+    breaks: Pattern,
 }
 
 /// A folded text in the forms in which it is searched. Positions are the same in all.
@@ -67,28 +64,28 @@ struct Context {
 }
 
 impl Requests {
-    /// Compiles the patterns.
-    pub fn new() -> Result<Self, ModelError> {
-        let open = PATTERNS.compile_each("open")?;
-        let foreign = PATTERNS.compile_each("foreign")?;
-        Ok(Self {
-            request: PATTERNS.compile_each("request")?.into_iter().chain(foreign).chain(open).collect(),
-            anybody: PATTERNS.compile_joined("anybody")?,
-            question: PATTERNS.compile_each("question")?,
-            required: PATTERNS.compile_each("required")?,
-            identifier: PATTERNS.compile_each("public_identifier")?,
-            public: PATTERNS.compile_joined("public")?,
-            no_place: PATTERNS.compile_joined("no_place")?,
-            brand_writes: PATTERNS.compile_joined("brand_writes")?,
-            negated: PATTERNS.compile_joined("negated")?,
-            follow_up: PATTERNS.compile_joined("follow_up")?,
-            answer: PATTERNS.compile_each("answer")?,
-            answer_with: PATTERNS.compile_each("answer_with")?,
-            private_matter: PATTERNS.compile_joined("private_matter")?,
-            redirects: PATTERNS.compile_joined("redirects")?,
-            also: PATTERNS.compile_joined("also")?,
-            breaks: PATTERNS.compile_joined("breaks")?,
-        })
+    /// Reads the patterns.
+    pub fn new() -> Self {
+        let open = PATTERNS.each("open");
+        let foreign = PATTERNS.each("foreign");
+        Self {
+            request: PATTERNS.each("request").into_iter().chain(foreign).chain(open).collect(),
+            anybody: PATTERNS.joined("anybody"),
+            question: PATTERNS.each("question"),
+            required: PATTERNS.each("required"),
+            identifier: PATTERNS.each("public_identifier"),
+            public: PATTERNS.joined("public"),
+            no_place: PATTERNS.joined("no_place"),
+            brand_writes: PATTERNS.joined("brand_writes"),
+            negated: PATTERNS.joined("negated"),
+            follow_up: PATTERNS.joined("follow_up"),
+            answer: PATTERNS.each("answer"),
+            answer_with: PATTERNS.each("answer_with"),
+            private_matter: PATTERNS.joined("private_matter"),
+            redirects: PATTERNS.joined("redirects"),
+            also: PATTERNS.joined("also"),
+            breaks: PATTERNS.joined("breaks"),
+        }
     }
 
     /// Returns the requests in the sentences of a folded text.
@@ -183,7 +180,7 @@ fn part<'a>(text: &'a str, range: &Range<usize>) -> &'a str {
 }
 
 /// Returns the first match with its group `it`, the latter without a pronoun before it.
-fn find_object(forms: &[Regex], words: &str) -> Option<(Range<usize>, Range<usize>)> {
+fn find_object(forms: &[Pattern], words: &str) -> Option<(Range<usize>, Range<usize>)> {
     let objects = forms.iter().filter_map(|form| {
         let groups = form.captures(words)?;
         let (whole, it) = (groups.get(0)?, groups.name("it")?);
