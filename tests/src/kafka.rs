@@ -141,6 +141,12 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// Returns the id of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts `firewatch run` with a settings file; `settings` are environment variables that override it.
     ///
     /// # Panics

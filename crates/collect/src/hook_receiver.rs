@@ -9,12 +9,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use firewatch_http::Trust;
 use firewatch_ingest::{HookAuth, HookAuthError};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
@@ -88,6 +89,7 @@ async fn answer_challenge(
 async fn receive_payload(
     State(shared): State<Shared>,
     Path(name): Path<String>,
+    connection: Option<Extension<Trust>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -103,6 +105,9 @@ async fn receive_payload(
     };
     if let Err(e) = endpoint.source.hook.check(&header, &payload, (shared.context.clock)()) {
         return shared.unauthenticated(&name, &e);
+    }
+    if let Some(Extension(connection)) = connection {
+        connection.vouch();
     }
     if endpoint.limit.check().is_err() {
         return shared.too_fast(&name);

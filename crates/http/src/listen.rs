@@ -1,4 +1,4 @@
-//! A listener, with or without TLS, that drops slow clients.
+//! A listener, with or without TLS, that drops slow clients and has a bounded number of connections.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use thiserror::Error;
 
+use crate::connections::{Connections, MAX_CONNECTIONS};
 use crate::install_tls_provider;
 
 /// Maximum wait for the head of a request, and the interval of HTTP/2 keep-alive pings.
@@ -80,21 +81,24 @@ async fn certificate_of(certificate: &Path, key: &Path) -> Result<RustlsConfig, 
 }
 
 impl Listening {
-    /// Serves until the process ends.
+    /// Serves until the process ends. Requests have a [`Trust`](crate::Trust) as extension.
     ///
     /// # Errors
     /// If the listener fails.
     pub async fn serve(self, routes: Router) -> std::io::Result<()> {
         let app = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let connections = Connections::new(MAX_CONNECTIONS);
         match self.tls {
             None => {
-                let mut server = axum_server::from_tcp(self.listener)?.http1_only();
+                let server = axum_server::from_tcp(self.listener)?.http1_only();
+                let mut server = server.acceptor(connections);
                 limit(server.http_builder());
                 server.serve(app).await
             }
             Some(tls) => {
                 // Browsers use HTTP/2 over TLS, so that all their pages share one connection.
-                let mut server = axum_server::from_tcp_rustls(self.listener, tls)?;
+                let server = axum_server::from_tcp_rustls(self.listener, tls)?;
+                let mut server = server.map(|tls| tls.acceptor(connections));
                 limit(server.http_builder());
                 server.serve(app).await
             }

@@ -8,6 +8,8 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use thiserror::Error;
 
+use crate::listen::listen;
+
 /// Why a check failed, or why the metrics cannot be encoded.
 #[derive(Debug, Error)]
 #[error(transparent)]
@@ -40,14 +42,15 @@ pub struct Probes {
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub async fn serve_probes(listen: SocketAddr, probes: Probes) -> std::io::Result<()> {
+pub async fn serve_probes(address: SocketAddr, probes: Probes) -> std::io::Result<()> {
     let Probes { metrics, alive, ready } = probes;
     let metrics: Arc<Scrape> = metrics.into();
     let routes = Router::new()
         .route("/metrics", get(move || async move { scraped(metrics()) }))
         .route("/healthz", get(move || async move { checked(alive()) }))
         .route("/readyz", get(move || async move { checked(ready()) }));
-    axum::serve(tokio::net::TcpListener::bind(listen).await?, routes).await
+    let listening = listen(address, None).await.map_err(std::io::Error::other)?;
+    listening.serve(routes).await
 }
 
 fn checked(result: Result<(), ProbeError>) -> (StatusCode, String) {

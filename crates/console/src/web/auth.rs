@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use firewatch_http::Trust;
 use tokio::sync::Semaphore;
 
 use super::{Console, Problem};
@@ -205,6 +206,9 @@ pub(super) async fn authenticate(
     if changes && !is_form && sent != person.csrf.as_bytes() {
         let problem = format!("the header {CSRF} is missing or of another session; read it from GET /api/me");
         return Problem(StatusCode::FORBIDDEN, problem).into_response();
+    }
+    if let Some(connection) = request.extensions().get::<Trust>() {
+        connection.vouch();
     }
     request.extensions_mut().insert(person);
     next.run(request).await
