@@ -244,9 +244,9 @@ fn the_sign_in_and_admin_pages_are_accessible() {
         }
     };
     check_page("sign-in", "/sign-in");
-    check_page("set-up", &format!("/set-up?token={token}"));
-    check_page("problem", "/set-up?token=none");
-    browser.open(&console.url(&format!("/set-up?token={token}")));
+    check_page("set-up", &format!("/set-up#token={token}"));
+    check_page("problem", "/set-up#token=none");
+    browser.open(&console.url(&format!("/set-up#token={token}")));
     browser.type_in("kim");
     let _ = browser.evaluate("document.querySelector('[type=password]').focus()");
     browser.type_in(PASSWORD);
@@ -265,6 +265,6 @@ fn the_sign_in_and_admin_pages_are_accessible() {
     let _ = browser.evaluate(
         "document.querySelector('[value=viewer]').click(); document.querySelector('#invite button').click()",
     );
-    browser.wait_for("/set-up?token=");
+    browser.wait_for("/set-up#token=");
     console.cookie = String::new();
 }

@@ -76,10 +76,12 @@ fn a_session_ends_at_sign_out_and_when_its_cookie_is_stolen() {
     let answer = sign_in(&console, "kim", PASSWORD);
     let cookie = answer.header("set-cookie").to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Lax") && cookie.contains("Max-Age=43200"), "{cookie}");
+    console.sign_in_as(&answer);
     // The thief's browser has another user agent: the session ends for both, and the audit log records it.
     let thief = console.request("GET /api/me HTTP/1.1\r\nuser-agent: thief", "");
     assert_eq!((thief.status, console.get("/api/me").status), (401, 401));
-    console.sign_in_as(&answer);
+    let again = sign_in(&console, "kim", PASSWORD);
+    console.sign_in_as(&again);
     let trail = console.get("/api/audit").text;
     assert!(trail.contains("lost a session"), "{trail}");
     // After sign-out the cookie is invalid.
@@ -329,7 +331,7 @@ fn over_tls_the_cookie_is_bound_to_the_host() {
     );
     let port = console.address.rsplit(':').next().unwrap();
     let browser = Chromium::start();
-    browser.open(&format!("https://localhost:{port}/set-up?token={}", console.token.as_ref().unwrap()));
+    browser.open(&format!("https://localhost:{port}/set-up#token={}", console.token.as_ref().unwrap()));
     browser.wait("document.querySelector('[type=password]')");
     browser.type_in("kim");
     let _ = browser.evaluate("document.querySelector('[type=password]').focus()");

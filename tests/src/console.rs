@@ -105,7 +105,7 @@ impl ConsoleSetup {
             assert!(out.read_line(&mut line).unwrap() > 0, "the console exited");
             if let Some((_, file)) = line.trim().split_once("for an hour, is in ") {
                 let link = std::fs::read_to_string(file).unwrap();
-                token = link.trim().split_once("/set-up?token=").map(|(_, token)| token.to_owned());
+                token = link.trim().split_once("/set-up#token=").map(|(_, token)| token.to_owned());
             }
             if line.starts_with("the console is at ") {
                 break;
@@ -305,7 +305,7 @@ impl ConsoleProcess {
             .output();
         let out = out.unwrap();
         let printed = String::from_utf8_lossy(&out.stdout).into_owned();
-        let token = printed.trim().split_once("/set-up?token=").map(|(_, token)| token.to_owned());
+        let token = printed.trim().split_once("/set-up#token=").map(|(_, token)| token.to_owned());
         token.unwrap_or_else(|| panic!("{printed}{}", String::from_utf8_lossy(&out.stderr)))
     }
 
@@ -314,7 +314,20 @@ impl ConsoleProcess {
     pub fn invite(&self, name: &str, roles: &[&str]) -> String {
         let path = self.post("/api/people", &json!({ "name": name, "roles": roles })).json();
         let (_, token) = path["path"].as_str().and_then(|path| path.split_once("token=")).unwrap_or_default();
-        let answer = self.form("/set-up", &format!("token={token}&password={PASSWORD}"));
+        // In another browser: in this one the new session would end the present one.
+        let fields = format!("token={token}&password={PASSWORD}");
+        let mut stream = TcpStream::connect(self.address.parse::<SocketAddr>().unwrap()).unwrap();
+        let head =
+            "POST /set-up HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close";
+        let _ = write!(
+            stream,
+            "{head}\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{fields}",
+            self.address,
+            fields.len()
+        );
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let answer = HttpAnswer { status: text.get(9..12).and_then(|s| s.parse().ok()).unwrap_or(0), text };
         assert_eq!(answer.status, 303, "{}", answer.text);
         answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned()
     }

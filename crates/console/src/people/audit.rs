@@ -15,14 +15,18 @@ use crate::error::StoreError;
 pub enum AuditAction {
     /// Signed in.
     SignedIn,
-    /// Was refused at sign-in.
+    /// Was refused at sign-in, or sent a request from another site's page.
     Refused,
+    /// Asked for something without the right to it, or without the token of the session.
+    Denied,
     /// Signed out.
     SignedOut,
     /// A session's cookie was used by another browser, which ended the session.
     SessionStolen,
     /// Created an account from an invitation.
     Joined,
+    /// Chose another password by an invitation.
+    ResetPassword,
     /// Changed the own password.
     ChangedPassword,
     /// Invited somebody.
@@ -42,13 +46,39 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
+    const ALL: [Self; 15] = [
+        Self::SignedIn,
+        Self::Refused,
+        Self::Denied,
+        Self::SignedOut,
+        Self::SessionStolen,
+        Self::Joined,
+        Self::ResetPassword,
+        Self::ChangedPassword,
+        Self::Invited,
+        Self::Withdrew,
+        Self::Removed,
+        Self::Acted,
+        Self::ViewedUnredacted,
+        Self::ReadAuditTrail,
+        Self::Notified,
+    ];
+
+    /// Returns the names of all kinds.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        Self::ALL.into_iter().map(Self::as_str).collect()
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::SignedIn => "signed in",
             Self::Refused => "was refused",
+            Self::Denied => "was denied",
             Self::SignedOut => "signed out",
             Self::SessionStolen => "lost a session",
             Self::Joined => "joined",
+            Self::ResetPassword => "reset the password",
             Self::ChangedPassword => "changed the password",
             Self::Invited => "invited",
             Self::Withdrew => "withdrew the invitation of",
@@ -65,6 +95,8 @@ impl AuditAction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Entry")]
 pub struct AuditEntry {
+    /// The id of the entry.
+    pub id: String,
     /// When it was done.
     pub at: EventTime,
     /// Name of the person.
@@ -77,8 +109,20 @@ pub struct AuditEntry {
     pub address: String,
 }
 
+/// Which entries to list; an empty text means all.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditFilter<'a> {
+    /// Only those after this one in the list, which are older.
+    pub before: &'a str,
+    /// Only those of this person.
+    pub who: &'a str,
+    /// Only those of this kind.
+    pub deed: &'a str,
+}
+
 impl People {
-    /// Writes an entry: the person and their address, the action and its object.
+    /// Writes an entry: the person and their address, the action and its object. The log has it too, so that a copy can be
+    /// kept where the console cannot write.
     ///
     /// # Errors
     /// When the entry cannot be written; the caller must not do the action then.
@@ -90,6 +134,7 @@ impl People {
         about: &str,
         now: EventTime,
     ) -> Result<(), StoreError> {
+        tracing::info!(target: "firewatch::audit", who, deed = deed.as_str(), about, address, "audit");
         sqlx::query("INSERT INTO audit VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(token()?)
             .bind(now.as_millis())
@@ -102,17 +147,30 @@ impl People {
         Ok(())
     }
 
-    /// Returns the latest entries, the newest first.
+    /// Returns entries, the newest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn audit_entries(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<(i64, String, String, String, String)> =
-            sqlx::query_as("SELECT at, who, deed, about, address FROM audit ORDER BY at DESC, id LIMIT $1")
-                .bind(i64::from(limit))
-                .fetch_all(&self.pool)
-                .await?;
-        let entry = |(at, who, deed, about, address)| AuditEntry {
+    pub async fn audit_entries(
+        &self,
+        AuditFilter { before, who, deed }: AuditFilter<'_>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows: Vec<(String, i64, String, String, String, String)> = sqlx::query_as(
+            "SELECT a.id, a.at, a.who, a.deed, a.about, a.address \
+             FROM audit a LEFT JOIN audit b ON b.id = $1 \
+             WHERE ($1 = '' OR a.at < b.at OR (a.at = b.at AND a.id > b.id)) \
+             AND ($2 = '' OR a.who = $2) AND ($3 = '' OR a.deed = $3) \
+             ORDER BY a.at DESC, a.id LIMIT $4",
+        )
+        .bind(before)
+        .bind(who)
+        .bind(deed)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        let entry = |(id, at, who, deed, about, address)| AuditEntry {
+            id,
             at: EventTime::from_millis(at),
             who,
             deed,
@@ -120,5 +178,15 @@ impl People {
             address,
         };
         Ok(rows.into_iter().map(entry).collect())
+    }
+
+    /// Returns whether there is an entry with an id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_audit_entry(&self, id: &str) -> Result<bool, StoreError> {
+        let found: Option<(String,)> =
+            sqlx::query_as("SELECT id FROM audit WHERE id = $1").bind(id).fetch_optional(&self.pool).await?;
+        Ok(found.is_some())
     }
 }

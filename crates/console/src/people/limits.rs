@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use governor::clock::DefaultClock;
 use governor::state::keyed::DefaultKeyedStateStore;
-use governor::{Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 type Keyed = RateLimiter<u16, DefaultKeyedStateStore<u16>, DefaultClock>;
 
@@ -27,6 +27,8 @@ const MAX_SIGN_INS_PER_ADDRESS: u32 = 20;
 const REQUESTS: (u32, u32) = (50, 200);
 /// Live streams of a person at most: one for each open page.
 const MAX_STREAMS_PER_PERSON: usize = 16;
+/// Refusals of unknown people that are written to the audit trail, per minute.
+const MAX_WRITTEN_REFUSALS: u32 = 60;
 /// Counters of each limit.
 const COUNTERS: usize = 1 << 16;
 
@@ -39,6 +41,15 @@ pub enum Attempt {
     Refused,
 }
 
+/// Refusals that were not written to the audit trail before one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Of the same address or person.
+    pub of_same: u32,
+    /// Of addresses that were too many in a minute.
+    pub of_others: u32,
+}
+
 /// The rate limiters with their counts.
 pub struct Limits {
     hasher: RandomState,
@@ -47,8 +58,11 @@ pub struct Limits {
     addresses: Keyed,
     people: Keyed,
     refusals: Keyed,
-    /// Refusals of each address that were not written to the audit trail.
+    written: DefaultDirectRateLimiter,
+    /// Refusals of each address or person that were not written to the audit trail.
     unwritten: Vec<AtomicU32>,
+    /// Refusals of addresses that were too many in a minute.
+    of_others: AtomicU32,
     /// Open streams by person, of whom there are as many as accounts.
     streams: Streams,
 }
@@ -83,6 +97,8 @@ impl Default for Limits {
             addresses: per_minute(MAX_SIGN_INS_PER_ADDRESS),
             people: RateLimiter::keyed(requests),
             refusals: per_minute(1),
+            written: RateLimiter::direct(Quota::per_minute(some(MAX_WRITTEN_REFUSALS))),
+            of_others: AtomicU32::new(0),
             unwritten: (0..COUNTERS).map(|_| AtomicU32::new(0)).collect(),
             streams: Streams::default(),
         }
@@ -116,13 +132,29 @@ impl Limits {
         self.is_within(&self.people, &[person])
     }
 
-    /// Counts a refusal. Returns how many of the address were not written before this one, or `None` if this one is not
-    /// to be written either: one a minute and address is.
+    /// Counts a refusal of an address. Returns how many were not written before this one, or `None` if this one is not to be
+    /// written either: one a minute and address is, and few a minute of all.
     #[must_use]
-    pub fn refusal(&self, address: &str) -> Option<u32> {
-        let network = network(address);
-        let unwritten = self.unwritten.get(usize::from(self.counter(&[&network])))?;
-        if self.is_within(&self.refusals, &[&network]) {
+    pub fn refusal(&self, address: &str) -> Option<Unwritten> {
+        let of_same = self.first_in_a_minute(&[&network(address)])?;
+        if self.written.check().is_err() {
+            self.of_others.fetch_add(1 + of_same, Ordering::Relaxed);
+            return None;
+        }
+        Some(Unwritten { of_same, of_others: self.of_others.swap(0, Ordering::Relaxed) })
+    }
+
+    /// Counts a denial of a person. Returns how many were not written before this one, or `None` if this one is not to be
+    /// written either: one a minute and person is.
+    #[must_use]
+    pub fn denial(&self, person: &str) -> Option<Unwritten> {
+        Some(Unwritten { of_same: self.first_in_a_minute(&["person", person])?, of_others: 0 })
+    }
+
+    /// Returns the number of times since the last one that was the first in a minute, if this one is.
+    fn first_in_a_minute(&self, key: &[&str]) -> Option<u32> {
+        let unwritten = self.unwritten.get(usize::from(self.counter(key)))?;
+        if self.is_within(&self.refusals, key) {
             return Some(unwritten.swap(0, Ordering::Relaxed));
         }
         unwritten.fetch_add(1, Ordering::Relaxed);
@@ -203,8 +235,15 @@ mod tests {
     #[test]
     fn one_refusal_a_minute_is_written_with_the_number_of_the_others() {
         let limits = Limits::default();
-        assert_eq!(limits.refusal("10.0.0.1"), Some(0));
+        assert_eq!(limits.refusal("10.0.0.1"), Some(Unwritten { of_same: 0, of_others: 0 }));
         assert_eq!((0..7).filter_map(|_| limits.refusal("10.0.0.1")).count(), 0);
         assert_eq!(limits.unwritten.iter().map(|one| one.load(Ordering::Relaxed)).sum::<u32>(), 7);
+        let written =
+            (0..500).filter_map(|i| limits.refusal(&format!("10.1.{}.{}", i / 250, i % 250))).count();
+        assert_eq!(written, MAX_WRITTEN_REFUSALS as usize - 1);
+        // A few of the addresses share a counter.
+        let of_others = limits.of_others.load(Ordering::Relaxed) as usize;
+        assert!((480 - written..=500 - written).contains(&of_others), "{of_others}");
+        assert!(limits.denial("kim").is_some() && limits.denial("kim").is_none());
     }
 }

@@ -25,9 +25,9 @@ use crate::error::StoreError;
 
 pub(crate) use accounts::check_name;
 pub use accounts::{AccountError, LocalAccount};
-pub use audit::{AuditAction, AuditEntry};
+pub use audit::{AuditAction, AuditEntry, AuditFilter};
 pub use invitations::{Invitation, OpenInvitation};
-pub use limits::{Attempt, Limits, OpenStream};
+pub use limits::{Attempt, Limits, OpenStream, Unwritten};
 pub use oidc::{Oidc, OidcError, OidcSettings, StartedSignIn};
 pub use password_rules::MIN_PASSWORD_CHARS;
 use passwords::Passwords;

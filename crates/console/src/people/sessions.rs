@@ -71,7 +71,7 @@ impl People {
     }
 
     /// Returns the person of a session; `None` if the session has ended. A request from another browser ends
-    /// the session and is audited.
+    /// the session and is audited with its address.
     ///
     /// # Errors
     /// When the database fails.
@@ -79,6 +79,7 @@ impl People {
         &self,
         token: &str,
         agent: &str,
+        address: &str,
         now: EventTime,
     ) -> Result<Option<Person>, StoreError> {
         let Some((name, roles, expected_agent, seen)) = self.session_row(token, now).await? else {
@@ -87,7 +88,7 @@ impl People {
         if expected_agent != hash(agent) {
             self.end_session(token).await?;
             let about = "another browser sent its cookie";
-            self.write_audit(&name, "-", AuditAction::SessionStolen, about, now).await?;
+            self.write_audit(&name, address, AuditAction::SessionStolen, about, now).await?;
             return Ok(None);
         }
         if now.as_millis() - seen >= LAST_USE_RESOLUTION.as_millis() {

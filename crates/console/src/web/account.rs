@@ -70,7 +70,7 @@ pub(super) async fn change_password(
             console.people.write_audit(&person.name, &from, AuditAction::ChangedPassword, "", now).await?;
             let agent = text(&headers, header::USER_AGENT);
             let session = console.people.begin_session(&person.name, agent, now).await?;
-            Ok(start_session(&console, &session, "/"))
+            start_session(&console, &headers, &session, "/").await
         }
         Err(problem) => {
             let page = account_page(&console, person, &format!("Not changed: {problem}."))?;

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Console, InboxQuery, Problem, WallQuery, actions, changes, notifications, people, sign_in, thread,
+    Console, InboxQuery, Problem, WallQuery, actions, audit, changes, notifications, people, sign_in, thread,
 };
 use crate::notify::{ChannelState, Delivery};
 use crate::people::{AuditEntry, LocalAccount, OpenInvitation, Person, Right};
@@ -140,8 +140,9 @@ fn people_and_channels(api: &mut ApiBuilder) {
     api.add(get(people::invitations), invitations.requires(Right::Manage));
     let withdraw = Operation::new("delete", "/api/invitations/{name}", "Withdraw an invitation").status(204);
     api.add(delete(people::withdraw), withdraw.requires(Right::Manage));
-    let audit = Operation::get::<Vec<AuditEntry>>("/api/audit", "List the audit trail, the newest first");
-    api.add(get(people::audit), audit.requires(Right::Unredacted));
+    let trail = Operation::get::<Vec<AuditEntry>>("/api/audit", "List the audit trail, the newest first");
+    let trail = trail.with_query::<audit::AuditQuery>();
+    api.add(get(audit::list), trail.requires(Right::Unredacted));
     let notifications = "Get delivery counts by channel, and failed deliveries";
     let notifications =
         Operation::get::<(Vec<ChannelState>, Vec<Delivery>)>("/api/notifications", notifications);

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use firewatch_http::Trust;
 use tokio::sync::Semaphore;
 
+use super::audit::{write_denial, write_refusal};
 use super::{Console, Problem};
 use crate::outbound_client::HttpClientError;
 use crate::people::{Limits, Oidc, Person, Right};
@@ -68,6 +69,11 @@ impl Auth {
     /// from setting it.
     pub(super) fn session_cookie_name(&self) -> &'static str {
         if self.secure { "__Host-firewatch" } else { "firewatch" }
+    }
+
+    /// Returns the name of the cookie that ties a sign-in at the identity provider to the browser.
+    pub(super) fn sign_in_cookie_name(&self) -> &'static str {
+        if self.secure { "__Host-firewatch-sign-in" } else { "firewatch-sign-in" }
     }
 
     /// Returns a `Set-Cookie` value that lasts `secs` seconds; 0 deletes the cookie. `SameSite=Lax`: browsers
@@ -164,6 +170,12 @@ pub(super) async fn check_origin(State(console): State<Console>, request: Reques
     };
     let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok()).unwrap_or("same-origin");
     if changes && !(is_own && matches!(site, "same-origin" | "none")) {
+        let from = console.auth.client_address(&request);
+        let why = format!("a request from another site to {}", request.uri().path());
+        let why: String = why.chars().take(120).collect();
+        if let Err(e) = write_refusal(&console, "-", &from, &why).await {
+            return e.into_response();
+        }
         return Problem(StatusCode::FORBIDDEN, "cross-site request; send it from the console's pages".into())
             .into_response();
     }
@@ -177,15 +189,15 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Response {
     let from = console.auth.client_address(&request);
-    request.extensions_mut().insert(ClientAddress(from));
+    request.extensions_mut().insert(ClientAddress(from.clone()));
     let path = request.uri().path();
     let is_open = path.starts_with("/assets/")
         || path.starts_with("/sign-in")
-        || matches!(path, "/set-up" | "/healthz");
+        || matches!(path, "/set-up" | "/set-up/open" | "/healthz");
     if is_open {
         return next.run(request).await;
     }
-    let person = match session_person(&console, request.headers()).await {
+    let person = match session_person(&console, request.headers(), &from).await {
         Ok(Some(person)) => person,
         Ok(None) if path.starts_with("/api/") => {
             return Problem(StatusCode::UNAUTHORIZED, "sign in first".into()).into_response();
@@ -205,16 +217,30 @@ pub(super) async fn authenticate(
         && text(request.headers(), header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
     if changes && !is_form && sent != person.csrf.as_bytes() {
         let problem = format!("the header {CSRF} is missing or of another session; read it from GET /api/me");
+        if let Err(e) = write_denial(&console, &person.name, &from, request.method(), path).await {
+            return e.into_response();
+        }
         return Problem(StatusCode::FORBIDDEN, problem).into_response();
     }
     if let Some(connection) = request.extensions().get::<Trust>() {
         connection.vouch();
     }
+    let (name, method, path) = (person.name.clone(), request.method().clone(), path.to_owned());
     request.extensions_mut().insert(person);
-    next.run(request).await
+    let response = next.run(request).await;
+    if response.status() == StatusCode::FORBIDDEN
+        && let Err(e) = write_denial(&console, &name, &from, &method, &path).await
+    {
+        return e.into_response();
+    }
+    response
 }
 
-async fn session_person(console: &Console, headers: &HeaderMap) -> Result<Option<Person>, StoreError> {
+async fn session_person(
+    console: &Console,
+    headers: &HeaderMap,
+    from: &str,
+) -> Result<Option<Person>, StoreError> {
     if console.auth.sign_in == SignIn::Nobody {
         return Ok(Some(Person::at_this_machine()));
     }
@@ -222,7 +248,7 @@ async fn session_person(console: &Console, headers: &HeaderMap) -> Result<Option
     // A session belongs to the user agent that began it: a stolen cookie that another browser sends ends the
     // session and is audited.
     let agent = text(headers, header::USER_AGENT);
-    console.people.session(token, agent, console.now()).await
+    console.people.session(token, agent, from, console.now()).await
 }
 
 /// Returns whether the session of a request still holds. Unlike a request, this does not prolong it.

@@ -4,6 +4,7 @@
 mod account;
 mod actions;
 mod api;
+mod audit;
 mod auth;
 mod changes;
 mod chart;
@@ -116,7 +117,7 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     // With `no-referrer` browsers would send `Origin: null` with the console's own forms.
     (header::REFERRER_POLICY, "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
-    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"),
 ];
 
 /// Builds the router with all pages, the API and the middleware.
@@ -128,15 +129,17 @@ pub fn routes(console: Console) -> Router {
         .route("/healthz", get(healthy))
         .route("/account", get(account::page).post(account::change_password))
         .route("/people", get(people::page))
-        .route("/audit", get(people::audit_page))
+        .route("/audit", get(audit::page))
         .route("/notifications", get(notifications::page))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-in/start", get(sign_in::start))
         .route("/sign-in/back", get(sign_in::callback))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/set-up", get(sign_in::set_up_page).post(sign_in::set_up))
+        .route("/set-up/open", post(sign_in::open_invitation))
         .route("/assets/console.css", get(page::style))
         .route("/assets/console.js", get(page::script))
+        .route("/assets/set-up.js", get(page::set_up_script))
         .merge(api::router())
         .fallback(|| async { Problem(StatusCode::NOT_FOUND, "page not found".into()) })
         .layer(from_fn_with_state(console.clone(), auth::authenticate))

@@ -338,6 +338,10 @@ pub(super) async fn style() -> impl IntoResponse {
 pub(super) async fn script() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("../../assets/console.js"))
 }
+pub(super) async fn set_up_script() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("../../assets/set-up.js"))
+}
+
 fn is_page(url: &str) -> bool {
     url.starts_with("https://") || url.starts_with("http://")
 }

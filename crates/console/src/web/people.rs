@@ -1,4 +1,4 @@
-//! The pages and the API of accounts, invitations and the audit trail.
+//! The page and the API of accounts and invitations.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -12,12 +12,9 @@ use super::auth::ClientAddress;
 use super::page::{PageFrame, html};
 use super::{Console, Problem};
 use crate::people::{
-    AccountError, AuditAction, AuditEntry, LocalAccount, OpenInvitation, Person, Right, Role, check_name,
+    AccountError, AuditAction, LocalAccount, OpenInvitation, Person, Right, Role, check_name,
 };
 use crate::settings::SignIn;
-
-/// Maximum number of audit entries shown.
-const MAX_AUDIT_ENTRIES: u32 = 500;
 
 #[derive(Template)]
 #[template(path = "people.html")]
@@ -28,13 +25,6 @@ struct PeoplePage {
     roles: [Role; 4],
     /// Accounts are local and not managed by an identity provider.
     are_local: bool,
-}
-
-#[derive(Template)]
-#[template(path = "audit.html")]
-struct AuditPage {
-    frame: PageFrame,
-    entries: Vec<AuditEntry>,
 }
 
 /// Returns the local accounts.
@@ -134,7 +124,7 @@ pub(super) async fn invite(
         .write_audit(&person.name, &from, AuditAction::Invited, &format!("{name} as {listed}"), now)
         .await?;
     let token = console.people.invite(name, &roles, now).await?;
-    Ok(Json(Invited { path: format!("/set-up?token={token}") }))
+    Ok(Json(Invited { path: format!("/set-up#token={token}") }))
 }
 
 /// Removes an account with its sessions and invitations. Only a privacy officer may remove another one, and the last
@@ -176,29 +166,4 @@ fn officers(accounts: &[LocalAccount]) -> Vec<&str> {
 fn last_officer() -> Problem {
     let problem = "the last privacy officer stays one; make another one first".to_owned();
     Problem(StatusCode::CONFLICT, problem)
-}
-
-/// Returns the audit trail.
-pub(super) async fn audit(
-    State(console): State<Console>,
-    Extension(person): Extension<Person>,
-    Extension(ClientAddress(from)): Extension<ClientAddress>,
-) -> Result<Json<Vec<AuditEntry>>, Problem> {
-    Ok(Json(entries(&console, &person, &from).await?))
-}
-
-/// Serves the audit trail as a page.
-pub(super) async fn audit_page(
-    State(console): State<Console>,
-    Extension(person): Extension<Person>,
-    Extension(ClientAddress(from)): Extension<ClientAddress>,
-) -> Result<Response, Problem> {
-    let entries = entries(&console, &person, &from).await?;
-    html(&AuditPage { frame: PageFrame::new(&console, person), entries })
-}
-
-async fn entries(console: &Console, person: &Person, from: &str) -> Result<Vec<AuditEntry>, Problem> {
-    person.require(Right::Unredacted)?;
-    console.people.write_audit(&person.name, from, AuditAction::ReadAuditTrail, "", console.now()).await?;
-    Ok(console.people.audit_entries(MAX_AUDIT_ENTRIES).await?)
 }

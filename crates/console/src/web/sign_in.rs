@@ -7,14 +7,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 
+use super::audit::write_refusal;
 use super::auth::{ClientAddress, cookie, text};
 use super::page::html;
 use super::{Console, Problem};
 use crate::people::{Attempt, AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
 use crate::settings::SignIn;
-
-/// The cookie that binds a sign-in at the identity provider to the browser that started it.
-const SIGN_IN_COOKIE: &str = "firewatch-sign-in";
+use crate::store::StoreError;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -24,6 +23,10 @@ struct SignInPage {
     problem: String,
     by_password: bool,
 }
+
+#[derive(Template)]
+#[template(path = "open_invitation.html")]
+struct OpenInvitationPage {}
 
 #[derive(Template)]
 #[template(path = "set_up.html")]
@@ -94,28 +97,33 @@ pub(super) async fn sign_in(
             return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
         }
     }
-    if !console.people.verify_password(name, password).await? {
+    let verified = console.people.verify_password(name, password).await;
+    if matches!(verified, Err(StoreError::Busy)) {
+        write_refusal(&console, &who, &from, "too many sign-ins at once").await?;
+    }
+    if !verified? {
         write_refusal(&console, &who, &from, "wrong name or password").await?;
         let page = sign_in_page(&console, &to, "Wrong name or password.")?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     }
     console.people.write_audit(name, &from, AuditAction::SignedIn, "by password", now).await?;
     let token = console.people.begin_session(name, text(&headers, header::USER_AGENT), now).await?;
-    Ok(start_session(&console, &token, local_path(&to)))
+    start_session(&console, &headers, &token, local_path(&to)).await
 }
 
-/// Writes a refused sign-in to the audit trail, at most one a minute and address; it says how many were not written.
-async fn write_refusal(console: &Console, who: &str, from: &str, why: &str) -> Result<(), Problem> {
-    let Some(others) = console.auth.limits.refusal(from) else { return Ok(()) };
-    let why = if others == 0 { why.to_owned() } else { format!("{why}; {others} more from there before") };
-    console.people.write_audit(who, from, AuditAction::Refused, &why, console.now()).await?;
-    Ok(())
-}
-
-pub(super) fn start_session(console: &Console, token: &str, to: &str) -> Response {
+/// Answers with the cookie of a new session. The session that the browser had before ends.
+pub(super) async fn start_session(
+    console: &Console,
+    headers: &HeaderMap,
+    token: &str,
+    to: &str,
+) -> Result<Response, Problem> {
+    if let Some(before) = cookie(headers, console.auth.session_cookie_name()) {
+        console.people.end_session(before).await?;
+    }
     let secs = MAX_SESSION.as_millis() / 1000;
     let cookie = console.auth.set_cookie(console.auth.session_cookie_name(), token, secs);
-    ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response())
 }
 
 /// Redirects the browser to the identity provider.
@@ -129,7 +137,7 @@ pub(super) async fn start(
     let started = oidc.start(&console.people, console.now()).await;
     let started = started.map_err(|e| Problem(StatusCode::BAD_GATEWAY, e.to_string()))?;
     let cookie = console.auth.set_cookie(
-        SIGN_IN_COOKIE,
+        console.auth.sign_in_cookie_name(),
         &format!("{}|{}", started.state, cookie_safe(local_path(&to))),
         600,
     );
@@ -161,8 +169,9 @@ pub(super) async fn callback(
     Query(ProviderCallback { code, state, error }): Query<ProviderCallback>,
 ) -> Result<Response, Problem> {
     let Some(oidc) = &console.auth.oidc else { return Ok(Redirect::to("/sign-in").into_response()) };
-    let (begun, to) =
-        cookie(&headers, SIGN_IN_COOKIE).and_then(|kept| kept.split_once('|')).unwrap_or_default();
+    let (begun, to) = cookie(&headers, console.auth.sign_in_cookie_name())
+        .and_then(|kept| kept.split_once('|'))
+        .unwrap_or_default();
     check_address_limit(&console, &from)?;
     if !error.is_empty() || state.is_empty() || begun != state {
         let shown: String =
@@ -184,7 +193,7 @@ pub(super) async fn callback(
                 .await?;
             let agent = text(&headers, header::USER_AGENT);
             let token = console.people.begin_session_with_roles(&name, &roles, agent, now).await?;
-            Ok(start_session(&console, &token, local_path(to)))
+            start_session(&console, &headers, &token, local_path(to)).await
         }
         Err(e) => {
             let problem = e.to_string();
@@ -201,11 +210,29 @@ pub(super) struct InvitationToken {
     token: String,
 }
 
-/// Serves the account page of an invitation, or of the first account.
+/// Serves the page that takes the token from the end of the link. Links of earlier versions have it in the query.
 pub(super) async fn set_up_page(
     State(console): State<Console>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     Query(InvitationToken { token }): Query<InvitationToken>,
 ) -> Result<Response, Problem> {
+    if token.is_empty() {
+        return html(&OpenInvitationPage {});
+    }
+    account_page(&console, &from, token).await
+}
+
+/// Serves the account page of an invitation, or of the first account.
+pub(super) async fn open_invitation(
+    State(console): State<Console>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    Form(InvitationToken { token }): Form<InvitationToken>,
+) -> Result<Response, Problem> {
+    account_page(&console, &from, token).await
+}
+
+async fn account_page(console: &Console, from: &str, token: String) -> Result<Response, Problem> {
+    check_address_limit(console, from)?;
     match console.people.invitation(&token, console.now()).await? {
         Some(invitation) => html(&SetUpPage {
             token,
@@ -236,16 +263,19 @@ pub(super) async fn set_up(
 ) -> Result<Response, Problem> {
     let now = console.now();
     check_address_limit(&console, &from)?;
+    let invited = console.people.invitation(&token, now).await?.map(|invitation| invitation.name);
+    let accounts = console.people.accounts().await?;
+    let had_account = accounts.iter().any(|account| invited.as_ref() == Some(&account.name));
     match console.people.accept(&token, &name, password, now).await? {
         Ok(name) => {
-            console.people.write_audit(&name, &from, AuditAction::Joined, "with a password", now).await?;
+            let deed = if had_account { AuditAction::ResetPassword } else { AuditAction::Joined };
+            console.people.write_audit(&name, &from, deed, "by an invitation", now).await?;
             let session =
                 console.people.begin_session(&name, text(&headers, header::USER_AGENT), now).await?;
-            Ok(start_session(&console, &session, "/"))
+            start_session(&console, &headers, &session, "/").await
         }
         Err(e) => {
             let problem = e.to_string();
-            let invited = console.people.invitation(&token, now).await?.map(|invitation| invitation.name);
             let name = invited.unwrap_or_default();
             let page = html(&SetUpPage { token, name, problem, min_password_chars: MIN_PASSWORD_CHARS })?;
             Ok((StatusCode::BAD_REQUEST, page).into_response())

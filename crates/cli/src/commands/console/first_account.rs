@@ -49,6 +49,6 @@ pub fn invite(name: &str, roles: &[String], database: Option<String>, path: &Pat
         people.write_audit(AT_THE_MACHINE, "-", AuditAction::Invited, &about, clock::now()).await?;
         people.invite(name, &roles, clock::now()).await
     });
-    print_stdout(format_args!("{url}/set-up?token={}\n", token.map_err(store_failure)?));
+    print_stdout(format_args!("{url}/set-up#token={}\n", token.map_err(store_failure)?));
     Ok(())
 }

@@ -93,7 +93,7 @@ pub fn start(
     if settings.sign_in == SignIn::Local {
         let token = runtime.block_on(people.first_token((source.clock)())).map_err(store_failure)?;
         if let Some(token) = token {
-            let file = first_account::write_link(&settings.folder, &format!("{url}/set-up?token={token}\n"))?;
+            let file = first_account::write_link(&settings.folder, &format!("{url}/set-up#token={token}\n"))?;
             print_stdout(format_args!(
                 "there is no account yet; the link to create the first, for an hour, is in {}\n",
                 file.display()
