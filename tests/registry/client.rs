@@ -1,14 +1,13 @@
 //! Confluent's client for Python, run as a data engineer would run it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use firewatch_domain::EventTime;
-use firewatch_tests::root;
+use firewatch_tests::{python_packages, root};
 use firewatch_wire::Contract;
 use serde_json::Value;
 
@@ -20,29 +19,9 @@ pub struct Client {
 impl Client {
     /// Installs the client. Prints a notice and returns `None` where that is not possible.
     pub fn ready(self) -> Option<Self> {
-        // Tests that start at the same time install it once.
-        static INSTALLING: Mutex<()> = Mutex::new(());
-        let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = packages();
-        let done = folder.join(".done");
-        let wanted = std::fs::read_to_string(root().join("tests/registry/requirements.txt")).unwrap();
-        if std::fs::read_to_string(&done).is_ok_and(|text| text == wanted) {
-            return Some(self);
-        }
-        let _ = std::fs::remove_dir_all(&folder);
-        let pip = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
-            .arg(&folder)
-            .args(["-r", "tests/registry/requirements.txt"])
-            .current_dir(root())
-            .output();
-        let problem = match pip {
-            Ok(out) if out.status.success() => {
-                std::fs::write(done, wanted).unwrap();
-                return Some(self);
-            }
-            Ok(out) => String::from_utf8_lossy(&out.stderr).into_owned(),
-            Err(e) => e.to_string(),
+        let problem = match python_packages("registry") {
+            Ok(_) => return Some(self),
+            Err(problem) => problem,
         };
         let required = std::env::var_os("FIREWATCH_REQUIRE_KAFKA").is_some();
         assert!(!required, "FIREWATCH_REQUIRE_KAFKA is set, but there is no Python client: {problem}");
@@ -78,13 +57,9 @@ impl Client {
         let mut python = Command::new("python3");
         python.arg(root().join("tests/registry/client.py"));
         python.args([command, &self.brokers, &self.registry, topic, form, schema]);
-        python.env("PYTHONPATH", packages());
+        python.env("PYTHONPATH", root().join("target/registry/python"));
         python
     }
-}
-
-fn packages() -> PathBuf {
-    root().join("target/registry/python")
 }
 
 /// Returns what the client needs of a contract: the schema file, or descriptors and the message name.

@@ -5,11 +5,13 @@ pub mod console;
 mod deployment;
 pub mod generated;
 mod kafka;
+mod python;
 mod registry;
 mod secured;
 
 pub use deployment::{Deployment, values};
 pub use kafka::{Cluster, Instance, can_run_kafka, metric_sum};
+pub use python::python_packages;
 pub use registry::Registry;
 pub use secured::{Access, Credentials, SecuredCluster};
 
