@@ -1,13 +1,15 @@
-//! Checks the answers to advisories against Cargo.lock.
+//! Checks the answers to advisories against Cargo.lock, and the bill of materials (SBOM).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use firewatch_domain::EventTime;
-use firewatch_tests::root;
+use firewatch_tests::{python_packages, root};
 use semver::{Version, VersionReq};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// After this time, the test prints that a review is due.
 const MAX_REVIEW_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -47,6 +49,7 @@ struct Lock {
 struct Package {
     name: String,
     version: String,
+    checksum: Option<String>,
 }
 
 fn read<T: serde::de::DeserializeOwned>(file: &str) -> T {
@@ -104,4 +107,96 @@ fn the_age_of_the_review_is_printed() {
         age.as_secs() / (24 * 60 * 60)
     )
     .unwrap();
+}
+
+fn bill_of_materials() -> Value {
+    let out = Command::new("python3").arg(root().join("deploy/sbom.py")).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+#[test]
+fn the_bill_of_materials_is_valid_and_complete() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no python3");
+        return;
+    }
+    let bill = bill_of_materials();
+    let components: BTreeMap<&str, &Value> =
+        bill["components"].as_array().unwrap().iter().map(|c| (text(c, "bom-ref"), c)).collect();
+    let names = |scope: &str| -> BTreeSet<&str> {
+        components.values().filter(|c| text(c, "scope") == scope).map(|c| text(c, "name")).collect()
+    };
+
+    // What is linked, what runs in the compiler only, and what only training and tests need.
+    for name in ["tokio", "rustls", "rdkafka-sys", "firewatch-engine", "encoder.fwm"] {
+        assert!(names("required").contains(name), "{name} is not listed as a part of the binary");
+    }
+    for name in ["serde_derive", "cc"] {
+        assert!(names("excluded").contains(name), "{name} is not listed as a tool of the build");
+    }
+    for name in ["candle-core", "paste", "firewatch-train", "proptest"] {
+        assert!(!components.values().any(|c| text(c, "name") == name), "{name} is no part of the binary");
+    }
+    for name in ["openssl", "librdkafka", "sqlite", "zstd", "zlib", "lz4"] {
+        let version = components.values().find(|c| text(c, "name") == name).map(|c| text(c, "version"));
+        assert!(
+            version.is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit())),
+            "{name} has the version {version:?}"
+        );
+    }
+
+    let lock: Lock = read("Cargo.lock");
+    let sums: BTreeMap<String, &str> = lock
+        .package
+        .iter()
+        .filter_map(|p| Some((format!("{}@{}", p.name, p.version), p.checksum.as_deref()?)))
+        .collect();
+    let mut crates = 0;
+    for component in components.values().filter(|c| text(c, "purl").starts_with("pkg:cargo/")) {
+        let key = format!("{}@{}", text(component, "name"), text(component, "version"));
+        assert_eq!(component["hashes"][0]["content"], sums[&key], "{key}");
+        assert!(!text(&component["licenses"][0], "expression").is_empty(), "{key} has no licence");
+        crates += 1;
+    }
+    assert!(crates > 300, "{crates} crates");
+
+    // Every component is reached from the binary.
+    let root = text(&bill["metadata"]["component"], "bom-ref");
+    let graph: BTreeMap<&str, &Value> =
+        bill["dependencies"].as_array().unwrap().iter().map(|d| (text(d, "ref"), &d["dependsOn"])).collect();
+    let mut reached = BTreeSet::new();
+    let mut open_ends = vec![root];
+    while let Some(end) = open_ends.pop() {
+        if reached.insert(end) {
+            let next = graph.get(end).and_then(|d| d.as_array());
+            open_ends.extend(next.into_iter().flatten().filter_map(Value::as_str));
+        }
+    }
+    let listed: BTreeSet<&str> = components.keys().copied().chain([root]).collect();
+    let different: Vec<_> = reached.symmetric_difference(&listed).collect();
+    assert!(different.is_empty(), "reached from the binary or listed, but not both: {different:?}");
+
+    match python_packages("supply_chain") {
+        Ok(packages) => validate(&bill, &packages),
+        Err(problem) => {
+            let required = std::env::var_os("FIREWATCH_REQUIRE_PYTHON").is_some();
+            assert!(!required, "FIREWATCH_REQUIRE_PYTHON is set, but there is no validator: {problem}");
+            eprintln!("SKIPPED: no CycloneDX validator: {problem}");
+        }
+    }
+}
+
+/// Validates the document with the CycloneDX project's own schema.
+fn validate(bill: &Value, packages: &std::path::Path) {
+    let mut python = Command::new("python3");
+    python.arg(root().join("tests/supply_chain/validate.py")).env("PYTHONPATH", packages);
+    let mut child = python.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(bill.to_string().as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
