@@ -106,14 +106,19 @@ fn a_thread_is_read_from_the_events_redacted_and_with_its_largest_accounts() {
     send(first);
     send(event("2", "c-a", 5.0, &reshare("big", 2_400_000)));
     send(event("3", "c-a", 6.0, &reshare("small", 12)));
-    send(event("4", "c-a", 9.0, &json!({ "brand_reply": { "account": "care", "text": "Please DM us" } })));
+    send(event(
+        "4",
+        "c-a",
+        9.0,
+        &json!({ "brand_reply": { "account": "care", "text": "Claim 8834521907? Please DM us" } }),
+    ));
     setup.send(&setup.topics.events, "c-b", &event("1", "c-b", 0.0, &post(1, "another one")));
     setup.escalate("a", 0, &json!({ "posted_at": "2026-03-10T14:00:00Z" }));
     let _ = console.wait_for("/api/escalations", "c-a");
     let thread = console.get("/api/threads/a").json();
     let texts: Vec<&str> =
         thread["said"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap()).collect();
-    assert_eq!(texts, ["my wife's [health] is late, call [phone]", "Please DM us"]);
+    assert_eq!(texts, ["my wife's [health] is late, call [phone]", "Claim [number]? Please DM us"]);
     let voices: Vec<String> = thread["voices"]
         .as_array()
         .unwrap()

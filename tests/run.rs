@@ -92,6 +92,29 @@ fn header<'a>(record: &'a ReceivedRecord, name: &str) -> &'a str {
 }
 
 #[test]
+fn dead_letters_are_without_the_bytes_where_the_settings_say_so() {
+    let setup = Setup::new();
+    let config = setup.logs.path().join("firewatch.toml");
+    std::fs::write(&config, "[dead_letters]\nbytes = \"left_out\"\n").unwrap();
+    std::fs::write(setup.logs.path().join("policy.toml"), "[brands.aldermere]\n").unwrap();
+    let instance = setup.start_on(&config);
+    let feed = RecordProducer::new(&setup.settings).unwrap();
+    // One that would be several dead letters, and one that would be one.
+    let large = format!("{{\"text\": \"my chemo, {}\"", "claim 8834521907 ".repeat(40_000));
+    feed.send(&setup.topics.events, Some("k"), large.as_bytes(), &[]).unwrap();
+    feed.send(&setup.topics.events, Some("k"), b"\xff my chemo", &[]).unwrap();
+    feed.flush().unwrap();
+    let letters = setup.read(&setup.topics.dead_letters, 2);
+    for (letter, offset) in letters.iter().zip(0..) {
+        let letter: Value = serde_json::from_slice(&letter.value).unwrap();
+        assert_eq!((&letter["raw"], &letter["parts"]), (&json!(""), &json!(1)), "{letter}");
+        assert_eq!(letter["origin"]["offset"], offset);
+    }
+    assert_eq!(setup.read(&setup.topics.dead_letters, 2).len(), 2);
+    stop(instance);
+}
+
+#[test]
 fn records_headers_metrics_and_dead_letters_are_written_and_a_restart_continues() {
     let setup = Setup::new();
     let instance = setup.start();

@@ -47,6 +47,7 @@ impl ConsoleSetup {
             signals: of("signals"),
             scores: of("scores"),
             dead_letters: of("dlq"),
+            dead_letter_bytes: true,
             state: of("state"),
             escalations: of("escalations."),
         };

@@ -54,7 +54,7 @@ pub struct KafkaSettings {
     pub formats: Formats,
 }
 
-/// The names of the topics.
+/// The names of the topics, and what dead letters hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
     /// Input: posts, engagement, counters and brand replies.
@@ -67,6 +67,8 @@ pub struct Topics {
     pub scores: String,
     /// Output: records that could not be decoded.
     pub dead_letters: String,
+    /// Whether dead letters have the bytes of the record. Otherwise these stay only where it was read.
+    pub dead_letter_bytes: bool,
     /// Output, and input when a task starts: the changelog of the state.
     pub state: String,
     /// Output: prefix of the teams' topics, which end in the team's name.
@@ -81,6 +83,7 @@ impl Default for Topics {
             signals: "firewatch.signals".into(),
             scores: "firewatch.scores".into(),
             dead_letters: "firewatch.dlq".into(),
+            dead_letter_bytes: true,
             state: "firewatch.state".into(),
             escalations: "escalations.".into(),
         }
@@ -164,6 +167,7 @@ impl Topics {
             signals: own(&self.signals),
             scores: own(&self.scores),
             dead_letters: own(&self.dead_letters),
+            dead_letter_bytes: self.dead_letter_bytes,
             state: own(&self.state),
             escalations: own(&self.escalations),
         }

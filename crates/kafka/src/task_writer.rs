@@ -1,6 +1,6 @@
 //! A task's writer: encodes effects, events and state changes, each for its topic, and commits them together.
 
-use firewatch_domain::Event;
+use firewatch_domain::{DeadLetter, Event};
 use firewatch_engine::{ChangelogEntry, Effect};
 use firewatch_wire::{Contract, Format};
 use serde::Serialize;
@@ -26,6 +26,19 @@ impl<W: LogWriter> TaskWriter<W> {
 
     /// Writes an effect to its topic; `traceparent` is that of the record that caused it.
     pub fn write_effect(&mut self, effect: &Effect, traceparent: Option<&str>) -> Result<(), RunError> {
+        match effect {
+            Effect::DeadLetter(letter, key) if !self.topics.dead_letter_bytes => {
+                if letter.part > 1 {
+                    return Ok(());
+                }
+                let bare = DeadLetter { raw: String::new(), parts: 1, ..(**letter).clone() };
+                self.write_whole(&Effect::DeadLetter(Box::new(bare), key.clone()), traceparent)
+            }
+            effect => self.write_whole(effect, traceparent),
+        }
+    }
+
+    fn write_whole(&mut self, effect: &Effect, traceparent: Option<&str>) -> Result<(), RunError> {
         let (topic, contract) = (self.topics.topic_for(effect), contract(effect));
         let format = contract.map_or(Format::Json, |contract| self.formats.format_for(contract));
         let headers = effect_headers(effect, format, traceparent);

@@ -209,6 +209,7 @@ fn topics(s: &mut Settings) -> Topics {
         signals: topic(s, "signals", &names.signals),
         scores: topic(s, "scores", &names.scores),
         dead_letters: topic(s, "dead_letters", &names.dead_letters),
+        dead_letter_bytes: s.choice("dead_letters.bytes", "kept", &["kept", "left_out"]) == "kept",
         state: topic(s, "state", &names.state),
         escalations: topic(s, "escalations_prefix", &names.escalations),
     };

@@ -118,8 +118,11 @@ fn redact(thread: &mut Thread, console: &Console, person: &Person) {
         }
     };
     thread.voices.iter_mut().for_each(hide);
-    for post in thread.posts.iter_mut().filter(|post| !post.is_brand) {
+    // A reply of the brand may repeat what the author should not have written.
+    for post in &mut thread.posts {
         post.text = (console.tools.redact)(&post.text);
-        hide(&mut post.by);
+        if !post.is_brand {
+            hide(&mut post.by);
+        }
     }
 }
