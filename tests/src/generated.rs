@@ -32,7 +32,8 @@ pub fn posts(part: Part, times: usize) -> Vec<GeneratedText> {
             concat!(
                 include_str!("../privacy/generated/posts_known.txt"),
                 include_str!("../privacy/generated/posts_known_2.txt"),
-                include_str!("../privacy/generated/posts_known_3.txt")
+                include_str!("../privacy/generated/posts_known_3.txt"),
+                include_str!("../privacy/generated/posts_known_4.txt")
             ),
         ),
         Part::HeldOut => (

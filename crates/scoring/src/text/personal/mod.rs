@@ -5,19 +5,19 @@
 //! treatment or medicine is personal if the words around it refer to a person. Public handles are not personal data.
 
 mod checks;
+mod gates;
 mod health;
 mod spans;
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-
 use self::checks::Checks;
+pub(in crate::text) use self::gates::digits;
+use self::gates::{Gates, MIN_CODE_DIGITS, digit_groups, hides_numbers, is_code_like};
 use self::health::HealthFinder;
 pub use self::spans::{MAX_SCANNED_BYTES, PersonalKind, PersonalSpan, Redaction, redacted};
 use self::spans::{Spans, scanned_part};
-use super::detect_foreign;
 use super::folded::Folded;
 use super::patterns::{Pattern, PatternFile};
 use super::sieve::Sieve;
@@ -29,9 +29,7 @@ const PATTERNS: PatternFile = PatternFile(include_str!("identifiers.txt"));
 pub struct PersonalDataDetector {
     patterns: Vec<(Form, Pattern)>,
     sieve: Sieve,
-    /// Words and brackets that stand for the signs of an e-mail address.
-    spelt_emails: AhoCorasick,
-    number_words: AhoCorasick,
+    gates: Gates,
     any_number: Pattern,
     postal_code: Pattern,
     check: Checks,
@@ -84,15 +82,9 @@ impl PersonalDataDetector {
         let of_form =
             |form: Form| PATTERNS.each(form.heading).into_iter().map(move |pattern| (form, pattern));
         let patterns: Vec<_> = FORMS.into_iter().flat_map(of_form).collect();
-        let words = |words: &[&str]| {
-            let mut automaton = AhoCorasick::builder();
-            let built = automaton.ascii_case_insensitive(true).build(words);
-            built.map_err(|e| ModelError::File(format!("words of numbers: {e}")))
-        };
         Ok(Self {
             sieve: Sieve::new(patterns.iter().map(|(_, pattern)| pattern), &[])?,
-            spelt_emails: words(&DOT_WORDS)?,
-            number_words: words(&NUMBER_WORDS)?,
+            gates: Gates::new()?,
             patterns,
             any_number: PATTERNS.joined("any_number"),
             postal_code: PATTERNS.joined("postal_code"),
@@ -168,9 +160,9 @@ impl PersonalDataDetector {
 
     fn find_identifiers(&self, text: &str, level: Redaction, found: &mut Spans) {
         // A cheap look first: few posts have digits outside links and handles, or a sign of an e-mail address.
-        let (digits, is_spelt) = (digits(text), self.spells_numbers(text));
+        let (digits, is_spelt) = (digits(text), self.gates.spells_numbers(text));
         let is_numbered = digits >= MIN_DIGITS || text.contains('=') || is_spelt;
-        let has_email = self.may_hold_email(text);
+        let has_email = self.gates.may_hold_email(text);
         if !is_numbered && !has_email {
             return;
         }
@@ -222,30 +214,6 @@ impl PersonalDataDetector {
         }
     }
 
-    /// Whether a text may hold an e-mail address: it has an `@` within a word, or says "dot".
-    fn may_hold_email(&self, text: &str) -> bool {
-        let bytes = text.as_bytes();
-        let has_at = text.match_indices('@').any(|(at, _)| {
-            let before = bytes.get(at.saturating_sub(2)..at).unwrap_or_default();
-            let after = bytes.get(at + 1).copied().unwrap_or_default();
-            before.iter().any(u8::is_ascii_alphanumeric) || b" )]}>".contains(&after)
-        });
-        has_at || self.spelt_emails.is_match(text)
-    }
-
-    /// Whether a text has at least three numbers as words in a row.
-    fn spells_numbers(&self, text: &str) -> bool {
-        if self.number_words.find_iter(text).take(3).count() < 3 {
-            return false;
-        }
-        let is_number = |word: &str| NUMBER_WORDS.iter().any(|number| word.eq_ignore_ascii_case(number));
-        let mut in_a_row = 0;
-        text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).any(|word| {
-            in_a_row = if is_number(word) { in_a_row + 1 } else { 0 };
-            in_a_row >= 3
-        })
-    }
-
     /// Drops what lies in public handles, hashtags and links, but for values that a link leaks.
     fn keep_public(&self, text: &str, found: &mut Spans) {
         let public: Vec<_> = self.public.find_iter(text).map(|public| public.range()).collect();
@@ -256,97 +224,6 @@ impl PersonalDataDetector {
                 || !public.iter().any(|public| public.start <= span.start && span.end <= public.end)
         });
     }
-}
-
-/// Languages whose words for numbers and people the patterns know.
-const KNOWN_LANGUAGES: [&str; 6] = ["es", "de", "fr", "pt", "it", "nl"];
-
-/// Whether a text is in a language that is not known, of which all longer numbers are hidden.
-fn hides_numbers(text: &str) -> bool {
-    !text.is_ascii()
-        && digits(text) >= 4
-        && detect_foreign(text).is_some_and(|language| !KNOWN_LANGUAGES.contains(&language))
-}
-
-/// Returns the groups of at least four digits of a text.
-fn digit_groups(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let rest = text.get(at..)?;
-            let start = at + rest.find(|c: char| c.is_ascii_digit())?;
-            let length = text.get(start..)?.bytes().take_while(u8::is_ascii_digit).count();
-            at = start + length;
-            if length >= 4 {
-                return Some(start..at);
-            }
-        }
-    })
-}
-
-/// Digits of a text from which a number in groups may be an identifier.
-const MIN_CODE_DIGITS: usize = 6;
-
-/// Whether a word has the form of an identifier: four digits that are no year, or capitals with a digit.
-fn is_code_like(word: &str) -> bool {
-    let word = word.trim_matches(|c: char| c.is_ascii_punctuation() && c != '#');
-    let count = |is: fn(&u8) -> bool| word.bytes().filter(is).count();
-    let digits = count(u8::is_ascii_digit);
-    if digits == 0 || word.starts_with("http") {
-        return false;
-    }
-    let is_year = word.len() == 4 && (word.starts_with("19") || word.starts_with("20"));
-    let is_capital = count(u8::is_ascii_lowercase) == 0 && count(u8::is_ascii_uppercase) > 0;
-    (digits >= 4 && !is_year) || (is_capital && word.len() >= 4)
-}
-
-/// Counts the digits of a text outside handles, hashtags and links, whose digits identify nobody. Those of other scripts
-/// count, and words for digits count as one.
-pub(in crate::text) fn digits(text: &str) -> usize {
-    let words = text.split_whitespace().filter(|word| !word.starts_with("http")).map(behind_tag);
-    words.map(|word| word.chars().filter(|c| c.is_numeric()).count()).sum()
-}
-
-const NUMBER_WORDS: [&str; 28] = [
-    "zero",
-    "oh",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-];
-
-/// What "dot" is in the languages that are known, with the space or bracket before it.
-const DOT_WORDS: [&str; 11] =
-    [" dot", "(dot", "[dot", " punto", " punkt", " point", " ponto", " at ", "[at", "(at", "{at"];
-
-/// Returns what follows the handle or hashtag with which a word begins.
-fn behind_tag(word: &str) -> &str {
-    let is_number = |tag: &str| tag.chars().take(3).any(|c| c.is_ascii_digit());
-    let tag = word.strip_prefix('@').or_else(|| word.strip_prefix('#').filter(|tag| !is_number(tag)));
-    tag.map_or(word, |tag| tag.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 #[cfg(test)]
