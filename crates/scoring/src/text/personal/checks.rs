@@ -18,6 +18,9 @@ pub(super) struct Checks {
     company_word: Pattern,
     own_word: Pattern,
     numbered_street: Pattern,
+    not_birth_before: Pattern,
+    not_birth_after: Pattern,
+    sample: Pattern,
 }
 
 impl Checks {
@@ -34,6 +37,9 @@ impl Checks {
             company_word: patterns.joined("company_word"),
             own_word: patterns.joined("own_word"),
             numbered_street: patterns.joined("numbered_street"),
+            not_birth_before: patterns.joined("not_birth_before"),
+            not_birth_after: patterns.joined("not_birth_after"),
+            sample: patterns.joined("sample"),
         }
     }
 
@@ -54,11 +60,18 @@ impl Checks {
             PersonalKind::Birth => {
                 let goes_on =
                     |text: &str| text.starts_with(['.', '-', '/']) && text[1..].starts_with(is_digit);
-                !before.trim_end().ends_with("since") && !goes_on(after) && !before.ends_with(['.', '/', '-'])
+                let is_part =
+                    before.strip_suffix(['.', '/', '-']).is_some_and(|rest| rest.ends_with(is_digit));
+                !goes_on(after)
+                    && !is_part
+                    && !self.not_birth_after.is_match(after)
+                    && !self.not_birth_before.is_match(last_bytes(before, 40))
             }
             PersonalKind::Address => self.is_address(form, before, it, level),
             PersonalKind::SocialSecurity => {
-                !self.is_labelled_impersonal(before) && !before.ends_with(['.', '$'])
+                !self.is_labelled_impersonal(before)
+                    && !before.ends_with(['.', '$'])
+                    && !self.sample.is_match(after)
             }
             PersonalKind::Health => true,
         }
@@ -92,14 +105,24 @@ impl Checks {
         let is_long = digits.len() >= 4
             || (digits.len() >= 2 && digits.len() + letters >= 6)
             || (is_locator && !digits.is_empty());
+        let is_ending = ["ending", "ending in", "ends in"].iter().any(|end| before.trim_end().ends_with(end));
         let is_year = it.len() == 4 && digits.len() == 4 && (it.starts_with("19") || it.starts_with("20"));
+        let is_year = is_year && !is_ending;
         let is_amount = is_year || is_money(before, after) || is_date(it) || self.counted.is_match(after);
         let is_as_phone = !is_announced || it.contains(['-', '(', ' ']);
-        let is_toll_free = is_as_phone && is_toll_free(digits.strip_prefix(&[1]).unwrap_or(&digits));
+        let is_price = it.len() >= 4
+            && it.as_bytes().get(it.len() - 3) == Some(&b'.')
+            && digits.len() <= 5
+            && letters == 0;
+        let area = last_bytes(before, 6);
+        let whole: Vec<u8> = self::digits(area).into_iter().chain(digits.iter().copied()).collect();
+        let is_tail = area.ends_with([')', '-', ' ']) && digits.len() == 7 && is_toll_free(&whole);
+        let is_toll_free =
+            is_tail || is_as_phone && is_toll_free(digits.strip_prefix(&[1]).unwrap_or(&digits));
         let is_nobodys = (self.nobodys.is_match(it) && !(is_announced && is_sort_code(it)))
             || self.is_labelled_impersonal(before)
             || is_toll_free;
-        is_long && !is_amount && !is_nobodys
+        is_long && !is_amount && !is_price && !is_nobodys
     }
 
     fn is_address(&self, form: Form, before: &str, it: &str, level: Redaction) -> bool {
@@ -199,7 +222,9 @@ fn is_toll_free(digits: &[u8]) -> bool {
             starts(&[[8, 0, 0], [8, 3, 3], [8, 4, 4], [8, 5, 5], [8, 6, 6], [8, 7, 7], [8, 8, 8], [9, 0, 0]])
                 || starts(&[[0, 8, 0], [0, 9, 0]])
         }
-        9 | 11 => starts(&[[0, 8, 0], [0, 9, 0]]),
+        9 => starts(&[[0, 8, 0], [0, 9, 0]]),
+        11 => starts(&[[0, 8, 0], [0, 9, 0]]),
+        12 => digits.starts_with(&[0, 1, 8, 0, 0]),
         _ => false,
     }
 }

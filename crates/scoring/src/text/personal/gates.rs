@@ -2,51 +2,78 @@
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::ModelError;
 use crate::text::detect_foreign;
 
 /// Words that a text without digits or signs is searched for.
 pub(super) struct Gates {
-    /// Words and brackets that stand for the signs of an e-mail address.
-    spelt_emails: AhoCorasick,
-    number_words: AhoCorasick,
+    /// The dots, the numbers and the beginnings, in this order.
+    words: AhoCorasick,
+}
+
+/// What the words of a text allow to be in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hints {
+    /// An e-mail address: it has an `@` within a word, or says "dot".
+    pub email: bool,
+    /// Numbers as words: at least three in a row.
+    pub spelt_numbers: bool,
+    /// A birth date or an address without two digits: it has a word of one.
+    pub seed: bool,
 }
 
 impl Gates {
     pub fn new() -> Result<Self, ModelError> {
-        let words = |words: &[&str]| {
-            let mut automaton = AhoCorasick::builder();
-            let built = automaton.ascii_case_insensitive(true).build(words);
-            built.map_err(|e| ModelError::File(format!("words of numbers: {e}")))
-        };
-        Ok(Self { spelt_emails: words(&DOT_WORDS)?, number_words: words(&NUMBER_WORDS)? })
+        let mut automaton = AhoCorasick::builder();
+        automaton.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA));
+        let words = DOT_WORDS.into_iter().chain(NUMBER_WORDS).chain(SEED_WORDS).chain(STREET_WORDS);
+        let words = automaton.build(words).map_err(|e| ModelError::File(format!("words of numbers: {e}")))?;
+        Ok(Self { words })
     }
 
-    /// Whether a text may hold an e-mail address: it has an `@` within a word, or says "dot".
-    pub fn may_hold_email(&self, text: &str) -> bool {
-        let bytes = text.as_bytes();
-        let has_at = text.match_indices('@').any(|(at, _)| {
-            let before = bytes.get(at.saturating_sub(2)..at).unwrap_or_default();
-            let after = bytes.get(at + 1).copied().unwrap_or_default();
-            before.iter().any(u8::is_ascii_alphanumeric) || b" )]}>".contains(&after)
-        });
-        has_at || self.spelt_emails.is_match(text)
-    }
-
-    /// Whether a text has at least three numbers as words in a row.
-    pub fn spells_numbers(&self, text: &str) -> bool {
-        if self.number_words.find_iter(text).take(3).count() < 3 {
-            return false;
+    /// Returns what a text with so many digits may hold.
+    pub fn hints(&self, text: &str, digits: usize) -> Hints {
+        let mut hints = Hints { email: has_at(text), ..Hints::default() };
+        let mut numbers = 0;
+        for word in self.words.find_overlapping_iter(text) {
+            match word.pattern().as_usize() {
+                dot if dot < DOT_WORDS.len() => hints.email = true,
+                number if number < DOT_WORDS.len() + NUMBER_WORDS.len() => numbers += 1,
+                seed if !hints.seed => {
+                    let is_street = seed >= DOT_WORDS.len() + NUMBER_WORDS.len() + SEED_WORDS.len();
+                    // Without a number it is a street only as a name.
+                    let is_named = text.as_bytes().get(word.start() + 1).is_some_and(u8::is_ascii_uppercase);
+                    let is_whole = !text[word.end()..].starts_with(|c: char| c.is_ascii_alphanumeric());
+                    hints.seed = !is_street || (is_whole && (digits > 0 || is_named));
+                }
+                _ => {}
+            }
         }
-        let is_number = |word: &str| NUMBER_WORDS.iter().any(|number| word.eq_ignore_ascii_case(number));
-        let mut in_a_row = 0;
-        text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).any(|word| {
-            in_a_row = if is_number(word) { in_a_row + 1 } else { 0 };
-            in_a_row >= 3
-        })
+        hints.spelt_numbers = numbers >= 3 && spells_numbers(text);
+        hints
     }
+}
+
+/// Whether a text has an `@` within a word.
+fn has_at(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    text.match_indices('@').any(|(at, _)| {
+        let before = bytes.get(at.saturating_sub(2)..at).unwrap_or_default();
+        let after = bytes.get(at + 1).copied().unwrap_or_default();
+        before.iter().any(u8::is_ascii_alphanumeric) || b" )]}>".contains(&after)
+    })
+}
+
+/// Whether a text has at least three numbers as words in a row.
+fn spells_numbers(text: &str) -> bool {
+    let is_number = |word: &str| NUMBER_WORDS.iter().any(|number| word.eq_ignore_ascii_case(number));
+    let mut in_a_row = 0;
+    text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).any(|word| {
+        in_a_row = if is_number(word) { in_a_row + 1 } else { 0 };
+        in_a_row >= 3
+    })
 }
 
 /// Languages whose words for numbers and people the patterns know.
@@ -130,8 +157,95 @@ const NUMBER_WORDS: [&str; 28] = [
 ];
 
 /// What "dot" is in the languages that are known, with the space or bracket before it.
-const DOT_WORDS: [&str; 11] =
-    [" dot", "(dot", "[dot", " punto", " punkt", " point", " ponto", " at ", "[at", "(at", "{at"];
+const DOT_WORDS: [&str; 19] = [
+    " dot",
+    "(dot",
+    "[dot",
+    " punto",
+    " punkt",
+    " point",
+    " ponto",
+    " at ",
+    "[at",
+    "(at",
+    "{at",
+    "arroba",
+    "arobase",
+    "chiocciola",
+    "apenstaart",
+    "(punto",
+    "(punkt",
+    "(point",
+    "(ponto",
+];
+
+/// Words of births and homes, which are written without digits too.
+const SEED_WORDS: [&str; 26] = [
+    "delivered on",
+    "arrived ",
+    "born ",
+    "birth",
+    "bday",
+    "turning ",
+    "turns ",
+    "turned ",
+    "newborn",
+    "geboren",
+    "nacid",
+    "nacio",
+    "naciment",
+    "nascid",
+    "nato il",
+    "nata il",
+    "ne le ",
+    "nee le ",
+    "cumple",
+    "anniversa",
+    "lives on",
+    "live on",
+    "living on",
+    "house on",
+    "purok",
+    "ssn",
+];
+
+/// Words of streets and houses, with the space before them.
+const STREET_WORDS: [&str; 34] = [
+    " street",
+    " st",
+    " road",
+    " rd",
+    " lane",
+    " ln",
+    " avenue",
+    " ave",
+    " court",
+    " ct",
+    " close",
+    " drive",
+    " dr",
+    " terrace",
+    " way",
+    " place",
+    " loop",
+    " hill",
+    " crescent",
+    " gardens",
+    " circle",
+    " cir",
+    " trail",
+    " run",
+    " row",
+    " mews",
+    " cottage",
+    " square",
+    " run",
+    " apt",
+    " flat",
+    " unit",
+    " lot",
+    " strasse",
+];
 
 /// Returns what follows the handle or hashtag with which a word begins.
 fn behind_tag(word: &str) -> &str {

@@ -4,6 +4,7 @@
 //! Numbers and addresses are recognised by their format or by the word before them, on a folded text. A condition,
 //! treatment or medicine is personal if the words around it refer to a person. Public handles are not personal data.
 
+mod address;
 mod checks;
 mod gates;
 mod health;
@@ -12,6 +13,7 @@ mod spans;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use self::address::AddressParts;
 use self::checks::Checks;
 pub(in crate::text) use self::gates::digits;
 use self::gates::{Gates, MIN_CODE_DIGITS, digit_groups, hides_numbers, is_code_like};
@@ -33,6 +35,7 @@ pub struct PersonalDataDetector {
     any_number: Pattern,
     postal_code: Pattern,
     check: Checks,
+    address_parts: AddressParts,
     public: Pattern,
     health: HealthFinder,
 }
@@ -89,6 +92,7 @@ impl PersonalDataDetector {
             any_number: PATTERNS.joined("any_number"),
             postal_code: PATTERNS.joined("postal_code"),
             check: Checks::new(PATTERNS),
+            address_parts: AddressParts::new(PATTERNS),
             public: PATTERNS.joined("public"),
             health: HealthFinder::new()?,
         })
@@ -160,21 +164,21 @@ impl PersonalDataDetector {
 
     fn find_identifiers(&self, text: &str, level: Redaction, found: &mut Spans) {
         // A cheap look first: few posts have digits outside links and handles, or a sign of an e-mail address.
-        let (digits, is_spelt) = (digits(text), self.gates.spells_numbers(text));
-        let is_numbered = digits >= MIN_DIGITS || text.contains('=') || is_spelt;
-        let has_email = self.gates.may_hold_email(text);
-        if !is_numbered && !has_email {
+        let digits = digits(text);
+        let hints = self.gates.hints(text, digits);
+        let is_numbered = digits >= MIN_DIGITS || text.contains('=') || hints.spelt_numbers || hints.seed;
+        if !is_numbered && !hints.email {
             return;
         }
         let has_code = digits >= MIN_CODE_DIGITS || text.split_whitespace().any(is_code_like);
         let candidates = self.sieve.candidates(text, digits, |_, _| {});
         for ((form, pattern), is_candidate) in self.patterns.iter().zip(candidates) {
             let may_be = match (form.kind, form.heading) {
-                (PersonalKind::Email, _) => has_email,
+                (PersonalKind::Email, _) => hints.email,
                 // Those that cost much look for their main part first.
                 (_, "postal_address") => is_numbered && is_candidate && self.postal_code.is_match(text),
                 (_, "number") => has_code,
-                (_, "spoken_phone") => is_spelt,
+                (_, "spoken_phone") => hints.spelt_numbers,
                 _ => is_numbered,
             };
             if is_candidate && may_be && pattern.is_match(text) {
@@ -209,6 +213,10 @@ impl PersonalDataDetector {
                 text.ceil_char_boundary(whole.start() + 1)
             };
             if is_personal {
+                if form.kind == PersonalKind::Address {
+                    it = self.address_parts.grown(text, it);
+                    from = it.end.max(from);
+                }
                 found.add(it, form.kind);
             }
         }
