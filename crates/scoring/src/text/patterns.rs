@@ -64,7 +64,7 @@ impl Pattern {
             for name in self.file.0.lines().filter_map(parse_heading) {
                 let place = format!("{{{name}}}");
                 if expression.contains(&place) {
-                    expression = expression.replace(&place, &self.file.alternatives(name));
+                    expression = expression.replace(&place, &format!("(?:{})", self.file.alternatives(name)));
                 }
             }
         }

@@ -22,7 +22,7 @@ pub(super) struct Sieve {
     /// For each word the patterns that need it, or others in its place.
     patterns: Vec<Vec<usize>>,
     needs: Vec<Needs>,
-    /// The patterns that need no word, which are tried in one pass.
+    /// The patterns that need neither word nor digit, which are tried in one pass.
     wordless: PatternSet,
 }
 
@@ -54,7 +54,7 @@ impl Sieve {
             let needed = needed_words(&hir)
                 .filter(|words| words.iter().all(|word| word.trim().len() >= MIN_WORD_BYTES));
             needs.push(Needs { words: needed.is_some(), digits: needed_digits(&hir) });
-            if needed.is_none() {
+            if needed.is_none() && needed_digits(&hir) == 0 {
                 wordless.push((at, pattern.expression()));
             }
             for word in needed.into_iter().flatten() {
@@ -86,7 +86,9 @@ impl Sieve {
         digits: usize,
         mut term: impl FnMut(usize, Range<usize>),
     ) -> Vec<bool> {
-        let mut candidates = vec![false; self.needs.len()];
+        // A pattern that needs digits, but no word, is its own test.
+        let of_digits = |needs: &Needs| !needs.words && needs.digits > 0 && needs.digits <= digits;
+        let mut candidates: Vec<bool> = self.needs.iter().map(of_digits).collect();
         for word in self.words.find_overlapping_iter(text) {
             let at = word.pattern().as_usize();
             let Some(patterns) = self.patterns.get(at) else {
@@ -101,11 +103,9 @@ impl Sieve {
                 }
             }
         }
-        if self.needs.iter().any(|needs| !needs.words && needs.digits <= digits) {
-            for at in self.wordless.matches(text) {
-                if let Some(candidate) = candidates.get_mut(at) {
-                    *candidate = true;
-                }
+        for at in self.wordless.matches(text) {
+            if let Some(candidate) = candidates.get_mut(at) {
+                *candidate = true;
             }
         }
         candidates
@@ -175,9 +175,7 @@ fn longer(one: Option<Vec<String>>, other: Option<Vec<String>>) -> Option<Vec<St
 /// Returns the literal of a pattern, or the one letter of a class that has it in both cases.
 fn letter_or_word(hir: &Hir) -> Option<String> {
     match hir.kind() {
-        HirKind::Literal(literal) => {
-            std::str::from_utf8(&literal.0).ok().filter(|text| text.is_ascii()).map(str::to_ascii_lowercase)
-        }
+        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).ok().map(str::to_ascii_lowercase),
         HirKind::Class(class) => one_letter(class).map(String::from),
         _ => None,
     }

@@ -24,6 +24,12 @@ impl HealthTerms {
         }
     }
 
+    /// Returns the names of one word that have so many letters at least.
+    pub fn names(&self, letters: usize) -> impl Iterator<Item = &'static str> {
+        let is_name = move |word: &str| word.len() >= letters && word.bytes().all(|b| b.is_ascii_lowercase());
+        self.words.iter().copied().filter(move |word| is_name(word))
+    }
+
     /// Returns the word or words of a text that begin where a term was found, if the term stands for them.
     pub fn words_at(&self, term: usize, found: Range<usize>, text: &str) -> Option<Range<usize>> {
         let (before, rest) = (text.get(..found.start)?, text.get(found.end..)?);

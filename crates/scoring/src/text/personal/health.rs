@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::Redaction;
+use super::misspelt::Misspelt;
 use crate::ModelError;
 use crate::text::patterns::{Pattern, PatternFile};
 use crate::text::sieve::Sieve;
@@ -21,10 +22,15 @@ const CLAUSE_BYTES: (usize, usize) = (140, 80);
 /// Words before a term in which a person is looked for.
 const PERSON_WORDS: usize = 9;
 
+/// Bytes between two parts of one statement: "insulin for my diabetes".
+const MAX_BETWEEN_BYTES: usize = 16;
+
 /// Terms, statements and context words.
 pub(super) struct HealthFinder {
     terms: HealthTerms,
     endings: Pattern,
+    misspelt: Misspelt,
+    medicine_context: Pattern,
     statements: Vec<Pattern>,
     no_conditions: Pattern,
     sieve: Sieve,
@@ -36,12 +42,16 @@ struct Context {
     person: Pattern,
     impersonal: Pattern,
     general: Pattern,
+    weakly_general: Pattern,
     figurative_before: Pattern,
     figurative_after: Pattern,
     person_after: Pattern,
     patient_before: Pattern,
     patient_after: Pattern,
     stating_after: Pattern,
+    professional: Pattern,
+    injuries: Pattern,
+    sayings: Pattern,
     named: Vec<Pattern>,
     names: HashSet<&'static str>,
 }
@@ -49,11 +59,14 @@ struct Context {
 impl HealthFinder {
     pub fn new() -> Result<Self, ModelError> {
         let terms = HealthTerms::new();
-        let endings = WORDS.pattern(r"\b(?:{medicine_endings}|{condition_endings})\b".into());
+        let endings = WORDS.pattern(r"\b(?:{medicine_endings}|{condition_endings}|{term_forms})\b".into());
+        let medicine_context = WORDS.joined("medicine_context");
         let statements = WORDS.each("statements");
         let word = |heading: &str| WORDS.pattern(format!(r"\b(?:{{{heading}}})\b"));
         Ok(Self {
-            sieve: Sieve::new([&endings].into_iter().chain(&statements), &terms.words)?,
+            sieve: Sieve::new([&endings, &medicine_context].into_iter().chain(&statements), &terms.words)?,
+            misspelt: Misspelt::new(&terms, WORDS.joined("not_misspelt")),
+            medicine_context,
             terms,
             endings,
             statements,
@@ -62,12 +75,16 @@ impl HealthFinder {
                 person: word("person"),
                 impersonal: word("impersonal"),
                 general: word("general"),
+                weakly_general: word("weakly_general"),
                 figurative_before: WORDS.joined("figurative_before"),
                 figurative_after: WORDS.joined("figurative_after"),
                 person_after: WORDS.joined("person_after"),
                 patient_before: WORDS.joined("patient_before"),
                 patient_after: WORDS.joined("patient_after"),
                 stating_after: WORDS.joined("stating_after"),
+                professional: word("professional"),
+                injuries: WORDS.joined("injuries"),
+                sayings: WORDS.joined("sayings"),
                 named: WORDS.each("named"),
                 names: NAMES.split_whitespace().collect(),
             },
@@ -83,6 +100,9 @@ impl HealthFinder {
             let words = words.filter(|word| !self.no_conditions.is_match(word.as_str()));
             terms.extend(words.map(|word| word.range()));
         }
+        if candidates.next() == Some(true) && self.medicine_context.is_match(text) {
+            terms.extend(self.misspelt.find(text));
+        }
         if let Some(respelled) = respelled(text) {
             terms.extend(self.terms(&respelled));
         }
@@ -97,7 +117,7 @@ impl HealthFinder {
                 found.push(it.range());
             }
         }
-        found
+        joined(text, found)
     }
 
     /// Returns the health terms of a folded text, whomever they concern, each a whole word or more.
@@ -122,9 +142,12 @@ impl Context {
         }
         let (before, after) = clause(text, term);
         let window = last_words(before, PERSON_WORDS);
+        if self.professional.is_match(before) || self.professional.is_match(after) {
+            return false;
+        }
         let last = |pattern: &Pattern| pattern.find_iter(window).last().map(|word| word.start());
         let (person, nobody) = (last(&self.person), last(&self.impersonal));
-        if person.is_some() && person > nobody {
+        if person.is_some() && person >= nobody {
             return true;
         }
         if self.person_after.is_match(after) || self.is_named(before) {
@@ -132,19 +155,26 @@ impl Context {
         }
         // Who complains, and says so, or begins with an illness, speaks of themself.
         let is_of_somebody = self.person.is_match(text);
-        let is_general = self.general.is_match(before)
-            || self.general.is_match(after)
-            || (!is_of_somebody && (self.stating_after.is_match(after) || is_question(text, term)));
-        !is_general
-            && (is_of_somebody
-                || before.split_whitespace().count() <= 2
-                || self.patient_before.is_match(before)
-                || self.patient_after.is_match(after))
+        let said = |pattern: &Pattern| pattern.is_match(before) || pattern.is_match(after);
+        let is_general = self.general.is_match(before) || self.impersonal.is_match(first_words(after, 4));
+        let is_stated = !is_of_somebody && (self.stating_after.is_match(after) || is_question(text, term));
+        let begins = before.split_whitespace().count() <= 2;
+        let for_somebody = usize::from(is_of_somebody)
+            + usize::from(begins)
+            + usize::from(begins && after.starts_with([',', '+']))
+            + 2 * usize::from(self.patient_before.is_match(before))
+            + usize::from(self.patient_after.is_match(after));
+        let for_nobody = 2 * usize::from(is_general)
+            + usize::from(said(&self.weakly_general))
+            + 2 * usize::from(is_stated);
+        for_somebody > for_nobody
     }
 
     fn is_figurative(&self, text: &str, term: &Range<usize>) -> bool {
         let (before, after) = clause(text, term);
-        self.figurative_before.is_match(before) || self.figurative_after.is_match(after)
+        let it = text.get(term.clone()).unwrap_or_default();
+        let is_said_so = self.figurative_before.is_match(before) || self.figurative_after.is_match(after);
+        (is_said_so && !self.injuries.is_match(it)) || self.sayings.is_match(it)
     }
 
     /// Whether the words before a term name a person.
@@ -162,6 +192,24 @@ impl Context {
             false
         })
     }
+}
+
+/// Returns statements of which those with few bytes between them in a sentence are one.
+fn joined(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    found.sort_unstable_by_key(|it| it.start);
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for it in found {
+        let last = joined.last_mut().filter(|last| {
+            let between = text.get(last.end..it.start).unwrap_or_default();
+            it.start <= last.end
+                || (between.len() <= MAX_BETWEEN_BYTES && !between.contains(['.', '!', '?', ';', '\n']))
+        });
+        match last {
+            Some(last) => last.end = last.end.max(it.end),
+            None => joined.push(it),
+        }
+    }
+    joined
 }
 
 /// Whether the sentence of a term is a question.
@@ -184,6 +232,11 @@ fn clause<'a>(text: &'a str, term: &Range<usize>) -> (&'a str, &'a str) {
     let start = before.char_indices().rfind(|at| ends(*at, before)).map_or(0, |(at, _)| at + 1);
     let end = after.char_indices().find(|at| ends(*at, after)).map_or(after.len(), |(at, _)| at);
     (before.get(start..).unwrap_or_default(), after.get(..end).unwrap_or_default())
+}
+
+fn first_words(text: &str, words: usize) -> &str {
+    let end = text.trim_start().match_indices(' ').nth(words).map_or(text.len(), |(at, _)| at);
+    text.get(..end).unwrap_or(text)
 }
 
 fn last_words(text: &str, words: usize) -> &str {
