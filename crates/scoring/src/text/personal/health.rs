@@ -155,7 +155,7 @@ impl Context {
         }
         // Who complains, and says so, or begins with an illness, speaks of themself.
         let is_of_somebody = self.person.is_match(text);
-        let said = |pattern: &Pattern| pattern.is_match(before) || pattern.is_match(after);
+        let has_either = |pattern: &Pattern| pattern.is_match(before) || pattern.is_match(after);
         let is_general = self.general.is_match(before) || self.impersonal.is_match(first_words(after, 4));
         let is_stated = !is_of_somebody && (self.stating_after.is_match(after) || is_question(text, term));
         let begins = before.split_whitespace().count() <= 2;
@@ -165,7 +165,7 @@ impl Context {
             + 2 * usize::from(self.patient_before.is_match(before))
             + usize::from(self.patient_after.is_match(after));
         let for_nobody = 2 * usize::from(is_general)
-            + usize::from(said(&self.weakly_general))
+            + usize::from(has_either(&self.weakly_general))
             + 2 * usize::from(is_stated);
         for_somebody > for_nobody
     }
