@@ -53,7 +53,11 @@ pub fn drafts(part: Part, times: usize) -> Vec<(Vec<&'static str>, String)> {
     let (slots, templates) = match part {
         Part::Known => (
             include_str!("../privacy/generated/slots_known.txt"),
-            include_str!("../privacy/generated/drafts_known.txt"),
+            concat!(
+                include_str!("../privacy/generated/drafts_known.txt"),
+                include_str!("../privacy/generated/drafts_known_2.txt"),
+                include_str!("../privacy/generated/drafts_known_3.txt")
+            ),
         ),
         Part::HeldOut => (
             include_str!("../privacy/generated/slots_held_out.txt"),

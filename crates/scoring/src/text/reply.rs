@@ -152,7 +152,9 @@ impl ReplyChecker {
                 faults.push(fault(ReplyFaultKind::ShowsPersonalData, exposed.range));
             }
         }
-        if !self.channels.is_private(&self.channels.without_denied(&folded.text)) {
+        if !self.channels.is_private(&self.channels.without_denied(&folded.text))
+            && !self.exposure.gives_contact(text)
+        {
             faults.push(fault(ReplyFaultKind::NoPrivateChannel, text.len()..text.len()));
         }
         faults.sort_by_key(|f| (f.start, f.end));

@@ -17,6 +17,9 @@ const MAX_CONTEXT_BYTES: usize = 160;
 pub(super) struct Exposure {
     brand_contact: Pattern,
     author_contact: Pattern,
+    author_contact_after: Pattern,
+    toll_free: Pattern,
+    person_email: Pattern,
     brand_place: Pattern,
     role: Pattern,
     form_name: Pattern,
@@ -43,6 +46,9 @@ impl Exposure {
         Ok(Self {
             brand_contact: PATTERNS.joined("brand_contact"),
             author_contact: PATTERNS.joined("author_contact"),
+            author_contact_after: PATTERNS.joined("author_contact_after"),
+            toll_free: PATTERNS.joined("toll_free"),
+            person_email: PATTERNS.joined("person_email"),
             brand_place: PATTERNS.joined("brand_place"),
             role: PATTERNS.joined("role"),
             form_name: PATTERNS.joined("form_name"),
@@ -82,14 +88,27 @@ impl Exposure {
         found.into_iter().map(|range| Exposed { general: is_general(&range), range }).collect()
     }
 
+    /// Returns whether a text gives an e-mail address or a telephone number of the brand's.
+    pub fn gives_contact(&self, original: &str) -> bool {
+        let contact = |span: &PersonalSpan| matches!(span.kind, PersonalKind::Email | PersonalKind::Phone);
+        let spans = self.personal.find(original).into_iter();
+        spans.filter(contact).any(|span| !self.is_authors(original, span))
+    }
+
     fn is_authors(&self, original: &str, span: PersonalSpan) -> bool {
         let from = original.ceil_char_boundary(span.start.saturating_sub(MAX_CONTEXT_BYTES));
         let before = FoldedText::new(original.get(from..span.start).unwrap_or_default()).text;
         let it = FoldedText::new(original.get(span.start..span.end).unwrap_or_default()).text;
         match span.kind {
             PersonalKind::Email if self.role.is_match(&it) => false,
+            PersonalKind::Phone if self.toll_free.is_match(&it) => false,
             PersonalKind::Email | PersonalKind::Phone => {
-                self.author_contact.is_match(&before) || !self.brand_contact.is_match(&before)
+                let to = original.floor_char_boundary(span.end.saturating_add(MAX_CONTEXT_BYTES));
+                let after = FoldedText::new(original.get(span.end..to).unwrap_or_default()).text;
+                let names_person = span.kind == PersonalKind::Phone || self.person_email.is_match(&it);
+                self.author_contact.is_match(&before)
+                    || self.author_contact_after.is_match(&after)
+                    || (names_person && !self.brand_contact.is_match(&before))
             }
             PersonalKind::Address => !self.brand_place.is_match(&before),
             PersonalKind::Number => !self.form_name.is_match(&it),
