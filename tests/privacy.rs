@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use firewatch_domain::EventTime;
 use firewatch_engine::{Effect, LineSource, Ruleset};
 use firewatch_escalation::Policy;
-use firewatch_scoring::text::{PersonalDataDetector, PersonalKind, PersonalSpan};
+use firewatch_scoring::text::{PersonalDataDetector, PersonalKind, PersonalSpan, ReplyChecker};
 use firewatch_tests::generated::{self, GeneratedText, Part};
 use firewatch_tests::{event, piped, post, reshare, run_lines};
 use serde_json::Value;
@@ -172,6 +172,44 @@ fn personal_data_is_found_in_generated_posts() {
     let [identifiers, health] = figures(Part::HeldOut);
     assert!(identifiers.0 >= 0.93 && identifiers.1 >= 0.96, "{identifiers:?}");
     assert!(health.0 >= 0.83 && health.1 >= 0.81, "{health:?}");
+}
+
+/// Prints the figures of a part and returns which share of the drafts with faults is refused and which share of the
+/// others passes.
+fn draft_figures(part: Part) -> (f64, f64) {
+    let checker = ReplyChecker::shipped().unwrap();
+    let mut kinds: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
+    let (mut bad, mut refused, mut good, mut passed) = (0.0, 0.0, 0.0, 0.0);
+    for (faults, draft) in generated::drafts(part, 6) {
+        let found: Vec<&str> = checker.faults(&draft).iter().map(|fault| fault.kind.name()).collect();
+        for fault in &faults {
+            let [marked, right] = kinds.entry(fault).or_default();
+            *marked += 1.0;
+            *right += f64::from(u8::from(found.contains(fault)));
+        }
+        let (all, right) = if faults.is_empty() { (&mut good, &mut passed) } else { (&mut bad, &mut refused) };
+        *all += 1.0;
+        *right += f64::from(u8::from(found.is_empty() == faults.is_empty()));
+    }
+    for (kind, [marked, right]) in &kinds {
+        println!("{part:?} {kind}: {marked} marked, recall {:.3}", right / marked);
+    }
+    println!(
+        "{part:?}: {bad} bad, refused {:.3}; {good} good, passed {:.3}",
+        refused / bad,
+        passed / good
+    );
+    (refused / bad, passed / good)
+}
+
+/// The bounds are a little below what was measured. Nothing is mended on the part that is held out, and its drafts are
+/// not printed.
+#[test]
+fn drafts_are_judged_in_generated_sets() {
+    let (refused, passed) = draft_figures(Part::Known);
+    assert!(refused >= 0.97 && passed >= 0.97, "{refused} {passed}");
+    let (refused, passed) = draft_figures(Part::HeldOut);
+    assert!(refused >= 0.85 && passed >= 0.87, "{refused} {passed}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) struct Confirmations {
     harmless_condition: Pattern,
     not_stated: Pattern,
     breaks: Pattern,
+    general: Pattern,
+    names_author: Pattern,
 }
 
 impl Confirmations {
@@ -43,6 +45,8 @@ impl Confirmations {
             harmless_condition: PATTERNS.joined("harmless_condition"),
             not_stated: PATTERNS.joined("not_stated"),
             breaks: PATTERNS.joined("breaks"),
+            general: PATTERNS.joined("general"),
+            names_author: PATTERNS.joined("names_author"),
         }
     }
 
@@ -56,6 +60,10 @@ impl Confirmations {
     /// health terms marked.
     pub fn find(&self, sentence: &str, asserted: &str, marked: &str) -> Option<Range<usize>> {
         let kept = blank_out(sentence, &self.harmless);
+        let general = self.general.is_match(sentence);
+        let names_author = |range: &Range<usize>| {
+            sentence.get(range.clone()).is_some_and(|words| self.names_author.is_match(words))
+        };
         let granted = self.presupposed.iter().filter_map(|form| form.find(&kept).map(|it| it.range()));
         let stated = self.confirms.iter().filter_map(|form| form.find(asserted).map(|it| it.range()));
         let states = self.subject_state.iter().filter_map(|form| self.find_state(form, asserted));
@@ -63,6 +71,7 @@ impl Confirmations {
             .chain(granted)
             .chain(states)
             .chain(self.find_owned(asserted, marked))
+            .filter(|range| !general || names_author(range))
             .min_by_key(|range| range.start)
     }
 

@@ -101,7 +101,11 @@ impl Exposure {
         let it = FoldedText::new(original.get(span.start..span.end).unwrap_or_default()).text;
         match span.kind {
             PersonalKind::Email if self.role.is_match(&it) => false,
-            PersonalKind::Phone if self.toll_free.is_match(&it) => false,
+            PersonalKind::Phone | PersonalKind::Number | PersonalKind::SocialSecurity
+                if self.toll_free.is_match(&it) =>
+            {
+                false
+            }
             PersonalKind::Email | PersonalKind::Phone => {
                 let to = original.floor_char_boundary(span.end.saturating_add(MAX_CONTEXT_BYTES));
                 let after = FoldedText::new(original.get(span.end..to).unwrap_or_default()).text;

@@ -46,6 +46,8 @@ pub(super) struct Requested {
     pub object: Range<usize>,
     /// The clause of the request.
     pub clause: Range<usize>,
+    /// The clause names a public place.
+    public: bool,
 }
 
 /// What precedes a clause.
@@ -102,16 +104,17 @@ impl Requests {
             let mut context = Context { offered, directed: false, confined, asked, named };
             for clause in clauses(text, sentence, &self.breaks) {
                 found.extend(self.find_in_clause(&views, &clause, context, channels));
-                context.named |= self.names_identifier(part(text, &clause));
+                let words = part(text, &clause);
+                context.named |= self.names_identifier(words) && !self.negated.is_match(words);
                 context.directed |= channels.is_private(part(&views.offers, &clause));
             }
             if context.directed && self.redirects(&views, sentence) {
-                found.pop_if(|last| last.clause.start >= previous);
+                found.pop_if(|last| last.clause.start >= previous && !last.public);
             }
             offered |= context.directed;
             let words = part(text, sentence);
             asked = words.ends_with('?') && self.private_matter.is_match(words);
-            named = self.names_identifier(words);
+            named = self.names_identifier(words) && !self.negated.is_match(words);
             previous = sentence.start;
         }
         found
@@ -145,9 +148,11 @@ impl Requests {
         channels: &Channels,
     ) -> Option<Requested> {
         let words = part(views.text, clause);
+        let public = self.public.is_match(part(&views.places, clause));
         let at = |it: Range<usize>| Requested {
             object: clause.start + it.start..clause.start + it.end,
             clause: clause.clone(),
+            public,
         };
         let required = find_object(&self.required, words);
         if let Some((_, it)) = required.filter(|_| !context.offered && !context.confined) {
@@ -160,7 +165,6 @@ impl Requests {
             let asked = words.trim_end().ends_with('?');
             request.clone().filter(|_| asked)
         });
-        let public = self.public.is_match(part(&views.places, clause));
         let it = if public {
             let answer = || find(&self.answer).filter(|_| context.asked);
             let answer_with = || find(&self.answer_with).filter(|_| context.named);
