@@ -187,18 +187,15 @@ fn draft_figures(part: Part) -> (f64, f64) {
             *marked += 1.0;
             *right += f64::from(u8::from(found.contains(fault)));
         }
-        let (all, right) = if faults.is_empty() { (&mut good, &mut passed) } else { (&mut bad, &mut refused) };
+        let (all, right) =
+            if faults.is_empty() { (&mut good, &mut passed) } else { (&mut bad, &mut refused) };
         *all += 1.0;
         *right += f64::from(u8::from(found.is_empty() == faults.is_empty()));
     }
     for (kind, [marked, right]) in &kinds {
         println!("{part:?} {kind}: {marked} marked, recall {:.3}", right / marked);
     }
-    println!(
-        "{part:?}: {bad} bad, refused {:.3}; {good} good, passed {:.3}",
-        refused / bad,
-        passed / good
-    );
+    println!("{part:?}: {bad} bad, refused {:.3}; {good} good, passed {:.3}", refused / bad, passed / good);
     (refused / bad, passed / good)
 }
 
