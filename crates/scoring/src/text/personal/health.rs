@@ -173,8 +173,8 @@ impl Context {
     fn is_figurative(&self, text: &str, term: &Range<usize>) -> bool {
         let (before, after) = clause(text, term);
         let it = text.get(term.clone()).unwrap_or_default();
-        let is_named = self.figurative_before.is_match(before) || self.figurative_after.is_match(after);
-        (is_named && !self.injuries.is_match(it)) || self.sayings.is_match(it)
+        let is_saying = self.figurative_before.is_match(before) || self.figurative_after.is_match(after);
+        (is_saying && !self.injuries.is_match(it)) || self.sayings.is_match(it)
     }
 
     /// Whether the words before a term name a person.
