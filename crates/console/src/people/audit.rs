@@ -1,7 +1,7 @@
 //! The audit trail: who signed in, who acted on what, and who viewed unredacted text.
 //!
-//! Except for new accounts and sign-outs, an entry is written before the operation it describes. The console
-//! never deletes entries.
+//! Except for new accounts, new second factors and sign-outs, an entry is written before the operation it describes.
+//! The console never deletes entries.
 
 use firewatch_domain::EventTime;
 use schemars::JsonSchema;
@@ -25,6 +25,18 @@ pub enum AuditAction {
     Joined,
     /// Changed the own password.
     ChangedPassword,
+    /// Turned on the own second factor.
+    TurnedOnSecondFactor,
+    /// Turned off the own second factor.
+    TurnedOffSecondFactor,
+    /// Reset the second factor of another account.
+    ResetSecondFactor,
+    /// Entered a recovery code in the place of a code of the app.
+    UsedRecoveryCode,
+    /// Entered a wrong code.
+    WrongCode,
+    /// Entered a wrong password in a session, to confirm who is there.
+    WrongPassword,
     /// Invited somebody.
     Invited,
     /// Withdrew an invitation.
@@ -50,6 +62,12 @@ impl AuditAction {
             Self::SessionStolen => "lost a session",
             Self::Joined => "joined",
             Self::ChangedPassword => "changed the password",
+            Self::TurnedOnSecondFactor => "turned on the second factor",
+            Self::TurnedOffSecondFactor => "turned off the second factor",
+            Self::ResetSecondFactor => "reset the second factor of",
+            Self::UsedRecoveryCode => "used a recovery code",
+            Self::WrongCode => "entered a wrong code",
+            Self::WrongPassword => "entered a wrong password",
             Self::Invited => "invited",
             Self::Withdrew => "withdrew the invitation of",
             Self::Removed => "removed",

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::auth::{ClientAddress, cookie, text};
 use super::page::html;
-use super::{Console, Problem};
+use super::{Console, Problem, second_factor};
 use crate::people::{Attempt, AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
 use crate::settings::SignIn;
 
@@ -36,7 +36,7 @@ struct SetUpPage {
 }
 
 /// Returns `to` if it is a path of this console, else `/`. This prevents open redirects after sign-in.
-fn local_path(to: &str) -> &str {
+pub(super) fn local_path(to: &str) -> &str {
     let is_path = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
     if is_path { to } else { "/" }
 }
@@ -61,7 +61,7 @@ pub(super) async fn page(
     sign_in_page(&console, &to, "")
 }
 
-fn sign_in_page(console: &Console, to: &str, problem: &str) -> Result<Response, Problem> {
+pub(super) fn sign_in_page(console: &Console, to: &str, problem: &str) -> Result<Response, Problem> {
     let by_password = console.auth.sign_in == SignIn::Local;
     html(&SignInPage { to: local_path(to).into(), problem: problem.into(), by_password })
 }
@@ -98,6 +98,9 @@ pub(super) async fn sign_in(
         write_refusal(&console, &who, &from, "wrong name or password").await?;
         let page = sign_in_page(&console, &to, "Wrong name or password.")?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    }
+    if let Some(page) = second_factor::ask_for_code(&console, &headers, name, &to).await? {
+        return Ok(page);
     }
     console.people.write_audit(name, &from, AuditAction::SignedIn, "by password", now).await?;
     let token = console.people.begin_session(name, text(&headers, header::USER_AGENT), now).await?;
@@ -239,6 +242,9 @@ pub(super) async fn set_up(
     match console.people.accept(&token, &name, password, now).await? {
         Ok(name) => {
             console.people.write_audit(&name, &from, AuditAction::Joined, "with a password", now).await?;
+            if let Some(page) = second_factor::ask_for_code(&console, &headers, &name, "/").await? {
+                return Ok(page);
+            }
             let session =
                 console.people.begin_session(&name, text(&headers, header::USER_AGENT), now).await?;
             Ok(start_session(&console, &session, "/"))
