@@ -9,12 +9,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use firewatch_http::Trust;
 use firewatch_ingest::{HookAuth, HookAuthError};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
