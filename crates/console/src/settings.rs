@@ -47,7 +47,7 @@ pub enum SignIn {
 pub enum SecondFactorPolicy {
     /// Nobody must.
     Optional,
-    /// Whoever may view unredacted text or manage accounts.
+    /// People who may view unredacted text or manage accounts.
     Officers,
     /// Everybody.
     Everyone,

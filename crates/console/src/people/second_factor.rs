@@ -1,8 +1,8 @@
 //! The second factor of local accounts: codes of an authenticator app, and recovery codes in its place.
 //!
 //! The secret is stored as it is, because the server computes the codes from it. Recovery codes and tokens are stored
-//! as hashes. Whatever can be used once is used up by the statement that finds it, so two requests at the same time
-//! cannot both use it.
+//! as hashes. The statement that finds a code or a token also uses it up, so two requests at the same time cannot both
+//! use it.
 
 use data_encoding::BASE32_NOPAD;
 use firewatch_domain::{Duration, EventTime};

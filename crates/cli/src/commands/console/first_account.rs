@@ -47,7 +47,7 @@ pub fn invite(name: &str, roles: &[String], database: Option<String>, path: &Pat
     Ok(())
 }
 
-/// Resets the second factor of an account. Whoever may write the database may do this.
+/// Resets the second factor of an account. Everybody who may write the database may do this.
 pub fn reset_second_factor(name: &str, database: Option<String>, path: &Path) -> Result<(), Failure> {
     let database = database.unwrap_or(local_accounts(path)?.database);
     let runtime = process::runtime()?;
