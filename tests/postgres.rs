@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use firewatch_tests::console::{ConsoleSetup, WAIT_DEADLINE};
+use firewatch_console::people::{CodeCheck, Role, time_step};
+use firewatch_console::store::Store;
+use firewatch_domain::{Duration, EventTime};
+use firewatch_tests::console::{ConsoleSetup, PASSWORD, WAIT_DEADLINE};
 use firewatch_tests::root;
 use serde_json::{Value, json};
 
@@ -183,4 +186,53 @@ fn two_consoles_share_a_database_and_both_get_every_change_once() {
     assert_eq!(again.get("/healthz").status, 500);
     server.start_again();
     let _ = again.wait_for("/api/escalations", "while it was away");
+}
+
+#[test]
+fn the_second_factor_works_as_on_sqlite() {
+    let Some(server) = Server::start() else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let people = Store::open(&server.url()).await.unwrap().people().await.unwrap();
+        let now = EventTime::from_millis(1_800_000_000_000);
+        let link = people.invite("kim", &[Role::Viewer], now).await.unwrap();
+        people.accept(&link, "", PASSWORD.into(), now).await.unwrap().unwrap();
+        let session = people.begin_session("kim", "", now).await.unwrap();
+        let _ = people.start_enrolment("kim", now).await.unwrap().unwrap();
+        let secret = people.start_enrolment("kim", now).await.unwrap().unwrap();
+        assert!(people.enrolment("kim", now).await.unwrap().is_some_and(|kept| kept == secret));
+        let code = |off| secret.code(time_step(now) + off);
+        let recovery = people.finish_enrolment("kim", &session, &code(-1), now).await.unwrap().unwrap();
+        assert!(people.start_enrolment("kim", now).await.unwrap().is_none());
+        assert!(people.accounts().await.unwrap()[0].second_factor);
+        let check = async |code: &str| people.check_code("kim", code, now).await.unwrap();
+        assert_eq!(check(&code(0)).await, CodeCheck::Right);
+        assert_eq!(check(&code(0)).await, CodeCheck::UsedBefore);
+        assert_eq!(check(&recovery[0]).await, CodeCheck::RecoveryCode(9));
+        assert_eq!(check(&recovery[0]).await, CodeCheck::Wrong);
+        for _ in 0..8 {
+            assert_eq!(check("none").await, CodeCheck::Wrong);
+        }
+        assert_eq!(check(&code(1)).await, CodeCheck::TooMany);
+        let mut waiting = String::new();
+        for _ in 0..7 {
+            waiting = people.begin_code_step("kim", "", now).await.unwrap();
+        }
+        assert_eq!(people.code_step(&waiting, "", now).await.unwrap().as_deref(), Some("kim"));
+        for is_tried in [true, true, true, true, true, false] {
+            assert_eq!(people.count_try(&waiting).await.unwrap(), is_tried);
+        }
+        assert!(people.end_code_step(&waiting).await.unwrap());
+        let later = now + Duration::from_mins(20);
+        assert!(!people.has_fresh_proof(&session, later).await.unwrap());
+        for _ in 0..2 {
+            people.note_proof(&session, later).await.unwrap();
+        }
+        assert!(people.has_fresh_proof(&session, later).await.unwrap());
+        people.turn_off_second_factor("kim", &session).await.unwrap();
+        assert!(people.holds_session(&session, now).await.unwrap());
+        assert!(!people.reset_second_factor("kim").await.unwrap());
+        assert!(!people.holds_session(&session, now).await.unwrap());
+        assert!(people.remove("kim").await.unwrap());
+    });
 }

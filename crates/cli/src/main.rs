@@ -35,6 +35,9 @@ fn main() -> ExitCode {
         Command::People { what: PeopleCommand::Invite { name, roles, database, config } } => {
             console::invite(&name, &roles, database, &config)
         }
+        Command::People { what: PeopleCommand::ResetSecondFactor { name, database, config } } => {
+            console::reset_second_factor(&name, database, &config)
+        }
         Command::Notify { what } => console::notify(&what),
         Command::Tune(options) => tune::run(&options),
         Command::Report { what } => report::report(&what),

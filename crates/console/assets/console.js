@@ -377,6 +377,10 @@ async function showThread(unredacted) {
   const path = "/api/threads/" + one.dataset.id.split("/").map(encodeURIComponent).join("/");
   const answer = await fetch(path + (unredacted ? "?unredacted=true" : "")).catch(() => undefined);
   const reply = answer ? await answer.json().catch(() => ({})) : {};
+  if (answer && answer.status === 403 && (reply.problem || "").includes("/confirm")) {
+    location.assign("/confirm?to=" + encodeURIComponent(location.pathname));
+    return;
+  }
   if (!answer || !answer.ok) return say("Cannot show the conversation: " + (reply.problem || "try again"));
   const list = element("ol", undefined, "thread");
   for (const said of reply.said) {
@@ -398,7 +402,7 @@ async function showThread(unredacted) {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  const { kind, remove, withdraw, channel, send: what } = button.dataset;
+  const { kind, remove, reset, withdraw, channel, send: what } = button.dataset;
   if (kind) doing[kind]();
   if (button.id === "show-thread") showThread(false);
   if (button.id === "show-unredacted") showThread(true);
@@ -409,6 +413,10 @@ document.addEventListener("click", async (event) => {
   if (remove) ask(`Remove ${remove}?`, [["Yes, and end all sessions", true]], async () => {
     const [done, problem] = await send("DELETE", "/api/people/" + encodeURIComponent(remove));
     if (done) location.reload(); else say("Not removed: " + problem);
+  });
+  if (reset) ask(`Reset the second factor of ${reset}?`, [["Yes, and end all sessions", true]], async () => {
+    const [done, problem] = await send("DELETE", "/api/people/" + encodeURIComponent(reset) + "/second-factor");
+    if (done) location.reload(); else say("Not reset: " + problem);
   });
   if (what) {
     say("Sending \u2026");

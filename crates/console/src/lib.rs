@@ -16,4 +16,4 @@ pub mod store;
 pub mod web;
 
 pub use outbound_client::{HttpClientError, RequestError};
-pub use settings::{ConsoleSettings, SignIn, UnsafeConsole, tls};
+pub use settings::{ConsoleSettings, SecondFactorPolicy, SignIn, UnsafeConsole, tls};

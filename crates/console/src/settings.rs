@@ -42,6 +42,17 @@ pub enum SignIn {
     Oidc(OidcSettings),
 }
 
+/// Who must have a second factor. Only local accounts have one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondFactorPolicy {
+    /// Nobody must.
+    Optional,
+    /// People who may view unredacted text or manage accounts.
+    Officers,
+    /// Everybody.
+    Everyone,
+}
+
 /// The settings of the console, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsoleSettings {
@@ -57,6 +68,8 @@ pub struct ConsoleSettings {
     pub proxy: bool,
     /// How people sign in.
     pub sign_in: SignIn,
+    /// Who must have a second factor.
+    pub second_factor: SecondFactorPolicy,
     /// The notification channels.
     pub channels: Vec<NotificationChannel>,
     /// Folder of the settings file, which gets the file with the link to the first account.
@@ -74,6 +87,7 @@ impl ConsoleSettings {
             tls: None,
             proxy: false,
             sign_in: SignIn::Nobody,
+            second_factor: SecondFactorPolicy::Optional,
             channels: vec![],
             folder: PathBuf::new(),
         }
@@ -93,6 +107,7 @@ impl ConsoleSettings {
         let tls = tls(s, "console", folder);
         let proxy = s.flag("console.proxy", false);
         let sign_in = sign_in(s, url.as_deref());
+        let second_factor = second_factor(s, &sign_in);
         let settings = Self {
             listen,
             database: s.secret("console.database").unwrap_or_else(|| DATABASE.into()),
@@ -100,6 +115,7 @@ impl ConsoleSettings {
             tls,
             proxy,
             sign_in,
+            second_factor,
             channels: notify::read_channels(s, teams),
             folder: folder.into(),
         };
@@ -196,6 +212,21 @@ fn sign_in(s: &mut Settings, url: Option<&str>) -> SignIn {
         }
         _ => SignIn::Nobody,
     }
+}
+
+fn second_factor(s: &mut Settings, sign_in: &SignIn) -> SecondFactorPolicy {
+    let key = "console.second_factor";
+    let policy = match s.choice(key, "optional", &["optional", "officers", "everyone"]).as_str() {
+        "officers" => SecondFactorPolicy::Officers,
+        "everyone" => SecondFactorPolicy::Everyone,
+        _ => SecondFactorPolicy::Optional,
+    };
+    if policy != SecondFactorPolicy::Optional && *sign_in != SignIn::Local {
+        let problem =
+            "needs console.sign_in = \"local\"; an identity provider asks for its own second factor";
+        s.add_fault(key, problem);
+    }
+    policy
 }
 
 /// Whether an issuer is reached over TLS, or is on this machine.

@@ -43,7 +43,7 @@ pub enum Command {
     },
     /// Serve the console for PR and support teams, fed from the topics
     Console(ConsoleOptions),
-    /// Invite people to the console from the machine that it runs on
+    /// Invite people to the console, or reset a second factor, from the machine that it runs on
     People {
         #[command(subcommand)]
         what: PeopleCommand,
@@ -228,6 +228,17 @@ pub enum PeopleCommand {
         /// Role of the account; repeat it for several
         #[arg(long = "role", required = true, value_parser = Role::ALL.map(Role::as_str))]
         roles: Vec<String>,
+        /// Database of the console instead of the one in the settings
+        #[arg(long)]
+        database: Option<String>,
+        /// Settings file
+        #[arg(long, default_value = "firewatch.toml")]
+        config: PathBuf,
+    },
+    /// Reset the second factor of an account, and end its sessions; exit code 1 if it has none
+    ResetSecondFactor {
+        /// Name of the account
+        name: String,
         /// Database of the console instead of the one in the settings
         #[arg(long)]
         database: Option<String>,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::password_rules::{MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, check_password};
+use super::second_factor::{delete_second_factor, end_sessions_of};
 use super::{People, Role, parse_roles};
 use crate::error::StoreError;
 
@@ -54,6 +55,8 @@ pub struct LocalAccount {
     pub name: String,
     /// Roles of the account.
     pub roles: Vec<Role>,
+    /// Whether the account has a second factor.
+    pub second_factor: bool,
 }
 
 impl People {
@@ -62,9 +65,18 @@ impl People {
     /// # Errors
     /// When the database fails.
     pub async fn accounts(&self) -> Result<Vec<LocalAccount>, StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT name, roles FROM people ORDER BY name").fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|(name, roles)| LocalAccount { name, roles: parse_roles(&roles) }).collect())
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT p.name, p.roles, COALESCE(f.since, 0) FROM people p \
+             LEFT JOIN second_factors f ON f.name = p.name ORDER BY p.name",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let account = |(name, roles, since): (String, String, i64)| LocalAccount {
+            name,
+            roles: parse_roles(&roles),
+            second_factor: since > 0,
+        };
+        Ok(rows.into_iter().map(account).collect())
     }
 
     /// Verifies a password. An unknown name takes as long as a wrong password, so that names cannot be
@@ -106,7 +118,7 @@ impl People {
             .bind(hashed)
             .execute(&mut *change)
             .await?;
-        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(name).execute(&mut *change).await?;
+        end_sessions_of(&mut change, name).await?;
         change.commit().await?;
         Ok(Ok(()))
     }
@@ -117,9 +129,9 @@ impl People {
     /// When the database fails.
     pub async fn remove(&self, name: &str) -> Result<bool, StoreError> {
         let mut change = self.pool.begin().await?;
-        for delete in ["DELETE FROM sessions WHERE name = $1", "DELETE FROM invitations WHERE name = $1"] {
-            sqlx::query(delete).bind(name).execute(&mut *change).await?;
-        }
+        end_sessions_of(&mut change, name).await?;
+        delete_second_factor(&mut change, name).await?;
+        sqlx::query("DELETE FROM invitations WHERE name = $1").bind(name).execute(&mut *change).await?;
         let removed =
             sqlx::query("DELETE FROM people WHERE name = $1").bind(name).execute(&mut *change).await?;
         change.commit().await?;

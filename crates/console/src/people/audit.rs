@@ -1,7 +1,7 @@
 //! The audit trail: who signed in, who acted on what, and who viewed unredacted text.
 //!
-//! Except for new accounts and sign-outs, an entry is written before the operation it describes. The console
-//! never deletes entries.
+//! Except for new accounts, new second factors and sign-outs, an entry is written before the operation it describes.
+//! The console never deletes entries.
 
 use firewatch_domain::EventTime;
 use schemars::JsonSchema;
@@ -29,6 +29,18 @@ pub enum AuditAction {
     ResetPassword,
     /// Changed the own password.
     ChangedPassword,
+    /// Turned on the own second factor.
+    TurnedOnSecondFactor,
+    /// Turned off the own second factor.
+    TurnedOffSecondFactor,
+    /// Reset the second factor of another account.
+    ResetSecondFactor,
+    /// Entered a recovery code in the place of a code of the app.
+    UsedRecoveryCode,
+    /// Entered a wrong code.
+    WrongCode,
+    /// Entered a wrong password in a session, to confirm who is there.
+    WrongPassword,
     /// Invited somebody.
     Invited,
     /// Withdrew an invitation.
@@ -46,7 +58,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 21] = [
         Self::SignedIn,
         Self::Refused,
         Self::Denied,
@@ -55,6 +67,12 @@ impl AuditAction {
         Self::Joined,
         Self::ResetPassword,
         Self::ChangedPassword,
+        Self::TurnedOnSecondFactor,
+        Self::TurnedOffSecondFactor,
+        Self::ResetSecondFactor,
+        Self::UsedRecoveryCode,
+        Self::WrongCode,
+        Self::WrongPassword,
         Self::Invited,
         Self::Withdrew,
         Self::Removed,
@@ -80,6 +98,12 @@ impl AuditAction {
             Self::Joined => "joined",
             Self::ResetPassword => "reset the password",
             Self::ChangedPassword => "changed the password",
+            Self::TurnedOnSecondFactor => "turned on the second factor",
+            Self::TurnedOffSecondFactor => "turned off the second factor",
+            Self::ResetSecondFactor => "reset the second factor of",
+            Self::UsedRecoveryCode => "used a recovery code",
+            Self::WrongCode => "entered a wrong code",
+            Self::WrongPassword => "entered a wrong password",
             Self::Invited => "invited",
             Self::Withdrew => "withdrew the invitation of",
             Self::Removed => "removed",

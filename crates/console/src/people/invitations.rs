@@ -9,6 +9,7 @@ use serde::Serialize;
 use unicode_security::skeleton;
 
 use super::password_rules::check_password;
+use super::second_factor::end_sessions_of;
 use super::{AccountError, People, Role, check_name, hash, join_roles, parse_roles, token};
 use crate::error::StoreError;
 
@@ -174,7 +175,7 @@ impl People {
         .bind(now.as_millis())
         .execute(&mut *change)
         .await?;
-        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(name).execute(&mut *change).await?;
+        end_sessions_of(&mut change, name).await?;
         change.commit().await?;
         Ok(Ok(name.to_owned()))
     }

@@ -1,7 +1,8 @@
 //! People: accounts, roles, sessions and the audit trail.
 //!
 //! They are stored in the console's database beside the projection, but come from no topic, so they stay when
-//! the projection is rebuilt. Tokens and passwords are stored as hashes only.
+//! the projection is rebuilt. Tokens and passwords are stored as hashes only; secrets of
+//! authenticator apps are stored as they are.
 
 mod accounts;
 mod audit;
@@ -10,7 +11,9 @@ mod limits;
 mod oidc;
 mod password_rules;
 mod passwords;
+mod second_factor;
 mod sessions;
+mod totp;
 
 use std::fmt;
 
@@ -31,7 +34,9 @@ pub use limits::{Attempt, Limits, OpenStream, Unwritten};
 pub use oidc::{Oidc, OidcError, OidcSettings, StartedSignIn};
 pub use password_rules::MIN_PASSWORD_CHARS;
 use passwords::Passwords;
+pub use second_factor::{CODE_STEP_LIFETIME, CodeCheck, PROOF_LIFETIME};
 pub use sessions::{IDLE_TIMEOUT, MAX_SESSION};
+pub use totp::{TotpSecret, time_step};
 
 /// A role. Every role may view; the others add rights to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -152,7 +157,7 @@ const TABLES: [&str; 7] = [
 
 impl People {
     pub(crate) async fn open(pool: AnyPool) -> Result<Self, StoreError> {
-        for table in TABLES {
+        for table in TABLES.into_iter().chain(second_factor::TABLES) {
             sqlx::query(table).execute(&pool).await?;
         }
         Ok(Self { pool, passwords: Passwords::start()? })

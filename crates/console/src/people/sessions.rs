@@ -20,7 +20,7 @@ const LAST_USE_RESOLUTION: Duration = Duration::from_mins(1);
 
 /// Marks sessions of local accounts, whose roles are looked up for each request. Sessions from an identity
 /// provider store the roles of the sign-in.
-const LOCAL_ROLES: &str = "local";
+pub(super) const LOCAL_ROLES: &str = "local";
 
 impl People {
     /// Starts a session of a local account and returns its token.

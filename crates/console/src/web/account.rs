@@ -1,4 +1,4 @@
-//! A person's own account: the password.
+//! A person's own account: the password. The second factor has [pages of its own](super::second_factor).
 
 use askama::Template;
 use axum::Extension;
@@ -22,6 +22,7 @@ struct AccountPage {
     min_password_chars: usize,
     /// The account is local and not managed by an identity provider.
     is_local: bool,
+    has_second_factor: bool,
 }
 
 /// Serves the page of the person's account.
@@ -29,15 +30,17 @@ pub(super) async fn page(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
 ) -> Result<Response, Problem> {
-    account_page(&console, person, "")
+    account_page(&console, person, "").await
 }
 
-fn account_page(console: &Console, person: Person, problem: &str) -> Result<Response, Problem> {
+async fn account_page(console: &Console, person: Person, problem: &str) -> Result<Response, Problem> {
+    let has_second_factor = console.people.has_second_factor(&person.name).await?;
     html(&AccountPage {
         frame: PageFrame::new(console, person),
         problem: problem.into(),
         min_password_chars: MIN_PASSWORD_CHARS,
         is_local: console.auth.sign_in == SignIn::Local,
+        has_second_factor,
     })
 }
 
@@ -73,7 +76,7 @@ pub(super) async fn change_password(
             start_session(&console, &headers, &session, "/").await
         }
         Err(problem) => {
-            let page = account_page(&console, person, &format!("Not changed: {problem}."))?;
+            let page = account_page(&console, person, &format!("Not changed: {problem}.")).await?;
             Ok((StatusCode::BAD_REQUEST, page).into_response())
         }
     }

@@ -11,7 +11,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Console, InboxQuery, Problem, WallQuery, actions, audit, changes, notifications, people, sign_in, thread,
+    Console, InboxQuery, Problem, WallQuery, actions, audit, changes, notifications, people, second_factor,
+    sign_in, thread,
 };
 use crate::notify::{ChannelState, Delivery};
 use crate::people::{AuditEntry, LocalAccount, OpenInvitation, Person, Right};
@@ -136,6 +137,9 @@ fn people_and_channels(api: &mut ApiBuilder) {
     api.add(post(people::invite), invite.requires(Right::Manage));
     let remove = Operation::new("delete", "/api/people/{name}", "Remove an account").status(204);
     api.add(delete(people::remove), remove.requires(Right::Manage));
+    let reset = "Reset the second factor of an account and end its sessions";
+    let reset = Operation::new("delete", "/api/people/{name}/second-factor", reset).status(204);
+    api.add(delete(second_factor::reset), reset.requires(Right::Manage));
     let invitations = Operation::get::<Vec<OpenInvitation>>("/api/invitations", "List open invitations");
     api.add(get(people::invitations), invitations.requires(Right::Manage));
     let withdraw = Operation::new("delete", "/api/invitations/{name}", "Withdraw an invitation").status(204);
@@ -297,6 +301,6 @@ mod tests {
             action["requestBody"].is_object()
                 && action["description"].as_str().unwrap().contains("responder")
         );
-        assert_eq!(document["paths"].as_object().unwrap().len(), 16);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 17);
     }
 }

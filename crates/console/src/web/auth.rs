@@ -14,11 +14,11 @@ use firewatch_http::Trust;
 use tokio::sync::Semaphore;
 
 use super::audit::{write_denial, write_refusal};
-use super::{Console, Problem};
+use super::{Console, Problem, second_factor};
 use crate::outbound_client::HttpClientError;
 use crate::people::{Limits, Oidc, Person, Right};
 use crate::percent_encoding::percent_encoded;
-use crate::settings::{ConsoleSettings, SignIn};
+use crate::settings::{ConsoleSettings, SecondFactorPolicy, SignIn};
 use crate::store::StoreError;
 
 /// Deadline for receiving and answering a request. It ends when the response starts, so the stream of changes
@@ -32,6 +32,7 @@ pub(super) const CSRF: &str = "x-csrf-token";
 /// The sign-in method, the rate limits and the host names of this console.
 pub struct Auth {
     pub(super) sign_in: SignIn,
+    pub(super) second_factor: SecondFactorPolicy,
     pub(super) oidc: Option<Oidc>,
     pub(super) limits: Limits,
     /// Permits for concurrent thread lookups.
@@ -56,6 +57,7 @@ impl Auth {
             settings.url.as_ref().and_then(|url| url.split_once("://")).map(|(_, host)| host.to_owned());
         Ok(Arc::new(Self {
             sign_in: settings.sign_in.clone(),
+            second_factor: settings.second_factor,
             oidc,
             limits: Limits::default(),
             thread_lookups: Arc::new(Semaphore::new(MAX_THREAD_LOOKUPS)),
@@ -74,6 +76,11 @@ impl Auth {
     /// Returns the name of the cookie that ties a sign-in at the identity provider to the browser.
     pub(super) fn sign_in_cookie_name(&self) -> &'static str {
         if self.secure { "__Host-firewatch-sign-in" } else { "firewatch-sign-in" }
+    }
+
+    /// Returns the name of the cookie of a sign-in that waits for its code.
+    pub(super) fn code_cookie_name(&self) -> &'static str {
+        if self.secure { "__Host-firewatch-code" } else { "firewatch-code" }
     }
 
     /// Returns a `Set-Cookie` value that lasts `secs` seconds; 0 deletes the cookie. `SameSite=Lax`: browsers
@@ -224,6 +231,11 @@ pub(super) async fn authenticate(
     }
     if let Some(connection) = request.extensions().get::<Trust>() {
         connection.vouch();
+    }
+    match second_factor::refuse_before_enrolment(&console, &person, request.uri().path()).await {
+        Ok(None) => {}
+        Ok(Some(refusal)) => return refusal,
+        Err(e) => return Problem::from(e).into_response(),
     }
     let (name, method, path) = (person.name.clone(), request.method().clone(), path.to_owned());
     request.extensions_mut().insert(person);

@@ -8,10 +8,12 @@ mod audit;
 mod auth;
 mod changes;
 mod chart;
+mod confirm;
 mod humanize;
 mod notifications;
 mod page;
 mod people;
+mod second_factor;
 mod sign_in;
 mod spread;
 mod thread;
@@ -128,10 +130,16 @@ pub fn routes(console: Console) -> Router {
         .route("/wall", get(page::wall))
         .route("/healthz", get(healthy))
         .route("/account", get(account::page).post(account::change_password))
+        .route("/account/second-factor", get(second_factor::page))
+        .route("/account/second-factor/start", post(second_factor::start))
+        .route("/account/second-factor/on", post(second_factor::turn_on))
+        .route("/account/second-factor/off", post(second_factor::turn_off))
+        .route("/confirm", get(confirm::page).post(confirm::confirm))
         .route("/people", get(people::page))
         .route("/audit", get(audit::page))
         .route("/notifications", get(notifications::page))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/sign-in/code", get(second_factor::code_page).post(second_factor::enter_code))
         .route("/sign-in/start", get(sign_in::start))
         .route("/sign-in/back", get(sign_in::callback))
         .route("/sign-out", post(sign_in::sign_out))

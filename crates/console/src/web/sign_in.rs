@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::audit::write_refusal;
 use super::auth::{ClientAddress, cookie, text};
 use super::page::html;
-use super::{Console, Problem};
+use super::{Console, Problem, second_factor};
 use crate::people::{Attempt, AuditAction, MAX_SESSION, MIN_PASSWORD_CHARS, Person};
 use crate::settings::SignIn;
 use crate::store::StoreError;
@@ -39,7 +39,7 @@ struct SetUpPage {
 }
 
 /// Returns `to` if it is a path of this console, else `/`. This prevents open redirects after sign-in.
-fn local_path(to: &str) -> &str {
+pub(super) fn local_path(to: &str) -> &str {
     let is_path = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
     if is_path { to } else { "/" }
 }
@@ -64,7 +64,7 @@ pub(super) async fn page(
     sign_in_page(&console, &to, "")
 }
 
-fn sign_in_page(console: &Console, to: &str, problem: &str) -> Result<Response, Problem> {
+pub(super) fn sign_in_page(console: &Console, to: &str, problem: &str) -> Result<Response, Problem> {
     let by_password = console.auth.sign_in == SignIn::Local;
     html(&SignInPage { to: local_path(to).into(), problem: problem.into(), by_password })
 }
@@ -105,6 +105,9 @@ pub(super) async fn sign_in(
         write_refusal(&console, &who, &from, "wrong name or password").await?;
         let page = sign_in_page(&console, &to, "Wrong name or password.")?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    }
+    if let Some(page) = second_factor::ask_for_code(&console, &headers, name, &to).await? {
+        return Ok(page);
     }
     console.people.write_audit(name, &from, AuditAction::SignedIn, "by password", now).await?;
     let token = console.people.begin_session(name, text(&headers, header::USER_AGENT), now).await?;
@@ -270,6 +273,9 @@ pub(super) async fn set_up(
         Ok(name) => {
             let deed = if had_account { AuditAction::ResetPassword } else { AuditAction::Joined };
             console.people.write_audit(&name, &from, deed, "by an invitation", now).await?;
+            if let Some(page) = second_factor::ask_for_code(&console, &headers, &name, "/").await? {
+                return Ok(page);
+            }
             let session =
                 console.people.begin_session(&name, text(&headers, header::USER_AGENT), now).await?;
             start_session(&console, &headers, &session, "/").await

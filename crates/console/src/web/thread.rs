@@ -1,17 +1,17 @@
 //! The posts of a conversation, read from the events topic on demand and never stored by the console.
 //!
 //! Everybody sees the text redacted. A privacy officer can ask for the original text; the request is written
-//! to the audit trail before the text is read.
+//! to the audit trail before the text is read. It needs a password or a code of the last 15 minutes.
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use firewatch_domain::EventTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::auth::ClientAddress;
-use super::{Console, Problem};
+use super::{Console, Problem, confirm};
 use crate::people::{AuditAction, Person, Right};
 
 /// Accounts with at least this many followers are public voices: responders see their names.
@@ -62,8 +62,8 @@ pub struct Participant {
 #[derive(Default)]
 #[schemars(rename = "Asked")]
 pub(super) struct ThreadQuery {
-    /// Return the original text instead of the redacted one. Requires a privacy officer; every request is
-    /// audited.
+    /// Return the original text instead of the redacted one. Requires a privacy officer whose session has a password or
+    /// a code of the last 15 minutes, see `/confirm`; every request is audited.
     pub unredacted: bool,
 }
 
@@ -72,6 +72,7 @@ pub(super) async fn thread(
     State(console): State<Console>,
     Extension(person): Extension<Person>,
     Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
     Path(id): Path<String>,
     Query(ThreadQuery { unredacted }): Query<ThreadQuery>,
 ) -> Result<Json<Thread>, Problem> {
@@ -80,6 +81,7 @@ pub(super) async fn thread(
         return Err(Problem(StatusCode::NOT_FOUND, format!("there is no escalation {id:?}")));
     };
     if unredacted {
+        confirm::require_fresh_proof(&console, &headers).await?;
         console
             .people
             .write_audit(&person.name, &from, AuditAction::ViewedUnredacted, &conversation, console.now())

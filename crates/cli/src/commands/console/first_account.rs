@@ -1,13 +1,14 @@
-//! Accounts that are created at the machine: the first one, and those that no person of the console may invite.
+//! What is done to accounts at the machine: the first one, those that no person of the console may invite, and the reset
+//! of a second factor.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use firewatch_console::SignIn;
 use firewatch_console::people::{AuditAction, Role};
 use firewatch_console::store::Store;
+use firewatch_console::{ConsoleSettings, SignIn};
 
 use super::store_failure;
 use crate::common::{Failure, print_stdout};
@@ -30,14 +31,7 @@ pub fn write_link(folder: &Path, link: &str) -> Result<PathBuf, Failure> {
 
 /// Prints a link that creates an account, or replaces its roles and password. Whoever may read the database may do this.
 pub fn invite(name: &str, roles: &[String], database: Option<String>, path: &Path) -> Result<(), Failure> {
-    let config = config::load(path, std::env::vars())?;
-    let settings = config.console;
-    if settings.sign_in != SignIn::Local {
-        return Err(Failure::setting(
-            "console.sign_in",
-            "is not \"local\"; there are no accounts to invite to",
-        ));
-    }
+    let settings = local_accounts(path)?;
     let roles: Vec<Role> = roles.iter().filter_map(|role| Role::parse(role)).collect();
     let url = settings.url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
     let database = database.unwrap_or(settings.database);
@@ -51,4 +45,30 @@ pub fn invite(name: &str, roles: &[String], database: Option<String>, path: &Pat
     });
     print_stdout(format_args!("{url}/set-up#token={}\n", token.map_err(store_failure)?));
     Ok(())
+}
+
+/// Resets the second factor of an account. Everybody who may write the database may do this.
+pub fn reset_second_factor(name: &str, database: Option<String>, path: &Path) -> Result<(), Failure> {
+    let database = database.unwrap_or(local_accounts(path)?.database);
+    let runtime = process::runtime()?;
+    let was_on = runtime.block_on(async {
+        let people = Store::open(&database).await?.people().await?;
+        let deed = AuditAction::ResetSecondFactor;
+        people.write_audit(AT_THE_MACHINE, "-", deed, name, clock::now()).await?;
+        people.reset_second_factor(name).await
+    });
+    if !was_on.map_err(store_failure)? {
+        return Err(Failure::Running(format!("{name:?} has no account with a second factor")));
+    }
+    print_stdout(format_args!("{name} signs in with the password only; all sessions have ended\n"));
+    Ok(())
+}
+
+/// Reads the settings of a console with local accounts.
+fn local_accounts(path: &Path) -> Result<ConsoleSettings, Failure> {
+    let settings = config::load(path, std::env::vars())?.console;
+    if settings.sign_in != SignIn::Local {
+        return Err(Failure::setting("console.sign_in", "is not \"local\"; there are no accounts"));
+    }
+    Ok(settings)
 }

@@ -24,7 +24,7 @@ use crate::args::ConsoleOptions;
 use crate::common::{Failure, print_stdout};
 use crate::{clock, config, process};
 
-pub use first_account::invite;
+pub use first_account::{invite, reset_second_factor};
 pub use notify::notify;
 
 use projection_updater::{ProjectionTopics, ProjectionUpdater};
