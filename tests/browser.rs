@@ -258,6 +258,11 @@ fn the_sign_in_and_admin_pages_are_accessible() {
     check_page("people", "/people");
     check_page("notifications", "/notifications");
     check_page("audit", "/audit");
+    check_page("account", "/account");
+    check_page("second-factor", "/account/second-factor");
+    let _ = browser.evaluate("document.querySelector('main form button').click()");
+    browser.wait_for("Scan this");
+    check_page("second-factor-code", "/account/second-factor");
     // An invited user gets a link.
     browser.open(&console.url("/people"));
     let _ = browser.evaluate("document.querySelector('[name=name]').focus()");
