@@ -6,11 +6,13 @@
 
 mod accounts;
 mod audit;
+mod code_steps;
 mod invitations;
 mod limits;
 mod oidc;
 mod password_rules;
 mod passwords;
+mod proofs;
 mod second_factor;
 mod sessions;
 mod totp;
@@ -29,12 +31,14 @@ use crate::error::StoreError;
 pub(crate) use accounts::check_name;
 pub use accounts::{AccountError, LocalAccount};
 pub use audit::{AuditAction, AuditEntry, AuditFilter};
+pub use code_steps::CODE_STEP_LIFETIME;
 pub use invitations::{Invitation, OpenInvitation};
 pub use limits::{Attempt, Limits, OpenStream, Unwritten};
 pub use oidc::{Oidc, OidcError, OidcSettings, StartedSignIn};
 pub use password_rules::MIN_PASSWORD_CHARS;
 use passwords::Passwords;
-pub use second_factor::{CODE_STEP_LIFETIME, CodeCheck, PROOF_LIFETIME};
+pub use proofs::PROOF_LIFETIME;
+pub use second_factor::CodeCheck;
 pub use sessions::{IDLE_TIMEOUT, MAX_SESSION};
 pub use totp::{TotpSecret, time_step};
 

@@ -8,19 +8,12 @@ use data_encoding::BASE32_NOPAD;
 use firewatch_domain::{Duration, EventTime};
 use sqlx::AnyConnection;
 
-use super::sessions::LOCAL_ROLES;
 use super::totp::{TotpSecret, in_groups};
-use super::{People, hash, token};
+use super::{People, hash};
 use crate::error::StoreError;
 
 /// How long a new secret waits for its first code.
 const ENROLMENT_LIFETIME: Duration = Duration::from_mins(15);
-/// How long the code may be entered after the password.
-pub const CODE_STEP_LIFETIME: Duration = Duration::from_mins(5);
-/// Codes that may be tried after one password.
-const MAX_TRIES: i64 = 5;
-/// Sign-ins of an account that may wait for their code.
-const MAX_CODE_STEPS: i64 = 5;
 /// Wrong codes of an account, from all addresses, in [`WRONG_CODES_WINDOW`]. Only those who know the password can try
 /// codes, and a code is guessed with a probability of 3 in 1,000,000.
 const MAX_WRONG_CODES: i64 = 10;
@@ -29,9 +22,6 @@ const WRONG_CODES_WINDOW: Duration = Duration::from_mins(60);
 const RECOVERY_CODES: usize = 10;
 /// Bytes of a recovery code. With 120 random bits a fast hash is enough.
 const RECOVERY_CODE_BYTES: usize = 15;
-/// How long a password or a code proves who is there.
-pub const PROOF_LIFETIME: Duration = Duration::from_mins(15);
-
 /// Tables of the second factor. `since` is 0 until the first code was right.
 pub(super) const TABLES: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS second_factors (name TEXT PRIMARY KEY, secret TEXT NOT NULL, since BIGINT NOT NULL, \
@@ -232,122 +222,6 @@ impl People {
         change.commit().await?;
         Ok(was_on)
     }
-
-    /// Starts the second step of a sign-in and returns its token, which allows nothing but to enter a code.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn begin_code_step(
-        &self,
-        name: &str,
-        agent: &str,
-        now: EventTime,
-    ) -> Result<String, StoreError> {
-        let token = token()?;
-        let mut change = self.pool.begin().await?;
-        sqlx::query("DELETE FROM code_steps WHERE until <= $1")
-            .bind(now.as_millis())
-            .execute(&mut *change)
-            .await?;
-        sqlx::query(
-            "DELETE FROM code_steps WHERE name = $1 AND token NOT IN \
-             (SELECT token FROM code_steps WHERE name = $1 ORDER BY until DESC, token LIMIT $2)",
-        )
-        .bind(name)
-        .bind(MAX_CODE_STEPS - 1)
-        .execute(&mut *change)
-        .await?;
-        sqlx::query("INSERT INTO code_steps VALUES ($1, $2, $3, 0, $4)")
-            .bind(hash(&token))
-            .bind(name)
-            .bind(hash(agent))
-            .bind((now + CODE_STEP_LIFETIME).as_millis())
-            .execute(&mut *change)
-            .await?;
-        change.commit().await?;
-        Ok(token)
-    }
-
-    /// Returns the name of the account that waits for its code; `None` if the token is unknown, expired or of another
-    /// browser.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn code_step(
-        &self,
-        token: &str,
-        agent: &str,
-        now: EventTime,
-    ) -> Result<Option<String>, StoreError> {
-        let found: Option<(String,)> =
-            sqlx::query_as("SELECT name FROM code_steps WHERE token = $1 AND agent = $2 AND until > $3")
-                .bind(hash(token))
-                .bind(hash(agent))
-                .bind(now.as_millis())
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(found.map(|(name,)| name))
-    }
-
-    /// Counts a try of the second step; returns whether it may be made.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn count_try(&self, token: &str) -> Result<bool, StoreError> {
-        let counted = sqlx::query("UPDATE code_steps SET tries = tries + 1 WHERE token = $1 AND tries < $2")
-            .bind(hash(token))
-            .bind(MAX_TRIES)
-            .execute(&self.pool)
-            .await?;
-        Ok(counted.rows_affected() > 0)
-    }
-
-    /// Ends the second step of a sign-in; returns whether it was still open.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end_code_step(&self, token: &str) -> Result<bool, StoreError> {
-        let ended = sqlx::query("DELETE FROM code_steps WHERE token = $1")
-            .bind(hash(token))
-            .execute(&self.pool)
-            .await?;
-        Ok(ended.rows_affected() > 0)
-    }
-
-    /// Notes that a password or a code was entered in a session.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn note_proof(&self, session: &str, now: EventTime) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM proofs WHERE at < $1")
-            .bind((now - PROOF_LIFETIME).as_millis())
-            .execute(&self.pool)
-            .await?;
-        sqlx::query("INSERT INTO proofs VALUES ($1, $2) ON CONFLICT (token) DO UPDATE SET at = excluded.at")
-            .bind(hash(session))
-            .bind(now.as_millis())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Returns whether a password or a code was entered in a session of a local account within [`PROOF_LIFETIME`]. The
-    /// sign-in counts.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn has_fresh_proof(&self, session: &str, now: EventTime) -> Result<bool, StoreError> {
-        let found: Option<(String,)> = sqlx::query_as(
-            "SELECT s.name FROM sessions s LEFT JOIN proofs p ON p.token = s.token \
-             WHERE s.token = $1 AND s.roles = $2 AND (s.made >= $3 OR p.at >= $3)",
-        )
-        .bind(hash(session))
-        .bind(LOCAL_ROLES)
-        .bind((now - PROOF_LIFETIME).as_millis())
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(found.is_some())
-    }
 }
 
 /// Ends the sessions of an account and its sign-ins that wait for a code.
@@ -391,6 +265,7 @@ fn plain(code: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::code_steps::{MAX_CODE_STEPS, MAX_TRIES};
     use super::super::totp::time_step;
     use super::*;
     use crate::people::Role;
