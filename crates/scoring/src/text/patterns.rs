@@ -99,7 +99,7 @@ impl Deref for Pattern {
     }
 }
 
-/// Patterns that are tried in one pass, each with a number.
+/// Patterns that are tried in one pass, each with its number among others.
 pub(super) struct PatternSet {
     numbers: Vec<usize>,
     expressions: Vec<String>,
@@ -107,15 +107,23 @@ pub(super) struct PatternSet {
 }
 
 impl PatternSet {
+    /// Takes numbers and expressions.
     pub fn new(patterns: Vec<(usize, String)>) -> Self {
         let (numbers, expressions) = patterns.into_iter().unzip();
         Self { numbers, expressions, compiled: OnceLock::new() }
     }
 
-    /// Returns the numbers of the patterns that match a text.
-    pub fn matches(&self, text: &str) -> impl Iterator<Item = usize> {
-        let compiled = self.compiled.get_or_init(|| self.compile());
-        compiled.matches(text).into_iter().filter_map(|at| self.numbers.get(at).copied())
+    /// Of the candidates keeps those of the set that match a text. Others stay as they are.
+    pub fn retain_matching(&self, text: &str, candidates: &mut [bool]) {
+        if !self.numbers.iter().any(|at| candidates.get(*at) == Some(&true)) {
+            return;
+        }
+        let matches = self.compiled.get_or_init(|| self.compile()).matches(text);
+        for (place, at) in self.numbers.iter().enumerate() {
+            if let Some(candidate) = candidates.get_mut(*at) {
+                *candidate &= matches.matched(place);
+            }
+        }
     }
 
     fn compile(&self) -> RegexSet {

@@ -2,15 +2,13 @@
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-
-use crate::ModelError;
 use crate::text::detect_foreign;
+use crate::text::sieve::WordTable;
 
 /// Words that a text without digits or signs is searched for.
 pub(super) struct Gates {
-    /// The dots, the numbers and the beginnings, in this order.
-    words: AhoCorasick,
+    /// The words of [`WORDS`], one list after the other.
+    words: WordTable,
 }
 
 /// What the words of a text allow to be in it.
@@ -25,44 +23,57 @@ pub(super) struct Hints {
 }
 
 impl Gates {
-    pub fn new() -> Result<Self, ModelError> {
-        let mut automaton = AhoCorasick::builder();
-        automaton.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA));
-        let words = DOT_WORDS.into_iter().chain(NUMBER_WORDS).chain(SEED_WORDS).chain(STREET_WORDS);
-        let words = automaton.build(words).map_err(|e| ModelError::File(format!("words of numbers: {e}")))?;
-        Ok(Self { words })
+    pub fn new() -> Self {
+        Self { words: WordTable::new(WORDS.into_iter().flatten().copied().zip(0..), &[]) }
     }
 
     /// Returns what a text with so many digits may hold.
     pub fn hints(&self, text: &str, digits: usize) -> Hints {
         let mut hints = Hints { email: has_at(text), ..Hints::default() };
-        let mut numbers = 0;
-        for word in self.words.find_overlapping_iter(text) {
-            match word.pattern().as_usize() {
-                dot if dot < DOT_WORDS.len() => hints.email = true,
-                number if number < DOT_WORDS.len() + NUMBER_WORDS.len() => numbers += 1,
-                seed if !hints.seed => {
-                    let is_street = seed >= DOT_WORDS.len() + NUMBER_WORDS.len() + SEED_WORDS.len();
-                    // Without a number it is a street only as a name.
-                    let is_named = text.as_bytes().get(word.start() + 1).is_some_and(u8::is_ascii_uppercase);
-                    let is_whole = !text[word.end()..].starts_with(|c: char| c.is_ascii_alphanumeric());
-                    hints.seed = !is_street || (is_whole && (digits > 0 || is_named));
-                }
-                _ => {}
+        let (mut numbers, mut says_at) = (0, false);
+        let is_in =
+            |word: usize, list: usize| word < WORDS.iter().take(list + 1).map(|list| list.len()).sum();
+        self.words.visit(text, |word, start, end| {
+            if is_in(word, 0) {
+                hints.email = true;
+            } else if is_in(word, 1) {
+                says_at = true;
+            } else if is_in(word, 2) {
+                numbers += 1;
+            } else if is_in(word, 3) {
+                hints.seed = true;
+            } else if !hints.seed && text.get(..start).is_some_and(|before| before.ends_with(' ')) {
+                let rest = text.get(end..).unwrap_or_default();
+                // Without a number it is a street only as a name.
+                let is_named = text.as_bytes().get(start).is_some_and(u8::is_ascii_uppercase);
+                let is_whole = !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+                hints.seed = is_whole && (digits > 0 || is_named);
             }
-        }
+        });
+        hints.email |= says_at && has_dot(text);
         hints.spelt_numbers = numbers >= 3 && spells_numbers(text);
         hints
     }
 }
 
-/// Whether a text has an `@` within a word.
+/// Whether a text has a dot within a word.
+fn has_dot(text: &str) -> bool {
+    let goes_on = |byte: u8| byte.is_ascii_alphanumeric() || b")]}>".contains(&byte);
+    text.as_bytes().windows(2).any(|pair| pair[0] == b'.' && goes_on(pair[1]))
+}
+
+/// Whether a text has an `@` behind a word and before a host with a dot, or one in brackets.
 fn has_at(text: &str) -> bool {
     let bytes = text.as_bytes();
     text.match_indices('@').any(|(at, _)| {
         let before = bytes.get(at.saturating_sub(2)..at).unwrap_or_default();
-        let after = bytes.get(at + 1).copied().unwrap_or_default();
-        before.iter().any(u8::is_ascii_alphanumeric) || b" )]}>".contains(&after)
+        let after = bytes.get(at + 1..).unwrap_or_default();
+        let is_in_brackets = after.first().is_some_and(|byte| b" )]}>".contains(byte));
+        let after = after.strip_prefix(b" ").unwrap_or(after);
+        let host = after.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
+        let has_dot =
+            matches!(after.get(host..), Some([b'.' | b',', next, ..]) if next.is_ascii_alphanumeric());
+        (before.iter().any(u8::is_ascii_alphanumeric) && has_dot) || is_in_brackets
     })
 }
 
@@ -121,9 +132,15 @@ pub(super) fn is_code_like(word: &str) -> bool {
 /// Counts the digits of a text outside handles, hashtags and links, whose digits identify nobody. Those of other scripts
 /// count, and words for digits count as one.
 pub(in crate::text) fn digits(text: &str) -> usize {
+    if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return 0;
+    }
     let words = text.split_whitespace().filter(|word| !word.starts_with("http")).map(behind_tag);
     words.map(|word| word.chars().filter(|c| c.is_numeric()).count()).sum()
 }
+
+/// The lists of words that are looked for.
+const WORDS: [&[&str]; 5] = [&DOT_WORDS, &AT_WORDS, &NUMBER_WORDS, &SEED_WORDS, &STREET_WORDS];
 
 const NUMBER_WORDS: [&str; 28] = [
     "zero",
@@ -156,31 +173,17 @@ const NUMBER_WORDS: [&str; 28] = [
     "eighty",
 ];
 
-/// What "dot" is in the languages that are known, with the space or bracket before it.
-const DOT_WORDS: [&str; 19] = [
-    " dot",
-    "(dot",
-    "[dot",
-    " punto",
-    " punkt",
-    " point",
-    " ponto",
-    " at ",
-    "[at",
-    "(at",
-    "{at",
-    "arroba",
-    "arobase",
-    "chiocciola",
-    "apenstaart",
-    "(punto",
-    "(punkt",
-    "(point",
-    "(ponto",
-];
+/// What "dot" is in the languages that are known, and what "at" is where it says nothing else.
+const DOT_WORDS: [&str; 9] =
+    ["dot", "punto", "punkt", "point", "ponto", "arroba", "arobase", "chiocciola", "apenstaart"];
+/// What "at" is where it says other things too.
+const AT_WORDS: [&str; 1] = ["at"];
 
 /// Words of births and homes, which are written without digits too.
-const SEED_WORDS: [&str; 26] = [
+const SEED_WORDS: [&str; 29] = [
+    "conf",
+    "pnr",
+    "locator",
     "delivered on",
     "arrived ",
     "born ",
@@ -209,47 +212,22 @@ const SEED_WORDS: [&str; 26] = [
     "ssn",
 ];
 
-/// Words of streets and houses, with the space before them.
-const STREET_WORDS: [&str; 34] = [
-    " street",
-    " st",
-    " road",
-    " rd",
-    " lane",
-    " ln",
-    " avenue",
-    " ave",
-    " court",
-    " ct",
-    " close",
-    " drive",
-    " dr",
-    " terrace",
-    " way",
-    " place",
-    " loop",
-    " hill",
-    " crescent",
-    " gardens",
-    " circle",
-    " cir",
-    " trail",
-    " run",
-    " row",
-    " mews",
-    " cottage",
-    " square",
-    " run",
-    " apt",
-    " flat",
-    " unit",
-    " lot",
-    " strasse",
+/// Words of streets and houses, which follow a space.
+const STREET_WORDS: [&str; 33] = [
+    "street", "st", "road", "rd", "lane", "ln", "avenue", "ave", "court", "ct", "close", "drive", "dr",
+    "terrace", "way", "place", "loop", "hill", "crescent", "gardens", "circle", "cir", "trail", "row",
+    "mews", "cottage", "square", "run", "apt", "flat", "unit", "lot", "strasse",
 ];
+
+/// Fewest digits of a hashtag that is a number: "#INC2047137".
+const MIN_TAG_DIGITS: usize = 5;
 
 /// Returns what follows the handle or hashtag with which a word begins.
 fn behind_tag(word: &str) -> &str {
-    let is_number = |tag: &str| tag.chars().take(3).any(|c| c.is_ascii_digit());
+    let is_digit = |c: &char| c.is_ascii_digit();
+    let is_number = |tag: &str| {
+        tag.chars().take(3).any(|c| is_digit(&c)) || tag.chars().filter(is_digit).count() >= MIN_TAG_DIGITS
+    };
     let tag = word.strip_prefix('@').or_else(|| word.strip_prefix('#').filter(|tag| !is_number(tag)));
     tag.map_or(word, |tag| tag.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
 }

@@ -29,6 +29,7 @@ const MAX_BETWEEN_BYTES: usize = 16;
 pub(super) struct HealthFinder {
     terms: HealthTerms,
     endings: Pattern,
+    forms: Pattern,
     misspelt: Misspelt,
     medicine_context: Pattern,
     statements: Vec<Pattern>,
@@ -59,16 +60,21 @@ struct Context {
 impl HealthFinder {
     pub fn new() -> Result<Self, ModelError> {
         let terms = HealthTerms::new();
-        let endings = WORDS.pattern(r"\b(?:{medicine_endings}|{condition_endings}|{term_forms})\b".into());
+        let endings = WORDS.pattern(r"\b(?:{medicine_endings}|{condition_endings})\b".into());
+        let forms = WORDS.pattern(r"\b(?:{term_forms})\b".into());
         let medicine_context = WORDS.joined("medicine_context");
         let statements = WORDS.each("statements");
         let word = |heading: &str| WORDS.pattern(format!(r"\b(?:{{{heading}}})\b"));
         Ok(Self {
-            sieve: Sieve::new([&endings, &medicine_context].into_iter().chain(&statements), &terms.words)?,
+            sieve: Sieve::new(
+                [&endings, &forms, &medicine_context].into_iter().chain(&statements),
+                &terms.words,
+            )?,
             misspelt: Misspelt::new(&terms, WORDS.joined("not_misspelt")),
             medicine_context,
             terms,
             endings,
+            forms,
             statements,
             no_conditions: WORDS.joined("not_conditions"),
             context: Context {
@@ -99,6 +105,9 @@ impl HealthFinder {
             let words = self.endings.find_iter(text);
             let words = words.filter(|word| !self.no_conditions.is_match(word.as_str()));
             terms.extend(words.map(|word| word.range()));
+        }
+        if candidates.next() == Some(true) {
+            terms.extend(self.forms.find_iter(text).map(|form| form.range()));
         }
         if candidates.next() == Some(true) && self.medicine_context.is_match(text) {
             terms.extend(self.misspelt.find(text));
@@ -247,20 +256,23 @@ fn last_words(text: &str, words: usize) -> &str {
 /// Returns the text with letters for the digits and signs that people write in their place (`c@ncer`, `ch3mo`), byte for
 /// byte; `None` if there are none.
 fn respelled(text: &str) -> Option<String> {
-    let letter = |byte: u8| match byte {
-        b'@' | b'4' => Some(b'a'),
-        b'3' => Some(b'e'),
-        b'1' | b'!' | b'|' => Some(b'i'),
-        b'0' => Some(b'o'),
-        b'$' | b'5' => Some(b's'),
-        b'7' => Some(b't'),
-        _ => None,
-    };
     let is_letter =
         |at: Option<usize>| at.and_then(|at| text.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
     let mut respelled: Option<Vec<u8>> = None;
-    for (at, byte) in text.bytes().enumerate() {
-        if let Some(letter) = letter(byte).filter(|_| is_letter(at.checked_sub(1)) && is_letter(Some(at + 1)))
+    for (at, byte) in
+        text.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_alphabetic() && *byte != b' ')
+    {
+        let letter = match byte {
+            b'@' | b'4' => b'a',
+            b'3' => b'e',
+            b'1' | b'!' | b'|' => b'i',
+            b'0' => b'o',
+            b'$' | b'5' => b's',
+            b'7' => b't',
+            _ => continue,
+        };
+        if is_letter(at.checked_sub(1))
+            && is_letter(Some(at + 1))
             && let Some(byte) = respelled.get_or_insert_with(|| text.as_bytes().to_vec()).get_mut(at)
         {
             *byte = letter;

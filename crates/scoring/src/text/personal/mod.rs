@@ -88,7 +88,7 @@ impl PersonalDataDetector {
         let patterns: Vec<_> = FORMS.into_iter().flat_map(of_form).collect();
         Ok(Self {
             sieve: Sieve::new(patterns.iter().map(|(_, pattern)| pattern), &[])?,
-            gates: Gates::new()?,
+            gates: Gates::new(),
             patterns,
             any_number: PATTERNS.joined("any_number"),
             postal_code: PATTERNS.joined("postal_code"),
@@ -172,17 +172,21 @@ impl PersonalDataDetector {
             return;
         }
         let has_code = digits >= MIN_CODE_DIGITS || text.split_whitespace().any(is_code_like);
-        let candidates = self.sieve.candidates(text, digits, |_, _| {});
-        for ((form, pattern), is_candidate) in self.patterns.iter().zip(candidates) {
-            let may_be = match (form.kind, form.heading) {
+        let mut candidates = self.sieve.candidates(text, digits, |_, _| {});
+        for ((form, _), is_candidate) in self.patterns.iter().zip(&mut candidates) {
+            *is_candidate &= match (form.kind, form.heading) {
                 (PersonalKind::Email, _) => hints.email,
                 // Those that cost much look for their main part first.
-                (_, "postal_address") => is_numbered && is_candidate && self.postal_code.is_match(text),
+                (_, "postal_address") => is_numbered && *is_candidate && self.postal_code.is_match(text),
                 (_, "number") => has_code,
                 (_, "spoken_phone") => hints.spelt_numbers,
+                (_, "link_value") => text.contains('='),
                 _ => is_numbered,
             };
-            if is_candidate && may_be && pattern.is_match(text) {
+        }
+        self.sieve.retain_matching(text, &mut candidates);
+        for ((form, pattern), is_candidate) in self.patterns.iter().zip(candidates) {
+            if is_candidate && pattern.is_match(text) {
                 self.find_pattern(text, *form, pattern, level, found);
             }
         }
