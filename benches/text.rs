@@ -7,8 +7,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 
 use firewatch_benches::report;
-use firewatch_domain::Body;
-use firewatch_domain::EventTime;
+use firewatch_domain::{Body, EventTime, Redaction};
 use firewatch_engine::ModelFiles;
 use firewatch_ingest::decode_event;
 use firewatch_scoring::encoder::Encoder;
@@ -45,7 +44,7 @@ fn main() {
         ("read, and keep every post's words", posts.len(), &mut || {
             for post in &posts {
                 let mut analysis = model.read(&mut three, post, None);
-                analysis.keep_words(&mut three, post);
+                analysis.keep_words(&mut three, post, Redaction::Balanced);
                 drop(black_box(analysis));
             }
         }),

@@ -296,3 +296,28 @@ fn no_personal_data_reaches_any_output_topic() {
     assert!(reported > posts.len(), "{reported}");
     assert_eq!(leaks, Vec::<&str>::new());
 }
+
+#[test]
+fn a_strict_policy_hides_what_may_be_nobodys() {
+    let text = "Why does insulin cost that much, care@aldermere.example? Gate 4521, the worst, so angry and disgusted!";
+    let excerpt = |policy: &str| {
+        let ruleset = Ruleset::shipped(Policy::parse("p", policy).unwrap()).unwrap();
+        let mut events = vec![event("p", "c", 0.0, &post(900, text))];
+        events.extend(
+            (0..700)
+                .map(|r| event(&format!("r{r}"), "c", 0.05 * f64::from(r), &reshare(&format!("a{r}"), 900))),
+        );
+        let file = LineSource { name: "test", arrival: EventTime::from_millis(1_790_000_000_000) };
+        let (effects, _) = run_lines(&ruleset, file, events.iter().map(Value::to_string));
+        let excerpts = effects.iter().filter_map(|effect| match effect {
+            Effect::Escalation(escalation) if escalation.team == "pr" => escalation.excerpt.clone(),
+            _ => None,
+        });
+        excerpts.last().unwrap().to_string()
+    };
+    assert_eq!(excerpt("[brands.aldermere]\n"), text);
+    assert_eq!(
+        excerpt("redaction = \"strict\"\n[brands.aldermere]\n"),
+        "Why does [health] cost that much, [e-mail]? Gate [number], the worst, so angry and disgusted!"
+    );
+}

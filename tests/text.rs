@@ -1,6 +1,7 @@
 //! Robustness of the text model: capitals, links, names, spaces, emoji variants, negation, and bytes that are
 //! not language.
 
+use firewatch_domain::Redaction;
 use firewatch_engine::ModelFiles;
 use firewatch_scoring::{Scratch, SentimentModel, Unread};
 use firewatch_tests::data;
@@ -207,7 +208,7 @@ proptest! {
                 prop_assert!(text.get(flag.start..flag.end).is_some());
             }
             let mut analysis = model.read(&mut scratch, &text, None);
-            analysis.keep_words(&mut scratch, &text);
+            analysis.keep_words(&mut scratch, &text, Redaction::Balanced);
             prop_assert!(analysis.evidence.len() <= 3 && analysis.topics.len() <= 12);
         }
     }

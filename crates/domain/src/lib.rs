@@ -11,6 +11,7 @@ mod flag;
 mod forwarded;
 mod incident;
 mod reason;
+mod redaction;
 mod score;
 mod signal;
 mod sim_hash;
@@ -26,6 +27,7 @@ pub use flag::FlagKind;
 pub use forwarded::{Forwarded, ForwardedRecord};
 pub use incident::{IncidentId, IncidentKind};
 pub use reason::{Reason, ReasonKind, Reasons};
+pub use redaction::Redaction;
 pub use score::{
     Contribution, EngagementCounts, ForecastInterval, HorizonForecast, Reach, Score, Sentiment, Tenths,
     Velocity,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use firewatch_domain::Post;
+use firewatch_domain::{Post, Redaction};
 use firewatch_escalation::{Policy, UNLISTED_BRAND};
 use firewatch_scoring::text::ReplyChecker;
 use firewatch_scoring::{
@@ -176,7 +176,7 @@ impl Ruleset {
             reading.rate(stars);
         }
         if self.policies().any(|(_, policy)| keeps_words(policy, &reading)) {
-            reading.keep_words(scratch, &post.text);
+            reading.keep_words(scratch, &post.text, self.redaction());
             if let Some(stars @ 1..=2) = post.stars {
                 reading.evidence.insert(0, format!("{stars} of 5 stars"));
                 reading.evidence.truncate(MAX_EVIDENCE);
@@ -190,6 +190,12 @@ impl Ruleset {
             }
         }
         reading
+    }
+
+    /// Returns the redaction of what is kept, which all policies share: the strictest of theirs.
+    #[must_use]
+    pub fn redaction(&self) -> Redaction {
+        self.policies().map(|(_, policy)| policy.redaction).max().unwrap_or_default()
     }
 
     /// Returns the key of a brand's signals: the brand if the policy lists it, else [`UNLISTED_BRAND`].

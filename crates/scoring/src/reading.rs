@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use firewatch_domain::{FlagKind, Sentiment, SimHash};
+use firewatch_domain::{FlagKind, Redaction, Sentiment, SimHash};
 use serde::{Deserialize, Serialize};
 
 use crate::sentiment::{HEADS, TokenContribution};
@@ -76,10 +76,10 @@ pub enum Unread {
 impl Reading {
     /// Fills in evidence, topics, SimHash and excerpt, without personal data. `text` must be the post that
     /// was last read with `scratch`.
-    pub fn keep_words(&mut self, scratch: &mut Scratch, text: &str) {
+    pub fn keep_words(&mut self, scratch: &mut Scratch, text: &str, level: Redaction) {
         let Ok(personal) = PersonalDataDetector::shipped() else { return };
         let identifiers = scratch.identifiers.take();
-        let hidden = personal.find_beside(text, identifiers);
+        let hidden = personal.find_beside(text, identifiers, level);
         let is_visible =
             |part: &TokenContribution| hidden.iter().all(|h| part.end <= h.start || h.end <= part.start);
         scratch.parts.retain(|part| part.end <= MAX_SCANNED_BYTES && is_visible(part));

@@ -16,7 +16,7 @@ mod warnings;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
-use firewatch_domain::{Duration, FlagKind, Level, VIRAL_BAR};
+use firewatch_domain::{Duration, FlagKind, Level, Redaction, VIRAL_BAR};
 use firewatch_settings::{Fault, Settings};
 use fnv::FnvHasher;
 
@@ -41,6 +41,8 @@ pub struct Policy {
     pub retention: Duration,
     /// Change of risk, in points, at which a score is emitted again.
     pub score_step: f64,
+    /// How much personal data is hidden in excerpts and in the console's threads.
+    pub redaction: Redaction,
     /// Brands by name.
     pub brands: BTreeMap<String, Brand>,
     /// Finds the brand of an account or of a text.
@@ -148,6 +150,7 @@ impl Policy {
             hash: format!("{:016x}", hash(text)),
             retention: s.duration("horizon", Duration::from_mins(24 * 60), 600.0..=2_592_000.0),
             score_step: s.number("score_step", 1.0, 0.1..=50.0),
+            redaction: read_redaction(s),
             accounts: Accounts::from_brands(&brands, s),
             brands,
             min_route_complaint: opening_conditions().map(Condition::min_complaint).fold(1.0, f64::min),
@@ -250,6 +253,12 @@ impl Policy {
             }
         }
     }
+}
+
+fn read_redaction(s: &mut Settings) -> Redaction {
+    let default = Redaction::default();
+    let chosen = s.choice("redaction", default.as_str(), &Redaction::ALL.map(Redaction::as_str));
+    Redaction::ALL.into_iter().find(|level| level.as_str() == chosen).unwrap_or(default)
 }
 
 /// Returns the 64-bit FNV-1a hash of a text.

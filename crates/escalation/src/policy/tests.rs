@@ -1,4 +1,4 @@
-use firewatch_domain::{EventTime, Level, VIRAL_BAR};
+use firewatch_domain::{EventTime, Level, Redaction, VIRAL_BAR};
 
 use super::*;
 use crate::SUPPORT;
@@ -16,6 +16,15 @@ fn a_brand_is_all_a_policy_needs() {
     assert_eq!(policy.routes.keys().collect::<Vec<_>>(), ["complaint", "harm", "viral"]);
     assert!((policy.min_route_complaint - 0.14).abs() < 0.02, "{}", policy.min_route_complaint);
     assert!((policy.min_storm_complaint - 0.59).abs() < 0.02, "{}", policy.min_storm_complaint);
+}
+
+#[test]
+fn the_level_of_redaction_is_chosen_by_name() {
+    let redaction = |text: &str| Policy::parse("p", &format!("{text}[brands.acme]\n")).unwrap().redaction;
+    assert_eq!(redaction(""), Redaction::Balanced);
+    assert_eq!(redaction("redaction = \"strict\"\n"), Redaction::Strict);
+    let faults = faults("redaction = \"much\"\n[brands.acme]\n");
+    assert!(faults.iter().any(|fault| fault.contains("redaction: \"much\"")), "{faults:?}");
 }
 
 #[test]

@@ -22,9 +22,7 @@ pub use flags::{FlagMatcher, FlagSpan, WordLine};
 pub use grams::{Gram, negated_key, pair_key, token_grams, token_key, token_words, word_grams, word_key};
 pub use language::{detect_foreign, letters};
 pub use moods::{MOOD_FEATURES, MoodFeatures};
-pub use personal::{
-    MAX_SCANNED_BYTES, PersonalDataDetector, PersonalKind, PersonalSpan, Redaction, redacted,
-};
+pub use personal::{MAX_SCANNED_BYTES, PersonalDataDetector, PersonalKind, PersonalSpan, redacted};
 pub use reply::{ReplyChecker, ReplyFault, ReplyFaultKind};
 pub use sim_hash::sim_hash;
 pub use stems::CachedStemmer;

@@ -15,6 +15,7 @@ use firewatch_console::notify::{Outbox, Sender};
 use firewatch_console::store::{Store, StoreError, TopicPositions};
 use firewatch_console::web::{Auth, Clock, Console, routes};
 use firewatch_console::{ConsoleSettings, SignIn};
+use firewatch_domain::Redaction;
 use firewatch_http::{Listening, listen};
 use firewatch_kafka::{KafkaSettings, RunError, TopicTail, Topics, fetch_end_offsets};
 use tokio::runtime::Runtime;
@@ -39,6 +40,8 @@ pub struct ConsoleInput<'a> {
     pub kafka: &'a KafkaSettings,
     pub topics: &'a Topics,
     pub teams: Vec<&'a str>,
+    /// Redaction of threads.
+    pub redaction: Redaction,
     pub clock: Clock,
 }
 
@@ -60,8 +63,13 @@ pub fn console(options: &ConsoleOptions) -> Result<(), Failure> {
     settings.is_safe().map_err(|problem| Failure::setting("--listen", problem))?;
     let (runtime, stop) = process::start(Some(&options.config))?;
     let teams = config.ruleset.policy.team_names();
-    let source =
-        ConsoleInput { kafka: &config.kafka, topics: &config.topics, teams, clock: Arc::new(clock::now) };
+    let source = ConsoleInput {
+        kafka: &config.kafka,
+        topics: &config.topics,
+        teams,
+        redaction: config.ruleset.redaction(),
+        clock: Arc::new(clock::now),
+    };
     let serving = start(&runtime, &source, &settings, options.rebuild, stop)?;
     print_stdout(format_args!("the console is at {}/, listening at {}\n", serving.url, serving.address));
     let done =

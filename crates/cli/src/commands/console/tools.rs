@@ -26,7 +26,8 @@ const MAX_POSTS: usize = 200;
 
 pub fn tools(source: &ConsoleInput<'_>) -> Result<Tools, Failure> {
     let personal = PersonalDataDetector::shipped().map_err(|e| Failure::running("personal data", e))?;
-    let redact: Redact = Arc::new(move |text| redacted(text, &personal.find(text)));
+    let level = source.redaction;
+    let redact: Redact = Arc::new(move |text| redacted(text, &personal.find_at(text, level)));
     let guard: Guard = Arc::new(|draft| guard::check_draft(draft).unwrap_or_else(|problem| (false, problem)));
     Ok(Tools {
         send_action: action_sender(source)?,

@@ -57,6 +57,7 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     ));
 
     let metrics = Metrics::new().map_err(|e| Failure::running("metrics", e))?.engine;
+    let redaction = ruleset.redaction();
     let runner = Runner::new(settings.clone(), topics.clone(), ruleset, metrics.clone(), clock::now);
     let escalations =
         TopicTail::new(&settings, &teams.map(|t| topics.team_topic(t))).map_err(kafka_failure)?;
@@ -65,7 +66,7 @@ pub fn demo(options: &DemoOptions) -> Result<(), Failure> {
     let playback_clock = Arc::new(PlaybackClock::default());
     let time = playback_clock.clone();
     let clock = Arc::new(move || time.now());
-    let source = ConsoleInput { kafka: &settings, topics: &topics, teams: teams.to_vec(), clock };
+    let source = ConsoleInput { kafka: &settings, topics: &topics, teams: teams.to_vec(), redaction, clock };
     let file = std::env::temp_dir().join(format!("firewatch-demo-{}.db", std::process::id()));
     let database = format!("sqlite://{}", file.display());
     let closed = if options.stay { stop.clone() } else { Arc::default() };

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Form, PersonalKind, Redaction};
+use firewatch_domain::Redaction;
+
+use super::{Form, PersonalKind};
 use crate::text::patterns::{Pattern, PatternFile};
 
 /// Compiled patterns of what is not personal.

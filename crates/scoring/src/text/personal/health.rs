@@ -7,7 +7,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::Redaction;
+use firewatch_domain::Redaction;
+
 use super::misspelt::Misspelt;
 use crate::ModelError;
 use crate::text::patterns::{Pattern, PatternFile};

@@ -14,12 +14,14 @@ mod spans;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use firewatch_domain::Redaction;
+
 use self::address::AddressParts;
 use self::checks::Checks;
 pub(in crate::text) use self::gates::digits;
 use self::gates::{Gates, MIN_CODE_DIGITS, digit_groups, hides_numbers, is_code_like};
 use self::health::HealthFinder;
-pub use self::spans::{MAX_SCANNED_BYTES, PersonalKind, PersonalSpan, Redaction, redacted};
+pub use self::spans::{MAX_SCANNED_BYTES, PersonalKind, PersonalSpan, redacted};
 use self::spans::{Spans, scanned_part};
 use super::folded::Folded;
 use super::patterns::{Pattern, PatternFile};
@@ -120,11 +122,21 @@ impl PersonalDataDetector {
         self.identifiers_in(&Folded::new(scanned_part(text)), text, Redaction::Balanced)
     }
 
-    /// Returns what [`find`](Self::find) returns. `identifiers` are those of the text if they were found before.
+    /// Returns what [`find_at`](Self::find_at) returns. `identifiers` are those of the text if
+    /// [`identifiers`](Self::identifiers) found them before.
     #[must_use]
-    pub fn find_beside(&self, text: &str, identifiers: Option<Vec<PersonalSpan>>) -> Vec<PersonalSpan> {
-        let Some(identifiers) = identifiers else { return self.find(text) };
-        self.with_health(&Folded::new(scanned_part(text)), identifiers, Redaction::Balanced)
+    pub fn find_beside(
+        &self,
+        text: &str,
+        identifiers: Option<Vec<PersonalSpan>>,
+        level: Redaction,
+    ) -> Vec<PersonalSpan> {
+        match (identifiers, level) {
+            (Some(identifiers), Redaction::Balanced) => {
+                self.with_health(&Folded::new(scanned_part(text)), identifiers, level)
+            }
+            _ => self.find_at(text, level),
+        }
     }
 
     fn with_health(

@@ -66,16 +66,6 @@ pub struct PersonalSpan {
     pub kind: PersonalKind,
 }
 
-/// How much is hidden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Redaction {
-    /// What is more likely personal than not.
-    #[default]
-    Balanced,
-    /// Also each group of four digits and more, each health term and each e-mail address, whoever they are of.
-    Strict,
-}
-
 /// Found spans of one text, in no order and without overlaps.
 #[derive(Default)]
 pub(super) struct Spans(pub Vec<PersonalSpan>);
