@@ -309,11 +309,11 @@ fn a_strict_policy_hides_what_may_be_nobodys() {
         );
         let file = LineSource { name: "test", arrival: EventTime::from_millis(1_790_000_000_000) };
         let (effects, _) = run_lines(&ruleset, file, events.iter().map(Value::to_string));
-        let excerpts = effects.iter().filter_map(|effect| match effect {
+        let mut excerpts = effects.iter().filter_map(|effect| match effect {
             Effect::Escalation(escalation) if escalation.team == "pr" => escalation.excerpt.clone(),
             _ => None,
         });
-        excerpts.last().unwrap().to_string()
+        excerpts.next_back().unwrap().to_string()
     };
     assert_eq!(excerpt("[brands.aldermere]\n"), text);
     assert_eq!(

@@ -56,7 +56,8 @@ pub fn drafts(part: Part, times: usize) -> Vec<(Vec<&'static str>, String)> {
             concat!(
                 include_str!("../privacy/generated/drafts_known.txt"),
                 include_str!("../privacy/generated/drafts_known_2.txt"),
-                include_str!("../privacy/generated/drafts_known_3.txt")
+                include_str!("../privacy/generated/drafts_known_3.txt"),
+                include_str!("../privacy/generated/drafts_known_4.txt")
             ),
         ),
         Part::HeldOut => (
