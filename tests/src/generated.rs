@@ -34,7 +34,8 @@ pub fn posts(part: Part, times: usize) -> Vec<GeneratedText> {
                 include_str!("../privacy/generated/posts_known_2.txt"),
                 include_str!("../privacy/generated/posts_known_3.txt"),
                 include_str!("../privacy/generated/posts_known_4.txt"),
-                include_str!("../privacy/generated/posts_known_5.txt")
+                include_str!("../privacy/generated/posts_known_5.txt"),
+                include_str!("../privacy/generated/posts_known_6.txt")
             ),
         ),
         Part::HeldOut => (

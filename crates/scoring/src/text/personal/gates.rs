@@ -71,8 +71,15 @@ fn has_at(text: &str) -> bool {
         let is_in_brackets = after.first().is_some_and(|byte| b" )]}>".contains(byte));
         let after = after.strip_prefix(b" ").unwrap_or(after);
         let host = after.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
-        let has_dot =
-            matches!(after.get(host..), Some([b'.' | b',', next, ..]) if next.is_ascii_alphanumeric());
+        let has_dot = match after.get(host..) {
+            Some([b'.' | b',', next, ..]) if next.is_ascii_alphanumeric() => true,
+            // "jo@mail . com" and "jo@mail. com", not "@mail, come".
+            Some([b' ', b'.', ..]) => true,
+            Some([b'.' | b',', b' ', rest @ ..]) => {
+                ["com", "org", "net"].iter().any(|end| rest.starts_with(end.as_bytes()))
+            }
+            _ => false,
+        };
         (before.iter().any(u8::is_ascii_alphanumeric) && has_dot) || is_in_brackets
     })
 }
