@@ -7,8 +7,19 @@ use crate::text::sieve::WordTable;
 
 /// Words that a text without digits or signs is searched for.
 pub(super) struct Gates {
-    /// The words of [`WORDS`], one list after the other.
     words: WordTable,
+    /// For each word what it is a sign of.
+    signs: Vec<Sign>,
+}
+
+/// What a word can be a sign of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Dot,
+    At,
+    Number,
+    Seed,
+    Street,
 }
 
 /// What the words of a text allow to be in it.
@@ -24,36 +35,40 @@ pub(super) struct Hints {
 
 impl Gates {
     pub fn new() -> Self {
-        Self { words: WordTable::new(WORDS.into_iter().flatten().copied().zip(0..), &[]) }
+        let words =
+            || WORDS.into_iter().flat_map(|(sign, words)| words.iter().map(move |word| (sign, *word)));
+        Self {
+            words: WordTable::new(words().map(|(_, word)| word).zip(0..), &[]),
+            signs: words().map(|(sign, _)| sign).collect(),
+        }
     }
 
     /// Returns what a text with so many digits may hold.
     pub fn hints(&self, text: &str, digits: usize) -> Hints {
         let mut hints = Hints { email: has_at(text), ..Hints::default() };
         let (mut numbers, mut says_at) = (0, false);
-        let is_in =
-            |word: usize, list: usize| word < WORDS.iter().take(list + 1).map(|list| list.len()).sum();
-        self.words.visit(text, |word, start, end| {
-            if is_in(word, 0) {
-                hints.email = true;
-            } else if is_in(word, 1) {
-                says_at = true;
-            } else if is_in(word, 2) {
-                numbers += 1;
-            } else if is_in(word, 3) {
-                hints.seed = true;
-            } else if !hints.seed && text.get(..start).is_some_and(|before| before.ends_with(' ')) {
-                let rest = text.get(end..).unwrap_or_default();
-                // Without a number it is a street only as a name.
-                let is_named = text.as_bytes().get(start).is_some_and(u8::is_ascii_uppercase);
-                let is_whole = !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
-                hints.seed = is_whole && (digits > 0 || is_named);
-            }
+        self.words.visit(text, |word, start, end| match self.signs.get(word) {
+            Some(Sign::Dot) => hints.email = true,
+            Some(Sign::At) => says_at = true,
+            Some(Sign::Number) => numbers += 1,
+            Some(Sign::Seed) => hints.seed = true,
+            Some(Sign::Street) => hints.seed |= is_street(text, start..end, digits),
+            None => {}
         });
         hints.email |= says_at && has_dot(text);
         hints.spelt_numbers = numbers >= 3 && spells_numbers(text);
         hints
     }
+}
+
+/// Whether a word for a street is one. Without a number in the text it is one only as a name.
+fn is_street(text: &str, word: Range<usize>, digits: usize) -> bool {
+    let (before, rest) =
+        (text.get(..word.start).unwrap_or_default(), text.get(word.end..).unwrap_or_default());
+    let is_named = text.as_bytes().get(word.start).is_some_and(u8::is_ascii_uppercase);
+    before.ends_with(' ')
+        && !rest.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && (digits > 0 || is_named)
 }
 
 /// Whether a text has a dot within a word.
@@ -146,8 +161,14 @@ pub(in crate::text) fn digits(text: &str) -> usize {
     words.map(|word| word.chars().filter(|c| c.is_numeric()).count()).sum()
 }
 
-/// The lists of words that are looked for.
-const WORDS: [&[&str]; 5] = [&DOT_WORDS, &AT_WORDS, &NUMBER_WORDS, &SEED_WORDS, &STREET_WORDS];
+/// The words that are looked for.
+const WORDS: [(Sign, &[&str]); 5] = [
+    (Sign::Dot, &DOT_WORDS),
+    (Sign::At, &AT_WORDS),
+    (Sign::Number, &NUMBER_WORDS),
+    (Sign::Seed, &SEED_WORDS),
+    (Sign::Street, &STREET_WORDS),
+];
 
 const NUMBER_WORDS: [&str; 28] = [
     "zero",

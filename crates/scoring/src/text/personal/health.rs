@@ -260,9 +260,7 @@ fn respelled(text: &str) -> Option<String> {
     let is_letter =
         |at: Option<usize>| at.and_then(|at| text.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
     let mut respelled: Option<Vec<u8>> = None;
-    for (at, byte) in
-        text.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_alphabetic() && *byte != b' ')
-    {
+    for (at, byte) in text.bytes().enumerate() {
         let letter = match byte {
             b'@' | b'4' => b'a',
             b'3' => b'e',

@@ -10,7 +10,7 @@ use regex_syntax::hir::{
 
 /// Shortest beginning of a word that is looked for, in bytes.
 const MIN_WORD_BYTES: usize = 3;
-/// Longest one. More bytes would not be rarer.
+/// Longest one. So many bytes are compared at once, and more would be hardly rarer.
 const MAX_WORD_BYTES: usize = 8;
 /// Most words of which one is needed. More are in nearly every text.
 const MAX_WORDS: usize = 700;

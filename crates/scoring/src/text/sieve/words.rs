@@ -16,7 +16,7 @@ const IS_WORD_BYTE: [bool; 256] = {
 };
 
 /// The words by their first bytes.
-pub struct WordTable {
+pub(in crate::text) struct WordTable {
     /// Words of two bytes, which are found only as whole words.
     two: Slots<2>,
     three: Slots<3>,
@@ -26,7 +26,7 @@ pub struct WordTable {
 
 /// What is seen of a text beside its words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
+pub(in crate::text) struct Seen {
     /// The longest row of digits.
     pub digits_in_a_row: usize,
     /// Whether a word may end with one of the endings.
@@ -96,7 +96,7 @@ impl WordTable {
             let rest = bytes.get(at..).unwrap_or_default();
             let first = first_bytes(rest);
             let mut found = |number, length| found(number, at, at + length);
-            if rest.get(2).is_none_or(|byte| !is_word_byte(*byte)) {
+            if rest.get(2).is_none_or(|byte| !IS_WORD_BYTE[usize::from(*byte)]) {
                 self.two.visit(first, rest, &mut found);
             }
             self.three.visit(first, rest, &mut found);
@@ -114,7 +114,7 @@ impl Endings {
         let mut bits = vec![false; if endings.is_empty() { 0 } else { 1 << Self::HASH_BITS }];
         for ending in endings {
             let last = ending.as_bytes().last_chunk::<4>().map_or(ending.as_bytes(), |last| last.as_slice());
-            if let Some(bit) = bits.get_mut(Self::slot(first_bytes(last) & mask(last.len()))) {
+            if let Some(bit) = bits.get_mut(hash(first_bytes(last) & mask(last.len()), Self::HASH_BITS)) {
                 *bit = true;
             }
         }
@@ -124,15 +124,10 @@ impl Endings {
     /// Whether a word may end with one of the endings.
     #[inline]
     fn has(&self, word: &[u8]) -> bool {
-        let Some([a, b, c, d]) = word.last_chunk() else { return false };
-        let four = u32::from_le_bytes([*a, *b, *c, *d]) | 0x2020_2020;
-        let has = |slot: usize| self.0.get(slot) == Some(&true);
-        !self.0.is_empty() && (has(Self::slot(u64::from(four))) || has(Self::slot(u64::from(four >> 8))))
-    }
-
-    #[inline]
-    const fn slot(letters: u64) -> usize {
-        (letters.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::HASH_BITS)) as usize
+        let Some(last) = word.last_chunk::<4>().filter(|_| !self.0.is_empty()) else { return false };
+        let four = first_bytes(last) & mask(4);
+        let has = |letters: u64| self.0.get(hash(letters, Self::HASH_BITS)) == Some(&true);
+        has(four) || has(four >> 8)
     }
 }
 
@@ -178,12 +173,18 @@ impl<const BYTES: usize> Slots<BYTES> {
 
     #[inline]
     const fn slot(first: u64) -> usize {
-        ((first & mask(BYTES)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::HASH_BITS)) as usize
+        hash(first & mask(BYTES), Self::HASH_BITS)
     }
 }
 
+/// Returns a hash of so many bits: the highest ones of a product (Fibonacci hashing, Knuth).
+#[inline]
+const fn hash(key: u64, bits: u32) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize
+}
+
 /// Returns the first eight bytes of a text, the same for both cases of a letter. Letters differ in one bit by case
-/// (0x20); other bytes that are then the same are told apart when a word is compared whole.
+/// (0x20); other bytes that are then the same are distinguished when a word is compared whole.
 #[inline]
 fn first_bytes(text: &[u8]) -> u64 {
     let first = text.first_chunk().copied().unwrap_or_else(|| {
