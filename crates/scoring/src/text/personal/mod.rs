@@ -311,6 +311,21 @@ mod tests {
     }
 
     #[test]
+    fn a_first_look_lets_pass_what_has_few_digits_or_signs() {
+        for (text, hidden) in [
+            ("case #INC2047137, four agents", "case [number], four agents"),
+            ("after update #ios1103 it crashes", "after update #ios1103 it crashes"),
+            ("seat us together, ConF# ILC0HP", "seat us together, ConF# [number]"),
+            ("so here: beth[at]example[.]com", "so here: [e-mail]"),
+            ("look me up: margot_99@live . nl", "look me up: [e-mail]"),
+            ("write to jo99@mail. com please", "write to [e-mail] please"),
+            ("thanks @delta, comes late. Bye", "thanks @delta, comes late. Bye"),
+        ] {
+            assert_eq!(redacted(text), hidden);
+        }
+    }
+
+    #[test]
     fn digits_behind_a_mention_are_found() {
         for (text, hidden) in [
             ("@AldermereCare\n123-45-6789", "@AldermereCare\n[social security]"),
